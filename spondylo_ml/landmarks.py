@@ -1,0 +1,226 @@
+"""The value types that carry corners: a vertebra, and a film with its vertebrae.
+
+Every part of the project passes these; bare arrays of corners exist only inside tensors.
+
+Corners are named by *image side in the vertebra's own frame*: left and right as seen on the image when the
+vertebra's superior edge is turned up. Which side is anterior follows from the film's `facing`.
+Slots count from the sacrum up: slot 0 is S1, slot 1 is L5, ..., slot 17 is T1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondylo_ml.errors import DataError
+
+FloatArray = NDArray[np.float64]
+GreyImage = NDArray[np.uint8]
+
+CORNERS = ("superior_left", "superior_right", "inferior_left", "inferior_right")
+"""Order of the four corners in every array of corners."""
+
+MIRRORED_CORNERS = (1, 0, 3, 2)
+"""Where each corner goes when the film is mirrored: left and right change places."""
+
+OUTLINE = (0, 1, 3, 2)
+"""Order of the corners along the outline of the body."""
+
+LEVELS = ("S1", *(f"L{n}" for n in range(5, 0, -1)), *(f"T{n}" for n in range(12, 0, -1)), "C7", "C6")
+"""Usual name of each slot, from the sacrum up, on a spine with five lumbar vertebrae."""
+
+
+class Facing(StrEnum):
+    """The image side to which the patient's front points."""
+
+    LEFT = "left"
+    RIGHT = "right"
+    NONE = "none"  # an AP film has no anterior side
+    UNKNOWN = "unknown"  # a lateral film whose labels do not say
+
+    def mirrored(self) -> Facing:
+        """The facing of the mirrored film."""
+        return {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}.get(self, self)
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Millimetres per pixel of the original film, and who says so."""
+
+    x_mm: float
+    y_mm: float
+    provenance: str
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.x_mm, self.y_mm]).all() and self.x_mm > 0 and self.y_mm > 0):
+            raise DataError(f"pixel spacing must be positive, in mm; given {self.x_mm} x {self.y_mm}")
+
+
+@dataclass(frozen=True)
+class Vertebra:
+    """Four corners of one vertebral body.
+
+    Attributes:
+        slot: level counted from the sacrum up, 0 is S1.
+        corners_xy: (4, 2) px of the original film, in the order of `CORNERS`; NaN where a corner is absent.
+        visible: (4,) whether the corner was labelled as visible; an absent corner never is.
+    """
+
+    slot: int
+    corners_xy: FloatArray
+    visible: NDArray[np.bool_] = field(default_factory=lambda: np.ones(4, dtype=bool))
+
+    def __post_init__(self) -> None:
+        corners = np.array(self.corners_xy, dtype=np.float64)
+        if corners.shape != (4, 2):
+            raise DataError(f"a vertebra has 4 corners (x, y); given an array of shape {corners.shape}")
+        if np.isinf(corners).any() or (np.isnan(corners[:, 0]) != np.isnan(corners[:, 1])).any():
+            raise DataError("a corner is either two finite numbers or absent (NaN, NaN)")
+        if self.slot < 0:
+            raise DataError(f"slot must be 0 (S1) or more; given {self.slot}")
+        visible = np.array(self.visible, dtype=bool) & ~np.isnan(corners[:, 0])
+        for array in (corners, visible):
+            array.flags.writeable = False
+        object.__setattr__(self, "corners_xy", corners)
+        object.__setattr__(self, "visible", visible)
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(4,) which corners have coordinates."""
+        return ~np.isnan(self.corners_xy[:, 0])
+
+    @property
+    def level(self) -> str:
+        """Usual name of the slot, such as L5."""
+        return level_name(self.slot)
+
+    def mirrored(self, width_px: int) -> Vertebra:
+        """The vertebra on the film mirrored left to right, corner names exchanged."""
+        corners = self.corners_xy[list(MIRRORED_CORNERS)].copy()
+        corners[:, 0] = width_px - 1 - corners[:, 0]
+        return Vertebra(self.slot, corners, self.visible[list(MIRRORED_CORNERS)])
+
+
+class ImageSource(Protocol):
+    """Where a film's pixels come from; read only when they are needed."""
+
+    def read(self) -> GreyImage:
+        """(H, W) grey levels, 0 to 255, bone bright.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+
+    def fingerprint(self) -> str:
+        """Text that changes whenever the pixels may have changed."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """One radiograph with what is known about it.
+
+    Attributes:
+        film_id: name that may appear in runs; unique within its dataset.
+        image: source of the pixels.
+        size_hw: (H, W) of the original film in px.
+        vertebrae: ordered from the sacrum up; None for a film without labels.
+        facing: side of the patient's front.
+        patient: group that must never be split between training and validation.
+        source: where the film comes from (dataset, clinic).
+        split: the dataset's own part (train, val, test), or None.
+        levels_from: why the lowest vertebra has its slot ("label", or the assumption made).
+        spacing: mm per px with provenance, or None.
+    """
+
+    film_id: str
+    image: ImageSource
+    size_hw: tuple[int, int]
+    vertebrae: tuple[Vertebra, ...] | None
+    facing: Facing
+    patient: str
+    source: str
+    split: str | None = None
+    levels_from: str = "label"
+    spacing: Spacing | None = None
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        if min(self.size_hw) < 1:
+            raise DataError(f"film {self.film_id}: size must be positive, given {self.size_hw} (height, width)")
+        slots = [v.slot for v in self.vertebrae or ()]
+        if any(upper <= lower for lower, upper in pairwise(slots)):
+            raise DataError(f"film {self.film_id}: vertebrae must be ordered from the sacrum up, slots {slots}")
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the film carries corners."""
+        return self.vertebrae is not None
+
+    def mirrored_labels(self) -> Film:
+        """The labels of the mirrored film (the image source stays as it is)."""
+        if self.vertebrae is None:
+            return replace(self, facing=self.facing.mirrored())
+        mirrored = tuple(v.mirrored(self.size_hw[1]) for v in self.vertebrae)
+        return replace(self, vertebrae=mirrored, facing=self.facing.mirrored())
+
+
+@dataclass(frozen=True)
+class SlotRange:
+    """The slots a model has channels for: `count` of them from `first` upward."""
+
+    first: int
+    count: int
+
+    def __contains__(self, slot: object) -> bool:
+        return isinstance(slot, int | np.integer) and 0 <= slot - self.first < self.count
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Level name of each slot."""
+        return tuple(level_name(s) for s in range(self.first, self.first + self.count))
+
+    def corners(self, vertebrae: Sequence[Vertebra]) -> FloatArray:
+        """(V, 4, 2) corners per slot, NaN where there is none; vertebrae outside the range are left out."""
+        corners = np.full((self.count, 4, 2), np.nan)
+        for vertebra in vertebrae:
+            if vertebra.slot in self:
+                corners[vertebra.slot - self.first] = vertebra.corners_xy
+        return corners
+
+    def overflow(self, vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
+        """The vertebrae for which there is no slot."""
+        return tuple(v for v in vertebrae if v.slot not in self)
+
+
+def level_name(slot: int) -> str:
+    """Usual name of a slot: 0 is S1, 1 is L5, 17 is T1."""
+    return LEVELS[slot] if 0 <= slot < len(LEVELS) else f"S1+{slot}"
+
+
+def vertebrae_from_sacrum(corners_xy: FloatArray, first_slot: int = 0) -> tuple[Vertebra, ...]:
+    """Vertebrae from (V, 4, 2) corners that are ordered from the lowest up, the lowest in `first_slot`."""
+    return tuple(Vertebra(first_slot + i, c) for i, c in enumerate(np.asarray(corners_xy, dtype=np.float64)))
+
+
+@dataclass(frozen=True)
+class FilmPrediction:
+    """What a model sees on one film; corners are given for every slot, whether a vertebra is there or not.
+
+    Attributes:
+        corners_xy: (V, 4, 2) px of the original film.
+        corner_score: (V, 4) height of each decoded peak, 0 to 1.
+        presence: (V,) probability that the vertebra is on the film.
+    """
+
+    film_id: str
+    slots: SlotRange
+    corners_xy: FloatArray
+    corner_score: FloatArray
+    presence: FloatArray
