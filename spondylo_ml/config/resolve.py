@@ -1,0 +1,150 @@
+"""From preset, recipe and overrides to one validated configuration.
+
+Layers, later ones win: the schema's defaults, `projects/<model>/config.yaml` (the full recipe),
+`projects/<model>/<preset>.yaml` where the preset is not `full`, `projects/<model>/<preset>_folder.yaml` where a folder
+of films is given and there is such a file, a recipe file given by path, the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from spondylo_ml.config.schema import MODEL_NAMES, PRESETS, Config
+from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
+
+Model = TypeVar("Model", bound=BaseModel)
+Tree = dict[str, Any]
+
+
+def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | None = None) -> Config:
+    """The configuration of a training run.
+
+    Args:
+        overrides: nested values given by the user, such as `{"training": {"epochs": 3}}`.
+        recipe: a YAML file laid over the project's own recipe.
+
+    Raises:
+        ConfigError: an unknown name or a value out of range, with the nearest match and what is allowed.
+    """
+    given = dict(overrides or {})
+    own = read_yaml(recipe) if recipe else {}
+    named = merge(own, given)
+    model = str(_at(named, "model", "name", default=MODEL_NAMES[0]))
+    preset = str(named.get("preset", "quick"))
+    if model not in MODEL_NAMES:
+        raise ConfigError(f"model.name: {unknown_name('model', model, MODEL_NAMES)}")
+    if preset not in PRESETS:
+        raise ConfigError(f"preset: {unknown_name('preset', preset, PRESETS)}")
+    layers = [read_yaml(path) for path in recipe_files(model, preset, _at(named, "data", "path", default=None))]
+    if _given_epochs_only(named):
+        # Epochs given by the user end the recipe's claim on the length of the run, and the other way round.
+        layers.append({"training": {"film_passes": None}})
+    elif "film_passes" in named.get("training", {}):
+        layers.append({"training": {"epochs": None}})
+    tree: Tree = {}
+    for layer in [*layers, named]:
+        tree = merge(tree, layer)
+    return validate(Config, {**tree, "preset": preset})
+
+
+def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
+    """The files of a model's recipe under a preset, in the order in which they are laid over each other."""
+    folder = projects_dir() / model
+    files = [folder / "config.yaml"]
+    if preset != "full":
+        files.append(folder / f"{preset}.yaml")
+    of_folders = folder / f"{preset}_folder.yaml"
+    return [*files, of_folders] if data_path and of_folders.is_file() else files
+
+
+def validate(schema: type[Model], tree: Mapping[str, Any]) -> Model:
+    """`tree` as a `schema`; a `ConfigError` that lists every bad value otherwise."""
+    try:
+        return schema.model_validate(dict(tree))
+    except ValidationError as error:
+        lines = [_explain(schema, dict(item)) for item in error.errors()]
+        raise ConfigError("\n".join(lines)) from None
+
+
+def projects_dir() -> Path:
+    """The folder of recipes: `projects/` of a clone, or the copy that the wheel carries."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package.parent / "projects", package / "projects"):
+        if (folder / MODEL_NAMES[0] / "config.yaml").is_file():
+            return folder
+    raise ConfigError(f"no recipes found beside {package}: reinstall spondylo_ml, or run from a clone")
+
+
+def read_yaml(path: Path) -> Tree:
+    """A YAML mapping; `ConfigError` where the file is missing or holds something else."""
+    if not path.is_file():
+        raise ConfigError(f"recipe {path} does not exist")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"recipe {path} is not valid YAML: {error}") from None
+    if not isinstance(tree, dict | None):
+        raise ConfigError(f"recipe {path} must hold names and values, not {type(tree).__name__}")
+    return tree or {}
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """`over` laid on `base`, section by section."""
+    out = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = merge(out[key], value) if both else value
+    return out
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values as dotted names: `{"training.epochs": 3}`."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        out |= flatten(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return out
+
+
+def field_names(schema: type[BaseModel], prefix: str = "") -> list[str]:
+    """Dotted names of all values of a schema."""
+    names: list[str] = []
+    for key, info in schema.model_fields.items():
+        nested = info.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            names += field_names(nested, f"{prefix}{key}.")
+        else:
+            names.append(f"{prefix}{key}")
+    return names
+
+
+def _given_epochs_only(named: Mapping[str, Any]) -> bool:
+    training = named.get("training", {})
+    return isinstance(training, Mapping) and "epochs" in training and "film_passes" not in training
+
+
+def _at(tree: Mapping[str, Any], *keys: str, default: object) -> object:
+    for key in keys:
+        if not isinstance(tree, Mapping) or key not in tree:
+            return default
+        tree = tree[key]
+    return tree
+
+
+def _explain(schema: type[BaseModel], item: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"unknown name {name!r}.{nearest_hint(name, field_names(schema))}"
+    if item["type"] == "missing":
+        return f"{name}: a value is needed (--{name} ...)"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    text = f"{name}: given {item['input']!r}. {message}" if name else message
+    if item["type"] == "literal_error":
+        options = [part.strip("' ") for part in str(item["ctx"]["expected"]).replace(" or ", ", ").split(",")]
+        text += "." + nearest_hint(str(item["input"]), options)
+    return text
