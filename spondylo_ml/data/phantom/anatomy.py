@@ -1,0 +1,120 @@
+"""A random lumbar and lower thoracic spine in millimetres, seen from the side, facing left.
+
+Axes: x to the image's right (posterior), y down, origin in the middle of S1's superior endplate.
+Rows of every array are slots: 0 is S1, 1 is L5, and so on up to `DRAWN - 1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spondylo_ml.landmarks import FloatArray
+
+DRAWN = 15
+"""Bodies built per spine; more than any film labels, so that some remain to be cut off by its upper edge."""
+
+_TILT_DEG = np.array([37, 19, 8, -1, -7, -11, -13, -14, -14, -12, -9, -5, -1, 3, 7], dtype=np.float64)
+_DISC_GAP = np.array([0.27, 0.32, 0.31, 0.28, 0.25, 0.20, 0.17, 0.15, 0.14, 0.13, 0.12, 0.12, 0.12, 0.12])
+_HEIGHT = np.array([0.76, 0.73, 0.72, 0.73, 0.73, 0.71, 0.71, 0.71, 0.72, 0.72, 0.73, 0.73, 0.73, 0.73, 0.73])
+_DEPTH = np.array([0.98, 1.0, 1.02, 1.0, 0.98, 0.95, 0.93, 0.92, 0.90, 0.88, 0.86, 0.83, 0.80, 0.77, 0.74])
+_FRONT_TO_BACK = np.array([1.0, 1.10, 1.03, 1.0, 0.98, 0.96, 0.95, 0.95, 0.96, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97])
+
+
+@dataclass(frozen=True, eq=False)
+class Spine:
+    """Bodies of one patient.
+
+    Attributes:
+        corners_mm: (V, 4, 2) in the order of `CORNERS`, facing left.
+        depth_mm: antero-posterior depth of L3, the unit of everything around the spine.
+        slip_percent: (V - 1,) true slip of slot i + 1 on slot i, positive forward.
+    """
+
+    corners_mm: FloatArray
+    depth_mm: float
+    slip_percent: FloatArray
+
+
+def random_spine(rng: np.random.Generator) -> Spine:
+    """One spine: tilts, sizes and discs around population medians, with slips now and then."""
+    depth = float(np.clip(rng.normal(36.0, 3.0), 28.0, 46.0))
+    tilt = _tilts(rng)
+    local = _bodies(rng) * depth
+    corners = _rotated(local, -np.radians(tilt))
+    slip = _slips(rng)
+    gaps = _DISC_GAP * np.exp(rng.normal(0.0, 0.10, DRAWN - 1)) * np.exp(rng.normal(0.0, 0.12))
+    narrow = rng.random(DRAWN - 1) < 0.12
+    gaps = np.where(narrow, gaps * rng.uniform(0.3, 0.75, DRAWN - 1), gaps) * depth
+    corners += _stack(corners, gaps, slip)[:, None, :]
+    corners -= corners[0, :2].mean(axis=0)
+    return Spine(corners, depth, slip)
+
+
+def _tilts(rng: np.random.Generator) -> FloatArray:
+    """(V,) degrees by which each body slopes down and forward."""
+    lordosis = float(np.clip(rng.normal(1.0, 0.42), 0.05, 2.1))
+    tilt = _TILT_DEG * lordosis + rng.normal(0.0, 5.0)
+    tilt += rng.normal(0.0, 3.0) * np.sin(np.linspace(0.0, np.pi * rng.uniform(1.0, 3.0), DRAWN))
+    tilt += rng.normal(0.0, 1.5, DRAWN)
+    if rng.random() < 0.08:  # a patient lying or bent, a film put askew
+        tilt += rng.normal(0.0, 10.0)
+    tilt[0] = max(tilt[1] + np.clip(rng.normal(17.0, 5.0), 4.0, 32.0), rng.uniform(4.0, 14.0))
+    return tilt
+
+
+def _bodies(rng: np.random.Generator) -> FloatArray:
+    """(V, 4, 2) corners of each body about its own centre, upright, in units of L3's depth."""
+    height = _HEIGHT * _DEPTH * np.exp(rng.normal(0.0, 0.06) + rng.normal(0.0, 0.035, DRAWN))
+    ratio = _FRONT_TO_BACK * np.exp(rng.normal(0.0, 0.04, DRAWN))
+    front, back = height * np.sqrt(ratio), height / np.sqrt(ratio)
+    if rng.random() < 0.08:  # a compression fracture
+        broken = int(rng.integers(2, 9))
+        front[broken] *= rng.uniform(0.5, 0.8)
+    upper = _DEPTH * np.exp(rng.normal(0.0, 0.025, DRAWN))
+    lower = upper * np.exp(rng.normal(0.015, 0.025, DRAWN))
+    shear = rng.normal(0.0, 0.02, DRAWN)
+    lower[0] = upper[0] * rng.uniform(0.58, 0.80)
+    shear[0] = rng.normal(0.02, 0.05)
+    x = np.stack([-upper / 2, upper / 2, shear - lower / 2, shear + lower / 2], axis=1)
+    y = np.stack([-front / 2, -back / 2, front / 2, back / 2], axis=1)
+    return np.stack([x, y], axis=-1)
+
+
+def _slips(rng: np.random.Generator) -> FloatArray:
+    """(V - 1,) slip per cent: a little physiological step everywhere, a real slip now and then."""
+    slip = rng.normal(-2.0, 2.6, DRAWN - 1)
+    if rng.random() < 0.25:
+        level = int(rng.choice(4, p=[0.40, 0.42, 0.13, 0.05]))
+        slip[level] = rng.uniform(8.0, 30.0) if rng.random() < 0.75 else rng.uniform(30.0, 75.0)
+    if rng.random() < 0.20:
+        slip[int(rng.integers(0, 6))] = -rng.uniform(6.0, 28.0)
+    return slip
+
+
+def _stack(corners: FloatArray, gaps: FloatArray, slip: FloatArray) -> FloatArray:
+    """(V, 2) shifts that put each body over the one below with the given disc and slip.
+
+    The slip is exact by its clinical definition: along the lower body's superior endplate, from the
+    lower body's superior-posterior corner to the upper body's inferior-posterior one.
+    """
+    below, above = corners[:-1], corners[1:]
+    plate = below[:, 0] - below[:, 1]
+    length = np.linalg.norm(plate, axis=1)
+    forward = plate / length[:, None]
+    up = np.stack([-forward[:, 1], forward[:, 0]], axis=1)
+    floor = above[:, 2] - above[:, 3]
+    sag = (floor * up).sum(axis=1) / 2  # the middle of the upper body's floor against its posterior end
+    back_gap = np.maximum(gaps - sag, 0.09 * length)
+    front_gap = back_gap + 2 * sag
+    back_gap += np.maximum(0.09 * length - front_gap, 0.0)
+    step = below[:, 1] + forward * (slip / 100 * length)[:, None] + up * back_gap[:, None] - above[:, 3]
+    return np.concatenate([np.zeros((1, 2)), np.cumsum(step, axis=0)])
+
+
+def _rotated(points: FloatArray, angle_rad: FloatArray) -> FloatArray:
+    """(V, 4, 2) points turned about the origin, one angle per body (positive is clockwise on the image)."""
+    cos, sin = np.cos(angle_rad)[:, None], np.sin(angle_rad)[:, None]
+    x, y = points[..., 0], points[..., 1]
+    return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)

@@ -1,0 +1,113 @@
+"""From attenuation to grey levels: Beer-Lambert, scatter, quanta, blur, display curve, shutters, marker."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from spondylo_ml.data.phantom.framing import Ending, Framing
+from spondylo_ml.data.phantom.painting import FloatMap, blurred
+from spondylo_ml.landmarks import GreyImage
+
+_MARKERS = ("R", "L", "RT", "LT", "RT.", "TL", "SUP", "STAND")
+
+
+def expose(nepers: FloatMap, framing: Framing, rng: np.random.Generator) -> FloatMap:
+    """(H, W) detected attenuation: exponential law with scatter, quantum noise and the system's blur."""
+    scatter = np.float32(rng.uniform(0.0, 0.10))
+    primary = np.exp(-nepers * np.float32(0.75))
+    haze = blurred(primary, framing.depth_px * 1.2)
+    detected = primary + scatter * np.minimum(haze, 0.08) + np.float32(0.0008)
+    blur = framing.size_hw[0] / 384 * rng.uniform(0.35, 0.85)
+    detected = blurred(detected, blur)
+    noise = rng.standard_normal(framing.size_hw, dtype=np.float32)
+    if rng.random() < 0.5:
+        noise = 1.6 * blurred(noise, 0.6)  # a resampled export has correlated noise
+    quanta = np.float32(np.exp(rng.uniform(np.log(0.0006), np.log(0.007))))
+    detected += noise * np.sqrt(detected) * quanta
+    return np.asarray(-np.log(np.maximum(detected, 1e-4)), dtype=np.float32)
+
+
+def develop(signal: FloatMap, rng: np.random.Generator) -> FloatMap:
+    """(H, W) display values 0 to 1: edge enhancement, window, gamma."""
+    if rng.random() < 0.6:
+        signal = signal + np.float32(rng.uniform(0.2, 0.9)) * (signal - blurred(signal, rng.uniform(6.0, 20.0)))
+    if rng.random() < 0.4:
+        signal = signal + np.float32(rng.uniform(0.2, 0.7)) * (signal - blurred(signal, 1.2))
+    inside = signal[signal > np.float32(0.6)]
+    levels = np.sort(inside[:: max(inside.size // 2000, 1)]) if inside.size > 50 else np.array([0.0, 1.0])
+    low = levels[int(len(levels) * rng.uniform(0.0, 0.12))] - rng.uniform(0.0, 0.8)
+    high = levels[int((len(levels) - 1) * rng.uniform(0.97, 0.999))] + rng.uniform(0.0, 0.4)
+    shown = np.clip((signal - np.float32(low)) / np.float32(max(high - low, 0.5)), 0, 1)
+    shown = np.power(shown, np.float32(np.exp(rng.normal(0.45, 0.30))))
+    return np.asarray(shown * np.float32(rng.uniform(0.75, 1.0)), dtype=np.float32)
+
+
+def finish(shown: FloatMap, framing: Framing, rng: np.random.Generator) -> GreyImage:
+    """(H, W) grey levels with shutters, marker and border."""
+    light = np.asarray(shown * np.float32(255), dtype=np.float32)
+    _shutters(light, framing, rng)
+    if rng.random() < 0.3:
+        light += np.float32(rng.uniform(0, 18))  # base fog
+    image: GreyImage = np.clip(light + 0.5, 0, 255).astype(np.uint8)
+    if rng.random() < 0.2:
+        image = cv2.createCLAHE(float(rng.uniform(1.0, 3.0)), (8, 8)).apply(image).astype(np.uint8)
+    if rng.random() < 0.7:
+        _marker(image, framing, rng)
+    if rng.random() < 0.08:
+        edge = max(round(framing.size_hw[0] * 0.006), 1)
+        image[:, :edge] = 250
+    return image
+
+
+def _shutters(image: FloatMap, framing: Framing, rng: np.random.Generator) -> None:
+    """Darken what the collimator's blades cover; never a labelled corner."""
+    height, width = framing.size_hw
+    labelled = framing.corners_px[: framing.labelled].reshape(-1, 2)
+    low, high = labelled.min(axis=0), labelled.max(axis=0)
+    left, right, bottom = 0.0, float(width), float(height)
+    if rng.random() < 0.35:
+        left, right = rng.uniform(0.0, 0.7) * low[0], width - rng.uniform(0.0, 0.7) * (width - high[0])
+    if rng.random() < 0.2:
+        bottom = height - rng.uniform(0.0, 0.6) * (height - high[1])
+    top = framing.ending_px if framing.ending is Ending.SHUTTER else 0.0
+    shade = np.float32(rng.choice([0.0, 0.0, 0.06, 0.15]))
+    soft = np.float32(framing.size_hw[0] / 384 * rng.uniform(0.3, 1.5))
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    open_x = _open(x, left, right, width, soft)
+    open_y = _open(y, top, bottom, height, soft)
+    field = open_x[None] * open_y[:, None]
+    image *= shade + (1 - shade) * field
+
+
+def _open(at: FloatMap, start: float, end: float, length: int, soft: np.float32) -> FloatMap:
+    """(N,) share of light let through along one axis."""
+    through = np.ones_like(at)
+    if start > 0:
+        through *= np.clip((at - np.float32(start)) / soft + 0.5, 0, 1)
+    if end < length:
+        through *= np.clip((np.float32(end) - at) / soft + 0.5, 0, 1)
+    return through
+
+
+def _marker(image: GreyImage, framing: Framing, rng: np.random.Generator) -> None:
+    """A side marker of lead: letters, sometimes on a white plate; away from the spine."""
+    height, width = framing.size_hw
+    text = _MARKERS[int(rng.integers(len(_MARKERS)))]
+    size = height / 384 * rng.uniform(0.35, 0.8)
+    (w, h), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, 1)
+    spine = framing.corners_px.reshape(-1, 2)
+    for _ in range(6):
+        x, y = rng.uniform(2, max(width - w - 4, 3)), rng.uniform(h + 3, height - 4)
+        gap = np.maximum(np.abs(spine - [x + w / 2, y - h / 2]) - [w / 2, h / 2], 0).max(axis=1).min()
+        if gap > framing.depth_px * 0.9:
+            break
+    else:
+        return
+    spot, edge = (int(x), int(y)), max(round(size * 4), 2)
+    thick = max(round(size * rng.uniform(1.2, 2.4)), 1)
+    ink = int(rng.uniform(170, 255))
+    if rng.random() < 0.35:
+        cv2.rectangle(image, (spot[0] - edge, spot[1] - h - edge), (spot[0] + w + edge, spot[1] + edge), ink, -1)
+        ink = 10
+    cv2.putText(image, text, spot, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thick, cv2.LINE_AA)

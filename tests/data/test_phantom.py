@@ -1,0 +1,268 @@
+"""Synthetic films: repeatable, varied like real ones, and true to their own pixels."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spondylo_ml.data.phantom import PhantomFilm, phantom_film, render
+from spondylo_ml.data.phantom.anatomy import random_spine
+from spondylo_ml.data.phantom.attenuation import bodies
+from spondylo_ml.data.phantom.framing import COUNTS, Ending
+from spondylo_ml.data.phantom.painting import Patch
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
+
+N = 600
+
+
+@pytest.fixture(scope="module")
+def films() -> list[PhantomFilm]:
+    return [phantom_film(7, i) for i in range(N)]
+
+
+@pytest.fixture(scope="module")
+def drawn(films: list[PhantomFilm]) -> list[tuple[PhantomFilm, GreyImage]]:
+    return [(film, render(film)) for film in films[:40]]
+
+
+def inside(corners: FloatArray, size_hw: tuple[int, int], shrink: float = 0.7) -> NDArray[np.bool_]:
+    """(H, W) pixels of the middle part of a quadrilateral."""
+    middle = corners.mean(axis=0)
+    outline = (middle + shrink * (corners - middle))[list(OUTLINE)]
+    mask = np.zeros(size_hw, dtype=np.uint8)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    return mask.astype(bool)
+
+
+def disc(upper: FloatArray, lower: FloatArray) -> FloatArray:
+    """Corners of the space between two neighbouring bodies."""
+    return np.stack([upper[2], upper[3], lower[0], lower[1]])
+
+
+def test_the_same_name_gives_the_same_film_whatever_was_made_before() -> None:
+    first = phantom_film(3, 5)
+    pixels = render(first)
+    for other in (9, 2):
+        render(phantom_film(3, other))
+    again = phantom_film(3, 5)
+    assert again.size_hw == first.size_hw
+    assert again.facing is first.facing
+    assert again.spacing == first.spacing
+    assert len(again.vertebrae) == len(first.vertebrae)
+    for a, b in zip(first.vertebrae, again.vertebrae, strict=True):
+        np.testing.assert_array_equal(a.corners_xy, b.corners_xy)
+    np.testing.assert_array_equal(render(again), pixels)
+    np.testing.assert_array_equal(render(first), pixels)
+
+
+def test_another_seed_or_index_gives_another_film() -> None:
+    films = [phantom_film(seed, index) for seed, index in ((0, 0), (0, 1), (1, 0), (1, 1))]
+    places = {tuple(f.vertebrae[0].corners_xy[0]) for f in films}
+    assert len(places) == 4
+
+
+def test_long_side_scales_the_same_film() -> None:
+    small, large = phantom_film(4, 8, 384), phantom_film(4, 8, 768)
+    assert max(small.size_hw) == 384
+    assert max(large.size_hw) == 768
+    assert render(large).shape == large.size_hw
+    assert len(small.vertebrae) == len(large.vertebrae)
+    assert large.spacing.x_mm == pytest.approx(small.spacing.x_mm / 2, rel=0.02)
+
+
+def test_numbers_of_vertebrae_are_shared_out_as_on_real_films(films: list[PhantomFilm]) -> None:
+    seen = Counter(len(f.vertebrae) for f in films)
+    assert set(seen) <= set(COUNTS)
+    total = sum(COUNTS.values())
+    groups = [(3, 4), (5,), (6,), (7,), (8,), (9, 10, 11)]
+    chi2 = 0.0
+    for group in groups:
+        expected = N * sum(COUNTS[n] for n in group) / total
+        chi2 += (sum(seen[n] for n in group) - expected) ** 2 / expected
+    assert chi2 < 20.5, f"{seen}: chi-square {chi2:.1f} with 5 degrees of freedom (p < 0.001)"
+
+
+def test_three_tenths_face_right(films: list[PhantomFilm]) -> None:
+    share = np.mean([f.facing is Facing.RIGHT for f in films])
+    assert 0.24 < share < 0.36
+    assert {f.facing for f in films} == {Facing.LEFT, Facing.RIGHT}
+
+
+def test_slots_run_from_the_sacrum_up_and_corners_lie_on_the_film(films: list[PhantomFilm]) -> None:
+    for film in films:
+        assert [v.slot for v in film.vertebrae] == list(range(len(film.vertebrae)))
+        corners = np.stack([v.corners_xy for v in film.vertebrae])
+        assert (corners >= 1.9).all()
+        assert (corners <= np.array(film.size_hw[::-1]) - 2.9).all()
+        assert np.stack([v.visible for v in film.vertebrae]).all()
+
+
+def test_quadrilaterals_are_simple_and_the_superior_edge_is_nearer_the_head(films: list[PhantomFilm]) -> None:
+    for film in films:
+        for v in film.vertebrae:
+            outline = v.corners_xy[list(OUTLINE)]
+            way = np.roll(outline, -1, axis=0) - outline
+            onward = np.roll(way, -1, axis=0)
+            turns = way[:, 0] * onward[:, 1] - way[:, 1] * onward[:, 0]
+            assert (turns > 0).all(), "convex and clockwise on the image"
+            assert v.corners_xy[:2, 1].mean() < v.corners_xy[2:, 1].mean()
+
+
+def test_bodies_do_not_overlap_and_follow_each_other_upward(films: list[PhantomFilm]) -> None:
+    for film in films:
+        heights = [v.corners_xy[:, 1].mean() for v in film.vertebrae]
+        assert (np.diff(heights) < 0).all()
+        for lower, upper in zip(film.vertebrae, film.vertebrae[1:], strict=False):
+            both = inside(lower.corners_xy, film.size_hw, 0.9) & inside(upper.corners_xy, film.size_hw, 0.9)
+            assert not both.any()
+
+
+def test_the_sacrum_slopes_down_and_forward(films: list[PhantomFilm]) -> None:
+    right_way = []
+    for film in films:
+        left, right = film.vertebrae[0].corners_xy[:2]
+        front, back = (left, right) if film.facing is Facing.LEFT else (right, left)
+        right_way.append(front[1] > back[1])
+    assert np.mean(right_way) > 0.97
+
+
+def test_no_complete_body_is_left_out_without_a_reason(films: list[PhantomFilm]) -> None:
+    endings = Counter(f.framing.ending for f in films)
+    assert min(endings[e] for e in Ending) > 0.05 * N
+    for film in films:
+        if film.framing.ending is Ending.EDGE:
+            assert (film.framing.corners_px[film.framing.labelled :, :, 1].min(axis=1) < 0).all()
+        else:
+            assert 0 < film.framing.ending_px
+
+
+def test_drawn_slip_is_the_slip_of_the_corners() -> None:
+    for seed in range(20):
+        spine = random_spine(np.random.default_rng(seed))
+        for below, above, percent in zip(spine.corners_mm, spine.corners_mm[1:], spine.slip_percent, strict=False):
+            plate = below[0] - below[1]
+            slip = (above[3] - below[1]) @ plate / (plate @ plate)
+            assert 100 * slip == pytest.approx(percent, abs=1e-6)
+
+
+def test_guessing_the_mean_place_of_each_slot_is_no_use(films: list[PhantomFilm]) -> None:
+    places: dict[int, list[FloatArray]] = defaultdict(list)
+    for film in films[:300]:
+        height, width = film.size_hw
+        side = max(film.size_hw)
+        for v in film.vertebrae:
+            pad = np.array([(side - width) / 2, (side - height) / 2])
+            places[v.slot].append((v.corners_xy + pad) * 512 / side)
+    errors = [np.linalg.norm(np.array(p) - np.mean(p, axis=0), axis=-1).ravel() for p in places.values()]
+    assert np.concatenate(errors).mean() >= 45
+
+
+def test_scale_varies_as_on_real_films(films: list[PhantomFilm]) -> None:
+    share = [f.framing.depth_px / f.size_hw[0] for f in films]
+    low, median, high = np.percentile(share, [5, 50, 95])
+    assert low < 0.08
+    assert 0.09 < median < 0.13
+    assert high > 0.17
+
+
+def test_films_have_contrast_and_are_not_burnt_out(drawn: list[tuple[PhantomFilm, GreyImage]]) -> None:
+    for film, image in drawn:
+        assert image.shape == film.size_hw
+        assert image.dtype == np.uint8
+        assert image.std() > 10
+        assert (image == 255).mean() < 0.15
+
+
+def test_bodies_are_brighter_than_their_discs(drawn: list[tuple[PhantomFilm, GreyImage]]) -> None:
+    brighter = []
+    for film, image in drawn:
+        for lower, upper in zip(film.vertebrae[1:], film.vertebrae[2:], strict=False):
+            gap = inside(disc(upper.corners_xy, lower.corners_xy), film.size_hw, 0.6)
+            bone = inside(lower.corners_xy, film.size_hw) | inside(upper.corners_xy, film.size_hw)
+            if gap.sum() >= 6:
+                brighter.append(image[bone].mean() > image[gap].mean())
+    assert len(brighter) > 60
+    assert np.mean(brighter) > 0.85
+
+
+@pytest.mark.parametrize("facing", [Facing.LEFT, Facing.RIGHT])
+def test_corners_lie_on_the_rims_for_both_facings(drawn: list[tuple[PhantomFilm, GreyImage]], facing: Facing) -> None:
+    contrast = []
+    for film, image in drawn:
+        if film.facing is facing:
+            grey = image.astype(np.float64)
+            for v in film.vertebrae[1:]:
+                contrast.append(_across_endplate(grey, v.corners_xy))
+    assert len(contrast) >= 30
+    profile = np.mean(contrast, axis=0)
+    # from disc to body across the superior endplate, in steps of a twentieth of the depth
+    assert profile[5:9].max() > profile[:3].mean() + 4
+
+
+def test_mirroring_a_film_mirrors_truth_and_pixels_together() -> None:
+    for index in range(12):
+        film = phantom_film(2, index)
+        width = film.size_hw[1]
+        other = replace(film, facing=film.facing.mirrored(), vertebrae=tuple(v.mirrored(width) for v in film.vertebrae))
+        image, twin = render(film).astype(np.float64), render(other).astype(np.float64)
+        np.testing.assert_array_equal(image, twin[:, ::-1])
+        for v, w in zip(film.vertebrae, other.vertebrae, strict=True):
+            bone = inside(v.corners_xy, film.size_hw, 1.0)
+            np.testing.assert_allclose(image[bone].mean(), twin[inside(w.corners_xy, film.size_hw, 1.0)].mean(), atol=4)
+
+
+def _across_endplate(grey: NDArray[np.float64], corners: FloatArray) -> FloatArray:
+    """(11,) mean grey along lines parallel to the superior edge, from the disc into the body."""
+    left, right, low_left, low_right = corners
+    t = np.linspace(0.15, 0.85, 15)[:, None]
+    edge = left + t * (right - left)
+    down = (low_left + t * (low_right - low_left) - edge) / 20
+    rows = []
+    for step in range(-4, 7):
+        at = np.round(edge + step * down).astype(int)
+        at = np.clip(at, 0, np.array(grey.shape[::-1]) - 1)
+        rows.append(grey[at[:, 1], at[:, 0]].mean())
+    return np.array(rows)
+
+
+def test_drawn_bodies_end_at_their_corners() -> None:
+    """Along each diagonal the drawn body ends within a pixel of its corner."""
+    for index in range(6):
+        film = phantom_film(11, index, 512)
+        sheet = bodies(film.framing, np.random.default_rng(0))
+        for corners in film.framing.corners_px[: film.framing.labelled]:
+            for corner, opposite in zip(corners, corners[::-1], strict=True):
+                outward = (corner - opposite) / np.linalg.norm(corner - opposite)
+                beyond, within = np.round(corner + 2.0 * outward), np.round(corner - 2.0 * outward)
+                assert sheet[int(within[1]), int(within[0])] > 0.05
+                assert sheet[int(beyond[1]), int(beyond[0])] < 0.02
+
+
+def test_fills_have_the_area_and_centre_of_their_outline() -> None:
+    outline = np.array([[10.3, 12.1], [47.6, 9.4], [50.2, 38.8], [12.9, 41.5]])
+    patch = Patch(outline, (64, 64), 2.0)
+    cover = patch.fill(outline).astype(np.float64)
+    rows, columns = np.mgrid[patch.place]
+    x, y = outline.T
+    x2, y2 = np.roll(x, -1), np.roll(y, -1)
+    cross = x * y2 - x2 * y
+    area = cross.sum() / 2
+    centre = np.array([((x + x2) * cross).sum(), ((y + y2) * cross).sum()]) / (6 * area)
+    assert cover.sum() == pytest.approx(area, rel=0.003)
+    drawn_centre = np.array([(cover * columns).sum(), (cover * rows).sum()]) / cover.sum()
+    np.testing.assert_allclose(drawn_centre, centre, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((-1, 0, 384), "seed and an index of 0 or more; given -1"), ((0, 0, 10), "64 px or more; given 10")],
+)
+def test_impossible_films_are_refused(arguments: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        phantom_film(*arguments)
