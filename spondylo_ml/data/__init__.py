@@ -1,0 +1,1 @@
+"""Films: reading, splitting, preparing and making them."""

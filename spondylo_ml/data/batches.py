@@ -1,0 +1,118 @@
+"""Batches of prepared films, in an order that depends on seed and epoch alone.
+
+Shapes: N films, V slots, K = 4 V corners, H x W input px.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from spondylo_ml.config.schema import AugmentationConfig
+from spondylo_ml.data.augment import Augmenter
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.landmarks import FloatArray
+
+
+class FilmBatch(NamedTuple):
+    """What a network is trained on.
+
+    Attributes:
+        images: (N, 1, H, W) uint8 grey levels; the network scales them itself, on its device.
+        corners_xy: (N, V, 4, 2) float32 px of the input, NaN where a corner is absent or outside the image.
+        present: (N, V) bool, whether the vertebra is on the film.
+        labelled: (N,) bool.
+        row: (N,) place of each film in the dataset.
+    """
+
+    images: Tensor
+    corners_xy: Tensor
+    present: Tensor
+    labelled: Tensor
+    row: Tensor
+
+
+class EpochIndex(NamedTuple):
+    """A film to load, and the epoch whose augmentation it gets."""
+
+    epoch: int
+    row: int
+
+
+class EpochSampler(Sampler[EpochIndex]):
+    """A new order each epoch, the same one after a restart: it depends on seed and epoch alone."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed, self._epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[EpochIndex]:
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
+        return iter([EpochIndex(self._epoch, int(i)) for i in order])
+
+
+class PreparedDataset(Dataset[FilmBatch]):
+    """Prepared films as single-film `FilmBatch` rows, augmented where an augmenter is given."""
+
+    def __init__(self, films: Sequence[PreparedFilm], seed: int = 0, augmenter: Augmenter | None = None) -> None:
+        self._films, self._seed, self._augmenter = films, seed, augmenter
+
+    def __len__(self) -> int:
+        return len(self._films)
+
+    def __getitem__(self, item: EpochIndex | int) -> FilmBatch:
+        epoch, row = item if isinstance(item, tuple) else (0, item)
+        film = self._films[row]
+        image, corners, present = film.image, film.corners_xy, film.present
+        if self._augmenter:
+            seed = int(np.random.SeedSequence([self._seed, epoch, row]).generate_state(1)[0])
+            image, corners = self._augmenter(image, corners, seed)
+            # A vertebra whose corners are known has left the film when its centre has.
+            known = ~np.isnan(corners).any(axis=(1, 2))
+            present = present & ~(known & ~_inside(corners.mean(axis=1), image.shape))
+        corners = np.where(_inside(corners, image.shape)[..., None], corners, np.nan)
+        return FilmBatch(
+            images=torch.from_numpy(np.ascontiguousarray(image))[None],
+            corners_xy=torch.from_numpy(corners.astype(np.float32)),
+            present=torch.from_numpy(present.copy()),
+            labelled=torch.tensor(film.film.labelled),
+            row=torch.tensor(row),
+        )
+
+
+def train_loader(
+    films: Sequence[PreparedFilm], augmentation: AugmentationConfig, batch_size: int, seed: int, workers: int
+) -> DataLoader[FilmBatch]:
+    """Shuffled, augmented batches; the last, smaller one is kept unless it would be a single film."""
+    # BatchNorm has no variance to take from one film of one pixel at the deepest level.
+    single_left_over = len(films) > batch_size and len(films) % batch_size == 1
+    return DataLoader(
+        PreparedDataset(films, seed, Augmenter(augmentation)),
+        batch_size=batch_size,
+        sampler=EpochSampler(len(films), seed),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        drop_last=single_left_over,
+    )
+
+
+def plain_loader(films: Sequence[PreparedFilm], batch_size: int) -> DataLoader[FilmBatch]:
+    """The films as they are, in their order."""
+    return DataLoader(PreparedDataset(films), batch_size=batch_size)
+
+
+def _inside(points_xy: FloatArray, shape_hw: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    height, width = shape_hw[:2]
+    x, y = points_xy[..., 0], points_xy[..., 1]
+    return np.asarray((x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5))

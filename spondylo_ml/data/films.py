@@ -1,0 +1,109 @@
+"""A dataset in memory: films, what could not be read, what was changed while reading, and its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Film, GreyImage, SlotRange
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a reader must tell: which file, and what is wrong with it or was done to it."""
+
+    file: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class FilmSet:
+    """Films of one dataset.
+
+    Attributes:
+        bad_files: files that cannot be used; training stops on them unless told to skip.
+        notes: what was assumed, set aside or repaired while reading, file by file.
+        slots: the levels on these films, from which a model's channels follow.
+    """
+
+    kind: str
+    name: str
+    films: tuple[Film, ...]
+    slots: SlotRange
+    bad_files: tuple[Finding, ...] = ()
+    notes: tuple[Finding, ...] = field(default=())
+
+    def part(self, split: str) -> tuple[Film, ...]:
+        """The films of one part: train, val, test, or all."""
+        return self.films if split == "all" else tuple(f for f in self.films if f.split == split)
+
+    def limited(self, count: int | None) -> FilmSet:
+        """At most `count` films, evenly spaced, so that every part of the dataset keeps its share."""
+        if count is None or count >= len(self.films):
+            return self
+        ordered = sorted(self.films, key=lambda film: film.split or "")
+        chosen = np.linspace(0, len(ordered) - 1, count).round().astype(int)
+        return replace(self, films=tuple(ordered[i] for i in chosen))
+
+    def overflow(self) -> tuple[Finding, ...]:
+        """Vertebrae beyond the last slot: they have no channel and count as missed."""
+        return tuple(
+            Finding(film.film_id, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
+            for film in self.films
+            for v in self.slots.overflow(film.vertebrae or ())
+        )
+
+
+@dataclass(frozen=True)
+class FileImage:
+    """Pixels in a file that OpenCV reads; EXIF orientation is obeyed."""
+
+    path: Path
+
+    def read(self) -> GreyImage:
+        """(H, W) grey levels, 0 to 255."""
+        image = cv2.imread(str(self.path), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            raise DataError(f"{self.path.name}: not an image that can be read (broken, empty, or another format)")
+        return np.asarray(image, dtype=np.uint8)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
+    """Stop on bad files unless they are to be skipped.
+
+    Raises:
+        DataError: bad files under `error`, all of them listed; or no film left.
+    """
+    if films.bad_files and on_bad_file == "error":
+        listed = "\n".join(f"  {finding}" for finding in films.bad_files)
+        raise DataError(
+            f"{len(films.bad_files)} bad file(s) in {where}:\n{listed}\n"
+            "Mend them, or go on without them: --data.on_bad_file skip"
+        )
+    if not films.films:
+        raise DataError(f"no usable film in {where} ({len(films.bad_files)} bad files)")
+
+
+def digest(films: Iterable[Film], slots: SlotRange) -> str:
+    """SHA-256 over pixels, labels and split of the films, whatever their order."""
+    rows = sorted(json.dumps(_digest_row(film)) for film in films)
+    return hashlib.sha256("\n".join([f"{slots.first}+{slots.count}", *rows]).encode()).hexdigest()
+
+
+def _digest_row(film: Film) -> list[object]:
+    corners: list[object] = [[v.slot, *v.corners_xy.round(4).ravel().tolist()] for v in film.vertebrae or ()]
+    return [film.film_id, film.image.fingerprint(), film.split, film.labelled, corners]

@@ -1,0 +1,66 @@
+"""Films as arrays in the network's input space, ready to be batched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondylo_ml.data.letterbox import Letterbox
+from spondylo_ml.landmarks import Film, FloatArray, GreyImage, SlotRange
+
+
+@dataclass(frozen=True)
+class PreparedFilm:
+    """A film in input space.
+
+    Attributes:
+        image: (H, W) letterboxed grey levels.
+        corners_xy: (V, 4, 2) px of the input per slot, NaN where absent.
+        present: (V,) whether the film's labels name a vertebra in the slot.
+    """
+
+    film: Film
+    letterbox: Letterbox
+    image: GreyImage
+    corners_xy: FloatArray
+    present: NDArray[np.bool_]
+
+
+def prepare_film(film: Film, slots: SlotRange, input_hw: tuple[int, int]) -> PreparedFilm:
+    """The one preprocessing path: training, validation and inference all come through here.
+
+    Raises:
+        DataError: the film's pixels cannot be read.
+    """
+    letterbox = Letterbox(film.size_hw, input_hw)
+    vertebrae = film.vertebrae or ()
+    present = np.zeros(slots.count, dtype=bool)
+    present[[v.slot - slots.first for v in vertebrae if v.slot in slots]] = True
+    return PreparedFilm(
+        film=film,
+        letterbox=letterbox,
+        image=letterbox.apply(film.image.read()),
+        corners_xy=letterbox.to_input(slots.corners(vertebrae)),
+        present=present,
+    )
+
+
+def prepare_films(
+    films: Sequence[Film],
+    slots: SlotRange,
+    input_hw: tuple[int, int],
+    on_film: Callable[[], object] = lambda: None,
+) -> list[PreparedFilm]:
+    """`prepare_film` over many films, in their order; `on_film` is called after each, for a progress bar."""
+
+    def one(film: Film) -> PreparedFilm:
+        prepared = prepare_film(film, slots, input_hw)
+        on_film()
+        return prepared
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(one, films))

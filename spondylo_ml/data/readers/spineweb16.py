@@ -1,0 +1,113 @@
+"""SpineWeb-16 / AASCE 2019: AP films, 17 vertebrae T1 to L5, 68 normalised corners a film.
+
+Layout: `filenames.csv` (one name a row), `landmarks.csv` (a row a film: 68 x, then 68 y, as shares of width and
+height, vertebrae head to tail, corners TL, TR, BL, BR), the films in `images/`. `films.csv` with the columns
+`filename` and `patient` groups films of one patient; without it every film counts as its own patient.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.quadrilateral import require_inside
+from spondylo_ml.data.readers.base import (
+    as_finding,
+    image_size_hw,
+    parse_floats,
+    read_csv_rows,
+    read_each,
+    usable_vertebrae,
+)
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
+
+N_VERTEBRAE = 17
+SLOTS = SlotRange(first=1, count=N_VERTEBRAE)  # L5 up to T1: an AP film shows the sacrum without corners
+
+
+class SpineWeb16Reader:
+    """Reads the CSV layout described above."""
+
+    kind = "spineweb16"
+    layout = "filenames.csv, landmarks.csv and images/"
+
+    def recognises(self, root: Path) -> bool:
+        """Whether both CSV files lie in `root`."""
+        return (root / "filenames.csv").is_file() and (root / "landmarks.csv").is_file()
+
+    def read(self, root: Path) -> FilmSet:
+        """All films of the CSV files.
+
+        Raises:
+            DataError: a CSV file is missing, or both disagree on the number of films.
+        """
+        names = [row[0].strip() for row in read_csv_rows(root / "filenames.csv")]
+        labels = read_csv_rows(root / "landmarks.csv")
+        if len(names) != len(labels):
+            raise DataError(
+                f"filenames.csv has {len(names)} rows and landmarks.csv {len(labels)}: they must match row by row"
+            )
+        patients, notes = _patients(root, names)
+        rows = list(zip(names, labels, strict=True))
+        films, bad = read_each(rows, lambda row: _read_film(root, row[0], row[1], patients[row[0]]))
+        notes += [note for _, film_notes in films for note in film_notes]
+        return FilmSet(
+            kind=self.kind,
+            name=root.name,
+            films=tuple(film for film, _ in films),
+            slots=SLOTS,
+            bad_files=tuple(as_finding(error) for error in bad),
+            notes=tuple(notes),
+        )
+
+
+def _read_film(root: Path, name: str, fields: list[str], patient: str) -> tuple[Film, list[Finding]]:
+    path = root / "images" / name
+    if not path.is_file():
+        raise DataError(f"{name}: listed in filenames.csv, but missing in images/")
+    size_hw = image_size_hw(path)
+    corners = _corners_px(name, fields, size_hw)
+    vertebrae, reasons = usable_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), SLOTS.first)
+    film = Film(
+        film_id=Path(name).stem,
+        image=FileImage(path),
+        size_hw=size_hw,
+        vertebrae=vertebrae,
+        facing=Facing.NONE,
+        patient=patient,
+        source="spineweb16",
+        path=path,
+    )
+    return film, [Finding(name, reason) for reason in reasons]
+
+
+def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> FloatArray:
+    """(17, 4, 2) px, head to tail, from 136 shares of width and height."""
+    count = 8 * N_VERTEBRAE
+    if len(fields) != count:
+        raise DataError(f"{name}: {len(fields)} numbers in landmarks.csv, {count} are needed (68 x, then 68 y)")
+    shares = np.array(parse_floats(fields, name, "landmarks")).reshape(2, -1)
+    height, width = size_hw
+    corners = np.asarray(shares * np.array([[width], [height]])).T.reshape(N_VERTEBRAE, 4, 2)
+    try:
+        require_inside(corners, size_hw)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+    return corners
+
+
+def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[Finding]]:
+    """Patient group by film name, from films.csv where it exists."""
+    own = {name: name for name in names}
+    if not (root / "films.csv").is_file():
+        return own, [Finding("films.csv", "missing: every film is taken for another patient's")]
+    header, *rows = read_csv_rows(root / "films.csv")
+    if "filename" not in header or "patient" not in header:
+        raise DataError(f"films.csv needs the columns filename and patient, it has {', '.join(header)}")
+    file_at, patient_at = header.index("filename"), header.index("patient")
+    known = {row[file_at]: row[patient_at] for row in rows}
+    notes = [Finding(name, "no patient in films.csv: taken for its own") for name in names if name not in known]
+    return own | known, notes

@@ -1,0 +1,65 @@
+"""Synthetic films as a dataset."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from spondylo_ml.data import phantom
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.landmarks import Film, GreyImage, SlotRange
+
+KIND = "phantom"
+SLOTS = SlotRange(first=0, count=10)
+
+
+@dataclass(frozen=True)
+class PhantomImage:
+    """Pixels that are drawn when they are read."""
+
+    seed: int
+    index: int
+    long_side_px: int
+
+    def read(self) -> GreyImage:
+        """(H, W) grey levels, 0 to 255."""
+        return phantom.render(phantom.phantom_film(self.seed, self.index, self.long_side_px))
+
+    def fingerprint(self) -> str:
+        """Name of the film and digest of the code that draws it: other code may draw other pixels."""
+        return f"phantom-{self.seed}-{self.index}-{self.long_side_px}-{_generator_digest()}"
+
+
+def phantom_films(count: int, seed: int, long_side_px: int) -> FilmSet:
+    """`count` synthetic films; each is its own patient."""
+    return FilmSet(
+        kind=KIND,
+        name=f"phantom-{seed}",
+        films=tuple(_film(seed, index, long_side_px) for index in range(count)),
+        slots=SLOTS,
+    )
+
+
+def _film(seed: int, index: int, long_side_px: int) -> Film:
+    made = phantom.phantom_film(seed, index, long_side_px)
+    name = f"phantom-{seed}-{index:05d}"
+    return Film(
+        film_id=name,
+        image=PhantomImage(seed, index, long_side_px),
+        size_hw=made.size_hw,
+        vertebrae=made.vertebrae,
+        facing=made.facing,
+        patient=name,
+        source="synthetic",
+        levels_from="label",
+        spacing=made.spacing,
+    )
+
+
+@cache
+def _generator_digest() -> str:
+    folder = Path(phantom.__file__).parent
+    code = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(code).hexdigest()[:16]
