@@ -1,0 +1,1 @@
+"""Networks behind one contract, and the codec between corners and heatmaps."""

@@ -1,0 +1,159 @@
+"""Which vertebra is which, decided for the whole spine at once.
+
+A heatmap of one corner of one level often has two peaks: on the right vertebra and on its neighbour. Taking the
+higher one for each corner by itself mixes levels. Here each level offers several candidate bodies, put together
+from the peaks of its four corners, and the chain of candidates with the best sum of
+
+* heat under the four corners,
+* likeness of the body to the bodies of the training films,
+* likeness of each step from body to body to the steps of the training films
+
+is found by dynamic programming (Felzenszwalb and Huttenlocher, Pictorial Structures for Object Recognition, IJCV
+2005, for a tree that is a chain). Shapes and steps are measured in each body's own frame and size, so that zoom and
+rotation of the film do not matter.
+
+Shapes: N films, V slots, C candidates a slot, P peaks a corner.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+PEAKS = 4
+CANDIDATES = 16
+PEAK_BLOCK_CELLS = 2
+BODY_WEIGHT, STEP_WEIGHT = 0.2, 0.5
+WORST_STEP = 30.0  # squared Mahalanobis distance beyond which a step is as bad as any other: outliers stay local
+SPREAD_FLOOR = 0.05  # least standard deviation of a shape feature, for priors from few films
+LOG_FLOOR = 1e-6
+
+
+class LevelChain(nn.Module):
+    """Learns shapes and steps from training films, then picks one candidate body a slot."""
+
+    body_mean: Tensor
+    body_spread: Tensor
+    step_mean: Tensor
+    step_spread: Tensor
+    learned: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, size in (("body", 3), ("step", 4)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_spread", torch.ones(size))
+        self.register_buffer("learned", torch.tensor(False))
+
+    def learn(self, corners_xy: Tensor) -> None:
+        """Take shapes and steps from (N, V, 4, 2) true corners, NaN where absent."""
+        bodies = corners_xy.double()
+        mirrored = bodies[:, :, [1, 0, 3, 2]] * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+        both = torch.cat([bodies, mirrored])
+        for name, features in (("body", body_features(both)), ("step", step_features(both[:, :-1], both[:, 1:]))):
+            rows = features.flatten(0, -2)
+            rows = rows[rows.isfinite().all(dim=1)]
+            if len(rows) < 2:
+                return
+            getattr(self, f"{name}_mean").copy_(rows.median(dim=0).values)
+            getattr(self, f"{name}_spread").copy_(rows.std(dim=0).clamp_min(SPREAD_FLOOR))
+        self.learned.fill_(True)
+
+    def choose(self, maps: Tensor, presence: Tensor) -> Tensor:
+        """(N, K, H, W) non-negative maps and (N, V) presence to (N, K, 2) cells of the chosen peaks.
+
+        A slot that is thought absent has little say on its neighbours, but gets a body all the same.
+        """
+        peaks_xy, heat = find_peaks(maps)
+        bodies, unary = self._candidates(peaks_xy, heat)
+        say = presence.clamp(0.05, 1.0)
+        path = self._best_chain(bodies.double(), unary.double() * say[..., None], say.double())
+        index = path[..., None, None, None].expand(-1, -1, 1, 4, 2)
+        return bodies.gather(2, index)[:, :, 0].flatten(1, 2)
+
+    def _candidates(self, peaks_xy: Tensor, heat: Tensor) -> tuple[Tensor, Tensor]:
+        """The C best of the P^4 bodies of each slot: (N, V, C, 4, 2) cells and (N, V, C) their scores."""
+        count, channels, n_peaks = heat.shape
+        peaks = peaks_xy.reshape(count, channels // 4, 4, n_peaks, 2)
+        logs = heat.clamp_min(LOG_FLOOR).log().reshape(count, channels // 4, 4, n_peaks)
+        combinations = torch.tensor(list(product(range(n_peaks), repeat=4)), device=peaks.device)
+        corners = torch.arange(4, device=peaks.device)
+        bodies = peaks[:, :, corners, combinations]
+        features = (body_features(bodies.double()) - self.body_mean) / self.body_spread
+        distance = features.square().sum(-1).nan_to_num(WORST_STEP * 10).clamp(max=WORST_STEP * 10)
+        score = logs[:, :, corners, combinations].sum(-1) - BODY_WEIGHT * distance / 2
+        best = score.topk(min(CANDIDATES, score.shape[2]), dim=2)
+        index = best.indices[..., None, None].expand(-1, -1, -1, 4, 2)
+        return bodies.gather(2, index), best.values
+
+    def _best_chain(self, bodies: Tensor, unary: Tensor, say: Tensor) -> Tensor:
+        """(N, V) index of the candidate of each slot on the chain with the highest score (Viterbi)."""
+        total, came_from = unary[:, 0], []
+        for slot in range(1, bodies.shape[1]):
+            steps = step_features(bodies[:, slot - 1, :, None], bodies[:, slot, None, :])
+            distance = ((steps - self.step_mean) / self.step_spread).square().sum(-1)
+            distance = distance.nan_to_num(WORST_STEP).clamp(max=WORST_STEP)
+            weight = torch.minimum(say[:, slot - 1], say[:, slot])[:, None, None]
+            through = total[:, :, None] - STEP_WEIGHT * weight * distance / 2
+            best = through.max(dim=1)
+            came_from.append(best.indices)
+            total = best.values + unary[:, slot]
+        path = [total.argmax(dim=1)]
+        for back in reversed(came_from):
+            path.append(back.gather(1, path[-1][:, None])[:, 0])
+        return torch.stack(path[::-1], dim=1)
+
+
+def find_peaks(maps: Tensor, count: int = PEAKS) -> tuple[Tensor, Tensor]:
+    """The highest local maxima of (N, K, H, W) maps: (N, K, P, 2) cells and (N, K, P) heat in the 3 x 3 round each.
+
+    Blocks of cells are compared with the blocks round them, which is a quarter of the work of comparing cells.
+    """
+    block, cell = F.max_pool2d(maps, PEAK_BLOCK_CELLS, return_indices=True)
+    is_top = F.max_pool2d(block, 3, 1, 1) == block
+    heights = torch.where(is_top, block, torch.zeros_like(block)).flatten(2)
+    best = cell.flatten(2).gather(2, heights.topk(min(count, heights.shape[2]), dim=2).indices)
+    height, width = maps.shape[2:]
+    x, y = best % width, best // width
+    near = torch.arange(-1, 2, device=maps.device)
+    rows = (y[..., None, None] + near[:, None]).clamp(0, height - 1)
+    columns = (x[..., None, None] + near).clamp(0, width - 1)
+    around = maps.flatten(2).gather(2, (rows * width + columns).flatten(2)).reshape(*x.shape, 9).sum(-1)
+    return torch.stack([x, y], dim=-1), around
+
+
+def body_features(corners: Tensor) -> Tensor:
+    """(..., 4, 2) corners to (..., 3): logs of superior/inferior, left/right and width/height, NaN where degenerate."""
+    superior, inferior = corners[..., 1, :] - corners[..., 0, :], corners[..., 3, :] - corners[..., 2, :]
+    left, right = corners[..., 2, :] - corners[..., 0, :], corners[..., 3, :] - corners[..., 1, :]
+    lengths = [edge.norm(dim=-1).clamp_min(1e-3) for edge in (superior, inferior, left, right)]
+    width, height = lengths[0] + lengths[1], lengths[2] + lengths[3]
+    features = torch.stack(
+        [(lengths[0] / lengths[1]).log(), (lengths[2] / lengths[3]).log(), (width / height).log()], dim=-1
+    )
+    across, down = superior + inferior, left + right
+    outward = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0] > 0
+    return torch.where(outward[..., None], features, torch.nan)
+
+
+def step_features(lower: Tensor, upper: Tensor) -> Tensor:
+    """Two (..., 4, 2) neighbours to (..., 4): the upper centre in the lower one's frame (along its edges, along its
+    height, in roots of its area), the log of their sizes' ratio, and the angle between them in radians."""
+    right, up, size = _frame(lower)
+    other_right, _, other_size = _frame(upper)
+    step = (upper.mean(dim=-2) - lower.mean(dim=-2)) / size[..., None]
+    turn = right[..., 0] * other_right[..., 1] - right[..., 1] * other_right[..., 0]
+    return torch.stack(
+        [(step * right).sum(-1), (step * up).sum(-1), (other_size / size).log(), turn.clamp(-1, 1).asin()], dim=-1
+    )
+
+
+def _frame(corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit vectors to the right and up of a body, and the root of its area."""
+    across = (corners[..., 1, :] + corners[..., 3, :] - corners[..., 0, :] - corners[..., 2, :]) / 2
+    down = (corners[..., 2, :] + corners[..., 3, :] - corners[..., 0, :] - corners[..., 1, :]) / 2
+    width, height = across.norm(dim=-1).clamp_min(1e-3), down.norm(dim=-1).clamp_min(1e-3)
+    return across / width[..., None], -down / height[..., None], (width * height).sqrt()

@@ -1,0 +1,46 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import torch
+
+from spondylo_ml.config.schema import Config
+from spondylo_ml.errors import ConfigError, unknown_name
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.unet import UNet
+
+Builder = Callable[[Config, SlotRange], LandmarkModel]
+
+
+def registry(builders: Iterable[tuple[str, Builder]]) -> dict[str, Builder]:
+    """Builders by name; `ValueError` where two share one."""
+    models: dict[str, Builder] = {}
+    for name, builder in builders:
+        if name in models:
+            raise ValueError(f"two models are called {name!r}")
+        models[name] = builder
+    return models
+
+
+MODELS = registry([("unet", UNet)])
+
+
+def build_model(config: Config, slots: SlotRange) -> LandmarkModel:
+    """The configured model with fresh weights, drawn from `config.seed`.
+
+    Raises:
+        ConfigError: there is no such model; names the nearest.
+    """
+    if config.model.name not in MODELS:
+        raise ConfigError(unknown_name("model", config.model.name, MODELS))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return MODELS[config.model.name](config, slots)
+
+
+def parameter_count(model: LandmarkModel) -> int:
+    """Number of trainable and fixed parameters, the presence head not counted."""
+    return sum(p.numel() for name, p in model.named_parameters() if not name.startswith("presence."))
