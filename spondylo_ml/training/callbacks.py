@@ -1,0 +1,108 @@
+"""What happens beside a training step: the epoch's report, and the panel of overlays."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from tqdm import tqdm
+
+from spondylo_ml.data.batches import plain_loader
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.landmarks import FilmPrediction, FloatArray
+from spondylo_ml.training.module import LandmarkTraining, to_film_predictions
+from spondylo_ml.training.run_log import ColourImage, RunLog
+
+DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence[FloatArray | None]], ColourImage]
+
+
+class EpochReport(Checkpoint):
+    """Sends each epoch's numbers to the run log, and carries the history across a restart.
+
+    It is a `Checkpoint` so that Lightning calls it after the checkpoint that stands before it in the list: an epoch
+    is reported only once it is safe, and one that was saved but not reported is sent by `RunLog.restore`.
+    """
+
+    def __init__(self, run_log: RunLog) -> None:
+        self._run_log = run_log
+        self.history: list[dict[str, Any]] = []
+        self._epoch_started = self._validation_started = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The history, which the checkpoint takes along."""
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """The history of the part that ran before."""
+        self.history = list(state_dict["history"])
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Bring the run up to date after a restart."""
+        self._run_log.restore(self.history)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._epoch_started = time.monotonic()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stop the clock of training proper."""
+        self._validation_started = time.monotonic()
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add the epoch to the history, before the checkpoints save it."""
+        assert isinstance(pl_module, LandmarkTraining)
+        now = time.monotonic()
+        films = pl_module.films_seen
+        pl_module.epoch_metrics |= {
+            "time/epoch_s": now - self._epoch_started,
+            "time/films_per_s": films / max(1e-9, self._validation_started - self._epoch_started),
+        }
+        self.history.append({"epoch": trainer.current_epoch + 1, **pl_module.epoch_metrics})
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Report the epoch, on the run and on the terminal."""
+        row = self.history[-1]
+        self._run_log.metrics({k: v for k, v in row.items() if k != "epoch"}, row["epoch"])
+        left = (trainer.max_epochs or 0) - row["epoch"]
+        tqdm.write(
+            f"epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train/loss']:.3f}  "
+            f"val MRE {row['val/mre_px512']:.1f} px512  SDR@24 {row['val/sdr_24px']:.0f} %  "
+            f"{row['time/epoch_s']:.0f} s, {left * row['time/epoch_s'] / 60:.0f} min to go"
+        )
+        sys.stdout.flush()  # into a log file, too, an epoch is told when it ends
+
+
+class TrainingBar(TQDMProgressBar):
+    """Lightning's bar of the training steps, without those of validation, which takes seconds."""
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """A bar that does not show."""
+        return Tqdm(disable=True)
+
+
+class Panel(Callback):
+    """Every few epochs, and after the last one, draws the same validation films."""
+
+    def __init__(self, films: Sequence[PreparedFilm], draw: DrawPanel, run_log: RunLog, every_epochs: int) -> None:
+        self._films, self._draw, self._run_log, self._every = films, draw, run_log, every_epochs
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw and send the panel where it is due."""
+        assert isinstance(pl_module, LandmarkTraining)
+        epoch = trainer.current_epoch + 1
+        if epoch % self._every and epoch != trainer.max_epochs:
+            return
+        images = torch.cat([batch.images for batch in plain_loader(self._films, 8)]).to(pl_module.device)
+        with trainer.precision_plugin.val_step_context(), torch.no_grad():
+            predictions = to_film_predictions(self._films, pl_module.model.predict(images), pl_module.model)
+            heat = pl_module.model.heat(images)
+        maps: list[FloatArray | None] = [None] * len(self._films)
+        if heat is not None:
+            maps = list(heat.double().cpu().numpy())
+        self._run_log.image(self._draw(self._films, predictions, maps), "panel/val", epoch)

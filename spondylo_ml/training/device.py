@@ -1,0 +1,63 @@
+"""Where and how precisely to compute, decided once and with a reason that is logged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device, the precision on it, and why.
+
+    Attributes:
+        device: cpu, cuda or mps.
+        precision: fp32, or bf16 for automatic mixed precision.
+    """
+
+    device: str
+    precision: Literal["fp32", "bf16"]
+    reason: str
+
+    @property
+    def lightning_precision(self) -> Literal["bf16-mixed", "32-true"]:
+        """Lightning's name of the precision."""
+        return "bf16-mixed" if self.precision == "bf16" else "32-true"
+
+    def autocast(self) -> torch.autocast:
+        """Context in which a model predicts as it was trained."""
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def choose_compute(config: TrainingConfig) -> Compute:
+    """The device and precision asked for, or the best that there is under `auto`.
+
+    Raises:
+        ConfigError: the device asked for is not there.
+    """
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    device = config.device
+    if device == "auto":
+        device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
+    if not there[device]:
+        raise ConfigError(f"training.device: {device} is not available here; use auto or cpu")
+    if config.precision != "auto":
+        return Compute(device, config.precision, "asked for")
+    return Compute(device, *_best_precision(device))
+
+
+def _best_precision(device: str) -> tuple[Literal["fp32", "bf16"], str]:
+    if device == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bf16", "this GPU computes bf16 natively") if fast else ("fp32", "this GPU has no bf16")
+    if device == "cpu":
+        able = torch.cpu.get_capabilities()
+        if able.get("avx512_bf16") or able.get("amx_bf16"):
+            return "bf16", "this processor has bf16 instructions"
+        return "fp32", "this processor has no bf16 instructions: bf16 would be many times slower"
+    return "fp32", f"bf16 is not relied on with {device}"

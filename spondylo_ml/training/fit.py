@@ -1,0 +1,132 @@
+"""One training from films to the best weights."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+from spondylo_ml.config.schema import Config
+from spondylo_ml.data.batches import plain_loader, train_loader
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.callbacks import DrawPanel, EpochReport, Panel, TrainingBar
+from spondylo_ml.training.device import Compute
+from spondylo_ml.training.module import LandmarkTraining, Score
+from spondylo_ml.training.run_log import RunLog
+
+MONITOR = "val/mre_px512"
+REMARKS_OF_LIGHTNING = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*",
+    ".*exists and is not empty.*",
+    ".*LeafSpec.*",
+)
+LAST, BEST = "last.ckpt", "best.ckpt"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training leaves; the model that was trained holds the best epoch's weights.
+
+    Attributes:
+        best_epoch: epoch with the lowest validation MRE, from 1.
+        history: numbers of every epoch.
+    """
+
+    best_epoch: int
+    history: list[dict[str, Any]]
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """Numbers of the best epoch."""
+        return next(row for row in self.history if row["epoch"] == self.best_epoch)
+
+
+def fit(
+    model: LandmarkModel,
+    config: Config,
+    compute: Compute,
+    films: Mapping[str, Sequence[PreparedFilm]],
+    score: Score,
+    run_log: RunLog,
+    draw_panel: DrawPanel,
+    folder: Path,
+    resume_from: Path | None = None,
+) -> FitResult:
+    """Train on `films["train"]`, choose the epoch by `films["val"]`.
+
+    Args:
+        folder: receives `last.ckpt` after each epoch and `best.ckpt`; both are replaced in one step.
+        resume_from: a `last.ckpt` to go on from.
+
+    Raises:
+        NonFiniteLossError: the loss became NaN or infinite.
+    """
+    training = config.training
+    epochs = training.epochs
+    if epochs is None:
+        raise ValueError("the configuration must be resolved: training.epochs is not set")
+    torch.manual_seed(config.seed)
+    model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
+    measured = {"val": films["val"], "train": _evenly(films["train"], training.train_metric_films)}
+    module = LandmarkTraining(model, training, config.seed, measured, score)
+    report = EpochReport(run_log)
+    callbacks = _callbacks(config, folder, report)
+    if panel_films := _evenly(films["val"], config.tracking.panel_films):
+        callbacks.append(Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs))
+    trainer = L.Trainer(
+        accelerator=compute.device if compute.device != "cuda" else "gpu",
+        devices=1,
+        precision=compute.lightning_precision,
+        max_epochs=epochs,
+        gradient_clip_val=training.clip_norm or None,
+        callbacks=callbacks,
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        deterministic="warn",
+    )
+    with warnings.catch_warnings():
+        for remark in REMARKS_OF_LIGHTNING:
+            warnings.filterwarnings("ignore", message=remark)
+        trainer.fit(
+            module,
+            train_loader(films["train"], config.augmentation, training.batch_size, config.seed, training.workers),
+            [plain_loader(part, training.batch_size) for part in measured.values()],
+            ckpt_path=resume_from,
+            weights_only=True,
+        )
+    best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
+    module.load_state_dict(best["state_dict"])
+    model.eval()
+    return FitResult(best_epoch=int(best["epoch"]) + 1, history=report.history)
+
+
+def _callbacks(config: Config, folder: Path, report: EpochReport) -> list[Callback]:
+    callbacks: list[Callback] = [
+        TrainingBar(refresh_rate=10 if sys.stderr.isatty() else 0),
+        ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
+        ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False),
+        report,
+    ]
+    if config.training.early_stop_patience:
+        # A value that is not finite means a part without labels, which the split has already refused.
+        callbacks.append(EarlyStopping(MONITOR, patience=config.training.early_stop_patience, mode="min"))
+    return callbacks
+
+
+def _evenly(films: Sequence[PreparedFilm], count: int) -> list[PreparedFilm]:
+    """Up to `count` labelled films, evenly spaced, the same ones each time."""
+    labelled = [film for film in films if film.film.labelled]
+    count = min(count, len(labelled))
+    return [labelled[i * len(labelled) // count] for i in range(count)]

@@ -1,0 +1,115 @@
+"""The Lightning module: one training step, and predictions of the validation films for an injected score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.errors import NonFiniteLossError
+from spondylo_ml.landmarks import FilmPrediction
+from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.training.optimisers import build_optimizer, build_scheduler
+
+Score = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction]], Mapping[str, float]]
+
+
+class LandmarkTraining(L.LightningModule):
+    """Trains any `LandmarkModel`.
+
+    Attributes:
+        epoch_metrics: numbers of the current epoch, filled during validation, for callbacks to read.
+        films_seen: training films of the current epoch so far.
+    """
+
+    def __init__(
+        self,
+        model: LandmarkModel,
+        config: TrainingConfig,
+        seed: int,
+        parts: Mapping[str, Sequence[PreparedFilm]],
+        score: Score,
+    ) -> None:
+        """Args: parts: films measured after each epoch, by part name, in the order of the loaders."""
+        super().__init__()
+        self.model = model
+        self.epoch_metrics: dict[str, float] = {}
+        self._config, self._seed, self._parts, self._score = config, seed, parts, score
+        self.films_seen = 0
+        self._sums: dict[str, float] = {}
+        self._seen: dict[str, list[FilmPrediction]] = {}
+
+    def configure_optimizers(self) -> Any:
+        """Optimiser and schedule by name; Lightning steps them."""
+        optimizer = build_optimizer(self.model, self._config)
+        scheduler = build_scheduler(optimizer, self._config, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})
+
+    def on_train_epoch_start(self) -> None:
+        """Draw dropout from seed and epoch, so that a resumed training draws as an uninterrupted one."""
+        torch.manual_seed(self._seed * 100_003 + self.current_epoch)
+        self._sums, self.films_seen = {}, 0
+        rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+        self.epoch_metrics = {"learning_rate": float(rate)}
+
+    def training_step(self, batch: FilmBatch, step: int) -> Tensor:
+        """Sum of the model's losses.
+
+        Raises:
+            NonFiniteLossError: the sum is NaN or infinite.
+        """
+        parts = self.model.losses(batch)
+        total = torch.stack(list(parts.values())).sum()
+        values = {name: float(value.detach()) for name, value in parts.items()}
+        if not math.isfinite(sum(values.values())):
+            raise NonFiniteLossError(self.current_epoch + 1, step + 1, values)
+        count = len(batch.images)
+        self.films_seen += count
+        for name, value in {**values, "total": sum(values.values())}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * count
+        self.log("loss", total.detach(), prog_bar=True, logger=False)
+        return total
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the predictions of the last epoch."""
+        self._seen = {part: [] for part in self._parts}
+
+    def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
+        """Predict and keep."""
+        part = list(self._parts)[dataloader_idx]
+        films = [self._parts[part][i] for i in batch.row.tolist()]
+        self._seen[part] += to_film_predictions(films, self.model.predict(batch.images), self.model)
+
+    def on_validation_epoch_end(self) -> None:
+        """Score the predictions; `val/mre_px512` decides which checkpoint is best."""
+        for name, value in self._sums.items():
+            self.epoch_metrics["train/loss" if name == "total" else f"train/loss_{name}"] = value / self.films_seen
+        for part, predictions in self._seen.items():
+            numbers = self._score(self._parts[part], predictions)
+            self.epoch_metrics |= {f"{part}/{name}": float(value) for name, value in numbers.items()}
+        mre = torch.tensor(self.epoch_metrics["val/mre_px512"])
+        self.log("val/mre_px512", mre, prog_bar=True, logger=False)
+
+
+def to_film_predictions(
+    films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
+) -> list[FilmPrediction]:
+    """A batch of landmarks in px of the input as predictions in px of each original film."""
+    corners, score, presence = (part.double().cpu().numpy() for part in landmarks)
+    return [
+        FilmPrediction(
+            film_id=film.film.film_id,
+            slots=model.slots,
+            corners_xy=film.letterbox.to_film(corners[i]),
+            corner_score=score[i],
+            presence=presence[i],
+        )
+        for i, film in enumerate(films)
+    ]
