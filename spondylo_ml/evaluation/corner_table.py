@@ -1,0 +1,60 @@
+"""One row per true corner: where it is, where it was predicted, and how far off that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
+
+REFERENCE_SIDE_PX = 512
+"""px512: px of the film scaled to 512 on its longer side."""
+
+COLUMNS = (
+    "film_id", "slot", "level", "corner", "true_x_px", "true_y_px", "pred_x_px", "pred_y_px",
+    "error_px", "error_px512", "missed", "corner_score", "presence",
+)  # fmt: skip
+
+
+def corner_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """All true corners of the labelled films, with the `COLUMNS` above; px of the original film.
+
+    A corner for which there is no prediction (its vertebra is beyond the model's slots) stays in the table as
+    missed, its prediction NaN. It is charged the film's diagonal, the largest error that a guess on the film could
+    have, so that leaving a corner out never pays.
+
+    Raises:
+        DataError: films and predictions are not of the same films in the same order.
+    """
+    if [f.film_id for f in films] != [p.film_id for p in predictions]:
+        raise DataError("predictions must be given for the same films in the same order")
+    rows = [row for film, prediction in zip(films, predictions, strict=True) for row in _film_rows(film, prediction)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def to_px512(length_px: float, size_hw: tuple[int, int]) -> float:
+    """A length in px of the film as px of the film scaled to 512 on its longer side."""
+    return length_px * REFERENCE_SIDE_PX / max(size_hw)
+
+
+def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
+    slots = prediction.slots
+    rows: list[tuple[object, ...]] = []
+    for vertebra in film.vertebrae or ():
+        has_slot = vertebra.slot in slots
+        row = vertebra.slot - slots.first
+        for corner in np.flatnonzero(vertebra.present):
+            true = vertebra.corners_xy[corner]
+            guess = prediction.corners_xy[row, corner] if has_slot else np.full(2, np.nan)
+            missed = bool(np.isnan(guess).any())
+            error = float(np.hypot(*film.size_hw)) if missed else float(np.linalg.norm(guess - true))
+            score = float(prediction.corner_score[row, corner]) if has_slot else np.nan
+            presence = float(prediction.presence[row]) if has_slot else np.nan
+            rows.append((
+                film.film_id, vertebra.slot, vertebra.level, CORNERS[corner], *true, *guess,
+                error, to_px512(error, film.size_hw), missed, score, presence,
+            ))  # fmt: skip
+    return rows

@@ -1,0 +1,75 @@
+"""The trivial predictor: each corner where it lies on average on the training films. Every model must beat it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, SlotRange
+
+
+@dataclass(frozen=True)
+class MeanShape:
+    """Mean corners per slot.
+
+    Attributes:
+        corners: (V, 4, 2) offset from the film's centre, in shares of the film's longer side.
+        frequency: (V,) share of the training films that show the vertebra.
+    """
+
+    slots: SlotRange
+    corners: FloatArray
+    frequency: FloatArray
+
+    @classmethod
+    def fit(cls, films: Sequence[Film], slots: SlotRange) -> MeanShape:
+        """The mean over the labelled films; a corner never seen there takes the mean of all corners.
+
+        Raises:
+            DataError: no film has labels.
+        """
+        labelled = [film for film in films if film.vertebrae is not None]
+        if not labelled:
+            raise DataError("the mean shape needs at least one labelled training film")
+        shapes = np.stack([_to_shares(slots.corners(f.vertebrae or ()), f.size_hw) for f in labelled])
+        seen = ~np.isnan(shapes[..., 0])
+        total, count = np.nansum(shapes, axis=0), seen.sum(axis=0)[..., None]
+        overall = np.nansum(shapes, axis=(0, 1, 2)) / max(1, int(seen.sum()))
+        corners = np.where(count > 0, total / np.maximum(count, 1), overall)
+        there = [[any(v.slot == s for v in f.vertebrae or ()) for s in _range(slots)] for f in labelled]
+        return cls(slots, corners, np.mean(there, axis=0))
+
+    def predict(self, film: Film) -> FilmPrediction:
+        """The mean corners on the film, whatever it shows."""
+        height, width = film.size_hw
+        corners = self.corners * max(film.size_hw) + np.array([(width - 1) / 2, (height - 1) / 2])
+        return FilmPrediction(
+            film.film_id, self.slots, corners, np.ones((self.slots.count, 4)), self.frequency.astype(np.float64)
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values from which `from_json` makes it again."""
+        return {
+            "first_slot": self.slots.first,
+            "corners": self.corners.tolist(),
+            "frequency": self.frequency.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, tree: dict[str, object]) -> MeanShape:
+        """The inverse of `to_json`."""
+        corners = np.array(tree["corners"], dtype=np.float64)
+        frequency = np.array(tree["frequency"], dtype=np.float64)
+        return cls(SlotRange(int(str(tree["first_slot"])), len(corners)), corners, frequency)
+
+
+def _range(slots: SlotRange) -> range:
+    return range(slots.first, slots.first + slots.count)
+
+
+def _to_shares(corners_xy: FloatArray, size_hw: tuple[int, int]) -> FloatArray:
+    height, width = size_hw
+    return np.asarray((corners_xy - np.array([(width - 1) / 2, (height - 1) / 2])) / max(size_hw))
