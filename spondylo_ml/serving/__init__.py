@@ -1,0 +1,1 @@
+"""Trained models outside training: on disk, and predicting."""

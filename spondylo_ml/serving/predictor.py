@@ -1,0 +1,47 @@
+"""Films in, predictions out, through the same preprocessing as in training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from spondylo_ml.data.batches import plain_loader
+from spondylo_ml.data.prepare import prepare_films
+from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.training.device import Compute, choose_compute
+from spondylo_ml.training.module import to_film_predictions
+
+
+class Predictor:
+    """A loaded model on a device."""
+
+    def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = 8) -> None:
+        self._bundle, self._batch_size = bundle, batch_size
+        self._compute = compute or choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
+        self._model = bundle.model.to(self._compute.device).eval()
+
+    def predict(self, films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[FilmPrediction]:
+        """One prediction a film, in px of the original film, in order.
+
+        Raises:
+            DataError: a film's pixels cannot be read.
+        """
+        input_hw = self._bundle.config.data.input_hw
+        if input_hw is None:
+            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+        predictions: list[FilmPrediction] = []
+        for chunk in _chunks(films, 8 * self._batch_size):
+            prepared = prepare_films(chunk, self._bundle.slots, input_hw, on_film)
+            for batch in plain_loader(prepared, self._batch_size):
+                with torch.inference_mode(), self._compute.autocast():
+                    landmarks = self._model.predict(batch.images.to(self._compute.device))
+                rows = [prepared[i] for i in batch.row.tolist()]
+                predictions += to_film_predictions(rows, landmarks, self._model)
+        return predictions
+
+
+def _chunks(films: Sequence[Film], size: int) -> Iterator[Sequence[Film]]:
+    for start in range(0, len(films), size):
+        yield films[start : start + size]

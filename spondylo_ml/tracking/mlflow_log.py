@@ -1,0 +1,122 @@
+"""A `RunLog` into MLflow that no outage of the store can stop."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mlflow
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.training.run_log import ColourImage
+
+QUEUE_SIZE = 1000
+RETRY_SECONDS = 5.0
+OUTAGE_TAG = "tracking_outage"
+
+Call = Callable[[], object]
+
+
+class MlflowRunLog:
+    """Sends in the background, in order; keeps a copy on disk.
+
+    What the store refuses is tried again until `close`. What was not sent by then is counted, and lies in the
+    folder: `metrics.jsonl`, one epoch a line, and `images/`.
+    """
+
+    def __init__(self, run_id: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> None:
+        self._run_id, self._folder, self._retry_seconds = run_id, folder, retry_seconds
+        self._client = MlflowClient()
+        self._queue: queue.Queue[Call | None] = queue.Queue(QUEUE_SIZE)
+        self._closing = threading.Event()
+        self._outage = False
+        self.dropped = 0
+        folder.mkdir(parents=True, exist_ok=True)
+        self._worker = threading.Thread(target=self._send_all, name="mlflow-log", daemon=True)
+        self._worker.start()
+
+    def metrics(self, values: Mapping[str, float], epoch: int) -> None:
+        """See `RunLog`."""
+        with (self._folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"epoch": epoch, **values}) + "\n")
+        self._put(lambda: self._client.log_batch(self._run_id, metrics=_metrics(values, epoch)))
+
+    def image(self, image: ColourImage, key: str, epoch: int) -> None:
+        """See `RunLog`."""
+        path = self._folder / "images" / f"{key.replace('/', '-')}-{epoch:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self._put(lambda: self._client.log_image(self._run_id, image, key=key, step=epoch))
+
+    def tag(self, name: str, value: str) -> None:
+        """See `RunLog`."""
+        self._put(lambda: self._client.set_tag(self._run_id, name, value))
+
+    def restore(self, history: list[dict[str, Any]]) -> None:
+        """See `RunLog`."""
+        if not history:
+            return
+
+        def send() -> None:
+            known = {m.step for m in self._client.get_metric_history(self._run_id, "val/mre_px512")}
+            for row in history:
+                if row["epoch"] not in known:
+                    values = {name: value for name, value in row.items() if name != "epoch"}
+                    self._client.log_batch(self._run_id, metrics=_metrics(values, row["epoch"]))
+
+        self._put(send)
+
+    def close(self, timeout_s: float = 60.0) -> int:
+        """Wait for what is still to be sent; the number of calls that could not be."""
+        self._closing.set()
+        self._put(None)
+        self._worker.join(timeout_s)
+        return self.dropped + self._queue.qsize()
+
+    def _put(self, call: Call | None) -> None:
+        try:
+            # The queue is full only after a long outage; everything in it and this call also lie on disk.
+            self._queue.put_nowait(call)
+        except queue.Full:
+            self.dropped += 1
+
+    def _send_all(self) -> None:
+        while (call := self._queue.get()) is not None:
+            while not self._sent(call):
+                self._outage = True
+                if self._closing.is_set():
+                    self.dropped += 1
+                    break
+                time.sleep(self._retry_seconds)
+            else:
+                self._tell_outage()
+
+    def _sent(self, call: Call) -> bool:
+        try:
+            call()
+        except Exception:
+            # Whatever the client raises, the training goes on; the tag and the count tell of it.
+            return False
+        return True
+
+    def _tell_outage(self) -> None:
+        if self._outage and self._sent(lambda: self._client.set_tag(self._run_id, OUTAGE_TAG, "true")):
+            self._outage = False
+
+
+def _metrics(values: Mapping[str, float], epoch: int) -> list[Metric]:
+    now = int(time.time() * 1000)
+    # NaN stands for "nothing to measure" and is left out: MLflow's charts would draw it as a point.
+    return [Metric(name, value, now, epoch) for name, value in values.items() if value == value]
+
+
+def log_params(config: Mapping[str, object]) -> None:
+    """The resolved configuration, under a prefix of its own: `mlflow run` has logged plain names as strings."""
+    mlflow.log_params({f"config.{name}": value for name, value in config.items()})
