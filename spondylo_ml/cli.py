@@ -1,0 +1,148 @@
+"""The command line: `python -m spondylo_ml <verb> --name value ...`.
+
+Flags are made from the configuration's types by pydantic-settings: it is of the same family as the schema, takes
+each value as one argument (which is how MLflow passes them on), and returns just what was given, to be laid over
+the recipe. Nothing slow is imported before the arguments are known to be right.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+
+from spondylo_ml.config import Config, EvaluateConfig, field_names, resolve_config, validate
+from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
+
+SHORT_NAMES = {"model": "model.name", "data": "data.path"}
+EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+
+_SETTINGS = SettingsConfigDict(
+    extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
+)
+
+
+class TrainFlags(Config, BaseSettings):
+    """Train a model and log it to MLflow."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml train")
+
+    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
+    resume: str | None = Field(None, description="run id, or path of a last.ckpt, to go on with")
+
+
+class EvaluateFlags(EvaluateConfig, BaseSettings):
+    """Judge the best model of a run on the films of any dataset."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb; its exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if not arguments or arguments[0] in ("-h", "--help"):
+            _write(_usage())
+            return 0 if arguments else EXIT_BAD_INPUT
+        verb = VERBS.get(arguments[0])
+        if verb is None:
+            raise ConfigError(unknown_name("verb", arguments[0], VERBS))
+        verb(arguments[1:])
+    except SpondyloError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[str, Any]:
+    """The nested values that were given; `--help` prints the help and exits.
+
+    Raises:
+        ConfigError: a flag that does not exist (names the nearest), or a value missing.
+    """
+    names = field_names(flags)
+    full = [_full_name(argument, names) for argument in _without_empty(arguments)]
+    source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=True)
+    return dict(source())
+
+
+def _full_name(argument: str, names: Sequence[str]) -> str:
+    """A flag with its short name replaced; other arguments as they are."""
+    if not argument.startswith("--") or argument == "--help":
+        return argument
+    flag, equals, value = argument[2:].partition("=")
+    flag = SHORT_NAMES.get(flag, flag)
+    if flag not in names:
+        raise ConfigError(unknown_name("option", f"--{flag}", [f"--{name}" for name in (*names, *SHORT_NAMES)]))
+    return f"--{flag}{equals}{value}"
+
+
+def _without_empty(arguments: Sequence[str]) -> list[str]:
+    """The arguments less the flags whose value is empty: MLproject passes a parameter that was not given so."""
+    kept: list[str] = []
+    for argument in arguments:
+        if argument == "" and kept and kept[-1].startswith("--"):
+            kept.pop()
+        else:
+            kept.append(argument)
+    return kept
+
+
+def _train(arguments: Sequence[str]) -> None:
+    values = given_values(TrainFlags, arguments)
+    recipe, resumed = values.pop("recipe", None), values.pop("resume", None)
+    # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
+    config = resolve_config(values, Path(recipe) if recipe else None)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.train import find_resume, resumed_config, train
+
+    _start_logging()
+    if resumed:
+        resume = find_resume(resumed)
+        result = train(resumed_config(resume, values), resume)
+    else:
+        result = train(config)
+    _write(report.trained(result))
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    values = given_values(EvaluateFlags, arguments)
+    config = validate(EvaluateConfig, values)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.evaluate import evaluate
+
+    _start_logging()
+    _write(report.judged(evaluate(config, values.get("data", {}))))
+
+
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate}
+
+
+def _usage() -> str:
+    lines = [f"  {name:10} {flags.__doc__}" for name, flags in (("train", TrainFlags), ("evaluate", EvaluateFlags))]
+    return "\n".join(
+        ["usage: python -m spondylo_ml <verb> [--name value ...]", "", *lines, "", "<verb> --help lists its options."]
+    )
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def _start_logging() -> None:
+    """Our own lines on the terminal; called after the imports, because Lightning and MLflow set their own levels."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("spondylo_ml").setLevel(logging.INFO)
+    for name in ("lightning.pytorch", "lightning.fabric", "mlflow", "mlflow.system_metrics", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)

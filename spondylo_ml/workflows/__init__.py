@@ -1,0 +1,1 @@
+"""One plain function per verb: where all parts come together."""

@@ -1,0 +1,175 @@
+"""`evaluate`: the best model of a run, judged on any films that the readers know."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from spondylo_ml.config import Config, DataConfig, EvaluateConfig, flatten, validate
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.corner_table import corner_table
+from spondylo_ml.evaluation.metrics import corner_metrics, score
+from spondylo_ml.figures.overlay import draw_film, with_legend
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
+from spondylo_ml.serving.artefact import fetch_bundle
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.workflows.films import load_films
+
+log = logging.getLogger(__name__)
+
+OVERLAY_HEIGHT_PX = 768
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What `evaluate` leaves.
+
+    Attributes:
+        metrics: numbers under `eval/`, without the prefix; only counts where no film has labels.
+    """
+
+    run_id: str
+    metrics: dict[str, float]
+    n_films: int
+    n_labelled: int
+
+
+def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement:
+    """Judge a run's model in a run of its own, which names the model and the films.
+
+    Args:
+        given_data: the values of `config.data` that were given; the others are those of the judged run.
+
+    Raises:
+        SpondyloError: no such run or model, bad films, or no film in the part.
+    """
+    preflight()
+    judged = get_run(config.run_id)
+    bundle = fetch_bundle(config.run_id)
+    films = load_films(data_to_judge(bundle.config.data, given_data))
+    chosen = films.part(config.split)
+    if not chosen:
+        raise DataError(f"{films.name} has no {config.split} part: choose another --split")
+    experiment = config.experiment or mlflow.get_experiment(judged.info.experiment_id).name
+    name = f"evaluate {judged.info.run_name} on {films.name} {config.split}"
+    with open_run(experiment, name) as run_id:
+        _log_origin(config, bundle.config, films)
+        with tqdm(total=len(chosen), desc="predicting", unit="film", disable=None) as bar:
+            predictions = Predictor(bundle).predict(chosen, bar.update)
+        metrics = _log_results(chosen, predictions, bundle, config)
+    return Judgement(run_id, metrics, len(chosen), sum(film.labelled for film in chosen))
+
+
+def data_to_judge(trained_on: DataConfig, given: Mapping[str, Any]) -> DataConfig:
+    """The films to judge: as in training where nothing else is given.
+
+    Another folder is recognised anew, and has its own slots.
+    """
+    tree = trained_on.model_dump(mode="json")
+    if "path" in given and str(given["path"]) != str(trained_on.path):
+        tree |= {"kind": "auto", "first_slot": None, "n_slots": None, "max_films": None}
+    elif given.get("kind") == "phantom":
+        tree |= {"path": None, "first_slot": None, "n_slots": None}
+    return validate(DataConfig, tree | dict(given))
+
+
+def film_table(films: Sequence[Film], corners: pd.DataFrame) -> pd.DataFrame:
+    """One row a film: its error and what was seen of it; NaN for a film without labels."""
+    rows = []
+    by_film = dict(list(corners.groupby("film_id")))
+    for film in films:
+        own = by_film.get(film.film_id, corners.iloc[:0])
+        rows.append({"film_id": film.film_id, "labelled": film.labelled, **corner_metrics(own)})
+    return pd.DataFrame(rows)
+
+
+def vertebra_table(corners: pd.DataFrame) -> pd.DataFrame:
+    """One row a true vertebra: mean and largest error of its corners."""
+    groups = corners.groupby(["film_id", "slot", "level"], sort=False)
+    return groups.agg(
+        mre_px512=("error_px512", "mean"),
+        max_error_px512=("error_px512", "max"),
+        n_corners=("corner", "size"),
+        presence=("presence", "first"),
+    ).reset_index()
+
+
+def prediction_table(predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """One row a predicted corner of every slot, labels or not; px of the original film."""
+    rows = [
+        (p.film_id, p.slots.first + v, level, CORNERS[c], *p.corners_xy[v, c], p.corner_score[v, c], p.presence[v])
+        for p in predictions
+        for v, level in enumerate(p.slots.names)
+        for c in range(len(CORNERS))
+    ]
+    columns = ["film_id", "slot", "level", "corner", "x_px", "y_px", "corner_score", "presence"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None:
+    log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
+    log_params({"model.name": trained.model.name, "preset": trained.preset})
+    mlflow.set_tags({"judged_run": config.run_id, "model": trained.model.name, "dataset": films.name})
+    log_environment()
+    log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
+
+
+def _log_results(
+    films: Sequence[Film], predictions: Sequence[FilmPrediction], bundle: Bundle, config: EvaluateConfig
+) -> dict[str, float]:
+    mlflow.log_text(prediction_table(predictions).to_csv(index=False), "predictions.csv")
+    labelled = [film for film in films if film.labelled]
+    metrics: dict[str, float] = {"n_films": float(len(films)), "n_labelled": float(len(labelled))}
+    if labelled:
+        corners = corner_table(films, predictions)
+        metrics |= score(films, predictions)
+        trivial = [bundle.mean_shape.predict(film) for film in labelled]
+        metrics["mean_shape_mre_px512"] = score(labelled, trivial)["mre_px512"]
+        by_film = film_table(films, corners)
+        mlflow.log_text(corners.to_csv(index=False), "corners.csv")
+        mlflow.log_text(vertebra_table(corners).to_csv(index=False), "vertebrae.csv")
+        mlflow.log_text(by_film.to_csv(index=False), "films.csv")
+        ranking = by_film["mre_px512"].to_numpy(dtype=float)
+    else:
+        mlflow.set_tag("unlabelled", "true")
+        ranking = np.full(len(films), np.nan)
+    mlflow.log_metrics({f"eval/{name}": value for name, value in metrics.items() if value == value})
+    mlflow.log_text(json.dumps({name: _or_null(value) for name, value in metrics.items()}, indent=1), "metrics.json")
+    for label, index in chosen_films(ranking, config.overlays):
+        picture = with_legend(draw_film(films[index], predictions[index], OVERLAY_HEIGHT_PX))
+        mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
+    return metrics
+
+
+def chosen_films(error: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> list[tuple[str, int]]:
+    """Best, median and worst films by error, up to `count` of each, none twice; the first ones where none has one."""
+    order = [int(i) for i in np.argsort(error, kind="stable") if not np.isnan(error[i])]
+    if not order:
+        return [(f"film-{rank + 1}", rank) for rank in range(min(3 * count, len(error)))]
+    middle = max(0, (len(order) - count) // 2)
+    groups = {"best": order[:count], "worst": order[::-1][:count], "median": order[middle : middle + count]}
+    taken: set[int] = set()
+    chosen = []
+    for label, indices in groups.items():
+        for rank, index in enumerate(indices, start=1):
+            if index not in taken:
+                taken.add(index)
+                chosen.append((f"{label}-{rank}", index))
+    return chosen
+
+
+def _or_null(value: float) -> float | None:
+    return None if value != value else value

@@ -1,0 +1,243 @@
+"""`train`: films to a logged model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from spondylo_ml.config import Config, flatten, validate
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.letterbox import common_input_hw
+from spondylo_ml.data.prepare import PreparedFilm, prepare_films
+from spondylo_ml.errors import ConfigError, TrackingError
+from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.figures.overlay import draw_film, tile, with_legend
+from spondylo_ml.landmarks import FilmPrediction, FloatArray
+from spondylo_ml.models.zoo import build_model, parameter_count
+from spondylo_ml.serving.artefact import log_bundle
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.training.device import Compute, choose_compute
+from spondylo_ml.training.fit import LAST, FitResult, fit
+from spondylo_ml.training.run_log import ColourImage
+from spondylo_ml.workflows.films import load_films
+
+log = logging.getLogger(__name__)
+
+CHECKPOINTS = Path("checkpoints")
+"""Folder of a run's checkpoints and local copies, below the current directory; one sub-folder a run."""
+
+CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
+PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` leaves."""
+
+    run_id: str
+    config: Config
+    fit: FitResult
+    mean_shape_mre_px512: float
+    unsent: int
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A training to go on with: where its checkpoint lies, and the run that it belongs to."""
+
+    checkpoint: Path
+    run_id: str
+    config: Config
+
+
+def train(config: Config, resume: Resume | None = None) -> TrainResult:
+    """Train as configured, or go on with `resume`; log everything to MLflow.
+
+    Raises:
+        SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
+    """
+    preflight()
+    films = load_and_announce(config)
+    config = resolve_from_films(config, films)
+    log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    compute = choose_compute(config.training)
+    log.info("device %s, precision %s: %s", compute.device, compute.precision, compute.reason)
+    tracking = config.tracking
+    name = tracking.run_name or f"{config.model.name}-{films.name}"
+    with open_run(tracking.experiment, name, resume.run_id if resume else None, tracking.system_metrics) as run_id:
+        folder = CHECKPOINTS / run_id
+        write_run_folder(folder, run_id, config)
+        _log_origin(config, films, compute)
+        run_log = MlflowRunLog(run_id, folder)
+        try:
+            model = build_model(config, films.slots)
+            mlflow.log_params({"parameter_count": parameter_count(model)})
+            mean_shape = MeanShape.fit(films.part("train"), films.slots)
+            trivial = _trivial_error(mean_shape, films)
+            mlflow.log_metric("val/mean_shape_mre_px512", trivial)
+            prepared = _prepare(config, films)
+            result = fit(
+                model, config, compute, prepared, _score, run_log, _draw_panel, folder,
+                resume_from=resume.checkpoint if resume else None,
+            )  # fmt: skip
+        finally:
+            unsent = run_log.close()
+        model_uri = _log_result(result, Bundle(model, config, mean_shape))
+        log.info("model logged as %s", model_uri)
+    return TrainResult(run_id, config, result, trivial, unsent)
+
+
+def find_resume(what: str) -> Resume:
+    """The training that `what`, a run id or the path of a `last.ckpt`, names.
+
+    Raises:
+        TrackingError: no such checkpoint on this machine; says where it was looked for.
+    """
+    given = Path(what)
+    checkpoint = given if given.suffix == ".ckpt" else CHECKPOINTS / what / LAST
+    folder = checkpoint.parent
+    missing = [path for path in (checkpoint, folder / CONFIG_FILE, folder / RUN_FILE) if not path.is_file()]
+    if missing:
+        known = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{LAST}"))
+        raise TrackingError(
+            f"cannot resume {what!r}: {missing[0].resolve()} does not exist. "
+            f"Runs with a checkpoint here: {', '.join(known) or 'none'}"
+        )
+    config = validate(Config, json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
+    return Resume(checkpoint, (folder / RUN_FILE).read_text(encoding="utf-8").strip(), config)
+
+
+def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
+    """The configuration of the run that goes on; only its place and its reporting may be changed.
+
+    Raises:
+        ConfigError: an override would make it another experiment.
+    """
+    before = flatten(resume.config.model_dump(mode="json"))
+    movable = ("tracking.", "training.device", "training.workers", "data.path")
+    wanted = flatten(overrides)
+    changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
+    after = flatten(changed.model_dump(mode="json"))
+    different = [name for name in after if after[name] != before[name] and not name.startswith(movable)]
+    if different:
+        listed = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
+        raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {listed}")
+    return changed
+
+
+def resolve_from_films(config: Config, films: FilmSet) -> Config:
+    """The configuration with everything filled in that depends on the films: input size, slots, epochs."""
+    data, training = config.data, config.training
+    n_train = sum(film.labelled for film in films.part("train"))
+    input_hw = data.input_hw or common_input_hw([f.size_hw for f in films.films], data.input_side_px)
+    epochs = training.epochs or math.ceil((training.film_passes or 1) / n_train)
+    return config.model_copy(
+        update={
+            "data": data.model_copy(
+                update={
+                    "kind": films.kind,
+                    "input_hw": input_hw,
+                    "first_slot": films.slots.first,
+                    "n_slots": films.slots.count,
+                }
+            ),
+            "training": training.model_copy(update={"epochs": epochs}),
+        }
+    )
+
+
+def load_and_announce(config: Config) -> FilmSet:
+    """`load_films`, with one line on what was found."""
+    films = load_films(config.data)
+    counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
+    log.info("%s: %d films (%s)", films.name, len(films.films), counts)
+    return films
+
+
+def write_run_folder(folder: Path, run_id: str, config: Config) -> None:
+    """Beside the weights: which run they belong to, and its configuration."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1), encoding="utf-8")
+    (folder / RUN_FILE).write_text(run_id, encoding="utf-8")
+
+
+def _overlaid(tree: dict[str, Any], dotted: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in dotted.items():
+        *sections, leaf = name.split(".")
+        target = tree
+        for section in sections:
+            target = target[section]
+        target[leaf] = value
+    return tree
+
+
+def _prepare(config: Config, films: FilmSet) -> dict[str, list[PreparedFilm]]:
+    assert config.data.input_hw is not None
+    chosen = {part: [film for film in films.part(part) if film.labelled] for part in ("train", "val")}
+    with tqdm(total=sum(map(len, chosen.values())), desc="preparing films", unit="film", disable=None) as bar:
+        return {
+            part: prepare_films(some, films.slots, config.data.input_hw, bar.update) for part, some in chosen.items()
+        }
+
+
+def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
+    dump = config.model_dump(mode="json")
+    log_params(flatten(dump))
+    mlflow.log_text(yaml.safe_dump(dump, sort_keys=False), "config.yaml")
+    log_environment()
+    log_dataset(films, ("train", "val"))
+    mlflow.set_tags(
+        {
+            "model": config.model.name,
+            "dataset": films.name,
+            "preset": config.preset,
+            "pretrained": "none",
+            "compute": f"{compute.device} {compute.precision} ({compute.reason})",
+            "bad_files": str(len(films.bad_files)),
+            "reader_remarks": str(len(films.notes)),
+        }
+    )
+    remarks = [*films.bad_files, *films.notes, *films.overflow()]
+    if remarks:
+        mlflow.log_text("\n".join(map(str, remarks)) + "\n", "data/remarks.txt")
+    parts = pd.DataFrame([(f.film_id, f.patient, f.split) for f in films.films], columns=["film", "patient", "part"])
+    mlflow.log_text(parts.to_csv(index=False), "data/split.csv")
+
+
+def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
+    val = [film for film in films.part("val") if film.labelled]
+    return score(val, [mean_shape.predict(film) for film in val])["mre_px512"]
+
+
+def _log_result(result: FitResult, bundle: Bundle) -> str:
+    best = {f"best/{name}": value for name, value in result.best.items() if name.startswith(("val/", "epoch"))}
+    mlflow.log_metrics({name: value for name, value in best.items() if value == value})
+    return log_bundle(bundle, step=result.best_epoch)
+
+
+def _score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
+    return score([film.film for film in films], predictions)
+
+
+def _draw_panel(
+    films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction], heat: Sequence[FloatArray | None]
+) -> ColourImage:
+    pictures = [
+        draw_film(film.film, prediction, PANEL_HEIGHT_PX, one, film.letterbox)
+        for film, prediction, one in zip(films, predictions, heat, strict=True)
+    ]
+    return with_legend(tile(pictures, PANEL_COLUMNS))
