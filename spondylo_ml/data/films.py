@@ -72,7 +72,7 @@ class FileImage:
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        image = cv2.imread(str(self.path), cv2.IMREAD_GRAYSCALE)
+        image = None if _cut_off(self.path) else cv2.imread(str(self.path), cv2.IMREAD_GRAYSCALE)
         if image is None:
             raise DataError(f"{self.path.name}: not an image that can be read (broken, empty, or another format)")
         return np.asarray(image, dtype=np.uint8)
@@ -80,6 +80,14 @@ class FileImage:
     def fingerprint(self) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def _cut_off(path: Path) -> bool:
+    """Whether a JPEG ends before its last scan does: OpenCV would fill the rest with grey and say nothing."""
+    if path.suffix.lower() not in (".jpg", ".jpeg") or not path.is_file():
+        return False
+    data = path.read_bytes()
+    return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")  # markers: end of image, start of scan
 
 
 def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:

@@ -14,7 +14,12 @@ READERS: dict[str, Reader] = {reader.kind: reader for reader in (MendeleyReader(
 
 
 def read_folder(root: Path, kind: str = "auto") -> FilmSet:
-    """The dataset in `root`.
+    """The dataset in `root`; see `find_reader` for the errors."""
+    return find_reader(root, kind).read(root)
+
+
+def find_reader(root: Path, kind: str = "auto") -> Reader:
+    """The reader of the layout in `root`; reads no film.
 
     Raises:
         DataError: the folder is missing or empty, or has no known layout; says which were looked for, and where.
@@ -24,9 +29,9 @@ def read_folder(root: Path, kind: str = "auto") -> FilmSet:
         raise DataError(f"data folder {root.resolve()} does not exist. Give one of these layouts:\n{looked_for}")
     found = [reader for reader in READERS.values() if reader.recognises(root)]
     if kind == "auto" and len(found) == 1:
-        return found[0].read(root)
+        return found[0]
     if kind != "auto" and READERS[kind] in found:
-        return READERS[kind].read(root)
+        return READERS[kind]
     if kind == "auto" and found:
         kinds = ", ".join(reader.kind for reader in found)
         raise DataError(f"{root.resolve()} looks like several datasets ({kinds}): name one with --data.kind")

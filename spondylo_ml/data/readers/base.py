@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import math
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -79,8 +79,8 @@ def finite_numbers(values: Iterable[object], file: str, what: str) -> list[float
     """
     numbers = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise DataError(f"{file}: {what} must be finite numbers, found {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise DataError(f"{file}: {what} must be finite numbers, found {repr(value)[:20]}")
         numbers.append(float(value))
     return numbers
 

@@ -109,6 +109,8 @@ def _read_film(job: _Job) -> tuple[Film, list[Finding]]:
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
         corners, visible = _read_json(job.label) if job.label.suffix == ".json" else _read_txt(job.label, size_hw)
+        if not visible.any(axis=1).all():
+            raise DataError(f"{job.label.name}: a vertebra has no visible corner")
         try:
             require_inside(corners, size_hw)
         except DataError as error:

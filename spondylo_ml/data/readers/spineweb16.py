@@ -7,6 +7,7 @@ height, vertebrae head to tail, corners TL, TR, BL, BR), the films in `images/`.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,8 @@ class SpineWeb16Reader:
             raise DataError(
                 f"filenames.csv has {len(names)} rows and landmarks.csv {len(labels)}: they must match row by row"
             )
+        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise DataError(f"filenames.csv lists {len(twice)} film(s) more than once: {', '.join(twice[:5])}")
         patients, notes = _patients(root, names)
         rows = list(zip(names, labels, strict=True))
         films, bad = read_each(rows, lambda row: _read_film(root, row[0], row[1], patients[row[0]]))
@@ -104,10 +107,12 @@ def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[Findin
     own = {name: name for name in names}
     if not (root / "films.csv").is_file():
         return own, [Finding("films.csv", "missing: every film is taken for another patient's")]
-    header, *rows = read_csv_rows(root / "films.csv")
+    header, *rows = read_csv_rows(root / "films.csv") or [[]]
     if "filename" not in header or "patient" not in header:
         raise DataError(f"films.csv needs the columns filename and patient, it has {', '.join(header)}")
     file_at, patient_at = header.index("filename"), header.index("patient")
+    if short := [number for number, row in enumerate(rows, start=2) if len(row) <= max(file_at, patient_at)]:
+        raise DataError(f"films.csv: row {short[0]} has no filename or no patient")
     known = {row[file_at]: row[patient_at] for row in rows}
     notes = [Finding(name, "no patient in films.csv: taken for its own") for name in names if name not in known]
     return own | known, notes

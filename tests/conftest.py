@@ -1,0 +1,28 @@
+"""Fixtures that several rooms of tests share; its being here puts `builders` on the path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from builders import REAL_DATA, mendeley_folder, spineweb_folder
+
+
+@pytest.fixture
+def mendeley(tmp_path: Path) -> Path:
+    """A sound Mendeley layout of six small synthetic films."""
+    return mendeley_folder(tmp_path / "lateral")
+
+
+@pytest.fixture
+def spineweb(tmp_path: Path) -> Path:
+    """A sound SpineWeb-16 layout of three films of two patients."""
+    return spineweb_folder(tmp_path / "ap", patients=("a", "a", "b"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real films beside the repository."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no real films: {REAL_DATA} does not exist")
+    return REAL_DATA

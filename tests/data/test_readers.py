@@ -1,0 +1,583 @@
+"""Readers: both layouts, on real films where they are at hand, and every way in which a folder can be wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builders import (
+    IMAGES,
+    LABELS,
+    MadeFilm,
+    ap_corners,
+    json_label,
+    landmark_row,
+    made_film,
+    mendeley_folder,
+    spineweb_folder,
+    txt_label,
+    write_image,
+    write_label,
+    write_rows,
+)
+
+from spondylo_ml.data.films import FileImage, FilmSet, require_usable
+from spondylo_ml.data.quadrilateral import fault, signed_area_px2, toward_head, turns
+from spondylo_ml.data.readers import READERS, read_folder
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film, FloatArray
+
+STEM = "90001-F-050Y1_jpg.rf.aa"
+
+
+def one_film(root: Path, label: object, suffix: str = "json", film: MadeFilm | None = None) -> FilmSet:
+    """A folder of one film with the given label, read."""
+    write_image(root, "train", STEM, (film or made_film()).pixels)
+    write_label(root, "train", f"{STEM}.{suffix}", label)
+    return read_folder(root)
+
+
+def corners_of(film: Film) -> FloatArray:
+    assert film.vertebrae is not None
+    return np.stack([v.corners_xy for v in film.vertebrae])
+
+
+def reason(root: Path, label: object, suffix: str = "json") -> str:
+    """Why the label is a bad file."""
+    films = one_film(root, label, suffix)
+    assert films.films == ()
+    (finding,) = films.bad_files
+    assert finding.file == f"{STEM}.{suffix}"
+    return finding.reason
+
+
+# ---------------------------------------------------------------------------------------------- real lateral films
+
+
+@pytest.fixture(scope="module")
+def lateral(real_data: Path) -> FilmSet:
+    return read_folder(real_data / "lumbar_films")
+
+
+def test_the_four_real_lateral_films_are_read_without_a_remark(lateral: FilmSet) -> None:
+    assert lateral.kind == "mendeley"
+    assert lateral.bad_files == lateral.notes == ()
+    assert sorted(f.split or "" for f in lateral.films) == ["train", "train", "val", "val"]
+    assert sum(len(f.vertebrae or ()) for f in lateral.films) == 29
+    assert {f.size_hw for f in lateral.films} == {(640, 640)}
+    assert {f.source for f in lateral.films} == {"buu"}
+    assert len({f.patient for f in lateral.films}) == 4
+    assert {f.levels_from for f in lateral.films} == {"assumed: the lowest labelled vertebra is S1"}
+    assert {f.facing for f in lateral.films} == {Facing.UNKNOWN}
+
+
+def test_both_label_formats_are_among_the_real_films(real_data: Path) -> None:
+    suffixes = sorted(p.suffix for p in (real_data / "lumbar_films" / LABELS).rglob("*.*") if p.is_file())
+    assert suffixes == [".json", ".json", ".json", ".txt"]
+
+
+def test_real_lateral_bodies_are_convex_wind_right_and_have_the_superior_edge_nearer_the_head(
+    lateral: FilmSet,
+) -> None:
+    for film in lateral.films:
+        corners = corners_of(film)
+        for quad, up in zip(corners, toward_head(corners.mean(axis=1)), strict=True):
+            assert (turns(quad) > 0).all()
+            assert signed_area_px2(quad) > 100
+            assert (quad[:2].mean(axis=0) - quad[2:].mean(axis=0)) @ up > 0
+
+
+def test_real_lateral_vertebrae_rise_from_the_sacrum(lateral: FilmSet) -> None:
+    for film in lateral.films:
+        assert (np.diff(corners_of(film).mean(axis=1)[:, 1]) < -20).all()
+        assert [v.slot for v in film.vertebrae or ()] == list(range(len(film.vertebrae or ())))
+
+
+def test_the_real_s1_endplate_slopes_down_and_forward_whatever_the_label_format(lateral: FilmSet) -> None:
+    for film in lateral.films:
+        s1 = corners_of(film)[0]
+        # These films face left: the endplate's left end is the lower one, and the sacrum runs back to the right.
+        assert s1[0, 1] > s1[1, 1] + 10
+        assert s1[2:, 0].mean() > s1[:2, 0].mean() + 10
+
+
+def test_real_discs_are_thin_beside_the_bodies_whatever_the_label_format(lateral: FilmSet) -> None:
+    for film in lateral.films:
+        corners = corners_of(film)
+        disc = np.linalg.norm(corners[1:, 2:].mean(axis=1) - corners[:-1, :2].mean(axis=1), axis=1)
+        body = np.linalg.norm(corners[:, 2:].mean(axis=1) - corners[:, :2].mean(axis=1), axis=1)
+        assert np.median(disc) < 0.6 * np.median(body)
+
+
+# --------------------------------------------------------------------------------------------------- real AP films
+
+
+@pytest.fixture(scope="module")
+def frontal(real_data: Path) -> FilmSet:
+    return read_folder(real_data / "spineweb16")
+
+
+def test_all_481_real_ap_films_are_read_with_17_vertebrae_from_l5_to_t1(frontal: FilmSet) -> None:
+    assert frontal.kind == "spineweb16"
+    assert len(frontal.films) == 481
+    assert frontal.bad_files == ()
+    assert {tuple(v.slot for v in f.vertebrae or ()) for f in frontal.films} == {tuple(range(1, 18))}
+    assert [v.level for v in frontal.films[0].vertebrae or ()][::16] == ["L5", "T1"]
+    assert {f.facing for f in frontal.films} == {Facing.NONE}
+    assert frontal.slots.names[0] == "L5"
+    assert frontal.slots.names[-1] == "T1"
+
+
+def test_real_ap_patients_are_grouped_as_films_csv_says(frontal: FilmSet, real_data: Path) -> None:
+    header, *rows = [line.split(",") for line in (real_data / "spineweb16" / "films.csv").read_text().splitlines()]
+    expected = {Path(row[header.index("filename")]).stem: row[header.index("patient")] for row in rows}
+    assert {f.film_id: f.patient for f in frontal.films} == expected
+    assert len(set(expected.values())) < 481
+
+
+def test_every_remark_on_the_real_ap_films_is_a_vertebra_set_aside_and_no_other_is_absent(frontal: FilmSet) -> None:
+    absent = {(f.film_id, v.level) for f in frontal.films for v in f.vertebrae or () if not v.present.any()}
+    remarks = {(Path(note.file).stem, note.reason.split(" set aside: ")[0]) for note in frontal.notes}
+    assert absent == remarks
+    assert 0 < len(remarks) < 0.01 * 481 * 17
+
+
+def test_real_ap_levels_rise_from_l5(frontal: FilmSet) -> None:
+    for film in frontal.films:
+        heights = np.array([np.nanmean(v.corners_xy[:, 1]) for v in film.vertebrae or () if v.present.any()])
+        assert heights[0] > heights[-1] + 0.3 * film.size_hw[0]
+
+
+# ------------------------------------------------------------------------------------------------ Mendeley, by hand
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_json_and_txt_of_the_same_film_read_as_the_same_corners(tmp_path: Path, index: int) -> None:
+    film = made_film(index)
+    as_json = one_film(tmp_path / "json", json_label(film.corners_xy), "json", film)
+    as_txt = one_film(tmp_path / "txt", txt_label(film.corners_xy, film.size_hw), "txt", film)
+    for films in (as_json, as_txt):
+        assert films.bad_files == films.notes == ()
+        np.testing.assert_allclose(corners_of(films.films[0]), film.corners_xy, atol=1e-9)
+
+
+def test_the_json_order_is_bl_br_tl_tr_and_the_txt_order_tl_bl_br_tr(tmp_path: Path) -> None:
+    # A body from (10, 20) to (30, 40) on the 96 px film, one higher up; written by hand, not by the builders.
+    boxes = ((10, 2, 30, 12), (10, 20, 30, 40))
+    label = {"keypoints": [[[a, d, 1], [c, d, 1], [a, b, 1], [c, b, 1]] for a, b, c, d in boxes]}
+    lower = [[10.0, 20.0], [30.0, 20.0], [10.0, 40.0], [30.0, 40.0]]
+    film = one_film(tmp_path / "json", label).films[0]
+    np.testing.assert_allclose(corners_of(film)[0], lower)
+    height, width = film.size_hw
+    lines = "".join(
+        f"0 .5 .5 .1 .1 {a / width} {b / height} 2 {a / width} {d / height} 2 "
+        f"{c / width} {d / height} 2 {c / width} {b / height} 2\n"
+        for a, b, c, d in boxes
+    )
+    np.testing.assert_allclose(corners_of(one_film(tmp_path / "txt", lines, "txt").films[0])[0], lower, atol=1e-9)
+
+
+def test_a_reversed_list_of_vertebrae_is_reordered_and_listed(tmp_path: Path) -> None:
+    film = made_film()
+    label = json_label(film.corners_xy)
+    label["keypoints"] = list(reversed(label["keypoints"]))  # type: ignore[call-overload]
+    films = one_film(tmp_path, label, film=film)
+    np.testing.assert_allclose(corners_of(films.films[0]), film.corners_xy)
+    assert [n.reason for n in films.notes] == ["vertebrae not listed head to tail: reordered by height on the film"]
+
+
+def test_labels_of_a_mirrored_film_get_their_left_and_right_exchanged_and_are_listed(tmp_path: Path) -> None:
+    film = made_film()
+    width = film.size_hw[1]
+    mirrored = film.corners_xy.copy()
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]  # the exporter mirrors the points and keeps their names
+    films = one_film(tmp_path, json_label(mirrored), film=film)
+    np.testing.assert_allclose(corners_of(films.films[0]), mirrored[:, [1, 0, 3, 2]])
+    assert [n.reason for n in films.notes] == [
+        "left and right corners exchanged: the labels are those of a mirrored film"
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["json", "txt"])
+def test_a_corner_of_visibility_0_is_absent(tmp_path: Path, suffix: str) -> None:
+    film = made_film()
+    visible = np.ones(film.corners_xy.shape[:2], dtype=bool)
+    visible[0, 2:] = False  # S1 without its lower corners
+    visible[2, 1] = False
+    label = (
+        json_label(film.corners_xy, visible) if suffix == "json" else txt_label(film.corners_xy, film.size_hw, visible)
+    )
+    films = one_film(tmp_path, label, suffix, film)
+    vertebrae = films.films[0].vertebrae or ()
+    np.testing.assert_array_equal([v.present for v in vertebrae], visible)
+    np.testing.assert_array_equal([v.visible for v in vertebrae], visible)
+    np.testing.assert_allclose(corners_of(films.films[0])[visible], film.corners_xy[visible])
+    assert films.bad_files == films.notes == ()
+
+
+def test_a_vertebra_without_any_visible_corner_makes_its_label_bad_as_its_height_is_unknown(tmp_path: Path) -> None:
+    film = made_film()
+    visible = np.ones(film.corners_xy.shape[:2], dtype=bool)
+    visible[2] = False
+    films = one_film(tmp_path, json_label(film.corners_xy, visible), film=film)
+    assert films.films == ()
+    (finding,) = films.bad_files
+    assert "no visible corner" in finding.reason
+
+
+def test_an_outline_that_crosses_itself_is_set_aside_and_its_vertebra_kept(tmp_path: Path) -> None:
+    film = made_film()
+    crossed = film.corners_xy.copy()
+    crossed[1, [2, 3]] = crossed[1, [3, 2]]
+    films = one_film(tmp_path, json_label(crossed), film=film)
+    vertebrae = films.films[0].vertebrae or ()
+    assert len(vertebrae) == len(film.corners_xy)
+    assert not vertebrae[1].present.any()
+    assert all(v.present.all() for v in vertebrae if v.slot != 1)
+    assert [str(n) for n in films.notes] == [f"{STEM}.json: L5 set aside: its outline crosses itself"]
+    assert films.bad_files == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda q: q[[2, 3, 0, 1]], "its superior edge is not the one nearer the head"),
+        (lambda q: q[[1, 0, 3, 2]], "its left and right corners are exchanged"),
+        (lambda q: q[[0, 1, 3, 2]], "its outline crosses itself"),
+        (lambda q: np.linspace(q[0], q[1], 4), "its corners lie on a line"),
+    ],
+)
+def test_an_impossible_body_is_named_for_what_is_wrong_with_it(change: object, why: str) -> None:
+    good = np.array([[10.0, 10.0], [30.0, 10.0], [10.0, 30.0], [30.0, 30.0]])
+    up = np.array([0.0, -30.0])
+    assert fault(good, up) is None
+    assert callable(change)
+    assert fault(change(good), up) == why
+
+
+def test_every_vertebra_of_a_tilted_sacrum_is_judged_along_the_spine_and_not_by_the_image() -> None:
+    # Turned by 80 degrees the superior edge is no longer the higher one, but it is still nearer the next vertebra.
+    turn = np.deg2rad(80)
+    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    body = np.array([[-10.0, -8.0], [10.0, -8.0], [-10.0, 8.0], [10.0, 8.0]]) @ matrix.T
+    assert fault(body, matrix @ np.array([0.0, -30.0])) is None
+
+
+def test_films_carry_their_split_patient_and_source(tmp_path: Path) -> None:
+    film = made_film()
+    stems = {
+        "90001-F-050Y1_jpg.rf.aa": ("buu-90001", "buu"),
+        "90001-F-050Y1_jpg.rf.bb": ("buu-90001", "buu"),
+        "clip-7_jpg.rf.aa": ("clip-7", "honduras"),
+        "clip-7_jpg.rf.bb": ("clip-7", "honduras"),
+    }
+    for stem in stems:
+        write_image(tmp_path, "train", stem, film.pixels)
+        write_label(tmp_path, "train", f"{stem}.json", json_label(film.corners_xy))
+    assert {f.film_id: (f.patient, f.source) for f in read_folder(tmp_path).films} == stems
+
+
+def test_the_made_folder_reads_without_a_remark_and_its_test_films_have_no_labels(mendeley: Path) -> None:
+    films = read_folder(mendeley)
+    assert films.bad_files == films.notes == ()
+    assert [f.split for f in films.films] == ["train"] * 3 + ["val"] * 2 + ["test"]
+    assert [f.labelled for f in films.films] == [True] * 5 + [False]
+    np.testing.assert_array_equal(films.films[0].image.read(), made_film(0).pixels)
+
+
+# ------------------------------------------------------------------------------------------------------- bad labels
+
+
+def broken_keypoints(value: object) -> dict[str, object]:
+    """A sound label but for one number."""
+    label = json.loads(json.dumps(json_label(made_film().corners_xy)))
+    label["keypoints"][1][2][0] = value
+    return dict(label)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(float("nan"), "nan"), (float("inf"), "inf"), (True, "True"), ("12", "'12'"), (None, "None"), ([1], r"\[1\]")],
+)
+def test_a_value_that_is_no_finite_number_makes_a_json_label_bad(tmp_path: Path, value: object, shown: str) -> None:
+    assert reason(tmp_path, broken_keypoints(value)) == (
+        f"vertebra 1 must be finite numbers, found {shown.replace(chr(92), '')}"
+    )
+
+
+def test_a_number_too_large_for_a_float_makes_a_json_label_bad(tmp_path: Path) -> None:
+    assert "must be finite numbers" in reason(tmp_path, broken_keypoints(10**400))
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ('{"boxes": [[1, 2, 3, 4]], "keypoints": [[[1, 2,', "not valid JSON (truncated, or another format)"),
+        ("", "not valid JSON (truncated, or another format)"),
+        ([1, 2], "'keypoints' must list at least one vertebra"),
+        ({"boxes": []}, "'keypoints' must list at least one vertebra"),
+        ({"keypoints": []}, "'keypoints' must list at least one vertebra"),
+        ({"keypoints": [[[1, 2, 1]] * 3]}, "vertebra 0 must hold 4 corners of x, y, visibility"),
+        ({"keypoints": [[[1, 2]] * 4]}, "vertebra 0 must hold 4 corners of x, y, visibility"),
+        ({"keypoints": [7]}, "vertebra 0 must hold 4 corners of x, y, visibility"),
+    ],
+)
+def test_a_json_label_of_the_wrong_form_is_bad(tmp_path: Path, label: object, why: str) -> None:
+    assert reason(tmp_path, label) == why
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ("", "empty label file"),
+        (" \n\n", "empty label file"),
+        ("0 .5 .5 .1 .1\n", "line 1 has 5 fields, 17 are needed"),
+        ("0" + " .5" * 17 + "\n", "line 1 has 18 fields, 17 are needed"),
+        ("0" + " .5" * 15 + " nan\n", "line 1 must be finite numbers, found nan"),
+        ("0" + " .5" * 15 + " x\n", "line 1 must be finite numbers, found 'x'"),
+    ],
+)
+def test_a_txt_label_of_the_wrong_form_is_bad(tmp_path: Path, label: str, why: str) -> None:
+    assert reason(tmp_path, label, "txt") == why
+
+
+def test_a_corner_far_outside_the_film_makes_its_label_bad(tmp_path: Path) -> None:
+    label = broken_keypoints(900.0)
+    assert "px lies far outside the film of" in reason(tmp_path, label)
+    assert "(900," in reason(tmp_path, label)
+
+
+def test_a_corner_a_little_outside_the_film_is_kept(tmp_path: Path) -> None:
+    film = made_film()
+    corners = film.corners_xy.copy()
+    corners[-1, :2, 1] = -5.0
+    films = one_film(tmp_path, json_label(corners), film=film)
+    assert films.bad_files == ()
+    np.testing.assert_allclose(corners_of(films.films[0])[-1, :2, 1], -5.0)
+
+
+# ---------------------------------------------------------------------------------------------- bad films and pairs
+
+
+def test_films_and_labels_that_stand_alone_or_doubly_are_listed(tmp_path: Path) -> None:
+    film = made_film()
+    for stem in ("alone", "double", "good"):
+        write_image(tmp_path, "val", stem, film.pixels)
+    for name in ("double.json", "double.txt", "good.json", "orphan.json"):
+        write_label(tmp_path, "val", name, json_label(film.corners_xy))
+    films = read_folder(tmp_path)
+    assert [f.film_id for f in films.films] == ["good"]
+    assert sorted(map(str, films.bad_files)) == [
+        "alone.png: no label alone.json or .txt in labels/val",
+        "double.png: two labels: double.json, double.txt; keep one",
+        "orphan.json: label without its film in images/val (looked for .jpg, .jpeg, .png, .tif, .tiff, .bmp)",
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_an_empty_or_broken_film_is_listed(tmp_path: Path, content: bytes) -> None:
+    path = write_image(tmp_path, "train", STEM, made_film().pixels)
+    write_label(tmp_path, "train", f"{STEM}.json", json_label(made_film().corners_xy))
+    path.write_bytes(content)
+    films = read_folder(tmp_path)
+    assert films.films == ()
+    assert [str(f) for f in films.bad_files] == [
+        f"{STEM}.png: not an image that can be read (broken, empty, or another format)"
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_film_cut_off_in_the_middle_of_its_file_cannot_be_read(tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    assert cv2.imwrite(str(whole), made_film().pixels)
+    assert FileImage(whole).read().shape == made_film().size_hw
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"cut.{suffix}: not an image that can be read"):
+        FileImage(cut).read()
+
+
+def test_a_missing_film_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png: not an image that can be read"):
+        FileImage(tmp_path / "gone.png").read()
+
+
+def many_bad(root: Path) -> Path:
+    """Three sound films, and one of each kind of bad file."""
+    mendeley_folder(root, train=2, val=1, test=0)
+    film = made_film()
+    for stem in ("alone", "cut", "far", "count"):
+        write_image(root, "train", stem, film.pixels)
+    write_label(root, "train", "cut.json", '{"keypoints": [')
+    far = film.corners_xy.copy()
+    far[0, 0] = 5000
+    write_label(root, "train", "far.json", json_label(far))
+    write_label(root, "train", "count.txt", "0 1 2\n")
+    write_label(root, "val", "orphan.txt", "0 1 2\n")
+    return root
+
+
+def test_all_bad_files_are_collected_at_once_and_stop_under_error(tmp_path: Path) -> None:
+    films = read_folder(many_bad(tmp_path))
+    assert len(films.films) == 3
+    assert {f.file for f in films.bad_files} == {"alone.png", "cut.json", "far.json", "count.txt", "orphan.txt"}
+    with pytest.raises(DataError, match=r"5 bad file\(s\) in the folder:") as caught:
+        require_usable(films, "error", "the folder")
+    for finding in films.bad_files:
+        assert f"  {finding}" in str(caught.value).splitlines()
+    assert str(caught.value).endswith("--data.on_bad_file skip")
+
+
+def test_bad_files_are_let_pass_under_skip_unless_nothing_is_left(tmp_path: Path) -> None:
+    require_usable(read_folder(many_bad(tmp_path / "some")), "skip", "here")
+    films = one_film(tmp_path / "none", "{")
+    with pytest.raises(DataError, match=r"no usable film in here \(1 bad files\)"):
+        require_usable(films, "skip", "here")
+
+
+def test_a_sound_folder_is_usable_under_error(mendeley: Path) -> None:
+    assert require_usable(read_folder(mendeley), "error", mendeley) is None  # type: ignore[func-returns-value]
+
+
+# ------------------------------------------------------------------------------------------------ SpineWeb, by hand
+
+
+def test_a_made_spineweb_folder_has_t1_in_slot_17_and_shares_scaled_to_px(spineweb: Path) -> None:
+    films = read_folder(spineweb)
+    assert films.bad_files == films.notes == ()
+    assert [f.patient for f in films.films] == ["a", "a", "b"]
+    assert [f.film_id for f in films.films] == ["ap_0", "ap_1", "ap_2"]
+    np.testing.assert_allclose(corners_of(films.films[0])[::-1], ap_corners((200, 100)), atol=1e-9)
+    assert (films.films[0].vertebrae or ())[-1].level == "T1"
+
+
+def test_without_films_csv_every_ap_film_is_its_own_patient_and_that_is_listed(tmp_path: Path) -> None:
+    films = read_folder(spineweb_folder(tmp_path))
+    assert len({f.patient for f in films.films}) == 3
+    assert [str(n) for n in films.notes] == ["films.csv: missing: every film is taken for another patient's"]
+
+
+def test_an_ap_film_that_films_csv_does_not_name_is_its_own_patient_and_is_listed(spineweb: Path) -> None:
+    write_rows(spineweb / "films.csv", [["patient", "filename"], ["a", "ap_0.png"], ["a", "ap_2.png"]])
+    films = read_folder(spineweb)
+    assert [f.patient for f in films.films] == ["a", "ap_1.png", "a"]
+    assert [str(n) for n in films.notes] == ["ap_1.png: no patient in films.csv: taken for its own"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,group\nap_0.png,a\n", "films.csv needs the columns filename and patient, it has name, group"),
+        ("", "films.csv"),
+        ("filename,patient\nap_0.png\n", "films.csv"),
+    ],
+)
+def test_a_films_csv_of_the_wrong_form_is_a_data_error(spineweb: Path, content: str, message: str) -> None:
+    (spineweb / "films.csv").write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_folder(spineweb)
+
+
+def test_csv_files_of_different_length_are_a_data_error(spineweb: Path) -> None:
+    write_rows(spineweb / "filenames.csv", [["ap_0.png"]])
+    with pytest.raises(DataError, match=r"filenames.csv has 1 rows and landmarks.csv 3: they must match row by row"):
+        read_folder(spineweb)
+
+
+def test_a_csv_that_is_no_text_is_a_data_error(spineweb: Path) -> None:
+    (spineweb / "landmarks.csv").write_bytes(b"\xff\xfe\x81")
+    with pytest.raises(DataError, match=r"landmarks.csv: not a text file"):
+        read_folder(spineweb)
+
+
+def test_each_bad_row_of_landmarks_is_collected(tmp_path: Path) -> None:
+    names = ["short.png", "nan.png", "text.png", "far.png", "gone.png", "broken.png", "good.png"]
+    spineweb_folder(tmp_path, names)
+    row = landmark_row(ap_corners((200, 100)), (200, 100))
+    rows: list[list[object]] = [list(row) for _ in names]
+    rows[0] = rows[0][:-1]
+    rows[1][5] = "nan"
+    rows[2][5] = "x"
+    rows[3][5] = 3.0
+    write_rows(tmp_path / "landmarks.csv", rows)
+    (tmp_path / "images" / "gone.png").unlink()
+    (tmp_path / "images" / "broken.png").write_bytes(b"")
+    films = read_folder(tmp_path)
+    assert [f.film_id for f in films.films] == ["good"]
+    found = {f.file: f.reason for f in films.bad_files}
+    assert found["short.png"] == "135 numbers in landmarks.csv, 136 are needed (68 x, then 68 y)"
+    assert found["nan.png"] == "landmarks must be finite numbers, found nan"
+    assert found["text.png"] == "landmarks must be finite numbers, found 'x'"
+    assert "a corner at (300," in found["far.png"]
+    assert found["gone.png"] == "listed in filenames.csv, but missing in images/"
+    assert "not an image that can be read" in found["broken.png"]
+    assert len(found) == 6
+
+
+def test_a_film_listed_twice_is_a_data_error_and_not_two_films_of_one_name(spineweb: Path) -> None:
+    write_rows(spineweb / "filenames.csv", [["ap_0.png"], ["ap_0.png"], ["ap_2.png"]])
+    with pytest.raises(DataError, match=r"filenames\.csv.*ap_0\.png"):
+        read_folder(spineweb)
+
+
+def test_an_impossible_ap_body_is_set_aside_and_listed(spineweb: Path) -> None:
+    corners = ap_corners((200, 100))
+    corners[16] = corners[16, [1, 0, 3, 2]]  # L5, head to tail
+    write_rows(spineweb / "landmarks.csv", [landmark_row(corners, (200, 100))] * 3)
+    films = read_folder(spineweb)
+    assert {str(n) for n in films.notes} == {
+        f"ap_{i}.png: L5 set aside: its left and right corners are exchanged" for i in range(3)
+    }
+    assert all(not (f.vertebrae or ())[0].present.any() for f in films.films)
+
+
+# ----------------------------------------------------------------------------------------------------- which layout
+
+
+def test_a_layout_is_recognised_or_given(mendeley: Path, spineweb: Path) -> None:
+    assert read_folder(mendeley).kind == read_folder(mendeley, "mendeley").kind == "mendeley"
+    assert read_folder(spineweb).kind == read_folder(spineweb, "spineweb16").kind == "spineweb16"
+    assert read_folder(mendeley).name == "lateral"
+
+
+def test_a_folder_of_two_layouts_needs_the_kind(mendeley: Path) -> None:
+    spineweb_folder(mendeley)
+    with pytest.raises(
+        DataError, match=r"looks like several datasets \(mendeley, spineweb16\): name one with --data.kind"
+    ):
+        read_folder(mendeley)
+    assert read_folder(mendeley, "spineweb16").kind == "spineweb16"
+
+
+@pytest.mark.parametrize(("made", "state"), [(False, "does not exist"), (True, "is empty")])
+def test_a_missing_or_empty_folder_says_what_was_looked_for_and_where(tmp_path: Path, made: bool, state: str) -> None:
+    root = tmp_path / "films"
+    if made:
+        root.mkdir()
+    with pytest.raises(DataError, match=state) as caught:
+        read_folder(root)
+    assert str(root.resolve()) in str(caught.value)
+    for reader in READERS.values():
+        assert f"  {reader.kind}: {reader.layout}" in str(caught.value)
+
+
+def test_a_folder_of_another_layout_says_what_was_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "something").mkdir()
+    with pytest.raises(DataError, match=r"has no such layout\. Looked in it for:\n  mendeley: .*\n  spineweb16: "):
+        read_folder(tmp_path)
+
+
+def test_a_kind_that_the_folder_does_not_have_names_that_layout_alone(mendeley: Path) -> None:
+    with pytest.raises(DataError, match=r"has no such layout\. Looked in it for:\n  spineweb16: ") as caught:
+        read_folder(mendeley, "spineweb16")
+    assert "Keypointrcnn_data" not in str(caught.value)
+
+
+def test_labels_without_a_folder_of_images_are_bad_files(tmp_path: Path) -> None:
+    write_label(tmp_path, "train", "a.json", json_label(made_film().corners_xy))
+    films = read_folder(tmp_path)
+    assert not (tmp_path / IMAGES).exists()
+    assert [f.file for f in films.bad_files] == ["a.json"]

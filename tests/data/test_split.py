@@ -1,0 +1,125 @@
+"""Parts by patient."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from builders import plain_film
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spondylo_ml.data.split import split_by_patient
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Film
+
+patients = st.lists(st.integers(0, 30), min_size=12, max_size=60).filter(lambda p: len(set(p)) >= 5)
+
+
+def films_of(names: Sequence[object]) -> list[Film]:
+    """A film for each patient named."""
+    return [plain_film(f"film-{i}", patient=f"p{name}") for i, name in enumerate(names)]
+
+
+def parts_of(films: Sequence[Film]) -> dict[str, str | None]:
+    return {film.film_id: film.split for film in films}
+
+
+@given(patients, st.integers(0, 100))
+def test_no_patient_is_ever_in_two_parts(names: list[int], seed: int) -> None:
+    films = films_of(names)
+    try:
+        out = split_by_patient(films, 0.15, 0.1, seed)
+    except DataError:
+        return  # a patient with nearly all the films may leave none to train on, which is said
+    where = defaultdict(set)
+    for film in out:
+        where[film.patient].add(film.split)
+    assert all(len(parts) == 1 for parts in where.values())
+    assert {f.split for f in out} == {"train", "val", "test"}
+
+
+@given(patients, st.integers(0, 100), st.randoms(use_true_random=False))
+def test_the_parts_do_not_depend_on_the_films_order(names: list[int], seed: int, random: object) -> None:
+    films = films_of(names)
+    shuffled = films.copy()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    try:
+        first = split_by_patient(films, 0.2, 0.1, seed)
+    except DataError:
+        return
+    assert parts_of(split_by_patient(shuffled, 0.2, 0.1, seed)) == parts_of(first)
+
+
+def test_films_stay_in_their_order_and_nothing_but_the_part_changes() -> None:
+    films = films_of(range(20))
+    out = split_by_patient(films, 0.2, 0.1, 0)
+    assert [f.film_id for f in out] == [f.film_id for f in films]
+    assert [f.patient for f in out] == [f.patient for f in films]
+
+
+def test_a_hundred_patients_are_dealt_out_by_their_shares() -> None:
+    out = split_by_patient(films_of(range(100)), 0.15, 0.1, 3)
+    assert Counter(f.split for f in out) == {"train": 75, "val": 15, "test": 10}
+
+
+def test_the_seed_decides_the_parts() -> None:
+    films = films_of(range(40))
+    first = parts_of(split_by_patient(films, 0.2, 0.1, 0))
+    assert parts_of(split_by_patient(films, 0.2, 0.1, 0)) == first
+    assert parts_of(split_by_patient(films, 0.2, 0.1, 1)) != first
+
+
+def test_no_test_part_is_made_where_none_is_asked_for() -> None:
+    assert Counter(f.split for f in split_by_patient(films_of(range(10)), 0.2, 0.0, 0)) == {"train": 8, "val": 2}
+
+
+@pytest.mark.parametrize("count", range(3, 9))
+def test_a_tiny_set_has_something_to_train_and_to_validate_on(count: int) -> None:
+    parts = Counter(f.split for f in split_by_patient(films_of(range(count)), 0.15, 0.1, 0))
+    assert parts["train"] >= 1
+    assert parts["val"] >= 1
+    assert sum(parts.values()) == count
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_few_films_are_an_error_that_says_what_to_do(count: int) -> None:
+    message = rf"{count} films of {count} patients leave no labelled film for train: give more films, or change"
+    with pytest.raises(DataError, match=message):
+        split_by_patient(films_of(range(count)), 0.15, 0.1, 0)
+
+
+def test_many_films_of_one_patient_cannot_be_split() -> None:
+    with pytest.raises(DataError, match="9 films of 1 patients leave no labelled film for train"):
+        split_by_patient(films_of(["same"] * 9), 0.15, 0.1, 0)
+
+
+def test_unlabelled_films_do_not_count_as_something_to_train_on() -> None:
+    films = [plain_film("a", None, split="train"), plain_film("b", split="val")]
+    with pytest.raises(DataError, match="no labelled film for train"):
+        split_by_patient(films, 0.15, 0.1, 0)
+
+
+def test_a_dataset_keeps_its_own_split() -> None:
+    films = [plain_film(f"{part}-{i}", split=part) for part in ("train", "val", "test") for i in range(4)]
+    for seed in range(3):
+        assert split_by_patient(films, 0.5, 0.3, seed) == tuple(films)
+
+
+def test_an_own_split_that_tears_a_patient_is_an_error_that_names_the_patient() -> None:
+    films = [
+        plain_film("a", patient="p1", split="train"),
+        plain_film("b", patient="p2", split="train"),
+        plain_film("c", patient="p1", split="val"),
+    ]
+    with pytest.raises(DataError, match=r"1 patient\(s\) have films in two parts of the dataset's own split: p1\."):
+        split_by_patient(films, 0.15, 0.1, 0)
+
+
+def test_real_shares_are_near_what_was_asked_for_with_several_films_a_patient() -> None:
+    names = np.random.default_rng(0).integers(0, 237, 481)
+    parts = Counter(f.split for f in split_by_patient(films_of(names.tolist()), 0.15, 0.1, 0))
+    assert 72 <= parts["val"] <= 80  # 15 % of 481, and at most one patient's films too many
+    assert 48 <= parts["test"] <= 56
