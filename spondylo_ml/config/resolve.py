@@ -20,6 +20,8 @@ from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 Model = TypeVar("Model", bound=BaseModel)
 Tree = dict[str, Any]
 
+LENGTHS = ("epochs", "film_passes")
+
 
 def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | None = None) -> Config:
     """The configuration of a training run.
@@ -41,13 +43,10 @@ def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | No
     if preset not in PRESETS:
         raise ConfigError(f"preset: {unknown_name('preset', preset, PRESETS)}")
     layers = [read_yaml(path) for path in recipe_files(model, preset, _at(named, "data", "path", default=None))]
-    if _given_epochs_only(named):
-        # Epochs given by the user end the recipe's claim on the length of the run, and the other way round.
-        layers.append({"training": {"film_passes": None}})
-    elif "film_passes" in named.get("training", {}):
-        layers.append({"training": {"epochs": None}})
+    for layer in (own, given):
+        layers += [_other_length_ended(layer), layer]
     tree: Tree = {}
-    for layer in [*layers, named]:
+    for layer in layers:
         tree = merge(tree, layer)
     return validate(Config, {**tree, "preset": preset})
 
@@ -123,9 +122,11 @@ def field_names(schema: type[BaseModel], prefix: str = "") -> list[str]:
     return names
 
 
-def _given_epochs_only(named: Mapping[str, Any]) -> bool:
-    training = named.get("training", {})
-    return isinstance(training, Mapping) and "epochs" in training and "film_passes" not in training
+def _other_length_ended(layer: Mapping[str, Any]) -> Tree:
+    """A layer that names epochs ends the lower layers' claim on the length of the run, and the other way round."""
+    training = layer.get("training")
+    named = [name for name in LENGTHS if isinstance(training, Mapping) and name in training]
+    return {"training": {name: None for name in LENGTHS if name not in named}} if len(named) == 1 else {}
 
 
 def _at(tree: Mapping[str, Any], *keys: str, default: object) -> object:

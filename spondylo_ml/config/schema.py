@@ -118,6 +118,9 @@ class HeatmapConfig(Section):
     levels: Literal["chain", "slot"] = Field(
         "chain", description="chain: levels decided for the whole spine at once; slot: each map's highest peak"
     )
+    flip_average: bool = Field(
+        True, description="predict from the mean of the film's maps and its mirror image's; doubles the time"
+    )
     blur_kernel: int = Field(11, ge=0, le=31, description="size of DARK's smoothing kernel in cells, odd; 0 for none")
 
     @field_validator("blur_kernel")
@@ -147,7 +150,9 @@ class AugmentationConfig(Section):
     enabled: bool = Field(True, description="augment training films")
     flip_probability: Fraction = Field(0.5, description="mirror the film, left and right corners exchanged")
     shift_fraction: float = Field(0.05, ge=0, le=0.5, description="largest shift, share of the input's side")
-    scale_fraction: float = Field(0.10, ge=0, le=0.5, description="largest change of size, share of 1")
+    scale_fraction: float = Field(
+        0.10, ge=0, le=0.5, description="largest change of width and of height, each for itself"
+    )
     rotation_deg: float = Field(10.0, ge=0, le=45, description="largest rotation, degrees")
     affine_probability: Fraction = Field(0.8, description="shift, scale and rotate")
     contrast_probability: Fraction = Field(0.5, description="change brightness, contrast and gamma")
@@ -182,7 +187,7 @@ class TrainingConfig(Section):
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device gains by it")
     workers: int = Field(1, ge=0, le=64, description="processes that prepare films; 0 for none")
     train_metric_films: int = Field(
-        64, ge=1, description="fixed films of the training part on which train/ metrics are measured each epoch"
+        32, ge=1, description="fixed films of the training part on which train/ metrics are measured each epoch"
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import FilmBatch
-from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.landmarks import MIRRORED_CORNERS, SlotRange
 from spondylo_ml.models.codec import HeatmapCodec
 from spondylo_ml.models.level_chain import LevelChain
 from spondylo_ml.models.losses import presence_cross_entropy, spatial_cross_entropy, weighted_mse
@@ -97,14 +97,21 @@ class HeatmapModel(LandmarkModel):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks decoded from the heatmaps, whatever the presence score."""
-        heatmaps, presence = self(images)
-        maps, probability = self.display_maps(heatmaps), presence.float().sigmoid()
+        maps, probability = self._maps(images)
+        if self.config.heatmap.flip_average:
+            mirrored_maps, mirrored_probability = self._maps(images.flip(3))
+            maps = (maps + mirrored_back(mirrored_maps)) / 2
+            probability = (probability + mirrored_probability) / 2
         if self.config.heatmap.levels == "chain" and self.chain.learned:
             corners, score = self.codec.refine(maps, self.chain.choose(maps, probability))
         else:
             corners, score = self.codec.decode(maps)
         shape = (len(images), self.slots.count, 4)
         return Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability)
+
+    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        heatmaps, presence = self(images)
+        return self.display_maps(heatmaps), presence.float().sigmoid()
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
         """Shapes and steps for the chain of levels."""
@@ -125,6 +132,13 @@ class HeatmapModel(LandmarkModel):
         if self.config.loss.heatmap == "cross_entropy":
             return heatmaps.float().flatten(2).softmax(dim=2).view_as(heatmaps)
         return heatmaps.float().clamp_min(0)
+
+
+def mirrored_back(maps: Tensor) -> Tensor:
+    """(N, K, h, w) maps of mirrored images as maps of the images: columns reversed, left and right exchanged."""
+    count, channels, height, width = maps.shape
+    by_slot = maps.flip(3).reshape(count, channels // 4, 4, height, width)
+    return by_slot[:, :, list(MIRRORED_CORNERS)].reshape(maps.shape)
 
 
 def scaled_grey(images: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Shapes: N films, K corners, H x W cells. A cell is `stride` input px wide; integ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,7 +50,7 @@ class HeatmapCodec:
         """As `decode`, from the (N, K, 2) cells that are given as peaks."""
         score = maps.flatten(2).gather(2, (peak_xy[..., 1] * maps.shape[3] + peak_xy[..., 0])[..., None])[..., 0]
         if self.decoder == "soft_argmax":
-            cells = _soft_argmax(maps, peak_xy)
+            cells = _soft_argmax(maps, peak_xy, max(SOFT_ARGMAX_WINDOW, math.ceil(3 * self.sigma_cells)))
         elif self.decoder == "dark":
             cells = _dark(maps, peak_xy, self.blur_kernel)
         else:
@@ -71,14 +72,14 @@ def highest_cells(maps: Tensor) -> Tensor:
     return torch.stack([flat % width, flat // width], dim=-1)
 
 
-def _soft_argmax(maps: Tensor, peak_xy: Tensor) -> Tensor:
+def _soft_argmax(maps: Tensor, peak_xy: Tensor, window: int) -> Tensor:
     """Centre of mass in a window round the peak.
 
     The window is symmetric about the peak also at the border, where it shrinks, or the mean would lean inward.
     """
     height, width = maps.shape[2:]
     size = torch.tensor([width - 1, height - 1], device=maps.device)
-    reach = torch.minimum(peak_xy, size - peak_xy).clamp(max=SOFT_ARGMAX_WINDOW)
+    reach = torch.minimum(peak_xy, size - peak_xy).clamp(max=window)
     means = []
     for axis, count in ((0, width), (1, height)):
         profile = maps.sum(dim=2 if axis == 0 else 3)

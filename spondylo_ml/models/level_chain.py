@@ -26,7 +26,7 @@ from torch.nn import functional as F
 PEAKS = 4
 CANDIDATES = 16
 PEAK_BLOCK_CELLS = 2
-BODY_WEIGHT, STEP_WEIGHT = 0.2, 0.5
+BODY_WEIGHT, STEP_WEIGHT = 0.2, 2.0
 WORST_STEP = 30.0  # squared Mahalanobis distance beyond which a step is as bad as any other: outliers stay local
 SPREAD_FLOOR = 0.05  # least standard deviation of a shape feature, for priors from few films
 LOG_FLOOR = 1e-6

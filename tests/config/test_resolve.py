@@ -1,0 +1,254 @@
+"""From preset, recipe and overrides to one configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, flatten, resolve_config, validate
+from spondylo_ml.config.resolve import merge, projects_dir, read_yaml, recipe_files
+from spondylo_ml.config.schema import MODEL_NAMES, PRESETS
+from spondylo_ml.errors import ConfigError
+
+
+def recipe(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def own(name: str, preset: str) -> dict[str, object]:
+    """Dotted values of a model's recipe file."""
+    return flatten(read_yaml(projects_dir() / name / f"{preset}.yaml"))
+
+
+def test_later_layers_win_one_by_one(tmp_path: Path) -> None:
+    full, quick = own("unet", "config"), own("unet", "quick")
+    default = Config.model_fields["heatmap"].default
+    # Schema: named nowhere. Recipe: in config.yaml alone. Preset: in both. File and command line: on top of it.
+    config = resolve_config({"training": {"learning_rate": 0.5}}, recipe(tmp_path, "training: {weight_decay: 0.25}"))
+    assert config.heatmap.decoder == default.decoder
+    assert "heatmap.decoder" not in full | quick
+    assert config.training.plateau_patience == full["training.plateau_patience"]
+    assert config.data.input_side_px == quick["data.input_side_px"] != full["data.input_side_px"]
+    assert config.training.weight_decay == 0.25 != quick["training.weight_decay"]
+    assert config.training.learning_rate == 0.5
+
+
+def test_the_command_line_wins_over_a_recipe_file_and_that_over_the_preset(tmp_path: Path) -> None:
+    path = recipe(tmp_path, "seed: 4\npreset: smoke\ntraining: {batch_size: 3}\n")
+    config = resolve_config({"training": {"batch_size": 5}}, path)
+    assert (config.seed, config.preset, config.training.batch_size) == (4, "smoke", 5)
+    assert config.data.input_side_px == own("unet", "smoke")["data.input_side_px"]
+    assert resolve_config({"preset": "quick"}, path).preset == "quick"
+
+
+def test_the_full_preset_is_the_recipe_itself() -> None:
+    config = flatten(resolve_config({"preset": "full"}).model_dump(mode="json"))
+    for name, value in own("unet", "config").items():
+        assert config[name] == value
+
+
+def test_quick_is_the_preset_where_none_is_given() -> None:
+    assert resolve_config() == resolve_config({"preset": "quick"})
+    assert resolve_config().preset == "quick"
+
+
+def test_a_folder_of_films_adds_its_own_layer(tmp_path: Path) -> None:
+    folder = own("unet", "quick_folder")
+    config = resolve_config({"data": {"path": tmp_path}})
+    assert config.data.path == tmp_path
+    for name, value in folder.items():
+        assert flatten(config.model_dump())[name] == value
+        assert flatten(resolve_config().model_dump())[name] != value
+    assert resolve_config({"data": {"path": tmp_path, "input_side_px": 96}}).data.input_side_px == 96
+    assert [p.name for p in recipe_files("unet", "quick", tmp_path)] == [
+        "config.yaml",
+        "quick.yaml",
+        "quick_folder.yaml",
+    ]
+    assert [p.name for p in recipe_files("unet", "full", tmp_path)] == ["config.yaml"]
+
+
+def test_a_folder_named_in_a_recipe_file_adds_that_layer_too(tmp_path: Path) -> None:
+    config = resolve_config({}, recipe(tmp_path, "data: {path: /films}"))
+    assert config.data.input_side_px == own("unet", "quick_folder")["data.input_side_px"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_every_recipe_names_its_own_model_and_the_length_of_the_run(name: str, preset: str) -> None:
+    config = resolve_config({"model": {"name": name}, "preset": preset})
+    assert config.model.name == name
+    assert config.training.epochs or config.training.film_passes
+
+
+# ----------------------------------------------------------------------------------------- epochs and film passes
+
+
+def test_epochs_given_end_the_recipes_film_passes_and_the_other_way_round() -> None:
+    quick = resolve_config({"training": {"epochs": 3}}).training
+    assert (quick.epochs, quick.film_passes) == (3, None)
+    full = resolve_config({"preset": "full", "training": {"film_passes": 900}}).training
+    assert (full.epochs, full.film_passes) == (None, 900)
+
+
+def test_both_lengths_given_are_both_kept() -> None:
+    training = resolve_config({"training": {"epochs": 3, "film_passes": 50}}).training
+    assert (training.epochs, training.film_passes) == (3, 50)
+
+
+def test_epochs_in_a_recipe_file_count_as_given(tmp_path: Path) -> None:
+    training = resolve_config({}, recipe(tmp_path, "training: {epochs: 7}")).training
+    assert (training.epochs, training.film_passes) == (7, None)
+
+
+@pytest.mark.parametrize(("of_file", "of_user"), [("epochs", "film_passes"), ("film_passes", "epochs")])
+def test_a_length_on_the_command_line_ends_the_other_length_of_a_recipe_file(
+    tmp_path: Path, of_file: str, of_user: str
+) -> None:
+    path = recipe(tmp_path, f"training: {{{of_file}: 500}}")
+    training = resolve_config({"training": {of_user: 300}}, path).training
+    assert getattr(training, of_user) == 300
+    assert getattr(training, of_file) is None
+
+
+def test_a_run_without_a_length_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"give training\.epochs or training\.film_passes: neither is set"):
+        validate(Config, {})
+
+
+# ------------------------------------------------------------------------------------------------- unknown and wrong
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"sed": 1}, r"unknown name 'sed'\. Did you mean 'seed'\?"),
+        ({"trainig": {"epochs": 1}}, r"unknown name 'trainig'"),
+        ({"training": {"epoch": 1}}, r"unknown name 'training\.epoch'\. Did you mean 'training\.epochs'\?"),
+        ({"data": {"val_fractoin": 0.1}}, r"'data\.val_fractoin'\. Did you mean 'data\.val_fraction'\?"),
+        ({"model": {"depth": 3}}, r"unknown name 'model\.depth'"),
+        ({"model": {"name": "unett"}}, r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
+        ({"preset": "quik"}, r"preset: unknown preset 'quik'\. Did you mean 'quick'\? Allowed: full, quick, smoke\."),
+    ],
+)
+def test_an_unknown_name_at_any_depth_is_answered_with_the_nearest(tree: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_config(tree)
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"training": {"learning_rate": 5}}, r"training\.learning_rate: given 5\. .* less than or equal to 1"),
+        ({"training": {"learning_rate": 0}}, r"training\.learning_rate: given 0\. .* greater than 0"),
+        ({"training": {"epochs": 0}}, r"training\.epochs: given 0\. .* greater than or equal to 1"),
+        ({"training": {"epochs": "x"}}, r"training\.epochs: given 'x'\. .* valid integer"),
+        ({"training": {"learning_rate": float("nan")}}, r"training\.learning_rate: given nan\. .* finite number"),
+        ({"data": {"val_fraction": 1.5}}, r"data\.val_fraction: given 1\.5"),
+        ({"data": {"val_fraction": 0.6, "test_fraction": 0.4}}, r"val_fraction \+ test_fraction must be below 1"),
+        ({"data": {"input_hw": [100, 64]}}, r"data\.input_hw: .* multiple of 32 between 32 and 2048 px"),
+        ({"data": {"input_hw": [4096, 64]}}, r"data\.input_hw: .* multiple of 32 between 32 and 2048 px"),
+        ({"data": {"kind": "mendely"}}, r"data\.kind: given 'mendely'\. .*'mendeley'.* Did you mean 'mendeley'\?"),
+        ({"data": {"max_films": 2}}, r"data\.max_films: given 2\. .* greater than or equal to 3"),
+        ({"model": {"encoder_dropout": [0.1]}}, r"model\.encoder_dropout: .* 5 values are needed.*given 1"),
+        ({"model": {"encoder_dropout": [0, 0, 0, 0, 1.0]}}, r"model\.encoder_dropout\.4: given 1\.0"),
+        ({"heatmap": {"blur_kernel": 4}}, r"heatmap\.blur_kernel: given 4\. .* an odd number, or 0"),
+        ({"heatmap": {"decoder": "drak"}}, r"heatmap\.decoder: given 'drak'.* Did you mean 'dark'\?"),
+        ({"seed": -1}, r"seed: given -1"),
+        ({"training": "fast"}, r"training: given 'fast'"),
+        ({"training": None}, r"training: given None"),
+        ({"training": 3}, r"training: given 3"),
+        ({"model": "unet"}, r"model: given 'unet'"),
+        ({"data": 3}, r"data: given 3"),
+    ],
+)
+def test_a_value_out_of_range_says_what_was_given_and_what_is_allowed(tree: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_config(tree)
+
+
+def test_all_wrong_values_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve_config({"seed": -1, "training": {"epochs": 0, "epoch": 1}, "data": {"val_fraction": 2}})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 4
+    for name in ("seed", "training.epochs", "training.epoch'", "data.val_fraction"):
+        assert any(name in line for line in lines)
+
+
+def test_a_missing_value_says_how_to_give_it() -> None:
+    with pytest.raises(ConfigError, match=r"run_id: a value is needed \(--run_id \.\.\.\)"):
+        validate(EvaluateConfig, {})
+
+
+def test_a_configuration_cannot_be_changed() -> None:
+    config = resolve_config()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.seed = 3  # type: ignore[misc]
+    with pytest.raises(ValidationError, match="frozen"):
+        config.training.epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("text", ["1e-3", "1.0e-3", "0.001", "'1e-3'"])
+def test_yaml_numbers_in_any_notation_are_numbers(tmp_path: Path, text: str) -> None:
+    config = resolve_config({}, recipe(tmp_path, f"training: {{learning_rate: {text}}}"))
+    assert config.training.learning_rate == 0.001
+
+
+def test_a_configuration_survives_being_written_and_read(tmp_path: Path) -> None:
+    config = resolve_config({"data": {"path": tmp_path, "input_hw": [64, 96]}, "seed": 7})
+    assert validate(Config, yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [1", "is not valid YAML"), ("- 1\n- 2\n", "must hold names and values, not list"), ("7", "not int")],
+)
+def test_a_recipe_file_of_the_wrong_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_config({}, recipe(tmp_path, text))
+
+
+def test_a_recipe_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"recipe .*nowhere\.yaml does not exist"):
+        resolve_config({}, tmp_path / "nowhere.yaml")
+
+
+def test_an_empty_recipe_file_changes_nothing(tmp_path: Path) -> None:
+    assert resolve_config({}, recipe(tmp_path, "# nothing\n")) == resolve_config()
+
+
+def test_merging_keeps_what_is_not_named_and_changes_neither_side() -> None:
+    base, over = {"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"y": 5}, "c": {"z": 6}}
+    assert merge(base, over) == {"a": {"x": 1, "y": 5}, "b": 3, "c": {"z": 6}}
+    assert base == {"a": {"x": 1, "y": 2}, "b": 3}
+    assert over == {"a": {"y": 5}, "c": {"z": 6}}
+
+
+def test_names_of_a_schema_and_of_its_values_agree() -> None:
+    names = field_names(DataConfig)
+    assert set(names) == set(flatten(DataConfig().model_dump()))
+    assert "training.learning_rate" in field_names(Config)
+    assert field_names(Config)[:2] == ["preset", "seed"]
+
+
+def test_every_value_has_a_description_and_its_range_in_it() -> None:
+    def described(schema: type, prefix: str = "") -> dict[str, str]:
+        out: dict[str, str] = {}
+        for key, info in schema.model_fields.items():  # type: ignore[attr-defined]
+            if hasattr(info.annotation, "model_fields"):
+                out |= described(info.annotation, f"{prefix}{key}.")
+            else:
+                out[prefix + key] = info.description or ""
+        return out
+
+    texts = described(Config)
+    assert all(len(text) > 5 for text in texts.values())
+    assert texts["training.learning_rate"].endswith("[> 0, <= 1]")
+    assert texts["data.val_fraction"].endswith("[>= 0, <= 1]")
+    assert texts["training.epochs"].endswith("[>= 1, <= 10000]")

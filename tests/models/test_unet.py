@@ -1,0 +1,243 @@
+"""The U-Net and the registry of models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders import plain_film, square
+from torch import Tensor
+
+from spondylo_ml.config import Config, resolve_config
+from spondylo_ml.config.schema import MODEL_NAMES, PRESETS
+from spondylo_ml.data.batches import FilmBatch, plain_loader
+from spondylo_ml.data.prepare import prepare_films
+from spondylo_ml.data.synthetic import SLOTS, phantom_films
+from spondylo_ml.errors import ConfigError, DataError
+from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.base import scaled_grey, with_coordinates
+from spondylo_ml.models.unet import UNet
+from spondylo_ml.models.zoo import MODELS, build_model, parameter_count, registry
+from spondylo_ml.serving.bundle import Bundle, load_bundle, save_bundle
+
+TWO = SlotRange(0, 2)
+
+
+def config_of(heatmap_loss: str = "cross_entropy", **training: object) -> Config:
+    tree = {"training": {"epochs": 1, **training}, "loss": {"heatmap": heatmap_loss}, "heatmap": {"sigma_cells": 1.0}}
+    return Config.model_validate(tree)
+
+
+@pytest.fixture(scope="module")
+def batch() -> FilmBatch:
+    """Two synthetic films at 64 px."""
+    films = phantom_films(2, 3, 96)
+    (only,) = plain_loader(prepare_films(films.films, SLOTS, (64, 64)), 2)
+    return only
+
+
+def noise(height: int = 32, width: int = 32, count: int = 2) -> Tensor:
+    return torch.randint(0, 255, (count, 1, height, width), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+
+
+def test_forty_channels_cost_8_650_192_parameters() -> None:
+    model = build_model(config_of(), SLOTS)
+    assert SLOTS.count * 4 == 40
+    assert parameter_count(model) == 8_650_192
+    assert sum(p.numel() for p in model.parameters()) == 8_650_192 + 2 * 256 * 10 + 10  # the presence head
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 32), (32, 96), (64, 64)])
+def test_tall_and_wide_inputs_give_maps_of_their_size(height: int, width: int) -> None:
+    model = build_model(config_of(), TWO).eval()
+    with torch.no_grad():
+        heatmaps, presence = model(noise(height, width, 1))
+    assert heatmaps.shape == (1, 8, height, width)
+    assert presence.shape == (1, 2)
+
+
+def test_a_size_that_is_no_multiple_of_32_is_refused_with_the_one_that_would_do() -> None:
+    model = build_model(config_of(), TWO)
+    with pytest.raises(ValueError, match=r"input of 65 x 32 px: U-Net needs multiples of 32; pad to \(96, 32\)"):
+        model(noise(65, 32))
+
+
+def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before() -> None:
+    first = build_model(config_of(), TWO).state_dict()
+    torch.rand(7)
+    second = build_model(config_of(), TWO).state_dict()
+    other = build_model(config_of().model_copy(update={"seed": 1}), TWO).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["heatmaps.weight"], other["heatmaps.weight"])
+
+
+def test_building_a_model_leaves_the_global_random_state_alone() -> None:
+    torch.manual_seed(4)
+    expected = torch.rand(3)
+    torch.manual_seed(4)
+    build_model(config_of(), TWO)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("heatmap_loss", ["cross_entropy", "weighted_mse"])
+def test_losses_fall_over_ten_steps_on_two_films(batch: FilmBatch, heatmap_loss: str) -> None:
+    model = build_model(config_of(heatmap_loss), SLOTS).train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    history = []
+    for _ in range(10):
+        parts = model.losses(batch)
+        assert set(parts) == {"heatmap", "presence"}
+        history.append({name: float(part.detach()) for name, part in parts.items()})
+        optimizer.zero_grad()
+        torch.stack(list(parts.values())).sum().backward()
+        optimizer.step()
+    assert np.isfinite([list(step.values()) for step in history]).all()
+    assert history[-1]["heatmap"] < 0.9 * history[0]["heatmap"]
+    assert history[-1]["presence"] < 0.9 * history[0]["presence"]
+
+
+def test_predictions_have_one_point_a_corner_and_slot_inside_the_image() -> None:
+    model = build_model(config_of(), TWO).eval()
+    landmarks = model.predict(noise(64, 32, 3))
+    assert landmarks.corners_xy.shape == (3, 2, 4, 2)
+    assert landmarks.corner_score.shape == (3, 2, 4)
+    assert landmarks.presence.shape == (3, 2)
+    assert (landmarks.corners_xy >= -0.5).all()
+    assert (landmarks.corners_xy[..., 0] <= 31.5).all()
+    assert (landmarks.corners_xy[..., 1] <= 63.5).all()
+    for score in (landmarks.corner_score, landmarks.presence):
+        assert (score >= 0).all()
+        assert (score <= 1).all()
+
+
+def test_the_chain_of_levels_changes_no_shape_and_stays_in_the_image(batch: FilmBatch) -> None:
+    model = build_model(config_of(), SLOTS).eval()
+    model.learn_shapes(batch.corners_xy)
+    assert bool(model.chain.learned)  # type: ignore[union-attr]
+    landmarks = model.predict(batch.images)
+    assert landmarks.corners_xy.shape == (2, 10, 4, 2)
+    assert landmarks.corners_xy.isfinite().all()
+
+
+@pytest.mark.parametrize("heatmap_loss", ["cross_entropy", "weighted_mse"])
+def test_absent_vertebrae_get_no_gradient_from_the_heatmaps(heatmap_loss: str) -> None:
+    model = build_model(config_of(heatmap_loss), TWO).train()
+    assert isinstance(model, UNet)
+    films = prepare_films([plain_film(n, (square(0, 8, 8),), (32, 32)) for n in "ab"], TWO, (32, 32))
+    (films_batch,) = plain_loader(films, 2)
+    model.losses(films_batch)["heatmap"].backward()
+    gradient = model.heatmaps.weight.grad
+    assert gradient is not None
+    assert float(gradient[4:].abs().max()) == 0.0
+    assert (gradient[:4].abs().amax(dim=(1, 2, 3)) > 0).all()
+
+
+def test_an_unlabelled_film_gives_no_gradient_to_any_head() -> None:
+    model = build_model(config_of(), TWO).train()
+    assert isinstance(model, UNet)
+    films = prepare_films([plain_film(n, None, (32, 32)) for n in "ab"], TWO, (32, 32))
+    (films_batch,) = plain_loader(films, 2)
+    torch.stack(list(model.losses(films_batch).values())).sum().backward()
+    for head in (model.heatmaps, model.presence):
+        assert head.weight.grad is not None
+        assert float(head.weight.grad.abs().max()) == 0.0
+
+
+def test_loss_weights_scale_their_parts_and_0_leaves_presence_out(batch: FilmBatch) -> None:
+    def parts(**loss: float) -> dict[str, float]:
+        config = Config.model_validate({"training": {"epochs": 1}, "loss": loss})
+        with torch.no_grad():
+            return {k: float(v) for k, v in build_model(config, SLOTS).eval().losses(batch).items()}
+
+    plain = parts(heatmap_weight=1, presence_weight=1)
+    heavy = parts(heatmap_weight=3, presence_weight=0.5)
+    assert heavy["heatmap"] == pytest.approx(3 * plain["heatmap"])
+    assert heavy["presence"] == pytest.approx(0.5 * plain["presence"])
+    assert set(parts(presence_weight=0)) == {"heatmap"}
+
+
+def test_the_heat_shown_lies_between_0_and_1() -> None:
+    heat = build_model(config_of(), TWO).eval().heat(noise())
+    assert heat is not None
+    assert heat.shape == (2, 32, 32)
+    assert float(heat.min()) >= 0
+    assert float(heat.max()) <= 1
+
+
+def test_grey_levels_are_centred_and_coordinates_run_along_the_longer_side() -> None:
+    grey = scaled_grey(torch.tensor([[[[127, 128, 0, 255]]]], dtype=torch.uint8))
+    torch.testing.assert_close(grey.flatten(), torch.tensor([-0.5, 0.5, -127.5, 127.5]) / 64)
+    made = with_coordinates(torch.zeros(2, 1, 4, 2))
+    assert made.shape == (2, 3, 4, 2)
+    torch.testing.assert_close(made[0, 1, 0], torch.tensor([-0.5, 0.5]))
+    torch.testing.assert_close(made[1, 2, :, 1], torch.tensor([-1, -1 / 3, 1 / 3, 1]))
+
+
+def bundle_of(batch: FilmBatch, levels: str) -> Bundle:
+    tree = {"training": {"epochs": 1}, "data": {"input_hw": [64, 64]}, "heatmap": {"levels": levels}}
+    config = Config.model_validate(tree)
+    films = phantom_films(2, 3, 96).films
+    model = build_model(config, SLOTS)
+    model.learn_shapes(batch.corners_xy)
+    with torch.no_grad():
+        model.train()(batch.images)  # moves the running statistics away from their start
+    return Bundle(model.eval(), config, MeanShape.fit(films, SLOTS))
+
+
+@pytest.mark.parametrize("levels", ["chain", "slot"])
+def test_a_saved_and_loaded_model_predicts_equal_values(batch: FilmBatch, tmp_path: Path, levels: str) -> None:
+    bundle = bundle_of(batch, levels)
+    save_bundle(bundle, tmp_path / "model")
+    loaded = load_bundle(tmp_path / "model")
+    for before, after in zip(bundle.model.predict(batch.images), loaded.model.predict(batch.images), strict=True):
+        torch.testing.assert_close(after, before, atol=0, rtol=0)
+    assert loaded.config == bundle.config
+    assert loaded.slots == SLOTS
+    np.testing.assert_array_equal(loaded.mean_shape.corners, bundle.mean_shape.corners)
+    assert not loaded.model.training
+
+
+def test_a_folder_without_a_model_or_of_another_format_is_a_data_error(batch: FilmBatch, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no usable model"):
+        load_bundle(tmp_path)
+    save_bundle(bundle_of(batch, "slot"), tmp_path)
+    description = tmp_path / "bundle.json"
+    description.write_text(description.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(DataError, match="model format 99, this version reads 1"):
+        load_bundle(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"cut")
+    with pytest.raises(DataError, match="holds no usable model"):
+        load_bundle(tmp_path)
+
+
+# --------------------------------------------------------------------------------------------------------- registry
+
+
+def test_two_models_of_one_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="two models are called 'a'"):
+        registry([("a", UNet), ("b", UNet), ("a", UNet)])
+
+
+def test_every_model_of_the_schema_can_be_built_and_no_other_is_registered() -> None:
+    assert tuple(MODELS) == MODEL_NAMES
+
+
+@pytest.mark.parametrize("data_path", [None, "films"])
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_every_recipe_of_every_preset_resolves(name: str, preset: str, data_path: str | None) -> None:
+    data = {"data": {"path": data_path}} if data_path else {}
+    config = resolve_config({"model": {"name": name}, "preset": preset, **data})
+    assert config.model.name == name
+    assert config.preset == preset
+    assert (config.training.epochs is None) != (config.training.film_passes is None)
+
+
+def test_a_model_that_is_not_registered_is_named_with_the_nearest() -> None:
+    config = config_of()
+    wrong = config.model_copy(update={"model": config.model.model_copy(update={"name": "unett"})})
+    with pytest.raises(ConfigError, match=r"unknown model 'unett'\. Did you mean 'unet'\? Allowed: unet\."):
+        build_model(wrong, TWO)
