@@ -24,7 +24,7 @@ def log_dataset(films: FilmSet, parts: Sequence[str]) -> dict[str, str]:
     for part in parts:
         chosen = films.part(part)
         digests[part] = digest(chosen, films.slots)
-        # The folder itself is left out: a path may hold a user's or a patient's name.
+        # What the films are, not where: the same films in another folder are the same dataset.
         source = CodeDatasetSource({"kind": films.kind, "dataset": films.name, "part": part, "films": len(chosen)})
         dataset = MetaDataset(  # type: ignore[abstract]  # MLflow itself makes it like this
             source, name=f"{films.name}-{part}", digest=digests[part][:DIGEST_LENGTH]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,8 +54,7 @@ class LandmarkTraining(L.LightningModule):
         return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})
 
     def on_train_epoch_start(self) -> None:
-        """Draw dropout from seed and epoch, so that a resumed training draws as an uninterrupted one."""
-        torch.manual_seed(self._seed * 100_003 + self.current_epoch)
+        """Start the epoch's counts."""
         self._sums, self.films_seen = {}, 0
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.epoch_metrics = {"learning_rate": float(rate)}
@@ -65,6 +65,8 @@ class LandmarkTraining(L.LightningModule):
         Raises:
             NonFiniteLossError: the sum is NaN or infinite.
         """
+        # Dropout is drawn from seed, epoch and step, so that a resumed training draws as an uninterrupted one.
+        torch.manual_seed(int(np.random.SeedSequence([self._seed, self.current_epoch, step]).generate_state(1)[0]))
         parts = self.model.losses(batch)
         total = torch.stack(list(parts.values())).sum()
         values = {name: float(value.detach()) for name, value in parts.items()}

@@ -41,6 +41,7 @@ CHECKPOINTS = Path("checkpoints")
 """Folder of a run's checkpoints and local copies, below the current directory; one sub-folder a run."""
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
+DESCRIPTION_TAG = "mlflow.note.content"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
 
@@ -88,7 +89,6 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             mlflow.log_params({"parameter_count": parameter_count(model)})
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
-            mlflow.log_metric("val/mean_shape_mre_px512", trivial)
             prepared = _prepare(config, films)
             result = fit(
                 model, config, compute, prepared, _score, run_log, _draw_panel, folder,
@@ -96,7 +96,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        model_uri = _log_result(result, Bundle(model, config, mean_shape))
+        model_uri = _log_result(result, Bundle(model, config, mean_shape), trivial)
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, config, result, trivial, unsent)
 
@@ -223,10 +223,34 @@ def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
     return score(val, [mean_shape.predict(film) for film in val])["mre_px512"]
 
 
-def _log_result(result: FitResult, bundle: Bundle) -> str:
-    best = {f"best/{name}": value for name, value in result.best.items() if name.startswith(("val/", "epoch"))}
-    mlflow.log_metrics({name: value for name, value in best.items() if value == value})
+def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
+    mlflow.log_metric("val/mean_shape_mre_px512", mean_shape_mre_px512)
+    best = {
+        f"val_best/{name.removeprefix('val/')}": value
+        for name, value in result.best.items()
+        if name.startswith(("val/", "epoch")) and value == value
+    }
+    mlflow.log_metrics(best)
+    mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, mean_shape_mre_px512))
     return log_bundle(bundle, step=result.best_epoch)
+
+
+def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
+    """Markdown for the run's page: what it reached, against what, and how to go on from it."""
+    best, config = result.best, bundle.config
+    return f"""**{config.model.name}**, preset {config.preset}, {config.data.kind} films; best epoch {result.best_epoch}.
+
+| validation | MRE px512 | median px512 | SDR@6 | SDR@24 |
+| --- | --- | --- | --- | --- |
+| this model | {best["val/mre_px512"]:.2f} | {best["val/median_px512"]:.2f} | {best["val/sdr_6px"]:.1f} % | \
+{best["val/sdr_24px"]:.1f} % |
+| mean shape (trivial predictor) | {mean_shape_mre_px512:.2f} | | | |
+
+The whole configuration is `config.yaml` under Artifacts, pictures of validation films under `images`.
+Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
+
+Research software, not a medical device.
+"""
 
 
 def _score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
@@ -237,7 +261,8 @@ def _draw_panel(
     films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction], heat: Sequence[FloatArray | None]
 ) -> ColourImage:
     pictures = [
-        draw_film(film.film, prediction, PANEL_HEIGHT_PX, one, film.letterbox)
+        draw_film(film.film, prediction, DESCRIPTION_TAG = "mlflow.note.content"
+PANEL_HEIGHT_PX, one, film.letterbox)
         for film, prediction, one in zip(films, predictions, heat, strict=True)
     ]
     return with_legend(tile(pictures, PANEL_COLUMNS))

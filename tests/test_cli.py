@@ -1,0 +1,153 @@
+"""The command line, as a user meets it: in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import spondylo_ml
+from spondylo_ml.cli import TrainFlags, given_values
+from spondylo_ml.config import field_names
+from spondylo_ml.errors import ConfigError
+
+PACKAGE_PARENT = Path(spondylo_ml.__file__).parents[1]
+
+
+def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(PACKAGE_PARENT), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "spondylo_ml", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("trian",), r"unknown verb 'trian'\. Did you mean 'train'\?"),
+        (("train", "--training.epoch", "3"), r"option '--training\.epoch'\. Did you mean '--training\.epochs'\?"),
+        (("train", "--lr", "3"), r"unknown option '--lr'\..* Allowed: .*--training\.learning_rate"),
+        (("train", "--model", "unett"), r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
+        (("train", "--model=unett"), r"unknown model 'unett'\. Did you mean 'unet'\?"),
+        (("train", "--preset", "smok"), r"preset 'smok'\. Did you mean 'smoke'\? Allowed: full, quick, smoke"),
+        (("train", "--data.kind", "phantm"), r"data\.kind: given 'phantm'\. .*'mendeley'.* Did you mean 'phantom'\?"),
+        (("train", "--training.epochs", "many"), r"training\.epochs: given 'many'\. .* valid integer"),
+        (("train", "--training.learning_rate", "7"), r"training\.learning_rate: given '7'\. .* less than or equal to"),
+        (("train", "--training.epochs"), r"--training\.epochs: expected one argument"),
+        (("train", "stray"), r"unrecognized arguments: stray"),
+        (("train", "--recipe", "nowhere.yaml"), r"recipe nowhere\.yaml does not exist"),
+        (("evaluate",), r"run_id: a value is needed \(--run_id \.\.\.\)"),
+        (("evaluate", "--run_id", "x", "--split", "vall"), r"split: given 'vall'\. .* Did you mean 'val'\?"),
+        (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)  # fmt: skip
+def test_what_is_wrong_ends_with_code_2_and_a_message_on_stderr_alone(
+    tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    made = spondylo(tmp_path, *arguments)
+    assert made.returncode == 2
+    assert made.stdout == ""
+    assert re.search(r"error: .*" + message, made.stderr)
+    assert "Traceback" not in made.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_folder_that_does_not_exist_is_told_with_the_layouts_that_would_do(tmp_path: Path) -> None:
+    made = spondylo(tmp_path, "train", "--preset", "smoke", "--data", "no_such_folder")
+    assert made.returncode == 2
+    assert "no_such_folder does not exist. Give one of these layouts" in made.stderr
+    assert "mendeley: Train/Keypointrcnn_data" in made.stderr
+    assert "Traceback" not in made.stderr
+
+
+def test_without_a_verb_the_usage_is_shown_and_the_code_is_2(tmp_path: Path) -> None:
+    made = spondylo(tmp_path)
+    assert made.returncode == 2
+    assert "usage: python -m spondylo_ml <verb>" in made.stdout + made.stderr
+
+
+def test_help_lists_the_verbs(tmp_path: Path) -> None:
+    made = spondylo(tmp_path, "--help")
+    assert made.returncode == 0
+    assert re.search(r"train +Train a model", made.stdout)
+    assert re.search(r"evaluate +Judge the best model", made.stdout)
+
+
+def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> None:
+    made = spondylo(tmp_path, "train", "--help")
+    assert made.returncode == 0
+    assert made.stderr == ""
+    for name in field_names(TrainFlags):
+        assert f"--{name} " in made.stdout
+    text = " ".join(made.stdout.split())
+    assert "highest learning rate [> 0, <= 1]" in text
+    assert "{smoke,quick,full}" in text
+    assert "films per step [>= 1, <= 1024]" in text
+
+
+def test_the_command_line_answers_at_once(tmp_path: Path) -> None:
+    # Half a second is usual; an import of torch or MLflow by mistake costs many. The limit is far above what is
+    # measured, so that a busy machine does not fail it.
+    start = time.perf_counter()
+    assert spondylo(tmp_path, "train", "--help").returncode == 0
+    assert time.perf_counter() - start < 5
+
+
+# ------------------------------------------------------------------------------- values, without a process of their own
+
+
+def test_values_given_are_just_those_given() -> None:
+    assert given_values(TrainFlags, ["--training.epochs", "3", "--seed=4"]) == {
+        "training": {"epochs": "3"},
+        "seed": "4",
+    }
+    assert given_values(TrainFlags, []) == {}
+
+
+def test_short_names_stand_for_the_long_ones() -> None:
+    for arguments in (["--model", "unet", "--data", "/films"], ["--model=unet", "--data=/films"]):
+        assert given_values(TrainFlags, arguments) == given_values(
+            TrainFlags, ["--model.name", "unet", "--data.path", "/films"]
+        )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--data", "", "--model", "", "--seed", "4"],
+        ["--seed", "4", "--data", ""],
+        ["--data=", "--seed", "4"],
+    ],
+)
+def test_an_empty_value_is_taken_as_not_given(arguments: list[str]) -> None:
+    assert given_values(TrainFlags, arguments) == {"seed": "4"}
+
+
+def test_an_unknown_flag_is_found_before_anything_else() -> None:
+    with pytest.raises(ConfigError, match=r"unknown option '--sead'\. Did you mean '--seed'\?"):
+        given_values(TrainFlags, ["--sead", "4"])
+
+
+def test_values_with_commas_and_spaces_stay_one_value() -> None:
+    values = given_values(TrainFlags, ["--tracking.run_name", "two words", "--data.path", "/a folder/x=y"])
+    assert values == {"tracking": {"run_name": "two words"}, "data": {"path": "/a folder/x=y"}}
+
+
+def test_the_environment_is_no_layer_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEED", "9")
+    monkeypatch.setenv("PRESET", "full")
+    assert given_values(TrainFlags, ["--training.epochs", "3"]) == {"training": {"epochs": "3"}}

@@ -1,0 +1,88 @@
+"""The files that install the project agree with each other and with the code."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spondylo_ml.config.schema import MODEL_NAMES, PRESETS
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_conda_yaml_and_pyproject_name_the_same_packages() -> None:
+    environment = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
+    *from_conda, pip = environment["dependencies"]
+    assert [re.split(r"[=<>]", name)[0] for name in from_conda] == ["python", "pip"]
+    assert sorted(pip["pip"]) == sorted(_project()["dependencies"])  # type: ignore[arg-type]
+
+
+def test_torch_and_torchvision_are_the_pair_that_imports_together() -> None:
+    assert {"torch==2.14.1", "torchvision==0.29.1"} <= set(_project()["dependencies"])  # type: ignore[call-overload]
+
+
+def test_mlproject_has_its_entry_points_and_a_main() -> None:
+    project = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
+    assert project["conda_env"] == "conda.yaml"
+    assert {"main", "train", "evaluate"} <= set(project["entry_points"])
+    for entry in project["entry_points"].values():
+        assert entry["command"].startswith(("python -m spondylo_ml ", "python -m tuning "))
+
+
+def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    wanted = ("spondylo_ml", "projects", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+    for name in (*wanted, "tuning"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, (source / name) if (ROOT / name).is_dir() else source)
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for model in MODEL_NAMES:
+        for preset in ("config", *(preset for preset in PRESETS if preset != "full")):
+            assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
+    assert not [name for name in names if name.startswith(("tuning/", "tests/"))]
+    _assert_recipes_are_found_without_the_clone(wheel, tmp_path)
+
+
+def _assert_recipes_are_found_without_the_clone(wheel: Path, folder: Path) -> None:
+    site = folder / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); import spondylo_ml.config.resolve as r;"
+        "print(r.__file__); print(r.projects_dir()); print(r.resolve_config().training.film_passes)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    file, projects, passes = done.stdout.split()
+    assert file.startswith(str(site)), done.stderr
+    assert Path(projects) == site / "spondylo_ml" / "projects"
+    assert int(passes) > 0
+
+
+def test_the_readme_names_the_commands_that_ci_runs() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"<!-- test -->\n```\n(.*?)```\n<!-- /test -->", readme, re.S)
+    assert block is not None
+    assert len(block.group(1).splitlines()) == 2
+    assert "pip install -e . && mlflow run . -e train -P model=unet --env-manager local" in readme
+
+
+@pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "docs"])
+def test_nothing_names_a_path_of_the_machine_that_it_was_written_on(folder: str) -> None:
+    texts = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".yaml", ".toml")]
+    named = [p for p in texts if re.search(r"/(work|root|home)/\w", p.read_text(encoding="utf-8"))]
+    assert named == []

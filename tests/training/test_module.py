@@ -1,0 +1,82 @@
+"""The training step stops on a loss that is not finite, and the schedules are what they say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from spondylo_ml.config import resolve_config
+from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.data.prepare import prepare_films
+from spondylo_ml.data.split import split_by_patient
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.errors import ConfigError, NonFiniteLossError
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.training.device import Compute, choose_compute
+from spondylo_ml.training.fit import fit
+from spondylo_ml.training.optimisers import cosine_factor
+from spondylo_ml.training.run_log import MemoryRunLog
+
+CPU = Compute("cpu", "fp32", "a test")
+
+
+class BrokenModel(LandmarkModel):
+    """Its loss becomes NaN at the third step."""
+
+    def __init__(self) -> None:
+        super().__init__(SlotRange(0, 10))
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.steps = 0
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        self.steps += 1
+        value = math.nan if self.steps == 3 else 1.0
+        return {"good": self.weight.sum(), "bad": self.weight.sum() * value}
+
+    def predict(self, images: Tensor) -> Landmarks:
+        count = len(images)
+        return Landmarks(torch.zeros(count, 10, 4, 2), torch.zeros(count, 10, 4), torch.zeros(count, 10))
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_parts(tmp_path: Path) -> None:
+    made = phantom_films(10, 0, 64)
+    films = split_by_patient(made.films, 0.2, 0.0, 0)
+    prepared = {
+        part: prepare_films([f for f in films if f.split == part], made.slots, (64, 64)) for part in ("train", "val")
+    }
+    config = resolve_config({"training": {"epochs": 3, "batch_size": 4}, "tracking": {"panel_films": 0}})
+    with pytest.raises(NonFiniteLossError, match="loss is not finite in epoch 2, step 1: good=.*, bad=nan") as caught:
+        fit(BrokenModel(), config, CPU, prepared, lambda _f, _p: {"mre_px512": 1.0, "sdr_24px": 0.0}, MemoryRunLog(),
+            lambda _f, _p, _h: torch.zeros(1).numpy(), tmp_path)  # fmt: skip
+    assert (caught.value.epoch, caught.value.step) == (2, 1)
+
+
+def test_the_cosine_starts_above_zero_reaches_the_top_and_ends_at_the_floor() -> None:
+    config = TrainingConfig(epochs=1, learning_rate=1e-3, warmup_fraction=0.1, min_learning_rate=1e-5)
+    factors = [cosine_factor(step, 100, config) for step in range(101)]
+    assert factors[0] == pytest.approx(1 / 11)
+    assert factors[10] == pytest.approx(1.0)
+    assert factors[55] == pytest.approx(0.01 + 0.99 * 0.5)
+    assert factors[100] == pytest.approx(0.01)
+    assert all(later <= earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_a_device_that_is_not_there_is_an_error_that_says_what_to_do() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match="training.device: cuda is not available here; use auto or cpu"):
+        choose_compute(TrainingConfig(epochs=1, device="cuda"))
+
+
+def test_the_precision_is_chosen_with_a_reason_and_obeyed_when_given() -> None:
+    assert choose_compute(TrainingConfig(epochs=1, device="cpu", precision="fp32")).reason == "asked for"
+    chosen = choose_compute(TrainingConfig(epochs=1, device="cpu"))
+    able = torch.cpu.get_capabilities()
+    assert chosen.precision == ("bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32")
+    assert "bf16" in chosen.reason

@@ -1,0 +1,44 @@
+"""Running the project's commands as a user does: in a process of its own, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TINY = (
+    "--preset", "smoke", "--data.phantom_films", "24", "--data.max_films", "24", "--data.input_side_px", "64",
+    "--training.batch_size", "4", "--tracking.system_metrics", "false",
+)  # fmt: skip
+
+
+def environment(folder: Path, **extra: str) -> dict[str, str]:
+    """The current environment with a tracking store of its own in `folder`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    paths = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH", "")]))
+    # One thread: on busy cores two threads spend their time waiting for each other.
+    own = {"PYTHONPATH": paths, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "OMP_NUM_THREADS": "1"}
+    return kept | own | extra
+
+
+def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
+    """`python -m spondylo_ml` with the arguments, started."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "spondylo_ml", *arguments],
+        cwd=folder,
+        env=environment(folder, **extra),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run(folder: Path, *arguments: str, **extra: str) -> str:
+    """As `start`, to its end; what it printed. A failure shows that."""
+    process = start(folder, *arguments, **extra)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output

@@ -1,0 +1,172 @@
+"""The main job, as a user runs it: train, look, evaluate, load the model elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from builders import mendeley_folder
+from commands import TINY, environment, run, start
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.data.phantom import phantom_film, render
+
+TRAIN_METRICS = ("mre_px512", "mre_px", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "presence_recall")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
+    """A folder in which a tiny model was trained, its run, and what the command printed."""
+    folder = tmp_path_factory.mktemp("trained")
+    output = run(folder, "train", *TINY, "--tracking.run_name", "tiny")
+    return folder, _runs(folder)[0], output
+
+
+def _client(folder: Path) -> MlflowClient:
+    return MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
+
+
+def _runs(folder: Path) -> list[Run]:
+    client = _client(folder)
+    return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+
+def _artifacts(folder: Path, run_id: str, path: str = "") -> list[str]:
+    return [item.path for item in _client(folder).list_artifacts(run_id, path)]
+
+
+def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = trained
+    assert tiny.info.status == "FINISHED"
+    assert tiny.info.run_name == "tiny"
+    assert tiny.data.params["config.training.epochs"] == "2"
+    assert tiny.data.params["config.data.input_hw"].startswith("[")
+    assert tiny.data.params["parameter_count"] == "8650192"
+    tags = tiny.data.tags
+    assert tags["dataset"] == "phantom-0"
+    assert tags["pretrained"] == "none"
+    assert len(tags["data_digest.train"]) == 64
+    assert {"git_commit", "python", "platform", "compute"} <= tags.keys()
+    assert {i.dataset.name for i in tiny.inputs.dataset_inputs} == {"phantom-0-train", "phantom-0-val"}
+    assert {"config.yaml", "environment.txt", "data", "images"} <= set(_artifacts(folder, tiny.info.run_id))
+    for part in ("train", "val"):
+        assert {f"{part}/{name}" for name in TRAIN_METRICS} <= tiny.data.metrics.keys()
+    assert "mean shape (trivial predictor)" in tags["mlflow.note.content"]
+    assert {"learning_rate", "train/loss", "train/loss_heatmap", "train/loss_presence"} <= tiny.data.metrics.keys()
+    assert {"time/epoch_s", "time/films_per_s", "val/mean_shape_mre_px512"} <= tiny.data.metrics.keys()
+
+
+def test_the_first_learning_rate_is_not_zero_and_each_epoch_has_its_step(trained: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = trained
+    history = _client(folder).get_metric_history(tiny.info.run_id, "learning_rate")
+    assert [m.step for m in history] == [1, 2]
+    assert history[0].value > 0
+
+
+def test_it_ends_with_a_table_and_where_to_look(trained: tuple[Path, Run, str]) -> None:
+    folder, tiny, output = trained
+    assert f"run              {tiny.info.run_id}" in output
+    assert "val mean shape" in output
+    assert f"See it: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in output
+    assert output.rstrip().endswith("Research software, not a medical device.")
+    assert output.count("preset: smoke") == 1, "the configuration is printed once"
+
+
+def test_two_runs_with_one_seed_are_equal(trained: tuple[Path, Run, str], tmp_path: Path) -> None:
+    _, tiny, _ = trained
+    run(tmp_path, "train", *TINY)
+    again = _runs(tmp_path)[0]
+    for name, value in tiny.data.metrics.items():
+        if not name.startswith("time/"):
+            assert again.data.metrics[name] == value, name
+    assert again.data.tags["data_digest.train"] == tiny.data.tags["data_digest.train"]
+
+
+def test_evaluate_measures_the_model_again_to_the_same_number(trained: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = trained
+    output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--split", "val", "--overlays", "1")
+    judged = next(r for r in _runs(folder) if r.data.tags.get("judged_run") == tiny.info.run_id)
+    assert judged.info.run_id in output
+    for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall"):
+        assert judged.data.metrics[f"eval/{name}"] == pytest.approx(tiny.data.metrics[f"val_best/{name}"])
+    trivial = judged.data.metrics["eval/mean_shape_mre_px512"]
+    assert trivial == pytest.approx(tiny.data.metrics["val/mean_shape_mre_px512"])
+    files = {"metrics.json", "films.csv", "vertebrae.csv", "corners.csv", "predictions.csv", "overlays"}
+    assert files <= set(_artifacts(folder, judged.info.run_id))
+    overlays = _artifacts(folder, judged.info.run_id, "overlays")
+    assert len(overlays) == 3
+    assert {Path(path).name.split("-")[0] for path in overlays} == {"best", "median", "worst"}
+    _assert_tables_agree(folder, judged)
+
+
+def _assert_tables_agree(folder: Path, judged: Run) -> None:
+    root = Path(_client(folder).download_artifacts(judged.info.run_id, ""))
+    metrics = json.loads((root / "metrics.json").read_text(encoding="utf-8"))
+    corners = pd.read_csv(root / "corners.csv")
+    assert metrics["mre_px512"] == pytest.approx(corners["error_px512"].mean())
+    assert metrics["sdr_24px"] == pytest.approx(100 * (corners["error_px512"] <= 24).mean())
+    films = pd.read_csv(root / "films.csv")
+    assert np.average(films["mre_px512"], weights=films["n_corners"]) == pytest.approx(metrics["mre_px512"])
+    assert len(corners) == 4 * len(pd.read_csv(root / "vertebrae.csv"))
+
+
+def test_another_dataset_is_judged_and_an_unlabelled_part_is_only_predicted(
+    trained: tuple[Path, Run, str], tmp_path: Path
+) -> None:
+    folder, tiny, _ = trained
+    root = mendeley_folder(tmp_path / "lateral", train=4, val=2, test=0)
+    (root / "Test").mkdir(exist_ok=True)
+    for index in range(2):
+        cv2.imwrite(str(root / "Test" / f"film{index}.png"), render(phantom_film(3, index, 96)))
+    output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--data", str(root), "--split", "test")
+    assert "2, 0 with labels" in output
+    assert "predictions and overlays only" in output
+    output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--data", str(root), "--split", "all")
+    assert "8, 6 with labels" in output
+
+
+def test_the_model_loads_in_another_process_without_this_code_and_without_pickles(
+    trained: tuple[Path, Run, str], tmp_path: Path
+) -> None:
+    folder, tiny, _ = trained
+    (model,) = (path.parent for path in (folder / "mlruns").rglob("MLmodel"))
+    assert not [p for p in model.rglob("*") if p.suffix in (".pkl", ".pt", ".ckpt", ".pth")]
+    film = phantom_film(5, 0, 96)
+    _, png = cv2.imencode(".png", render(film))
+    code = f"""
+import sys; sys.path = [p for p in sys.path if p]
+import mlflow, pandas as pd, json
+model = mlflow.pyfunc.load_model({str(model)!r})
+out = model.predict(pd.DataFrame({{"image": [{base64.b64encode(png.tobytes()).decode()!r}]}}))
+import spondylo_ml
+print(json.dumps([spondylo_ml.__file__, out.iloc[0].to_dict()]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
+                          env=environment(tmp_path) | {"PYTHONPATH": ""})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    file, row = json.loads(done.stdout.splitlines()[-1])
+    assert str(model) in file, "the code is the one that was logged"
+    assert row["levels"][:2] == ["S1", "L5"]
+    assert np.array(row["corners_xy_px"]).shape == (10, 4, 2)
+    assert np.isfinite(row["presence"]).all()
+
+
+def test_bad_films_stop_before_training_or_are_skipped_and_counted(tmp_path: Path) -> None:
+    root = mendeley_folder(tmp_path / "lateral")
+    images = sorted((root / "Train" / "Keypointrcnn_data" / "images" / "train").iterdir())
+    images[0].write_bytes(b"not an image")
+    process = start(tmp_path, "train", *TINY, "--data", str(root))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert f"{images[0].name}: not an image" in output
+    assert not list(tmp_path.glob("checkpoints")), "nothing was trained"
+    run(tmp_path, "train", *TINY, "--data", str(root), "--data.on_bad_file", "skip")
+    assert _runs(tmp_path)[0].data.tags["bad_files"] == "1"
