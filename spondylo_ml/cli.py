@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from spondylo_ml.config import Config, EvaluateConfig, field_names, resolve_config, validate
+from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, resolve_config, validate
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path"}
@@ -91,7 +91,7 @@ def _without_empty(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         if argument == "" and kept and kept[-1].startswith("--"):
             kept.pop()
-        else:
+        elif not (argument.startswith("--") and argument.find("=") == len(argument) - 1):
             kept.append(argument)
     return kept
 
@@ -101,6 +101,7 @@ def _train(arguments: Sequence[str]) -> None:
     recipe, resumed = values.pop("recipe", None), values.pop("resume", None)
     # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
     config = resolve_config(values, Path(recipe) if recipe else None)
+    _require_folder(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.train import find_resume, resumed_config, train
@@ -117,12 +118,21 @@ def _train(arguments: Sequence[str]) -> None:
 def _evaluate(arguments: Sequence[str]) -> None:
     values = given_values(EvaluateFlags, arguments)
     config = validate(EvaluateConfig, values)
+    _require_folder(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.evaluate import evaluate
 
     _start_logging()
     _write(report.judged(evaluate(config, values.get("data", {}))))
+
+
+def _require_folder(data: DataConfig) -> None:
+    """A folder that is not there, or holds something else, is told before the slow imports."""
+    from spondylo_ml.data.readers import READERS, find_reader
+
+    if data.path is not None and data.kind in ("auto", *READERS):
+        find_reader(data.path.expanduser(), data.kind)
 
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate}
