@@ -238,7 +238,7 @@ def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) 
 def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
     """Markdown for the run's page: what it reached, against what, and how to go on from it."""
     best, config = result.best, bundle.config
-    return f"""**{config.model.name}**, preset {config.preset}, {config.data.kind} films; best epoch {result.best_epoch}.
+    return f"""**{config.model.name}**, preset {config.preset}, films: {config.data.kind}; best epoch {result.best_epoch}.
 
 | validation | MRE px512 | median px512 | SDR@6 | SDR@24 |
 | --- | --- | --- | --- | --- |
@@ -261,8 +261,7 @@ def _draw_panel(
     films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction], heat: Sequence[FloatArray | None]
 ) -> ColourImage:
     pictures = [
-        draw_film(film.film, prediction, DESCRIPTION_TAG = "mlflow.note.content"
-PANEL_HEIGHT_PX, one, film.letterbox)
+        draw_film(film.film, prediction, PANEL_HEIGHT_PX, one, film.letterbox)
         for film, prediction, one in zip(films, predictions, heat, strict=True)
     ]
     return with_legend(tile(pictures, PANEL_COLUMNS))

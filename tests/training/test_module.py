@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_parts(tmp_path: Path) ->
         part: prepare_films([f for f in films if f.split == part], made.slots, (64, 64)) for part in ("train", "val")
     }
     config = resolve_config({"training": {"epochs": 3, "batch_size": 4}, "tracking": {"panel_films": 0}})
-    with pytest.raises(NonFiniteLossError, match="loss is not finite in epoch 2, step 1: good=.*, bad=nan") as caught:
+    with pytest.raises(NonFiniteLossError, match=r"loss is not finite in epoch 2, step 1: good=.*, bad=nan") as caught:
         fit(BrokenModel(), config, CPU, prepared, lambda _f, _p: {"mre_px512": 1.0, "sdr_24px": 0.0}, MemoryRunLog(),
             lambda _f, _p, _h: torch.zeros(1).numpy(), tmp_path)  # fmt: skip
     assert (caught.value.epoch, caught.value.step) == (2, 1)
@@ -64,13 +65,13 @@ def test_the_cosine_starts_above_zero_reaches_the_top_and_ends_at_the_floor() ->
     assert factors[10] == pytest.approx(1.0)
     assert factors[55] == pytest.approx(0.01 + 0.99 * 0.5)
     assert factors[100] == pytest.approx(0.01)
-    assert all(later <= earlier for earlier, later in zip(factors[10:], factors[11:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(factors[10:]))
 
 
 def test_a_device_that_is_not_there_is_an_error_that_says_what_to_do() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
-    with pytest.raises(ConfigError, match="training.device: cuda is not available here; use auto or cpu"):
+    with pytest.raises(ConfigError, match=r"training\.device: cuda is not available here; use auto or cpu"):
         choose_compute(TrainingConfig(epochs=1, device="cuda"))
 
 

@@ -136,7 +136,7 @@ def test_another_dataset_is_judged_and_an_unlabelled_part_is_only_predicted(
 def test_the_model_loads_in_another_process_without_this_code_and_without_pickles(
     trained: tuple[Path, Run, str], tmp_path: Path
 ) -> None:
-    folder, tiny, _ = trained
+    folder, _, _ = trained
     (model,) = (path.parent for path in (folder / "mlruns").rglob("MLmodel"))
     assert not [p for p in model.rglob("*") if p.suffix in (".pkl", ".pt", ".ckpt", ".pth")]
     film = phantom_film(5, 0, 96)
