@@ -70,7 +70,7 @@ class LevelChain(nn.Module):
         peaks_xy, heat = find_peaks(maps)
         bodies, unary = self._candidates(peaks_xy, heat)
         say = presence.clamp(0.05, 1.0)
-        path = self._best_chain(bodies.double(), unary.double() * say[..., None], say.double())
+        path = self._best_chain(bodies.float(), unary * say[..., None], say)
         index = path[..., None, None, None].expand(-1, -1, 1, 4, 2)
         return bodies.gather(2, index)[:, :, 0].flatten(1, 2)
 
@@ -82,7 +82,7 @@ class LevelChain(nn.Module):
         combinations = torch.tensor(list(product(range(n_peaks), repeat=4)), device=peaks.device)
         corners = torch.arange(4, device=peaks.device)
         bodies = peaks[:, :, corners, combinations]
-        features = (body_features(bodies.double()) - self.body_mean) / self.body_spread
+        features = (body_features(bodies.float()) - self.body_mean) / self.body_spread
         distance = features.square().sum(-1).nan_to_num(WORST_STEP * 10).clamp(max=WORST_STEP * 10)
         score = logs[:, :, corners, combinations].sum(-1) - BODY_WEIGHT * distance / 2
         best = score.topk(min(CANDIDATES, score.shape[2]), dim=2)

@@ -118,5 +118,12 @@ def _metrics(values: Mapping[str, float], epoch: int) -> list[Metric]:
 
 
 def log_params(config: Mapping[str, object]) -> None:
-    """The resolved configuration, under a prefix of its own: `mlflow run` has logged plain names as strings."""
-    mlflow.log_params({f"config.{name}": value for name, value in config.items()})
+    """The resolved configuration, under a prefix of its own: `mlflow run` has logged plain names as strings.
+
+    What the run already has stays as it is: MLflow refuses to change a parameter, and a resumed run may report
+    elsewhere or use other workers.
+    """
+    named = {f"config.{name}": value for name, value in config.items()}
+    run = mlflow.active_run()
+    known = mlflow.get_run(run.info.run_id).data.params if run else {}
+    mlflow.log_params({name: value for name, value in named.items() if name not in known})

@@ -104,5 +104,5 @@ class Panel(Callback):
             heat = pl_module.model.heat(images)
         maps: list[FloatArray | None] = [None] * len(self._films)
         if heat is not None:
-            maps = list(heat.double().cpu().numpy())
+            maps = list(heat.cpu().double().numpy())
         self._run_log.image(self._draw(self._films, predictions, maps), "panel/val", epoch)

@@ -104,7 +104,7 @@ def to_film_predictions(
     films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
 ) -> list[FilmPrediction]:
     """A batch of landmarks in px of the input as predictions in px of each original film."""
-    corners, score, presence = (part.double().cpu().numpy() for part in landmarks)
+    corners, score, presence = (part.cpu().double().numpy() for part in landmarks)
     return [
         FilmPrediction(
             film_id=film.film.film_id,

@@ -238,7 +238,8 @@ def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) 
 def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
     """Markdown for the run's page: what it reached, against what, and how to go on from it."""
     best, config = result.best, bundle.config
-    return f"""**{config.model.name}**, preset {config.preset}, films: {config.data.kind}; best epoch {result.best_epoch}.
+    films = config.data.kind
+    return f"""**{config.model.name}**, preset {config.preset}, films: {films}; best epoch {result.best_epoch}.
 
 | validation | MRE px512 | median px512 | SDR@6 | SDR@24 |
 | --- | --- | --- | --- | --- |

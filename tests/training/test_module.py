@@ -6,11 +6,12 @@ import math
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from spondylo_ml.config import resolve_config
+from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.config.schema import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import prepare_films
@@ -20,7 +21,7 @@ from spondylo_ml.errors import ConfigError, NonFiniteLossError
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.training.device import Compute, choose_compute
-from spondylo_ml.training.fit import fit
+from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.optimisers import cosine_factor
 from spondylo_ml.training.run_log import MemoryRunLog
 
@@ -45,16 +46,29 @@ class BrokenModel(LandmarkModel):
         return Landmarks(torch.zeros(count, 10, 4, 2), torch.zeros(count, 10, 4), torch.zeros(count, 10))
 
 
-def test_a_loss_that_is_not_finite_names_epoch_step_and_parts(tmp_path: Path) -> None:
+def _fit(model: LandmarkModel, config: Config, log: MemoryRunLog, folder: Path) -> FitResult:
+    """Eight training films of 64 px, and a score that never gets better."""
     made = phantom_films(10, 0, 64)
     films = split_by_patient(made.films, 0.2, 0.0, 0)
     prepared = {
         part: prepare_films([f for f in films if f.split == part], made.slots, (64, 64)) for part in ("train", "val")
     }
+    return fit(
+        model,
+        config,
+        CPU,
+        prepared,
+        score=lambda _films, _predictions: {"mre_px512": 1.0, "sdr_24px": 0.0},
+        run_log=log,
+        draw_panel=lambda _films, _predictions, _heat: np.zeros((1, 1, 3), np.uint8),
+        folder=folder,
+    )
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_parts(tmp_path: Path) -> None:
     config = resolve_config({"training": {"epochs": 3, "batch_size": 4}, "tracking": {"panel_films": 0}})
     with pytest.raises(NonFiniteLossError, match=r"loss is not finite in epoch 2, step 1: good=.*, bad=nan") as caught:
-        fit(BrokenModel(), config, CPU, prepared, lambda _f, _p: {"mre_px512": 1.0, "sdr_24px": 0.0}, MemoryRunLog(),
-            lambda _f, _p, _h: torch.zeros(1).numpy(), tmp_path)  # fmt: skip
+        _fit(BrokenModel(), config, MemoryRunLog(), tmp_path)
     assert (caught.value.epoch, caught.value.step) == (2, 1)
 
 
@@ -81,3 +95,24 @@ def test_the_precision_is_chosen_with_a_reason_and_obeyed_when_given() -> None:
     able = torch.cpu.get_capabilities()
     assert chosen.precision == ("bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32")
     assert "bf16" in chosen.reason
+
+
+class ConstantModel(BrokenModel):
+    """Its loss is always 1 and its predictions never change."""
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        return {"constant": 1 + 0 * self.weight.sum()}
+
+
+def test_training_stops_early_without_gain_and_keeps_the_first_best_epoch(tmp_path: Path) -> None:
+    config = resolve_config(
+        {"training": {"epochs": 9, "batch_size": 4, "early_stop_patience": 2}, "tracking": {"panel_films": 0}}
+    )
+    log = MemoryRunLog()
+    result = _fit(ConstantModel(), config, log, tmp_path)
+    assert result.best_epoch == 1
+    assert [row["epoch"] for row in log.history] == [1, 2, 3]
+    assert log.history[0]["train/loss"] == pytest.approx(1.0)
+    assert log.history == result.history
+    assert (tmp_path / "best.ckpt").is_file()
+    assert (tmp_path / "last.ckpt").is_file()

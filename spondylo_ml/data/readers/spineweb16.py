@@ -73,6 +73,7 @@ def _read_film(root: Path, name: str, fields: list[str], patient: str) -> tuple[
         raise DataError(f"{name}: listed in filenames.csv, but missing in images/")
     size_hw = image_size_hw(path)
     corners = _corners_px(name, fields, size_hw)
+    corners, reordered = _head_to_tail(corners)
     vertebrae, reasons = usable_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), SLOTS.first)
     film = Film(
         film_id=Path(name).stem,
@@ -84,7 +85,19 @@ def _read_film(root: Path, name: str, fields: list[str], patient: str) -> tuple[
         source="spineweb16",
         path=path,
     )
-    return film, [Finding(name, reason) for reason in reasons]
+    return film, [Finding(name, reason) for reason in (*reordered, *reasons)]
+
+
+def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[str]]:
+    """(17, 4, 2) corners in order, and what had to be done for it.
+
+    In some rows the topmost vertebra is listed last. Taken as listed, it would be L5 and all others one level too
+    high; it lies one step above the first one, and the lowest of the others stands on the sacrum.
+    """
+    heights = corners[..., 1].mean(axis=1)
+    if np.argmin(heights) == N_VERTEBRAE - 1:
+        return np.roll(corners, 1, axis=0), ["the topmost vertebra is listed last: taken for T1, the others one lower"]
+    return corners, []
 
 
 def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> FloatArray:
