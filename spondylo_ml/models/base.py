@@ -72,7 +72,7 @@ class HeatmapModel(LandmarkModel):
         self.codec = HeatmapCodec(
             config.heatmap.sigma_cells, stride, config.heatmap.decoder, config.heatmap.blur_kernel
         )
-        self.chain = LevelChain()
+        self.chain = LevelChain(slots.count)
 
     @abstractmethod
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,10 +26,11 @@ from torch.nn import functional as F
 PEAKS = 4
 CANDIDATES = 16
 PEAK_BLOCK_CELLS = 2
-BODY_WEIGHT, STEP_WEIGHT = 0.2, 2.0
-WORST_STEP = 30.0  # squared Mahalanobis distance beyond which a step is as bad as any other: outliers stay local
+BODY_WEIGHT, STEP_WEIGHT = 0.5, 2.0
+WORST_DISTANCE = 30.0  # squared Mahalanobis distance beyond which all is equally bad: clear heat outweighs it
 SPREAD_FLOOR = 0.05  # least standard deviation of a shape feature, for priors from few films
 LOG_FLOOR = 1e-6
+FEWEST_SAMPLES = 8  # of a slot, mirrored ones counted; with fewer, the statistics of all slots serve
 
 
 class LevelChain(nn.Module):
@@ -41,11 +42,12 @@ class LevelChain(nn.Module):
     step_spread: Tensor
     learned: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, n_slots: int) -> None:
         super().__init__()
-        for name, size in (("body", 3), ("step", 4)):
-            self.register_buffer(f"{name}_mean", torch.zeros(size))
-            self.register_buffer(f"{name}_spread", torch.ones(size))
+        # Of each slot its own: S1 tapers where a lumbar body is a box.
+        for name, rows, size in (("body", n_slots, 3), ("step", n_slots - 1, 4)):
+            self.register_buffer(f"{name}_mean", torch.zeros(rows, size))
+            self.register_buffer(f"{name}_spread", torch.ones(rows, size))
         self.register_buffer("learned", torch.tensor(False))
 
     def learn(self, corners_xy: Tensor) -> None:
@@ -54,16 +56,20 @@ class LevelChain(nn.Module):
         mirrored = bodies[:, :, [1, 0, 3, 2]] * torch.tensor([-1.0, 1.0], dtype=torch.float64)
         both = torch.cat([bodies, mirrored])
         for name, features in (("body", body_features(both)), ("step", step_features(both[:, :-1], both[:, 1:]))):
-            rows = features.flatten(0, -2)
-            rows = rows[rows.isfinite().all(dim=1)]
-            if len(rows) < 2:
+            pooled = _finite_rows(features.flatten(0, 1))
+            if len(pooled) < FEWEST_SAMPLES:
                 return
-            getattr(self, f"{name}_mean").copy_(rows.median(dim=0).values)
-            getattr(self, f"{name}_spread").copy_(rows.std(dim=0).clamp_min(SPREAD_FLOOR))
+            for slot in range(features.shape[1]):
+                own = _finite_rows(features[:, slot])
+                rows = own if len(own) >= FEWEST_SAMPLES else pooled
+                getattr(self, f"{name}_mean")[slot] = rows.median(dim=0).values
+                getattr(self, f"{name}_spread")[slot] = rows.std(dim=0).clamp_min(SPREAD_FLOOR)
         self.learned.fill_(True)
 
     def choose(self, maps: Tensor, presence: Tensor) -> Tensor:
         """(N, K, H, W) non-negative maps and (N, V) presence to (N, K, 2) cells of the chosen peaks.
+
+        Maps of fewer slots than were learned are taken for those of the lowest ones.
 
         A slot that is thought absent has little say on its neighbours, but gets a body all the same.
         """
@@ -82,8 +88,9 @@ class LevelChain(nn.Module):
         combinations = torch.tensor(list(product(range(n_peaks), repeat=4)), device=peaks.device)
         corners = torch.arange(4, device=peaks.device)
         bodies = peaks[:, :, corners, combinations]
-        features = (body_features(bodies.float()) - self.body_mean) / self.body_spread
-        distance = features.square().sum(-1).nan_to_num(WORST_STEP * 10).clamp(max=WORST_STEP * 10)
+        mean, spread = (statistic[: channels // 4, None] for statistic in (self.body_mean, self.body_spread))
+        features = (body_features(bodies.float()) - mean) / spread
+        distance = features.square().sum(-1).nan_to_num(WORST_DISTANCE).clamp(max=WORST_DISTANCE)
         score = logs[:, :, corners, combinations].sum(-1) - BODY_WEIGHT * distance / 2
         best = score.topk(min(CANDIDATES, score.shape[2]), dim=2)
         index = best.indices[..., None, None].expand(-1, -1, -1, 4, 2)
@@ -94,8 +101,8 @@ class LevelChain(nn.Module):
         total, came_from = unary[:, 0], []
         for slot in range(1, bodies.shape[1]):
             steps = step_features(bodies[:, slot - 1, :, None], bodies[:, slot, None, :])
-            distance = ((steps - self.step_mean) / self.step_spread).square().sum(-1)
-            distance = distance.nan_to_num(WORST_STEP).clamp(max=WORST_STEP)
+            distance = ((steps - self.step_mean[slot - 1]) / self.step_spread[slot - 1]).square().sum(-1)
+            distance = distance.nan_to_num(WORST_DISTANCE).clamp(max=WORST_DISTANCE)
             weight = torch.minimum(say[:, slot - 1], say[:, slot])[:, None, None]
             through = total[:, :, None] - STEP_WEIGHT * weight * distance / 2
             best = through.max(dim=1)
@@ -105,6 +112,10 @@ class LevelChain(nn.Module):
         for back in reversed(came_from):
             path.append(back.gather(1, path[-1][:, None])[:, 0])
         return torch.stack(path[::-1], dim=1)
+
+
+def _finite_rows(features: Tensor) -> Tensor:
+    return features[features.isfinite().all(dim=1)]
 
 
 def find_peaks(maps: Tensor, count: int = PEAKS) -> tuple[Tensor, Tensor]:

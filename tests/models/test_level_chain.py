@@ -28,7 +28,7 @@ def corners() -> Tensor:
 
 @pytest.fixture(scope="module")
 def chain(corners: Tensor) -> LevelChain:
-    made = LevelChain()
+    made = LevelChain(10)
     made.learn(corners[4:])
     return made
 
@@ -153,7 +153,7 @@ def test_peaks_are_found_in_the_order_of_their_height_with_the_heat_round_them()
 
 
 def test_a_chain_that_saw_too_few_films_has_not_learned() -> None:
-    chain = LevelChain()
+    chain = LevelChain(10)
     chain.learn(torch.full((3, 10, 4, 2), torch.nan))
     assert not bool(chain.learned)
 
@@ -161,7 +161,7 @@ def test_a_chain_that_saw_too_few_films_has_not_learned() -> None:
 def test_what_was_learned_does_not_depend_on_the_side_the_patients_faced(corners: Tensor) -> None:
     mirrored = corners[:, :, [1, 0, 3, 2]].clone()
     mirrored[..., 0] = SIDE - 1 - mirrored[..., 0]
-    one, other = LevelChain(), LevelChain()
+    one, other = LevelChain(10), LevelChain(10)
     one.learn(corners)
     other.learn(mirrored)
     for name, value in one.state_dict().items():
