@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,8 @@ class Augmenter:
         if np.random.default_rng(seed).random() < self._config.flip_probability:
             image, corners_xy = mirror(image, corners_xy)
         present = ~np.isnan(corners_xy[..., 0])
-        self._transform.set_random_seed(seed)
+        # Not set_random_seed: in a loader's worker it mixes in the worker's own seed, which a restart changes.
+        self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
         result = self._transform(image=image, keypoints=corners_xy[present].astype(np.float32))
         moved = corners_xy.copy()
         moved[present] = np.asarray(result["keypoints"], dtype=np.float64).reshape(-1, 2)
