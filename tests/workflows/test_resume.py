@@ -23,7 +23,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_and_ends_as_an_uninterru
     run(whole, "train", *TINY, "--training.epochs", str(EPOCHS))
     run_id = _train_and_kill(cut)
 
-    output = run(cut, "train", "--resume", run_id, "--training.workers", "1")
+    output = run(cut, "train", "--resume", run_id)
 
     assert run_id in output
     assert _run_ids(cut) == [run_id], "it goes on in the same run"
