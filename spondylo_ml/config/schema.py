@@ -17,7 +17,6 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 DROPOUT_LEVELS = 5
 
 MODEL_NAMES = ("unet",)
-DATA_KINDS = ("auto", "phantom", "mendeley", "spineweb16")
 PRESETS = ("smoke", "quick", "full")
 
 
