@@ -16,14 +16,17 @@ from mlflow.tracking import MlflowClient
 EPOCHS = 4
 
 
-def test_a_run_killed_in_the_middle_of_an_epoch_resumes_and_ends_as_an_uninterrupted_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_run_killed_in_the_middle_of_an_epoch_resumes_and_ends_as_an_uninterrupted_one(
+    tmp_path: Path, workers: str
+) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     for folder in (whole, cut):
         folder.mkdir()
-    run(whole, "train", *TINY, "--training.epochs", str(EPOCHS))
+    run(whole, "train", *TINY, "--training.epochs", str(EPOCHS), "--training.workers", "0")
     run_id = _train_and_kill(cut)
 
-    output = run(cut, "train", "--resume", run_id)
+    output = run(cut, "train", "--resume", run_id, "--training.workers", workers)
 
     assert run_id in output
     assert _run_ids(cut) == [run_id], "it goes on in the same run"
