@@ -16,6 +16,11 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 DROPOUT_LEVELS = 5
 
+PhantomStyle = Literal[
+    "young", "adult", "aged", "transitional", "even", "steep", "flat", "local", "detector", "plate", "print", "export"
+]
+"""Styles of synthetic films: of the anatomy, of the exposure, of the device."""
+
 MODEL_NAMES = ("unet",)
 PRESETS = ("smoke", "quick", "full")
 
@@ -61,6 +66,9 @@ class DataConfig(Section):
     phantom_films: int = Field(1200, ge=3, description="number of synthetic films, all parts together")
     phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
     phantom_long_side_px: int = Field(384, ge=64, le=2048, description="longer side of a synthetic film, px")
+    phantom_without: tuple[PhantomStyle, ...] = Field(
+        (), description="styles held out of the synthetic films, such as print,aged"
+    )
     val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
     test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")
     split_seed: int = Field(0, ge=0, description="seed of the split by patient")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,32 +23,38 @@ class PhantomImage:
     seed: int
     index: int
     long_side_px: int
+    without: tuple[str, ...] = ()
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        return phantom.render(phantom.phantom_film(self.seed, self.index, self.long_side_px))
+        return phantom.render(phantom.phantom_film(self.seed, self.index, self.long_side_px, self.without))
 
     def fingerprint(self) -> str:
         """Name of the film and digest of the code that draws it: other code may draw other pixels."""
-        return f"phantom-{self.seed}-{self.index}-{self.long_side_px}-{_generator_digest()}"
+        held_out = ",".join(sorted(self.without))
+        return f"phantom-{self.seed}-{self.index}-{self.long_side_px}-{held_out}-{_generator_digest()}"
 
 
-def phantom_films(count: int, seed: int, long_side_px: int) -> FilmSet:
-    """`count` synthetic films; each is its own patient."""
+def phantom_films(count: int, seed: int, long_side_px: int, without: Sequence[str] = ()) -> FilmSet:
+    """`count` synthetic films, none of a style named in `without`; each is its own patient.
+
+    Raises:
+        DataError: an unknown style, or none left.
+    """
     return FilmSet(
         kind=KIND,
         name=f"phantom-{seed}",
-        films=tuple(_film(seed, index, long_side_px) for index in range(count)),
+        films=tuple(_film(seed, index, long_side_px, tuple(without)) for index in range(count)),
         slots=SLOTS,
     )
 
 
-def _film(seed: int, index: int, long_side_px: int) -> Film:
-    made = phantom.phantom_film(seed, index, long_side_px)
+def _film(seed: int, index: int, long_side_px: int, without: tuple[str, ...]) -> Film:
+    made = phantom.phantom_film(seed, index, long_side_px, without)
     name = f"phantom-{seed}-{index:05d}"
     return Film(
         film_id=name,
-        image=PhantomImage(seed, index, long_side_px),
+        image=PhantomImage(seed, index, long_side_px, without),
         size_hw=made.size_hw,
         vertebrae=made.vertebrae,
         facing=made.facing,

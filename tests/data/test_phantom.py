@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import replace
+from itertools import pairwise
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spondylo_ml.data.phantom import PhantomFilm, phantom_film, render
+from spondylo_ml.config.schema import PhantomStyle
+from spondylo_ml.data.phantom import STYLE_NAMES, PhantomFilm, phantom_film, render
 from spondylo_ml.data.phantom.anatomy import random_spine
-from spondylo_ml.data.phantom.attenuation import bodies
+from spondylo_ml.data.phantom.bones import bodies
+from spondylo_ml.data.phantom.foreign import METAL, screws_and_rods
 from spondylo_ml.data.phantom.framing import COUNTS, Ending
 from spondylo_ml.data.phantom.painting import Patch
+from spondylo_ml.data.phantom.styles import Anatomy, Device, random_style
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
 
@@ -151,6 +156,93 @@ def test_drawn_slip_is_the_slip_of_the_corners() -> None:
             assert 100 * slip == pytest.approx(percent, abs=1e-6)
 
 
+def test_every_film_carries_its_true_slips_also_where_an_export_stretched_it(films: list[PhantomFilm]) -> None:
+    """In mm, that is with the stretch undone, the slip of the labelled corners is the one drawn."""
+    for film in films[:200]:
+        mm = np.array([film.spacing.x_mm, film.spacing.y_mm])
+        bodies_mm = [(v if film.facing is Facing.LEFT else v.mirrored(film.size_hw[1])) for v in film.vertebrae]
+        corners = [(v.corners_xy + 0.5) * mm for v in bodies_mm]
+        for below, above, percent in zip(corners, corners[1:], film.slip_percent, strict=False):
+            plate = below[0] - below[1]
+            assert 100 * (above[3] - below[1]) @ plate / (plate @ plate) == pytest.approx(percent, abs=1e-6)
+        assert len(film.slip_percent) == len(film.vertebrae) - 1
+
+
+def test_slips_of_every_grade_forward_at_every_lumbar_level_and_backward(films: list[PhantomFilm]) -> None:
+    slips = np.stack([random_spine(np.random.default_rng([9, i])).slip_percent for i in range(3000)])
+    for level in range(5):
+        assert (slips[:, level] > 25).any()
+        assert (slips[:, level] < -8).any()
+    for low, high in pairwise((8, 25, 50, 75, 100, 120)):
+        assert ((slips > low) & (slips <= high)).any(), f"no slip between {low} and {high} per cent"
+    assert (slips < -25).any()
+    assert 0.15 < (slips.max(axis=1) > 8).mean() < 0.45
+
+
+def test_exports_are_square_and_stretched_and_say_so(films: list[PhantomFilm]) -> None:
+    exports = [film for film in films if film.style.device is Device.EXPORT]
+    assert 0.33 < len(exports) / N < 0.47
+    stretch = []
+    for film in exports:
+        height, width = film.size_hw
+        assert height == width
+        stretch.append(film.spacing.y_mm / film.spacing.x_mm)
+        assert stretch[-1] == pytest.approx(width / film.framing.size_hw[1])
+    assert np.percentile(stretch, 5) < 0.95
+    assert np.percentile(stretch, 95) > 1.7
+    others = [film for film in films if film.style.device is not Device.EXPORT]
+    assert all(film.spacing.x_mm == film.spacing.y_mm for film in others)
+    assert all(film.size_hw == film.framing.size_hw for film in others)
+
+
+def test_transitional_spines_have_four_or_six_lumbar_vertebrae_and_all_others_five(films: list[PhantomFilm]) -> None:
+    by_anatomy: dict[bool, set[int]] = {True: set(), False: set()}
+    for film in films:
+        by_anatomy[film.style.anatomy is Anatomy.TRANSITIONAL].add(film.n_lumbar)
+        assert film.framing.first_rib == film.n_lumbar + 1
+    assert by_anatomy == {True: {4, 6}, False: {5}}
+
+
+def test_age_narrows_discs() -> None:
+    def gap(anatomy: Anatomy) -> float:
+        spines = [random_spine(np.random.default_rng([3, i]), anatomy) for i in range(300)]
+        gaps = [np.linalg.norm(s.corners_mm[1:6, 2:].mean(1) - s.corners_mm[:5, :2].mean(1), axis=1) for s in spines]
+        return float(np.mean([g / s.depth_mm for g, s in zip(gaps, spines, strict=True)]))
+
+    assert gap(Anatomy.AGED) < gap(Anatomy.ADULT) < gap(Anatomy.YOUNG)
+
+
+def test_a_style_held_out_is_never_drawn_and_changes_no_other_film() -> None:
+    for index in range(80):
+        film, other = phantom_film(1, index), phantom_film(1, index, without=("print", "aged"))
+        assert not {"print", "aged"} & set(other.style.names)
+        if film.style == other.style:
+            assert film.size_hw == other.size_hw
+            np.testing.assert_array_equal(film.vertebrae[0].corners_xy, other.vertebrae[0].corners_xy)
+    left = {phantom_film(1, i, without=("detector", "plate", "export")).style.device for i in range(20)}
+    assert left == {Device.PRINT}
+
+
+def test_styles_that_do_not_exist_or_leave_nothing_are_refused() -> None:
+    with pytest.raises(DataError, match="unknown style of synthetic films 'prnt'"):
+        random_style(np.random.default_rng(0), ("prnt",))
+    with pytest.raises(DataError, match="no style is left of detector, plate, print, export: hold out fewer"):
+        random_style(np.random.default_rng(0), ("detector", "plate", "print", "export"))
+
+
+def test_the_configuration_knows_the_same_styles() -> None:
+    assert get_args(PhantomStyle) == STYLE_NAMES
+
+
+def test_screws_are_metal_inside_the_bodies_that_they_hold() -> None:
+    film = phantom_film(11, 3, 512)
+    sheet = screws_and_rods(film.framing, np.random.default_rng(0))
+    assert sheet.max() > 0.8 * METAL
+    held = [inside(c, film.framing.size_hw, 1.0) for c in film.framing.corners_px]
+    with_metal = [bool((sheet[body] > METAL / 2).any()) for body in held if body.any()]
+    assert 2 <= sum(with_metal) <= 4
+
+
 def test_guessing_the_mean_place_of_each_slot_is_no_use(films: list[PhantomFilm]) -> None:
     places: dict[int, list[FloatArray]] = defaultdict(list)
     for film in films[:300]:
@@ -235,7 +327,7 @@ def test_drawn_bodies_end_at_their_corners() -> None:
     """Along each diagonal the drawn body ends within a pixel of its corner."""
     for index in range(6):
         film = phantom_film(11, index, 512)
-        sheet = bodies(film.framing, np.random.default_rng(0))
+        sheet = bodies(film.framing, 0.3, np.random.default_rng(0))
         for corners in film.framing.corners_px[: film.framing.labelled]:
             for corner, opposite in zip(corners, corners[::-1], strict=True):
                 outward = (corner - opposite) / np.linalg.norm(corner - opposite)

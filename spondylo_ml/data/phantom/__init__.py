@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from spondylo_ml.data.phantom.film import PhantomFilm, phantom_film
 from spondylo_ml.data.phantom.rendering import render
+from spondylo_ml.data.phantom.styles import STYLE_NAMES
 
-__all__ = ["PhantomFilm", "phantom_film", "render"]
+__all__ = ["STYLE_NAMES", "PhantomFilm", "phantom_film", "render"]

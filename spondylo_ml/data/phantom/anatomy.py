@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spondylo_ml.data.phantom.styles import Anatomy
 from spondylo_ml.landmarks import FloatArray
 
 DRAWN = 15
@@ -21,6 +22,11 @@ _HEIGHT = np.array([0.76, 0.73, 0.72, 0.73, 0.73, 0.71, 0.71, 0.71, 0.72, 0.72, 
 _DEPTH = np.array([0.98, 1.0, 1.02, 1.0, 0.98, 0.95, 0.93, 0.92, 0.90, 0.88, 0.86, 0.83, 0.80, 0.77, 0.74])
 _FRONT_TO_BACK = np.array([1.0, 1.10, 1.03, 1.0, 0.98, 0.96, 0.95, 0.95, 0.96, 0.97, 0.97, 0.97, 0.97, 0.97, 0.97])
 
+_NARROW_DISCS = {Anatomy.YOUNG: 0.04, Anatomy.ADULT: 0.12, Anatomy.AGED: 0.35, Anatomy.TRANSITIONAL: 0.12}
+_FRACTURES = {Anatomy.YOUNG: 0.0, Anatomy.ADULT: 0.008, Anatomy.AGED: 0.07, Anatomy.TRANSITIONAL: 0.008}
+_FORWARD_SLIPS = ((8.0, 25.0), (25.0, 50.0), (50.0, 75.0), (75.0, 100.0), (100.0, 112.0))
+"""Slip per cent of the grades I to V; a slip below 8 is within what small steps reach."""
+
 
 @dataclass(frozen=True, eq=False)
 class Spine:
@@ -30,32 +36,49 @@ class Spine:
         corners_mm: (V, 4, 2) in the order of `CORNERS`, facing left.
         depth_mm: antero-posterior depth of L3, the unit of everything around the spine.
         slip_percent: (V - 1,) true slip of slot i + 1 on slot i, positive forward.
+        n_lumbar: lumbar vertebrae; the one in slot `n_lumbar + 1` is the lowest with ribs.
+        anatomy: style of the patient.
     """
 
     corners_mm: FloatArray
     depth_mm: float
     slip_percent: FloatArray
+    n_lumbar: int
+    anatomy: Anatomy
 
 
-def random_spine(rng: np.random.Generator) -> Spine:
+def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT) -> Spine:
     """One spine: tilts, sizes and discs around population medians, with slips now and then."""
     depth = float(np.clip(rng.normal(36.0, 3.0), 28.0, 46.0))
-    tilt = _tilts(rng)
-    local = _bodies(rng) * depth
+    n_lumbar = 5
+    if anatomy is Anatomy.TRANSITIONAL:
+        n_lumbar = 4 if rng.random() < 0.45 else 6
+    usual = _usual_slots(n_lumbar)
+    tilt = _tilts(rng, usual)
+    local = _bodies(rng, usual, anatomy) * depth
     corners = _rotated(local, -np.radians(tilt))
     slip = _slips(rng)
-    gaps = _DISC_GAP * np.exp(rng.normal(0.0, 0.10, DRAWN - 1)) * np.exp(rng.normal(0.0, 0.12))
-    narrow = rng.random(DRAWN - 1) < 0.12
-    gaps = np.where(narrow, gaps * rng.uniform(0.3, 0.75, DRAWN - 1), gaps) * depth
-    corners += _stack(corners, gaps, slip)[:, None, :]
+    gaps = np.interp(usual[:-1], np.arange(DRAWN - 1), _DISC_GAP)
+    gaps *= np.exp(rng.normal(0.0, 0.10, DRAWN - 1)) * np.exp(rng.normal(0.0, 0.12))
+    narrow = rng.random(DRAWN - 1) < _NARROW_DISCS[anatomy]
+    gaps = np.where(narrow, gaps * rng.uniform(0.3, 0.75, DRAWN - 1), gaps)
+    if anatomy is Anatomy.TRANSITIONAL:
+        gaps[0] *= rng.uniform(0.3, 1.0)  # the disc below a transitional vertebra is often a remnant
+    corners += _stack(corners, gaps * depth, slip)[:, None, :]
     corners -= corners[0, :2].mean(axis=0)
-    return Spine(corners, depth, slip)
+    return Spine(corners, depth, slip, n_lumbar, anatomy)
 
 
-def _tilts(rng: np.random.Generator) -> FloatArray:
+def _usual_slots(n_lumbar: int) -> FloatArray:
+    """(V,) the place of each body on a spine with five lumbar vertebrae, from which its usual shape follows."""
+    thoracic = 6 + np.arange(DRAWN - 1 - n_lumbar, dtype=np.float64)
+    return np.concatenate([[0.0], np.linspace(1.0, 5.0, n_lumbar), thoracic]).clip(max=DRAWN - 1)
+
+
+def _tilts(rng: np.random.Generator, usual: FloatArray) -> FloatArray:
     """(V,) degrees by which each body slopes down and forward."""
-    lordosis = float(np.clip(rng.normal(1.0, 0.42), 0.05, 2.1))
-    tilt = _TILT_DEG * lordosis + rng.normal(0.0, 5.0)
+    lordosis = float(np.clip(rng.normal(1.1, 0.42), 0.05, 2.2))
+    tilt = np.interp(usual, np.arange(DRAWN), _TILT_DEG) * lordosis + rng.normal(0.0, 5.0)
     tilt += rng.normal(0.0, 3.0) * np.sin(np.linspace(0.0, np.pi * rng.uniform(1.0, 3.0), DRAWN))
     tilt += rng.normal(0.0, 1.5, DRAWN)
     if rng.random() < 0.08:  # a patient lying or bent, a film put askew
@@ -64,18 +87,22 @@ def _tilts(rng: np.random.Generator) -> FloatArray:
     return tilt
 
 
-def _bodies(rng: np.random.Generator) -> FloatArray:
+def _bodies(rng: np.random.Generator, usual: FloatArray, anatomy: Anatomy) -> FloatArray:
     """(V, 4, 2) corners of each body about its own centre, upright, in units of L3's depth."""
-    height = _HEIGHT * _DEPTH * np.exp(rng.normal(0.0, 0.06) + rng.normal(0.0, 0.035, DRAWN))
-    ratio = _FRONT_TO_BACK * np.exp(rng.normal(0.0, 0.04, DRAWN))
+    medians = (np.interp(usual, np.arange(DRAWN), table) for table in (_HEIGHT, _DEPTH, _FRONT_TO_BACK))
+    share, depth, wedge = medians
+    height = share * depth * np.exp(rng.normal(0.0, 0.06) + rng.normal(0.0, 0.035, DRAWN))
+    ratio = wedge * np.exp(rng.normal(0.0, 0.04, DRAWN))
     front, back = height * np.sqrt(ratio), height / np.sqrt(ratio)
-    if rng.random() < 0.08:  # a compression fracture
-        broken = int(rng.integers(2, 9))
-        front[broken] *= rng.uniform(0.5, 0.8)
-    upper = _DEPTH * np.exp(rng.normal(0.0, 0.025, DRAWN))
+    for broken in np.flatnonzero(rng.random(DRAWN) < _FRACTURES[anatomy]):
+        if 1 < broken < 10:
+            front[broken] *= rng.uniform(0.5, 0.85)
+            back[broken] *= rng.uniform(0.8, 1.0)
+    upper = depth * np.exp(rng.normal(0.0, 0.025, DRAWN))
     lower = upper * np.exp(rng.normal(0.015, 0.025, DRAWN))
     shear = rng.normal(0.0, 0.02, DRAWN)
-    lower[0] = upper[0] * rng.uniform(0.58, 0.80)
+    # a transitional first sacral body is squarer than one that tapers into the sacrum
+    lower[0] = upper[0] * (rng.uniform(0.75, 0.95) if anatomy is Anatomy.TRANSITIONAL else rng.uniform(0.58, 0.80))
     shear[0] = rng.normal(0.02, 0.05)
     x = np.stack([-upper / 2, upper / 2, shear - lower / 2, shear + lower / 2], axis=1)
     y = np.stack([-front / 2, -back / 2, front / 2, back / 2], axis=1)
@@ -83,13 +110,15 @@ def _bodies(rng: np.random.Generator) -> FloatArray:
 
 
 def _slips(rng: np.random.Generator) -> FloatArray:
-    """(V - 1,) slip per cent: a little physiological step everywhere, a real slip now and then."""
+    """(V - 1,) slip per cent: a little physiological step everywhere, a real slip of any grade now and then."""
     slip = rng.normal(-2.0, 2.6, DRAWN - 1)
-    if rng.random() < 0.25:
-        level = int(rng.choice(4, p=[0.40, 0.42, 0.13, 0.05]))
-        slip[level] = rng.uniform(8.0, 30.0) if rng.random() < 0.75 else rng.uniform(30.0, 75.0)
+    if rng.random() < 0.30:
+        level = int(rng.choice(5, p=[0.37, 0.40, 0.13, 0.06, 0.04]))
+        low, high = _FORWARD_SLIPS[int(rng.choice(len(_FORWARD_SLIPS), p=[0.66, 0.18, 0.09, 0.05, 0.02]))]
+        slip[level] = rng.uniform(low, high)
     if rng.random() < 0.20:
-        slip[int(rng.integers(0, 6))] = -rng.uniform(6.0, 28.0)
+        low, high = (6.0, 25.0) if rng.random() < 0.85 else (25.0, 45.0)
+        slip[int(rng.integers(0, 6))] = -rng.uniform(low, high)
     return slip
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from spondylo_ml.data.phantom.anatomy import random_spine
 from spondylo_ml.data.phantom.framing import Framing, random_framing
+from spondylo_ml.data.phantom.styles import Device, Style, random_style
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Spacing, Vertebra, vertebrae_from_sacrum
+from spondylo_ml.landmarks import Facing, FloatArray, Spacing, Vertebra, vertebrae_from_sacrum
 
 MIRRORED_SHARE = 0.3
 """Share of the films that face right."""
+
+_STYLE = 2
+"""Third word of the seed of a film's style, so that the styles held out change no other draw."""
 
 SMALLEST_PX = 64
 """Least long side of a film; below it a body has fewer pixels than its outline has parts."""
@@ -26,8 +31,12 @@ class PhantomFilm:
         size_hw: height and width in px.
         vertebrae: labelled bodies from the sacrum up, slot 0 is S1; px of this film.
         facing: side of the patient's front.
-        spacing: mm per px of this film.
-        framing: every body to draw, facing left, labelled or not.
+        spacing: mm per px of this film; x and y differ where an export has stretched it.
+        slip_percent: (V - 1,) true slip of each labelled body on the one below, along that one's superior endplate
+            and before any stretch; positive forward.
+        n_lumbar: lumbar vertebrae of the patient.
+        style: patient, exposure and device.
+        framing: every body to draw, facing left, labelled or not, before any stretch.
         seed: first half of the film's name.
         index: second half of the film's name.
     """
@@ -36,33 +45,52 @@ class PhantomFilm:
     vertebrae: tuple[Vertebra, ...]
     facing: Facing
     spacing: Spacing
+    slip_percent: FloatArray
+    n_lumbar: int
+    style: Style
     framing: Framing
     seed: int
     index: int
 
 
-def phantom_film(seed: int, index: int, long_side_px: int = 384) -> PhantomFilm:
+def phantom_film(seed: int, index: int, long_side_px: int = 384, without: Collection[str] = ()) -> PhantomFilm:
     """The film named by (seed, index), the same on every call.
 
+    Args:
+        without: names of styles that the film must not have, out of `STYLE_NAMES`.
+
     Raises:
-        DataError: a negative seed or index, or a film too small to draw.
+        DataError: a negative seed or index, a film too small to draw, or no style left.
     """
     if seed < 0 or index < 0:
         raise DataError(f"a synthetic film is named by a seed and an index of 0 or more; given {seed} and {index}")
     if long_side_px < SMALLEST_PX:
         raise DataError(f"the long side of a synthetic film is {SMALLEST_PX} px or more; given {long_side_px}")
+    style = random_style(np.random.default_rng([seed, index, _STYLE]), without)
     rng = np.random.default_rng([seed, index])
     mirrored = bool(rng.random() < MIRRORED_SHARE)
-    framing = random_framing(rng, random_spine(rng), long_side_px)
-    vertebrae = vertebrae_from_sacrum(framing.corners_px[: framing.labelled])
+    spine = random_spine(rng, style.anatomy)
+    framing = random_framing(rng, spine, long_side_px, style)
+    height, width = framing.size_hw
+    size_hw = (height, height) if style.device is Device.EXPORT else framing.size_hw
+    stretch = size_hw[1] / width
+    vertebrae = vertebrae_from_sacrum(stretched(framing.corners_px[: framing.labelled], stretch))
     if mirrored:
-        vertebrae = tuple(v.mirrored(framing.size_hw[1]) for v in vertebrae)
+        vertebrae = tuple(v.mirrored(size_hw[1]) for v in vertebrae)
     return PhantomFilm(
-        size_hw=framing.size_hw,
+        size_hw=size_hw,
         vertebrae=vertebrae,
         facing=Facing.RIGHT if mirrored else Facing.LEFT,
-        spacing=Spacing(1 / framing.px_per_mm, 1 / framing.px_per_mm, "synthetic"),
+        spacing=Spacing(1 / framing.px_per_mm / stretch, 1 / framing.px_per_mm, "synthetic"),
+        slip_percent=spine.slip_percent[: framing.labelled - 1],
+        n_lumbar=spine.n_lumbar,
+        style=style,
         framing=framing,
         seed=seed,
         index=index,
     )
+
+
+def stretched(points_xy: FloatArray, factor: float) -> FloatArray:
+    """(..., 2) px of a film as px of the film made wider by `factor`; pixel centres have integer coordinates."""
+    return np.stack([(points_xy[..., 0] + 0.5) * factor - 0.5, points_xy[..., 1]], axis=-1)

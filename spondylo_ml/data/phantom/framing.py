@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 
 from spondylo_ml.data.phantom.anatomy import Spine
+from spondylo_ml.data.phantom.styles import Device, Style
 from spondylo_ml.landmarks import FloatArray
 
 COUNTS = {3: 21, 4: 35, 5: 72, 6: 197, 7: 204, 8: 115, 9: 37, 10: 13, 11: 4}
@@ -38,13 +39,15 @@ class Framing:
     """A spine in px, facing left.
 
     Attributes:
-        size_hw: film height and width in px.
+        size_hw: height and width in px of the film as taken, before any export stretched it.
         corners_px: (V, 4, 2) of every body that is drawn, labelled or not.
         labelled: number of bodies, from the sacrum up, that carry labels.
         px_per_mm: scale.
         depth_px: antero-posterior depth of L3.
         ending: why the labels end where they do.
         ending_px: height on the film (y) of the shutter or of the lung's overexposure; 0 for an edge.
+        n_lumbar: lumbar vertebrae of the patient.
+        style: how patient, exposure and device are drawn.
     """
 
     size_hw: tuple[int, int]
@@ -54,24 +57,44 @@ class Framing:
     depth_px: float
     ending: Ending
     ending_px: float
+    n_lumbar: int
+    style: Style
+
+    @property
+    def first_rib(self) -> int:
+        """Slot of the lowest body that carries ribs (T12)."""
+        return self.n_lumbar + 1
 
 
-def random_framing(rng: np.random.Generator, spine: Spine, long_side_px: int) -> Framing:
+def random_framing(rng: np.random.Generator, spine: Spine, long_side_px: int, style: Style) -> Framing:
     """Film size, number of labelled bodies, scale and place."""
-    size_hw = _size(rng, long_side_px)
+    size_hw = _size(rng, long_side_px, style.device)
     count = int(_NUMBERS[np.searchsorted(_CUMULATIVE, rng.random(), side="right")])
     scale, shift = _placement(rng, spine, count, size_hw)
     corners = spine.corners_mm * scale + shift
     ending, ending_px = _ending(rng, corners, count)
     on_film = int((corners[:, :, 1].max(axis=1) > -4).sum())
-    return Framing(size_hw, corners[: max(count, on_film)], count, scale, spine.depth_mm * scale, ending, ending_px)
+    return Framing(
+        size_hw=size_hw,
+        corners_px=corners[: max(count, on_film)],
+        labelled=count,
+        px_per_mm=scale,
+        depth_px=spine.depth_mm * scale,
+        ending=ending,
+        ending_px=ending_px,
+        n_lumbar=spine.n_lumbar,
+        style=style,
+    )
 
 
-def _size(rng: np.random.Generator, long_side_px: int) -> tuple[int, int]:
-    """Height and width in px: two thirds upright films of varied aspect, one third square."""
-    if rng.random() < 0.33:
-        return long_side_px, long_side_px
-    aspect = float(np.clip(rng.normal(0.79, 0.14), 0.47, 1.0))
+def _size(rng: np.random.Generator, long_side_px: int, device: Device) -> tuple[int, int]:
+    """Height and width in px: mostly upright films of varied aspect; what is exported to a square may also be wide."""
+    if device is Device.EXPORT:
+        aspect = float(np.clip(rng.normal(0.82, 0.20), 0.42, 1.3))
+    elif rng.random() < 0.15:
+        aspect = 1.0
+    else:
+        aspect = float(np.clip(rng.normal(0.79, 0.14), 0.47, 1.0))
     return long_side_px, max(round(long_side_px * aspect), 8)
 
 

@@ -6,55 +6,86 @@ import cv2
 import numpy as np
 
 from spondylo_ml.data.phantom.framing import Ending, Framing
-from spondylo_ml.data.phantom.painting import FloatMap, blurred
+from spondylo_ml.data.phantom.painting import FloatMap, blurred, rough
+from spondylo_ml.data.phantom.styles import Device, Exposure
 from spondylo_ml.landmarks import GreyImage
 
 _MARKERS = ("R", "L", "RT", "LT", "RT.", "TL", "SUP", "STAND")
 
 
+_BLUR = {
+    Device.DETECTOR: (0.35, 0.60), Device.PLATE: (0.50, 0.90), Device.PRINT: (0.60, 1.10), Device.EXPORT: (0.35, 0.85),
+}  # fmt: skip
+"""Standard deviation of the system's blur, px of a film 384 px high."""
+
+_QUANTA = {
+    Device.DETECTOR: (0.0006, 0.0025), Device.PLATE: (0.0012, 0.007), Device.PRINT: (0.0010, 0.005),
+    Device.EXPORT: (0.0006, 0.006),
+}  # fmt: skip
+"""Noise of a detected signal of 1."""
+
+
+_RANGE_CUT = {
+    Exposure.EVEN: (0.3, 1.0), Exposure.STEEP: (0.0, 0.3), Exposure.FLAT: (0.0, 0.4), Exposure.LOCAL: (0.2, 1.2),
+}  # fmt: skip
+"""How much more than coarse contrast fine contrast is shown, smallest and largest."""
+
+_LOG_GAMMA = {Exposure.EVEN: 0.40, Exposure.STEEP: 0.70, Exposure.FLAT: 0.20, Exposure.LOCAL: 0.40}
+"""Median of the display curve's exponent, as a logarithm."""
+
+
 def expose(nepers: FloatMap, framing: Framing, rng: np.random.Generator) -> FloatMap:
     """(H, W) detected attenuation: exponential law with scatter, quantum noise and the system's blur."""
-    scatter = np.float32(rng.uniform(0.0, 0.10))
+    device = framing.style.device
+    scatter = np.float32(rng.uniform(0.0, 0.12))
     primary = np.exp(-nepers * np.float32(0.75))
     haze = blurred(primary, framing.depth_px * 1.2)
     detected = primary + scatter * np.minimum(haze, 0.08) + np.float32(0.0008)
-    blur = framing.size_hw[0] / 384 * rng.uniform(0.35, 0.85)
-    detected = blurred(detected, blur)
+    detected = blurred(detected, framing.size_hw[0] / 384 * rng.uniform(*_BLUR[device]))
     noise = rng.standard_normal(framing.size_hw, dtype=np.float32)
-    if rng.random() < 0.5:
-        noise = 1.6 * blurred(noise, 0.6)  # a resampled export has correlated noise
-    quanta = np.float32(np.exp(rng.uniform(np.log(0.0006), np.log(0.007))))
-    detected += noise * np.sqrt(detected) * quanta
+    if device is not Device.DETECTOR and rng.random() < 0.7:
+        noise = 1.6 * blurred(noise, 0.6)  # a resampled film has correlated noise
+    least, most = _QUANTA[device]
+    if framing.style.exposure is Exposure.FLAT:
+        least *= 1.5
+    detected += noise * np.sqrt(detected) * np.float32(np.exp(rng.uniform(np.log(least), np.log(most))))
     return np.asarray(-np.log(np.maximum(detected, 1e-4)), dtype=np.float32)
 
 
-def develop(signal: FloatMap, rng: np.random.Generator) -> FloatMap:
-    """(H, W) display values 0 to 1: edge enhancement, window, gamma."""
-    if rng.random() < 0.6:
-        signal = signal + np.float32(rng.uniform(0.2, 0.9)) * (signal - blurred(signal, rng.uniform(6.0, 20.0)))
+def develop(signal: FloatMap, framing: Framing, rng: np.random.Generator) -> FloatMap:
+    """(H, W) display values 0 to 1: dynamic range, edge enhancement, window, gamma."""
+    exposure, unit = framing.style.exposure, framing.size_hw[0] / 384
+    signal = signal + np.float32(rng.uniform(*_RANGE_CUT[exposure])) * (
+        signal - blurred(signal, unit * rng.uniform(6, 24))
+    )
     if rng.random() < 0.4:
-        signal = signal + np.float32(rng.uniform(0.2, 0.7)) * (signal - blurred(signal, 1.2))
+        signal = signal + np.float32(rng.uniform(0.2, 0.9)) * (signal - blurred(signal, unit * rng.uniform(1.0, 1.6)))
     inside = signal[signal > np.float32(0.6)]
     levels = np.sort(inside[:: max(inside.size // 2000, 1)]) if inside.size > 50 else np.array([0.0, 1.0])
+    burnt = 0.88 if exposure is Exposure.STEEP else 0.97
     low = levels[int(len(levels) * rng.uniform(0.0, 0.12))] - rng.uniform(0.0, 0.8)
-    high = levels[int((len(levels) - 1) * rng.uniform(0.97, 0.999))] + rng.uniform(0.0, 0.4)
+    high = levels[int((len(levels) - 1) * rng.uniform(burnt, 0.999))] + rng.uniform(0.0, 0.4)
     shown = np.clip((signal - np.float32(low)) / np.float32(max(high - low, 0.5)), 0, 1)
-    shown = np.power(shown, np.float32(np.exp(rng.normal(0.45, 0.30))))
-    return np.asarray(shown * np.float32(rng.uniform(0.75, 1.0)), dtype=np.float32)
+    shown = np.power(shown, np.float32(np.exp(rng.normal(_LOG_GAMMA[exposure], 0.30))))
+    if exposure is Exposure.FLAT:
+        shown = np.float32(rng.uniform(0.0, 0.25)) + np.float32(rng.uniform(0.35, 0.7)) * shown
+    uneven = 1 + np.float32(rng.uniform(0.0, 0.12)) * rough(rng, framing.size_hw, framing.size_hw[0] / 3)
+    return np.asarray(shown * uneven * np.float32(rng.uniform(0.75, 1.0)), dtype=np.float32)
 
 
 def finish(shown: FloatMap, framing: Framing, rng: np.random.Generator) -> GreyImage:
     """(H, W) grey levels with shutters, marker and border."""
     light = np.asarray(shown * np.float32(255), dtype=np.float32)
     _shutters(light, framing, rng)
-    if rng.random() < 0.3:
-        light += np.float32(rng.uniform(0, 18))  # base fog
+    printed = framing.style.device is Device.PRINT
+    if rng.random() < (0.9 if printed else 0.15):
+        light += np.float32(rng.uniform(0, 40 if printed else 18))  # base fog
     image: GreyImage = np.clip(light + 0.5, 0, 255).astype(np.uint8)
-    if rng.random() < 0.2:
-        image = cv2.createCLAHE(float(rng.uniform(1.0, 3.0)), (8, 8)).apply(image).astype(np.uint8)
+    if framing.style.exposure is Exposure.LOCAL:
+        image = cv2.createCLAHE(float(rng.uniform(1.0, 4.0)), (8, 8)).apply(image).astype(np.uint8)
     if rng.random() < 0.7:
         _marker(image, framing, rng)
-    if rng.random() < 0.08:
+    if rng.random() < (0.3 if printed else 0.06):
         edge = max(round(framing.size_hw[0] * 0.006), 1)
         image[:, :edge] = 250
     return image

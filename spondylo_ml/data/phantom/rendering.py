@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from spondylo_ml.data.phantom.attenuation import attenuation
@@ -17,5 +18,8 @@ def render(film: PhantomFilm) -> GreyImage:
     """(H, W) grey levels, bone bright; the same on every call for the same film."""
     rng = np.random.default_rng([film.seed, film.index, _PIXELS])
     signal = expose(attenuation(film.framing, rng), film.framing, rng)
-    image = finish(develop(signal, rng), film.framing, rng)
+    image = finish(develop(signal, film.framing, rng), film.framing, rng)
+    if image.shape != film.size_hw:  # an export is resized to its square, whatever that does to its shape
+        height, width = film.size_hw
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
     return np.ascontiguousarray(image[:, ::-1]) if film.facing is Facing.RIGHT else image
