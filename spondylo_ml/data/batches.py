@@ -47,8 +47,8 @@ class EpochIndex(NamedTuple):
 class EpochSampler(Sampler[EpochIndex]):
     """A new order each epoch, the same one after a restart: it depends on seed and epoch alone."""
 
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed, self._epoch = count, seed, 0
+    def __init__(self, count: int, seed: int, first_epoch: int = 0) -> None:
+        self._count, self._seed, self._epoch = count, seed, first_epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
@@ -92,15 +92,25 @@ class PreparedDataset(Dataset[FilmBatch]):
 
 
 def train_loader(
-    films: Sequence[PreparedFilm], augmentation: AugmentationConfig, batch_size: int, seed: int, workers: int
+    films: Sequence[PreparedFilm],
+    augmentation: AugmentationConfig,
+    batch_size: int,
+    seed: int,
+    workers: int,
+    first_epoch: int = 0,
 ) -> DataLoader[FilmBatch]:
-    """Shuffled, augmented batches; the last, smaller one is kept unless it would be a single film."""
+    """Shuffled, augmented batches; the last, smaller one is kept unless it would be a single film.
+
+    Args:
+        first_epoch: epoch to start with. Lightning names the epoch to the sampler only after a worker has asked it for
+            the first films, so that a resumed training must say it here.
+    """
     # BatchNorm has no variance to take from one film of one pixel at the deepest level.
     single_left_over = len(films) > batch_size and len(films) % batch_size == 1
     return DataLoader(
         PreparedDataset(films, seed, Augmenter(augmentation)),
         batch_size=batch_size,
-        sampler=EpochSampler(len(films), seed),
+        sampler=EpochSampler(len(films), seed, first_epoch),
         num_workers=workers,
         persistent_workers=workers > 0,
         drop_last=single_left_over,

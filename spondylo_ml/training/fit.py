@@ -96,11 +96,10 @@ def fit(
         default_root_dir=folder,
         deterministic="warn",
     )
-    loader = train_loader(films["train"], config.augmentation, training.batch_size, config.seed, training.workers)
-    if resume_from:
-        # Lightning names the epoch to the sampler only after a worker has asked it for the first films.
-        done = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"]
-        loader.sampler.set_epoch(done + 1)
+    done = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
+    loader = train_loader(
+        films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch=done
+    )
     with warnings.catch_warnings():
         for remark in REMARKS_OF_LIGHTNING:
             warnings.filterwarnings("ignore", message=remark)
