@@ -14,7 +14,7 @@ _MARKERS = ("R", "L", "RT", "LT", "RT.", "TL", "SUP", "STAND")
 
 
 _BLUR = {
-    Device.DETECTOR: (0.35, 0.60), Device.PLATE: (0.50, 0.90), Device.PRINT: (0.60, 1.10), Device.EXPORT: (0.35, 0.85),
+    Device.DETECTOR: (0.20, 0.50), Device.PLATE: (0.35, 0.75), Device.PRINT: (0.45, 1.00), Device.EXPORT: (0.20, 0.65),
 }  # fmt: skip
 """Standard deviation of the system's blur, px of a film 384 px high."""
 
@@ -58,8 +58,8 @@ def develop(signal: FloatMap, framing: Framing, rng: np.random.Generator) -> Flo
     signal = signal + np.float32(rng.uniform(*_RANGE_CUT[exposure])) * (
         signal - blurred(signal, unit * rng.uniform(6, 24))
     )
-    if rng.random() < 0.4:
-        signal = signal + np.float32(rng.uniform(0.2, 0.9)) * (signal - blurred(signal, unit * rng.uniform(1.0, 1.6)))
+    if rng.random() < 0.5:
+        signal = signal + np.float32(rng.uniform(0.2, 1.0)) * (signal - blurred(signal, unit * rng.uniform(1.0, 1.6)))
     inside = signal[signal > np.float32(0.6)]
     levels = np.sort(inside[:: max(inside.size // 2000, 1)]) if inside.size > 50 else np.array([0.0, 1.0])
     burnt = 0.88 if exposure is Exposure.STEEP else 0.97

@@ -30,6 +30,7 @@ def soft_tissue(framing: Framing, rng: np.random.Generator) -> FloatMap:
     coarse, fine = rng.uniform(0.005, 0.03), rng.uniform(0.003, 0.012)
     texture = 1 + np.float32(coarse) * rough(rng, framing.size_hw, unit * rng.uniform(0.6, 2.0))
     texture += np.float32(fine) * rough(rng, framing.size_hw, unit * rng.uniform(0.15, 0.35))
+    texture += np.float32(rng.uniform(0.001, 0.007)) * rough(rng, framing.size_hw, max(unit * 0.06, 1.5))
     return np.asarray(section * muscle * texture, dtype=np.float32)
 
 
