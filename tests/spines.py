@@ -20,6 +20,14 @@ def upper_at(slip_percent: float, gap_px: float = 20.0) -> FloatArray:
     return LOWER - np.array([slip_percent, 80.0 + gap_px])
 
 
+def stacked(*slips_percent: float) -> tuple[Vertebra, ...]:
+    """S1 and so many bodies above it, all like `LOWER`, each slipped forward on the one below; facing left."""
+    corners = [LOWER]
+    for slip in slips_percent:
+        corners.append(corners[-1] - np.array([slip, 100.0]))
+    return tuple(Vertebra(slot, c) for slot, c in enumerate(corners))
+
+
 def rotated(corners_xy: FloatArray, degrees: float, about: Sequence[float] = (150.0, 150.0)) -> FloatArray:
     """Corners turned on the image; positive is clockwise, y pointing down."""
     angle = np.radians(degrees)
