@@ -109,6 +109,13 @@ def measure_vertebrae(
     )
 
 
+def in_words(confidence: float) -> str:
+    """A confidence that was calibrated on synthetic films, as precise as that allows."""
+    if confidence == 1:
+        return "of 1"
+    return "above 0.99" if confidence > 0.99 else f"of {confidence:.2f}"
+
+
 def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig) -> _Side:
     if facing is Facing.NONE:
         return _Side(facing, "given", 1.0, "an AP film has no anterior side")
@@ -151,9 +158,9 @@ def _warnings(
 ) -> tuple[str, ...]:
     told = [distorted, side.reason, naming.reason]
     if side.source == "inferred" and not side.reason:
-        told.append(f"facing inferred: {side.facing.value}, confidence {side.confidence:.2f}")
+        told.append(f"facing inferred: {side.facing.value}, with a confidence {in_words(side.confidence)}")
     if naming.known and levels_from != LEVELS_LABELLED:
-        told.append(f"level names {levels_from}; confidence {naming.confidence:.2f}")
+        told.append(f"level names {levels_from}; with a confidence {in_words(naming.confidence)}")
     if naming.known and naming.names:
         told.append("levels are counted for five lumbar vertebrae; transitional anatomy is not looked for")
     if spacing and "imager" in spacing.provenance.lower():

@@ -83,6 +83,29 @@ class BodyMeasurement:
 
 
 @dataclass(frozen=True)
+class LevelUncertainty:
+    """How sure a level's slip and grade are.
+
+    Attributes:
+        upper_slot: the level, by its upper vertebra.
+        low_percent: lower end of the slip's interval.
+        high_percent: upper end of the slip's interval.
+        coverage: probability that the interval is made for.
+        grade_probabilities: by grade, 0 to 5.
+        grade_set: the grades that cannot be excluded at the stated coverage.
+        refer: whether the grade is indeterminate, to be read by a person.
+    """
+
+    upper_slot: int
+    low_percent: float
+    high_percent: float
+    coverage: float
+    grade_probabilities: dict[int, float]
+    grade_set: tuple[int, ...]
+    refer: bool
+
+
+@dataclass(frozen=True)
 class FilmMeasurement:
     """Everything measured on one film; it names neither the film nor the patient.
 

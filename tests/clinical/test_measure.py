@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spines import rotated, stacked, tilted_film
 
-from spondylo_ml.clinical.measure import ASPECT_TOLERANCE, NO_SPACING, STRETCHED, measure_film, measure_vertebrae
+from spondylo_ml.clinical.measure import (
+    ASPECT_TOLERANCE,
+    NO_SPACING,
+    STRETCHED,
+    in_words,
+    measure_film,
+    measure_vertebrae,
+)
 from spondylo_ml.clinical.measurement import FilmMeasurement, Measure
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
@@ -150,7 +157,7 @@ def test_an_unknown_facing_is_inferred_and_can_be_overridden() -> None:
     inferred = measure_film(film)
     assert (inferred.facing, inferred.facing_from) == (made.facing.value, "inferred")
     assert 0.9 < inferred.facing_confidence <= 1
-    assert any(text.startswith(f"facing inferred: {made.facing.value}, confidence") for text in inferred.warnings)
+    assert f"facing inferred: {made.facing.value}, with a confidence above 0.99" in inferred.warnings
     np.testing.assert_allclose(slips_of(inferred), made.slip_percent, atol=1e-6)
     given_facing = measure_film(film, facing=made.facing)
     assert (given_facing.facing_from, given_facing.facing_confidence) == ("given", 1.0)
@@ -274,6 +281,10 @@ def test_json_holds_null_for_what_is_not_there_and_nothing_that_json_does_not_kn
 def test_a_measure_has_a_value_or_a_reason(value: float, reason: str) -> None:
     with pytest.raises(DataError, match="a measure has a finite value or a reason; given"):
         Measure(value, "%", reason)
+
+
+def test_a_confidence_in_words_is_no_more_precise_than_it_is_known() -> None:
+    assert [in_words(c) for c in (1.0, 0.9998, 0.9876, 0.5)] == ["of 1", "above 0.99", "of 0.99", "of 0.50"]
 
 
 def test_measures_in_words() -> None:
