@@ -19,14 +19,16 @@ LAYERS = {
     "data": 1,
     "models": 2,
     "training": 3,
-    "evaluation": 4, "figures": 4,
+    "evaluation": 4, "figures": 4, "report": 4,
     "tracking": 5,
     "serving": 6,
     "workflows": 7,
     "cli": 8,
     "__main__": 9,
 }  # fmt: skip
-WITHOUT_MLFLOW = ("errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "figures")
+WITHOUT_MLFLOW = (
+    "errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "figures", "report",
+)  # fmt: skip
 
 
 def modules() -> list[Path]:

@@ -55,6 +55,7 @@ def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path:
     for model in MODEL_NAMES:
         for preset in ("config", *(preset for preset in PRESETS if preset != "full")):
             assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
+    assert {f"spondylo_ml/report/film_report.{kind}" for kind in ("html.j2", "schema.json")} <= names
     assert not [name for name in names if name.startswith(("tuning/", "tests/"))]
     _assert_recipes_are_found_without_the_clone(wheel, tmp_path)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, validate
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.mean_shape import MeanShape
@@ -48,6 +49,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "format": FORMAT,
         "slots": {"first": bundle.slots.first, "count": bundle.slots.count},
         "config": bundle.config.model_dump(mode="json"),
+        "clinical_rules": rules_digest(bundle.config.clinical),
         "mean_shape": bundle.mean_shape.to_json(),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")

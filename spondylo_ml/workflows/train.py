@@ -15,6 +15,7 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
+from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, flatten, validate
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import common_input_hw
@@ -205,6 +206,7 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
             "model": config.model.name,
             "dataset": films.name,
             "preset": config.preset,
+            "clinical_rules": rules_digest(config.clinical),
             "pretrained": "none",
             "compute": f"{compute.device} {compute.precision} ({compute.reason})",
             "bad_files": str(len(films.bad_files)),

@@ -17,6 +17,8 @@ from commands import TINY, environment, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.phantom import phantom_film, render
 
 TRAIN_METRICS = ("mre_px512", "mre_px", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "presence_recall")
@@ -53,6 +55,7 @@ def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, s
     tags = tiny.data.tags
     assert tags["dataset"] == "phantom-0"
     assert tags["pretrained"] == "none"
+    assert tags["clinical_rules"] == rules_digest(ClinicalConfig())
     assert len(tags["data_digest.train"]) == 64
     assert {"git_commit", "python", "platform", "compute"} <= tags.keys()
     assert {i.dataset.name for i in tiny.inputs.dataset_inputs} == {"phantom-0-train", "phantom-0-val"}

@@ -1,0 +1,1 @@
+"""The report of one film, for programs (JSON) and for people (HTML)."""

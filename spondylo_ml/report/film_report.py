@@ -1,0 +1,150 @@
+"""What a report says about one film, as plain data with a JSON schema.
+
+It names the film by a digest of its pixels, never by its file, which may hold a patient's number, sex or age.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+import spondylo_ml
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, Measure, plain
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Film, GreyImage, Vertebra, level_name
+
+NOTICE = "Research use only. Not a medical device: nothing in this report may guide the care of a patient."
+SCHEMA_FILE = Path(__file__).with_name("film_report.schema.json")
+FORMAT = "spondylo_ml film report 1"
+
+
+@dataclass(frozen=True)
+class ReportedBody:
+    """Corners of one vertebra as they were measured.
+
+    Attributes:
+        corners_px: (x, y) of the four corners in the order of `CORNERS`, px of the film; None where absent.
+    """
+
+    name: str
+    slot: int
+    corners_px: tuple[tuple[float, float] | None, ...]
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """The report of one film.
+
+    Attributes:
+        film_key: first digits of the SHA-256 of the film's pixels.
+        size_hw_px: height and width of the film.
+        corners_from: who set the corners: labels, or a model and its run.
+        uncertainty: of some or all levels; empty where none was computed.
+    """
+
+    format: str
+    software: str
+    notice: str
+    film_key: str
+    size_hw_px: tuple[int, int]
+    corners_from: str
+    corners: tuple[ReportedBody, ...]
+    measurement: FilmMeasurement
+    uncertainty: tuple[LevelUncertainty, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values that obey the schema; null where a measure has no value."""
+        return {name: plain(value) for name, value in asdict(self).items()}
+
+
+def film_report(
+    film: Film,
+    measurement: FilmMeasurement,
+    *,
+    vertebrae: Sequence[Vertebra] | None = None,
+    corners_from: str = "labels",
+    uncertainty: Sequence[LevelUncertainty] = (),
+) -> FilmReport:
+    """The report of a film that has been measured.
+
+    Args:
+        vertebrae: those that were measured, where they are not the film's own.
+
+    Raises:
+        DataError: the uncertainty of a level that was not measured.
+    """
+    measured = {level.upper_slot for level in measurement.levels}
+    if strange := sorted({u.upper_slot for u in uncertainty} - measured):
+        raise DataError(f"uncertainty is given for slots {strange}; measured are {sorted(measured)}")
+    own = film.vertebrae or () if vertebrae is None else vertebrae
+    names = {body.slot: body.name for body in measurement.bodies}
+    return FilmReport(
+        format=FORMAT,
+        software=f"spondylo_ml {spondylo_ml.__version__}",
+        notice=NOTICE,
+        film_key=film_key(film.image.read()),
+        size_hw_px=film.size_hw,
+        corners_from=corners_from,
+        corners=tuple(ReportedBody(names.get(v.slot, level_name(v.slot)), v.slot, _corners(v)) for v in own),
+        measurement=measurement,
+        uncertainty=tuple(uncertainty),
+    )
+
+
+def film_key(pixels: GreyImage) -> str:
+    """Name of a film that tells nothing about the patient."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:12]
+
+
+def report_from_json(tree: Mapping[str, Any]) -> FilmReport:
+    """The inverse of `FilmReport.to_json`.
+
+    Raises:
+        DataError: not a report of this format, or one that breaks its schema; says where.
+    """
+    if tree.get("format") != FORMAT:
+        raise DataError(f"not a film report of this version: format {tree.get('format')!r}, this reads {FORMAT!r}")
+    try:
+        return TypeAdapter(FilmReport).validate_python(_with_nan(dict(tree)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"film report: {place}: {first['msg']}") from None
+
+
+def report_schema() -> dict[str, Any]:
+    """JSON schema (2020-12) of a report, from its types; the file `SCHEMA_FILE` holds the same."""
+    schema = TypeAdapter(FilmReport).json_schema()
+    measure = schema["$defs"][Measure.__name__]
+    measure["properties"]["value"] = {"title": "Value", "type": ["number", "null"]}
+    measure["required"] = ["value", "unit", "reason"]
+    for part in (schema, *schema["$defs"].values()):
+        part["additionalProperties"] = False
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def write_json(report: FilmReport, path: Path) -> Path:
+    """Write the report as JSON."""
+    path.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return path
+
+
+def _corners(vertebra: Vertebra) -> tuple[tuple[float, float] | None, ...]:
+    return tuple(None if math.isnan(x) else (float(x), float(y)) for x, y in vertebra.corners_xy)
+
+
+def _with_nan(value: Any) -> Any:
+    """Null values of measures as NaN."""
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    if isinstance(value, dict):
+        nan = {"value": math.nan} if set(value) == {"value", "unit", "reason"} and value["value"] is None else {}
+        return {key: _with_nan(item) for key, item in value.items()} | nan
+    return value

@@ -1,0 +1,172 @@
+"""The page: it stands alone, says what was measured, and draws it where it is."""
+
+from __future__ import annotations
+
+import base64
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builders import plain_film
+from reports import SURE, film_with, report_of
+
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film
+from spondylo_ml.report.film_report import NOTICE, film_report
+from spondylo_ml.report.html import MINUS, film_html, write_html
+from spondylo_ml.report.picture import FilmPicture, film_picture
+
+
+def page_of(film: Film, uncertain: bool = False) -> str:
+    made = film_report(film, measure_film(film), uncertainty=[SURE] if uncertain else [])
+    return film_html(made, film.image.read())
+
+
+def picture_of(film: Film) -> FilmPicture:
+    return film_picture(report_of(film), film.image.read())
+
+
+class _Tables(HTMLParser):
+    """Text of all cells, row by row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self._open = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+            self._open = True
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = self._open and tag not in ("td", "th")
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.rows[-1][-1] += data
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    """The first row of each name."""
+    tables = _Tables()
+    tables.feed(page)
+    rows: dict[str, list[str]] = {}
+    for name, *cells in tables.rows:
+        rows.setdefault(name, cells)
+    return rows
+
+
+def test_each_level_has_its_row_and_what_is_absent_its_footnote() -> None:
+    page = page_of(film_with(30.0, -10.0))
+    rows = rows_of(page)
+    assert rows["L5/S1"] == ["grade II anterolisthesis", "+30.0", "–1"]  # noqa: RUF001
+    assert rows["L4/L5"] == ["grade I retrolisthesis", f"{MINUS}10.0", "–1"]  # noqa: RUF001
+    assert '<li id="note-1">no pixel spacing is known</li>' in page
+    assert rows["L5"] == ["1.00", "1.00"]
+    assert page.count(NOTICE) == 2
+
+
+def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
+    film = film_with(10.0, 0.0)
+    assert "Slip interval" not in page_of(film)
+    assert "not computed for these corners" in page_of(film)
+    rows = rows_of(page_of(film, uncertain=True))
+    assert rows["L5/S1"][-3:] == ["+4.0 to +16.0 (90 %)", "I: 90 %, 0: 10 %", "indeterminate: 0 or I; refer"]
+    assert rows["L4/L5"][-3:] == ["–"] * 3  # noqa: RUF001
+
+
+def test_the_page_needs_nothing_else_and_tells_nothing_about_the_patient(tmp_path: Path) -> None:
+    film = film_with(10.0)
+    text = write_html(report_of(film), film.image.read(), tmp_path / "film.html").read_text(encoding="utf-8")
+    without_picture = re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    assert re.findall(r"https?:|<script|<link|url\((?!#)", without_picture) == []
+    assert "secret" not in without_picture
+    assert "4711" not in without_picture
+
+
+def test_warnings_and_names_are_escaped() -> None:
+    film = film_with(10.0)
+    made = film_report(film, measure_film(film), corners_from="<b>model</b>")
+    assert "&lt;b&gt;model" in film_html(made, film.image.read())
+
+
+@pytest.mark.parametrize("facing", [Facing.NONE, Facing.UNKNOWN])
+def test_a_film_on_which_nothing_is_measured_has_a_page_that_says_why(facing: Facing) -> None:
+    page = page_of(film_with(10.0, facing=facing))
+    assert rows_of(page)["L5/S1"][0] == "not measurable"
+    assert "anterior" in page
+    assert "Disc height index" not in page
+
+
+def test_a_film_without_vertebrae_has_a_page_with_the_whole_film() -> None:
+    film = plain_film(size_hw=(100, 80))
+    assert "No two vertebrae to compare." in page_of(film)
+    assert film_picture(film_report(film, measure_film(film)), film.image.read()).size_wh == (80, 100)
+
+
+def test_the_drawing_is_well_formed() -> None:
+    (svg,) = re.findall(r"<svg.*</svg>", page_of(film_with(30.0, -10.0)), re.S)
+    tree = ElementTree.fromstring(svg)
+    kinds = [element.get("class", "").split() for element in tree.iter("line")]
+    assert sum("arrow" in kind for kind in kinds) == 2
+    assert sum("plate" in kind for kind in kinds) == 5
+    assert len(list(tree.iter("circle"))) == 10
+    assert [t.text for t in tree.iter("text") if "%" in (t.text or "")] == ["+30.0 %", "-10.0 %"]
+
+
+def test_the_arrow_runs_along_the_lower_endplate_from_its_posterior_end_to_the_slip() -> None:
+    """Facing left: S1's plate runs from (200, 500) to (100, 500), L5's floor lies 20 px above it.
+
+    L5's roof lies at y = 400, so that the film is shown from y = 300 (one depth of a body above) and from x = 0.
+    """
+    picture = picture_of(film_with(30.0))
+    (arrow,) = [s for s in picture.shapes if s.kind == "arrow"]
+    assert arrow.points == ((200.5, 200.5), (170.5, 200.5))
+    assert arrow.grade == 2
+    (drop,) = [s for s in picture.shapes if s.kind == "drop"]
+    assert drop.points == ((170.5, 180.5), (170.5, 200.5))
+    assert picture.size_wh == (400, 301)
+
+
+def test_a_mirrored_film_is_drawn_mirrored() -> None:
+    film = film_with(30.0)
+    mirrored = replace(film.mirrored_labels(), image=film.image)
+    (there,) = [s for s in picture_of(mirrored).shapes if s.kind == "arrow"]
+    assert there.points == ((199.5, 200.5), (229.5, 200.5))
+
+
+def test_a_slip_too_small_for_an_arrow_has_none() -> None:
+    kinds = [s.kind for s in picture_of(film_with(1.0)).shapes]
+    assert "arrow" not in kinds
+    assert "drop" in kinds
+
+
+def test_the_picture_is_the_film_around_the_corners_with_its_stretch_undone() -> None:
+    film = replace(film_with(30.0), pixel_aspect=0.5)
+    picture = picture_of(film)
+    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(picture.png_base64), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert pixels is not None
+    assert pixels.shape[::-1] == picture.size_wh == (200, 301)
+    (arrow,) = [s for s in picture.shapes if s.kind == "arrow"]
+    assert arrow.points == ((100.25, 200.5), (85.25, 200.5))
+
+
+def test_a_large_film_is_embedded_smaller() -> None:
+    film = plain_film(vertebrae=(), size_hw=(3000, 1500))
+    made = film_report(film, measure_film(film))
+    assert film_picture(made, film.image.read()).size_wh == (600, 1200)
+
+
+def test_another_film_s_pixels_are_refused() -> None:
+    film = film_with(10.0)
+    with pytest.raises(DataError, match=r"the report is of a film of \(640, 400\) px .*; given \(5, 5\)"):
+        film_html(report_of(film), np.zeros((5, 5), np.uint8))
