@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondylo_ml.data.phantom import phantom_film
-from spondylo_ml.data.phantom.anatomy import random_spine
+from spondylo_ml.data.phantom.film import stretched
 from spondylo_ml.landmarks import Facing, FloatArray, Spacing, Vertebra
 
 LOWER = np.array([[100.0, 200.0], [200.0, 200.0], [100.0, 280.0], [200.0, 280.0]])
@@ -37,7 +37,7 @@ def rotated(corners_xy: FloatArray, degrees: float, about: Sequence[float] = (15
 
 @dataclass(frozen=True)
 class TiltedFilm:
-    """A synthetic film's labels, tilted.
+    """A synthetic film's labels, any stretch undone, tilted.
 
     Attributes:
         slip_percent: true slip of slot i + 1 on slot i.
@@ -52,11 +52,10 @@ class TiltedFilm:
 
 
 def tilted_film(seed: int, index: int, largest_deg: float = 15.0) -> TiltedFilm:
-    """The synthetic film (seed, index) tilted by a random angle, the same on every call."""
+    """The synthetic film (seed, index), any stretch undone, tilted by a random angle, the same on every call."""
     film = phantom_film(seed, index)
-    rng = np.random.default_rng([seed, index])
-    rng.random()  # the film's facing is drawn before its spine
-    true_slip = random_spine(rng).slip_percent[: len(film.vertebrae) - 1]
     tilt = float(np.random.default_rng([seed, index, 1]).uniform(-largest_deg, largest_deg))
-    vertebrae = tuple(Vertebra(v.slot, rotated(v.corners_xy, tilt)) for v in film.vertebrae)
-    return TiltedFilm(vertebrae, film.facing, film.spacing, true_slip, film.framing.depth_px, tilt)
+    undone = film.spacing.x_mm / film.spacing.y_mm
+    vertebrae = tuple(Vertebra(v.slot, rotated(stretched(v.corners_xy, undone), tilt)) for v in film.vertebrae)
+    spacing = Spacing(film.spacing.y_mm, film.spacing.y_mm, film.spacing.provenance)
+    return TiltedFilm(vertebrae, film.facing, spacing, film.slip_percent, film.framing.depth_px, tilt)

@@ -34,14 +34,17 @@ def true_names(film: TiltedFilm) -> dict[int, str]:
     return dict(enumerate(names[: len(film.vertebrae)]))
 
 
-def test_right_on_2000_tilted_synthetic_films_whether_labelled_or_assumed() -> None:
+def test_right_on_2000_tilted_synthetic_films_and_withheld_at_most_on_a_few_square_sacra() -> None:
+    withheld = 0
     for index in range(2000):
         film = tilted_film(5, index)
-        for levels_from in ("label", ASSUMED):
-            naming = name_levels(film.vertebrae, film.facing, levels_from, RULES)
-            assert naming.known
-            assert naming.names == true_names(film)
-            assert naming.reason == ""
+        labelled = name_levels(film.vertebrae, film.facing, "label", RULES)
+        assert (labelled.known, labelled.names, labelled.reason) == (True, true_names(film), "")
+        assumed = name_levels(film.vertebrae, film.facing, ASSUMED, RULES)
+        if assumed.known:
+            assert assumed.names == true_names(film)
+        withheld += not assumed.known
+    assert withheld < 60  # a transitional first sacral body may be as square as a lumbar one
 
 
 def test_a_spine_that_ends_at_l5_gets_no_level_names_where_the_sacrum_is_assumed() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config.schema import PhantomStyle
 from spondylo_ml.data.phantom import STYLE_NAMES, PhantomFilm, phantom_film, render
 from spondylo_ml.data.phantom.anatomy import random_spine
@@ -20,6 +21,7 @@ from spondylo_ml.data.phantom.foreign import METAL, screws_and_rods
 from spondylo_ml.data.phantom.framing import COUNTS, Ending
 from spondylo_ml.data.phantom.painting import Patch
 from spondylo_ml.data.phantom.styles import Anatomy, Device, random_style
+from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
 
@@ -166,6 +168,13 @@ def test_every_film_carries_its_true_slips_also_where_an_export_stretched_it(fil
             plate = below[0] - below[1]
             assert 100 * (above[3] - below[1]) @ plate / (plate @ plate) == pytest.approx(percent, abs=1e-6)
         assert len(film.slip_percent) == len(film.vertebrae) - 1
+
+
+def test_slips_measured_on_the_films_are_the_true_ones_exports_included() -> None:
+    for index, film in enumerate(phantom_films(60, 4, 384).films):
+        true = phantom_film(4, index).slip_percent
+        levels = measure_film(film).levels
+        assert [level.slip.value for level in levels] == pytest.approx(list(true), abs=1e-6)
 
 
 def test_slips_of_every_grade_forward_at_every_lumbar_level_and_backward(films: list[PhantomFilm]) -> None:
