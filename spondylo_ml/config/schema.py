@@ -51,7 +51,7 @@ class DataConfig(Section):
     """Films: where they are, how they are split, and what size the network sees."""
 
     path: Path | None = Field(None, description="folder of a dataset; synthetic films where absent")
-    kind: Literal["auto", "phantom", "mendeley", "spineweb16"] = Field(
+    kind: Literal["auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder"] = Field(
         "auto", description="layout of the dataset; auto recognises it"
     )
     on_bad_file: Literal["error", "skip"] = Field(

@@ -42,7 +42,7 @@ def reason(root: Path, label: object, suffix: str = "json") -> str:
     assert films.films == ()
     (finding,) = films.bad_files
     assert finding.file == f"{STEM}.{suffix}"
-    return finding.reason
+    return finding.reason + finding.detail
 
 
 # ---------------------------------------------------------------------------------------------- real lateral films

@@ -141,7 +141,7 @@ def test_each_bad_row_of_landmarks_is_collected(tmp_path: Path) -> None:
     (tmp_path / "images" / "broken.png").write_bytes(b"")
     films = read_folder(tmp_path)
     assert [f.film_id for f in films.films] == ["good"]
-    found = {f.file: f.reason for f in films.bad_files}
+    found = {f.file: f.reason + f.detail for f in films.bad_files}
     assert found["short.png"] == "135 numbers in landmarks.csv, 136 are needed (68 x, then 68 y)"
     assert found["nan.png"] == "landmarks must be finite numbers, found nan"
     assert found["text.png"] == "landmarks must be finite numbers, found 'x'"
