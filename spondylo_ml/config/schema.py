@@ -222,6 +222,28 @@ class Config(Section):
         return self
 
 
+Layout = Literal["mendeley", "yolo", "buu", "coco"]
+
+
+class ExportConfig(Section):
+    """Which films to write, in which layout, and where to."""
+
+    data: DataConfig = Field(default_factory=DataConfig, description="films to write")
+    format: Layout = Field(description="layout to write")
+    to: Path = Field(description="new or empty folder for the dataset")
+
+
+class PhantomConfig(Section):
+    """How many synthetic films to draw, in which layout, and where to."""
+
+    count: int = Field(200, ge=1, le=1_000_000, description="number of synthetic films")
+    seed: int = Field(0, ge=0, description="seed of the films; the same seed draws the same films")
+    long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
+    format: Layout = Field("mendeley", description="layout to write")
+    to: Path = Field(description="new or empty folder for the dataset")
+    val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")
+
+
 class EvaluateConfig(Section):
     """What to judge, and on which films."""
 

@@ -73,10 +73,26 @@ class FilmSet:
     def overflow(self) -> tuple[Finding, ...]:
         """Vertebrae beyond the last slot: they have no channel and count as missed."""
         return tuple(
-            Finding(film.film_id, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
+            _finding_on(film, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
             for film in self.films
             for v in self.slots.overflow(film.vertebrae or ())
         )
+
+
+def goes_by_pseudonym(film: Film) -> bool:
+    """Whether runs call the film otherwise than its file."""
+    return film.path is not None and film.path.stem != film.film_id
+
+
+def terminal_name(film: Film) -> str:
+    """The film's id, after the name of its file where that is another."""
+    return f"{film.path.name} ({film.film_id})" if film.path and goes_by_pseudonym(film) else film.film_id
+
+
+def _finding_on(film: Film, reason: str) -> Finding:
+    if film.path and goes_by_pseudonym(film):
+        return Finding(film.path.name, reason, alias=film.film_id)
+    return Finding(film.film_id, reason)
 
 
 @dataclass(frozen=True)
