@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import GreyImage
@@ -124,7 +124,9 @@ def _shown_size_hw(image: Image.Image, n_bytes: int) -> tuple[int, int] | None:
         if max(ends) > n_bytes:
             return None
         width, height = tags[_WIDTH], tags[_HEIGHT]
-    turned = image.getexif().get(_ORIENTATION, 1) >= _FIRST_TRANSPOSED
+    # Asked for the EXIF data of a PNG that has none, Pillow decodes all of it to look behind the pixels.
+    silent = isinstance(image, PngImagePlugin.PngImageFile) and "exif" not in image.info
+    turned = not silent and image.getexif().get(_ORIENTATION, 1) >= _FIRST_TRANSPOSED
     return (width, height) if turned else (height, width)
 
 

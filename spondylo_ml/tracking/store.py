@@ -88,6 +88,11 @@ def open_run(
     mlflow.end_run("FINISHED")
 
 
+def _is_own(file: Path, package: Path) -> bool:
+    """Whether code of this package, this module aside, through which every error of a run passes."""
+    return file.is_relative_to(package) and file != Path(__file__)
+
+
 def failure_text(error: BaseException) -> str:
     """What a run keeps of an error: our own message, or else its type and where in this package it arose.
 
@@ -97,7 +102,7 @@ def failure_text(error: BaseException) -> str:
     if isinstance(error, SpondyloError):
         return f"{name}: {error.in_run()}"
     package = Path(__file__).resolve().parents[1]
-    own = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(package)]
+    own = [frame for frame in extract_tb(error.__traceback__) if _is_own(Path(frame.filename), package)]
     if not own:
         return name
     return f"{name} in {Path(own[-1].filename).relative_to(package).as_posix()}, line {own[-1].lineno}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from builders import damaged_within
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -144,3 +145,11 @@ def test_the_error_says_the_alias_to_a_run_and_the_name_to_the_terminal(tmp_path
     with pytest.raises(FileError, match=r"Jane\.png") as caught:
         read_grey(tmp_path / "Jane.png", "anon-1")
     assert caught.value.in_run() == f"anon-1: {UNREADABLE} (broken, empty, or another format)"
+
+
+def test_a_png_that_cannot_be_inflated_passes_the_check_and_fails_when_it_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.png", GREY)
+    path.write_bytes(damaged_within(path.read_bytes()))
+    assert checked_size_hw(path) == (60, 40)
+    with pytest.raises(FileError, match=UNREADABLE):
+        read_grey(path)
