@@ -4,4 +4,5 @@ import sys
 
 from spondylo_ml.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that draw films import this module once more
+    sys.exit(main())

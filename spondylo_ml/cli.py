@@ -16,7 +16,16 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, resolve_config, validate
+from spondylo_ml.config import (
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ExportConfig,
+    PhantomConfig,
+    field_names,
+    resolve_config,
+    validate,
+)
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path"}
@@ -40,6 +49,18 @@ class EvaluateFlags(EvaluateConfig, BaseSettings):
     """Judge the best model of a run on the films of any dataset."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+class ExportFlags(ExportConfig, BaseSettings):
+    """Write films in another layout, and list what that layout cannot carry."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export")
+
+
+class PhantomFlags(PhantomConfig, BaseSettings):
+    """Draw synthetic films and write them in any layout."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml phantom")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,6 +148,36 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _write(report.judged(evaluate(config, values.get("data", {}))))
 
 
+def _export(arguments: Sequence[str]) -> None:
+    config = validate(ExportConfig, given_values(ExportFlags, arguments))
+    if config.data.path is None:
+        raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
+    _require_folder(config.data)
+    _require_free(config.to)
+
+    from spondylo_ml.workflows.export import describe, export
+
+    _start_logging()
+    _write(describe(export(config)))
+
+
+def _phantom(arguments: Sequence[str]) -> None:
+    config = validate(PhantomConfig, given_values(PhantomFlags, arguments))
+    _require_free(config.to)
+
+    from spondylo_ml.workflows.export import describe, draw_phantoms
+
+    _start_logging()
+    _write(describe(draw_phantoms(config)))
+
+
+def _require_free(to: Path) -> None:
+    """A target that holds something already is told before any film is read."""
+    from spondylo_ml.data.writers.dataset import require_free
+
+    require_free(to.expanduser())
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -135,11 +186,16 @@ def _require_folder(data: DataConfig) -> None:
         find_reader(data.path.expanduser(), data.kind)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate}
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+    "train": _train, "evaluate": _evaluate, "export": _export, "phantom": _phantom,
+}  # fmt: skip
+FLAGS: dict[str, type[BaseSettings]] = {
+    "train": TrainFlags, "evaluate": EvaluateFlags, "export": ExportFlags, "phantom": PhantomFlags,
+}  # fmt: skip
 
 
 def _usage() -> str:
-    lines = [f"  {name:10} {flags.__doc__}" for name, flags in (("train", TrainFlags), ("evaluate", EvaluateFlags))]
+    lines = [f"  {name:10} {flags.__doc__}" for name, flags in FLAGS.items()]
     return "\n".join(
         ["usage: python -m spondylo_ml <verb> [--name value ...]", "", *lines, "", "<verb> --help lists its options."]
     )

@@ -9,6 +9,10 @@ from difflib import get_close_matches
 class SpondyloError(Exception):
     """Base of every error that the command line prints without a traceback."""
 
+    def in_run(self) -> str:
+        """What a run may keep of the error: the message, less the names that are for the terminal alone."""
+        return str(self)
+
 
 class ConfigError(SpondyloError):
     """A configuration value or name that is not allowed."""
@@ -16,6 +20,29 @@ class ConfigError(SpondyloError):
 
 class DataError(SpondyloError):
     """A dataset, film or label that cannot be used as it is."""
+
+
+class FileError(DataError):
+    """One file that cannot be used.
+
+    Attributes:
+        file: its name, for the terminal.
+        reason: what is wrong with it; names no film and quotes no label.
+        detail: what only the terminal may add, such as the value that was found.
+        alias: what a run calls the file.
+    """
+
+    def __init__(self, file: str, reason: str, detail: str = "", alias: str = "a film") -> None:
+        self.file, self.reason, self.detail, self.alias = file, reason, detail, alias
+        super().__init__(f"{file}: {reason}{detail}")
+
+    def __reduce__(self) -> tuple[type[FileError], tuple[str, str, str, str]]:
+        """Made again from its parts, so that it comes through from other processes."""
+        return FileError, (self.file, self.reason, self.detail, self.alias)
+
+    def in_run(self) -> str:
+        """See `SpondyloError`."""
+        return f"{self.alias}: {self.reason}"
 
 
 class TrackingError(SpondyloError):

@@ -65,6 +65,11 @@ class Spacing:
         if not (np.isfinite([self.x_mm, self.y_mm]).all() and self.x_mm > 0 and self.y_mm > 0):
             raise DataError(f"pixel spacing must be positive, in mm; given {self.x_mm} x {self.y_mm}")
 
+    @property
+    def pixel_aspect(self) -> float:
+        """Width of a pixel over its height."""
+        return self.x_mm / self.y_mm
+
 
 @dataclass(frozen=True)
 class Vertebra:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,3 +196,11 @@ def prediction_of(
         corner_score=np.ones((slots.count, 4)),
         presence=np.array(there if presence is None else presence, dtype=np.float64),
     )
+
+
+def damaged_within(png: bytes) -> bytes:
+    """The PNG with pixels that cannot be inflated, all chunks and checksums right: found only by decoding it."""
+    start_and_header = png[: 8 + 25]
+    pixels = b"IDAT" + b"no compressed pixels"
+    body = struct.pack(">I", len(pixels) - 4) + pixels + struct.pack(">I", zlib.crc32(pixels))
+    return start_and_header + body + b"\0\0\0\0IEND\xaeB`\x82"

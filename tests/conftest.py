@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from builders import REAL_DATA, mendeley_folder, spineweb_folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _salt_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A salt of their own: tests leave the user's alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPONDYLO_SALT_FILE", str(tmp_path_factory.mktemp("salt") / "salt"))
+        yield
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class DataConfig(Section):
     """Films: where they are, how they are split, and what size the network sees."""
 
     path: Path | None = Field(None, description="folder of a dataset; synthetic films where absent")
-    kind: Literal["auto", "phantom", "mendeley", "spineweb16"] = Field(
+    kind: Literal["auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder"] = Field(
         "auto", description="layout of the dataset; auto recognises it"
     )
     on_bad_file: Literal["error", "skip"] = Field(
@@ -271,6 +271,28 @@ class Config(Section):
         if self.training.epochs is None and self.training.film_passes is None:
             raise ValueError("give training.epochs or training.film_passes: neither is set")
         return self
+
+
+Layout = Literal["mendeley", "yolo", "buu", "coco"]
+
+
+class ExportConfig(Section):
+    """Which films to write, in which layout, and where to."""
+
+    data: DataConfig = Field(default_factory=DataConfig, description="films to write")
+    format: Layout = Field(description="layout to write")
+    to: Path = Field(description="new or empty folder for the dataset")
+
+
+class PhantomConfig(Section):
+    """How many synthetic films to draw, in which layout, and where to."""
+
+    count: int = Field(200, ge=1, le=1_000_000, description="number of synthetic films")
+    seed: int = Field(0, ge=0, description="seed of the films; the same seed draws the same films")
+    long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
+    format: Layout = Field("mendeley", description="layout to write")
+    to: Path = Field(description="new or empty folder for the dataset")
+    val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")
 
 
 class EvaluateConfig(Section):

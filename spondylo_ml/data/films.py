@@ -8,22 +8,37 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from spondylo_ml.data.image_file import read_grey
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a reader must tell: which file, and what is wrong with it or was done to it."""
+    """Something a reader must tell: which file, and what is wrong with it or was done to it.
+
+    As text it is what the terminal says; a run keeps `in_run()`.
+
+    Attributes:
+        reason: names no film and quotes no label.
+        detail: what only the terminal may add, such as the value that was found.
+        alias: what a run calls the file instead of its name; None where its name may appear in runs.
+    """
 
     file: str
     reason: str
+    detail: str = ""
+    alias: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.reason}"
+        name = f"{self.file} ({self.alias})" if self.alias else self.file
+        return f"{name}: {self.reason}{self.detail}"
+
+    def in_run(self) -> str:
+        """The finding as a run may keep it."""
+        return f"{self.alias}: {self.reason}" if self.alias else str(self)
 
 
 @dataclass(frozen=True)
@@ -58,36 +73,46 @@ class FilmSet:
     def overflow(self) -> tuple[Finding, ...]:
         """Vertebrae beyond the last slot: they have no channel and count as missed."""
         return tuple(
-            Finding(film.film_id, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
+            _finding_on(film, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
             for film in self.films
             for v in self.slots.overflow(film.vertebrae or ())
         )
 
 
+def goes_by_pseudonym(film: Film) -> bool:
+    """Whether runs call the film otherwise than its file."""
+    return film.path is not None and film.path.stem != film.film_id
+
+
+def terminal_name(film: Film) -> str:
+    """The film's id, after the name of its file where that is another."""
+    return f"{film.path.name} ({film.film_id})" if film.path and goes_by_pseudonym(film) else film.film_id
+
+
+def _finding_on(film: Film, reason: str) -> Finding:
+    if film.path and goes_by_pseudonym(film):
+        return Finding(film.path.name, reason, alias=film.film_id)
+    return Finding(film.film_id, reason)
+
+
 @dataclass(frozen=True)
 class FileImage:
-    """Pixels in a file that OpenCV reads; EXIF orientation is obeyed."""
+    """Pixels in a file; how they become grey levels is told in `image_file`.
+
+    Attributes:
+        alias: what a run calls the file should it turn out to be broken.
+    """
 
     path: Path
+    alias: str = "a film"
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        image = None if _cut_off(self.path) else cv2.imread(str(self.path), cv2.IMREAD_GRAYSCALE)
-        if image is None:
-            raise DataError(f"{self.path.name}: not an image that can be read (broken, empty, or another format)")
-        return np.asarray(image, dtype=np.uint8)
+        return read_grey(self.path, self.alias)
 
     def fingerprint(self) -> str:
         """SHA-256 of the file."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
-
-
-def _cut_off(path: Path) -> bool:
-    """Whether a JPEG ends before its last scan does: OpenCV would fill the rest with grey and say nothing."""
-    if path.suffix.lower() not in (".jpg", ".jpeg") or not path.is_file():
-        return False
-    data = path.read_bytes()
-    return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")  # markers: end of image, start of scan
 
 
 def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:

@@ -14,11 +14,16 @@ from spondylo_ml.landmarks import Film
 PARTS = ("train", "val", "test")
 
 
-def split_by_patient(films: Sequence[Film], val_fraction: float, test_fraction: float, seed: int) -> tuple[Film, ...]:
+def split_by_patient(
+    films: Sequence[Film], val_fraction: float, test_fraction: float, seed: int, for_training: bool = True
+) -> tuple[Film, ...]:
     """The films with their part filled in; a dataset's own split is kept as it is.
 
     Patients are shuffled by `seed` and dealt out until each part holds its share of the films, so that a
     patient with many films cannot tear one part open. Depends on the patients' names, not on the films' order.
+
+    Args:
+        for_training: labelled films are needed in train and in val.
 
     Raises:
         DataError: no film would be left to train or to validate on, or one patient is in two own parts.
@@ -29,7 +34,7 @@ def split_by_patient(films: Sequence[Film], val_fraction: float, test_fraction: 
     if given:
         _require_patients_apart(out)
     labelled = {film.split for film in out if film.labelled}
-    for part in ("train", "val"):
+    for part in ("train", "val") if for_training else ():
         if part not in labelled:
             raise DataError(
                 f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for "

@@ -62,7 +62,7 @@ def _film(seed: int, index: int, long_side_px: int, without: tuple[str, ...]) ->
         source="synthetic",
         levels_from="label",
         spacing=made.spacing,
-        pixel_aspect=made.spacing.x_mm / made.spacing.y_mm,
+        pixel_aspect=made.spacing.pixel_aspect,
     )
 
 

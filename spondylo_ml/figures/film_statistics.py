@@ -53,12 +53,12 @@ def draw_statistics(sets: Mapping[str, Sequence[Film]]) -> Picture:
     for name, films in sets.items():
         label = f"{name} ({len(films)})"
         _band(grey, np.linspace(0, 255, BINS), 100 * grey_histograms(films), label)
-        _band(spectrum, np.arange(1, SIDE_PX // 2), radial_spectra(films)[:, 1:], label)
+        _band(spectrum, np.arange(1.0, SIDE_PX // 2), radial_spectra(films)[:, 1:], label)
     grey.set(xlabel="grey level", ylabel="share of pixels, per cent", ylim=(0, 10))
     spectrum.set(xlabel="cycles per film", ylabel="log10 power", xscale="log")
     grey.legend(frameon=False)
-    canvas.draw()
-    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3])
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3])  # type: ignore[no-untyped-call]
 
 
 def _band(axes: object, x: FloatArray, rows: FloatArray, label: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
 from urllib.parse import urlparse
 
 import mlflow
@@ -13,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.errors import TrackingError
+from spondylo_ml.errors import SpondyloError, TrackingError
 
 PREFLIGHT_SECONDS = 5
 RESUMED_FROM, RESUMED_AS = "resumed_from", "resumed_as"
@@ -80,7 +82,27 @@ def open_run(
         mlflow.end_run("KILLED")
         raise
     except BaseException as error:
-        mlflow.set_tag("failure", f"{type(error).__name__}: {error}"[:500])
+        mlflow.set_tag("failure", failure_text(error)[:500])
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
+
+
+def _is_own(file: Path, package: Path) -> bool:
+    """Whether code of this package, this module aside, through which every error of a run passes."""
+    return file.is_relative_to(package) and file != Path(__file__)
+
+
+def failure_text(error: BaseException) -> str:
+    """What a run keeps of an error: our own message, or else its type and where in this package it arose.
+
+    Messages of other libraries may hold the paths of films; the terminal shows them in full.
+    """
+    name = type(error).__name__
+    if isinstance(error, SpondyloError):
+        return f"{name}: {error.in_run()}"
+    package = Path(__file__).resolve().parents[1]
+    own = [frame for frame in extract_tb(error.__traceback__) if _is_own(Path(frame.filename), package)]
+    if not own:
+        return name
+    return f"{name} in {Path(own[-1].filename).relative_to(package).as_posix()}, line {own[-1].lineno}"

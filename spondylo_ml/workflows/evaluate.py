@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, flatten, validate
-from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.corner_table import corner_table
 from spondylo_ml.evaluation.metrics import corner_metrics, score
@@ -59,7 +59,7 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
     preflight()
     judged = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
-    films = load_films(data_to_judge(bundle.config.data, given_data))
+    films = load_films(data_to_judge(bundle.config.data, given_data), for_training=False)
     chosen = films.part(config.split)
     if not chosen:
         raise DataError(f"{films.name} has no {config.split} part: choose another --split")
@@ -151,6 +151,8 @@ def _log_results(
     for label, index in chosen_films(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
+        if goes_by_pseudonym(films[index]):  # the terminal alone says which film that is
+            log.info("overlay %s: %s", label, terminal_name(films[index]))
     return metrics
 
 

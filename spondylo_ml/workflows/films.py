@@ -20,12 +20,35 @@ log = logging.getLogger(__name__)
 LISTED = 10
 
 
-def load_films(config: DataConfig) -> FilmSet:
+def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:
     """The films that `config` names, each with its part, slots as configured or as the dataset has them.
+
+    Args:
+        for_training: labelled films are needed in train and in val; films to judge may be few and without labels.
 
     Raises:
         ConfigError: path and kind contradict each other.
         DataError: no such folder or layout, bad files under `on_bad_file=error`, or too few films.
+    """
+    films = read_films(config)
+    slots = SlotRange(
+        films.slots.first if config.first_slot is None else config.first_slot,
+        films.slots.count if config.n_slots is None else config.n_slots,
+    )
+    films = replace(films, slots=slots)
+    parts = split_by_patient(films.films, config.val_fraction, config.test_fraction, config.split_seed, for_training)
+    films = replace(films, films=parts)
+    if overflow := films.overflow():
+        log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))
+    return films
+
+
+def read_films(config: DataConfig) -> FilmSet:
+    """The films that `config` names, checked and limited, with the dataset's own parts and slots.
+
+    Raises:
+        ConfigError: path and kind contradict each other.
+        DataError: no such folder or layout, or bad files under `on_bad_file=error`.
     """
     films = _read(config)
     require_usable(films, config.on_bad_file, config.path or films.name)
@@ -35,16 +58,7 @@ def load_films(config: DataConfig) -> FilmSet:
         log.warning("%d bad file(s) skipped: %s", len(films.bad_files), _first(films.bad_files))
     if films.notes:
         log.warning("%d remark(s) by the reader: %s", len(films.notes), _first(films.notes))
-    slots = SlotRange(
-        films.slots.first if config.first_slot is None else config.first_slot,
-        films.slots.count if config.n_slots is None else config.n_slots,
-    )
-    films = replace(films.limited(config.max_films), slots=slots)
-    parts = split_by_patient(films.films, config.val_fraction, config.test_fraction, config.split_seed)
-    films = replace(films, films=parts)
-    if overflow := films.overflow():
-        log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))
-    return films
+    return films.limited(config.max_films)
 
 
 def _read(config: DataConfig) -> FilmSet:

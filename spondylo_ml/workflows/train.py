@@ -215,7 +215,7 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
     )
     remarks = [*films.bad_files, *films.notes, *films.overflow()]
     if remarks:
-        mlflow.log_text("\n".join(map(str, remarks)) + "\n", "data/remarks.txt")
+        mlflow.log_text("\n".join(remark.in_run() for remark in remarks) + "\n", "data/remarks.txt")
     parts = pd.DataFrame([(f.film_id, f.patient, f.split) for f in films.films], columns=["film", "patient", "part"])
     mlflow.log_text(parts.to_csv(index=False), "data/split.csv")
 

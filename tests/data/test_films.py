@@ -147,3 +147,19 @@ def test_a_film_whose_pixels_are_of_another_size_than_announced_is_refused() -> 
     film = replace(plain_film("a"), size_hw=(50, 50))
     with pytest.raises(DataError, match=r"the film is \(100, 80\)"):
         prepare_film(film, SLOTS, (32, 32))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_a_film_cut_off_in_the_middle_of_its_file_cannot_be_read(tmp_path: Path, suffix: str) -> None:
+    whole = tmp_path / f"whole.{suffix}"
+    assert cv2.imwrite(str(whole), made_film().pixels)
+    assert FileImage(whole).read().shape == made_film().size_hw
+    cut = tmp_path / f"cut.{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"cut.{suffix}: not an image that can be read"):
+        FileImage(cut).read()
+
+
+def test_a_missing_film_says_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png: not an image that can be read"):
+        FileImage(tmp_path / "gone.png").read()

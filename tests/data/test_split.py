@@ -123,3 +123,10 @@ def test_real_shares_are_near_what_was_asked_for_with_several_films_a_patient() 
     parts = Counter(f.split for f in split_by_patient(films_of(names.tolist()), 0.15, 0.1, 0))
     assert 72 <= parts["val"] <= 80  # 15 % of 481, and at most one patient's films too many
     assert 48 <= parts["test"] <= 56
+
+
+def test_films_to_judge_may_be_few_and_without_labels() -> None:
+    films = [plain_film(name, None) for name in "ab"]
+    with pytest.raises(DataError, match="leave no labelled film for train"):
+        split_by_patient(films, 0.5, 0.0, 0)
+    assert len(split_by_patient(films, 0.5, 0.0, 0, for_training=False)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,9 +18,10 @@ import pytest
 import requests
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.errors import TrackingError
+from spondylo_ml.config import flatten
+from spondylo_ml.errors import ConfigError, FileError, TrackingError
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
-from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.tracking.store import failure_text, get_run, open_run, preflight
 
 
 @pytest.fixture
@@ -84,7 +86,18 @@ def test_a_run_that_ends_by_an_error_has_that_state(
         raise error
     run = sqlite_store.get_run(run_id)
     assert run.info.status == status
-    assert run.data.tags.get("failure") == ("ValueError: bad" if status == "FAILED" else None)
+    assert run.data.tags.get("failure") == ("ValueError" if status == "FAILED" else None)
+
+
+def test_a_failure_says_our_own_message_without_names_and_of_others_only_where_they_arose(tmp_path: Path) -> None:
+    assert failure_text(ConfigError("epochs: too few")) == "ConfigError: epochs: too few"
+    assert failure_text(FileError("Jane.png", "broken", ", found 'Jane'", "anon-1")) == "FileError: anon-1: broken"
+    with pytest.raises(KeyError) as caught:
+        flatten({"a": 2})["Jane"]
+    assert failure_text(caught.value) == "KeyError"
+    with pytest.raises(AttributeError) as inside:
+        flatten("Jane")  # type: ignore[arg-type]
+    assert re.fullmatch(r"AttributeError in config/resolve\.py, line \d+", failure_text(inside.value))
 
 
 def test_what_is_logged_arrives_in_order_and_nan_is_left_out(sqlite_store: MlflowClient, tmp_path: Path) -> None:

@@ -6,11 +6,23 @@ from pathlib import Path
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.base import Reader
+from spondylo_ml.data.readers.buu import BuuReader
+from spondylo_ml.data.readers.coco import CocoReader
+from spondylo_ml.data.readers.folder import FolderReader
 from spondylo_ml.data.readers.mendeley import MendeleyReader
+from spondylo_ml.data.readers.pairing import by_stem, files_in, images_in
 from spondylo_ml.data.readers.spineweb16 import SpineWeb16Reader
+from spondylo_ml.data.readers.yolo import YoloReader
 from spondylo_ml.errors import DataError
 
-READERS: dict[str, Reader] = {reader.kind: reader for reader in (MendeleyReader(), SpineWeb16Reader())}
+_PLAIN: Reader = FolderReader()
+READERS: dict[str, Reader] = {
+    reader.kind: reader
+    for reader in (MendeleyReader(), SpineWeb16Reader(), BuuReader(), CocoReader(), YoloReader(), _PLAIN)
+}
+
+PARENTS, CHILDREN = 4, 2  # how far up and down the folder that was probably meant is looked for
+LABEL_SUFFIXES = (".json", ".txt", ".csv", ".xml")
 
 
 def read_folder(root: Path, kind: str = "auto") -> FilmSet:
@@ -21,20 +33,104 @@ def read_folder(root: Path, kind: str = "auto") -> FilmSet:
 def find_reader(root: Path, kind: str = "auto") -> Reader:
     """The reader of the layout in `root`; reads no film.
 
+    A folder of films is a plain one only where it has no labelled layout and is not a part of one.
+
     Raises:
-        DataError: the folder is missing or empty, or has no known layout; says which were looked for, and where.
+        DataError: the folder is missing or empty, or has no known layout; says which were looked for and where, and
+            which folder was probably meant.
     """
     looked_for = "\n".join(f"  {reader.kind}: {reader.layout}" for reader in READERS.values())
     if not root.is_dir():
         raise DataError(f"data folder {root.resolve()} does not exist. Give one of these layouts:\n{looked_for}")
-    found = [reader for reader in READERS.values() if reader.recognises(root)]
+    found = _labelled_layouts(root)
     if kind == "auto" and len(found) == 1:
+        _require_not_within_another(root, found[0])
         return found[0]
-    if kind != "auto" and READERS[kind] in found:
+    if kind != "auto" and READERS[kind].recognises(root):
         return READERS[kind]
     if kind == "auto" and found:
         kinds = ", ".join(reader.kind for reader in found)
         raise DataError(f"{root.resolve()} looks like several datasets ({kinds}): name one with --data.kind")
+    if kind == "auto" and _PLAIN.recognises(root):
+        _require_plain(root)
+        return _PLAIN
     state = "is empty" if not any(root.iterdir()) else "has no such layout"
     wanted = looked_for if kind == "auto" else f"  {kind}: {READERS[kind].layout}"
-    raise DataError(f"data folder {root.resolve()} {state}. Looked in it for:\n{wanted}")
+    raise DataError(f"data folder {root.resolve()} {state}. Looked in it for:\n{wanted}{_hint(root)}")
+
+
+def _labelled_layouts(root: Path) -> list[Reader]:
+    return [reader for reader in READERS.values() if reader is not _PLAIN and reader.recognises(root)]
+
+
+def _require_not_within_another(root: Path, reader: Reader) -> None:
+    """The inner folders of one layout may look like another layout; one view of BUU-LSPINE is of the same.
+
+    Raises:
+        DataError: the folder is a part of a dataset of another layout.
+    """
+    whole = _dataset_above(root)
+    if whole is not None and reader not in _labelled_layouts(whole):
+        raise DataError(
+            f"{root.resolve()} is a part of the dataset in {whole}: give that folder, or read this one as "
+            f"{reader.kind}: --data.kind {reader.kind}"
+        )
+
+
+def _require_plain(root: Path) -> None:
+    """Films that have labels somewhere must not pass for unlabelled ones.
+
+    Raises:
+        DataError: labels lie beside the films, or the folder is a part of a labelled dataset.
+    """
+    anyway = "or take its films without labels: --data.kind folder"
+    if (whole := _dataset_above(root)) is not None:
+        raise DataError(f"{root.resolve()} is a part of the dataset in {whole}: give that folder, {anyway}")
+    labels = by_stem(files_in(root, LABEL_SUFFIXES)).keys() & by_stem(images_in(root)).keys()
+    if labels:
+        raise DataError(
+            f"{root.resolve()} holds {len(labels)} film(s) with labels beside them, which is no layout that is known: "
+            f"put films into images/ and labels into labels/, {anyway}"
+        )
+
+
+def _hint(root: Path) -> str:
+    """What was probably meant: another folder, or other letters."""
+    if (whole := _dataset_above(root)) is not None:
+        return f"\nThis is a part of a dataset: did you mean {whole}?"
+    for mark in dict.fromkeys(mark for reader in READERS.values() for mark in reader.marks):
+        if (found := _in_other_case(root, mark)) is not None:
+            return f"\nThere is {found!r}, which must be named {mark!r}: capital and small letters count."
+    if (inner := _dataset_below(root, CHILDREN)) is not None:
+        return f"\nDid you mean {inner}?"
+    return ""
+
+
+def _dataset_above(root: Path) -> Path | None:
+    """The outermost folder above that is a dataset."""
+    parents = list(root.resolve().parents)[:PARENTS]
+    return next((folder for folder in reversed(parents) if _labelled_layouts(folder)), None)
+
+
+def _dataset_below(root: Path, depth: int) -> Path | None:
+    """The first folder below that can be read, nearer ones first."""
+    level = [root.resolve()]
+    for _ in range(depth):
+        level = [child for folder in level for child in sorted(folder.iterdir()) if child.is_dir()]
+        for folder in level:
+            if _labelled_layouts(folder) or _PLAIN.recognises(folder):
+                return folder
+    return None
+
+
+def _in_other_case(root: Path, mark: str) -> str | None:
+    """The path like `mark` but for capital letters, where `mark` itself does not exist."""
+    at, spelt = root, []
+    for part in mark.split("/"):
+        alike = [p for p in at.iterdir() if p.name.casefold() == part.casefold()] if at.is_dir() else []
+        if not alike:
+            return None
+        at = next((p for p in alike if p.name == part), alike[0])
+        spelt.append(at.name)
+    found = "/".join(spelt)
+    return found if found != mark else None

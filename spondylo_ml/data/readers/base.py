@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-import csv
-import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+from tqdm import tqdm
 
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.quadrilateral import fault, toward_head
-from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import FloatArray, Vertebra
+from spondylo_ml.data.films import FilmSet, Finding
+from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.errors import DataError, FileError
+from spondylo_ml.landmarks import Film, SlotRange
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+PUBLIC_TABLES = ("films.csv", "data.yaml", "filenames.csv", "landmarks.csv", "pixel_spacing.csv")
+"""Files whose names the layouts prescribe: they say nothing of a patient."""
 
 
 class Reader(Protocol):
-    """One dataset layout."""
+    """One dataset layout.
+
+    Attributes:
+        layout: what the folder must hold, for error messages.
+        marks: paths by which the layout is known, below the folder; looked for in the wrong case too.
+    """
 
     kind: str
-    layout: str  # what the folder must hold, for error messages
+    layout: str
+    marks: tuple[str, ...]
 
     def recognises(self, root: Path) -> bool:
         """Whether `root` has this layout."""
@@ -36,8 +42,16 @@ class Reader(Protocol):
         """All films below `root`, bad files listed."""
 
 
+@dataclass(frozen=True)
+class ReadFilm:
+    """A film as its reader made it, and what had to be assumed, set aside or repaired for it."""
+
+    film: Film
+    notes: tuple[Finding, ...] = ()
+
+
 def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tuple[list[Result], list[DataError]]:
-    """`read_one` over all items, in parallel; what raised `DataError` is collected, never lost."""
+    """`read_one` over all items, in parallel and in their order; a `DataError` is collected, never lost."""
 
     def attempt(item: Item) -> Result | DataError:
         try:
@@ -45,86 +59,56 @@ def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tupl
         except DataError as error:
             return error
 
-    # Decoding images releases the interpreter lock, so that threads are enough.
+    # Reading files releases the interpreter lock, so that threads are enough.
     with ThreadPoolExecutor() as pool:
-        outcomes = list(pool.map(attempt, items))
+        bar = tqdm(pool.map(attempt, items), total=len(items), desc="checking films", unit="film", disable=None)
+        outcomes = list(bar)
     bad = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
     return [outcome for outcome in outcomes if not isinstance(outcome, DataError)], bad
 
 
+def film_set(
+    kind: str,
+    root: Path,
+    read: Sequence[ReadFilm],
+    slots: SlotRange,
+    bad: Iterable[Finding] = (),
+    notes: Iterable[Finding] = (),
+    private: bool = False,
+) -> FilmSet:
+    """The dataset; films that share a name are bad files, for results could not be told apart.
+
+    Args:
+        private: the files' names may hold patients' names: findings say pseudonyms in runs.
+    """
+    counts = Counter(one.film.film_id for one in read)
+    unique = [one for one in read if counts[one.film.film_id] == 1]
+    doubled = [_doubled(one.film, counts[one.film.film_id], root) for one in read if counts[one.film.film_id] > 1]
+    findings = [*bad, *doubled]
+    remarks = [*notes, *(note for one in unique for note in one.notes)]
+    return FilmSet(
+        kind=kind,
+        name=root.resolve().name,
+        films=tuple(one.film for one in unique),
+        slots=slots,
+        bad_files=tuple(map(_under_pseudonym, findings) if private else findings),
+        notes=tuple(map(_under_pseudonym, remarks) if private else remarks),
+    )
+
+
 def as_finding(error: DataError) -> Finding:
-    """A collected error `file: reason` as a finding."""
-    file, _, reason = str(error).partition(": ")
-    return Finding(file, reason)
+    """A collected error as a finding."""
+    if isinstance(error, FileError):
+        return Finding(error.file, error.reason, error.detail)
+    return Finding("a film", str(error))
 
 
-def image_size_hw(path: Path) -> tuple[int, int]:
-    """(H, W) of an image, from its decoded pixels, so that a truncated file is found here."""
-    height, width = FileImage(path).read().shape
-    return height, width
+def _doubled(film: Film, count: int, root: Path) -> Finding:
+    path = film.path or root
+    where = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
+    return Finding(path.name, f"{count} films have this name: rename all but one", f" (this one lies in {where}/)")
 
 
-def images_in(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, sorted by name."""
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def finite_numbers(values: Iterable[object], file: str, what: str) -> list[float]:
-    """The values as finite numbers; booleans and text are refused.
-
-    Raises:
-        DataError: a value is no finite number.
-    """
-    numbers = []
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-            raise DataError(f"{file}: {what} must be finite numbers, found {repr(value)[:20]}")
-        numbers.append(float(value))
-    return numbers
-
-
-def parse_floats(fields: Sequence[str], file: str, what: str) -> list[float]:
-    """Text fields as finite numbers.
-
-    Raises:
-        DataError: a field is no finite number.
-    """
-    values: list[object] = []
-    for text in fields:
-        try:
-            values.append(float(text))
-        except ValueError:
-            raise DataError(f"{file}: {what} must be finite numbers, found {text!r}") from None
-    return finite_numbers(values, file, what)
-
-
-def read_csv_rows(path: Path) -> list[list[str]]:
-    """Non-empty rows of a CSV without header; `DataError` where the file is missing or not text."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise DataError(f"{path.name}: file is missing") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path.name}: not a text file") from None
-
-
-def usable_vertebrae(
-    corners_xy: FloatArray, visible: NDArray[np.bool_], first_slot: int
-) -> tuple[tuple[Vertebra, ...], list[str]]:
-    """Vertebrae from (V, 4, 2) corners ordered from the sacrum up, and what had to be set aside.
-
-    A vertebra whose outline is impossible is known to be there, but its corners cannot be believed: it is kept with
-    its corners absent, so that nothing is trained or judged on them.
-    """
-    centres = np.nanmean(corners_xy, axis=1)
-    vertebrae, reasons = [], []
-    for index, (quad, seen, up) in enumerate(zip(corners_xy, visible, toward_head(centres), strict=True)):
-        reason = None if np.isnan(quad).any() else fault(quad, up)
-        vertebra = Vertebra(first_slot + index, np.full((4, 2), np.nan) if reason else quad, seen)
-        vertebrae.append(vertebra)
-        if reason:
-            reasons.append(f"{vertebra.level} set aside: {reason}")
-    return tuple(vertebrae), reasons
+def _under_pseudonym(finding: Finding) -> Finding:
+    known = finding.alias or finding.file in PUBLIC_TABLES
+    return finding if known else replace(finding, alias=pseudonym(Path(finding.file).stem))

@@ -12,32 +12,23 @@ Films of 640 x 640 px are exports, each stretched to that size by an amount that
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.quadrilateral import require_inside, signed_area_px2
-from spondylo_ml.data.readers.base import (
-    IMAGE_SUFFIXES,
-    as_finding,
-    finite_numbers,
-    image_size_hw,
-    images_in,
-    parse_floats,
-    read_each,
-    usable_vertebrae,
-)
-from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import MIRRORED_CORNERS, Facing, Film, FloatArray, SlotRange, Vertebra
+from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
+from spondylo_ml.data.readers.bodies import LOWEST_IS_S1, Visible, from_sacrum, require_all_inside
+from spondylo_ml.data.readers.fields import finite_numbers, parse_floats, read_json, read_text_lines
+from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in, pair_by_stem
+from spondylo_ml.errors import FileError
+from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
 
 SLOTS = SlotRange(first=0, count=10)
 EXPORT_HW = (640, 640)
-LEVELS_FROM = "assumed: the lowest labelled vertebra is S1"
 
 # Position of each corner of CORNERS (superior left, superior right, inferior left, inferior right) in the files.
 JSON_ORDER = (2, 3, 0, 1)  # the file holds BL, BR, TL, TR
@@ -52,6 +43,7 @@ class MendeleyReader:
 
     kind = "mendeley"
     layout = "Train/Keypointrcnn_data/images/{train,val}/ and labels/{train,val}/"
+    marks: tuple[str, ...] = ("Train/Keypointrcnn_data/labels", "Train/Keypointrcnn_data/images")
 
     def recognises(self, root: Path) -> bool:
         """Whether the folder of labels exists."""
@@ -63,19 +55,16 @@ class MendeleyReader:
         jobs: list[_Job] = []
         bad: list[Finding] = []
         for split in ("train", "val"):
-            part, missing = _pair(data / "images" / split, data / "labels" / split, split)
-            jobs += part
-            bad += missing
-        jobs += [_Job(image, None, "test") for image in images_in(root / "Test")]
-        films, errors = read_each(jobs, _read_film)
-        return FilmSet(
-            kind=self.kind,
-            name=root.name,
-            films=tuple(film for film, _ in films),
-            slots=SLOTS,
-            bad_files=(*bad, *(as_finding(error) for error in errors)),
-            notes=tuple(note for _, notes in films for note in notes),
-        )
+            pairs, alone = pair_by_stem(data / "images" / split, data / "labels" / split, (".json", ".txt"), data)
+            jobs += [_Job(image, label, split) for image, label in pairs]
+            bad += alone
+        for images in by_stem(images_in(root / "Test")).values():
+            if len(images) == 1:
+                jobs.append(_Job(images[0], None, "test"))
+            else:
+                bad += doubled_stem(images)
+        read, errors = read_each(jobs, _read_film)
+        return film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)])
 
 
 @dataclass(frozen=True)
@@ -85,44 +74,20 @@ class _Job:
     split: str
 
 
-def _pair(images: Path, labels: Path, split: str) -> tuple[list[_Job], list[Finding]]:
-    """Films with their labels, and every film or label that stands alone."""
-    by_stem: dict[str, list[Path]] = {}
-    for label in sorted([*labels.glob("*.json"), *labels.glob("*.txt")]) if labels.is_dir() else []:
-        by_stem.setdefault(label.stem, []).append(label)
-    jobs, bad = [], []
-    for image in images_in(images):
-        found = by_stem.pop(image.stem, [])
-        if len(found) == 1:
-            jobs.append(_Job(image, found[0], split))
-        elif found:
-            bad.append(Finding(image.name, f"two labels: {', '.join(p.name for p in found)}; keep one"))
-        else:
-            bad.append(Finding(image.name, f"no label {image.stem}.json or .txt in labels/{split}"))
-    for paths in by_stem.values():
-        suffixes = ", ".join(IMAGE_SUFFIXES)
-        bad += [Finding(p.name, f"label without its film in images/{split} (looked for {suffixes})") for p in paths]
-    return jobs, bad
-
-
-def _read_film(job: _Job) -> tuple[Film, list[Finding]]:
-    size_hw = image_size_hw(job.image)
+def _read_film(job: _Job) -> ReadFilm:
+    size_hw = checked_size_hw(job.image)
     buu = _BUU_STEM.match(job.image.stem)
     notes: list[Finding] = []
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
-        corners, visible = _read_json(job.label) if job.label.suffix == ".json" else _read_txt(job.label, size_hw)
-        if not visible.any(axis=1).all():
-            raise DataError(f"{job.label.name}: a vertebra has no visible corner")
-        try:
-            require_inside(corners, size_hw)
-        except DataError as error:
-            raise DataError(f"{job.label.name}: {error}") from None
-        vertebrae, reasons = _from_sacrum(corners, visible)
+        is_json = job.label.suffix.lower() == ".json"
+        corners, visible = _read_json(job.label) if is_json else _read_txt(job.label, size_hw)
+        require_all_inside(corners, size_hw, job.label.name)
+        vertebrae, reasons = from_sacrum(corners, visible, SLOTS.first, job.label.name)
         notes = [Finding(job.label.name, reason) for reason in reasons]
     film = Film(
         film_id=job.image.stem,
-        image=FileImage(job.image),
+        image=FileImage(job.image, job.image.name),
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=Facing.UNKNOWN,
@@ -130,64 +95,41 @@ def _read_film(job: _Job) -> tuple[Film, list[Finding]]:
         patient=f"buu-{buu.group(1)}" if buu else job.image.stem.split("_jpg.rf.")[0],
         source="buu" if buu else "honduras",
         split=job.split,
-        levels_from=LEVELS_FROM,
+        levels_from=LOWEST_IS_S1,
         path=job.image,
         pixel_aspect=None if size_hw == EXPORT_HW else 1.0,
     )
-    return film, notes
+    return ReadFilm(film, tuple(notes))
 
 
-def _read_json(path: Path) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _read_json(path: Path) -> tuple[FloatArray, Visible]:
     """(V, 4, 2) px and visibility, corners reordered; vertebrae as in the file."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
-        raise DataError(f"{path.name}: not valid JSON (truncated, or another format)") from None
+    tree = read_json(path)
     keypoints = tree.get("keypoints") if isinstance(tree, dict) else None
     if not isinstance(keypoints, list) or not keypoints:
-        raise DataError(f"{path.name}: 'keypoints' must list at least one vertebra")
+        raise FileError(path.name, "'keypoints' must list at least one vertebra")
     rows = []
     for index, vertebra in enumerate(keypoints):
         shaped = isinstance(vertebra, list) and [len(c) if isinstance(c, list) else 0 for c in vertebra] == [3] * 4
         if not shaped:
-            raise DataError(f"{path.name}: vertebra {index} must hold 4 corners of x, y, visibility")
+            raise FileError(path.name, f"vertebra {index} must hold 4 corners of x, y, visibility")
         rows.append(finite_numbers([v for corner in vertebra for v in corner], path.name, f"vertebra {index}"))
     return _ordered(rows, JSON_ORDER)
 
 
-def _read_txt(path: Path, size_hw: tuple[int, int]) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _read_txt(path: Path, size_hw: tuple[int, int]) -> tuple[FloatArray, Visible]:
     """As `_read_json`, from YOLO-pose lines in shares of width and height."""
-    lines = [line.split() for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    if not lines:
-        raise DataError(f"{path.name}: empty label file")
     rows = []
-    for number, fields in enumerate(lines, start=1):
+    for number, fields in enumerate(read_text_lines(path), start=1):
         if len(fields) != TXT_FIELDS:
-            raise DataError(f"{path.name}: line {number} has {len(fields)} fields, {TXT_FIELDS} are needed")
+            raise FileError(path.name, f"line {number} has {len(fields)} fields, {TXT_FIELDS} are needed")
         rows.append(parse_floats(fields, path.name, f"line {number}")[5:])
     corners, visible = _ordered(rows, TXT_ORDER)
     return corners * np.array([size_hw[1], size_hw[0]]), visible
 
 
-def _ordered(rows: list[list[float]], order: tuple[int, ...]) -> tuple[FloatArray, NDArray[np.bool_]]:
+def _ordered(rows: list[list[float]], order: tuple[int, ...]) -> tuple[FloatArray, Visible]:
     table = np.array(rows).reshape(-1, 4, 3)[:, list(order)]
     corners, visible = table[..., :2].copy(), table[..., 2] > 0
     corners[~visible] = np.nan  # visibility 0 means that the corner was not labelled
     return corners, visible
-
-
-def _from_sacrum(corners: FloatArray, visible: NDArray[np.bool_]) -> tuple[tuple[Vertebra, ...], list[str]]:
-    """Vertebrae from the lowest up, and what had to be changed or set aside for it."""
-    notes = []
-    heights = np.nanmean(corners[..., 1], axis=1)
-    order = np.argsort(-heights, kind="stable")
-    if (np.diff(heights) < 0).any():
-        notes.append("vertebrae not listed head to tail: reordered by height on the film")
-    corners, visible = corners[order], visible[order]
-    # A mirrored export keeps its corner names, so that all its outlines run the wrong way round.
-    whole = ~np.isnan(corners).any(axis=(1, 2))
-    if whole.any() and all(signed_area_px2(quad) < 0 for quad in corners[whole]):
-        corners, visible = corners[:, list(MIRRORED_CORNERS)], visible[:, list(MIRRORED_CORNERS)]
-        notes.append("left and right corners exchanged: the labels are those of a mirrored film")
-    vertebrae, reasons = usable_vertebrae(corners, visible, SLOTS.first)
-    return vertebrae, notes + reasons

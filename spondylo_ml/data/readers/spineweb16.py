@@ -13,16 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.quadrilateral import require_inside
-from spondylo_ml.data.readers.base import (
-    as_finding,
-    image_size_hw,
-    parse_floats,
-    read_csv_rows,
-    read_each,
-    usable_vertebrae,
-)
-from spondylo_ml.errors import DataError
+from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
+from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
+from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
+from spondylo_ml.data.readers.pairing import images_in
+from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
 
 N_VERTEBRAE = 17
@@ -34,6 +30,7 @@ class SpineWeb16Reader:
 
     kind = "spineweb16"
     layout = "filenames.csv, landmarks.csv and images/"
+    marks: tuple[str, ...] = ("filenames.csv", "landmarks.csv", "images")
 
     def recognises(self, root: Path) -> bool:
         """Whether both CSV files lie in `root`."""
@@ -55,29 +52,22 @@ class SpineWeb16Reader:
             raise DataError(f"filenames.csv lists {len(twice)} film(s) more than once: {', '.join(twice[:5])}")
         patients, notes = _patients(root, names)
         rows = list(zip(names, labels, strict=True))
-        films, bad = read_each(rows, lambda row: _read_film(root, row[0], row[1], patients[row[0]]))
-        notes += [note for _, film_notes in films for note in film_notes]
-        return FilmSet(
-            kind=self.kind,
-            name=root.name,
-            films=tuple(film for film, _ in films),
-            slots=SLOTS,
-            bad_files=tuple(as_finding(error) for error in bad),
-            notes=tuple(notes),
-        )
+        read, errors = read_each(rows, lambda row: _read_film(root, row[0], row[1], patients[row[0]]))
+        alone = _films_not_listed(root, names)
+        return film_set(self.kind, root, read, SLOTS, [*alone, *map(as_finding, errors)], notes)
 
 
-def _read_film(root: Path, name: str, fields: list[str], patient: str) -> tuple[Film, list[Finding]]:
+def _read_film(root: Path, name: str, fields: list[str], patient: str) -> ReadFilm:
     path = root / "images" / name
     if not path.is_file():
-        raise DataError(f"{name}: listed in filenames.csv, but missing in images/")
-    size_hw = image_size_hw(path)
+        raise FileError(name, "listed in filenames.csv, but missing in images/")
+    size_hw = checked_size_hw(path)
     corners = _corners_px(name, fields, size_hw)
     corners, reordered = _head_to_tail(corners)
-    vertebrae, reasons = usable_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), SLOTS.first)
+    vertebrae, reasons = usable_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), range(1, 1 + N_VERTEBRAE))
     film = Film(
         film_id=Path(name).stem,
-        image=FileImage(path),
+        image=FileImage(path, path.name),
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=Facing.NONE,
@@ -85,7 +75,7 @@ def _read_film(root: Path, name: str, fields: list[str], patient: str) -> tuple[
         source="spineweb16",
         path=path,
     )
-    return film, [Finding(name, reason) for reason in (*reordered, *reasons)]
+    return ReadFilm(film, tuple(Finding(name, reason) for reason in (*reordered, *reasons)))
 
 
 def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[str]]:
@@ -104,15 +94,18 @@ def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> Float
     """(17, 4, 2) px, head to tail, from 136 shares of width and height."""
     count = 8 * N_VERTEBRAE
     if len(fields) != count:
-        raise DataError(f"{name}: {len(fields)} numbers in landmarks.csv, {count} are needed (68 x, then 68 y)")
+        raise FileError(name, f"{len(fields)} numbers in landmarks.csv, {count} are needed (68 x, then 68 y)")
     shares = np.array(parse_floats(fields, name, "landmarks")).reshape(2, -1)
     height, width = size_hw
     corners = np.asarray(shares * np.array([[width], [height]])).T.reshape(N_VERTEBRAE, 4, 2)
-    try:
-        require_inside(corners, size_hw)
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from None
+    require_all_inside(corners, size_hw, name)
     return corners
+
+
+def _films_not_listed(root: Path, names: list[str]) -> list[Finding]:
+    listed = set(names)
+    films = [path.name for path in images_in(root / "images") if path.name not in listed]
+    return [Finding(name, "film without its label: not listed in filenames.csv") for name in films]
 
 
 def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[Finding]]:

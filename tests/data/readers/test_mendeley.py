@@ -1,36 +1,31 @@
-"""Readers: both layouts, on real films where they are at hand, and every way in which a folder can be wrong."""
+"""The Mendeley layout: on real films where they are at hand, and every way in which a film or label can be wrong."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from builders import (
     IMAGES,
     LABELS,
     MadeFilm,
-    ap_corners,
     json_label,
-    landmark_row,
     made_film,
     mendeley_folder,
-    spineweb_folder,
     txt_label,
     write_image,
     write_label,
-    write_rows,
 )
+from reading import corners_of
 
-from spondylo_ml.data.films import FileImage, FilmSet, require_usable
-from spondylo_ml.data.quadrilateral import fault, signed_area_px2, toward_head, turns
-from spondylo_ml.data.readers import READERS, read_folder
+from spondylo_ml.data.films import FilmSet, require_usable
+from spondylo_ml.data.quadrilateral import signed_area_px2, toward_head, turns
+from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Film, FloatArray
+from spondylo_ml.landmarks import Facing
 
-REORDERED = "the topmost vertebra is listed last: taken for T1, the others one lower"
 STEM = "90001-F-050Y1_jpg.rf.aa"
 
 
@@ -41,18 +36,13 @@ def one_film(root: Path, label: object, suffix: str = "json", film: MadeFilm | N
     return read_folder(root)
 
 
-def corners_of(film: Film) -> FloatArray:
-    assert film.vertebrae is not None
-    return np.stack([v.corners_xy for v in film.vertebrae])
-
-
 def reason(root: Path, label: object, suffix: str = "json") -> str:
     """Why the label is a bad file."""
     films = one_film(root, label, suffix)
     assert films.films == ()
     (finding,) = films.bad_files
     assert finding.file == f"{STEM}.{suffix}"
-    return finding.reason
+    return finding.reason + finding.detail
 
 
 # ---------------------------------------------------------------------------------------------- real lateral films
@@ -111,61 +101,6 @@ def test_real_discs_are_thin_beside_the_bodies_whatever_the_label_format(lateral
         disc = np.linalg.norm(corners[1:, 2:].mean(axis=1) - corners[:-1, :2].mean(axis=1), axis=1)
         body = np.linalg.norm(corners[:, 2:].mean(axis=1) - corners[:, :2].mean(axis=1), axis=1)
         assert np.median(disc) < 0.6 * np.median(body)
-
-
-# --------------------------------------------------------------------------------------------------- real AP films
-
-
-@pytest.fixture(scope="module")
-def frontal(real_data: Path) -> FilmSet:
-    return read_folder(real_data / "spineweb16")
-
-
-def test_all_481_real_ap_films_are_read_with_17_vertebrae_from_l5_to_t1(frontal: FilmSet) -> None:
-    assert frontal.kind == "spineweb16"
-    assert len(frontal.films) == 481
-    assert frontal.bad_files == ()
-    assert {tuple(v.slot for v in f.vertebrae or ()) for f in frontal.films} == {tuple(range(1, 18))}
-    assert [v.level for v in frontal.films[0].vertebrae or ()][::16] == ["L5", "T1"]
-    assert {f.facing for f in frontal.films} == {Facing.NONE}
-    assert frontal.slots.names[0] == "L5"
-    assert frontal.slots.names[-1] == "T1"
-
-
-def test_real_ap_patients_are_grouped_as_films_csv_says(frontal: FilmSet, real_data: Path) -> None:
-    header, *rows = [line.split(",") for line in (real_data / "spineweb16" / "films.csv").read_text().splitlines()]
-    expected = {Path(row[header.index("filename")]).stem: row[header.index("patient")] for row in rows}
-    assert {f.film_id: f.patient for f in frontal.films} == expected
-    assert len(set(expected.values())) < 481
-
-
-def test_a_remark_on_the_real_ap_films_is_a_vertebra_set_aside_or_a_row_reordered(frontal: FilmSet) -> None:
-    absent = {(f.film_id, v.level) for f in frontal.films for v in f.vertebrae or () if not v.present.any()}
-    set_aside = {n for n in frontal.notes if " set aside: " in n.reason}
-    assert {(Path(n.file).stem, n.reason.split(" set aside: ")[0]) for n in set_aside} == absent
-    reordered = [n for n in frontal.notes if n not in set_aside]
-    assert {n.reason for n in reordered} == {REORDERED}
-    assert (len(set_aside), len(reordered)) == (11, 18)
-
-
-def test_a_row_that_lists_the_topmost_vertebra_last_reads_as_the_row_in_order(tmp_path: Path) -> None:
-    root = spineweb_folder(tmp_path / "ap", patients=("a", "b", "c"))
-    size_hw = (200, 100)
-    in_order = ap_corners(size_hw)
-    rows = [landmark_row(corners, size_hw) for corners in (in_order, np.roll(in_order, -1, axis=0), in_order)]
-    write_rows(root / "landmarks.csv", rows)
-    films = read_folder(root)
-    first, second, _ = films.films
-    for one, other in zip(first.vertebrae or (), second.vertebrae or (), strict=True):
-        assert one.slot == other.slot
-        np.testing.assert_allclose(one.corners_xy, other.corners_xy)
-    assert [str(n) for n in films.notes] == [f"ap_1.png: {REORDERED}"]
-
-
-def test_real_ap_levels_rise_from_l5(frontal: FilmSet) -> None:
-    for film in frontal.films:
-        heights = np.array([np.nanmean(v.corners_xy[:, 1]) for v in film.vertebrae or () if v.present.any()])
-        assert heights[0] > heights[-1] + 0.3 * film.size_hw[0]
 
 
 # ------------------------------------------------------------------------------------------------ Mendeley, by hand
@@ -256,31 +191,6 @@ def test_an_outline_that_crosses_itself_is_set_aside_and_its_vertebra_kept(tmp_p
     assert all(v.present.all() for v in vertebrae if v.slot != 1)
     assert [str(n) for n in films.notes] == [f"{STEM}.json: L5 set aside: its outline crosses itself"]
     assert films.bad_files == ()
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (lambda q: q[[2, 3, 0, 1]], "its superior edge is not the one nearer the head"),
-        (lambda q: q[[1, 0, 3, 2]], "its left and right corners are exchanged"),
-        (lambda q: q[[0, 1, 3, 2]], "its outline crosses itself"),
-        (lambda q: np.linspace(q[0], q[1], 4), "its corners lie on a line"),
-    ],
-)
-def test_an_impossible_body_is_named_for_what_is_wrong_with_it(change: object, why: str) -> None:
-    good = np.array([[10.0, 10.0], [30.0, 10.0], [10.0, 30.0], [30.0, 30.0]])
-    up = np.array([0.0, -30.0])
-    assert fault(good, up) is None
-    assert callable(change)
-    assert fault(change(good), up) == why
-
-
-def test_every_vertebra_of_a_tilted_sacrum_is_judged_along_the_spine_and_not_by_the_image() -> None:
-    # Turned by 80 degrees the superior edge is no longer the higher one, but it is still nearer the next vertebra.
-    turn = np.deg2rad(80)
-    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    body = np.array([[-10.0, -8.0], [10.0, -8.0], [-10.0, 8.0], [10.0, 8.0]]) @ matrix.T
-    assert fault(body, matrix @ np.array([0.0, -30.0])) is None
 
 
 def test_films_carry_their_split_patient_and_source(tmp_path: Path) -> None:
@@ -416,22 +326,6 @@ def test_an_empty_or_broken_film_is_listed(tmp_path: Path, content: bytes) -> No
     ]
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg"])
-def test_a_film_cut_off_in_the_middle_of_its_file_cannot_be_read(tmp_path: Path, suffix: str) -> None:
-    whole = tmp_path / f"whole.{suffix}"
-    assert cv2.imwrite(str(whole), made_film().pixels)
-    assert FileImage(whole).read().shape == made_film().size_hw
-    cut = tmp_path / f"cut.{suffix}"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    with pytest.raises(DataError, match=f"cut.{suffix}: not an image that can be read"):
-        FileImage(cut).read()
-
-
-def test_a_missing_film_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.png: not an image that can be read"):
-        FileImage(tmp_path / "gone.png").read()
-
-
 def many_bad(root: Path) -> Path:
     """Three sound films, and one of each kind of bad file."""
     mendeley_folder(root, train=2, val=1, test=0)
@@ -467,140 +361,6 @@ def test_bad_files_are_let_pass_under_skip_unless_nothing_is_left(tmp_path: Path
 
 def test_a_sound_folder_is_usable_under_error(mendeley: Path) -> None:
     assert require_usable(read_folder(mendeley), "error", mendeley) is None  # type: ignore[func-returns-value]
-
-
-# ------------------------------------------------------------------------------------------------ SpineWeb, by hand
-
-
-def test_a_made_spineweb_folder_has_t1_in_slot_17_and_shares_scaled_to_px(spineweb: Path) -> None:
-    films = read_folder(spineweb)
-    assert films.bad_files == films.notes == ()
-    assert [f.patient for f in films.films] == ["a", "a", "b"]
-    assert [f.film_id for f in films.films] == ["ap_0", "ap_1", "ap_2"]
-    np.testing.assert_allclose(corners_of(films.films[0])[::-1], ap_corners((200, 100)), atol=1e-9)
-    assert (films.films[0].vertebrae or ())[-1].level == "T1"
-
-
-def test_without_films_csv_every_ap_film_is_its_own_patient_and_that_is_listed(tmp_path: Path) -> None:
-    films = read_folder(spineweb_folder(tmp_path))
-    assert len({f.patient for f in films.films}) == 3
-    assert [str(n) for n in films.notes] == ["films.csv: missing: every film is taken for another patient's"]
-
-
-def test_an_ap_film_that_films_csv_does_not_name_is_its_own_patient_and_is_listed(spineweb: Path) -> None:
-    write_rows(spineweb / "films.csv", [["patient", "filename"], ["a", "ap_0.png"], ["a", "ap_2.png"]])
-    films = read_folder(spineweb)
-    assert [f.patient for f in films.films] == ["a", "ap_1.png", "a"]
-    assert [str(n) for n in films.notes] == ["ap_1.png: no patient in films.csv: taken for its own"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("name,group\nap_0.png,a\n", "films.csv needs the columns filename and patient, it has name, group"),
-        ("", "films.csv"),
-        ("filename,patient\nap_0.png\n", "films.csv"),
-    ],
-)
-def test_a_films_csv_of_the_wrong_form_is_a_data_error(spineweb: Path, content: str, message: str) -> None:
-    (spineweb / "films.csv").write_text(content)
-    with pytest.raises(DataError, match=message):
-        read_folder(spineweb)
-
-
-def test_csv_files_of_different_length_are_a_data_error(spineweb: Path) -> None:
-    write_rows(spineweb / "filenames.csv", [["ap_0.png"]])
-    with pytest.raises(DataError, match=r"filenames.csv has 1 rows and landmarks.csv 3: they must match row by row"):
-        read_folder(spineweb)
-
-
-def test_a_csv_that_is_no_text_is_a_data_error(spineweb: Path) -> None:
-    (spineweb / "landmarks.csv").write_bytes(b"\xff\xfe\x81")
-    with pytest.raises(DataError, match=r"landmarks.csv: not a text file"):
-        read_folder(spineweb)
-
-
-def test_each_bad_row_of_landmarks_is_collected(tmp_path: Path) -> None:
-    names = ["short.png", "nan.png", "text.png", "far.png", "gone.png", "broken.png", "good.png"]
-    spineweb_folder(tmp_path, names)
-    row = landmark_row(ap_corners((200, 100)), (200, 100))
-    rows: list[list[object]] = [list(row) for _ in names]
-    rows[0] = rows[0][:-1]
-    rows[1][5] = "nan"
-    rows[2][5] = "x"
-    rows[3][5] = 3.0
-    write_rows(tmp_path / "landmarks.csv", rows)
-    (tmp_path / "images" / "gone.png").unlink()
-    (tmp_path / "images" / "broken.png").write_bytes(b"")
-    films = read_folder(tmp_path)
-    assert [f.film_id for f in films.films] == ["good"]
-    found = {f.file: f.reason for f in films.bad_files}
-    assert found["short.png"] == "135 numbers in landmarks.csv, 136 are needed (68 x, then 68 y)"
-    assert found["nan.png"] == "landmarks must be finite numbers, found nan"
-    assert found["text.png"] == "landmarks must be finite numbers, found 'x'"
-    assert "a corner at (300," in found["far.png"]
-    assert found["gone.png"] == "listed in filenames.csv, but missing in images/"
-    assert "not an image that can be read" in found["broken.png"]
-    assert len(found) == 6
-
-
-def test_a_film_listed_twice_is_a_data_error_and_not_two_films_of_one_name(spineweb: Path) -> None:
-    write_rows(spineweb / "filenames.csv", [["ap_0.png"], ["ap_0.png"], ["ap_2.png"]])
-    with pytest.raises(DataError, match=r"filenames\.csv.*ap_0\.png"):
-        read_folder(spineweb)
-
-
-def test_an_impossible_ap_body_is_set_aside_and_listed(spineweb: Path) -> None:
-    corners = ap_corners((200, 100))
-    corners[16] = corners[16, [1, 0, 3, 2]]  # L5, head to tail
-    write_rows(spineweb / "landmarks.csv", [landmark_row(corners, (200, 100))] * 3)
-    films = read_folder(spineweb)
-    assert {str(n) for n in films.notes} == {
-        f"ap_{i}.png: L5 set aside: its left and right corners are exchanged" for i in range(3)
-    }
-    assert all(not (f.vertebrae or ())[0].present.any() for f in films.films)
-
-
-# ----------------------------------------------------------------------------------------------------- which layout
-
-
-def test_a_layout_is_recognised_or_given(mendeley: Path, spineweb: Path) -> None:
-    assert read_folder(mendeley).kind == read_folder(mendeley, "mendeley").kind == "mendeley"
-    assert read_folder(spineweb).kind == read_folder(spineweb, "spineweb16").kind == "spineweb16"
-    assert read_folder(mendeley).name == "lateral"
-
-
-def test_a_folder_of_two_layouts_needs_the_kind(mendeley: Path) -> None:
-    spineweb_folder(mendeley)
-    with pytest.raises(
-        DataError, match=r"looks like several datasets \(mendeley, spineweb16\): name one with --data.kind"
-    ):
-        read_folder(mendeley)
-    assert read_folder(mendeley, "spineweb16").kind == "spineweb16"
-
-
-@pytest.mark.parametrize(("made", "state"), [(False, "does not exist"), (True, "is empty")])
-def test_a_missing_or_empty_folder_says_what_was_looked_for_and_where(tmp_path: Path, made: bool, state: str) -> None:
-    root = tmp_path / "films"
-    if made:
-        root.mkdir()
-    with pytest.raises(DataError, match=state) as caught:
-        read_folder(root)
-    assert str(root.resolve()) in str(caught.value)
-    for reader in READERS.values():
-        assert f"  {reader.kind}: {reader.layout}" in str(caught.value)
-
-
-def test_a_folder_of_another_layout_says_what_was_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "something").mkdir()
-    with pytest.raises(DataError, match=r"has no such layout\. Looked in it for:\n  mendeley: .*\n  spineweb16: "):
-        read_folder(tmp_path)
-
-
-def test_a_kind_that_the_folder_does_not_have_names_that_layout_alone(mendeley: Path) -> None:
-    with pytest.raises(DataError, match=r"has no such layout\. Looked in it for:\n  spineweb16: ") as caught:
-        read_folder(mendeley, "spineweb16")
-    assert "Keypointrcnn_data" not in str(caught.value)
 
 
 def test_labels_without_a_folder_of_images_are_bad_files(tmp_path: Path) -> None:

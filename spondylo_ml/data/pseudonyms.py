@@ -1,0 +1,73 @@
+"""What a run calls a film whose file name may hold a patient's name.
+
+The pseudonym is a keyed hash (HMAC-SHA-256) of the name under a salt that each user keeps, so that the same film has
+the same pseudonym in all runs of one user, and nobody without the salt can find the name by trying names. The salt lies
+in the file named by `SPONDYLO_SALT_FILE`, or else in `.spondylo_salt` in the user's home; it is made on first use,
+readable by that user alone. Whoever loses it loses the link between old runs and new ones, and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+from functools import cache
+from pathlib import Path
+
+from spondylo_ml.errors import DataError
+
+SALT_VARIABLE = "SPONDYLO_SALT_FILE"
+SALT_FILE = ".spondylo_salt"
+SALT_BYTES = 32
+
+_PSEUDONYM = re.compile(r"anon-[0-9a-f]{16}")
+
+
+def pseudonym(name: str) -> str:
+    """`anon-` and 16 hex digits for a name; what is a pseudonym already stays as it is.
+
+    Raises:
+        DataError: the salt cannot be read or made.
+    """
+    if _PSEUDONYM.fullmatch(name):
+        return name
+    return "anon-" + hmac.new(_salt(salt_file()), name.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def salt_file() -> Path:
+    """Where this user's salt lies."""
+    given = os.environ.get(SALT_VARIABLE)
+    return Path(given).expanduser() if given else Path.home() / SALT_FILE
+
+
+@cache
+def _salt(path: Path) -> bytes:
+    try:
+        if not path.exists():
+            _make_salt(path)
+        salt = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"the salt of film names in {path} cannot be read or made ({type(error).__name__}): mend or delete it, "
+            f"or name another file with {SALT_VARIABLE}"
+        ) from None
+    if len(salt) < SALT_BYTES:
+        raise DataError(f"the salt of film names in {path} is cut off: restore it, or delete it for a new one")
+    return salt
+
+
+def _make_salt(path: Path) -> None:
+    """Whole from the first moment, and never over another's: two runs may start at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="ascii") as stream:
+        stream.write(secrets.token_hex(SALT_BYTES) + "\n")
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()

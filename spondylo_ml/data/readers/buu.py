@@ -1,0 +1,183 @@
+"""BUU-LSPINE (Burapha University): lateral and AP films of the lumbar spine, corners on the endplates.
+
+Layout: `{AP,LA}/<id>-<F|M>-<age>Y{0=AP,1=LA}.jpg` with a `.csv` of the same stem and no header; each row is an
+endplate, `x1,y1,x2,y2,label` in px: L1 superior, L1 inferior, ... L5 inferior, and on lateral films S1 superior, so
+that S1 has two corners. Point 1 is the image's left one. `label` grades slips by eye (0 none, 1 and 2 laterolisthesis,
+3 antero-, 4 retrolisthesis) and is checked, not used. `pixel_spacing.csv` (`filename,pixel_spacing_mm`) beside the
+folders, where there is one, holds the spacing.
+
+The published lateral films face left. Films of other names may face anywhere: theirs is unknown. One of the two
+folders may be given alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
+from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
+from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
+from spondylo_ml.data.readers.own_films import film_stem, spacing_of
+from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
+from spondylo_ml.errors import FileError
+from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Spacing
+
+SPACING_FILE = "pixel_spacing.csv"
+ROW_FIELDS, LABELS = 5, range(5)
+N_LUMBAR = 5
+N_ROWS = {"AP": 2 * N_LUMBAR, "LA": 2 * N_LUMBAR + 1}
+LATERAL_SLOTS, FRONTAL_SLOTS = SlotRange(0, N_LUMBAR + 1), SlotRange(1, N_LUMBAR)
+
+_STEM = re.compile(r"^(\d+)-[FM]-\d{3}Y([01])$")
+_VIEW_OF_NAME = {"0": "AP", "1": "LA"}
+
+
+class BuuReader:
+    """Reads the layout described above."""
+
+    kind = "buu"
+    layout = "AP/ and LA/, or one of them, with <film>.jpg and <film>.csv side by side, and pixel_spacing.csv"
+    marks: tuple[str, ...] = ("AP", "LA")
+
+    def recognises(self, root: Path) -> bool:
+        """Whether there is a folder of a view with labels, or `root` is one itself."""
+        return any(files_in(folder, (".csv",)) and images_in(folder) for folder in _views(root))
+
+    def read(self, root: Path) -> FilmSet:
+        """All films of both views."""
+        spacings, bad = _spacings(root)
+        jobs: list[_Job] = []
+        for folder, view in _views(root).items():
+            pairs, alone = pair_by_stem(folder, folder, (".csv",), root)
+            jobs += [_Job(image, label, view, spacings.get(image.stem)) for image, label in pairs]
+            bad += [finding for finding in alone if finding.file != SPACING_FILE]
+        read, errors = read_each(jobs, _read_film)
+        known = {job.image.stem for job in jobs}
+        notes = [
+            Finding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in known
+        ]
+        lateral = any(job.view == "LA" for job in jobs)
+        slots = LATERAL_SLOTS if lateral or not jobs else FRONTAL_SLOTS
+        return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes)
+
+
+@dataclass(frozen=True)
+class _Job:
+    image: Path
+    label: Path
+    view: str
+    spacing: Spacing | None
+
+
+def _views(root: Path) -> dict[Path, str]:
+    """Folders of films with their view."""
+    below = {root / view: view for view in N_ROWS if (root / view).is_dir()}
+    if below:
+        return below
+    names = [match.group(2) for path in images_in(root) if (match := _STEM.match(path.stem))]
+    named = root.resolve().name
+    view = named if named in N_ROWS else _VIEW_OF_NAME[max(names, key=names.count)] if names else None
+    return {root: view} if view else {}
+
+
+def _read_film(job: _Job) -> ReadFilm:
+    published = _STEM.match(job.image.stem)
+    if published and _VIEW_OF_NAME[published.group(2)] != job.view:
+        said = _VIEW_OF_NAME[published.group(2)]
+        raise FileError(
+            job.image.name, f"named as a film of view {said} (Y{published.group(2)}), but lies in {job.view}/"
+        )
+    size_hw = checked_size_hw(job.image)
+    endplates, reasons, mirrored = _endplates(job.label, job.view)
+    corners = _bodies(endplates)
+    require_all_inside(corners, size_hw, job.label.name)
+    lowest = 0 if job.view == "LA" else 1
+    slots = range(lowest, lowest + len(corners))
+    vertebrae, impossible = usable_vertebrae(corners, ~np.isnan(corners[..., 0]), slots)
+    lateral_facing = Facing.LEFT if published and not mirrored else Facing.UNKNOWN
+    film = Film(
+        film_id=job.image.stem,
+        image=FileImage(job.image, job.image.name),
+        size_hw=size_hw,
+        vertebrae=vertebrae,
+        facing=lateral_facing if job.view == "LA" else Facing.NONE,
+        patient=f"buu-{published.group(1)}" if published else job.image.stem,
+        source="buu",
+        spacing=job.spacing,
+        path=job.image,
+    )
+    return ReadFilm(film, tuple(Finding(job.label.name, reason) for reason in (*reasons, *impossible)))
+
+
+def _endplates(path: Path, view: str) -> tuple[FloatArray, list[str], bool]:
+    """(E, 2, 2) endplates from L1 down, left point first; what was exchanged; whether every pair was."""
+    rows = read_csv_rows(path)
+    if len(rows) != N_ROWS[view]:
+        last = "then S1 superior" if view == "LA" else "no S1 on AP films"
+        raise FileError(path.name, f"{len(rows)} rows, {N_ROWS[view]} are needed for {view}: L1 to L5, {last}")
+    points = []
+    for number, fields in enumerate(rows, start=1):
+        if len(fields) != ROW_FIELDS:
+            raise FileError(
+                path.name, f"row {number} has {len(fields)} fields, {ROW_FIELDS} are needed (x1,y1,x2,y2,label)"
+            )
+        *numbers, label = parse_floats(fields, path.name, f"row {number}")
+        if label not in LABELS:
+            raise FileError(path.name, f"row {number}: label must be a whole number from 0 to 4", f", found {label:g}")
+        points.append(numbers)
+    endplates = np.array(points).reshape(-1, 2, 2)
+    wrong = endplates[:, 0, 0] > endplates[:, 1, 0]
+    endplates[wrong] = endplates[wrong][:, ::-1]
+    if wrong.all():
+        return endplates, ["every row has x1 > x2: points exchanged; the film may be mirrored, facing unknown"], True
+    listed = ", ".join(str(row + 1) for row in np.flatnonzero(wrong))
+    return endplates, [f"x1 > x2 in row {listed}: points exchanged"] if listed else [], False
+
+
+def _bodies(endplates: FloatArray) -> FloatArray:
+    """(V, 4, 2) corners from the lowest vertebra up; the lower two of S1 absent."""
+    lumbar = endplates[: 2 * N_LUMBAR].reshape(N_LUMBAR, 4, 2)[::-1]
+    if len(endplates) == 2 * N_LUMBAR:
+        return lumbar
+    sacrum = np.concatenate([endplates[-1], np.full((2, 2), np.nan)])
+    return np.concatenate([sacrum[None], lumbar])
+
+
+def _spacings(root: Path) -> tuple[dict[str, Spacing], list[Finding]]:
+    """Spacing by the stem of each film, and the rows that cannot be used."""
+    places = [root / SPACING_FILE, *(folder / SPACING_FILE for folder in _views(root))]
+    if root.resolve().name in N_ROWS:
+        places.append(root.resolve().parent / SPACING_FILE)
+    table: dict[str, Spacing] = {}
+    bad: list[Finding] = []
+    for path in dict.fromkeys(place for place in places if place.is_file()):
+        try:
+            rows = read_csv_rows(path)
+        except FileError as error:
+            bad.append(as_finding(error))
+            continue
+        if rows and rows[0][0].strip() == "filename":
+            rows = rows[1:]
+        for row in rows:
+            try:
+                _add_spacing(table, row)
+            except FileError as error:
+                bad.append(as_finding(error))
+    return table, bad
+
+
+def _add_spacing(table: dict[str, Spacing], row: list[str]) -> None:
+    name = row[0].strip()
+    where = f"the row of {name}"
+    if len(row) != 2:
+        raise FileError(SPACING_FILE, f"{where} has {len(row)} fields, 2 are needed (filename,pixel_spacing_mm)")
+    if film_stem(name) in table:
+        raise FileError(SPACING_FILE, f"{where} is not the first one of this film")
+    mm = parse_floats(row[1:], SPACING_FILE, where)[0]
+    table[film_stem(name)] = spacing_of(mm, mm, SPACING_FILE, SPACING_FILE, where)

@@ -1,0 +1,69 @@
+"""A plain folder of films without labels: PNG, JPEG, TIFF or BMP, side by side.
+
+How files of more than 8 bits, of colour and with an orientation are read is told in `image_file`. A `films.csv` (see
+`own_films`) may name patient, facing and spacing. In runs the films appear under pseudonyms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.image_file import IMAGE_SUFFIXES, checked_size_hw
+from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
+from spondylo_ml.data.readers.own_films import FILE, Said, read_table, unused_rows
+from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in
+from spondylo_ml.landmarks import Film, SlotRange
+
+SLOTS = SlotRange(first=0, count=10)
+
+
+class FolderReader:
+    """Reads the layout described above."""
+
+    kind = "folder"
+    layout = "films without labels, side by side (" + ", ".join(IMAGE_SUFFIXES) + ")"
+    marks: tuple[str, ...] = ()
+
+    def recognises(self, root: Path) -> bool:
+        """Whether any film lies directly in `root`."""
+        return bool(images_in(root))
+
+    def read(self, root: Path) -> FilmSet:
+        """All films directly in the folder; what else lies there is listed."""
+        table = read_table(root)
+        groups = by_stem(images_in(root))
+        alone = [paths[0] for paths in groups.values() if len(paths) == 1]
+        doubled = [finding for paths in groups.values() if len(paths) > 1 for finding in doubled_stem(paths)]
+        read, errors = read_each(alone, lambda path: _read_film(path, table.get(path.stem, Said())))
+        notes = [*_not_read(root), *unused_rows(table, set(groups))]
+        bad = [*doubled, *map(as_finding, errors)]
+        return film_set(self.kind, root, read, SLOTS, bad, notes, private=True)
+
+
+def _read_film(path: Path, said: Said) -> ReadFilm:
+    name = pseudonym(path.stem)
+    return ReadFilm(
+        Film(
+            film_id=name,
+            image=FileImage(path, name),
+            size_hw=checked_size_hw(path, name),
+            vertebrae=None,
+            facing=said.facing,
+            patient=pseudonym(said.patient) if said.patient else name,
+            source="own",
+            spacing=said.spacing,
+            pixel_aspect=said.spacing.pixel_aspect if said.spacing else 1.0,
+            path=path,
+        )
+    )
+
+
+def _not_read(root: Path) -> list[Finding]:
+    """Whatever in the folder is no film: a folder within, a DICOM file, a note."""
+    others = sorted(p for p in root.iterdir() if p.suffix.lower() not in IMAGE_SUFFIXES and p.name != FILE)
+    return [
+        Finding(p.name, "a folder within the folder: not read" if p.is_dir() else "no film that is read here: left out")
+        for p in others
+    ]

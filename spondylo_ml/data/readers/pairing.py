@@ -1,0 +1,61 @@
+"""Films and their labels in two folders, matched by the stem of their names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spondylo_ml.data.films import Finding
+from spondylo_ml.data.image_file import IMAGE_SUFFIXES
+
+
+def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Files directly in `folder` with one of the suffixes, in any case, sorted by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Image files directly in `folder`, sorted by name."""
+    return files_in(folder, IMAGE_SUFFIXES)
+
+
+def by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
+    """The paths of each stem."""
+    groups: dict[str, list[Path]] = {}
+    for path in paths:
+        groups.setdefault(path.stem, []).append(path)
+    return groups
+
+
+def pair_by_stem(
+    images: Path, labels: Path, suffixes: Sequence[str], root: Path
+) -> tuple[list[tuple[Path, Path]], list[Finding]]:
+    """Films with their labels, and every film or label that stands alone or doubly."""
+    labels_of = by_stem(files_in(labels, suffixes))
+    pairs, bad = [], []
+    for stem, films in by_stem(images_in(images)).items():
+        found = labels_of.pop(stem, [])
+        if len(films) > 1:
+            bad += doubled_stem(films)
+        elif len(found) == 1:
+            pairs.append((films[0], found[0]))
+        elif found:
+            bad.append(Finding(films[0].name, "two labels", f": {', '.join(p.name for p in found)}; keep one"))
+        else:
+            wanted = f" {stem}{' or '.join(suffixes)} in {_below(labels, root)}"
+            bad.append(Finding(films[0].name, "no label", wanted))
+    looked_for = f"label without its film in {_below(images, root)} (looked for {', '.join(IMAGE_SUFFIXES)})"
+    bad += [Finding(path.name, looked_for) for paths in labels_of.values() for path in paths]
+    return pairs, bad
+
+
+def doubled_stem(films: Sequence[Path]) -> list[Finding]:
+    """One finding for each of several films that differ in their suffix alone."""
+    suffixes = " and ".join(path.suffix for path in films)
+    return [Finding(path.name, f"two films of one name, as {suffixes}: keep one") for path in films]
+
+
+def _below(folder: Path, root: Path) -> str:
+    return folder.relative_to(root).as_posix()

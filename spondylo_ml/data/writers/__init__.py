@@ -1,0 +1,13 @@
+"""Dataset layouts that the project writes, by name."""
+
+from __future__ import annotations
+
+from spondylo_ml.data.writers.base import Writer
+from spondylo_ml.data.writers.buu import BuuWriter
+from spondylo_ml.data.writers.coco import CocoWriter
+from spondylo_ml.data.writers.mendeley import MendeleyWriter
+from spondylo_ml.data.writers.yolo import YoloWriter
+
+WRITERS: dict[str, Writer] = {
+    writer.kind: writer for writer in (MendeleyWriter(), YoloWriter(), BuuWriter(), CocoWriter())
+}

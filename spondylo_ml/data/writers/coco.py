@@ -1,0 +1,73 @@
+"""COCO keypoints with the image fields that the reader of the same name knows; one category, levels as attributes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from spondylo_ml.data.readers.coco import HIDDEN, VISIBLE
+from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy
+from spondylo_ml.landmarks import CORNERS, OUTLINE, Film, Vertebra
+
+CATEGORY_ID = 1
+
+
+class CocoWriter:
+    """Writes `images/` and `annotations.json`."""
+
+    kind = "coco"
+    needs_parts = False
+
+    def place(self, film: Film) -> str | None:
+        """All films side by side."""
+        return "images"
+
+    def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
+        """One JSON file for all films."""
+        (to / "images").mkdir(parents=True, exist_ok=True)
+        images = [_image(number, placed) for number, placed in enumerate(films, start=1)]
+        annotations: list[dict[str, Any]] = []
+        for number, placed in enumerate(films, start=1):
+            for vertebra in placed.film.vertebrae or ():
+                annotations.append(_annotation(len(annotations) + 1, number, vertebra))
+        ring = [place + 1 for place in OUTLINE]
+        category = {
+            "id": CATEGORY_ID,
+            "name": "vertebra",
+            "supercategory": "spine",
+            "keypoints": list(CORNERS),
+            "skeleton": [list(pair) for pair in zip(ring, [*ring[1:], ring[0]], strict=True)],
+        }
+        tree = {"images": images, "annotations": annotations, "categories": [category]}
+        (to / "annotations.json").write_text(json.dumps(tree), encoding="utf-8")
+
+
+def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
+    film: Film = placed.film
+    height, width = film.size_hw
+    entry: dict[str, Any] = {"id": number, "file_name": placed.image.name, "width": width, "height": height}
+    entry |= {"patient": film.patient, "facing": str(film.facing), "labelled": film.labelled}
+    if film.spacing:
+        entry["pixel_spacing_mm"] = [film.spacing.x_mm, film.spacing.y_mm]
+        entry["pixel_spacing_from"] = film.spacing.provenance
+    return entry | ({"split": film.split} if film.split else {})
+
+
+def _annotation(number: int, image_id: int, vertebra: Vertebra) -> dict[str, Any]:
+    keypoints: list[float] = []
+    for (x, y), there, seen in zip(vertebra.corners_xy, vertebra.present, vertebra.visible, strict=True):
+        keypoints += [float(x), float(y), VISIBLE if seen else HIDDEN] if there else [0.0, 0.0, 0]
+    left, top, right, bottom = box_xyxy(vertebra.corners_xy)
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": CATEGORY_ID,
+        "attributes": {"level": vertebra.level},
+        "keypoints": keypoints,
+        "num_keypoints": int(vertebra.present.sum()),
+        "bbox": [left, top, right - left, bottom - top],
+        "area": (right - left) * (bottom - top),
+        "iscrowd": 0,
+    }

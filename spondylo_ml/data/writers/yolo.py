@@ -1,0 +1,68 @@
+"""YOLO-pose labels with `data.yaml` and `films.csv`; see the reader of the same name."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from spondylo_ml.data.readers.own_films import COLUMNS, FILE
+from spondylo_ml.data.readers.yolo import CLASSES_FILE, HIDDEN, VISIBLE
+from spondylo_ml.data.split import PARTS
+from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
+from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Film, Vertebra
+
+
+class YoloWriter:
+    """Writes the layout described above."""
+
+    kind = "yolo"
+    needs_parts = False
+
+    def place(self, film: Film) -> str | None:
+        """Below the film's part, where it has one; a film labelled as showing nothing has no label to write."""
+        if film.labelled and not film.vertebrae:
+            return None
+        return f"images/{film.split}" if film.split else "images"
+
+    def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
+        """One TXT file a film, the classes, and the table of what a line cannot say."""
+        for folder in ("images", "labels"):
+            (to / folder).mkdir(parents=True, exist_ok=True)
+        for placed in films:
+            if placed.film.labelled:
+                label = (to / "labels" / placed.image.relative_to("images")).with_suffix(".txt")
+                lines = [_line(v, placed.film.size_hw) for v in reversed(placed.film.vertebrae or ())]
+                make_parent(label).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        parts = {part: f"images/{part}" for part in PARTS if any(p.film.split == part for p in films)}
+        described = {
+            **parts,
+            "names": dict(enumerate(LEVELS)),
+            "kpt_shape": [len(CORNERS), 3],
+            "flip_idx": list(MIRRORED_CORNERS),
+            "kpt_names": {slot: list(CORNERS) for slot in range(len(LEVELS))},
+        }
+        (to / CLASSES_FILE).write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+        with (to / FILE).open("w", encoding="utf-8", newline="") as stream:
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerow(COLUMNS)
+            table.writerows(_row(placed) for placed in films)
+
+
+def _line(vertebra: Vertebra, size_hw: tuple[int, int]) -> str:
+    height, width = size_hw
+    left, top, right, bottom = box_xyxy(vertebra.corners_xy)
+    box = ((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height)
+    fields = [str(vertebra.slot), *map(repr, box)]
+    for (x, y), there, seen in zip(vertebra.corners_xy, vertebra.present, vertebra.visible, strict=True):
+        point = (repr(float(x) / width), repr(float(y) / height)) if there else ("0.0", "0.0")
+        fields += [*point, str((VISIBLE if seen else HIDDEN) if there else 0)]
+    return " ".join(fields)
+
+
+def _row(placed: PlacedFilm) -> list[str]:
+    film = placed.film
+    spacing = (repr(film.spacing.x_mm), repr(film.spacing.y_mm)) if film.spacing else ("", "")
+    return [placed.image.name, film.patient, str(film.facing), *spacing, "yes" if film.labelled else "no"]

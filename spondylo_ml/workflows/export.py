@@ -1,0 +1,113 @@
+"""`export` and `phantom`: films to a folder, in any layout that the project writes.
+
+Neither opens a run of its own; under `mlflow run` both write what they did to the run that it opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, replace
+
+from spondylo_ml.config import ExportConfig, PhantomConfig, flatten
+from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.split import split_by_patient
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.writers import WRITERS
+from spondylo_ml.data.writers.dataset import Written, write_dataset
+from spondylo_ml.workflows.films import read_films
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export leaves.
+
+    Attributes:
+        digest: of the films as they are read back.
+    """
+
+    written: Written
+    digest: str
+
+
+def export(config: ExportConfig) -> Exported:
+    """Write the films of a folder in another layout.
+
+    Raises:
+        DataError: bad films, a target that is not free, or nothing that the layout can hold.
+    """
+    films = read_films(config.data)
+    films = with_parts(films, config.format, config.data.val_fraction, config.data.split_seed)
+    return _write(films, config)
+
+
+def draw_phantoms(config: PhantomConfig) -> Exported:
+    """Draw synthetic films and write them.
+
+    Raises:
+        DataError: a target that is not free, or too few films for the parts of the layout.
+    """
+    films = phantom_films(config.count, config.seed, config.long_side_px)
+    return _write(with_parts(films, config.format, config.val_fraction, config.seed), config)
+
+
+def with_parts(films: FilmSet, kind: str, val_fraction: float, seed: int) -> FilmSet:
+    """The films, labelled ones without a part dealt to train and val by patient where the layout `kind` needs parts.
+
+    Raises:
+        DataError: too few films or patients for two parts.
+    """
+    without = [film for film in films.films if film.labelled and film.split is None]
+    if not (WRITERS[kind].needs_parts and without):
+        return films
+    dealt = split_by_patient([film for film in films.films if film.labelled], val_fraction, 0.0, seed)
+    by_id = {film.film_id: film for film in dealt}
+    log.info("%d film(s) without a part of their own: dealt to train and val by patient", len(without))
+    return replace(films, films=tuple(by_id.get(film.film_id, film) for film in films.films))
+
+
+def describe(exported: Exported) -> str:
+    """The last lines on the terminal."""
+    films, folder = exported.written.films, exported.written.folder
+    labelled = sum(film.labelled for film in films.films)
+    lines = [
+        f"{len(films.films)} film(s), {labelled} with labels, written as {films.kind} to {folder}",
+        f"digest {exported.digest}",
+        *(f"not carried by this layout: {loss}" for loss in exported.written.lost),
+        *(f"read back with a remark: {finding}" for finding in (*films.bad_files, *films.notes)),
+    ]
+    return "\n".join(lines)
+
+
+def _write(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return _written(films, config)
+
+    from spondylo_ml.tracking.store import open_run, preflight  # slow, and needed under `mlflow run` alone
+
+    preflight()
+    with open_run("", f"{config.format} of {films.name}"):
+        exported = _written(films, config)
+        _log(exported, config)
+    return exported
+
+
+def _written(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
+    written = write_dataset(films, config.format, config.to.expanduser())
+    return Exported(written, digest(written.films.films, written.films.slots))
+
+
+def _log(exported: Exported, config: ExportConfig | PhantomConfig) -> None:
+    import mlflow
+
+    from spondylo_ml.tracking.mlflow_log import log_params
+    from spondylo_ml.tracking.provenance import log_dataset, log_environment
+
+    log_params(flatten(config.model_dump(mode="json")))
+    log_environment()
+    log_dataset(exported.written.films, ("all",))
+    if lost := [str(loss) for loss in exported.written.lost]:
+        mlflow.log_text("\n".join(lost) + "\n", "export/not_carried.txt")
+    mlflow.set_tags({"dataset": exported.written.films.name, "films": str(len(exported.written.films.films))})

@@ -1,0 +1,155 @@
+"""Image files: size without decoding, what is whole, depth, colour, orientation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builders import damaged_within
+from numpy.typing import NDArray
+from PIL import Image
+
+from spondylo_ml.data.image_file import checked_size_hw, read_grey, to_8_bit
+from spondylo_ml.errors import FileError
+
+GREY = (np.arange(60 * 40).reshape(60, 40) % 251).astype(np.uint8)
+UNREADABLE = "not an image that can be read"
+SUFFIXES = ("png", "jpg", "tif", "bmp")
+
+
+def written(path: Path, pixels: NDArray[np.generic]) -> Path:
+    assert cv2.imwrite(str(path), np.asarray(pixels))
+    return path
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_size_is_that_of_the_pixels(tmp_path: Path, suffix: str) -> None:
+    path = written(tmp_path / f"a.{suffix}", GREY)
+    assert checked_size_hw(path) == read_grey(path).shape == (60, 40)
+    if suffix != "jpg":
+        np.testing.assert_array_equal(read_grey(path), GREY)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_obeyed_by_size_and_pixels(tmp_path: Path, suffix: str, orientation: int) -> None:
+    path = tmp_path / f"a.{suffix}"
+    pixels = np.zeros((64, 32), np.uint8)
+    pixels[:8, :8] = 255  # the corner that shows where the film was turned to
+    image = Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    image.save(path, exif=exif)
+    read = read_grey(path)
+    turned = orientation >= 5
+    assert checked_size_hw(path) == read.shape == ((32, 64) if turned else (64, 32))
+    top, left = {1: (1, 1), 2: (1, 0), 3: (0, 0), 4: (0, 1), 5: (1, 1), 6: (1, 0), 7: (0, 0), 8: (0, 1)}[orientation]
+    corner = read[2 if top else -3, 2 if left else -3]
+    assert corner > 250
+    assert (read > 128).sum() == 64
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_colour_becomes_grey_by_the_usual_weights(tmp_path: Path, suffix: str) -> None:
+    red = np.zeros((10, 10, 3), np.uint8)
+    red[..., 2] = 200  # OpenCV writes blue, green, red
+    path = written(tmp_path / f"a.{suffix}", red)
+    assert checked_size_hw(path) == (10, 10)
+    assert set(np.unique(read_grey(path))) <= {59, 60}  # 0.299 * 200
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_12_bits_in_a_16_bit_file_fill_the_range(tmp_path: Path, suffix: str) -> None:
+    deep = np.linspace(0, 4095, 10000).reshape(100, 100).astype(np.uint16)
+    path = written(tmp_path / f"a.{suffix}", deep)
+    read = read_grey(path)
+    assert checked_size_hw(path) == (100, 100)
+    assert (read.min(), read.max()) == (0, 255)
+    assert abs(float(read[50, 0]) - 127.5) < 2, "the map is linear"
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_colour_is_read(tmp_path: Path, suffix: str) -> None:
+    deep = np.dstack([np.linspace(0, 65535, 10000).reshape(100, 100).astype(np.uint16)] * 3)
+    path = written(tmp_path / f"a.{suffix}", deep)
+    assert checked_size_hw(path) == (100, 100)
+    assert (read_grey(path).min(), read_grey(path).max()) == (0, 255)
+
+
+def test_a_turned_16_bit_tiff_is_read(tmp_path: Path) -> None:
+    image = Image.fromarray(np.arange(200, dtype=np.uint16).reshape(20, 10) * 10)
+    exif = image.getexif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.tif", exif=exif)
+    read = read_grey(tmp_path / "a.tif")
+    assert read.shape == checked_size_hw(tmp_path / "a.tif") == (10, 20)
+    assert read[0, -1] == 0, "orientation 6: the first row is the right one"
+    assert read[-1, 0] == 255
+
+
+def test_a_burnt_in_marker_does_not_take_the_range() -> None:
+    deep = np.tile(np.arange(1000, 1100, dtype=np.uint16), (100, 1))
+    deep[0, :5] = 65535
+    levels = to_8_bit(deep)
+    assert levels[50, 0] == 0
+    assert levels[50, -1] == 255
+    assert levels[0, 0] == 255
+
+
+def test_levels_of_8_bits_stay_and_a_uniform_deep_film_is_black() -> None:
+    assert to_8_bit(GREY) is GREY or np.array_equal(to_8_bit(GREY), GREY)
+    assert not to_8_bit(np.full((4, 4), 9000, np.uint16)).any()
+
+
+def test_a_floating_point_tiff_is_read_unless_it_holds_nan(tmp_path: Path) -> None:
+    levels = np.linspace(-1, 1, 10000).reshape(100, 100).astype(np.float32)
+    assert read_grey(written(tmp_path / "a.tif", levels)).max() == 255
+    levels[0, 0] = np.nan
+    with pytest.raises(FileError, match=r"b\.tif: holds grey levels that are no finite numbers"):
+        read_grey(written(tmp_path / "b.tif", levels))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("kept", [0, 1, 8, 30, 0.5, 0.95, -1])
+def test_a_file_that_is_cut_off_is_found_without_decoding(tmp_path: Path, suffix: str, kept: float) -> None:
+    if suffix == "tif" and kept in (0.95, -1):
+        pytest.skip("a TIFF ends with its directory: all pixels are there, and both libraries read them")
+    whole = written(tmp_path / f"whole.{suffix}", GREY).read_bytes()
+    length = int(kept * len(whole)) if isinstance(kept, float) else int(kept) % len(whole)
+    path = tmp_path / f"cut.{suffix}"
+    path.write_bytes(whole[:length])
+    for read in (checked_size_hw, read_grey):
+        with pytest.raises(FileError, match=rf"cut\.{suffix}: {UNREADABLE}"):
+            read(path)
+
+
+def test_a_changed_byte_in_a_png_is_found_without_decoding(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.png", GREY)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(FileError, match=UNREADABLE):
+        checked_size_hw(path)
+
+
+def test_bytes_behind_the_end_do_no_harm(tmp_path: Path) -> None:
+    for suffix in SUFFIXES:
+        path = written(tmp_path / f"a.{suffix}", GREY)
+        path.write_bytes(path.read_bytes() + b"appended by some viewer")
+        assert checked_size_hw(path) == read_grey(path).shape == (60, 40)
+
+
+def test_the_error_says_the_alias_to_a_run_and_the_name_to_the_terminal(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"Jane\.png") as caught:
+        read_grey(tmp_path / "Jane.png", "anon-1")
+    assert caught.value.in_run() == f"anon-1: {UNREADABLE} (broken, empty, or another format)"
+
+
+def test_a_png_that_cannot_be_inflated_passes_the_check_and_fails_when_it_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.png", GREY)
+    path.write_bytes(damaged_within(path.read_bytes()))
+    assert checked_size_hw(path) == (60, 40)
+    with pytest.raises(FileError, match=UNREADABLE):
+        read_grey(path)

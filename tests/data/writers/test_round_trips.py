@@ -1,0 +1,191 @@
+"""A dataset that is written and read back is the same, but for what is listed as lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import plain_film, square
+
+from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.data.readers import find_reader, read_folder
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.writers import WRITERS
+from spondylo_ml.data.writers.dataset import Written, write_dataset
+from spondylo_ml.data.writers.losses import TOLERANCE_PX
+from spondylo_ml.landmarks import Facing, Film, SlotRange, Spacing, Vertebra
+
+SIZE_HW = (400, 200)
+
+
+def rich_films() -> FilmSet:
+    """Two patients and three parts; both facings; a hidden and an absent corner; an unlabelled film."""
+    bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(7))
+    hidden = replace(bodies[2], visible=np.array([True, False, True, True]))
+    absent = bodies[3].corners_xy.copy()
+    absent[1] = np.nan
+    spacing = Spacing(0.14, 0.15, "the maker of the film")
+    films = (
+        film(
+            "a",
+            bodies,
+            patient="p",
+            split="train",
+            facing=Facing.LEFT,
+            spacing=spacing,
+            pixel_aspect=spacing.pixel_aspect,
+        ),
+        film("b", (*bodies[:2], hidden, *bodies[3:]), patient="p", split="train", facing=Facing.RIGHT),
+        film("c", (*bodies[:3], Vertebra(3, absent), *bodies[4:]), patient="q", split="val", facing=Facing.UNKNOWN),
+        film("d", None, patient="r", split="test", facing=Facing.LEFT),
+    )
+    return FilmSet("made", "made", films, SlotRange(0, 10))
+
+
+def film(name: str, vertebrae: tuple[Vertebra, ...] | None, spacing: Spacing | None = None, **fields: object) -> Film:
+    pixels = np.random.default_rng(ord(name[0])).integers(0, 255, SIZE_HW, dtype=np.uint8)
+    return replace(plain_film(name, vertebrae, SIZE_HW, pixels=pixels), spacing=spacing, **fields)  # type: ignore[arg-type]
+
+
+def by_stem(written: Written) -> dict[str, Film]:
+    return {f.path.stem: f for f in written.films.films if f.path}
+
+
+def lost(written: Written) -> dict[str, int]:
+    return {loss.what: loss.n_films for loss in written.lost}
+
+
+def assert_same_labels(before: Film, after: Film) -> None:
+    assert (before.vertebrae is None) == (after.vertebrae is None)
+    assert [v.slot for v in before.vertebrae or ()] == [v.slot for v in after.vertebrae or ()]
+    for one, other in zip(before.vertebrae or (), after.vertebrae or (), strict=True):
+        np.testing.assert_allclose(one.corners_xy, other.corners_xy, atol=TOLERANCE_PX)
+        np.testing.assert_array_equal(one.visible, other.visible)
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Path) -> None:
+    films = rich_films()
+    written = write_dataset(films, kind, tmp_path / "set")
+    assert written.lost == ()
+    assert written.films.bad_files == written.films.notes == ()
+    after = by_stem(written)
+    assert after.keys() == {"a", "b", "c", "d"}
+    for before in films.films:
+        read = after[before.film_id]
+        assert_same_labels(before, read)
+        np.testing.assert_array_equal(before.image.read(), read.image.read())
+        assert (read.split, read.facing, read.size_hw) == (before.split, before.facing, before.size_hw)
+        assert (read.film_id, read.patient) == (pseudonym(before.film_id), pseudonym(before.patient))
+        assert (read.spacing is None) == (before.spacing is None)
+        assert read.pixel_aspect == before.pixel_aspect
+    spacing = after["a"].spacing
+    assert spacing is not None
+    assert (spacing.x_mm, spacing.y_mm) == (0.14, 0.15)
+    assert spacing.provenance == ("the maker of the film" if kind == "coco" else "films.csv")
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+def test_what_was_read_is_written_again_to_the_same_films_with_the_same_names(kind: str, tmp_path: Path) -> None:
+    first = write_dataset(rich_films(), kind, tmp_path / "first").films
+    second = write_dataset(read_folder(tmp_path / "first"), kind, tmp_path / "second")
+    assert second.lost == ()
+    assert digest(second.films.films, first.slots) == digest(first.films, first.slots)
+    assert {f.patient for f in second.films.films} == {f.patient for f in first.films}
+    other = "yolo" if kind == "coco" else "coco"
+    third = write_dataset(second.films, other, tmp_path / "third")
+    assert third.lost == ()
+    assert digest(third.films.films, first.slots) == digest(first.films, first.slots)
+
+
+def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -> None:
+    films = rich_films()
+    written = write_dataset(films, "mendeley", tmp_path / "set")
+    assert lost(written) == {
+        "facing": 3,
+        "spacing": 1,
+        "stretch: slips and angles of these films will be wrong": 1,
+        "patient": 2,
+        "which corners are hidden": 1,
+        "level names, right by assumption alone": 3,
+    }
+    after = by_stem(written)
+    for before in (films.films[0], films.films[2], films.films[3]):
+        assert_same_labels(before, after[before.film_id])
+        assert after[before.film_id].split == before.split
+
+
+def test_mendeley_lists_labels_of_test_films_and_levels_that_do_not_begin_with_s1(tmp_path: Path) -> None:
+    bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(1, 6))
+    films = (film("a", bodies, split="test"), film("b", bodies, split="val"), film("c", (), split="train"))
+    found = lost(write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "mendeley", tmp_path / "set"))
+    assert found["labels"] == 1
+    assert found["levels, read as others"] == 1
+    assert found["films, not written at all"] == 1
+
+
+def test_buu_carries_the_lumbar_spine_and_lists_the_rest(tmp_path: Path) -> None:
+    films = rich_films()
+    written = write_dataset(films, "buu", tmp_path / "set")
+    # c lacks a corner of L3 and d has no label: no table could be written for them.
+    assert lost(written) == {
+        "films, not written at all": 2,
+        "vertebrae": 2,
+        "corners": 2,
+        "which corners are hidden": 1,
+        "facing": 2,
+        "spacing": 1,
+        "stretch: slips and angles of these films will be wrong": 1,
+        "part": 2,
+        "patient": 2,
+    }
+    for name in ("a", "b"):
+        before = next(f for f in films.films if f.film_id == name)
+        read = by_stem(written)[name]
+        assert [v.level for v in read.vertebrae or ()] == ["S1", "L5", "L4", "L3", "L2", "L1"]
+        for one, other in zip(before.vertebrae or (), read.vertebrae or (), strict=False):
+            known = other.present
+            np.testing.assert_allclose(one.corners_xy[known], other.corners_xy[known], atol=TOLERANCE_PX)
+
+
+def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
+    bodies = [square(slot, 80, 330 - 50 * slot, 30) for slot in range(6)]
+    sacrum = bodies[0].corners_xy.copy()
+    sacrum[2:] = np.nan
+    spacing = Spacing(0.2, 0.2, "pixel_spacing.csv")
+    lateral = film("0001-F-050Y1", (Vertebra(0, sacrum), *bodies[1:]), spacing, patient="buu-0001", facing=Facing.LEFT)
+    frontal = film("0001-F-050Y0", tuple(bodies[1:]), spacing, patient="buu-0001", facing=Facing.NONE)
+    written = write_dataset(FilmSet("made", "made", (lateral, frontal), SlotRange(0, 6)), "buu", tmp_path / "set")
+    assert written.lost == ()
+    for before in (lateral, frontal):
+        after = by_stem(written)[before.film_id]
+        assert_same_labels(before, after)
+        assert (after.film_id, after.patient, after.facing) == (before.film_id, before.patient, before.facing)
+        assert after.spacing == spacing
+
+
+def test_a_film_that_yolo_cannot_hold_is_listed(tmp_path: Path) -> None:
+    body = (square(0, 80, 300, 30),)
+    films = (film("a", body), film("b", ()))
+    written = write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "yolo", tmp_path / "set")
+    assert lost(written) == {"films, not written at all": 1}
+    assert write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "coco", tmp_path / "other").lost == ()
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS))
+def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path: Path) -> None:
+    made = phantom_films(4, 3, 128)
+    films = replace(made, films=tuple(replace(f, split="train") for f in made.films))
+    written = write_dataset(films, kind, tmp_path / "set")
+    assert find_reader(tmp_path / "set").kind == kind
+    assert written.films.bad_files == written.films.notes == ()
+    assert "coordinates" not in lost(written)
+    assert "levels, read as others" not in lost(written)
+    after = by_stem(written)
+    assert len(after) == 4 - lost(written).get("films, not written at all", 0)
+    for before in films.films:
+        if before.film_id in after:
+            np.testing.assert_array_equal(before.image.read(), after[before.film_id].image.read())
