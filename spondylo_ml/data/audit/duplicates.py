@@ -1,0 +1,148 @@
+"""Films that show the same exposure: equal pixel by pixel, or all but equal, cropped, zoomed or mirrored.
+
+A perceptual hash (the signs of the lowest cosine frequencies) of the whole film, and of its labelled part, proposes
+pairs; one is a near-duplicate where an affine map lays one thumbnail on the other with a high correlation.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from spondylo_ml.data.audit.findings import AuditFinding, Severity
+from spondylo_ml.data.audit.image_facts import THUMBNAIL_PX, ImageFacts, Thumbnail
+from spondylo_ml.landmarks import Film, FloatArray
+
+WHOLE_BITS, SPINE_BITS = 36, 32
+"""Bits of 143 in which the hashes of a proposed pair differ at most; those of two patients differ in about 64."""
+
+SAME_CORRELATION = 0.92
+"""Correlation from which two aligned thumbnails are the same exposure; two films of one patient reach about 0.90."""
+
+LARGEST_SHEAR, LARGEST_ZOOM, LARGEST_SHIFT = 0.1, 1.45, 0.42
+"""Maps beyond these lay noise on noise: shear, zoom of either axis, shift as a share of the film."""
+
+STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class SamePair:
+    """Two films that show the same exposure."""
+
+    first: int
+    second: int
+    exact: bool
+    mirrored: bool
+
+
+def find_same(facts: Sequence[ImageFacts | None]) -> list[SamePair]:
+    """All pairs of films that show the same exposure."""
+    known = np.array([i for i, fact in enumerate(facts) if fact is not None and fact.range_grey > 1], dtype=np.int64)
+    kept = [fact for fact in facts if fact is not None and fact.range_grey > 1]
+    exact = set(_exact_pairs(kept))
+    pairs = [SamePair(int(known[i]), int(known[j]), True, False) for i, j in sorted(exact)]
+    for mirrored in (False, True):
+        for i, j in _proposed(kept, mirrored):
+            other = kept[j].thumbnail[:, ::-1] if mirrored else kept[j].thumbnail
+            if (i, j) not in exact and _is_same(kept[i].thumbnail, np.ascontiguousarray(other)):
+                exact.add((i, j))
+                pairs.append(SamePair(int(known[i]), int(known[j]), False, mirrored))
+    return pairs
+
+
+def same_groups(pairs: Sequence[SamePair], count: int) -> list[list[int]]:
+    """Places of the films of each exposure that occurs more than once."""
+    first, second = [p.first for p in pairs], [p.second for p in pairs]
+    graph = coo_array((np.ones(len(pairs)), (first, second)), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    members = defaultdict(list)
+    for place, label in enumerate(labels):
+        members[int(label)].append(place)
+    return [group for group in members.values() if len(group) > 1]
+
+
+def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[AuditFinding]:
+    """One finding a group: an error where it lies in two parts, else a warning."""
+    findings = []
+    for group in same_groups(pairs, len(films)):
+        own = [pair for pair in pairs if pair.first in group]
+        parts = sorted({str(films[i].split) for i in group})
+        patients = {films[i].patient for i in group}
+        said = "equal pixel by pixel" if all(p.exact for p in own) else "all but equal"
+        mirrored = ", some mirrored" if any(p.mirrored for p in own) else ""
+        message = f"{len(group)} films of the same exposure ({said}{mirrored})"
+        if len(patients) > 1:
+            message += f", under {len(patients)} patients' names"
+        if len(parts) > 1:
+            message += f", in {' and '.join(parts)}: a network would be judged on films that it has seen"
+        severity = Severity.ERROR if len(parts) > 1 else Severity.WARNING
+        findings.append(AuditFinding(severity, "duplicate", tuple(films[i].film_id for i in group), message))
+    return findings
+
+
+def _exact_pairs(facts: Sequence[ImageFacts]) -> Iterator[tuple[int, int]]:
+    seen: dict[str, int] = {}
+    for place, fact in enumerate(facts):
+        if fact.pixels_sha256 in seen:
+            yield seen[fact.pixels_sha256], place
+        else:
+            seen[fact.pixels_sha256] = place
+
+
+def _proposed(facts: Sequence[ImageFacts], mirrored: bool) -> list[tuple[int, int]]:
+    """Pairs whose hashes are alike, either of the whole films or of their labelled parts."""
+    whole = np.array([fact.whole_dct for fact in facts])
+    labelled = [i for i, fact in enumerate(facts) if fact.spine_dct is not None]
+    spine = np.array([facts[i].spine_dct for i in labelled])
+    pairs = set(_alike(whole, WHOLE_BITS, mirrored))
+    pairs |= {(labelled[i], labelled[j]) for i, j in _alike(spine, SPINE_BITS, mirrored)}
+    return sorted(pairs)
+
+
+def _alike(dct: FloatArray, most_bits: int, mirrored: bool) -> Iterator[tuple[int, int]]:
+    """Pairs of (N, h, w) cosine frequencies whose signs differ in at most `most_bits` places."""
+    if len(dct) < 2:
+        return
+    hashes = _packed(dct)
+    # Mirroring a picture changes the sign of every odd horizontal frequency.
+    others = _packed(dct * (-1.0) ** np.arange(dct.shape[2])) if mirrored else hashes
+    for start in range(0, len(hashes), ROWS_AT_ONCE):
+        rows = hashes[start : start + ROWS_AT_ONCE]
+        bits = np.bitwise_count(rows[:, None] ^ others[None]).sum(axis=-1)
+        for i, j in zip(*np.nonzero(bits <= most_bits), strict=True):
+            if start + i < j:
+                yield start + int(i), int(j)
+
+
+def _packed(dct: FloatArray) -> NDArray[np.uint8]:
+    """(N, bytes) one bit a frequency: above the median of the film's own or not; the mean grey is left out."""
+    rows = dct.reshape(len(dct), -1)[:, 1:]
+    return np.packbits(rows > np.median(rows, axis=1, keepdims=True), axis=1)
+
+
+def _is_same(first: Thumbnail, second: Thumbnail) -> bool:
+    """Whether a small affine map lays one thumbnail on the other (enhanced correlation coefficient)."""
+    identity = np.eye(2, 3, dtype=np.float32)
+    (dx, dy), _ = cv2.phaseCorrelate(first, second, cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F))
+    starts = [identity]
+    if max(abs(dx), abs(dy)) < THUMBNAIL_PX / 4:
+        starts.append(np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32))
+    return any(_correlation(first, second, start) >= SAME_CORRELATION for start in starts)
+
+
+def _correlation(first: Thumbnail, second: Thumbnail, start: NDArray[np.float32]) -> float:
+    try:
+        value, found = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, STEPS, None, 3)
+    except cv2.error:  # it did not converge
+        return 0.0
+    zoom, shear = np.diag(found[:, :2]), np.abs([found[0, 1], found[1, 0]])
+    small = shear.max() < LARGEST_SHEAR and np.abs(found[:, 2]).max() < LARGEST_SHIFT * THUMBNAIL_PX
+    return float(value) if small and zoom.min() > 1 / LARGEST_ZOOM and zoom.max() < LARGEST_ZOOM else 0.0
