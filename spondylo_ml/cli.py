@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, resolve_config, validate
+from spondylo_ml.config import AuditConfig, Config, DataConfig, EvaluateConfig, field_names, resolve_config, validate
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path"}
@@ -40,6 +40,12 @@ class EvaluateFlags(EvaluateConfig, BaseSettings):
     """Judge the best model of a run on the films of any dataset."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+class AuditFlags(AuditConfig, BaseSettings):
+    """Check a dataset before anyone trusts it; logs a report with pictures."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,6 +133,17 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _write(report.judged(evaluate(config, values.get("data", {}))))
 
 
+def _audit(arguments: Sequence[str]) -> None:
+    config = validate(AuditConfig, given_values(AuditFlags, arguments))
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.audit import audit
+
+    _start_logging()
+    _write(report.audited(audit(config)))
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -135,11 +152,14 @@ def _require_folder(data: DataConfig) -> None:
         find_reader(data.path.expanduser(), data.kind)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate}
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate, "audit": _audit}
 
 
 def _usage() -> str:
-    lines = [f"  {name:10} {flags.__doc__}" for name, flags in (("train", TrainFlags), ("evaluate", EvaluateFlags))]
+    lines = [
+        f"  {name:10} {flags.__doc__}"
+        for name, flags in (("train", TrainFlags), ("evaluate", EvaluateFlags), ("audit", AuditFlags))
+    ]
     return "\n".join(
         ["usage: python -m spondylo_ml <verb> [--name value ...]", "", *lines, "", "<verb> --help lists its options."]
     )

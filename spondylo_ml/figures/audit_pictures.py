@@ -10,16 +10,16 @@ import numpy as np
 from spondylo_ml.data.audit.findings import AuditFinding
 from spondylo_ml.data.letterbox import stretch_contrast
 from spondylo_ml.errors import DataError
-from spondylo_ml.figures.overlay import TEXT_RGB, TRUTH_RGB, Picture, draw_outline
+from spondylo_ml.figures.overlay import TRUTH_RGB, Picture, draw_outline
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, Vertebra
 
 CONCERNED_RGB = (255, 70, 70)
 LEFT_RGB = (255, 220, 0)
-PICTURE_HEIGHT_PX = 420
+PICTURE_HEIGHT_PX = 340
 MOST_FILMS = 4
 CLOSE_UP_BODIES = 3
-MARGIN = 0.6
-"""Around a close-up, as a share of its own size."""
+CLOSE_UP_SIDE = 1.7
+"""Side of the square close-up over the longer side of what it shows."""
 
 
 def draw_finding(finding: AuditFinding, films: Mapping[str, Film]) -> Picture | None:
@@ -51,10 +51,10 @@ def _close_up(film: Film, slots: Sequence[int]) -> Picture | None:
         return None
     corners = np.concatenate(bodies)
     low, high = np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)
-    margin = MARGIN * max(float((high - low).max()), 8.0)
+    half = 0.5 * CLOSE_UP_SIDE * max(float((high - low).max()), 8.0)
     height, width = film.size_hw
-    x0, y0 = np.clip(low - margin, 0, [width - 2, height - 2]).astype(int)
-    x1, y1 = np.clip(high + margin, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    x0, y0 = np.clip((low + high) / 2 - half, 0, [width - 2, height - 2]).astype(int)
+    x1, y1 = np.clip((low + high) / 2 + half, [x0 + 1, y0 + 1], [width, height]).astype(int)
     scale = PICTURE_HEIGHT_PX / (y1 - y0)
     picture = _coloured(pixels[y0:y1, x0:x1], (max(1, round((x1 - x0) * scale)), PICTURE_HEIGHT_PX))
     _draw(picture, film.vertebrae or (), slots, scale, np.array([x0, y0], dtype=np.float64))
@@ -89,10 +89,3 @@ def _coloured(grey: GreyImage, size_wh: tuple[int, int]) -> Picture:
 
 def _with_gap(picture: Picture) -> Picture:
     return np.asarray(np.pad(picture, ((0, 0), (0, 6), (0, 0))), dtype=np.uint8)
-
-
-def with_name(picture: Picture, name: str) -> Picture:
-    """The picture over a line with the film's name."""
-    bar = np.zeros((22, picture.shape[1], 3), dtype=np.uint8)
-    cv2.putText(bar, name[:24], (3, 15), cv2.FONT_HERSHEY_SIMPLEX, 0.4, TEXT_RGB, 1, cv2.LINE_AA)
-    return np.asarray(np.concatenate([picture, bar]), dtype=np.uint8)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from spondylo_ml.data.audit.bodies import Bodies
 from spondylo_ml.data.audit.duplicates import SamePair, check_duplicates
 from spondylo_ml.data.audit.exposure import check_exposure
+from spondylo_ml.data.audit.facing import check_mirrored
 from spondylo_ml.data.audit.findings import Audit, AuditFinding, in_order
 from spondylo_ml.data.audit.image_facts import ImageFacts
 from spondylo_ml.data.audit.order import check_neighbours, check_vertebra_order
@@ -38,6 +39,7 @@ def check_labels(films: FilmSet) -> list[AuditFinding]:
     return [
         *check_corner_order(films.films),
         *check_vertebra_order(films.films),
+        *check_mirrored(films.films),
         *check_neighbours(bodies),
         *check_shapes(bodies),
         *check_film_sizes(films.films),

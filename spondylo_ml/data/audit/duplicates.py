@@ -29,7 +29,7 @@ SAME_CORRELATION = 0.92
 LARGEST_SHEAR, LARGEST_ZOOM, LARGEST_SHIFT = 0.1, 1.45, 0.42
 """Maps beyond these lay noise on noise: shear, zoom of either axis, shift as a share of the film."""
 
-STEPS = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
+STEPS: tuple[int, int, float] = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
 ROWS_AT_ONCE = 256
 
 
@@ -140,7 +140,9 @@ def _is_same(first: Thumbnail, second: Thumbnail) -> bool:
 
 def _correlation(first: Thumbnail, second: Thumbnail, start: NDArray[np.float32]) -> float:
     try:
-        value, found = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, STEPS, None, 3)
+        value, found = cv2.findTransformECC(
+            first, second, start.copy(), cv2.MOTION_AFFINE, STEPS, np.full(first.shape, 255, dtype=np.uint8), 3
+        )
     except cv2.error:  # it did not converge
         return 0.0
     zoom, shear = np.diag(found[:, :2]), np.abs([found[0, 1], found[1, 0]])

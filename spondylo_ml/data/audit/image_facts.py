@@ -59,7 +59,7 @@ def measure_image(film: Film) -> ImageFacts:
         pixels_sha256=hashlib.sha256(np.ascontiguousarray(image).tobytes() + repr(image.shape).encode()).hexdigest(),
         whole_dct=_lowest_frequencies(small),
         spine_dct=_spine_dct(film, image),
-        thumbnail=_even(cv2.resize(small, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)),
+        thumbnail=_even(small),
         range_grey=float(high - low),
         dark_share=float((small < DARK).mean()),
         bright_share=float((small > BRIGHT).mean()),
@@ -98,8 +98,9 @@ def _spine_dct(film: Film, image: GreyImage) -> FloatArray | None:
     return _lowest_frequencies(crop.astype(np.float32)) if min(crop.shape) > 1 else None
 
 
-def _even(image: NDArray[np.float32]) -> Thumbnail:
-    """The picture less its local mean, over its local standard deviation."""
+def _even(small: NDArray[np.float32]) -> Thumbnail:
+    """The picture as a thumbnail, less its local mean, over its local standard deviation."""
+    image = cv2.resize(small, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
     mean = cv2.GaussianBlur(image, (0, 0), BLUR_PX)
     variance = cv2.GaussianBlur((image - mean) ** 2, (0, 0), BLUR_PX)
     return np.asarray((image - mean) / np.sqrt(variance + 4), dtype=np.float32)

@@ -16,6 +16,9 @@ from spondylo_ml.landmarks import OUTLINE, Film, FloatArray, Vertebra, level_nam
 OVERLAP, DOUBLED = 0.25, 0.60
 """Share of the smaller of two neighbours that the other covers: more is overlapping, or the same body twice."""
 
+BACKWARD = 0.25
+"""Share of the usual step by which a vertebra lies below the one that it should lie above; less is the same place."""
+
 WIDE_STEP, NARROW_STEP = 1.6, 0.5
 """Step from centre to centre over the expected one: a vertebra may be missing, or labelled twice."""
 
@@ -38,7 +41,7 @@ def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
                     Severity.ERROR, "vertebra_order", film, f"{upper.level} lies below {lower.level}", (lower, upper)
                 )
                 for (lower, upper), step in zip(pairwise(known), steps, strict=True)
-                if step @ along < 0
+                if step @ along < -BACKWARD * (along @ along)
             ]
         findings += _levels_left_out(film)
     return findings
@@ -60,7 +63,10 @@ def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
         elif ratio > WIDE_STEP:
             check, message = "gap", f"{upper} lies {ratio:.2f} of the usual step above {lower}: a vertebra missed?"
         elif ratio < NARROW_STEP:
-            check, message = "gap", f"{upper} lies {ratio:.2f} of the usual step above {lower}: one body labelled twice?"
+            check, message = (
+                "gap",
+                f"{upper} lies {ratio:.2f} of the usual step above {lower}: one body labelled twice?",
+            )
         else:
             continue
         findings.append(AuditFinding(Severity.WARNING, check, (bodies.film_id(int(place)),), message, slots))
@@ -82,21 +88,23 @@ def _film_median(bodies: Bodies, values: FloatArray) -> FloatArray:
 
 def _shared_area_px2(first_xy: FloatArray, second_xy: FloatArray) -> float:
     """Area of the intersection of two bodies, taken as their convex hulls."""
-    hulls = [cv2.convexHull(q[list(OUTLINE)].astype(np.float32)) for q in (first_xy, second_xy)]
-    return float(cv2.intersectConvexConvex(*hulls)[0])
+    first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
+    return float(cv2.intersectConvexConvex(first, second)[0])
 
 
 def _levels_left_out(film: Film) -> list[AuditFinding]:
     return [
         _finding(
-            Severity.WARNING, "vertebra_order", film, f"no level between {lower.level} and {upper.level}", (lower, upper)
+            Severity.WARNING,
+            "vertebra_order",
+            film,
+            f"no level between {lower.level} and {upper.level}",
+            (lower, upper),
         )
         for lower, upper in pairwise(film.vertebrae or ())
         if upper.slot - lower.slot > 1
     ]
 
 
-def _finding(
-    severity: Severity, check: str, film: Film, message: str, vertebrae: Sequence[Vertebra]
-) -> AuditFinding:
+def _finding(severity: Severity, check: str, film: Film, message: str, vertebrae: Sequence[Vertebra]) -> AuditFinding:
     return AuditFinding(severity, check, (film.film_id,), message, tuple(v.slot for v in vertebrae))

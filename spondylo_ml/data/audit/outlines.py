@@ -61,7 +61,9 @@ def _order_that_fits(quads: Sequence[FloatArray], up: FloatArray) -> tuple[int, 
     """What the corners listed as `CORNERS` are in truth, or None where no single order makes sense of most bodies."""
 
     def score(order: tuple[int, ...]) -> float:
-        sound = [(fault(q[list(order)], u) is None) * _own_up(q[list(order)], u) for q, u in zip(quads, up, strict=True)]
+        sound = [
+            (fault(q[list(order)], u) is None) * _own_up(q[list(order)], u) for q, u in zip(quads, up, strict=True)
+        ]
         return float(np.mean(sound))
 
     best = max(permutations(range(4)), key=score)

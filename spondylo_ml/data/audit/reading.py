@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
-from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.films import FilmSet, Finding
 from spondylo_ml.landmarks import Film
 
 
 def check_reading(films: FilmSet) -> list[AuditFinding]:
     """Bad files, and what the reader repaired, assumed or set aside."""
-    bad = [AuditFinding(Severity.ERROR, "bad_file", (f.file,), f.reason) for f in films.bad_files]
-    notes = [AuditFinding(Severity.REMARK, "reader_remark", (f.file,), f.reason) for f in films.notes]
+    bad = [AuditFinding(Severity.ERROR, "bad_file", _named(f), f.reason) for f in films.bad_files]
+    notes = [AuditFinding(Severity.REMARK, "reader_remark", _named(f), f.reason) for f in films.notes]
     return bad + notes
 
 
@@ -49,6 +49,11 @@ def check_patients(films: Sequence[Film]) -> list[AuditFinding]:
         for own in by_patient.values()
         if len(parts := sorted({str(film.split) for film in own})) > 1
     ]
+
+
+def _named(finding: Finding) -> tuple[str]:
+    """What the audit calls the file of a finding."""
+    return (finding.file,)
 
 
 def _and(names: Iterable[str]) -> str:

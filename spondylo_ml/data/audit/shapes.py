@@ -7,11 +7,12 @@ against the film's own. What is left is judged by its robust Mahalanobis distanc
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
-from spondylo_ml.data.audit.bodies import Bodies
+from spondylo_ml.data.audit.bodies import Bodies, IntArray
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.data.audit.robust import FEWEST_FILMS, FEWEST_ROWS, MAD_TO_SD, group_medians, mahalanobis
 from spondylo_ml.landmarks import MIRRORED_CORNERS, Facing, FloatArray, level_name
@@ -33,18 +34,29 @@ def check_shapes(bodies: Bodies) -> list[AuditFinding]:
             f"{FEWEST_ROWS} are needed"
         )
         return [AuditFinding(Severity.REMARK, "not_checked", ("dataset",), message)]
+    whole = _of_films(bodies, body, np.arange(len(bodies)), mahalanobis(body) / BODY_DISTANCE, False)
+    return whole + _of_films(bodies, step, bodies.lower_of_pairs, mahalanobis(step) / STEP_DISTANCE, True)
+
+
+def _of_films(
+    bodies: Bodies, rows: FloatArray, places: IntArray, distance: FloatArray, steps: bool
+) -> list[AuditFinding]:
+    """One finding a film with bodies, or steps, whose `distance` is above 1: all of them, the farthest first."""
+    by_film: dict[str, list[int]] = defaultdict(list)
+    far = np.flatnonzero(distance > 1)
+    for row in far[np.argsort(-distance[far], kind="stable")].tolist():
+        by_film[bodies.film_id(int(places[row]))].append(row)
     findings = []
-    for place, distance in enumerate(mahalanobis(body)):
-        if distance > BODY_DISTANCE:
-            slot = int(bodies.slot[place])
-            message = f"{level_name(slot)} has an unusual shape ({_what(body, place, BODY_PARTS)})"
-            findings.append(_finding(bodies, place, "body_shape", message, distance, (slot,)))
-    for row, distance in enumerate(mahalanobis(step)):
-        if distance > STEP_DISTANCE:
-            place = int(bodies.lower_of_pairs[row])
-            slot = int(bodies.slot[place])
-            message = f"{level_name(slot + 1)} lies unusually on {level_name(slot)} ({_what(step, row, STEP_PARTS)})"
-            findings.append(_finding(bodies, place, "body_step", message, distance, (slot, slot + 1)))
+    for film_id, own in by_film.items():
+        said, slots = [], set()
+        for row in own:
+            slot = int(bodies.slot[places[row]])
+            slots |= {slot, slot + 1} if steps else {slot}
+            name = f"{level_name(slot + 1)} on {level_name(slot)}" if steps else level_name(slot)
+            said.append(f"{name} ({_what(rows, row, STEP_PARTS if steps else BODY_PARTS)})")
+        check, what = ("body_step", "unusual place of") if steps else ("body_shape", "unusual shape of")
+        message = f"{what} {', '.join(said)}"
+        findings.append(AuditFinding(Severity.WARNING, check, (film_id,), message, tuple(sorted(slots))))
     return findings
 
 
@@ -114,13 +126,8 @@ def _what(rows: FloatArray, place: int, names: Sequence[str]) -> str:
     part = int(np.argmax(np.abs(rows[place]) / np.maximum(spread, 1e-9)))
     value = rows[place, part]
     angle = names[part] in ("wedge angle", "skew", "direction", "turn")
-    return f"{names[part]} {np.degrees(value):+.0f}° from the usual" if angle else (
-        f"{names[part]} {np.exp(value):.2f} times the usual"
+    return (
+        f"{names[part]} {np.degrees(value):+.0f}° from the usual"
+        if angle
+        else (f"{names[part]} {np.exp(value):.2f} times the usual")
     )
-
-
-def _finding(
-    bodies: Bodies, place: int, check: str, message: str, distance: float, slots: tuple[int, ...]
-) -> AuditFinding:
-    text = f"{message}; distance {distance:.0f}"
-    return AuditFinding(Severity.WARNING, check, (bodies.film_id(place),), text, slots)

@@ -17,6 +17,9 @@ OUTLIER_Z = 5.0
 LEAST_SD = 0.05
 """Spread of a logarithm below which it counts as 5 %."""
 
+FILM_FACTOR = 1.5
+"""A film's size or shape within this factor of the usual one is no finding, however alike the others are."""
+
 LATERAL_ASPECT = 1.39
 """Width over height of a lumbar body on a lateral film (median of 1,755 films: anterior height 0.72 of the depth)."""
 
@@ -46,7 +49,9 @@ def check_film_sizes(films: Sequence[Film]) -> list[AuditFinding]:
                 (films[i].film_id,),
                 f"{films[i].size_hw[1]} x {films[i].size_hw[0]} px: {name} {values[i]:.4g}, {usual:.4g} is usual",
             )
-            for i in np.flatnonzero(np.abs(z) > OUTLIER_Z)
+            for i in map(
+                int, np.flatnonzero((np.abs(z) > OUTLIER_Z) & (np.abs(np.log(values / usual)) > np.log(FILM_FACTOR)))
+            )
         ]
     return findings
 
@@ -64,7 +69,7 @@ def check_body_sizes(bodies: Bodies) -> list[AuditFinding]:
             (bodies.films[i].film_id,),
             f"bodies are {shares[i]:.1%} of the film's longer side wide, {usual:.1%} is usual",
         )
-        for i in np.flatnonzero(np.abs(z) > OUTLIER_Z)
+        for i in map(int, np.flatnonzero(np.abs(z) > OUTLIER_Z))
     ]
 
 
@@ -95,16 +100,15 @@ def check_spacing(bodies: Bodies) -> list[AuditFinding]:
 def check_stretch(bodies: Bodies) -> list[AuditFinding]:
     """Films whose bodies are too wide or too high: against anatomy on lateral films, against the dataset on AP ones."""
     factors = stretch_factors(bodies)
-    return [
-        AuditFinding(
-            Severity.WARNING,
-            "stretched_film",
-            (bodies.films[i].film_id,),
-            f"bodies are {factors[i]:.2f} times as wide for their height as expected: the film was stretched, and "
-            "slip, angles and mm on it are wrong",
-        )
-        for i in np.flatnonzero(np.abs(np.log(factors)) > np.log(STRETCH_FACTOR))
-    ]
+    findings = []
+    for i in map(int, np.flatnonzero(np.abs(np.log(factors)) > np.log(STRETCH_FACTOR))):
+        film, message = bodies.films[i], f"bodies are {factors[i]:.2f} times as wide for their height as expected"
+        if film.facing is Facing.NONE:
+            check, message = "body_aspect", f"{message}: endplates labelled out of place, or the film was stretched"
+        else:
+            check, message = "stretched_film", f"{message}: slip, angles and mm are wrong on a stretched film"
+        findings.append(AuditFinding(Severity.WARNING, check, (film.film_id,), message))
+    return findings
 
 
 def stretch_factors(bodies: Bodies) -> FloatArray:
