@@ -123,3 +123,14 @@ def test_real_shares_are_near_what_was_asked_for_with_several_films_a_patient() 
     parts = Counter(f.split for f in split_by_patient(films_of(names.tolist()), 0.15, 0.1, 0))
     assert 72 <= parts["val"] <= 80  # 15 % of 481, and at most one patient's films too many
     assert 48 <= parts["test"] <= 56
+
+
+def test_patients_who_share_an_exposure_go_to_one_part_and_all_others_stay() -> None:
+    films = films_of(range(40))
+    before = split_by_patient(films, 0.2, 0.1, 0)
+    first, second = (next(i for i, f in enumerate(before) if f.split == part) for part in ("val", "train"))
+    third = next(i for i, f in enumerate(before) if f.split == "test")
+    after = split_by_patient(films, 0.2, 0.1, 0, [[first, second], [first, third]])
+    joined = {films[i].patient for i in (first, second, third)}
+    assert {f.split for f in after if f.patient in joined} == {"train"}
+    assert [f for f in after if f.patient not in joined] == [f for f in before if f.patient not in joined]

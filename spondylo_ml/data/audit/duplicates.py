@@ -20,14 +20,17 @@ from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.data.audit.image_facts import THUMBNAIL_PX, ImageFacts, Thumbnail
 from spondylo_ml.landmarks import Film, FloatArray
 
-WHOLE_BITS, SPINE_BITS = 36, 32
+WHOLE_BITS, SPINE_BITS = 36, 40
 """Bits of 143 in which the hashes of a proposed pair differ at most; those of two patients differ in about 64."""
 
-SAME_CORRELATION = 0.92
-"""Correlation from which two aligned thumbnails are the same exposure; two films of one patient reach about 0.90."""
+SAME_CORRELATION = 0.91
+"""Correlation from which two aligned thumbnails are the same exposure; two films of one patient reach about 0.88."""
 
-LARGEST_SHEAR, LARGEST_ZOOM, LARGEST_SHIFT = 0.1, 1.45, 0.42
-"""Maps beyond these lay noise on noise: shear, zoom of either axis, shift as a share of the film."""
+WORTH_ALIGNING = 0.15
+"""Least correlation of the best of the first guesses from which a pair is aligned at all."""
+
+LARGEST_ZOOM, LARGEST_SHEAR, LEAST_OVERLAP = 1.45, 0.1, 0.5
+"""Maps beyond these lay noise on noise: zoom of either axis, shear, share of the film that the other one covers."""
 
 STEPS: tuple[int, int, float] = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
 ROWS_AT_ONCE = 256
@@ -51,8 +54,7 @@ def find_same(facts: Sequence[ImageFacts | None]) -> list[SamePair]:
     pairs = [SamePair(int(known[i]), int(known[j]), True, False) for i, j in sorted(exact)]
     for mirrored in (False, True):
         for i, j in _proposed(kept, mirrored):
-            other = kept[j].thumbnail[:, ::-1] if mirrored else kept[j].thumbnail
-            if (i, j) not in exact and _is_same(kept[i].thumbnail, np.ascontiguousarray(other)):
+            if (i, j) not in exact and _is_same(kept[i], kept[j], mirrored):
                 exact.add((i, j))
                 pairs.append(SamePair(int(known[i]), int(known[j]), False, mirrored))
     return pairs
@@ -128,23 +130,71 @@ def _packed(dct: FloatArray) -> NDArray[np.uint8]:
     return np.packbits(rows > np.median(rows, axis=1, keepdims=True), axis=1)
 
 
-def _is_same(first: Thumbnail, second: Thumbnail) -> bool:
-    """Whether a small affine map lays one thumbnail on the other (enhanced correlation coefficient)."""
-    identity = np.eye(2, 3, dtype=np.float32)
-    (dx, dy), _ = cv2.phaseCorrelate(first, second, cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F))
-    starts = [identity]
-    if max(abs(dx), abs(dy)) < THUMBNAIL_PX / 4:
-        starts.append(np.array([[1, 0, dx], [0, 1, dy]], dtype=np.float32))
-    return any(_correlation(first, second, start) >= SAME_CORRELATION for start in starts)
+def _is_same(first: ImageFacts, second: ImageFacts, mirrored: bool) -> bool:
+    """Whether a small affine map lays one thumbnail on the other, once the best of three guesses is refined."""
+    one, other = first.thumbnail, second.thumbnail
+    other = np.ascontiguousarray(other[:, ::-1]) if mirrored else other
+    guesses = [np.array([1.0, 1.0, 0.0, 0.0]), *_by_shift(one, other), *_by_labels(first, second, mirrored)]
+    fits = [_correlation(one, other, guess) for guess in guesses]
+    best = guesses[int(np.argmax(fits))]
+    return max(fits) >= WORTH_ALIGNING and _refined(one, other, best) >= SAME_CORRELATION
 
 
-def _correlation(first: Thumbnail, second: Thumbnail, start: NDArray[np.float32]) -> float:
+def _refined(first: Thumbnail, second: Thumbnail, zoom_and_shift: FloatArray) -> float:
+    """Enhanced correlation coefficient of the nearest affine map; 0 where that is no small one."""
+    start = _matrix(zoom_and_shift).astype(np.float32)
+    everywhere = np.full(first.shape, 255, dtype=np.uint8)
     try:
-        value, found = cv2.findTransformECC(
-            first, second, start.copy(), cv2.MOTION_AFFINE, STEPS, np.full(first.shape, 255, dtype=np.uint8), 3
-        )
+        value, found = cv2.findTransformECC(first, second, start, cv2.MOTION_AFFINE, STEPS, everywhere, 3)
     except cv2.error:  # it did not converge
         return 0.0
+    found = np.asarray(found, dtype=np.float64)
     zoom, shear = np.diag(found[:, :2]), np.abs([found[0, 1], found[1, 0]])
-    small = shear.max() < LARGEST_SHEAR and np.abs(found[:, 2]).max() < LARGEST_SHIFT * THUMBNAIL_PX
-    return float(value) if small and zoom.min() > 1 / LARGEST_ZOOM and zoom.max() < LARGEST_ZOOM else 0.0
+    if shear.max() > LARGEST_SHEAR or _correlation(first, second, np.concatenate([zoom, found[:, 2]])) < 0:
+        return 0.0
+    return float(value)
+
+
+def _matrix(zoom_and_shift: FloatArray) -> FloatArray:
+    (x, y), (dx, dy) = zoom_and_shift[:2], zoom_and_shift[2:]
+    return np.array([[x, 0, dx], [0, y, dy]])
+
+
+def _by_shift(first: Thumbnail, second: Thumbnail) -> list[FloatArray]:
+    """The shift that phase correlation suggests."""
+    window = cv2.createHanningWindow((THUMBNAIL_PX, THUMBNAIL_PX), cv2.CV_32F)
+    # Copies: OpenCV multiplies the pictures that it is given by the window.
+    (dx, dy), _ = cv2.phaseCorrelate(first.copy(), second.copy(), window)
+    return [np.array([1.0, 1.0, dx, dy])]
+
+
+def _by_labels(first: ImageFacts, second: ImageFacts, mirrored: bool) -> list[FloatArray]:
+    """The zoom and shift that lay the labelled part of one film on that of the other."""
+    if first.spine_box is None or second.spine_box is None:
+        return []
+    box = second.spine_box.copy()
+    if mirrored:
+        box[[0, 2]] = 1 - box[[2, 0]]
+    zoom = (box[2:] - box[:2]) / (first.spine_box[2:] - first.spine_box[:2])
+    return [np.concatenate([zoom, (box[:2] - zoom * first.spine_box[:2]) * THUMBNAIL_PX])]
+
+
+def _correlation(first: Thumbnail, second: Thumbnail, zoom_and_shift: FloatArray) -> float:
+    """Correlation where both films overlap once the second is moved; -1 for a map that is too large.
+
+    Args:
+        zoom_and_shift: zoom in x and y, then shift in px, from the first thumbnail to the second.
+    """
+    zoom, shift = zoom_and_shift[:2], zoom_and_shift[2:]
+    if zoom.min() < 1 / LARGEST_ZOOM or zoom.max() > LARGEST_ZOOM:
+        return -1.0
+    low = np.clip(np.ceil(-shift / zoom), 0, THUMBNAIL_PX).astype(int)
+    high = np.clip(np.floor((THUMBNAIL_PX - 1 - shift) / zoom) + 1, 0, THUMBNAIL_PX).astype(int)
+    if (high <= low).any() or np.prod(high - low) < LEAST_OVERLAP * THUMBNAIL_PX**2:
+        return -1.0
+    moved = cv2.warpAffine(
+        second, _matrix(zoom_and_shift), first.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    window = np.s_[low[1] : high[1], low[0] : high[0]]
+    a, b = first[window] - first[window].mean(), moved[window] - moved[window].mean()
+    return float((a * b).sum() / max(1e-9, np.sqrt((a * a).sum() * (b * b).sum())))

@@ -30,6 +30,7 @@ class ImageFacts:
         pixels_sha256: equal where all grey levels are.
         whole_dct: (12, 12) lowest cosine frequencies of the film, of which its perceptual hash is made.
         spine_dct: the same of the labelled part alone, which a crop or a zoom leaves as it is; None without labels.
+        spine_box: x, y of the least and of the largest corner, as shares of the film; None without labels.
         thumbnail: (96, 96) film with its local brightness and contrast made even.
         range_grey: grey levels between the 1st and the 99th percentile.
         dark_share, bright_share: share of pixels that are all but black, or all but white.
@@ -39,6 +40,7 @@ class ImageFacts:
     pixels_sha256: str
     whole_dct: FloatArray
     spine_dct: FloatArray | None
+    spine_box: FloatArray | None
     thumbnail: Thumbnail
     range_grey: float
     dark_share: float
@@ -53,12 +55,14 @@ def measure_image(film: Film) -> ImageFacts:
         DataError: its pixels cannot be read.
     """
     image = film.image.read()
+    box = _spine_box(film)
     small = cv2.resize(image, (SMALL_SIDE_PX, SMALL_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     low, high = np.percentile(small, [1, 99])
     return ImageFacts(
         pixels_sha256=hashlib.sha256(np.ascontiguousarray(image).tobytes() + repr(image.shape).encode()).hexdigest(),
         whole_dct=_lowest_frequencies(small),
-        spine_dct=_spine_dct(film, image),
+        spine_dct=None if box is None else _lowest_frequencies(_within(image, box)),
+        spine_box=box,
         thumbnail=_even(small),
         range_grey=float(high - low),
         dark_share=float((small < DARK).mean()),
@@ -87,15 +91,22 @@ def _lowest_frequencies(image: NDArray[np.float32]) -> FloatArray:
     return np.asarray(cv2.dct(small)[:HASH_FREQUENCIES, :HASH_FREQUENCIES], dtype=np.float64)
 
 
-def _spine_dct(film: Film, image: GreyImage) -> FloatArray | None:
-    """The hash of what the labels span."""
+def _spine_box(film: Film) -> FloatArray | None:
+    """(4,) what the labels span, within the film; None where that is nothing."""
     if not any(v.present.any() for v in film.vertebrae or ()):
         return None
-    corners = np.concatenate([v.corners_xy for v in film.vertebrae or ()])
+    height, width = film.size_hw
+    corners = np.concatenate([v.corners_xy for v in film.vertebrae or ()]) / np.array([width, height])
+    low, high = (np.clip(f(corners, axis=0), 0, 1) for f in (np.nanmin, np.nanmax))
+    wide_enough = ((high - low) * np.array([width, height]) >= 2).all()
+    return np.concatenate([low, high]) if wide_enough else None
+
+
+def _within(image: GreyImage, box: FloatArray) -> NDArray[np.float32]:
+    """The part of the film in a box given in shares of it."""
     height, width = image.shape
-    (x0, y0), (x1, y1) = np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)
-    crop = image[max(0, int(y0)) : min(height, int(y1) + 1), max(0, int(x0)) : min(width, int(x1) + 1)]
-    return _lowest_frequencies(crop.astype(np.float32)) if min(crop.shape) > 1 else None
+    x0, y0, x1, y1 = (box * np.array([width, height, width, height])).round().astype(int)
+    return image[min(y0, height - 2) : max(y1, y0 + 2), min(x0, width - 2) : max(x1, x0 + 2)].astype(np.float32)
 
 
 def _even(small: NDArray[np.float32]) -> Thumbnail:
