@@ -50,6 +50,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("train", "--recipe", "nowhere.yaml"), r"recipe nowhere\.yaml does not exist"),
         (("evaluate",), r"run_id: a value is needed \(--run_id \.\.\.\)"),
         (("evaluate", "--run_id", "x", "--split", "vall"), r"split: given 'vall'\. .* Did you mean 'val'\?"),
+        (("audit", "--picture", "3"), r"unknown option '--picture'\. Did you mean '--pictures'\?"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -85,6 +86,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
     assert re.search(r"evaluate +Judge the best model", made.stdout)
+    assert re.search(r"audit +Check a dataset", made.stdout)
 
 
 def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> None:
