@@ -17,6 +17,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from spondylo_ml.config import (
+    AuditConfig,
     Config,
     DataConfig,
     EvaluateConfig,
@@ -61,6 +62,12 @@ class PhantomFlags(PhantomConfig, BaseSettings):
     """Draw synthetic films and write them in any layout."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml phantom")
+
+
+class AuditFlags(AuditConfig, BaseSettings):
+    """Check a dataset before anyone trusts it; logs a report with pictures."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml audit")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -178,6 +185,17 @@ def _require_free(to: Path) -> None:
     require_free(to.expanduser())
 
 
+def _audit(arguments: Sequence[str]) -> None:
+    config = validate(AuditConfig, given_values(AuditFlags, arguments))
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.audit import audit
+
+    _start_logging()
+    _write(report.audited(audit(config)))
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -187,10 +205,10 @@ def _require_folder(data: DataConfig) -> None:
 
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": _train, "evaluate": _evaluate, "export": _export, "phantom": _phantom,
+    "train": _train, "evaluate": _evaluate, "audit": _audit, "export": _export, "phantom": _phantom,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
-    "train": TrainFlags, "evaluate": EvaluateFlags, "export": ExportFlags, "phantom": PhantomFlags,
+    "train": TrainFlags, "evaluate": EvaluateFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
 }  # fmt: skip
 
 

@@ -60,6 +60,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("phantom", "--to", "x", "--count", "0"), r"count: given '0'\. .* greater than or equal to 1"),
         (("phantom", "--to", "x", "--data", "y"), r"unknown option '--data\.path'"),
         (("phantom", "--to", "/", "--count", "1"), r"/ is not empty: give a new or empty folder"),
+        (("audit", "--picture", "3"), r"unknown option '--picture'\. Did you mean '--pictures'\?"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -95,6 +96,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
     assert re.search(r"evaluate +Judge the best model", made.stdout)
+    assert re.search(r"audit +Check a dataset", made.stdout)
 
 
 def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> None:

@@ -1,9 +1,17 @@
 """The configuration of a run: its schema, and how it is put together."""
 
 from spondylo_ml.config.resolve import field_names, flatten, resolve_config, validate
-from spondylo_ml.config.schema import ClinicalConfig, Config, DataConfig, EvaluateConfig, ExportConfig, PhantomConfig
+from spondylo_ml.config.schema import (
+    AuditConfig,
+    ClinicalConfig,
+    Config,
+    DataConfig,
+    EvaluateConfig,
+    ExportConfig,
+    PhantomConfig,
+)
 
 __all__ = [
-    "ClinicalConfig", "Config", "DataConfig", "EvaluateConfig", "ExportConfig", "PhantomConfig", "field_names",
-    "flatten", "resolve_config", "validate",
+    "AuditConfig", "ClinicalConfig", "Config", "DataConfig", "EvaluateConfig", "ExportConfig", "PhantomConfig",
+    "field_names", "flatten", "resolve_config", "validate",
 ]  # fmt: skip

@@ -62,6 +62,9 @@ class DataConfig(Section):
     on_bad_file: Literal["error", "skip"] = Field(
         "error", description="bad files: stop before training, or skip, list and count them"
     )
+    on_audit_error: Literal["error", "continue"] = Field(
+        "error", description="findings of the audit that are errors: stop before training, or train all the same"
+    )
     max_films: int | None = Field(None, ge=3, description="use only so many films, evenly spaced over the dataset")
     phantom_films: int = Field(1200, ge=3, description="number of synthetic films, all parts together")
     phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
@@ -305,3 +308,12 @@ class EvaluateConfig(Section):
     split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
     overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
     experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")
+
+
+class AuditConfig(Section):
+    """What to check, and how much of it to draw."""
+
+    data: DataConfig = DataConfig()
+    pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, the worst first")
+    sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
+    experiment: str = Field("spondylo-audits", min_length=1, description="MLflow experiment")

@@ -15,7 +15,25 @@ PARTS = ("train", "val", "test")
 
 
 def split_by_patient(
-    films: Sequence[Film], val_fraction: float, test_fraction: float, seed: int, for_training: bool = True
+    films: Sequence[Film],
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    same: Sequence[Sequence[int]] = (),
+    for_training: bool = True,
+) -> tuple[Film, ...]:
+    """`assign_parts`, and `require_parts` of what comes out."""
+    out = assign_parts(films, val_fraction, test_fraction, seed, same)
+    require_parts(out, for_training)
+    return out
+
+
+def assign_parts(
+    films: Sequence[Film],
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+    same: Sequence[Sequence[int]] = (),
 ) -> tuple[Film, ...]:
     """The films with their part filled in; a dataset's own split is kept as it is.
 
@@ -23,23 +41,36 @@ def split_by_patient(
     patient with many films cannot tear one part open. Depends on the patients' names, not on the films' order.
 
     Args:
-        for_training: labelled films are needed in train and in val.
-
-    Raises:
-        DataError: no film would be left to train or to validate on, or one patient is in two own parts.
+        same: places of films that show the same exposure, group by group. Patients who share one are one person under
+            two names: should they be dealt to several parts, all their films go to the first of train, val, test.
     """
-    given = [film for film in films if film.split]
-    parts = _deal([film for film in films if not film.split], val_fraction, test_fraction, seed)
-    out = tuple(film if film.split else replace(film, split=parts[film.patient]) for film in films)
-    if given:
-        _require_patients_apart(out)
-    labelled = {film.split for film in out if film.labelled}
+    undealt = [film for film in films if not film.split]
+    parts = _deal(undealt, val_fraction, test_fraction, seed)
+    for patients in _joined([{films[i].patient for i in group} for group in same]):
+        dealt = patients & parts.keys()
+        together = min((parts[patient] for patient in dealt), key=PARTS.index, default="")
+        parts |= {patient: together for patient in dealt}
+    return tuple(film if film.split else replace(film, split=parts[film.patient]) for film in films)
+
+
+def require_parts(films: Sequence[Film], for_training: bool = True) -> None:
+    """Raise `DataError` where one patient has films in two parts, or, for a training, a part has no labelled film."""
+    _require_patients_apart(films)
+    labelled = {film.split for film in films if film.labelled}
     for part in ("train", "val") if for_training else ():
         if part not in labelled:
             raise DataError(
                 f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for "
                 f"{part}: give more films, or change data.val_fraction and data.test_fraction"
             )
+
+
+def _joined(groups: Sequence[set[str]]) -> list[set[str]]:
+    """Groups that share a member become one."""
+    out: list[set[str]] = []
+    for group in groups:
+        touching = [known for known in out if known & group]
+        out = [known for known in out if not known & group] + [group.union(*touching)]
     return out
 
 

@@ -43,10 +43,10 @@ def draw_film(
     if heat is not None and letterbox is not None:
         picture = _with_heat(picture, heat, letterbox)
     for vertebra in film.vertebrae or ():
-        _draw_outline(picture, vertebra.corners_xy, scale, TRUTH_RGB, "")
+        draw_outline(picture, vertebra.corners_xy, scale, TRUTH_RGB, "")
     for row in np.flatnonzero(prediction.presence >= PRESENCE_THRESHOLD):
         name = level_name(prediction.slots.first + int(row))
-        _draw_outline(picture, prediction.corners_xy[row], scale, PREDICTION_RGB, name)
+        draw_outline(picture, prediction.corners_xy[row], scale, PREDICTION_RGB, name)
     return _with_caption(picture, film, prediction)
 
 
@@ -85,7 +85,7 @@ def _with_heat(picture: Picture, heat: FloatArray, letterbox: Letterbox) -> Pict
     return np.asarray(np.clip(picture * (1 - alpha) + colour * alpha, 0, 255), dtype=np.uint8)
 
 
-def _draw_outline(picture: Picture, corners_xy: FloatArray, scale: float, rgb: tuple[int, int, int], name: str) -> None:
+def draw_outline(picture: Picture, corners_xy: FloatArray, scale: float, rgb: tuple[int, int, int], name: str) -> None:
     points = (corners_xy + 0.5) * scale - 0.5
     known = ~np.isnan(points[:, 0])
     fixed = np.nan_to_num(points * 2**SUBPIXEL_BITS).round().astype(np.int32)

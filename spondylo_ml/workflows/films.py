@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from spondylo_ml.config import DataConfig
+from spondylo_ml.data.audit.checks import audit_films
+from spondylo_ml.data.audit.duplicates import SamePair, find_same, same_groups
+from spondylo_ml.data.audit.findings import Audit
+from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.films import FilmSet, require_usable
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.data.split import split_by_patient
+from spondylo_ml.data.split import assign_parts, require_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError
-from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
 
 LISTED = 10
 
 
+@dataclass(frozen=True)
+class Pixels:
+    """What an audit needs of the films' pixels: facts of each, and which show the same exposure."""
+
+    facts: Sequence[ImageFacts | None]
+    same: Sequence[SamePair]
+
+
 def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:
     """The films that `config` names, each with its part, slots as configured or as the dataset has them.
+
+    Films of the same exposure go to the same part, whatever their patients' names say.
 
     Args:
         for_training: labelled films are needed in train and in val; films to judge may be few and without labels.
@@ -30,17 +47,35 @@ def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:
         ConfigError: path and kind contradict each other.
         DataError: no such folder or layout, bad files under `on_bad_file=error`, or too few films.
     """
-    films = read_films(config)
-    slots = SlotRange(
-        films.slots.first if config.first_slot is None else config.first_slot,
-        films.slots.count if config.n_slots is None else config.n_slots,
-    )
-    films = replace(films, slots=slots)
-    parts = split_by_patient(films.films, config.val_fraction, config.test_fraction, config.split_seed, for_training)
-    films = replace(films, films=parts)
-    if overflow := films.overflow():
-        log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))
-    return films
+    return _load(config, for_training)[0]
+
+
+def load_audited_films(config: DataConfig) -> tuple[FilmSet, Audit]:
+    """As `load_films`, with an audit of the films.
+
+    Films that are drawn here are checked by their labels alone: the generator's own tests look at their pixels.
+    """
+    films, pixels = _load(config)
+    return films, audit_of(films, pixels)
+
+
+def load_films_to_audit(config: DataConfig) -> tuple[FilmSet, Pixels]:
+    """As `load_films`, whatever is wrong with the files, the parts or their number."""
+    films = _with_slots(_read(config).limited(config.max_films), config)
+    pixels = look_at(films.films)
+    return _with_parts(films, config, pixels), pixels
+
+
+def audit_of(films: FilmSet, pixels: Pixels | None) -> Audit:
+    """The audit of films whose parts are filled in; of labels alone without their pixels."""
+    return audit_films(films, pixels.facts, pixels.same) if pixels else audit_films(films)
+
+
+def look_at(films: Sequence[Film]) -> Pixels:
+    """Each film's pixels, read once, in parallel."""
+    with tqdm(total=len(films), desc="checking films", unit="film", disable=None) as bar:
+        facts = measure_images(films, bar.update)
+    return Pixels(facts, find_same(facts))
 
 
 def read_films(config: DataConfig) -> FilmSet:
@@ -59,6 +94,31 @@ def read_films(config: DataConfig) -> FilmSet:
     if films.notes:
         log.warning("%d remark(s) by the reader: %s", len(films.notes), _first(films.notes))
     return films.limited(config.max_films)
+
+
+def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixels | None]:
+    films = _with_slots(read_films(config), config)
+    pixels = None if films.kind == PHANTOM else look_at(films.films)
+    films = _with_parts(films, config, pixels)
+    require_parts(films.films, for_training)
+    if overflow := films.overflow():
+        log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))
+    return films, pixels
+
+
+def _with_slots(films: FilmSet, config: DataConfig) -> FilmSet:
+    """Slots as configured, or as the dataset has them."""
+    slots = SlotRange(
+        films.slots.first if config.first_slot is None else config.first_slot,
+        films.slots.count if config.n_slots is None else config.n_slots,
+    )
+    return replace(films, slots=slots)
+
+
+def _with_parts(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> FilmSet:
+    same = same_groups(pixels.same, len(films.films)) if pixels else []
+    parts = assign_parts(films.films, config.val_fraction, config.test_fraction, config.split_seed, same)
+    return replace(films, films=parts)
 
 
 def _read(config: DataConfig) -> FilmSet:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import mlflow
 
+from spondylo_ml.data.audit.findings import Severity
+from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 
@@ -41,6 +43,16 @@ def judged(judgement: Judgement) -> str:
     else:
         rows.append(("no labels", "predictions and overlays only: nothing can be measured"))
     return _table([*rows, ("run", judgement.run_id)]) + "\n" + _where(judgement.run_id)
+
+
+def audited(result: AuditResult) -> str:
+    """Summary of an audit; the errors in full, of the rest the numbers."""
+    found = result.audit
+    rows = [("films", str(result.n_films)), *((name, str(count)) for name, count in found.counts().items())]
+    errors = [f"  {finding}" for finding in found.of(Severity.ERROR)]
+    listed = ["Errors:", *errors] if errors else ["No errors."]
+    rows += [("digest", found.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
+    return "\n".join([_table(rows), *listed, _where(result.run_id)])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

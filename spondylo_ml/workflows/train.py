@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, flatten, validate
+from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
@@ -34,7 +35,8 @@ from spondylo_ml.tracking.store import open_run, preflight
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import LAST, FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
-from spondylo_ml.workflows.films import load_films
+from spondylo_ml.workflows.audit import log_audit
+from spondylo_ml.workflows.films import load_audited_films
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
     """
     preflight()
-    films = load_and_announce(config)
+    films, audit = load_and_announce(config)
     config = resolve_from_films(config, films)
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     compute = choose_compute(config.training)
@@ -84,6 +86,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         folder = CHECKPOINTS / run_id
         write_run_folder(folder, run_id, config)
         _log_origin(config, films, compute)
+        log_audit(audit)
         run_log = MlflowRunLog(run_id, folder)
         try:
             model = build_model(config, films.slots)
@@ -129,7 +132,7 @@ def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
         ConfigError: an override would make it another experiment.
     """
     before = flatten(resume.config.model_dump(mode="json"))
-    movable = ("tracking.", "training.device", "training.workers", "data.path")
+    movable = ("tracking.", "training.device", "training.workers", "data.path", "data.on_audit_error")
     wanted = flatten(overrides)
     changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
     after = flatten(changed.model_dump(mode="json"))
@@ -161,12 +164,21 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
     )
 
 
-def load_and_announce(config: Config) -> FilmSet:
-    """`load_films`, with one line on what was found."""
-    films = load_films(config.data)
+def load_and_announce(config: Config) -> tuple[FilmSet, Audit]:
+    """The films and their audit, with a line on each.
+
+    Raises:
+        DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
+    """
+    films, audit = load_audited_films(config.data)
     counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
     log.info("%s: %d films (%s)", films.name, len(films.films), counts)
-    return films
+    # Bad files were told when the films were read, and skipped if so configured.
+    audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
+    require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
+    found = audit.counts()
+    log.info("audit: %d error(s), %d warning(s); the verb audit shows them", found["errors"], found["warnings"])
+    return films, audit
 
 
 def write_run_folder(folder: Path, run_id: str, config: Config) -> None:

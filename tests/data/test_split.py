@@ -130,3 +130,14 @@ def test_films_to_judge_may_be_few_and_without_labels() -> None:
     with pytest.raises(DataError, match="leave no labelled film for train"):
         split_by_patient(films, 0.5, 0.0, 0)
     assert len(split_by_patient(films, 0.5, 0.0, 0, for_training=False)) == 2
+
+
+def test_patients_who_share_an_exposure_go_to_one_part_and_all_others_stay() -> None:
+    films = films_of(range(40))
+    before = split_by_patient(films, 0.2, 0.1, 0)
+    first, second = (next(i for i, f in enumerate(before) if f.split == part) for part in ("val", "train"))
+    third = next(i for i, f in enumerate(before) if f.split == "test")
+    after = split_by_patient(films, 0.2, 0.1, 0, [[first, second], [first, third]])
+    joined = {films[i].patient for i in (first, second, third)}
+    assert {f.split for f in after if f.patient in joined} == {"train"}
+    assert [f for f in after if f.patient not in joined] == [f for f in before if f.patient not in joined]

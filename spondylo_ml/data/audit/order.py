@@ -1,0 +1,116 @@
+"""The chain of vertebrae: its direction, and neighbours that overlap or leave a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from spondylo_ml.data.audit.bodies import Bodies
+from spondylo_ml.data.audit.findings import AuditFinding, Severity
+from spondylo_ml.data.audit.robust import FEWEST_FILMS, group_medians
+from spondylo_ml.landmarks import OUTLINE, Film, FloatArray, Vertebra, level_name
+
+OVERLAP, DOUBLED = 0.25, 0.60
+"""Share of the smaller of two neighbours that the other covers: more is overlapping, or the same body twice."""
+
+BACKWARD = 0.25
+"""Share of the usual step by which a vertebra lies below the one that it should lie above; less is the same place."""
+
+WIDE_STEP, NARROW_STEP = 1.6, 0.5
+"""Step from centre to centre over the expected one: a vertebra may be missing, or labelled twice."""
+
+
+def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
+    """Slots that do not run from the sacrum up, and levels left out between two labelled ones."""
+    findings = []
+    for film in films:
+        known = [v for v in film.vertebrae or () if v.present.any()]
+        if len(known) < 2:
+            continue
+        steps = np.diff([np.nanmean(v.corners_xy, axis=0) for v in known], axis=0)
+        if steps[:, 1].sum() > 0:
+            message = f"the slots run from the head down: {known[0].level} lies above {known[-1].level}"
+            findings.append(_finding(Severity.ERROR, "vertebra_order", film, message, known))
+        else:
+            along = np.median(steps, axis=0)
+            findings += [
+                _below(film, lower, upper)
+                for (lower, upper), step in zip(pairwise(known), steps, strict=True)
+                if step @ along < -BACKWARD * (along @ along)
+            ]
+        findings += _levels_left_out(film)
+    return findings
+
+
+def _below(film: Film, lower: Vertebra, upper: Vertebra) -> AuditFinding:
+    """A vertebra below the one that it should lie above; L5 may have slipped off the sacrum altogether."""
+    message, severity = f"{upper.level} lies below {lower.level}", Severity.ERROR
+    if lower.slot == 0:
+        message, severity = f"{message}: spondyloptosis, or a wrong order", Severity.WARNING
+    return _finding(severity, "vertebra_order", film, message, (lower, upper))
+
+
+def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
+    """Neighbours that overlap, and steps much longer or shorter than elsewhere on the film and in the dataset."""
+    low = bodies.lower_of_pairs
+    ratios = _step_ratios(bodies)
+    findings = []
+    for place, ratio in zip(low, ratios, strict=True):
+        shared = _shared_area_px2(bodies.corners_xy[place], bodies.corners_xy[place + 1])
+        share = shared / max(1e-9, min(bodies.area_px2[place], bodies.area_px2[place + 1]))
+        slots = (int(bodies.slot[place]), int(bodies.slot[place + 1]))
+        lower, upper = map(level_name, slots)
+        if share > OVERLAP:
+            doubled = ": the same body twice?" if share > DOUBLED else ""
+            check, message = "overlap", f"{upper} and {lower} share {share:.0%} of the smaller one{doubled}"
+        elif ratio > WIDE_STEP:
+            check, message = "gap", f"{upper} lies {ratio:.2f} of the usual step above {lower}: a vertebra missed?"
+        elif ratio < NARROW_STEP:
+            check, message = (
+                "gap",
+                f"{upper} lies {ratio:.2f} of the usual step above {lower}: one body labelled twice?",
+            )
+        else:
+            continue
+        findings.append(AuditFinding(Severity.WARNING, check, (bodies.film_id(int(place)),), message, slots))
+    return findings
+
+
+def _step_ratios(bodies: Bodies) -> FloatArray:
+    """(P,) length of each step over that expected from the film's other steps and the level's usual share of them."""
+    low = bodies.lower_of_pairs
+    length = np.log(np.maximum(np.linalg.norm(bodies.step_px, axis=1), 1e-6))
+    usual = group_medians(length - _film_median(bodies, length), bodies.slot[low], FEWEST_FILMS)
+    relative = length - np.nan_to_num(usual)
+    return np.asarray(np.exp(relative - _film_median(bodies, relative)))
+
+
+def _film_median(bodies: Bodies, values: FloatArray) -> FloatArray:
+    return group_medians(values, bodies.film[bodies.lower_of_pairs])
+
+
+def _shared_area_px2(first_xy: FloatArray, second_xy: FloatArray) -> float:
+    """Area of the intersection of two bodies, taken as their convex hulls."""
+    first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
+    return float(cv2.intersectConvexConvex(first, second)[0])
+
+
+def _levels_left_out(film: Film) -> list[AuditFinding]:
+    return [
+        _finding(
+            Severity.WARNING,
+            "vertebra_order",
+            film,
+            f"no level between {lower.level} and {upper.level}",
+            (lower, upper),
+        )
+        for lower, upper in pairwise(film.vertebrae or ())
+        if upper.slot - lower.slot > 1
+    ]
+
+
+def _finding(severity: Severity, check: str, film: Film, message: str, vertebrae: Sequence[Vertebra]) -> AuditFinding:
+    return AuditFinding(severity, check, (film.film_id,), message, tuple(v.slot for v in vertebrae))

@@ -1,0 +1,91 @@
+"""Pictures of what an audit found: the film with its labels, and the bodies concerned close up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+
+from spondylo_ml.data.audit.findings import AuditFinding
+from spondylo_ml.data.letterbox import stretch_contrast
+from spondylo_ml.errors import DataError
+from spondylo_ml.figures.overlay import TRUTH_RGB, Picture, draw_outline
+from spondylo_ml.landmarks import Film, FloatArray, GreyImage, Vertebra
+
+CONCERNED_RGB = (255, 70, 70)
+LEFT_RGB = (255, 220, 0)
+PICTURE_HEIGHT_PX = 340
+MOST_FILMS = 4
+CLOSE_UP_BODIES = 3
+CLOSE_UP_SIDE = 1.7
+"""Side of the square close-up over the longer side of what it shows."""
+
+
+def draw_finding(finding: AuditFinding, films: Mapping[str, Film]) -> Picture | None:
+    """(H, W, 3) RGB: the films concerned side by side, red what is meant; None where none of them can be drawn."""
+    shown = [films[name] for name in finding.films[:MOST_FILMS] if name in films]
+    pictures = [draw_labels(film, finding.slots if len(shown) == 1 else ()) for film in shown]
+    if len(shown) == 1 and 0 < len(finding.slots) <= CLOSE_UP_BODIES:
+        pictures.append(_close_up(shown[0], finding.slots))
+    known = [picture for picture in pictures if picture is not None]
+    return np.asarray(np.concatenate(known, axis=1), dtype=np.uint8) if known else None
+
+
+def draw_labels(film: Film, slots: Sequence[int] = (), height_px: int = PICTURE_HEIGHT_PX) -> Picture | None:
+    """(H, W, 3) RGB film with its labels, those of `slots` in red with their level; None where it cannot be read."""
+    pixels = _pixels(film)
+    if pixels is None:
+        return None
+    scale = height_px / film.size_hw[0]
+    picture = _coloured(pixels, (max(1, round(film.size_hw[1] * scale)), height_px))
+    _draw(picture, film.vertebrae or (), slots, scale, np.zeros(2))
+    return _with_gap(picture)
+
+
+def _close_up(film: Film, slots: Sequence[int]) -> Picture | None:
+    """The bodies of `slots` and what lies around them, as high as the whole film beside them."""
+    bodies = [v.corners_xy for v in film.vertebrae or () if v.slot in slots and v.present.any()]
+    pixels = _pixels(film)
+    if not bodies or pixels is None:
+        return None
+    corners = np.concatenate(bodies)
+    low, high = np.nanmin(corners, axis=0), np.nanmax(corners, axis=0)
+    half = 0.5 * CLOSE_UP_SIDE * max(float((high - low).max()), 8.0)
+    height, width = film.size_hw
+    x0, y0 = np.clip((low + high) / 2 - half, 0, [width - 2, height - 2]).astype(int)
+    x1, y1 = np.clip((low + high) / 2 + half, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    scale = PICTURE_HEIGHT_PX / (y1 - y0)
+    picture = _coloured(pixels[y0:y1, x0:x1], (max(1, round((x1 - x0) * scale)), PICTURE_HEIGHT_PX))
+    _draw(picture, film.vertebrae or (), slots, scale, np.array([x0, y0], dtype=np.float64))
+    return _with_gap(picture)
+
+
+def _draw(
+    picture: Picture, vertebrae: Sequence[Vertebra], slots: Sequence[int], scale: float, origin_xy: FloatArray
+) -> None:
+    """Outlines; the superior left corner is ringed, so that an exchange of corners can be seen."""
+    for vertebra in sorted(vertebrae, key=lambda v: v.slot in slots):  # what is meant lies on top
+        meant = vertebra.slot in slots
+        corners = vertebra.corners_xy - origin_xy
+        draw_outline(picture, corners, scale, CONCERNED_RGB if meant else TRUTH_RGB, vertebra.level if meant else "")
+        if vertebra.present[0]:
+            x, y = ((corners[0] + 0.5) * scale).astype(int)
+            cv2.circle(picture, (int(x), int(y)), 4, LEFT_RGB, 1, cv2.LINE_AA)
+
+
+def _pixels(film: Film) -> GreyImage | None:
+    try:
+        return stretch_contrast(film.image.read())
+    except DataError:
+        return None
+
+
+def _coloured(grey: GreyImage, size_wh: tuple[int, int]) -> Picture:
+    shrinking = size_wh[1] < grey.shape[0]
+    scaled = cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+    return np.asarray(cv2.cvtColor(scaled, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+
+
+def _with_gap(picture: Picture) -> Picture:
+    return np.asarray(np.pad(picture, ((0, 0), (0, 6), (0, 0))), dtype=np.uint8)

@@ -1,0 +1,100 @@
+"""`audit`: a dataset checked before anyone trusts it, with a report in a run of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+
+import mlflow
+import pandas as pd
+
+from spondylo_ml.config import AuditConfig, flatten
+from spondylo_ml.data.audit.findings import Audit
+from spondylo_ml.data.audit.statistics import film_table, slip_table
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.figures.audit_report import build_report
+from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.workflows.films import audit_of, load_films_to_audit
+
+log = logging.getLogger(__name__)
+
+REPORT = "audit.html"
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What `audit` leaves."""
+
+    run_id: str
+    audit: Audit
+    n_films: int
+
+
+def audit(config: AuditConfig) -> AuditResult:
+    """Check the configured films, bad files and all, and log a report; never stops on what it finds.
+
+    Raises:
+        SpondyloError: no such folder or layout, or a store that does not answer.
+    """
+    preflight()
+    films, pixels = load_films_to_audit(config.data)
+    found = audit_of(films, pixels)
+    with open_run(config.experiment, f"audit {films.name}") as run_id:
+        log_params(flatten(config.model_dump(mode="json")))
+        log_environment()
+        parts = sorted({film.split or "" for film in films.films})
+        log_dataset(films, [part for part in parts if part])
+        log_audit(found)
+        _log_report(films, found, config)
+    return AuditResult(run_id, found, len(films.films))
+
+
+def log_audit(found: Audit) -> None:
+    """Digest and counts as tags of the active run, findings as CSV and JSON in `audit/`."""
+    counts = found.counts()
+    mlflow.set_tags(
+        {
+            "audit_digest": found.digest,
+            "audit_errors": str(counts["errors"]),
+            "audit_warnings": str(counts["warnings"]),
+            "audit_images_checked": str(found.images_checked).lower(),
+        }
+    )
+    mlflow.log_text(findings_table(found).to_csv(index=False), "audit/findings.csv")
+    rows = [finding.to_json() for finding in found.findings]
+    mlflow.log_text(json.dumps({"digest": found.digest, "findings": rows}, indent=1), "audit/findings.json")
+
+
+def findings_table(found: Audit) -> pd.DataFrame:
+    """One row a finding, worst first."""
+    rows = [
+        (f.severity.value, f.check, ";".join(f.films), ";".join(map(str, f.slots)), f.message) for f in found.findings
+    ]
+    return pd.DataFrame(rows, columns=["severity", "check", "films", "slots", "message"])
+
+
+def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:
+    table = film_table(films.films)
+    slips = slip_table(films.films, table)
+    mlflow.set_tags({"dataset": films.name, "verb": "audit"})
+    mlflow.log_metrics({f"audit/{name}": float(count) for name, count in found.counts().items()})
+    mlflow.log_metrics(_dataset_metrics(table, slips))
+    mlflow.log_text(table.to_csv(index=False), "audit/films.csv")
+    mlflow.log_text(slips.to_csv(index=False), "audit/slips.csv")
+    html = build_report(films, found, table, slips, config.pictures, config.sample_films)
+    mlflow.log_text(html, REPORT)
+
+
+def _dataset_metrics(table: pd.DataFrame, slips: pd.DataFrame) -> dict[str, float]:
+    return {
+        "films/count": float(len(table)),
+        "films/labelled": float(table["labelled"].sum()),
+        "films/patients": float(table["patient"].nunique()),
+        "films/vertebrae": float(table["n_vertebrae"].fillna(0).sum()),
+        "films/with_spacing": float(table["spacing_x_mm"].notna().sum()),
+        "films/slip_withheld": float((table["slip_withheld"] != "").sum()),
+        "films/slips": float(len(slips)),
+    }

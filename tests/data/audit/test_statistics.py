@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import plain_film, square
+
+from spondylo_ml.data.audit.bodies import Bodies
+from spondylo_ml.data.audit.robust import group_medians, mahalanobis, robust_z
+from spondylo_ml.data.audit.sizes import LATERAL_ASPECT, stretch_factors
+from spondylo_ml.data.audit.statistics import film_table, slip_table
+from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
+
+
+def oblong(slot: int, x: float, y: float, width: float = 13.9, height: float = 10.0) -> Vertebra:
+    """An upright body of the usual aspect."""
+    return Vertebra(slot, np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]]))
+
+
+def lateral(**given: object) -> Film:
+    """L5 lies 2.78 px, a fifth of the endplate, in front of S1 on a film that faces left."""
+    film = plain_film("3209-F-073Y1_jpg.rf.0", (oblong(0, 30, 60), oblong(1, 27.22, 40)), size_hw=(120, 80))
+    return replace(film, **given)  # type: ignore[arg-type]
+
+
+def test_slip_sex_and_age_of_a_film() -> None:
+    table = film_table([lateral()])
+    row = table.iloc[0]
+    assert (row["sex"], row["age_years"], row["n_vertebrae"]) == ("F", 73.0, 2)
+    assert (row["lowest"], row["highest"], row["facing"], row["slip_withheld"]) == ("S1", "L5", "left", "")
+    slips = slip_table([lateral()], table)
+    assert slips["level"].tolist() == ["L5/S1"]
+    assert slips["slip_percent"].tolist() == pytest.approx([20.0])
+
+
+@pytest.mark.parametrize(
+    ("film", "reason"),
+    [
+        (lateral(facing=Facing.NONE), "AP film"),
+        (lateral(vertebrae=None), "no labels"),
+        (lateral(size_hw=(120, 120)), "stretch unknown: a square export without spacing"),
+        (lateral(vertebrae=(oblong(0, 30, 60, 25), oblong(1, 27, 40, 25))), "stretched"),
+        (plain_film("x", (oblong(1, 30, 60),), (120, 80), facing=Facing.UNKNOWN), "facing unknown"),
+    ],
+)
+def test_slip_is_withheld_where_it_cannot_be_believed(film: Film, reason: str) -> None:
+    table = film_table([film])
+    assert table.iloc[0]["slip_withheld"] == reason
+    assert slip_table([film], table).empty
+
+
+def test_a_spacing_lifts_the_doubt_and_undoes_the_stretch() -> None:
+    wide = tuple(Vertebra(v.slot, v.corners_xy * [2.0, 1.0]) for v in lateral().vertebrae or ())
+    film = lateral(vertebrae=wide, size_hw=(160, 160), spacing=Spacing(0.5, 1.0, "made"))
+    table = film_table([film])
+    assert table.iloc[0]["stretch"] == pytest.approx(1.0)
+    assert slip_table([film], table)["slip_percent"].tolist() == pytest.approx([20.0])
+
+
+def test_the_stretch_is_the_aspect_over_the_expected_one() -> None:
+    films = [plain_film("a", (square(0, 30, 60), square(1, 30, 40), square(2, 30, 20))), plain_film("b", None)]
+    assert stretch_factors(Bodies.of(films))[0] == pytest.approx(1 / LATERAL_ASPECT)
+    assert np.isnan(stretch_factors(Bodies.of(films))[1])
+
+
+def test_an_empty_dataset_has_empty_tables() -> None:
+    table = film_table([])
+    assert table.empty
+    assert slip_table([], table).empty
+
+
+def test_robust_z_by_hand() -> None:
+    values = np.array([*range(11), 100.0])  # median 5.5, MAD 3
+    assert robust_z(values, 0.0)[-1] == pytest.approx((100 - 5.5) / (1.4826 * 3))
+    assert np.isnan(robust_z(np.arange(5.0), 0.0)).all()
+    assert robust_z(np.array([1.0] * 11 + [1.1]), 0.05)[-1] == pytest.approx(2.0)
+
+
+def test_group_medians_by_hand() -> None:
+    out = group_medians(np.array([1.0, 5.0, 2.0, 3.0, 9.0]), np.array([0, 1, 0, 0, 1]), fewest=3)
+    assert out[[0, 2, 3]].tolist() == [2.0, 2.0, 2.0]
+    assert np.isnan(out[[1, 4]]).all()
+
+
+def test_wrong_rows_do_not_pull_the_mahalanobis_distance_along() -> None:
+    rows = np.random.default_rng(0).normal(size=(300, 2)) * [1.0, 3.0]
+    rows[:30] = [50.0, 0.0]
+    distance = mahalanobis(rows)
+    assert distance[:30].min() > 40
+    assert np.median(distance[30:]) == pytest.approx(np.sqrt(2 * np.log(2)), rel=0.2)  # median of a chi with 2 degrees
+    assert np.isnan(mahalanobis(rows[:50])).all()

@@ -1,0 +1,141 @@
+"""The audit as a user runs it, and how it stops a training."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import IMAGES, LABELS, mendeley_folder
+from commands import TINY, environment, run, start
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config import DataConfig
+from spondylo_ml.data.audit.findings import Severity
+from spondylo_ml.workflows.films import audit_of, load_audited_films, load_films, load_films_to_audit
+
+FILES = {"findings.csv", "findings.json", "films.csv", "slips.csv"}
+
+
+@pytest.fixture(scope="module")
+def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Mendeley layout whose first training film is also a validation film, with a broken file."""
+    root = mendeley_folder(tmp_path_factory.mktemp("films") / "lateral", train=4, val=3, long_side_px=128)
+    image = sorted((root / IMAGES / "train").iterdir())[0]
+    label = next((root / LABELS / "train").glob(f"{image.stem}.*"))
+    shutil.copy(image, root / IMAGES / "val" / f"copy{image.suffix}")
+    shutil.copy(label, root / LABELS / "val" / f"copy{label.suffix}")
+    (root / IMAGES / "train" / "broken.png").write_bytes(b"not an image")
+    return root
+
+
+def only_run(folder: Path) -> tuple[Run, Path]:
+    """The one run of the folder's store, and its artefacts."""
+    client = MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
+    (made,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return made, Path(client.download_artifacts(made.info.run_id, ""))
+
+
+def test_the_audit_of_a_damaged_folder_runs_to_its_end_and_logs_everything(damaged: Path, tmp_path: Path) -> None:
+    output = run(tmp_path, "audit", "--data", str(damaged))
+    assert re.search(r"errors +2", output)
+    assert "duplicate: " in output
+    assert "bad_file: broken.png" in output
+    made, files = only_run(tmp_path)
+    assert made.info.run_name == "audit lateral"
+    assert made.data.metrics["audit/errors"] == 2
+    assert made.data.metrics["audit/check/duplicate"] == 1
+    assert made.data.metrics["films/count"] == 9
+    assert {path.name for path in (files / "audit").iterdir()} == FILES
+    tree = json.loads((files / "audit" / "findings.json").read_text(encoding="utf-8"))
+    assert tree["digest"] == made.data.tags["audit_digest"]
+    table = pd.read_csv(files / "audit" / "findings.csv")
+    assert len(table) == len(tree["findings"])
+    assert table.loc[table["severity"] == "error", "check"].tolist() == ["bad_file", "duplicate"]
+    assert len(pd.read_csv(files / "audit" / "films.csv")) == 9
+    _assert_report_stands_alone((files / "audit.html").read_text(encoding="utf-8"))
+
+
+def _assert_report_stands_alone(html: str) -> None:
+    assert "Audit of lateral" in html
+    assert "not a medical device" in html
+    assert "data:image/jpeg;base64," in html
+    body = re.sub(r"<script.*?</script>", "", html, flags=re.S)  # the chart library names addresses in its own text
+    assert not re.search(r"(src|href)=[\"']?https?:", body)
+    assert "copy" in body
+
+
+def test_synthetic_films_are_audited_without_a_folder(tmp_path: Path) -> None:
+    output = run(
+        tmp_path, "audit", "--data.phantom_films", "20", "--data.phantom_long_side_px", "128", "--pictures", "2"
+    )
+    assert "No errors." in output
+    made, files = only_run(tmp_path)
+    assert made.data.metrics["audit/errors"] == 0
+    assert made.data.metrics["films/slips"] > 20
+    html = (files / "audit.html").read_text(encoding="utf-8")
+    assert "Synthetic films." in html
+    assert "Slip by level" in html
+
+
+def test_errors_stop_a_training_and_are_told(damaged: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *TINY, "--data", str(damaged), "--data.on_bad_file", "skip")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "found 1 error(s)" in output
+    assert "a network would be judged on films that it has seen" in output
+    assert "--data.on_audit_error continue" in output
+    assert not list(tmp_path.glob("checkpoints")), "nothing was trained"
+
+
+def test_a_training_told_to_continue_logs_what_was_found(damaged: Path, tmp_path: Path) -> None:
+    run(
+        tmp_path, "train", *TINY, "--training.epochs", "1", "--data", str(damaged), "--data.on_bad_file", "skip",
+        "--data.on_audit_error", "continue",
+    )  # fmt: skip
+    made, files = only_run(tmp_path)
+    assert made.data.tags["audit_errors"] == "1"
+    assert len(made.data.tags["audit_digest"]) == 64
+    assert made.data.tags["audit_images_checked"] == "true"
+    assert "duplicate" in (files / "audit" / "findings.csv").read_text(encoding="utf-8")
+
+
+def test_synthetic_films_are_trained_on_after_a_check_of_their_labels() -> None:
+    films, audit = load_audited_films(DataConfig(phantom_films=30, phantom_long_side_px=128))
+    assert len(films.films) == 30
+    assert not audit.images_checked
+    assert audit.of(Severity.ERROR) == ()
+
+
+def test_the_same_films_have_the_same_digest_twice(damaged: Path) -> None:
+    config = DataConfig(path=damaged, on_bad_file="skip")
+    assert load_audited_films(config)[1].digest == load_audited_films(config)[1].digest
+
+
+def test_the_real_ap_films_have_no_error_and_the_known_wrong_labels_are_found(real_data: Path) -> None:
+    films, pixels = load_films_to_audit(DataConfig(path=real_data / "spineweb16"))
+    audit = audit_of(films, pixels)
+    assert audit.of(Severity.ERROR) == ()
+    found = {(finding.check, film) for finding in audit.findings for film in finding.films}
+    twice_labelled = {"train_0376", "train_0380", "train_0398"}
+    assert {("overlap", film) for film in twice_labelled} <= found
+    assert {("body_shape", "train_0173"), ("body_shape", "train_0144"), ("overlap", "train_0144")} <= found
+    duplicates = [finding.films for finding in audit.findings if finding.check == "duplicate"]
+    assert {("train_0255", "train_0393"), ("train_0253", "train_0262"), ("train_0316", "train_0448")} <= set(duplicates)
+
+
+def test_the_real_films_of_one_exposure_are_kept_in_one_part(real_data: Path) -> None:
+    parts = {film.film_id: film.split for film in load_films(DataConfig(path=real_data / "spineweb16")).films}
+    for first, second in (("train_0255", "train_0393"), ("train_0253", "train_0262"), ("train_0008", "train_0457")):
+        assert parts[first] == parts[second]
+
+
+def test_the_real_lateral_films_have_no_error_and_their_slip_is_withheld(real_data: Path) -> None:
+    films, pixels = load_films_to_audit(DataConfig(path=real_data / "lumbar_films"))
+    audit = audit_of(films, pixels)
+    assert audit.of(Severity.ERROR) == ()
+    assert "not_checked" in {finding.check for finding in audit.findings}
