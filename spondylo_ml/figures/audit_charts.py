@@ -46,7 +46,7 @@ def dataset_charts(films: pd.DataFrame, slips: pd.DataFrame) -> list[Chart]:
 
 def _chart(title: str, figure: go.Figure | None, note: str) -> Chart:
     if figure is None:
-        return Chart(title, "", note or "not known of these films")
+        return Chart(title, "", "; ".join(filter(None, ["not known of these films", note])))
     figure.update_layout(
         height=HEIGHT_PX, margin={"l": 45, "r": 10, "t": 10, "b": 40}, template="plotly_white",
         legend={"orientation": "h", "y": 1.12}, barmode="stack", bargap=0.08,
