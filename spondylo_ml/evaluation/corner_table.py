@@ -13,6 +13,8 @@ from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
 REFERENCE_SIDE_PX = 512
 """px512: px of the film scaled to 512 on its longer side."""
 
+SDR_THRESHOLDS_PX512 = (6, 12, 18, 24)
+
 COLUMNS = (
     "film_id", "slot", "level", "corner", "true_x_px", "true_y_px", "pred_x_px", "pred_y_px",
     "error_px", "error_px512", "missed", "corner_score", "presence",

@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spondylo_ml.evaluation.corner_table import corner_table
+from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512, corner_table
+from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD, instance_metrics
 from spondylo_ml.landmarks import Film, FilmPrediction
-
-SDR_THRESHOLDS_PX512 = (6, 12, 18, 24)
-PRESENCE_THRESHOLD = 0.5
 
 
 def score(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    """All metrics of one set of films: `corner_metrics` and `presence_metrics`."""
-    return corner_metrics(corner_table(films, predictions)) | presence_metrics(films, predictions)
+    """Metrics of one set of films: `corner_metrics`, `presence_metrics` and `instance_metrics`; fast enough for every
+    epoch."""
+    strict = corner_metrics(corner_table(films, predictions))
+    return strict | presence_metrics(films, predictions) | instance_metrics(films, predictions)
 
 
 def corner_metrics(table: pd.DataFrame) -> dict[str, float]:

@@ -39,6 +39,17 @@ def test_a_perfect_prediction_scores_0_px_and_100_percent() -> None:
         "n_missed": 0.0,
         "presence_precision": 100.0,
         "presence_recall": 100.0,
+        "detection_precision": 100.0,
+        "detection_recall": 100.0,
+        "detection_f1": 100.0,
+        "instance_mre_px512": 0.0,
+        "instance_sdr_6px": 100.0,
+        "instance_sdr_12px": 100.0,
+        "instance_sdr_18px": 100.0,
+        "instance_sdr_24px": 100.0,
+        "n_instance_corners": 20.0,
+        "n_missing_vertebrae": 0.0,
+        "n_false_vertebrae": 0.0,
     }
 
 
@@ -109,6 +120,8 @@ def test_with_nothing_to_score_the_metrics_are_nan_and_the_counts_0() -> None:
     metrics = score(films, [prediction_of(film, SLOTS) for film in films])
     assert metrics.pop("n_corners") == 0
     assert metrics.pop("n_missed") == 0
+    counts = ("n_instance_corners", "n_missing_vertebrae", "n_false_vertebrae")
+    assert [metrics.pop(name) for name in counts] == [0, 0, 0]
     assert all(math.isnan(value) for value in metrics.values())
 
 
