@@ -36,6 +36,9 @@ OUTLINE = (0, 1, 3, 2)
 LEVELS = ("S1", *(f"L{n}" for n in range(5, 0, -1)), *(f"T{n}" for n in range(12, 0, -1)), "C7", "C6")
 """Usual name of each slot, from the sacrum up, on a spine with five lumbar vertebrae."""
 
+LEVELS_LABELLED = "label"
+"""`Film.levels_from` of a film whose labels name the levels, or follow from them."""
+
 
 class Facing(StrEnum):
     """The image side to which the patient's front points."""
@@ -137,6 +140,8 @@ class Film:
         split: the dataset's own part (train, val, test), or None.
         levels_from: why the lowest vertebra has its slot ("label", or the assumption made).
         spacing: mm per px with provenance, or None.
+        pixel_aspect: width of a pixel over its height; other than 1 where the film was stretched (multiplying x by it
+            undoes that), None where it was stretched by an unknown amount.
     """
 
     film_id: str
@@ -147,13 +152,19 @@ class Film:
     patient: str
     source: str
     split: str | None = None
-    levels_from: str = "label"
+    levels_from: str = LEVELS_LABELLED
     spacing: Spacing | None = None
     path: Path | None = None
+    pixel_aspect: float | None = 1.0
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1:
             raise DataError(f"film {self.film_id}: size must be positive, given {self.size_hw} (height, width)")
+        if self.pixel_aspect is not None and not 0 < self.pixel_aspect < np.inf:
+            raise DataError(
+                f"film {self.film_id}: pixel aspect is width over height, above 0, or None where it is unknown; "
+                f"given {self.pixel_aspect}"
+            )
         slots = [v.slot for v in self.vertebrae or ()]
         if any(upper <= lower for lower, upper in pairwise(slots)):
             raise DataError(f"film {self.film_id}: vertebrae must be ordered from the sacrum up, slots {slots}")

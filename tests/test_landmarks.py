@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import made_film, plain_film, square
@@ -118,6 +120,13 @@ def test_vertebrae_of_a_film_must_rise_from_the_sacrum() -> None:
 def test_a_film_has_a_size() -> None:
     with pytest.raises(DataError, match=r"film x: size must be positive, given \(0, 5\)"):
         plain_film("x", size_hw=(0, 5))
+
+
+@pytest.mark.parametrize("aspect", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_pixel_has_a_positive_aspect_or_an_unknown_one(aspect: float) -> None:
+    with pytest.raises(DataError, match=r"film film: pixel aspect is width over height, above 0, or None .* given"):
+        replace(plain_film(), pixel_aspect=aspect)
+    assert replace(plain_film(), pixel_aspect=None).mirrored_labels().pixel_aspect is None
 
 
 def test_corners_per_slot_leave_out_and_report_what_has_no_slot() -> None:

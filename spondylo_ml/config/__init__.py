@@ -1,6 +1,15 @@
 """The configuration of a run: its schema, and how it is put together."""
 
 from spondylo_ml.config.resolve import field_names, flatten, resolve_config, validate
-from spondylo_ml.config.schema import Config, DataConfig, EvaluateConfig
+from spondylo_ml.config.schema import ClinicalConfig, Config, DataConfig, EvaluateConfig
 
-__all__ = ["Config", "DataConfig", "EvaluateConfig", "field_names", "flatten", "resolve_config", "validate"]
+__all__ = [
+    "ClinicalConfig",
+    "Config",
+    "DataConfig",
+    "EvaluateConfig",
+    "field_names",
+    "flatten",
+    "resolve_config",
+    "validate",
+]

@@ -297,6 +297,16 @@ def test_films_carry_their_split_patient_and_source(tmp_path: Path) -> None:
     assert {f.film_id: (f.patient, f.source) for f in read_folder(tmp_path).films} == stems
 
 
+@pytest.mark.parametrize(("size_hw", "aspect"), [((640, 640), None), ((640, 480), 1.0)])
+def test_a_film_of_the_export_s_size_was_stretched_by_an_unknown_amount(
+    tmp_path: Path, size_hw: tuple[int, int], aspect: float | None
+) -> None:
+    write_image(tmp_path, "train", STEM, np.arange(size_hw[0] * size_hw[1]).reshape(size_hw).astype(np.uint8))
+    write_label(tmp_path, "train", f"{STEM}.json", json_label(made_film().corners_xy))
+    (film,) = read_folder(tmp_path).films
+    assert film.pixel_aspect == aspect
+
+
 def test_the_made_folder_reads_without_a_remark_and_its_test_films_have_no_labels(mendeley: Path) -> None:
     films = read_folder(mendeley)
     assert films.bad_files == films.notes == ()

@@ -6,6 +6,8 @@ JSON holds BL, BR, TL, TR in px, TXT (YOLO-pose) TL, BL, BR, TR as shares of wid
 
 No level is named. The lowest labelled vertebra is taken for S1, which it nearly always is; films say so in
 `levels_from`. Facing is not labelled either.
+
+Films of 640 x 640 px are exports, each stretched to that size by an amount that is not given.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import MIRRORED_CORNERS, Facing, Film, FloatArray, SlotRange, Vertebra
 
 SLOTS = SlotRange(first=0, count=10)
+EXPORT_HW = (640, 640)
 LEVELS_FROM = "assumed: the lowest labelled vertebra is S1"
 
 # Position of each corner of CORNERS (superior left, superior right, inferior left, inferior right) in the files.
@@ -129,6 +132,7 @@ def _read_film(job: _Job) -> tuple[Film, list[Finding]]:
         split=job.split,
         levels_from=LEVELS_FROM,
         path=job.image,
+        pixel_aspect=None if size_hw == EXPORT_HW else 1.0,
     )
     return film, notes
 

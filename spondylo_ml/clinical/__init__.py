@@ -1,0 +1,1 @@
+"""From corners to clinical measurements: pure geometry."""

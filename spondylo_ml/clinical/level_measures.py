@@ -1,0 +1,183 @@
+"""The measures of each level and body of a spine, and of the spine as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from spondylo_ml.clinical import angles, shape
+from spondylo_ml.clinical.measurement import BodyMeasurement, LevelMeasurement, Measure
+from spondylo_ml.clinical.meyerding import grade_name, grade_of
+from spondylo_ml.clinical.patient_frame import impossible, inferior_endplate, longest_edge, superior_endplate
+from spondylo_ml.clinical.slip import SLIP_FAULTS, SlipMethod, endplate_length, slip_fault, slip_percent
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.landmarks import FloatArray, level_name
+
+S1, L5, L1 = 0, 1, 5
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Spine:
+    """Bodies in the patient's frame, and what is known about them.
+
+    Attributes:
+        bodies: (4, 2) corners by slot; empty where nothing can be measured.
+        names: by slot, from the lowest vertebra of the film to the topmost.
+        withheld: why nothing can be measured; else empty.
+        mm_withheld: why nothing can be given in mm; else empty, and the frame's unit is mm.
+    """
+
+    bodies: Mapping[int, FloatArray]
+    names: Mapping[int, str]
+    levels_known: bool
+    withheld: str
+    mm_withheld: str
+    rules: ClinicalConfig
+
+    def name(self, slot: int) -> str:
+        """Name of a slot, whether the film shows it or not."""
+        return self.names.get(slot, level_name(slot))
+
+    def absent(self, *slots: int) -> str:
+        """Why these slots cannot be measured together; empty where they can."""
+        missing = [self.name(slot) for slot in slots if slot not in self.bodies]
+        return self.withheld or (f"no corners of {' and '.join(missing)}" if missing else "")
+
+
+def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:
+    """Every level between the lowest and the topmost vertebra, those with an absent vertebra included."""
+    slots = sorted(spine.names)
+    return tuple(_level(spine, slot + 1, slot) for slot in range(slots[0], slots[-1])) if slots else ()
+
+
+def bodies(spine: Spine) -> tuple[BodyMeasurement, ...]:
+    """Every body but the sacrum's, which has neither a wedge nor a compression."""
+    return tuple(
+        BodyMeasurement(spine.name(slot), slot, _wedge(spine, slot), _compression(spine, slot))
+        for slot in sorted(spine.names)
+        if not (slot == S1 and spine.levels_known)
+    )
+
+
+def lordosis(spine: Spine, unnamed: str) -> Measure:
+    """Lumbar lordosis by the rules' variant; `unnamed` says why there are no level names."""
+    below, plate = (S1, "superior") if spine.rules.lordosis == "L1-S1" else (L5, "inferior")
+    reason = (
+        unnamed or spine.absent(L1, below) or _plate_fault(spine, L1, "superior") or _plate_fault(spine, below, plate)
+    )
+    if reason:
+        return Measure(NAN, "deg", reason)
+    end = superior_endplate(spine.bodies[below]) if plate == "superior" else inferior_endplate(spine.bodies[below])
+    start = angles.direction_deg(superior_endplate(spine.bodies[L1]))
+    return Measure(float(angles.between_deg(angles.direction_deg(end), start)), "deg")
+
+
+def sacral_slope(spine: Spine, unnamed: str) -> Measure:
+    """Sacral slope against the film's horizontal; `unnamed` says why there are no level names."""
+    reason = unnamed or spine.absent(S1) or _plate_fault(spine, S1, "superior")
+    return Measure(NAN, "deg", reason) if reason else Measure(float(angles.sacral_slope_deg(spine.bodies[S1])), "deg")
+
+
+def _level(spine: Spine, upper: int, lower: int) -> LevelMeasurement:
+    method: SlipMethod = spine.rules.slip_method
+    (other,) = (m for m in get_args(SlipMethod) if m != method)
+    slip, slip_mm = _slip(spine, upper, lower, method)
+    by_mm = spine.rules.grade0_rule == "mm_if_spacing" and not slip_mm.reason
+    grade = None if slip.reason else grade_of(slip.value, spine.rules, slip_mm.value)
+    return LevelMeasurement(
+        name=f"{spine.name(upper)}/{spine.name(lower)}",
+        upper_slot=upper,
+        lower_slot=lower,
+        slip=slip,
+        slip_method=method,
+        other_slip=_slip(spine, upper, lower, other)[0],
+        other_slip_method=other,
+        slip_mm=slip_mm,
+        grade=None if grade is None else int(grade),
+        grade_name="not measurable" if grade is None else grade_name(slip.value, grade),
+        grade0_limit=f"{spine.rules.grade0_mm:g} mm" if by_mm else f"{spine.rules.grade0_percent:g} %",
+        segmental_angle=_between(spine, upper, lower, "superior", angles.segmental_angle_deg, "deg"),
+        disc_angle=_between(spine, upper, lower, "inferior", angles.disc_angle_deg, "deg"),
+        disc_height_index=_disc_height(spine, upper, lower),
+    )
+
+
+def _slip(spine: Spine, upper: int, lower: int, method: SlipMethod) -> tuple[Measure, Measure]:
+    """Slip in percent and in mm."""
+    reason = spine.absent(upper, lower)
+    percent = NAN
+    if not reason:
+        pair, fraction = (spine.bodies[upper], spine.bodies[lower]), spine.rules.degenerate_fraction
+        reason = SLIP_FAULTS[int(slip_fault(*pair, method, fraction))]
+        percent = float(slip_percent(*pair, method, fraction))
+    if reason:
+        return Measure(NAN, "%", reason), Measure(NAN, "mm", reason)
+    if spine.mm_withheld:
+        return Measure(percent, "%"), Measure(NAN, "mm", spine.mm_withheld)
+    return Measure(percent, "%"), Measure(percent / 100 * float(endplate_length(spine.bodies[lower])), "mm")
+
+
+def _between(
+    spine: Spine,
+    upper: int,
+    lower: int,
+    upper_plate: str,
+    measure: Callable[[FloatArray, FloatArray], FloatArray],
+    unit: str,
+) -> Measure:
+    """A measure between an endplate of the upper body and the superior one of the lower."""
+    reason = (
+        spine.absent(upper, lower) or _plate_fault(spine, upper, upper_plate) or _plate_fault(spine, lower, "superior")
+    )
+    if reason:
+        return Measure(NAN, unit, reason)
+    return Measure(float(measure(spine.bodies[upper], spine.bodies[lower])), unit)
+
+
+def _disc_height(spine: Spine, upper: int, lower: int) -> Measure:
+    reason = spine.absent(upper, lower) or _whole_fault(spine, upper)
+    if reason:
+        return Measure(NAN, "ratio", reason)
+    return _between(spine, upper, lower, "inferior", shape.disc_height_index, "ratio")
+
+
+def _wedge(spine: Spine, slot: int) -> Measure:
+    reason = spine.absent(slot) or _whole_fault(spine, slot)
+    return Measure(NAN, "ratio", reason) if reason else Measure(float(shape.wedge_ratio(spine.bodies[slot])), "ratio")
+
+
+def _compression(spine: Spine, slot: int) -> Measure:
+    reason = spine.absent(slot) or _whole_fault(spine, slot)
+    lowest = 1 if spine.levels_known else 0
+    beside = [s for s in (slot - 1, slot + 1) if s >= lowest and s in spine.bodies and not _whole_fault(spine, s)]
+    if not reason and not beside:
+        reason = "no whole neighbour to compare with"
+    if reason:
+        return Measure(NAN, "ratio", reason)
+    usual = np.mean([shape.posterior_height(spine.bodies[s]) for s in beside])
+    return Measure(float(shape.posterior_height(spine.bodies[slot]) / usual), "ratio")
+
+
+def _plate_fault(spine: Spine, slot: int, which: str) -> str:
+    body = spine.bodies[slot]
+    length = np.linalg.norm(superior_endplate(body) if which == "superior" else inferior_endplate(body))
+    if np.isnan(length):
+        return f"a corner of {spine.name(slot)}'s {which} endplate is absent"
+    if length == 0 or length <= spine.rules.degenerate_fraction * longest_edge(body):
+        return f"{spine.name(slot)}'s {which} endplate is degenerate: its corners all but coincide"
+    return f"{spine.name(slot)}'s outline crosses itself" if impossible(body) else ""
+
+
+def _whole_fault(spine: Spine, slot: int) -> str:
+    """Why a body's heights and depth cannot be measured."""
+    body = spine.bodies[slot]
+    if np.isnan(body).any():
+        return f"a corner of {spine.name(slot)} is absent"
+    walls = np.array([shape.anterior_height(body), shape.posterior_height(body)])
+    if walls.min() <= 1e-9 * longest_edge(body) or shape.depth(body) <= 1e-9 * longest_edge(body):
+        return f"{spine.name(slot)} has no height or no depth"
+    return f"{spine.name(slot)}'s outline crosses itself" if impossible(body) else ""

@@ -1,0 +1,81 @@
+"""Meyerding's grade of a slip, with a limit below which there is no listhesis.
+
+Grades I to IV end at 25, 50, 75 and 100 % inclusive, grade V (spondyloptosis) lies above. Meyerding (Surg Gynecol
+Obstet 1932) graded slips forward; slips backward are graded by the same limits and named as such.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import FloatArray
+
+TOLERANCE = 1e-9
+"""A slip this close to a limit, percent or mm, lies on it: what rounding leaves of 25 % is grade I."""
+
+RULES = ClinicalConfig()
+
+
+class Grade(IntEnum):
+    """Meyerding's grade; 0 is no listhesis."""
+
+    NONE = 0
+    I = 1  # noqa: E741
+    II = 2
+    III = 3
+    IV = 4
+    V = 5
+
+    @property
+    def label(self) -> str:
+        """0, I, II, III, IV or V."""
+        return "0" if self is Grade.NONE else self.name
+
+
+def grades(slip_percent: FloatArray, rules: ClinicalConfig = RULES, slip_mm: FloatArray | None = None) -> FloatArray:
+    """(...) grade 0 to 5 of each slip, as floats; NaN where the slip is.
+
+    Args:
+        slip_percent: (...) signed slip.
+        slip_mm: (...) the same slips in mm where the spacing is known; NaN entries fall back to the percentage.
+    """
+    size = np.abs(np.asarray(slip_percent, dtype=np.float64))
+    grade = 1.0 + np.searchsorted(np.asarray(rules.grade_limits_percent) + TOLERANCE, size, side="left")
+    none = size < rules.grade0_percent - TOLERANCE
+    if slip_mm is not None and rules.grade0_rule == "mm_if_spacing":
+        size_mm = np.abs(np.asarray(slip_mm, dtype=np.float64))
+        # Millimetres decide only between no listhesis and grade I: no endplate is so short that 3 mm are half of it.
+        first = size <= rules.grade_limits_percent[0] + TOLERANCE
+        none = np.where(np.isnan(size_mm), none, (size_mm < rules.grade0_mm - TOLERANCE) & first)
+    return np.asarray(np.where(np.isnan(size), np.nan, np.where(none, 0.0, grade)))
+
+
+def grade_of(slip_percent: float, rules: ClinicalConfig = RULES, slip_mm: float | None = None) -> Grade:
+    """The grade of one slip.
+
+    Raises:
+        DataError: the slip is NaN: a slip that could not be measured has no grade.
+    """
+    if np.isnan(slip_percent):
+        raise DataError("a slip that is not measurable has no grade; given NaN")
+    mm = None if slip_mm is None else np.array(slip_mm)
+    return Grade(int(grades(np.array(slip_percent), rules, mm)))
+
+
+def direction(slip_percent: float, grade: Grade) -> str:
+    """anterolisthesis, retrolisthesis, or none under grade 0."""
+    if grade is Grade.NONE:
+        return "none"
+    return "anterolisthesis" if slip_percent > 0 else "retrolisthesis"
+
+
+def grade_name(slip_percent: float, grade: Grade) -> str:
+    """The grade in words, such as "grade I retrolisthesis"."""
+    if grade is Grade.NONE:
+        return "no listhesis (grade 0)"
+    optosis = " (spondyloptosis)" if grade is Grade.V else ""
+    return f"grade {grade.label} {direction(slip_percent, grade)}{optosis}"

@@ -1,0 +1,65 @@
+"""Corners as the patient has them: x forward (anterior), y up, whichever way the film shows the patient.
+
+A film and its mirror image give the same corners here up to a shift, so that whatever is measured in this frame has
+the same sign and value on both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import MIRRORED_CORNERS, Facing, FloatArray
+
+SUPERIOR_ANTERIOR, SUPERIOR_POSTERIOR, INFERIOR_ANTERIOR, INFERIOR_POSTERIOR = range(4)
+"""Order of the four corners of a body in the patient's frame."""
+
+_LOOP = (SUPERIOR_ANTERIOR, SUPERIOR_POSTERIOR, INFERIOR_POSTERIOR, INFERIOR_ANTERIOR)  # counter-clockwise, y up
+
+
+def patient_frame(
+    corners_xy: FloatArray, facing: Facing, pixel_size_xy: tuple[float, float] = (1.0, 1.0)
+) -> FloatArray:
+    """(..., 4, 2) bodies in the patient's frame from (..., 4, 2) corners on the film.
+
+    Args:
+        pixel_size_xy: width and height of a pixel, in any unit: mm, or its aspect and 1, which undoes a stretch.
+
+    Raises:
+        DataError: the facing is neither left nor right.
+    """
+    if facing not in (Facing.LEFT, Facing.RIGHT):
+        raise DataError(
+            f"anterior and posterior need a film that faces left or right; given {facing.value!r}. "
+            "Name the facing, or infer it"
+        )
+    corners = np.asarray(corners_xy, dtype=np.float64) * np.array([pixel_size_xy[0], -pixel_size_xy[1]])
+    if facing is Facing.RIGHT:
+        return np.asarray(corners[..., list(MIRRORED_CORNERS), :])
+    return np.asarray(corners * np.array([-1.0, 1.0]))
+
+
+def superior_endplate(bodies: FloatArray) -> FloatArray:
+    """(..., 2) from the posterior to the anterior end of each superior endplate."""
+    return np.asarray(bodies[..., SUPERIOR_ANTERIOR, :] - bodies[..., SUPERIOR_POSTERIOR, :])
+
+
+def inferior_endplate(bodies: FloatArray) -> FloatArray:
+    """(..., 2) from the posterior to the anterior end of each inferior endplate."""
+    return np.asarray(bodies[..., INFERIOR_ANTERIOR, :] - bodies[..., INFERIOR_POSTERIOR, :])
+
+
+def longest_edge(bodies: FloatArray) -> FloatArray:
+    """(...) length of each body's longest known edge; NaN where no edge is known."""
+    loop = bodies[..., list(_LOOP), :]
+    return np.asarray(np.fmax.reduce(np.linalg.norm(np.roll(loop, -1, axis=-2) - loop, axis=-1), axis=-1))
+
+
+def impossible(bodies: FloatArray) -> NDArray[np.bool_]:
+    """(...) whether all corners are known and their outline crosses itself or is turned inside out."""
+    loop = bodies[..., list(_LOOP), :]
+    edges = np.roll(loop, -1, axis=-2) - loop
+    following = np.roll(edges, -1, axis=-2)
+    turns = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
+    return np.asarray(np.isfinite(turns).all(axis=-1) & ((turns > 0).sum(axis=-1) < 3))

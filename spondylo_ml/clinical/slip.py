@@ -1,0 +1,101 @@
+"""Slip of a vertebra on the one below it, positive forward (anterolisthesis), negative backward (retrolisthesis).
+
+All functions take bodies in the patient's frame (`patient_frame`), any number of pairs at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondylo_ml.clinical.patient_frame import (
+    INFERIOR_POSTERIOR,
+    SUPERIOR_POSTERIOR,
+    impossible,
+    longest_edge,
+    superior_endplate,
+)
+from spondylo_ml.landmarks import FloatArray
+
+SlipMethod = Literal["endplate", "posterior_wall"]
+
+DEGENERATE_FRACTION = 0.2
+"""An endplate shorter than this share of the longest edge of its pair of vertebrae has no direction to trust."""
+
+SLIP_FAULTS = (
+    "",
+    "a corner of the lower vertebra's superior endplate is absent",
+    "the upper vertebra's inferior posterior corner is absent",
+    "the lower vertebra's inferior posterior corner is absent, so that its posterior wall is unknown",
+    "the lower vertebra's superior endplate is degenerate: its corners all but coincide",
+    "the lower vertebra's posterior wall is degenerate: its corners all but coincide",
+    "the lower vertebra's outline crosses itself",
+    "the upper vertebra's outline crosses itself",
+)
+"""Why a slip is not measurable, by the code of `slip_fault`; nothing for a slip that is."""
+
+
+def slip_percent(
+    upper: FloatArray,
+    lower: FloatArray,
+    method: SlipMethod = "endplate",
+    degenerate_fraction: float = DEGENERATE_FRACTION,
+) -> FloatArray:
+    """(...) slip in percent of the lower superior endplate's length; NaN where it is not measurable.
+
+    `endplate`: how far the upper vertebra's inferior posterior corner lies along the lower superior endplate, from its
+    posterior end. `posterior_wall`: how far it lies from the line of the lower vertebra's posterior wall, square to it.
+
+    Args:
+        upper: (..., 4, 2) bodies in the patient's frame.
+        lower: (..., 4, 2) the bodies below them.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        plate = superior_endplate(lower)
+        length = np.linalg.norm(plate, axis=-1)
+        forward = plate / length[..., None] if method == "endplate" else _square_to_wall(lower)
+        step = upper[..., INFERIOR_POSTERIOR, :] - lower[..., SUPERIOR_POSTERIOR, :]
+        percent = 100 * (step * forward).sum(axis=-1) / length
+    return np.where(slip_fault(upper, lower, method, degenerate_fraction) == 0, percent, np.nan)
+
+
+def slip_fault(
+    upper: FloatArray,
+    lower: FloatArray,
+    method: SlipMethod = "endplate",
+    degenerate_fraction: float = DEGENERATE_FRACTION,
+) -> NDArray[np.int64]:
+    """(...) 0 where the slip is measurable, else the place of the reason in `SLIP_FAULTS`."""
+    plate = np.linalg.norm(superior_endplate(lower), axis=-1)
+    wall = np.linalg.norm(_wall(lower), axis=-1)
+    least = degenerate_fraction * np.fmax(longest_edge(upper), longest_edge(lower))
+    by_wall = method == "posterior_wall"
+    faults = [
+        np.isnan(plate),
+        np.isnan(upper[..., INFERIOR_POSTERIOR, 0]) & np.ones_like(plate, dtype=bool),
+        np.isnan(wall) & by_wall,
+        (plate <= least) | (plate == 0),
+        ((wall <= least) | (wall == 0)) & by_wall,
+        impossible(lower),
+        impossible(upper),
+    ]
+    return np.asarray(np.select(np.broadcast_arrays(*faults), range(1, len(SLIP_FAULTS)), 0), dtype=np.int64)
+
+
+def endplate_length(lower: FloatArray) -> FloatArray:
+    """(...) length of each superior endplate, in the frame's unit."""
+    return np.asarray(np.linalg.norm(superior_endplate(lower), axis=-1))
+
+
+def _wall(lower: FloatArray) -> FloatArray:
+    """(..., 2) down the posterior wall."""
+    return np.asarray(lower[..., INFERIOR_POSTERIOR, :] - lower[..., SUPERIOR_POSTERIOR, :])
+
+
+def _square_to_wall(lower: FloatArray) -> FloatArray:
+    """(..., 2) unit vectors forward, square to the posterior wall."""
+    wall = _wall(lower)
+    forward = np.stack([-wall[..., 1], wall[..., 0]], axis=-1)
+    return np.asarray(forward / np.linalg.norm(wall, axis=-1, keepdims=True))

@@ -1,0 +1,114 @@
+"""Level names: from the sacrum up where it is known to be seen, withheld where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from spines import LOWER, TiltedFilm, stacked, tilted_film
+
+from spondylo_ml.clinical.levels import (
+    ENDPLATE_ALONE,
+    SACRUM_NEUTRAL,
+    SACRUM_OFFSET,
+    SACRUM_WEIGHTS,
+    name_levels,
+    sacrum_confidence,
+    sacrum_signs,
+)
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.landmarks import Facing, Vertebra
+
+ASSUMED = "assumed: the lowest labelled vertebra is S1"
+RULES = ClinicalConfig()
+
+
+def without_sacrum(vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
+    """As a reader takes a film that ends at L5: its lowest vertebra for S1."""
+    return tuple(Vertebra(v.slot - 1, v.corners_xy) for v in vertebrae[1:])
+
+
+def true_names(film: TiltedFilm) -> dict[int, str]:
+    names = ["S1", "L5", "L4", "L3", "L2", "L1", "T12", "T11", "T10", "T9", "T8"]
+    return dict(enumerate(names[: len(film.vertebrae)]))
+
+
+def test_right_on_2000_tilted_synthetic_films_whether_labelled_or_assumed() -> None:
+    for index in range(2000):
+        film = tilted_film(5, index)
+        for levels_from in ("label", ASSUMED):
+            naming = name_levels(film.vertebrae, film.facing, levels_from, RULES)
+            assert naming.known
+            assert naming.names == true_names(film)
+            assert naming.reason == ""
+
+
+def test_a_spine_that_ends_at_l5_gets_no_level_names_where_the_sacrum_is_assumed() -> None:
+    known = 0
+    for index in range(1000):
+        film = tilted_film(6, index)
+        naming = name_levels(without_sacrum(film.vertebrae), film.facing, ASSUMED, RULES)
+        known += naming.known
+        if not naming.known:
+            assert naming.names[0] == "lowest visible"
+            assert naming.names[1] == "lowest visible + 1"
+            assert naming.reason.startswith(f"no sacrum is known to be seen ({ASSUMED}; its shape says so")
+    assert known <= 10
+
+
+def test_labels_are_believed_and_gaps_are_named() -> None:
+    vertebrae = [v for v in stacked(0, 0, 0, 0) if v.slot not in (0, 2)]
+    naming = name_levels(vertebrae, Facing.LEFT, "label", RULES)
+    assert (naming.names, naming.known, naming.confidence) == ({1: "L5", 2: "L4", 3: "L3", 4: "L2"}, True, 1.0)
+
+
+def test_without_the_sacrum_s_slot_nothing_is_assumed() -> None:
+    naming = name_levels(stacked(0, 0, 0)[2:], Facing.LEFT, ASSUMED, RULES)
+    assert naming.names == {2: "lowest visible", 3: "lowest visible + 1"}
+    assert (naming.known, naming.confidence) == (False, 0.0)
+    assert naming.reason == "no sacrum is known to be seen (S1 is absent)"
+    assert name_levels((), Facing.LEFT, ASSUMED, RULES).names == {}
+
+
+def test_a_lowest_vertebra_with_its_superior_endplate_alone_is_s1() -> None:
+    corners = LOWER.copy()
+    corners[2:] = np.nan
+    film = (Vertebra(0, corners), *stacked(0, 0)[1:])
+    assert sacrum_confidence(film, Facing.LEFT) == ENDPLATE_ALONE
+    assert sacrum_confidence(film[:1], Facing.LEFT) < ENDPLATE_ALONE  # nothing to compare with
+
+
+def test_the_threshold_is_a_rule() -> None:
+    film = tilted_film(5, 0)
+    confidence = sacrum_confidence(film.vertebrae, film.facing)
+    assert 0.9 < confidence < 1
+    strict = ClinicalConfig(least_sacrum_confidence=min(0.9999999, confidence + 1e-9))
+    assert not name_levels(film.vertebrae, film.facing, ASSUMED, strict).known
+
+
+def test_signs_by_hand() -> None:
+    """Tops of 100 px, a floor of 50 px: log 2. Level plates and walls in line: no break, not backward."""
+    corners = LOWER.copy()
+    corners[2, 0], corners[3, 0] = 125, 175
+    film = (Vertebra(0, corners), *stacked(0)[1:])
+    np.testing.assert_allclose(sacrum_signs(film, Facing.LEFT), [np.log(2), 0, 0], atol=1e-12)
+    np.testing.assert_allclose(sacrum_signs(film, Facing.UNKNOWN), [np.log(2), *SACRUM_NEUTRAL[1:]])
+    np.testing.assert_allclose(sacrum_signs(film[:1], Facing.LEFT), [np.log(2), *SACRUM_NEUTRAL[1:]])
+    np.testing.assert_allclose(sacrum_signs((), Facing.LEFT), SACRUM_NEUTRAL)
+
+
+@pytest.mark.slow
+def test_the_weights_are_those_of_the_logistic_regression_that_the_code_names() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    signs, kept = [], []
+    for index in range(6000):
+        film, rng = tilted_film(0, index), np.random.default_rng([0, index, 3])
+        kept.append(rng.random() < 0.5)
+        vertebrae = film.vertebrae if kept[-1] else without_sacrum(film.vertebrae)
+        moved = [Vertebra(v.slot, v.corners_xy + rng.normal(0, 0.05 * film.depth_px, (4, 2))) for v in vertebrae]
+        signs.append(sacrum_signs(moved, film.facing))
+    model = LogisticRegression().fit(np.stack(signs) - SACRUM_NEUTRAL, kept)
+    np.testing.assert_allclose(model.coef_[0], SACRUM_WEIGHTS, atol=0.06)
+    assert model.intercept_[0] == pytest.approx(SACRUM_OFFSET, abs=0.06)

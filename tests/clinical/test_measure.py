@@ -1,0 +1,281 @@
+"""One film: all measures at once, by hand, and a reason for each that is withheld."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import plain_film
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from spines import rotated, stacked, tilted_film
+
+from spondylo_ml.clinical.measure import ASPECT_TOLERANCE, NO_SPACING, STRETCHED, measure_film, measure_vertebrae
+from spondylo_ml.clinical.measurement import FilmMeasurement, Measure
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film, FloatArray, Spacing, Vertebra
+
+NAMES = ["L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2"]
+SLIPS = (30.0, 0.0, -10.0, 4.0, 25.0)
+
+
+def film_of(vertebrae: Iterable[Vertebra], facing: Facing = Facing.LEFT) -> Film:
+    return plain_film(vertebrae=tuple(vertebrae), size_hw=(640, 640), facing=facing)
+
+
+def changed(film: Film, slot: int, corners_xy: FloatArray) -> Film:
+    own = film.vertebrae or ()
+    return replace(film, vertebrae=tuple(Vertebra(slot, corners_xy) if v.slot == slot else v for v in own))
+
+
+def slips_of(measured: FilmMeasurement) -> list[float]:
+    return [level.slip.value for level in measured.levels]
+
+
+def test_a_stack_of_equal_bodies_by_hand() -> None:
+    measured = measure_film(film_of(stacked(*SLIPS)))
+    assert [level.name for level in measured.levels] == NAMES
+    np.testing.assert_allclose(slips_of(measured), SLIPS)
+    np.testing.assert_allclose([level.other_slip.value for level in measured.levels], SLIPS)
+    assert [level.grade for level in measured.levels] == [2, 0, 1, 0, 1]
+    assert [level.grade_name for level in measured.levels] == [
+        "grade II anterolisthesis",
+        "no listhesis (grade 0)",
+        "grade I retrolisthesis",
+        "no listhesis (grade 0)",
+        "grade I anterolisthesis",
+    ]
+    for level in measured.levels:
+        assert (level.slip_method, level.other_slip_method, level.grade0_limit) == ("endplate", "posterior_wall", "5 %")
+        assert level.slip_mm.reason == NO_SPACING
+        assert level.disc_height_index.value == pytest.approx(0.2)
+        assert level.segmental_angle.value == pytest.approx(0)
+        assert level.disc_angle.value == pytest.approx(0)
+    assert [body.name for body in measured.bodies] == ["L5", "L4", "L3", "L2", "L1"]
+    assert [(b.wedge_ratio.value, b.compression_ratio.value) for b in measured.bodies] == [(1.0, 1.0)] * 5
+    assert (measured.lordosis.value, measured.sacral_slope.value) == (pytest.approx(0), pytest.approx(0))
+
+
+def test_lordosis_and_sacral_slope_by_hand() -> None:
+    """S1 turned 40 degrees down in front about its middle, L1 turned 12 degrees up, L5 8 degrees down."""
+    film = film_of(stacked(0, 0, 0, 0, 0))
+    for slot, turn in ((0, -40.0), (1, -8.0), (5, 12.0)):
+        own = (film.vertebrae or ())[slot].corners_xy
+        film = changed(film, slot, rotated(own, turn, own.mean(axis=0)))
+    measured = measure_film(film)
+    assert measured.sacral_slope.value == pytest.approx(40)
+    assert (measured.lordosis_variant, measured.lordosis.value) == ("L1-S1", pytest.approx(52))
+    other = measure_film(film, ClinicalConfig(lordosis="L1-L5"))
+    assert (other.lordosis_variant, other.lordosis.value) == ("L1-L5", pytest.approx(20))
+
+
+def test_millimetres_come_with_a_spacing_and_its_provenance() -> None:
+    """25 px of a plate of 100 px at 0.35 mm are 8.75 mm; 5 px are 1.75 mm, below 3."""
+    film = replace(film_of(stacked(25.0, 5.0)), spacing=Spacing(0.35, 0.35, "ImagerPixelSpacing"))
+    measured = measure_film(film)
+    assert [level.slip_mm.value for level in measured.levels] == [pytest.approx(8.75), pytest.approx(1.75)]
+    assert [(level.grade, level.grade0_limit) for level in measured.levels] == [(1, "3 mm"), (0, "3 mm")]
+    assert measured.spacing_provenance == "ImagerPixelSpacing"
+    assert any("too large by the magnification" in text for text in measured.warnings)
+    by_percent = measure_film(film, ClinicalConfig(grade0_rule="percent"))
+    assert [(level.grade, level.grade0_limit) for level in by_percent.levels] == [(1, "5 %"), (1, "5 %")]
+
+
+def test_the_method_of_the_rules_is_the_one_that_is_graded() -> None:
+    film = film_of(stacked(10.0))
+    leaning = (film.vertebrae or ())[0].corners_xy + np.array([[0, 0], [0, 0], [60, 0], [60, 0]])
+    (level,) = measure_film(changed(film, 0, leaning), ClinicalConfig(slip_method="posterior_wall")).levels
+    assert (level.slip.value, level.slip_method) == (pytest.approx(-4.0), "posterior_wall")
+    assert (level.other_slip.value, level.other_slip_method) == (pytest.approx(10.0), "endplate")
+    assert level.grade == 0
+
+
+def stretched(film: Film, factor: float) -> Film:
+    wide = tuple(Vertebra(v.slot, v.corners_xy * np.array([factor, 1.0])) for v in film.vertebrae or ())
+    return replace(film, vertebrae=wide)
+
+
+def test_a_known_stretch_is_undone_and_an_unknown_one_withholds_all() -> None:
+    upright = film_of(stacked(*SLIPS))
+    tilted = film_of(Vertebra(v.slot, rotated(v.corners_xy, -35)) for v in upright.vertebrae or ())
+    wide = stretched(tilted, 1.225)
+    assert max(abs(a - b) for a, b in zip(slips_of(measure_film(wide)), SLIPS, strict=True)) > 3
+    mended = measure_film(replace(wide, pixel_aspect=1 / 1.225))
+    np.testing.assert_allclose(slips_of(mended), SLIPS, atol=1e-9)
+    assert mended.sacral_slope.value == pytest.approx(35)
+    withheld = measure_film(replace(wide, pixel_aspect=None))
+    assert [level.name for level in withheld.levels] == NAMES
+    assert set(withheld.warnings) >= {STRETCHED}
+    assert {m.reason for m in measures(withheld)} == {STRETCHED}
+
+
+def measures(measured: FilmMeasurement) -> list[Measure]:
+    """All measures of a film."""
+    parts = [vars(measured), *map(vars, measured.levels), *map(vars, measured.bodies)]
+    return [value for part in parts for value in part.values() if isinstance(value, Measure)]
+
+
+def test_a_spacing_that_contradicts_the_pixel_s_shape_withholds_all() -> None:
+    film = replace(film_of(stacked(10.0)), spacing=Spacing(0.2, 0.4, "header"))
+    disagree = "the spacing (0.2 x 0.4 mm) and the pixel aspect (1) disagree on the shape of a pixel"
+    assert {m.reason for m in measures(measure_film(film))} >= {disagree}
+    agreed = measure_film(replace(film, pixel_aspect=0.5 * (1 + ASPECT_TOLERANCE / 2)))
+    assert agreed.levels[0].slip.value == pytest.approx(10.0)
+    assert agreed.levels[0].slip_mm.value == pytest.approx(2.0)  # 10 px of 0.2 mm
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 300), st.floats(-30, 30))
+def test_mirror_and_rotation_give_the_same_measures(index: int, degrees: float) -> None:
+    film = film_of(tilted_film(9, index).vertebrae, tilted_film(9, index).facing)
+    here = measure_film(film)
+    there = measure_film(film.mirrored_labels())
+    assert there.facing != here.facing
+    for a, b in zip(measures(here), measures(there), strict=True):
+        assert b.value == pytest.approx(a.value, abs=1e-7, nan_ok=True)
+    turned = measure_film(
+        film_of((Vertebra(v.slot, rotated(v.corners_xy, degrees)) for v in film.vertebrae or ()), film.facing)
+    )
+    np.testing.assert_allclose(slips_of(turned), slips_of(here), atol=1e-7)
+    assert turned.lordosis.value == pytest.approx(here.lordosis.value, abs=1e-7, nan_ok=True)
+
+
+def test_an_unknown_facing_is_inferred_and_can_be_overridden() -> None:
+    made = tilted_film(9, 1)
+    film = film_of(made.vertebrae, Facing.UNKNOWN)
+    inferred = measure_film(film)
+    assert (inferred.facing, inferred.facing_from) == (made.facing.value, "inferred")
+    assert 0.9 < inferred.facing_confidence <= 1
+    assert any(text.startswith(f"facing inferred: {made.facing.value}, confidence") for text in inferred.warnings)
+    np.testing.assert_allclose(slips_of(inferred), made.slip_percent, atol=1e-6)
+    given_facing = measure_film(film, facing=made.facing)
+    assert (given_facing.facing_from, given_facing.facing_confidence) == ("given", 1.0)
+    np.testing.assert_array_equal(slips_of(given_facing), slips_of(inferred))
+
+
+def test_without_a_known_anterior_side_nothing_is_measured() -> None:
+    squares = film_of(stacked(0, 0))
+    for facing, reason in (
+        (Facing.NONE, "an AP film has no anterior side"),
+        (Facing.UNKNOWN, "nothing on the film tells which side is anterior; give the facing"),
+    ):
+        measured = measure_film(replace(squares, facing=facing))
+        assert {m.reason for m in measures(measured) if "lordosis" not in m.reason} >= {reason}
+        assert all(np.isnan(m.value) for m in measures(measured))
+        assert [level.grade for level in measured.levels] == [None, None]
+    doubtful = measure_film(film_of(stacked(0, 20, 20, 0), Facing.UNKNOWN))
+    assert 0.5 < doubtful.facing_confidence < 0.9
+    assert "which side is anterior is uncertain" in doubtful.levels[0].slip.reason
+    assert any("0.9 is needed); give the facing" in text for text in doubtful.warnings)
+
+
+def test_without_a_known_sacrum_slips_are_measured_and_names_withheld() -> None:
+    film = replace(film_of(stacked(*SLIPS)), levels_from="assumed: the lowest labelled vertebra is S1")
+    measured = measure_film(film)
+    assert not measured.levels_known
+    assert [level.name for level in measured.levels[:2]] == [
+        "lowest visible + 1/lowest visible",
+        "lowest visible + 2/lowest visible + 1",
+    ]
+    np.testing.assert_allclose(slips_of(measured), SLIPS)
+    for measure in (measured.lordosis, measured.sacral_slope):
+        assert measure.reason.startswith("no sacrum is known to be seen (assumed: the lowest labelled")
+    assert measure_film(film, levels_from="label").levels_known
+
+
+def test_a_partial_s1_serves_for_what_its_endplate_tells() -> None:
+    film = film_of(stacked(10.0, 0, 0, 0, 0))
+    plate = (film.vertebrae or ())[0].corners_xy.copy()
+    plate[2:] = np.nan
+    level = measure_film(changed(film, 0, plate)).levels[0]
+    assert (level.slip.value, level.grade) == (pytest.approx(10.0), 1)
+    assert level.other_slip.reason.startswith("the lower vertebra's inferior posterior corner is absent")
+    assert level.disc_height_index.value == pytest.approx(0.2)
+    assert measure_film(changed(film, 0, plate)).lordosis.value == pytest.approx(0)
+
+
+def test_an_absent_corner_withholds_just_what_needs_it() -> None:
+    film = film_of(stacked(10.0, 10.0, 10.0))
+    corners = (film.vertebrae or ())[1].corners_xy.copy()
+    corners[3] = np.nan  # inferior posterior, facing left
+    below, above, _ = measure_film(changed(film, 1, corners)).levels
+    assert below.slip.reason == "the upper vertebra's inferior posterior corner is absent"
+    assert (below.grade, below.grade_name) == (None, "not measurable")
+    assert below.slip_mm.reason == below.slip.reason
+    assert below.disc_angle.reason == "a corner of L5's inferior endplate is absent"
+    assert below.segmental_angle.value == pytest.approx(0)
+    assert below.disc_height_index.reason == "a corner of L5 is absent"
+    assert above.slip.value == pytest.approx(10.0)
+    bodies = measure_film(changed(film, 1, corners)).bodies
+    assert bodies[0].wedge_ratio.reason == "a corner of L5 is absent"
+    assert bodies[1].compression_ratio.value == pytest.approx(1.0)  # L3 is whole
+
+
+def test_a_degenerate_endplate_and_a_crossed_outline_are_not_measurable() -> None:
+    film = film_of(stacked(10.0, 10.0))
+    point = (film.vertebrae or ())[1].corners_xy.copy()
+    point[0] = point[1]
+    _, above = measure_film(changed(film, 1, point)).levels
+    assert above.slip.reason == "the lower vertebra's superior endplate is degenerate: its corners all but coincide"
+    assert above.segmental_angle.reason == "L5's superior endplate is degenerate: its corners all but coincide"
+    assert above.grade is None
+    crossed = (film.vertebrae or ())[1].corners_xy[[0, 1, 3, 2]]
+    below, above = measure_film(changed(film, 1, crossed)).levels
+    assert below.slip.reason == "the upper vertebra's outline crosses itself"
+    assert above.slip.reason == "the lower vertebra's outline crosses itself"
+    assert below.segmental_angle.reason == "L5's outline crosses itself"
+    flat = (film.vertebrae or ())[1].corners_xy.copy()
+    flat[2:] = flat[:2]
+    assert measure_film(changed(film, 1, flat)).bodies[0].wedge_ratio.reason == "L5 has no height or no depth"
+
+
+def test_an_absent_vertebra_leaves_its_levels_in_the_list() -> None:
+    film = film_of(v for v in stacked(0, 0, 0) if v.slot != 2)
+    measured = measure_film(film)
+    assert [level.name for level in measured.levels] == NAMES[:3]
+    assert [level.slip.reason for level in measured.levels] == ["", "no corners of L4", "no corners of L4"]
+    assert measured.lordosis.reason == "no corners of L1"
+    assert measured.bodies[0].compression_ratio.reason == "no whole neighbour to compare with"
+    empty = changed(film_of(stacked(0)), 1, np.full((4, 2), np.nan))
+    assert measure_film(empty).levels[0].slip.reason == "no corners of L5"
+
+
+def test_compression_is_against_both_neighbours() -> None:
+    film = film_of(stacked(0, 0, 0))
+    low = (film.vertebrae or ())[2].corners_xy.copy()
+    low[:2, 1] += 20  # 60 px high between neighbours of 80
+    assert measure_film(changed(film, 2, low)).bodies[1].compression_ratio.value == pytest.approx(0.75)
+
+
+def test_predicted_vertebrae_take_the_place_of_the_film_s() -> None:
+    film = replace(film_of(()), vertebrae=None)
+    with pytest.raises(DataError, match="film film has no corners to measure: give vertebrae"):
+        measure_film(film)
+    assert slips_of(measure_film(film, vertebrae=stacked(12.0))) == [pytest.approx(12.0)]
+    assert measure_film(film, vertebrae=()).levels == ()
+    with pytest.raises(DataError, match=r"a film has each level once; given slots \[0, 0\]"):
+        measure_vertebrae([stacked()[0]] * 2, Facing.LEFT)
+
+
+def test_json_holds_null_for_what_is_not_there_and_nothing_that_json_does_not_know() -> None:
+    film = film_of(stacked(10.0))
+    tree = json.loads(json.dumps(measure_film(film).to_json(), allow_nan=False))
+    assert tree["levels"][0]["slip_mm"] == {"value": None, "unit": "mm", "reason": NO_SPACING}
+    assert tree["levels"][0]["slip"]["value"] == pytest.approx(10.0)
+    assert tree["rules"]["slip_method"] == "endplate"
+    assert len(tree["rules_digest"]) == 64
+
+
+@pytest.mark.parametrize(("value", "reason"), [(float("nan"), ""), (1.0, "why"), (float("inf"), "")])
+def test_a_measure_has_a_value_or_a_reason(value: float, reason: str) -> None:
+    with pytest.raises(DataError, match="a measure has a finite value or a reason; given"):
+        Measure(value, "%", reason)
+
+
+def test_measures_in_words() -> None:
+    said = [str(m) for m in (Measure(12.345, "%"), Measure(0.987, "ratio"), Measure(float("nan"), "mm", "absent"))]
+    assert said == ["12.3 %", "0.99", "not measurable: absent"]

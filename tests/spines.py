@@ -1,0 +1,62 @@
+"""Spines for clinical tests: squares worked out by hand, and synthetic ones with their true slips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spondylo_ml.data.phantom import phantom_film
+from spondylo_ml.data.phantom.anatomy import random_spine
+from spondylo_ml.landmarks import Facing, FloatArray, Spacing, Vertebra
+
+LOWER = np.array([[100.0, 200.0], [200.0, 200.0], [100.0, 280.0], [200.0, 280.0]])
+"""A body 100 px deep and 80 px high; facing left, its superior posterior corner is (200, 200)."""
+
+
+def upper_at(slip_percent: float, gap_px: float = 20.0) -> FloatArray:
+    """The same body above `LOWER`, slipped to the left (forward on a film that faces left)."""
+    return LOWER - np.array([slip_percent, 80.0 + gap_px])
+
+
+def stacked(*slips_percent: float) -> tuple[Vertebra, ...]:
+    """S1 and so many bodies above it, all like `LOWER`, each slipped forward on the one below; facing left."""
+    corners = [LOWER]
+    for slip in slips_percent:
+        corners.append(corners[-1] - np.array([slip, 100.0]))
+    return tuple(Vertebra(slot, c) for slot, c in enumerate(corners))
+
+
+def rotated(corners_xy: FloatArray, degrees: float, about: Sequence[float] = (150.0, 150.0)) -> FloatArray:
+    """Corners turned on the image; positive is clockwise, y pointing down."""
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return np.asarray((corners_xy - np.array(about)) @ turn.T + np.array(about))
+
+
+@dataclass(frozen=True)
+class TiltedFilm:
+    """A synthetic film's labels, tilted.
+
+    Attributes:
+        slip_percent: true slip of slot i + 1 on slot i.
+    """
+
+    vertebrae: tuple[Vertebra, ...]
+    facing: Facing
+    spacing: Spacing
+    slip_percent: FloatArray
+    depth_px: float
+    tilt_deg: float
+
+
+def tilted_film(seed: int, index: int, largest_deg: float = 15.0) -> TiltedFilm:
+    """The synthetic film (seed, index) tilted by a random angle, the same on every call."""
+    film = phantom_film(seed, index)
+    rng = np.random.default_rng([seed, index])
+    rng.random()  # the film's facing is drawn before its spine
+    true_slip = random_spine(rng).slip_percent[: len(film.vertebrae) - 1]
+    tilt = float(np.random.default_rng([seed, index, 1]).uniform(-largest_deg, largest_deg))
+    vertebrae = tuple(Vertebra(v.slot, rotated(v.corners_xy, tilt)) for v in film.vertebrae)
+    return TiltedFilm(vertebrae, film.facing, film.spacing, true_slip, film.framing.depth_px, tilt)
