@@ -41,4 +41,4 @@ def _mean_length(corners_xy: FloatArray, edges: tuple[tuple[int, int], ...]) -> 
     known = ~np.isnan(lengths)
     count = known.sum(axis=0)
     total = np.where(known, lengths, 0.0).sum(axis=0)
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))
