@@ -64,9 +64,14 @@ class PatientBootstrap:
         return self.ratio(np.where(known, numbers, 0.0), known.astype(np.float64), patients, ~known)
 
     def ratio(
-        self, parts: ArrayLike, wholes: ArrayLike, patients: ArrayLike, absent: NDArray[np.bool_] | None = None
+        self,
+        parts: ArrayLike,
+        wholes: ArrayLike,
+        patients: ArrayLike,
+        absent: NDArray[np.bool_] | None = None,
+        n: int | None = None,
     ) -> Estimate:
-        """Sum of the parts over the sum of the wholes; `n` is the latter."""
+        """Sum of the parts over the sum of the wholes, which is also `n` where none is given."""
         part, whole = np.asarray(parts, dtype=np.float64), np.asarray(wholes, dtype=np.float64)
         codes = self._codes(patients)
         size = len(self._names)
@@ -76,7 +81,7 @@ class PatientBootstrap:
         total = float(whole.sum())
         value = float(part.sum()) / total if total else math.nan
         n_absent = 0 if absent is None else int(absent.sum())
-        return self._estimate(value, drawn, round(total), n_absent, int((whole_sums > 0).sum()))
+        return self._estimate(value, drawn, round(total) if n is None else n, n_absent, int((whole_sums > 0).sum()))
 
     def quantile(self, values: ArrayLike, share: float, patients: ArrayLike) -> Estimate:
         """Quantile of the values that are not NaN, interpolated as `numpy.quantile` does."""
