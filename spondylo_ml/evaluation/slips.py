@@ -19,7 +19,7 @@ from spondylo_ml.evaluation.agreement import (
 )
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, Vertebra, level_name
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, Vertebra, level_name
 
 COLUMNS = (
     "film_id", "level", "true_slip_percent", "pred_slip_percent", "true_slip_mm", "pred_slip_mm", "true_grade",
@@ -90,14 +90,14 @@ def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: Pati
     made = {name: bootstrap.mean(values, names) for name, values in rate.items()}
     for name, positive in (("listhesis_sensitivity", true_grade > 0), ("listhesis_specificity", true_grade == 0)):
         made[name] = made[name].model_copy(update={"n_absent": int((positive & ~known).sum())})
-    return made | _of_known(true[known], predicted[known], true_grade[known], grade[known], names[known], n_absent,
-                            bootstrap)  # fmt: skip
+    return made | _of_measured(table[known], names[known].tolist(), n_absent, bootstrap)
 
 
-def _of_known(
-    true: FloatArray, predicted: FloatArray, true_grade: FloatArray, grade: FloatArray, names: np.ndarray, n_absent: int,
-    bootstrap: PatientBootstrap,
-) -> dict[str, Estimate]:  # fmt: skip
+def _of_measured(
+    table: pd.DataFrame, patients: Sequence[str], n_absent: int, bootstrap: PatientBootstrap
+) -> dict[str, Estimate]:
+    columns = ("true_slip_percent", "pred_slip_percent", "true_grade", "pred_grade")
+    true, predicted, true_grade, grade = table[list(columns)].to_numpy(dtype=np.float64).T
     both, difference = np.stack([true, predicted], axis=1), predicted - true
     positive = (true_grade > 0).astype(np.float64)
     statistics = {
@@ -108,7 +108,7 @@ def _of_known(
         "grade_kappa": lambda w: quadratic_kappa(true_grade, grade, w),
         "listhesis_auc": lambda w: area_under_curve(positive, np.abs(predicted), w),
     }
-    return {name: bootstrap.statistic(function, names, n_absent) for name, function in statistics.items()}
+    return {name: bootstrap.statistic(function, patients, n_absent) for name, function in statistics.items()}
 
 
 def _film_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
