@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, resolve_config, validate
+from spondylo_ml.config import CompareConfig, Config, DataConfig, EvaluateConfig, field_names, resolve_config, validate
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path"}
@@ -40,6 +40,12 @@ class EvaluateFlags(EvaluateConfig, BaseSettings):
     """Judge the best model of a run on the films of any dataset."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+class CompareFlags(CompareConfig, BaseSettings):
+    """Compare the models of two or more runs on the same films."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml compare")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,6 +133,18 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _write(report.judged(evaluate(config, values.get("data", {}))))
 
 
+def _compare(arguments: Sequence[str]) -> None:
+    values = given_values(CompareFlags, arguments)
+    config = validate(CompareConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.compare import compare
+
+    _start_logging()
+    _write(report.compared(compare(config, values.get("data", {}))))
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -135,11 +153,12 @@ def _require_folder(data: DataConfig) -> None:
         find_reader(data.path.expanduser(), data.kind)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate}
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {"train": _train, "evaluate": _evaluate, "compare": _compare}
 
 
 def _usage() -> str:
-    lines = [f"  {name:10} {flags.__doc__}" for name, flags in (("train", TrainFlags), ("evaluate", EvaluateFlags))]
+    verbs = (("train", TrainFlags), ("evaluate", EvaluateFlags), ("compare", CompareFlags))
+    lines = [f"  {name:10} {flags.__doc__}" for name, flags in verbs]
     return "\n".join(
         ["usage: python -m spondylo_ml <verb> [--name value ...]", "", *lines, "", "<verb> --help lists its options."]
     )

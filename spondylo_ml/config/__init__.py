@@ -1,10 +1,11 @@
 """The configuration of a run: its schema, and how it is put together."""
 
 from spondylo_ml.config.resolve import field_names, flatten, resolve_config, validate
-from spondylo_ml.config.schema import ClinicalConfig, Config, DataConfig, EvaluateConfig
+from spondylo_ml.config.schema import ClinicalConfig, CompareConfig, Config, DataConfig, EvaluateConfig
 
 __all__ = [
     "ClinicalConfig",
+    "CompareConfig",
     "Config",
     "DataConfig",
     "EvaluateConfig",
