@@ -36,7 +36,8 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], labe
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel=label)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
+    if curves:
+        axes.legend(frameon=False)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(pixels[..., :3])

@@ -50,7 +50,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Contestant:
+class Contestant:
     """A run that is compared."""
 
     name: str
@@ -85,7 +85,7 @@ def compare(config: CompareConfig, given_data: Mapping[str, Any]) -> Comparison:
     return Comparison(run_id, compared)
 
 
-def common_films(contestants: Sequence[_Contestant], split: str, given_data: Mapping[str, Any]) -> FilmSet:
+def common_films(contestants: Sequence[Contestant], split: str, given_data: Mapping[str, Any]) -> FilmSet:
     """The films that were given, or else those of all the runs.
 
     Raises:
@@ -120,7 +120,7 @@ def film_differences(compared: Compared, run: str) -> pd.Series:
     return change.dropna().sort_values(kind="stable")
 
 
-def _contestants(config: CompareConfig) -> list[_Contestant]:
+def _contestants(config: CompareConfig) -> list[Contestant]:
     if config.top is None:
         runs = [get_run(run_id) for run_id in config.run_ids]
     else:
@@ -130,7 +130,7 @@ def _contestants(config: CompareConfig) -> list[_Contestant]:
                 f"only {len(runs)} run has {config.metric!r} and a model: train another, or give --run_ids"
             )
     return [
-        _Contestant(f"{run.info.run_name} {run.info.run_id[:8]}", run, fetch_bundle(run.info.run_id)) for run in runs
+        Contestant(f"{run.info.run_name} {run.info.run_id[:8]}", run, fetch_bundle(run.info.run_id)) for run in runs
     ]
 
 
@@ -147,14 +147,14 @@ def _different(split: str, digests: Mapping[str, str]) -> DataError:
     )
 
 
-def _predict(contestant: _Contestant, films: Sequence[Film]) -> list[FilmPrediction]:
+def _predict(contestant: Contestant, films: Sequence[Film]) -> list[FilmPrediction]:
     with tqdm(total=len(films), desc=contestant.name, unit="film", disable=None) as bar:
         return Predictor(contestant.bundle).predict(films, bar.update)
 
 
 def _compared(
     title: str,
-    contestants: Sequence[_Contestant],
+    contestants: Sequence[Contestant],
     films: FilmSet,
     chosen: Sequence[Film],
     predictions: Mapping[str, Sequence[FilmPrediction]],
@@ -188,7 +188,7 @@ def _patients(values: Values, patient_of: Mapping[str, str]) -> list[str]:
     return [patient_of[film_id] for film_id in values.film_ids]
 
 
-def _seen_in_training(contestant: _Contestant, films: Sequence[Film]) -> str:
+def _seen_in_training(contestant: Contestant, films: Sequence[Film]) -> str:
     """A remark where a run was trained on patients of the films that it is judged on; empty where it was not."""
     try:
         text = mlflow.artifacts.load_text(f"runs:/{contestant.run.info.run_id}/data/split.csv")
@@ -203,7 +203,7 @@ def _seen_in_training(contestant: _Contestant, films: Sequence[Film]) -> str:
     return f"{contestant.name} was trained on patients of {len(seen)} of these {len(films)} films: its error is too low"
 
 
-def _log_origin(config: CompareConfig, contestants: Sequence[_Contestant], films: FilmSet) -> None:
+def _log_origin(config: CompareConfig, contestants: Sequence[Contestant], films: FilmSet) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
     mlflow.set_tags({
         "compared_runs": ",".join(c.run.info.run_id for c in contestants),

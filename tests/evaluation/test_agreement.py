@@ -49,7 +49,7 @@ def test_limits_of_agreement_are_worked_out_by_hand() -> None:
 
 def test_kappa_is_worked_out_by_hand() -> None:
     true, found = np.array([0.0, 0, 1, 2]), np.array([0.0, 1, 1, 2])
-    # Squared distances: 1 seen; by chance, over all 16 pairs of a true and a found grade: (0+1+1+4)*2 + (1+0+0+1) + ...
+    # Squared distance of the grades: 1 in 4 seen; by chance, the mean over all 16 pairs of a true and a found one.
     expected = np.mean([(a - b) ** 2 for a in true for b in found])
     assert quadratic_kappa(true, found, np.ones(4)) == pytest.approx(1 - 0.25 / expected)
     assert quadratic_kappa(true, true, np.ones(4)) == 1
