@@ -88,7 +88,7 @@ def test_evaluate_measures_the_model_again_to_the_same_number(trained: tuple[Pat
 
 
 def _assert_tables_agree(folder: Path, judged: Run) -> None:
-    root = Path(client_of(folder).downloadartifacts_of(judged.info.run_id, ""))
+    root = Path(client_of(folder).download_artifacts(judged.info.run_id, ""))
     metrics = json.loads((root / "metrics.json").read_text(encoding="utf-8"))
     corners = pd.read_csv(root / "corners.csv")
     assert metrics["mre_px512"] == pytest.approx(corners["error_px512"].mean())
