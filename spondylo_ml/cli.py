@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from spondylo_ml.config import (
     AuditConfig,
+    CompareConfig,
     Config,
     DataConfig,
     EvaluateConfig,
@@ -68,6 +69,12 @@ class AuditFlags(AuditConfig, BaseSettings):
     """Check a dataset before anyone trusts it; logs a report with pictures."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml audit")
+
+
+class CompareFlags(CompareConfig, BaseSettings):
+    """Compare the models of two or more runs on the same films."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml compare")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -196,6 +203,18 @@ def _audit(arguments: Sequence[str]) -> None:
     _write(report.audited(audit(config)))
 
 
+def _compare(arguments: Sequence[str]) -> None:
+    values = given_values(CompareFlags, arguments)
+    config = validate(CompareConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.compare import compare
+
+    _start_logging()
+    _write(report.compared(compare(config, values.get("data", {}))))
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -205,10 +224,12 @@ def _require_folder(data: DataConfig) -> None:
 
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": _train, "evaluate": _evaluate, "audit": _audit, "export": _export, "phantom": _phantom,
+    "train": _train, "evaluate": _evaluate, "compare": _compare, "audit": _audit, "export": _export,
+    "phantom": _phantom,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
-    "train": TrainFlags, "evaluate": EvaluateFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
+    "train": TrainFlags, "evaluate": EvaluateFlags, "compare": CompareFlags, "audit": AuditFlags,
+    "export": ExportFlags, "phantom": PhantomFlags,
 }  # fmt: skip
 
 

@@ -61,6 +61,11 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("phantom", "--to", "x", "--data", "y"), r"unknown option '--data\.path'"),
         (("phantom", "--to", "/", "--count", "1"), r"/ is not empty: give a new or empty folder"),
         (("audit", "--picture", "3"), r"unknown option '--picture'\. Did you mean '--pictures'\?"),
+        (("compare",), r"give run_ids \(two or more, such as a,b\) or top: one of them, not both"),
+        (("compare", "--run_ids", "a,b", "--top", "2"), r"give run_ids .* or top: one of them, not both"),
+        (("compare", "--run_ids", "a, a"), r"two or more different run_ids are needed; given a, a"),
+        (("compare", "--top", "1"), r"top must be 2 or more to compare, or give per_model"),
+        (("compare", "--top", "2", "--models", "unett"), r"models: .*unknown model 'unett'\. Did you mean 'unet'\?"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -97,6 +102,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     assert re.search(r"train +Train a model", made.stdout)
     assert re.search(r"evaluate +Judge the best model", made.stdout)
     assert re.search(r"audit +Check a dataset", made.stdout)
+    assert re.search(r"compare +Compare the models of two or more runs", made.stdout)
 
 
 def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> None:

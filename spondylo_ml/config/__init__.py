@@ -4,6 +4,7 @@ from spondylo_ml.config.resolve import field_names, flatten, resolve_config, val
 from spondylo_ml.config.schema import (
     AuditConfig,
     ClinicalConfig,
+    CompareConfig,
     Config,
     DataConfig,
     EvaluateConfig,
@@ -12,6 +13,6 @@ from spondylo_ml.config.schema import (
 )
 
 __all__ = [
-    "AuditConfig", "ClinicalConfig", "Config", "DataConfig", "EvaluateConfig", "ExportConfig", "PhantomConfig",
-    "field_names", "flatten", "resolve_config", "validate",
+    "AuditConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "EvaluateConfig", "ExportConfig",
+    "PhantomConfig", "field_names", "flatten", "resolve_config", "validate",
 ]  # fmt: skip

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 import annotated_types
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from spondylo_ml.errors import unknown_name
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 DROPOUT_LEVELS = 5
@@ -307,6 +309,8 @@ class EvaluateConfig(Section):
     )
     split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
     overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
+    resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
     experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")
 
 
@@ -317,3 +321,44 @@ class AuditConfig(Section):
     pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, the worst first")
     sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
     experiment: str = Field("spondylo-audits", min_length=1, description="MLflow experiment")
+
+
+class CompareConfig(Section):
+    """Which runs to compare, and on which films."""
+
+    run_ids: tuple[str, ...] = Field((), description="MLflow runs, such as a,b,c; the first is what others are held to")
+    top: int | None = Field(None, ge=1, description="instead: the best so many runs by metric, the best one first")
+    metric: str = Field("val_best/mre_px512", min_length=1, description="metric by which top chooses")
+    models: tuple[str, ...] = Field((), description="top: only runs of these models, such as unet")
+    per_model: bool = Field(False, description="top: so many of each model")
+    experiment: str | None = Field(None, description="top: only runs of this experiment; also where the result goes")
+    data: DataConfig = Field(
+        default_factory=DataConfig, description="films; absent: those of the runs, which must be the same"
+    )
+    split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
+    overlays: int = Field(3, ge=0, le=50, description="films drawn that got most better, and most worse, by each run")
+    resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+
+    @field_validator("run_ids", "models", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in MODEL_NAMES:
+                raise ValueError(unknown_name("model", name, MODEL_NAMES))
+        return value
+
+    @model_validator(mode="after")
+    def _two_runs_or_a_choice(self) -> CompareConfig:
+        if (len(self.run_ids) > 0) == (self.top is not None):
+            raise ValueError("give run_ids (two or more, such as a,b) or top: one of them, not both")
+        if self.run_ids and len(set(self.run_ids)) < 2:
+            raise ValueError(f"two or more different run_ids are needed; given {', '.join(self.run_ids)}")
+        if self.top == 1 and not self.per_model:
+            raise ValueError("top must be 2 or more to compare, or give per_model")
+        return self

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import mlflow
 
 from spondylo_ml.data.audit.findings import Severity
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.figures.comparison_page import Compared, interval_text
 from spondylo_ml.workflows.audit import REPORT, AuditResult
+from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 
+COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
+                    "cobb_smape_percent")  # fmt: skip
 DISCLAIMER = "Research software, not a medical device."
 
 
@@ -34,15 +41,65 @@ def judged(judgement: Judgement) -> str:
     metrics = judgement.metrics
     rows = [("films", f"{judgement.n_films}, {judgement.n_labelled} with labels")]
     if judgement.n_labelled:
-        rows += [
-            ("MRE", f"{metrics['mre_px512']:.2f} px512, {metrics['mre_px']:.2f} px of the film"),
-            ("mean shape", f"{metrics['mean_shape_mre_px512']:.2f} px512 (the trivial predictor)"),
-            ("SDR@6 / @24", f"{metrics['sdr_6px']:.1f} % / {metrics['sdr_24px']:.1f} %"),
-            ("presence", f"precision {metrics['presence_precision']:.1f} %, recall {metrics['presence_recall']:.1f} %"),
-        ]
+        rows += _judged_rows(judgement.report, metrics) if judgement.report else []
     else:
         rows.append(("no labels", "predictions and overlays only: nothing can be measured"))
     return _table([*rows, ("run", judgement.run_id)]) + "\n" + _where(judgement.run_id)
+
+
+def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    numbers, anatomy = report.numbers, report.tables["anatomy"]
+    causes = {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()}
+    told = [f"{kind} {share:.0f} %" for kind, share in sorted(causes.items(), key=lambda c: -c[1]) if share >= 0.5]
+    rows = [
+        ("MRE", f"{interval_text(numbers['mre_px512'])} px512, {metrics['mre_px']:.2f} px of the film"),
+        ("mean shape", f"{metrics['mean_shape_mre_px512']:.2f} px512 (the trivial predictor)"),
+        ("SDR@6 / @24", f"{interval_text(numbers['sdr_6px'], 1)} % / {interval_text(numbers['sdr_24px'], 1)} %"),
+        ("presence", f"precision {metrics['presence_precision']:.1f} %, recall {metrics['presence_recall']:.1f} %"),
+        (
+            "by instance",
+            f"MRE {interval_text(numbers['instance_mre_px512'])} px512, F1 {metrics['detection_f1']:.1f} %",
+        ),
+        ("error is", ", ".join(told) or "none"),
+    ]
+    if "slip_mae_percent" in numbers:
+        withheld = report.counts["levels_true_slip_withheld"] + report.counts["levels_predicted_slip_withheld"]
+        mae, right = (interval_text(numbers[name], 1) for name in ("slip_mae_percent", "grade_accuracy"))
+        text = f"MAE {mae} %, grade right {right} %"
+        rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
+    if "cobb_smape_percent" in numbers:
+        rows.append(
+            ("Cobb SMAPE", f"{interval_text(numbers['cobb_smape_percent'], 1)} %, n {numbers['cobb_smape_percent'].n}")
+        )
+    resampled = f"{report.confidence:.0%} intervals over {report.n_patients} patients"
+    return [*rows, ("in brackets", resampled)]
+
+
+def compared(comparison: Comparison) -> str:
+    """Summary of a comparison: each run against the first."""
+    found = comparison.compared
+    blocks = [_against(found, run) for run in found.runs[1:]]
+    note = f"{found.dataset}; in brackets intervals over patients"
+    return "\n".join([*blocks, *found.remarks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
+
+
+def _against(found: Compared, run: str) -> str:
+    baseline = found.runs[0]
+    rows = [["", "first", "this", "difference", "Wilcoxon p", "effect"]]
+    for d in found.differences[run]:
+        if d.metric in COMPARED_METRICS:
+            values = [interval_text(found.numbers[name][d.metric]) for name in (baseline, run)]
+            p = "none" if d.wilcoxon_p != d.wilcoxon_p else f"{d.wilcoxon_p:.2g}"
+            effect = "none" if d.rank_biserial != d.rank_biserial else f"{d.rank_biserial:+.2f}"
+            rows.append([d.metric, *values, interval_text(d.difference), p, effect])
+    change = film_differences(found, run)
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([
+        f"{run} against {baseline}",
+        *(f"  {line}" for line in lines),
+        f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
+    ])  # fmt: skip
 
 
 def audited(result: AuditResult) -> str:

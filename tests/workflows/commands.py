@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TINY = (
@@ -42,3 +45,19 @@ def run(folder: Path, *arguments: str, **extra: str) -> str:
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     return output
+
+
+def client_of(folder: Path) -> MlflowClient:
+    """Client of the store in `folder`."""
+    return MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
+
+
+def runs_of(folder: Path) -> list[Run]:
+    """All runs of the store in `folder`, the newest first."""
+    client = client_of(folder)
+    return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
+
+
+def artifacts_of(folder: Path, run_id: str, path: str = "") -> list[str]:
+    """Paths of the artefacts that a run logged."""
+    return [item.path for item in client_of(folder).list_artifacts(run_id, path)]

@@ -13,36 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import mendeley_folder
-from commands import TINY, environment, run, start
+from commands import TINY, artifacts_of, client_of, environment, run, runs_of, start
 from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.phantom import phantom_film, render
+from spondylo_ml.evaluation.report import EvaluationReport
 
 TRAIN_METRICS = ("mre_px512", "mre_px", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "presence_recall")
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
-    """A folder in which a tiny model was trained, its run, and what the command printed."""
-    folder = tmp_path_factory.mktemp("trained")
-    output = run(folder, "train", *TINY, "--tracking.run_name", "tiny")
-    return folder, _runs(folder)[0], output
-
-
-def _client(folder: Path) -> MlflowClient:
-    return MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
-
-
-def _runs(folder: Path) -> list[Run]:
-    client = _client(folder)
-    return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
-
-
-def _artifacts(folder: Path, run_id: str, path: str = "") -> list[str]:
-    return [item.path for item in _client(folder).list_artifacts(run_id, path)]
 
 
 def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, str]) -> None:
@@ -59,7 +38,7 @@ def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, s
     assert len(tags["data_digest.train"]) == 64
     assert {"git_commit", "python", "platform", "compute"} <= tags.keys()
     assert {i.dataset.name for i in tiny.inputs.dataset_inputs} == {"phantom-0-train", "phantom-0-val"}
-    assert {"config.yaml", "environment.txt", "data", "images"} <= set(_artifacts(folder, tiny.info.run_id))
+    assert {"config.yaml", "environment.txt", "data", "images"} <= set(artifacts_of(folder, tiny.info.run_id))
     for part in ("train", "val"):
         assert {f"{part}/{name}" for name in TRAIN_METRICS} <= tiny.data.metrics.keys()
     assert "mean shape (trivial predictor)" in tags["mlflow.note.content"]
@@ -69,7 +48,7 @@ def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, s
 
 def test_the_first_learning_rate_is_not_zero_and_each_epoch_has_its_step(trained: tuple[Path, Run, str]) -> None:
     folder, tiny, _ = trained
-    history = _client(folder).get_metric_history(tiny.info.run_id, "learning_rate")
+    history = client_of(folder).get_metric_history(tiny.info.run_id, "learning_rate")
     assert [m.step for m in history] == [1, 2]
     assert history[0].value > 0
 
@@ -86,7 +65,7 @@ def test_it_ends_with_a_table_and_where_to_look(trained: tuple[Path, Run, str]) 
 def test_two_runs_with_one_seed_are_equal(trained: tuple[Path, Run, str], tmp_path: Path) -> None:
     _, tiny, _ = trained
     run(tmp_path, "train", *TINY)
-    again = _runs(tmp_path)[0]
+    again = runs_of(tmp_path)[0]
     for name, value in tiny.data.metrics.items():
         if not name.startswith("time/"):
             assert again.data.metrics[name] == value, name
@@ -96,22 +75,23 @@ def test_two_runs_with_one_seed_are_equal(trained: tuple[Path, Run, str], tmp_pa
 def test_evaluate_measures_the_model_again_to_the_same_number(trained: tuple[Path, Run, str]) -> None:
     folder, tiny, _ = trained
     output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--split", "val", "--overlays", "1")
-    judged = next(r for r in _runs(folder) if r.data.tags.get("judged_run") == tiny.info.run_id)
+    judged = next(r for r in runs_of(folder) if r.data.tags.get("judged_run") == tiny.info.run_id)
     assert judged.info.run_id in output
     for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall"):
         assert judged.data.metrics[f"eval/{name}"] == pytest.approx(tiny.data.metrics[f"val_best/{name}"])
     trivial = judged.data.metrics["eval/mean_shape_mre_px512"]
     assert trivial == pytest.approx(tiny.data.metrics["val/mean_shape_mre_px512"])
-    files = {"metrics.json", "films.csv", "vertebrae.csv", "corners.csv", "predictions.csv", "overlays"}
-    assert files <= set(_artifacts(folder, judged.info.run_id))
-    overlays = _artifacts(folder, judged.info.run_id, "overlays")
+    files = {"metrics.json", "films.csv", "vertebrae.csv", "corners.csv", "predictions.csv", "overlays", "report"}
+    assert files <= set(artifacts_of(folder, judged.info.run_id))
+    overlays = artifacts_of(folder, judged.info.run_id, "overlays")
     assert len(overlays) == 3
     assert {Path(path).name.split("-")[0] for path in overlays} == {"best", "median", "worst"}
     _assert_tables_agree(folder, judged)
+    _assert_report_is_logged(folder, judged)
 
 
 def _assert_tables_agree(folder: Path, judged: Run) -> None:
-    root = Path(_client(folder).download_artifacts(judged.info.run_id, ""))
+    root = Path(client_of(folder).download_artifacts(judged.info.run_id, ""))
     metrics = json.loads((root / "metrics.json").read_text(encoding="utf-8"))
     corners = pd.read_csv(root / "corners.csv")
     assert metrics["mre_px512"] == pytest.approx(corners["error_px512"].mean())
@@ -119,6 +99,21 @@ def _assert_tables_agree(folder: Path, judged: Run) -> None:
     films = pd.read_csv(root / "films.csv")
     assert np.average(films["mre_px512"], weights=films["n_corners"]) == pytest.approx(metrics["mre_px512"])
     assert len(corners) == 4 * len(pd.read_csv(root / "vertebrae.csv"))
+
+
+def _assert_report_is_logged(folder: Path, judged: Run) -> None:
+    root = Path(client_of(folder).download_artifacts(judged.info.run_id, "report"))
+    report = EvaluationReport.load(root)
+    assert (root / "anatomy.png").read_bytes().startswith(b"\x89PNG")
+    assert {"numbers.csv", "anatomy.csv", "by_level.csv", "slips_by_level.csv"} <= {p.name for p in root.iterdir()}
+    assert report.data_digest == judged.data.tags["data_digest.val"]
+    mre = report.numbers["mre_px512"]
+    metrics = judged.data.metrics
+    assert metrics["eval/mre_px512"] == pytest.approx(mre.value)
+    assert (metrics["eval/mre_px512_low"], metrics["eval/mre_px512_high"]) == pytest.approx((mre.low, mre.high))
+    assert metrics["eval/mre_px512_low"] < metrics["eval/mre_px512"] < metrics["eval/mre_px512_high"]
+    kinds = ("localisation", "level_shift", "side_flip", "corner_swap", "missed", "false")
+    assert sum(metrics[f"eval/share_{kind}"] for kind in kinds) == pytest.approx(100)
 
 
 def test_another_dataset_is_judged_and_an_unlabelled_part_is_only_predicted(
@@ -140,7 +135,7 @@ def test_the_model_loads_in_another_process_without_this_code_and_without_pickle
     trained: tuple[Path, Run, str], tmp_path: Path
 ) -> None:
     folder, _, _ = trained
-    (model,) = (path.parent for path in (folder / "mlruns").rglob("MLmodel"))
+    model = next(path.parent for path in (folder / "mlruns").rglob("MLmodel"))
     assert not [p for p in model.rglob("*") if p.suffix in (".pkl", ".pt", ".ckpt", ".pth")]
     film = phantom_film(5, 0, 96)
     _, png = cv2.imencode(".png", render(film))
@@ -172,4 +167,4 @@ def test_bad_films_stop_before_training_or_are_skipped_and_counted(tmp_path: Pat
     assert f"{images[0].name}: not an image" in output
     assert not list(tmp_path.glob("checkpoints")), "nothing was trained"
     run(tmp_path, "train", *TINY, "--data", str(root), "--data.on_bad_file", "skip")
-    assert _runs(tmp_path)[0].data.tags["bad_files"] == "1"
+    assert runs_of(tmp_path)[0].data.tags["bad_files"] == "1"

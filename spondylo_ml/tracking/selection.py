@@ -1,0 +1,81 @@
+"""The best training runs of the store by one of their metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.errors import TrackingError, unknown_name
+
+LOWER_IS_BETTER = ("mre", "mse", "median", "p75", "p90", "p95", "mae", "loss", "smape", "withheld", "missed")
+"""Parts of the names of metrics of which less is better."""
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better, by its name."""
+    return any(part in metric.rsplit("/", 1)[-1] for part in LOWER_IS_BETTER)
+
+
+def top_runs(
+    count: int, metric: str, models: Sequence[str] = (), per_model: bool = False, experiment: str | None = None
+) -> list[Run]:
+    """The finished runs that logged a model, best first.
+
+    Args:
+        models: only runs of these; all where empty.
+        per_model: `count` of each model instead of in all.
+        experiment: only of this one; all where None.
+
+    Raises:
+        TrackingError: no such experiment, or no run has the metric.
+    """
+    runs = [run for run in _finished(experiment) if run.outputs and run.outputs.model_outputs]
+    runs = [run for run in runs if not models or run.data.tags.get("model") in models]
+    ranked = [run for run in runs if metric in run.data.metrics]
+    if not ranked:
+        names = {name for run in runs for name in run.data.metrics}
+        hint = unknown_name("metric", metric, names) if names else "Train one first, or leave out --models."
+        raise TrackingError(f"no finished run with a model has {metric!r} in {mlflow.get_tracking_uri()}. {hint}")
+    sign = 1 if lower_is_better(metric) else -1
+    ranked.sort(key=lambda run: (sign * run.data.metrics[metric], run.info.start_time))
+    if not per_model:
+        return ranked[:count]
+    taken: Counter[str] = Counter()
+    chosen = []
+    for run in ranked:
+        name = run.data.tags.get("model", "")
+        taken[name] += 1
+        if taken[name] <= count:
+            chosen.append(run)
+    return chosen
+
+
+def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
+    """(step, value) of all that a run logged of a metric, by step; the last value of a step counts."""
+    history = MlflowClient().get_metric_history(run_id, metric)
+    latest = {entry.step: entry.value for entry in sorted(history, key=lambda entry: entry.timestamp)}
+    return sorted(latest.items())
+
+
+def _finished(experiment: str | None) -> list[Run]:
+    client = MlflowClient()
+    experiments = list(client.search_experiments())
+    if experiment is not None:
+        names = [e.name for e in experiments]
+        if experiment not in names:
+            raise TrackingError(unknown_name("experiment", experiment, names))
+        experiments = [e for e in experiments if e.name == experiment]
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            [e.experiment_id for e in experiments], "attributes.status = 'FINISHED'", page_token=token
+        )
+        runs += page
+        token = page.token
+        if not token:
+            return runs

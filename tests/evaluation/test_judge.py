@@ -1,0 +1,161 @@
+"""The report: agrees with the metrics of training, is saved and loaded equal, and says what it rests on."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from builders import ap_corners, plain_film, prediction_of, square
+from spines import stacked
+
+from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.judge import Judged, Provenance, judge
+from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.evaluation.strata import film_strata, sex_and_age_band
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing, vertebrae_from_sacrum
+
+SLOTS = SlotRange(0, 18)
+RULES = ClinicalConfig()
+ORIGIN = Provenance("made", "val", "0" * 64, resamples=100)
+
+
+def films() -> list[Film]:
+    lateral = [
+        plain_film(f"{i}-F-06{i}Y1", stacked(10.0 * i, 30.0), (600, 400), patient=f"p{i // 2}") for i in range(4)
+    ]
+    lateral[0] = replace(lateral[0], spacing=Spacing(0.4, 0.4, "made"))
+    spine = vertebrae_from_sacrum(ap_corners((400, 200))[::-1], first_slot=1)
+    return [*lateral, plain_film("ap", spine, (400, 200), facing=Facing.NONE), plain_film("none", None)]
+
+
+def predictions(of: list[Film]) -> list[FilmPrediction]:
+    return [prediction_of(film, SLOTS, (2.0 * i, 1.0)) for i, film in enumerate(of)]
+
+
+@pytest.fixture(scope="module")
+def judged() -> Judged:
+    made = films()
+    return judge(made, predictions(made), RULES, ORIGIN)
+
+
+def test_every_number_of_training_is_in_the_report_with_the_same_value(judged: Judged) -> None:
+    made = films()
+    numbers = judged.report.numbers
+    for name, value in score(made, predictions(made)).items():
+        if not name.startswith("n_"):
+            assert numbers[name].value == pytest.approx(value, nan_ok=True), name
+
+
+def test_it_says_what_it_rests_on(judged: Judged) -> None:
+    report = judged.report
+    assert (report.n_films, report.n_labelled, report.n_patients) == (6, 5, 3)
+    assert report.rules_digest == rules_digest(RULES)
+    assert report.numbers["mre_px512"].n == len(judged.corners) == 4 * (4 * 3 + 17)
+    assert report.numbers["mre_px512"].n_patients == 3
+    assert (report.numbers["mre_mm"].n, report.numbers["mre_mm"].n_absent) == (12, 104)
+    assert report.counts["levels"] == 8
+    assert report.counts["vertebrae"] == 29
+    assert report.note == "Research software, not a medical device."
+
+
+def test_every_interval_holds_its_value(judged: Judged) -> None:
+    told = [e for e in judged.report.numbers.values() if not math.isnan(e.low)]
+    assert len(told) > 30
+    for estimate in told:
+        assert estimate.low <= estimate.high
+
+
+def test_tables_break_down_by_level_corner_and_what_is_known_of_the_film(judged: Judged) -> None:
+    tables = judged.report.tables
+    assert list(tables["by_level"])[:3] == ["S1", "L5", "L4"]
+    assert tables["by_level"]["S1"]["mre_px512"].n == 16
+    assert list(tables["by_corner"]) == ["superior_left", "superior_right", "inferior_left", "inferior_right"]
+    assert set(tables["by_facing"]) == {"left", "none"}
+    assert set(tables["by_sex"]) == {"F", "unknown"}
+    assert tables["by_age_band"]["60-69"]["mre_px512"].n == 48
+    assert list(tables["slips_by_level"]) == ["L4/L5", "L5/S1"]
+    assert list(tables["slips_by_grade"]) == ["grade 0", "grade 1", "grade 2"]
+    n = sum(row["mre_px512"].n for row in tables["by_level"].values())
+    assert n == judged.report.numbers["mre_px512"].n
+
+
+def test_slips_and_cobb_angles_of_moved_films_are_right(judged: Judged) -> None:
+    numbers = judged.report.numbers
+    assert numbers["slip_mae_percent"].value == pytest.approx(0, abs=1e-9)
+    assert numbers["grade_accuracy"].value == 100
+    assert numbers["cobb_smape_percent"].n == 1
+    assert math.isnan(numbers["cobb_smape_percent"].low), "one patient has no interval"
+
+
+def test_it_is_saved_and_loaded_equal(judged: Judged, tmp_path: Path) -> None:
+    judged.report.save(tmp_path / "report")
+    again = EvaluationReport.load(tmp_path / "report")
+    assert again == judged.report
+    assert again != judged.report.model_copy(update={"seed": 1})
+    names = {path.name for path in (tmp_path / "report").iterdir()}
+    assert {"report.json", "numbers.csv", "anatomy.csv", "by_level.csv", "by_sex.csv", "slips_by_level.csv"} <= names
+
+
+def test_the_csv_tables_hold_the_same_numbers(judged: Judged) -> None:
+    files = judged.report.files()
+    table = pd.read_csv(io.StringIO(files["anatomy.csv"])).set_index(["group", "name"])
+    for kind, numbers in judged.report.tables["anatomy"].items():
+        for name, estimate in numbers.items():
+            row = table.loc[(kind, name)]
+            assert row["value"] == pytest.approx(estimate.value, nan_ok=True)
+            assert (row["n"], row["n_absent"]) == (estimate.n, estimate.n_absent)
+    json.loads(files["report.json"], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+def test_the_same_seed_gives_the_same_report() -> None:
+    made = films()[:2]
+    first, again = (judge(made, predictions(made), RULES, ORIGIN).report for _ in range(2))
+    assert first == again
+
+
+def test_films_without_labels_are_refused() -> None:
+    film = plain_film("a", None)
+    with pytest.raises(DataError, match="made val: no film has labels; there is nothing to measure"):
+        judge([film], [prediction_of(film, SLOTS)], RULES, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "holds no evaluation report"),
+        ("{", "holds no evaluation report"),
+        ('{"format": 9}', "report format 9, this version reads 1"),
+        ("[]", "report format None, this version reads 1"),
+        ('{"format": 1, "dataset": 3}', r"report\.json is damaged: "),
+    ],
+)
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "report.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        EvaluationReport.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("film_id", "told"),
+    [
+        ("3209-F-073Y1_jpg.rf.b3686ffe", ("F", "70 and over")),
+        ("0001-M-039Y0", ("M", "under 40")),
+        ("0001-M-40Y1", ("M", "40-49")),
+        ("Screenshot-2022-07-31-053718", ("unknown", "unknown")),
+        ("N39-a", ("unknown", "unknown")),
+        ("0001-F-999Y1", ("F", "unknown")),
+    ],
+)
+def test_sex_and_age_are_read_from_names_that_tell_them(film_id: str, told: tuple[str, str]) -> None:
+    assert sex_and_age_band(film_id) == told
+    (row,) = film_strata([plain_film(film_id, (square(0, 1, 1),))]).to_dict("records")
+    assert (row["sex"], row["age_band"], row["source"], row["facing"]) == (*told, "made", "left")

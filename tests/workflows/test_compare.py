@@ -1,0 +1,179 @@
+"""`compare`, as a user runs it: two runs on the same films; other films are refused."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from commands import artifacts_of, client_of, environment, run, runs_of
+from mlflow.entities import Run
+
+from spondylo_ml.config import CompareConfig, Config
+from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.zoo import build_model
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.tracking.selection import lower_is_better, metric_history, top_runs
+from spondylo_ml.workflows.compare import Contestant, common_films, compare
+
+SLOTS = SlotRange(0, 10)
+
+
+@pytest.fixture(scope="module")
+def compared(trained_twice: tuple[Path, Run, Run]) -> tuple[Path, Run, str]:
+    """The folder of two trained runs, the run of their comparison, and what the command printed."""
+    folder, tiny, other = trained_twice
+    given = f"{tiny.info.run_id},{other.info.run_id}"
+    output = run(folder, "compare", "--run_ids", given, "--overlays", "1", "--resamples", "200")
+    return folder, next(r for r in runs_of(folder) if "compared_runs" in r.data.tags), output
+
+
+def _csv(folder: Path, found: Run, name: str) -> pd.DataFrame:
+    path = client_of(folder).download_artifacts(found.info.run_id, name)
+    return pd.read_csv(io.StringIO(Path(path).read_text(encoding="utf-8")))
+
+
+def test_two_runs_are_compared_in_a_run_of_their_own(
+    compared: tuple[Path, Run, str], trained_twice: tuple[Path, Run, Run]
+) -> None:
+    folder, found, output = compared
+    _, tiny, other = trained_twice
+    assert found.info.status == "FINISHED"
+    assert found.data.tags["compared_runs"] == f"{tiny.info.run_id},{other.info.run_id}"
+    assert found.data.tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
+    assert f"other {other.info.run_id[:8]} against tiny {tiny.info.run_id[:8]}" in output
+    assert "Wilcoxon p" in output
+    files = {"comparison.html", "differences.csv", "films.csv", "runs.csv", "learning_curves.png", "environment.txt"}
+    assert files <= set(artifacts_of(folder, found.info.run_id))
+    overlays = artifacts_of(folder, found.info.run_id, "overlays")
+    assert 1 <= len(overlays) <= 2
+
+
+def test_its_numbers_are_those_of_the_runs_own_validation(
+    compared: tuple[Path, Run, str], trained_twice: tuple[Path, Run, Run]
+) -> None:
+    folder, found, _ = compared
+    runs = _csv(folder, found, "runs.csv").set_index(["run", "name"])["value"]
+    for trained in trained_twice[1:]:
+        name = f"{trained.info.run_name} {trained.info.run_id[:8]}"
+        for metric in ("mre_px512", "sdr_24px", "instance_sdr_24px"):
+            assert runs[name, metric] == pytest.approx(trained.data.metrics[f"val_best/{metric}"])
+
+
+def test_differences_and_films_add_up(compared: tuple[Path, Run, str]) -> None:
+    folder, found, _ = compared
+    runs = _csv(folder, found, "runs.csv")
+    first, second = runs["run"].unique()
+    values = runs.set_index(["run", "name"])["value"]
+    row = _csv(folder, found, "differences.csv").set_index("metric").loc["mre_px512"]
+    assert row["value"] == pytest.approx(values[second, "mre_px512"] - values[first, "mre_px512"])
+    assert row["low"] <= row["value"] <= row["high"]
+    assert row["n_better"] + row["n_worse"] + row["n_same"] == row["n_patients"]
+    films = _csv(folder, found, "films.csv")
+    assert list(films[f"change: {second}"]) == pytest.approx(list(films[second] - films[first]))
+    assert found.data.metrics["difference_1/mre_px512"] == pytest.approx(row["value"])
+
+
+def test_the_page_needs_nothing_but_itself(compared: tuple[Path, Run, str]) -> None:
+    folder, found, _ = compared
+    page = Path(client_of(folder).download_artifacts(found.info.run_id, "comparison.html")).read_text(encoding="utf-8")
+    assert re.search(r"<script[^>]*\ssrc=|<link\s", page) is None
+    assert page.count("Plotly.newPlot(") == 3
+    assert "Research software, not a medical device." in page
+
+
+def test_the_best_runs_are_chosen_by_a_metric(trained_twice: tuple[Path, Run, Run]) -> None:
+    folder, tiny, other = trained_twice
+    with _store(folder):
+        best = top_runs(5, "val_best/mre_px512")
+        assert {r.info.run_id for r in best} == {tiny.info.run_id, other.info.run_id}, "evaluations are no models"
+        errors = [r.data.metrics["val_best/mre_px512"] for r in best]
+        assert errors == sorted(errors)
+        rates = [r.data.metrics["val_best/presence_recall"] for r in top_runs(5, "val_best/presence_recall")]
+        assert rates == sorted(rates, reverse=True)
+        assert len(top_runs(1, "val_best/mre_px512", per_model=True)) == 1
+        assert len(top_runs(2, "val_best/mre_px512", ("unet",), per_model=True)) == 2
+        assert [epoch for epoch, _ in metric_history(tiny.info.run_id, "val/mre_px512")] == [1, 2]
+        with pytest.raises(TrackingError, match=r"'val_best/mre_px51'.* Did you mean 'val_best/mre_px512'\?"):
+            top_runs(2, "val_best/mre_px51")
+        with pytest.raises(TrackingError, match="unknown experiment 'spondylo'"):
+            top_runs(2, "val_best/mre_px512", experiment="spondylo")
+        with pytest.raises(TrackingError, match="no finished run with a model has"):
+            top_runs(2, "val_best/mre_px512", models=("hrnet",))
+
+
+@pytest.mark.parametrize(
+    ("metric", "lower"),
+    [
+        ("val_best/mre_px512", True),
+        ("eval/cobb_smape_percent", True),
+        ("val_best/sdr_6px", False),
+        ("eval/oks_ap", False),
+    ],
+)
+def test_which_way_is_better_follows_from_the_metric(metric: str, lower: bool) -> None:
+    assert lower_is_better(metric) is lower
+
+
+def test_runs_of_different_films_are_refused_unless_films_are_named(tmp_path: Path) -> None:
+    with _store(tmp_path):
+        ours, theirs = _contestant("ours", seed=0), _contestant("theirs", seed=1)
+        with pytest.raises(
+            DataError, match=r"different val films.*ours: \w{12}; theirs: \w{12}.*Name the films.*--data"
+        ):
+            common_films([ours, theirs], "val", {})
+        films = common_films([ours, theirs], "val", {"kind": "phantom", "phantom_seed": 1})
+        assert films.name == "phantom-1"
+        assert common_films([ours, _contestant("same", seed=0)], "val", {}).name == "phantom-0"
+
+
+def test_runs_whose_films_differed_when_they_were_trained_are_refused(tmp_path: Path) -> None:
+    with _store(tmp_path):
+        ours, theirs = (_contestant(name, seed=0, tags={"data_digest.val": name * 12}) for name in "ab")
+        with pytest.raises(DataError, match=r"different val films.*a: a{12}; b: b{12}"):
+            common_films([ours, theirs], "val", {})
+
+
+def test_a_run_that_does_not_exist_is_named(trained: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = trained
+    with _store(folder), pytest.raises(TrackingError, match="no run 'nowhere' in sqlite"):
+        compare(CompareConfig(run_ids=(tiny.info.run_id, "nowhere")), {})
+
+
+def test_one_run_to_choose_from_is_not_enough(trained_twice: tuple[Path, Run, Run]) -> None:
+    with (
+        _store(trained_twice[0]),
+        pytest.raises(TrackingError, match="only 1 run has 'val_best/mre_px512' and a model"),
+    ):
+        compare(CompareConfig(top=1, per_model=True), {})
+
+
+class _store:
+    """The tracking store of a folder as the current one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._uri, self._before = environment(folder)["MLFLOW_TRACKING_URI"], ""
+
+    def __enter__(self) -> None:
+        self._before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(self._uri)
+
+    def __exit__(self, *_: object) -> None:
+        mlflow.set_tracking_uri(self._before)
+
+
+def _contestant(name: str, seed: int, tags: dict[str, str] | None = None) -> Contestant:
+    """An untrained model, as if it had been trained on ten films of this seed."""
+    client = mlflow.MlflowClient()
+    made = client.create_run("0", run_name=name, tags=tags)
+    config = Config.model_validate({
+        "training": {"epochs": 1}, "data": {"phantom_films": 10, "phantom_seed": seed, "phantom_long_side_px": 64},
+    })  # fmt: skip
+    shape = MeanShape(SLOTS, np.zeros((10, 4, 2)), np.zeros(10))
+    return Contestant(name, made, Bundle(build_model(config, SLOTS), config, shape))
