@@ -7,49 +7,20 @@ field's own constraints, so that the help cannot disagree with the check.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-import annotated_types
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Dropout = Annotated[float, Field(ge=0, lt=1)]
-DROPOUT_LEVELS = 5
+from spondylo_ml.config.network import HeatmapConfig, LossConfig, ModelConfig
+from spondylo_ml.config.optimisation import TrainingConfig
+from spondylo_ml.config.section import Fraction, Section
 
 PhantomStyle = Literal[
     "young", "adult", "aged", "transitional", "even", "steep", "flat", "local", "detector", "plate", "print", "export"
 ]
 """Styles of synthetic films: of the anatomy, of the exposure, of the device."""
 
-MODEL_NAMES = ("unet",)
 PRESETS = ("smoke", "quick", "full")
-
-
-class Section(BaseModel):
-    """Base of the configuration's parts: frozen, no unknown names, no NaN or infinity."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Append each field's allowed range to its help text."""
-        for info in cls.model_fields.values():
-            limits = [text for limit in info.metadata if (text := _limit_text(limit))]
-            if limits and info.description and "[" not in info.description:
-                info.description = f"{info.description} [{', '.join(limits)}]"
-
-
-def _limit_text(limit: object) -> str:
-    match limit:
-        case annotated_types.Ge(ge=value):
-            return f">= {value}"
-        case annotated_types.Gt(gt=value):
-            return f"> {value}"
-        case annotated_types.Le(le=value):
-            return f"<= {value}"
-        case annotated_types.Lt(lt=value):
-            return f"< {value}"
-    return ""
 
 
 class DataConfig(Section):
@@ -95,62 +66,6 @@ class DataConfig(Section):
         return self
 
 
-class ModelConfig(Section):
-    """The network."""
-
-    name: Literal["unet"] = Field("unet", description="which network")
-    coordinate_channels: bool = Field(
-        True, description="feed grey, row and column instead of grey three times, so that the place on the film counts"
-    )
-    encoder_dropout: tuple[Dropout, ...] = Field(
-        (0.0,) * DROPOUT_LEVELS, description="dropout after each of the 5 poolings, top first"
-    )
-    decoder_dropout: tuple[Dropout, ...] = Field(
-        (0.0,) * DROPOUT_LEVELS, description="dropout in each of the 5 decoder levels, deepest first"
-    )
-
-    @field_validator("encoder_dropout", "decoder_dropout")
-    @classmethod
-    def _one_per_level(cls, value: tuple[float, ...]) -> tuple[float, ...]:
-        if len(value) != DROPOUT_LEVELS:
-            raise ValueError(f"{DROPOUT_LEVELS} values are needed, one per level; given {len(value)}")
-        return value
-
-
-class HeatmapConfig(Section):
-    """Targets and their decoding, in cells of the heatmap grid."""
-
-    sigma_cells: float = Field(1.5, ge=0.5, le=8, description="standard deviation of the Gaussian target, cells")
-    decoder: Literal["dark", "argmax", "soft_argmax"] = Field("dark", description="how a heatmap becomes a point")
-    levels: Literal["chain", "slot"] = Field(
-        "chain", description="chain: levels decided for the whole spine at once; slot: each map's highest peak"
-    )
-    flip_average: bool = Field(
-        True, description="predict from the mean of the film's maps and its mirror image's; doubles the time"
-    )
-    blur_kernel: int = Field(11, ge=0, le=31, description="size of DARK's smoothing kernel in cells, odd; 0 for none")
-
-    @field_validator("blur_kernel")
-    @classmethod
-    def _odd(cls, value: int) -> int:
-        if value and value % 2 == 0:
-            raise ValueError("the kernel has a centre cell: an odd number, or 0 for no smoothing")
-        return value
-
-
-class LossConfig(Section):
-    """Parts of the loss and their weights."""
-
-    heatmap: Literal["cross_entropy", "weighted_mse"] = Field(
-        "cross_entropy", description="loss between predicted and target heatmaps"
-    )
-    heatmap_weight: float = Field(1.0, gt=0, le=1000, description="weight of the heatmap loss")
-    keypoint_weight: float = Field(
-        10.0, ge=0, le=10000, description="weighted_mse: extra weight of a cell on the target's peak"
-    )
-    presence_weight: float = Field(0.1, ge=0, le=1000, description="weight of the presence head's cross entropy")
-
-
 class AugmentationConfig(Section):
     """Random changes of a training film, on the network's input."""
 
@@ -168,34 +83,6 @@ class AugmentationConfig(Section):
     blur_probability: Fraction = Field(0.1, description="blur")
     clahe_probability: Fraction = Field(0.1, description="equalise the local histogram (CLAHE)")
     dropout_probability: Fraction = Field(0.1, description="black out some rectangles")
-
-
-class TrainingConfig(Section):
-    """Optimisation."""
-
-    epochs: int | None = Field(None, ge=1, le=10000, description="epochs; absent: from film_passes")
-    film_passes: int | None = Field(
-        None, ge=1, description="training films to show in all, repeats counted; gives the epochs where they are absent"
-    )
-    batch_size: int = Field(8, ge=1, le=1024, description="films per step")
-    optimizer: Literal["adam", "adamw"] = Field("adamw", description="optimiser")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
-    weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay")
-    scheduler: Literal["constant", "cosine", "plateau"] = Field("cosine", description="course of the learning rate")
-    warmup_fraction: Fraction = Field(0.03, description="cosine: share of the steps spent warming up, never from 0")
-    min_learning_rate: float = Field(1e-6, ge=0, le=1, description="cosine and plateau: lowest learning rate")
-    plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: factor of each decrease")
-    plateau_patience: int = Field(15, ge=0, description="plateau: epochs without gain before a decrease")
-    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 for no clipping")
-    early_stop_patience: int = Field(
-        0, ge=0, description="stop after so many epochs without gain of val/mre_px512; 0 for never"
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
-    precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device gains by it")
-    workers: int = Field(1, ge=0, le=64, description="processes that prepare films; 0 for none")
-    train_metric_films: int = Field(
-        32, ge=1, description="fixed films of the training part on which train/ metrics are measured each epoch"
-    )
 
 
 class TrackingConfig(Section):

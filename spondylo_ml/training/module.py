@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import NonFiniteLossError

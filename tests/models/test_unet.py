@@ -11,7 +11,8 @@ from builders import plain_film, square
 from torch import Tensor
 
 from spondylo_ml.config import Config, resolve_config
-from spondylo_ml.config.schema import MODEL_NAMES, PRESETS
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
