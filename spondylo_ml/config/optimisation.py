@@ -17,15 +17,33 @@ class TrainingConfig(Section):
         None, ge=1, description="training films to show in all, repeats counted; gives the epochs where they are absent"
     )
     batch_size: int = Field(8, ge=1, le=1024, description="films per step")
-    optimizer: Literal["adam", "adamw"] = Field("adamw", description="optimiser")
+    optimizer: Literal["adam", "adamw", "radam", "sgd"] = Field(
+        "adamw", description="optimiser; sgd is with Nesterov momentum 0.9, radam with decoupled weight decay"
+    )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
+    backbone_rate_ratio: float = Field(
+        1.0, gt=0, le=1, description="learning rate of the backbone, as a share of the learning rate"
+    )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay")
-    scheduler: Literal["constant", "cosine", "plateau"] = Field("cosine", description="course of the learning rate")
+    frozen_stages: int = Field(
+        0, ge=0, le=10, description="stages of a pretrained backbone, from the input on, that do not learn at first"
+    )
+    thaw_epoch: int | None = Field(None, ge=2, description="epoch from which they learn too, from 2; absent: never")
+    scheduler: Literal["constant", "cosine", "restarts", "step", "plateau"] = Field(
+        "cosine", description="course of the learning rate"
+    )
     warmup_fraction: Fraction = Field(0.03, description="cosine: share of the steps spent warming up, never from 0")
-    min_learning_rate: float = Field(1e-6, ge=0, le=1, description="cosine and plateau: lowest learning rate")
+    min_learning_rate: float = Field(1e-6, ge=0, le=1, description="cosine, restarts, plateau: lowest rate")
+    restart_epochs: int = Field(10, ge=1, description="restarts: epochs of the first cosine; each later one is twice")
+    step_epochs: int = Field(30, ge=1, description="step: epochs between two decreases")
+    step_factor: float = Field(0.1, gt=0, lt=1, description="step: factor of each decrease")
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: factor of each decrease")
     plateau_patience: int = Field(15, ge=0, description="plateau: epochs without gain before a decrease")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 for no clipping")
+    accumulate_batches: int = Field(1, ge=1, le=1024, description="batches whose gradients are added up for a step")
+    ema_decay: float = Field(
+        0.0, ge=0, lt=1, description="judge and keep a running mean of the weights with this decay a step; 0 for none"
+    )
     early_stop_patience: int = Field(
         0, ge=0, description="stop after so many epochs without gain of val/mre_px512; 0 for never"
     )

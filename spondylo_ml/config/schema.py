@@ -116,6 +116,15 @@ class Config(Section):
             raise ValueError("give training.epochs or training.film_passes: neither is set")
         return self
 
+    @model_validator(mode="after")
+    def _spread_is_predicted(self) -> Config:
+        if self.loss.uncertainty_weight > 0 and not self.model.predicts_spread:
+            raise ValueError(
+                "loss.uncertainty_weight needs a network that predicts a spread: model.name=maht_net with "
+                "model.maht_net.attention_layers of 1 or more; otherwise set it to 0"
+            )
+        return self
+
 
 class EvaluateConfig(Section):
     """What to judge, and on which films."""
