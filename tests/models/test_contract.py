@@ -11,8 +11,9 @@ import pytest
 import torch
 from builders import plain_film, square
 
-from spondylo_ml.config import Config
+from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
@@ -160,6 +161,21 @@ def test_a_model_computes_in_bf16_as_well(model: LandmarkModel) -> None:
     assert np.isfinite([float(part.detach()) for part in parts.values()]).all()
     assert landmarks.corners_xy.shape == (2, 10, 4, 2)
     assert landmarks.corners_xy.dtype == torch.float32
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_every_shipped_recipe_computes_its_losses_and_predicts(name: str, preset: str) -> None:
+    config = resolve_config({"model": {"name": name}, "preset": preset})
+    model, batch = build_model(config, SLOTS), films_batch()
+    model.learn_shapes(batch.corners_xy)
+    with torch.no_grad():
+        parts = model.train().losses(batch)
+    assert np.isfinite([float(part) for part in parts.values()]).all()
+    weights = config.loss.model_dump()
+    wanted = {part for part in ("presence", "coordinate", "anatomical", "uncertainty") if weights[f"{part}_weight"] > 0}
+    assert name == "keypoint_rcnn" or set(parts) == {"heatmap", *wanted}
+    assert model.eval().predict(batch.images).corners_xy.shape == (2, 10, 4, 2)
 
 
 def test_heat_and_attention_are_maps_from_0_to_1_or_absent(model: LandmarkModel) -> None:
