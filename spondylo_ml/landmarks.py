@@ -227,12 +227,14 @@ def vertebrae_from_sacrum(corners_xy: FloatArray, first_slot: int = 0) -> tuple[
 
 @dataclass(frozen=True)
 class FilmPrediction:
-    """What a model sees on one film; corners are given for every slot, whether a vertebra is there or not.
+    """What a model sees on one film.
 
     Attributes:
-        corners_xy: (V, 4, 2) px of the original film.
+        corners_xy: (V, 4, 2) px of the original film; a model that has no guess for a slot gives NaN.
         corner_score: (V, 4) height of each decoded peak, 0 to 1.
         presence: (V,) probability that the vertebra is on the film.
+        corner_spread_px: (V, 4, 2) standard deviation of each coordinate, px of the original film; None where the
+            model does not say.
     """
 
     film_id: str
@@ -240,3 +242,4 @@ class FilmPrediction:
     corners_xy: FloatArray
     corner_score: FloatArray
     presence: FloatArray
+    corner_spread_px: FloatArray | None = None

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spondylo_ml.config.schema import MODEL_NAMES, PRESETS
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.schema import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 

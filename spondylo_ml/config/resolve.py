@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from spondylo_ml.config.schema import MODEL_NAMES, PRESETS, Config
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.schema import PRESETS, Config
 from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spondylo_ml.config.schema import AugmentationConfig
+from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.landmarks import MIRRORED_CORNERS, FloatArray, GreyImage
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # the import would ask the network for a newer version

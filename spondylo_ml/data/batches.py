@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from spondylo_ml.config.schema import AugmentationConfig
+from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.data.augment import Augmenter
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.landmarks import FloatArray

@@ -29,6 +29,10 @@ class PreparedFilm:
     corners_xy: FloatArray
     present: NDArray[np.bool_]
 
+    def __deepcopy__(self, memo: object) -> PreparedFilm:
+        """Itself: it never changes, and whoever copies a training should not copy its films."""
+        return self
+
 
 def prepare_film(film: Film, slots: SlotRange, input_hw: tuple[int, int]) -> PreparedFilm:
     """The one preprocessing path: training, validation and inference all come through here.

@@ -14,25 +14,30 @@ from torch import Tensor, nn
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import MIRRORED_CORNERS, SlotRange
+from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.codec import HeatmapCodec
+from spondylo_ml.models.coordinate_losses import REFERENCE_SIDE_PX, by_slot, coordinate_parts
 from spondylo_ml.models.level_chain import LevelChain
-from spondylo_ml.models.losses import presence_cross_entropy, spatial_cross_entropy, weighted_mse
+from spondylo_ml.models.losses import HEATMAP_LOSSES, presence_cross_entropy
 
 GREY_MEAN, GREY_STD = 127.5, 64.0
 
 
 class Landmarks(NamedTuple):
-    """What a model sees on films; corners are given for every slot, whether a vertebra is there or not.
+    """What a model sees on films.
 
     Attributes:
-        corners_xy: (N, V, 4, 2) px of the input.
+        corners_xy: (N, V, 4, 2) px of the input. Heatmap models give them for every slot, whether a vertebra is there
+            or not; Keypoint R-CNN gives NaN where it found none.
         corner_score: (N, V, 4) height of the decoded peak, 0 to 1.
         presence: (N, V) probability that the vertebra is on the film.
+        spread_px: (N, V, 4, 2) standard deviation, px of the input; None where the model does not say.
     """
 
     corners_xy: Tensor
     corner_score: Tensor
     presence: Tensor
+    spread_px: Tensor | None = None
 
 
 class LandmarkModel(nn.Module, ABC):
@@ -40,11 +45,15 @@ class LandmarkModel(nn.Module, ABC):
 
     Attributes:
         slots: the levels for which the model has outputs.
+        backbone_net: the part for which there are ImageNet weights; None for a network without one.
+        pretrained: what weights training starts from: "none", or where they came from.
     """
 
     def __init__(self, slots: SlotRange) -> None:
         super().__init__()
         self.slots = slots
+        self.backbone_net: Backbone | None = None
+        self.pretrained = "none"
 
     @abstractmethod
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
@@ -54,6 +63,14 @@ class LandmarkModel(nn.Module, ABC):
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks for (N, 1, H, W) uint8 images."""
 
+    def unused_parameters(self) -> frozenset[str]:
+        """Names of the parameters to which no part of the configured loss sends a gradient."""
+        return frozenset()
+
+    def attention(self, images: Tensor) -> Tensor | None:
+        """(N, h, w) map from 0 to 1 of where the model looks, for display; None where it has no attention."""
+        return None
+
     def learn_shapes(self, corners_xy: Tensor) -> None:
         """Called once before training with the (N, V, 4, 2) input px of the training films, NaN where absent."""
         return None
@@ -61,6 +78,20 @@ class LandmarkModel(nn.Module, ABC):
     def heat(self, images: Tensor) -> Tensor | None:
         """(N, h, w) map from 0 to 1 of where the model sees corners, for display; None where it has no such map."""
         return None
+
+
+class NetworkOutput(NamedTuple):
+    """What a heatmap network computes.
+
+    Attributes:
+        heatmaps: (N, K, h, w) raw.
+        presence: (N, V) logits.
+        spread_px512: (N, K, 2) how far each corner may be off; None where the network does not say.
+    """
+
+    heatmaps: Tensor
+    presence: Tensor
+    spread_px512: Tensor | None = None
 
 
 class HeatmapModel(LandmarkModel):
@@ -73,45 +104,58 @@ class HeatmapModel(LandmarkModel):
             config.heatmap.sigma_cells, stride, config.heatmap.decoder, config.heatmap.blur_kernel
         )
         self.chain = LevelChain(slots.count)
+        self.heatmap_loss = HEATMAP_LOSSES[config.loss.heatmap]
 
     @abstractmethod
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 1, H, W) uint8 images to (N, K, h, w) raw heatmaps and (N, V) presence logits."""
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """The network's output for (N, 1, H, W) uint8 images."""
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
-        """Heatmap and presence loss, each weighted as configured."""
-        heatmaps, presence = self(batch.images)
+        """The configured parts, each with its weight."""
+        output, config = self(batch.images), self.config.loss
         corners = batch.corners_xy.flatten(1, 2)
         present = ~corners.isnan().any(dim=-1)
-        target = self.codec.encode(corners, (heatmaps.shape[2], heatmaps.shape[3]))
-        config = self.config.loss
-        if config.heatmap == "cross_entropy":
-            heatmap = spatial_cross_entropy(heatmaps, target, present)
-        else:
-            heatmap = weighted_mse(heatmaps, target, present, config.keypoint_weight)
+        target = self.codec.encode(corners, (output.heatmaps.shape[2], output.heatmaps.shape[3]))
+        heatmap = self.heatmap_loss.loss(output.heatmaps, target, present, config)
         parts = {"heatmap": config.heatmap_weight * heatmap}
         if config.presence_weight > 0:
-            parts["presence"] = config.presence_weight * presence_cross_entropy(presence, batch.present, batch.labelled)
+            presence = presence_cross_entropy(output.presence, batch.present, batch.labelled)
+            parts["presence"] = config.presence_weight * presence
+        if config.coordinate_weight + config.anatomical_weight + config.uncertainty_weight > 0:
+            scale = px512_per_px(batch.images)
+            predicted = self.codec.mean_points(self.heatmap_loss.log_weights(output.heatmaps))
+            parts |= coordinate_parts(predicted * scale, corners * scale, present, output.spread_px512, config)
         return parts
+
+    def unused_parameters(self) -> frozenset[str]:
+        """See the base class."""
+        if self.config.loss.presence_weight > 0:
+            return frozenset()
+        return frozenset(name for name, _ in self.named_parameters() if name.startswith("presence."))
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks decoded from the heatmaps, whatever the presence score."""
-        maps, probability = self._maps(images)
+        maps, probability, spread = self._maps(images)
         if self.config.heatmap.flip_average:
-            mirrored_maps, mirrored_probability = self._maps(images.flip(3))
+            mirrored_maps, mirrored_probability, mirrored_spread = self._maps(images.flip(3))
             maps = (maps + mirrored_back(mirrored_maps)) / 2
             probability = (probability + mirrored_probability) / 2
+            if spread is not None and mirrored_spread is not None:
+                spread = (spread + mirrored_spread[:, :, list(MIRRORED_CORNERS)]) / 2
         if self.config.heatmap.levels == "chain" and self.chain.learned:
             corners, score = self.codec.refine(maps, self.chain.choose(maps, probability))
         else:
             corners, score = self.codec.decode(maps)
         shape = (len(images), self.slots.count, 4)
-        return Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability)
+        return Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability, spread)
 
-    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        heatmaps, presence = self(images)
-        return self.display_maps(heatmaps), presence.float().sigmoid()
+    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Maps (N, K, h, w), presence (N, V), and spread (N, V, 4, 2) in px of the input or None."""
+        heatmaps, presence, spread = self(images)
+        if spread is not None:
+            spread = by_slot(spread.float()) / px512_per_px(images)
+        return self.display_maps(heatmaps), presence.float().sigmoid(), spread
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
         """Shapes and steps for the chain of levels."""
@@ -120,8 +164,8 @@ class HeatmapModel(LandmarkModel):
     @torch.no_grad()
     def heat(self, images: Tensor) -> Tensor:
         """Maximum over the maps of the vertebrae said to be there, each scaled to its own peak."""
-        heatmaps, presence = self(images)
-        maps: Tensor = self.display_maps(heatmaps)
+        heatmaps, presence, _ = self(images)
+        maps = self.display_maps(heatmaps)
         maps = maps / maps.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
         there = (presence > 0).repeat_interleave(4, dim=1)
         seen: Tensor = (maps * there[..., None, None]).amax(dim=1)
@@ -129,9 +173,14 @@ class HeatmapModel(LandmarkModel):
 
     def display_maps(self, heatmaps: Tensor) -> Tensor:
         """Raw heatmaps as the non-negative maps that are decoded and shown."""
-        if self.config.loss.heatmap == "cross_entropy":
-            return heatmaps.float().flatten(2).softmax(dim=2).view_as(heatmaps)
-        return heatmaps.float().clamp_min(0)
+        return self.heatmap_loss.maps(heatmaps)
+
+    def heatmap_head(self, width: int) -> nn.Conv2d:
+        """The 1x1 convolution to the raw heatmaps, started as the loss wants it."""
+        head = nn.Conv2d(width, 4 * self.slots.count, 1)
+        if self.heatmap_loss.start_bias is not None and head.bias is not None:
+            nn.init.constant_(head.bias, self.heatmap_loss.start_bias)
+        return head
 
 
 def mirrored_back(maps: Tensor) -> Tensor:
@@ -141,9 +190,34 @@ def mirrored_back(maps: Tensor) -> Tensor:
     return by_slot[:, :, list(MIRRORED_CORNERS)].reshape(maps.shape)
 
 
-def scaled_grey(images: Tensor) -> Tensor:
+def px512_per_px(images: Tensor) -> float:
+    """How many px512 a px of (N, 1, H, W) images is."""
+    return REFERENCE_SIDE_PX / max(images.shape[2:])
+
+
+def check_multiple(images: Tensor, multiple: int, name: str) -> None:
+    """`ValueError` where height or width is no such multiple; says which size would do."""
+    height, width = images.shape[2:]
+    if height % multiple or width % multiple:
+        fitting = tuple(-(-side // multiple) * multiple for side in (height, width))
+        raise ValueError(f"input of {height} x {width} px: {name} needs multiples of {multiple}; pad to {fitting}")
+
+
+def network_input(images: Tensor, coordinates: bool, mean: float = GREY_MEAN, std: float = GREY_STD) -> Tensor:
+    """(N, 1, H, W) uint8 images to (N, 3, H, W): grey with its coordinates, or grey three times."""
+    grey = scaled_grey(images, mean, std)
+    x = with_coordinates(grey) if coordinates else grey.expand(-1, 3, -1, -1)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def pooled(features: Tensor) -> Tensor:
+    """(N, C, h, w) to (N, 2 C): mean and maximum over the cells."""
+    return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
+
+
+def scaled_grey(images: Tensor, mean: float = GREY_MEAN, std: float = GREY_STD) -> Tensor:
     """uint8 grey levels as floats of about unit spread."""
-    return (images.float() - GREY_MEAN) / GREY_STD
+    return (images.float() - mean) / std
 
 
 def with_coordinates(grey: Tensor) -> Tensor:

@@ -57,6 +57,18 @@ class HeatmapCodec:
             cells = peak_xy.to(maps.dtype)
         return (cells + 0.5) * self.stride - 0.5, score
 
+    def mean_points(self, log_weights: Tensor) -> Tensor:
+        """(N, K, 2) input px: mean over all cells, each weighted by the softmax of (N, K, H, W); differentiable.
+
+        Sun et al., Integral Human Pose Regression (ECCV 2018).
+        """
+        height, width = log_weights.shape[2:]
+        weight = log_weights.flatten(2).softmax(dim=2).view_as(log_weights)
+        columns = torch.arange(width, dtype=weight.dtype, device=weight.device)
+        rows = torch.arange(height, dtype=weight.dtype, device=weight.device)
+        cells = torch.stack([(weight.sum(dim=2) * columns).sum(-1), (weight.sum(dim=3) * rows).sum(-1)], dim=-1)
+        return (cells + 0.5) * self.stride - 0.5
+
     def _to_cells(self, corners_xy: Tensor) -> Tensor:
         return (corners_xy + 0.5) / self.stride - 0.5
 

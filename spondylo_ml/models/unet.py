@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from spondylo_ml.config.schema import Config
 from spondylo_ml.landmarks import SlotRange
-from spondylo_ml.models.base import HeatmapModel, scaled_grey, with_coordinates
+from spondylo_ml.models.base import HeatmapModel, NetworkOutput, check_multiple, network_input, pooled
 
 WIDTHS = (36, 72, 144, 256, 256, 256)
 SIZE_MULTIPLE = 2 ** (len(WIDTHS) - 1)
@@ -29,34 +29,26 @@ class UNet(HeatmapModel):
         below, width = WIDTHS[:0:-1], WIDTHS[-2::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, width, strict=True))
         self.decoder = nn.ModuleList(_two_convolutions(2 * w, w) for w in width)
-        self.heatmaps = nn.Conv2d(WIDTHS[0], 4 * slots.count, 1)
+        self.heatmaps = self.heatmap_head(WIDTHS[0])
         self.presence = nn.Linear(2 * WIDTHS[-1], slots.count)
         self.encoder_dropout = nn.ModuleList(nn.Dropout2d(p) for p in config.model.encoder_dropout)
         self.decoder_dropout = nn.ModuleList(nn.Dropout2d(p) for p in config.model.decoder_dropout)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """See the base class; height and width are multiples of 32.
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """See the base class.
 
         Raises:
-            ValueError: they are not; says which size would do.
+            ValueError: height or width is no multiple of 32; says which size would do.
         """
-        height, width = images.shape[2:]
-        if height % SIZE_MULTIPLE or width % SIZE_MULTIPLE:
-            fitting = tuple(-(-side // SIZE_MULTIPLE) * SIZE_MULTIPLE for side in (height, width))
-            raise ValueError(
-                f"input of {height} x {width} px: U-Net needs multiples of {SIZE_MULTIPLE}; pad to {fitting}"
-            )
-        grey = scaled_grey(images)
-        x = with_coordinates(grey) if self.config.model.coordinate_channels else grey.expand(-1, 3, -1, -1)
-        x = x.contiguous(memory_format=torch.channels_last)
+        check_multiple(images, SIZE_MULTIPLE, "U-Net")
+        x = network_input(images, self.config.model.coordinate_channels)
         skips = [x := self.encoder[0](x)]
         for level, dropout in zip(self.encoder[1:], self.encoder_dropout, strict=True):
             skips.append(x := level(dropout(F.max_pool2d(x, 2))))
         deepest = skips.pop()
         for up, level, dropout in zip(self.up, self.decoder, self.decoder_dropout, strict=True):
             x = level(dropout(torch.cat([skips.pop(), up(x)], dim=1)))
-        pooled = torch.cat([deepest.mean(dim=(2, 3)), deepest.amax(dim=(2, 3))], dim=1)
-        return self.heatmaps(x), self.presence(pooled)
+        return NetworkOutput(self.heatmaps(x), self.presence(pooled(deepest)))
 
 
 def _two_convolutions(before: int, width: int) -> nn.Sequential:

@@ -10,6 +10,10 @@ from spondylo_ml.config.schema import Config
 from spondylo_ml.errors import ConfigError, unknown_name
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.hrnet import HRNetW32
+from spondylo_ml.models.keypoint_rcnn import KeypointRCNN
+from spondylo_ml.models.maht_net import MAHTNet
+from spondylo_ml.models.resnet50 import ResNet50
 from spondylo_ml.models.unet import UNet
 
 Builder = Callable[[Config, SlotRange], LandmarkModel]
@@ -25,7 +29,15 @@ def registry(builders: Iterable[tuple[str, Builder]]) -> dict[str, Builder]:
     return models
 
 
-MODELS = registry([("unet", UNet)])
+MODELS = registry(
+    [
+        ("unet", UNet),
+        ("resnet50", ResNet50),
+        ("hrnet_w32", HRNetW32),
+        ("keypoint_rcnn", KeypointRCNN),
+        ("maht_net", MAHTNet),
+    ]
+)
 
 
 def build_model(config: Config, slots: SlotRange) -> LandmarkModel:

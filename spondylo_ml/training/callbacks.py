@@ -16,7 +16,9 @@ from tqdm import tqdm
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
+from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.module import LandmarkTraining, to_film_predictions
+from spondylo_ml.training.optimisers import set_frozen
 from spondylo_ml.training.run_log import ColourImage, RunLog
 
 DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence[FloatArray | None]], ColourImage]
@@ -78,6 +80,30 @@ class EpochReport(Checkpoint):
         sys.stdout.flush()  # into a log file, too, an epoch is told when it ends
 
 
+class FrozenStages(Callback):
+    """Keeps the first stages of a pretrained backbone as they are until an epoch; random weights are never frozen."""
+
+    def __init__(self, model: LandmarkModel, count: int, thaw_epoch: int | None) -> None:
+        self._stages = model.backbone_net.stages[:count] if model.backbone_net else []
+        self._thaw_epoch, self._active = thaw_epoch, model.pretrained != "none"
+        self._frozen = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Whether there were pretrained weights, which a resumed training does not load again."""
+        return {"active": self._active}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As it was in the part that ran before."""
+        self._active = state_dict["active"]
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Freeze, or thaw when it is time."""
+        due = self._active and (self._thaw_epoch is None or trainer.current_epoch + 1 < self._thaw_epoch)
+        if due or self._frozen:
+            set_frozen(self._stages, due)
+        self._frozen = due
+
+
 class TrainingBar(TQDMProgressBar):
     """Lightning's bar of the training steps, without those of validation, which takes seconds."""
 
@@ -87,12 +113,15 @@ class TrainingBar(TQDMProgressBar):
 
 
 class Panel(Callback):
-    """Every few epochs, and after the last one, draws the same validation films."""
+    """Every few epochs, and after the last one, draws the same validation films, and what the model looks at.
+
+    It stands before a callback that puts averaged weights in for validation, and so draws with those.
+    """
 
     def __init__(self, films: Sequence[PreparedFilm], draw: DrawPanel, run_log: RunLog, every_epochs: int) -> None:
         self._films, self._draw, self._run_log, self._every = films, draw, run_log, every_epochs
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw and send the panel where it is due."""
         assert isinstance(pl_module, LandmarkTraining)
         epoch = trainer.current_epoch + 1
@@ -101,8 +130,11 @@ class Panel(Callback):
         images = torch.cat([batch.images for batch in plain_loader(self._films, 8)]).to(pl_module.device)
         with trainer.precision_plugin.val_step_context(), torch.no_grad():
             predictions = to_film_predictions(self._films, pl_module.model.predict(images), pl_module.model)
-            heat = pl_module.model.heat(images)
-        maps: list[FloatArray | None] = [None] * len(self._films)
-        if heat is not None:
-            maps = list(heat.cpu().double().numpy())
-        self._run_log.image(self._draw(self._films, predictions, maps), "panel/val", epoch)
+            heat, attention = pl_module.model.heat(images), pl_module.model.attention(images)
+        for key, maps in (("panel/val", heat), ("attention/val", attention)):
+            if maps is None and key != "panel/val":
+                continue
+            each: list[FloatArray | None] = [None] * len(self._films)
+            if maps is not None:
+                each = list(maps.cpu().double().numpy())
+            self._run_log.image(self._draw(self._films, predictions, each), key, epoch)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.errors import ConfigError
 
 

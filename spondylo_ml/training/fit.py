@@ -12,13 +12,13 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
 
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.models.base import LandmarkModel
-from spondylo_ml.training.callbacks import DrawPanel, EpochReport, Panel, TrainingBar
+from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, TrainingBar
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.module import LandmarkTraining, Score
 from spondylo_ml.training.run_log import RunLog
@@ -83,12 +83,17 @@ def fit(
     callbacks = _callbacks(config, folder, report)
     if panel_films := _evenly(films["val"], config.tracking.panel_films):
         callbacks.append(Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs))
+    if training.frozen_stages:
+        callbacks.append(FrozenStages(model, training.frozen_stages, training.thaw_epoch))
+    if training.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=training.ema_decay))
     trainer = L.Trainer(
         accelerator=compute.device if compute.device != "cuda" else "gpu",
         devices=1,
         precision=compute.lightning_precision,
         max_epochs=epochs,
         gradient_clip_val=training.clip_norm or None,
+        accumulate_grad_batches=training.accumulate_batches,
         callbacks=callbacks,
         logger=False,
         num_sanity_val_steps=0,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import NonFiniteLossError
@@ -104,7 +104,8 @@ def to_film_predictions(
     films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
 ) -> list[FilmPrediction]:
     """A batch of landmarks in px of the input as predictions in px of each original film."""
-    corners, score, presence = (part.cpu().double().numpy() for part in landmarks)
+    corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
+    spread = None if landmarks.spread_px is None else landmarks.spread_px.cpu().double().numpy()
     return [
         FilmPrediction(
             film_id=film.film.film_id,
@@ -112,6 +113,7 @@ def to_film_predictions(
             corners_xy=film.letterbox.to_film(corners[i]),
             corner_score=score[i],
             presence=presence[i],
+            corner_spread_px=None if spread is None else spread[i] / film.letterbox.scale_xy,
         )
         for i, film in enumerate(films)
     ]

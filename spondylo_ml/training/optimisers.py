@@ -3,31 +3,62 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LambdaLR, ReduceLROnPlateau, StepLR
 
-from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.config.optimisation import TrainingConfig
+from spondylo_ml.models.base import LandmarkModel
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+Groups = list[dict[str, Any]]
+
+MOMENTUM, RESTART_GROWTH = 0.9, 2
+
+OPTIMIZERS: dict[str, Callable[[Groups, float], torch.optim.Optimizer]] = {
+    "adam": lambda groups, rate: torch.optim.Adam(groups, lr=rate),
+    "adamw": lambda groups, rate: torch.optim.AdamW(groups, lr=rate),
+    "radam": lambda groups, rate: torch.optim.RAdam(groups, lr=rate, decoupled_weight_decay=True),
+    "sgd": lambda groups, rate: torch.optim.SGD(groups, lr=rate, momentum=MOMENTUM, nesterov=True),
+}
 
 
-def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The configured optimiser; normalisation weights and biases do not decay."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return OPTIMIZERS[config.optimizer](groups, lr=config.learning_rate)  # type: ignore[call-arg]
+def build_optimizer(model: LandmarkModel, config: TrainingConfig) -> torch.optim.Optimizer:
+    """The configured optimiser; normalisation weights and biases do not decay, the backbone has a rate of its own.
+
+    The first two groups are those outside the backbone. Frozen parameters are in the groups too: without a gradient
+    no optimiser touches them, and they are there when they thaw.
+    """
+    backbone = {id(p) for p in backbone_parameters(model)}
+    parts = [[p for p in model.parameters() if id(p) not in backbone], backbone_parameters(model)]
+    groups: Groups = []
+    for parameters, ratio in zip(parts, (1.0, config.backbone_rate_ratio), strict=True):
+        rate = config.learning_rate * ratio
+        groups += [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "lr": rate},
+        ]
+    return OPTIMIZERS[config.optimizer]([group for group in groups if group["params"]], config.learning_rate)
+
+
+def backbone_parameters(model: LandmarkModel) -> list[nn.Parameter]:
+    """Those of the part for which there are ImageNet weights; none for a model without one."""
+    return list(model.backbone_net.network.parameters()) if model.backbone_net else []
 
 
 def build_scheduler(optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> dict[str, Any] | None:
     """Lightning's description of the configured course over `steps` steps; None for a constant rate."""
     if config.scheduler == "cosine":
         return {"scheduler": LambdaLR(optimizer, lambda step: cosine_factor(step, steps, config)), "interval": "step"}
+    if config.scheduler == "restarts":
+        restarts = CosineAnnealingWarmRestarts(
+            optimizer, config.restart_epochs, RESTART_GROWTH, eta_min=config.min_learning_rate
+        )
+        return {"scheduler": restarts, "interval": "epoch"}
+    if config.scheduler == "step":
+        return {"scheduler": StepLR(optimizer, config.step_epochs, config.step_factor), "interval": "epoch"}
     if config.scheduler == "plateau":
         plateau = ReduceLROnPlateau(
             optimizer,
@@ -47,3 +78,11 @@ def cosine_factor(step: int, steps: int, config: TrainingConfig) -> float:
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))
     floor = min(1.0, config.min_learning_rate / config.learning_rate)
     return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def set_frozen(stages: Iterable[Iterable[nn.Module]], frozen: bool) -> None:
+    """Stop stages from learning, or let them learn again: weights as well as running statistics."""
+    for stage in stages:
+        for module in stage:
+            module.requires_grad_(not frozen)
+            module.train(not frozen)

@@ -26,6 +26,8 @@ from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.figures.overlay import draw_film, tile, with_legend
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model, parameter_count
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
@@ -91,6 +93,9 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         try:
             model = build_model(config, films.slots)
             mlflow.log_params({"parameter_count": parameter_count(model)})
+            if resume is None:
+                mlflow.set_tag("pretrained", load_pretrained(model, config.model))
+            _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
             prepared = _prepare(config, films)
@@ -219,7 +224,6 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
             "dataset": films.name,
             "preset": config.preset,
             "clinical_rules": rules_digest(config.clinical),
-            "pretrained": "none",
             "compute": f"{compute.device} {compute.precision} ({compute.reason})",
             "bad_files": str(len(films.bad_files)),
             "reader_remarks": str(len(films.notes)),
@@ -230,6 +234,16 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
         mlflow.log_text("\n".join(remark.in_run() for remark in remarks) + "\n", "data/remarks.txt")
     parts = pd.DataFrame([(f.film_id, f.patient, f.split) for f in films.films], columns=["film", "patient", "part"])
     mlflow.log_text(parts.to_csv(index=False), "data/split.csv")
+
+
+def _log_unused(model: LandmarkModel) -> None:
+    """The parameters that no part of the configured loss reaches, by name and in number."""
+    unused = sorted(model.unused_parameters())
+    count = sum(p.numel() for name, p in model.named_parameters() if name in unused)
+    mlflow.set_tag("unused_parameters", str(count))
+    if unused:
+        log.info("%d parameters get no gradient; they are listed in unused_parameters.txt", count)
+        mlflow.log_text("\n".join(unused) + "\n", "unused_parameters.txt")
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:

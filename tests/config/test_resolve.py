@@ -9,8 +9,9 @@ import yaml
 from pydantic import ValidationError
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, flatten, resolve_config, validate
+from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.resolve import merge, projects_dir, read_yaml, recipe_files
-from spondylo_ml.config.schema import MODEL_NAMES, PRESETS
+from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.errors import ConfigError
 
 

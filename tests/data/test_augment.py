@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.config.schema import AugmentationConfig
+from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.data.augment import Augmenter, mirror
 from spondylo_ml.landmarks import FloatArray, GreyImage
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from builders import plain_film, square
 
-from spondylo_ml.config.schema import AugmentationConfig
+from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.data.augment import Augmenter
 from spondylo_ml.data.batches import EpochIndex, EpochSampler, PreparedDataset, plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.config.schema import PhantomStyle
+from spondylo_ml.config.films import PhantomStyle
 from spondylo_ml.data.phantom import STYLE_NAMES, PhantomFilm, phantom_film, render
 from spondylo_ml.data.phantom.anatomy import random_spine
 from spondylo_ml.data.phantom.bones import bodies

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from spondylo_ml.config import Config, resolve_config
-from spondylo_ml.config.schema import TrainingConfig
+from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.split import split_by_patient

@@ -1,0 +1,51 @@
+"""Rules by which corners become measurements and grades."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spondylo_ml.config.section import Section
+
+
+class ClinicalConfig(Section):
+    """Rules by which corners become measurements and grades; they belong to a model like its weights."""
+
+    version: Literal[1] = Field(1, description="version of what these rules mean")
+    slip_method: Literal["endplate", "posterior_wall"] = Field(
+        "endplate", description="slip along the lower superior endplate, or between parallels to the posterior wall"
+    )
+    grade_limits_percent: tuple[float, float, float, float] = Field(
+        (25.0, 50.0, 75.0, 100.0), description="upper limits of Meyerding grades I to IV, inclusive, percent"
+    )
+    grade0_rule: Literal["mm_if_spacing", "percent"] = Field(
+        "mm_if_spacing", description="limit of grade 0: grade0_mm where the spacing is known, or always grade0_percent"
+    )
+    grade0_percent: float = Field(5.0, ge=0, le=25, description="a slip below so many percent is no listhesis")
+    grade0_mm: float = Field(3.0, ge=0, le=10, description="a slip below so many mm is no listhesis")
+    lordosis: Literal["L1-S1", "L1-L5"] = Field(
+        "L1-S1", description="L1's superior endplate to S1's superior, or to L5's inferior one"
+    )
+    degenerate_fraction: float = Field(
+        0.2, ge=0.01, lt=1, description="an endplate shorter than this share of the longest edge beside it is none"
+    )
+    least_facing_confidence: float = Field(
+        0.9, ge=0.5, lt=1, description="an inferred facing below this is not used: what needs it is withheld"
+    )
+    least_sacrum_confidence: float = Field(
+        0.9, ge=0.5, lt=1, description="a sacrum assumed below this gives no level names"
+    )
+
+    @field_validator("grade_limits_percent")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(a < b for a, b in zip((0.0, *value[:-1]), value, strict=True)):
+            raise ValueError("the limits must rise, the first above 0")
+        return value
+
+    @model_validator(mode="after")
+    def _grade_0_below_grade_1(self) -> ClinicalConfig:
+        if self.grade0_percent >= self.grade_limits_percent[0]:
+            raise ValueError("grade0_percent must lie below the first of grade_limits_percent, or grade I is empty")
+        return self

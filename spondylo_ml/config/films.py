@@ -1,0 +1,80 @@
+"""Films: where they are, how they are split and changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spondylo_ml.config.section import Fraction, Section
+
+PhantomStyle = Literal[
+    "young", "adult", "aged", "transitional", "even", "steep", "flat", "local", "detector", "plate", "print", "export"
+]
+"""Styles of synthetic films: of the anatomy, of the exposure, of the device."""
+
+
+class DataConfig(Section):
+    """Films: where they are, how they are split, and what size the network sees."""
+
+    path: Path | None = Field(None, description="folder of a dataset; synthetic films where absent")
+    kind: Literal["auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder"] = Field(
+        "auto", description="layout of the dataset; auto recognises it"
+    )
+    on_bad_file: Literal["error", "skip"] = Field(
+        "error", description="bad files: stop before training, or skip, list and count them"
+    )
+    on_audit_error: Literal["error", "continue"] = Field(
+        "error", description="findings of the audit that are errors: stop before training, or train all the same"
+    )
+    max_films: int | None = Field(None, ge=3, description="use only so many films, evenly spaced over the dataset")
+    phantom_films: int = Field(1200, ge=3, description="number of synthetic films, all parts together")
+    phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
+    phantom_long_side_px: int = Field(384, ge=64, le=2048, description="longer side of a synthetic film, px")
+    phantom_without: tuple[PhantomStyle, ...] = Field(
+        (), description="styles held out of the synthetic films, such as print,aged"
+    )
+    val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
+    test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")
+    split_seed: int = Field(0, ge=0, description="seed of the split by patient")
+    input_side_px: int = Field(
+        512, ge=32, le=2048, description="the network's input has about the area of a square of this side, px"
+    )
+    input_hw: tuple[int, int] | None = Field(
+        None, description="input height,width in px, multiples of 32; absent: from the films' median shape"
+    )
+    first_slot: int | None = Field(None, ge=0, description="lowest level, 0 is S1, 1 is L5; absent: the dataset's own")
+    n_slots: int | None = Field(None, ge=1, le=24, description="levels from first_slot up; absent: the dataset's own")
+
+    @field_validator("input_hw")
+    @classmethod
+    def _multiples_of_32(cls, value: tuple[int, int] | None) -> tuple[int, int] | None:
+        if value and any(side < 32 or side > 2048 or side % 32 for side in value):
+            raise ValueError("height and width must each be a multiple of 32 between 32 and 2048 px")
+        return value
+
+    @model_validator(mode="after")
+    def _fractions_leave_films(self) -> DataConfig:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError("val_fraction + test_fraction must be below 1, or nothing is left to train on")
+        return self
+
+
+class AugmentationConfig(Section):
+    """Random changes of a training film, on the network's input."""
+
+    enabled: bool = Field(True, description="augment training films")
+    flip_probability: Fraction = Field(0.5, description="mirror the film, left and right corners exchanged")
+    shift_fraction: float = Field(0.05, ge=0, le=0.5, description="largest shift, share of the input's side")
+    scale_fraction: float = Field(
+        0.10, ge=0, le=0.5, description="largest change of width and of height, each for itself"
+    )
+    rotation_deg: float = Field(10.0, ge=0, le=45, description="largest rotation, degrees")
+    affine_probability: Fraction = Field(0.8, description="shift, scale and rotate")
+    contrast_probability: Fraction = Field(0.5, description="change brightness, contrast and gamma")
+    contrast_fraction: float = Field(0.3, ge=0, le=0.9, description="largest change of brightness and contrast")
+    noise_probability: Fraction = Field(0.2, description="add Gaussian noise")
+    blur_probability: Fraction = Field(0.1, description="blur")
+    clahe_probability: Fraction = Field(0.1, description="equalise the local histogram (CLAHE)")
+    dropout_probability: Fraction = Field(0.1, description="black out some rectangles")

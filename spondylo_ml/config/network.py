@@ -1,0 +1,153 @@
+"""The network, what its heatmaps mean, and what it is trained to minimise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spondylo_ml.config.section import Dropout, Fraction, Section
+
+MODEL_NAMES = ("unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net")
+DROPOUT_LEVELS = 5
+MAHT_BACKBONES = Literal["tf_efficientnet_lite0", "tf_efficientnet_lite2", "tf_efficientnetv2_s", "tf_efficientnetv2_m"]
+
+
+class ResNet50Config(Section):
+    """ResNet-50 with transposed convolutions."""
+
+    dropout: tuple[Dropout, Dropout, Dropout] = Field(
+        (0.0, 0.0, 0.0), description="dropout after each of the 3 transposed convolutions, deepest first"
+    )
+
+
+class HRNetConfig(Section):
+    """HRNet-W32."""
+
+    dropout: Dropout = Field(0.3, description="dropout in the head")
+
+
+class KeypointRCNNConfig(Section):
+    """Keypoint R-CNN: instances first, levels from their order."""
+
+    score_threshold: Fraction = Field(
+        0.5, description="instances below this score are no vertebrae: they do not count in the order of levels"
+    )
+    nms_threshold: Fraction = Field(0.3, description="of two boxes that overlap by more, the better stays")
+    proposals: int = Field(100, ge=10, le=2000, description="regions that go on to the second stage")
+    sampled_proposals: int = Field(64, ge=8, le=512, description="regions of a film that are trained on")
+    anchor_sizes_px: tuple[float, float, float, float, float] = Field(
+        (16.0, 32.0, 64.0, 128.0, 256.0), description="side of the anchors on each level of the pyramid, input px"
+    )
+
+    @field_validator("anchor_sizes_px")
+    @classmethod
+    def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(a < b for a, b in zip((0.0, *value[:-1]), value, strict=True)):
+            raise ValueError("the sizes must rise, the first above 0")
+        return value
+
+
+class MAHTNetConfig(Section):
+    """MAHT-Net; each value below 'width' is an ablation."""
+
+    backbone: MAHT_BACKBONES = Field("tf_efficientnetv2_s", description="timm network that gives the features")
+    width: int = Field(256, ge=32, le=1024, description="width of the tokens and queries, a multiple of heads and of 4")
+    heads: int = Field(8, ge=1, le=32, description="attention heads")
+    dropout: Dropout = Field(0.1, description="dropout in the transformer parts")
+    bridge_layers: int = Field(4, ge=0, le=12, description="transformer layers on the deepest tokens; 0 for none")
+    attention_layers: int = Field(3, ge=0, le=8, description="layers of vertebral attention; 0 for none")
+    anatomical_bias: bool = Field(True, description="learnable bias between queries, started from the anatomy")
+    maps: Literal["per_query", "pooled"] = Field(
+        "per_query", description="what the decoder gets: a map of each query, or all queries pooled into one vector"
+    )
+
+    @model_validator(mode="after")
+    def _width_divides(self) -> MAHTNetConfig:
+        if self.width % self.heads or self.width % 4:
+            raise ValueError(f"width {self.width} must be a multiple of heads ({self.heads}) and of 4")
+        return self
+
+
+class ModelConfig(Section):
+    """The network."""
+
+    name: Literal["unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net"] = Field(
+        "unet", description="which network"
+    )
+    coordinate_channels: bool = Field(
+        True, description="feed grey, row and column instead of grey three times, so that the place on the film counts"
+    )
+    pretrained: Literal["none", "auto", "required"] = Field(
+        "none", description="ImageNet weights for the backbone: none, where they can be had, or not without them"
+    )
+    pretrained_file: Path | None = Field(
+        None, description="file of weights (.safetensors, .pth, .ckpt) for the model or its backbone; always wins"
+    )
+    encoder_dropout: tuple[Dropout, ...] = Field(
+        (0.0,) * DROPOUT_LEVELS, description="unet: dropout after each of the 5 poolings, top first"
+    )
+    decoder_dropout: tuple[Dropout, ...] = Field(
+        (0.0,) * DROPOUT_LEVELS, description="unet: dropout in each of the 5 decoder levels, deepest first"
+    )
+    resnet50: ResNet50Config = ResNet50Config()
+    hrnet_w32: HRNetConfig = HRNetConfig()
+    keypoint_rcnn: KeypointRCNNConfig = KeypointRCNNConfig()
+    maht_net: MAHTNetConfig = MAHTNetConfig()
+
+    @field_validator("encoder_dropout", "decoder_dropout")
+    @classmethod
+    def _one_per_level(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if len(value) != DROPOUT_LEVELS:
+            raise ValueError(f"{DROPOUT_LEVELS} values are needed, one per level; given {len(value)}")
+        return value
+
+    @property
+    def predicts_spread(self) -> bool:
+        """Whether the network says how far each of its corners may be off."""
+        return self.name == "maht_net" and self.maht_net.attention_layers > 0
+
+
+class HeatmapConfig(Section):
+    """Targets and their decoding, in cells of the heatmap grid."""
+
+    sigma_cells: float = Field(1.5, ge=0.5, le=8, description="standard deviation of the Gaussian target, cells")
+    decoder: Literal["dark", "argmax", "soft_argmax"] = Field("dark", description="how a heatmap becomes a point")
+    levels: Literal["chain", "slot"] = Field(
+        "chain", description="chain: levels decided for the whole spine at once; slot: each map's highest peak"
+    )
+    flip_average: bool = Field(
+        True, description="predict from the mean of the film's maps and its mirror image's; doubles the time"
+    )
+    blur_kernel: int = Field(11, ge=0, le=31, description="size of DARK's smoothing kernel in cells, odd; 0 for none")
+
+    @field_validator("blur_kernel")
+    @classmethod
+    def _odd(cls, value: int) -> int:
+        if value and value % 2 == 0:
+            raise ValueError("the kernel has a centre cell: an odd number, or 0 for no smoothing")
+        return value
+
+
+class LossConfig(Section):
+    """Parts of the loss and their weights; Keypoint R-CNN has its own."""
+
+    heatmap: Literal["cross_entropy", "weighted_mse", "focal_mse", "adaptive_wing", "cornernet_focal"] = Field(
+        "cross_entropy", description="loss between predicted and target heatmaps"
+    )
+    heatmap_weight: float = Field(1.0, gt=0, le=1000, description="weight of the heatmap loss")
+    keypoint_weight: float = Field(
+        10.0, ge=0, le=10000, description="weighted_mse, focal_mse, adaptive_wing: extra weight of a cell on the peak"
+    )
+    focal_gamma: float = Field(2.0, ge=0, le=10, description="focal_mse: power of the relative error")
+    presence_weight: float = Field(0.1, ge=0, le=1000, description="weight of the presence head's cross entropy")
+    coordinate_weight: float = Field(0.0, ge=0, le=1000, description="weight of Wing on the maps' mean coordinates")
+    wing_width_px512: float = Field(10.0, gt=0, le=512, description="Wing: error below which it is a logarithm, px512")
+    wing_curvature_px512: float = Field(2.0, gt=0, le=512, description="Wing: how bent that logarithm is, px512")
+    anatomical_weight: float = Field(
+        0.0, ge=0, le=1000, description="weight of order, parallel endplates and proportion"
+    )
+    uncertainty_weight: float = Field(
+        0.0, ge=0, le=1000, description="weight of the Gaussian likelihood of the predicted spread; maht_net alone"
+    )

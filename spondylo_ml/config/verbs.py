@@ -1,0 +1,99 @@
+"""What the verbs other than `train` need to know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spondylo_ml.config.films import DataConfig, PhantomStyle
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.section import Fraction, Section
+from spondylo_ml.errors import unknown_name
+
+Layout = Literal["mendeley", "yolo", "buu", "coco"]
+
+
+class EvaluateConfig(Section):
+    """What to judge, and on which films."""
+
+    run_id: str = Field(description="MLflow run whose best model is judged")
+    data: DataConfig = Field(
+        default_factory=DataConfig, description="films; what is not given is as in the run's training"
+    )
+    split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
+    overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
+    resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+    experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")
+
+
+class CompareConfig(Section):
+    """Which runs to compare, and on which films."""
+
+    run_ids: tuple[str, ...] = Field((), description="MLflow runs, such as a,b,c; the first is what others are held to")
+    top: int | None = Field(None, ge=1, description="instead: the best so many runs by metric, the best one first")
+    metric: str = Field("val_best/mre_px512", min_length=1, description="metric by which top chooses")
+    models: tuple[str, ...] = Field((), description="top: only runs of these models, such as unet")
+    per_model: bool = Field(False, description="top: so many of each model")
+    experiment: str | None = Field(None, description="top: only runs of this experiment; also where the result goes")
+    data: DataConfig = Field(
+        default_factory=DataConfig, description="films; absent: those of the runs, which must be the same"
+    )
+    split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
+    overlays: int = Field(3, ge=0, le=50, description="films drawn that got most better, and most worse, by each run")
+    resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+
+    @field_validator("run_ids", "models", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in MODEL_NAMES:
+                raise ValueError(unknown_name("model", name, MODEL_NAMES))
+        return value
+
+    @model_validator(mode="after")
+    def _two_runs_or_a_choice(self) -> CompareConfig:
+        if (len(self.run_ids) > 0) == (self.top is not None):
+            raise ValueError("give run_ids (two or more, such as a,b) or top: one of them, not both")
+        if self.run_ids and len(set(self.run_ids)) < 2:
+            raise ValueError(f"two or more different run_ids are needed; given {', '.join(self.run_ids)}")
+        if self.top == 1 and not self.per_model:
+            raise ValueError("top must be 2 or more to compare, or give per_model")
+        return self
+
+
+class AuditConfig(Section):
+    """What to check, and how much of it to draw."""
+
+    data: DataConfig = DataConfig()
+    pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, the worst first")
+    sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
+    experiment: str = Field("spondylo-audits", min_length=1, description="MLflow experiment")
+
+
+class ExportConfig(Section):
+    """Which films to write, in which layout, and where to."""
+
+    data: DataConfig = Field(default_factory=DataConfig, description="films to write")
+    format: Layout = Field(description="layout to write")
+    to: Path = Field(description="new or empty folder for the dataset")
+
+
+class PhantomConfig(Section):
+    """How many synthetic films to draw, in which layout, and where to."""
+
+    count: int = Field(200, ge=1, le=1_000_000, description="number of synthetic films")
+    seed: int = Field(0, ge=0, description="seed of the films; the same seed draws the same films")
+    long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
+    without: tuple[PhantomStyle, ...] = Field((), description="styles left out, such as print,aged")
+    format: Layout = Field("mendeley", description="layout to write")
+    to: Path = Field(description="new or empty folder for the dataset")
+    val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")

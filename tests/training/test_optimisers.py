@@ -1,0 +1,116 @@
+"""Optimisers and courses of the learning rate: what they are given, and the rates step by step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spondylo_ml.config.optimisation import TrainingConfig
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.backbones import Backbone
+from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.training.optimisers import OPTIMIZERS, build_optimizer, build_scheduler, set_frozen
+
+
+class TwoParts(LandmarkModel):
+    """A backbone with batch norm, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__(SlotRange(0, 1))
+        self.stem = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+        self.later = nn.Conv2d(2, 2, 1)
+        self.head = nn.Linear(2, 3)
+        network = nn.ModuleList([self.stem, self.later])
+        self.backbone_net = Backbone("made", network, [[self.stem], [self.later]])
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        return {}
+
+    def predict(self, images: Tensor) -> Landmarks:
+        raise NotImplementedError
+
+
+def config_of(**training: Any) -> TrainingConfig:
+    return TrainingConfig(epochs=1, **training)
+
+
+def rates(name: str, epochs: int, **training: Any) -> list[float]:
+    config = config_of(scheduler=name, learning_rate=0.1, **training)
+    optimizer = build_optimizer(TwoParts(), config)
+    made = build_scheduler(optimizer, config, epochs)
+    assert made is not None
+    seen = []
+    for _ in range(epochs):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        made["scheduler"].step()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("radam", torch.optim.RAdam), ("sgd", torch.optim.SGD)],
+)
+def test_every_optimiser_is_made_by_name(name: str, kind: type[torch.optim.Optimizer]) -> None:
+    optimizer = build_optimizer(TwoParts(), config_of(optimizer=name, learning_rate=0.25))
+    assert type(optimizer) is kind
+    assert optimizer.param_groups[0]["lr"] == 0.25
+    assert name in OPTIMIZERS
+
+
+def test_sgd_has_nesterov_momentum_and_radam_decoupled_decay() -> None:
+    sgd = build_optimizer(TwoParts(), config_of(optimizer="sgd")).param_groups[0]
+    assert (sgd["momentum"], sgd["nesterov"]) == (0.9, True)
+    assert build_optimizer(TwoParts(), config_of(optimizer="radam")).param_groups[0]["decoupled_weight_decay"] is True
+
+
+def test_head_and_backbone_have_rates_of_their_own_and_only_weights_decay() -> None:
+    model = TwoParts()
+    config = config_of(learning_rate=0.01, backbone_rate_ratio=0.1, weight_decay=0.5)
+    groups = build_optimizer(model, config).param_groups
+    by_parameter = {id(p): group for group in groups for p in group["params"]}
+    assert len(by_parameter) == len(list(model.parameters()))
+
+    def of(parameter: nn.Parameter) -> tuple[float, float]:
+        group = by_parameter[id(parameter)]
+        return group["lr"], group["weight_decay"]
+
+    assert of(model.head.weight) == (0.01, 0.5)
+    assert of(model.head.bias) == (0.01, 0.0)
+    assert of(model.later.weight) == (pytest.approx(0.001), 0.5)
+    assert of(model.stem[1].weight) == (pytest.approx(0.001), 0.0)  # type: ignore[arg-type]
+
+
+def test_steps_divide_the_rate_every_so_many_epochs() -> None:
+    assert rates("step", 6, step_epochs=2, step_factor=0.5) == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
+
+
+def test_restarts_begin_again_and_take_twice_as_long() -> None:
+    seen = rates("restarts", 7, restart_epochs=2, min_learning_rate=0.0)
+    # Two epochs (top, half way), then four (top, 1/4, half, 3/4 of the way down), then the top again.
+    down = [0.1 * (1 + c) / 2 for c in (2**-0.5, 0.0, -(2**-0.5))]
+    assert seen == pytest.approx([0.1, 0.05, 0.1, *down, 0.1])
+
+
+def test_a_constant_rate_has_no_scheduler() -> None:
+    config = config_of(scheduler="constant")
+    assert build_scheduler(build_optimizer(TwoParts(), config), config, 10) is None
+
+
+def test_frozen_stages_learn_neither_weights_nor_statistics_until_they_thaw() -> None:
+    model = TwoParts().train()
+    assert model.backbone_net is not None
+    stages = model.backbone_net.stages[:1]
+    set_frozen(stages, True)
+    assert [p.requires_grad for p in model.parameters()] == [False] * 4 + [True] * 4
+    before = model.stem[1].running_mean.clone()  # type: ignore[operator, union-attr]
+    model.stem(torch.randn(4, 1, 2, 2))
+    assert torch.equal(model.stem[1].running_mean, before)  # type: ignore[arg-type]
+    set_frozen(stages, False)
+    assert all(p.requires_grad for p in model.parameters())
+    model.stem(torch.randn(4, 1, 2, 2))
+    assert not torch.equal(model.stem[1].running_mean, before)  # type: ignore[arg-type]
