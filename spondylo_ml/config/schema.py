@@ -282,4 +282,6 @@ class EvaluateConfig(Section):
     )
     split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
     overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
+    resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
     experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")

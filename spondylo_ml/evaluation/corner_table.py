@@ -8,14 +8,17 @@ import numpy as np
 import pandas as pd
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
+from spondylo_ml.evaluation.vertebra_size import width_px
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Spacing
 
 REFERENCE_SIDE_PX = 512
 """px512: px of the film scaled to 512 on its longer side."""
 
+SDR_THRESHOLDS_PX512 = (6, 12, 18, 24)
+
 COLUMNS = (
     "film_id", "slot", "level", "corner", "true_x_px", "true_y_px", "pred_x_px", "pred_y_px",
-    "error_px", "error_px512", "missed", "corner_score", "presence",
+    "error_px", "error_px512", "error_mm", "error_body_percent", "missed", "corner_score", "presence",
 )  # fmt: skip
 
 
@@ -24,7 +27,8 @@ def corner_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -
 
     A corner for which there is no prediction (its vertebra is beyond the model's slots) stays in the table as
     missed, its prediction NaN. It is charged the film's diagonal, the largest error that a guess on the film could
-    have, so that leaving a corner out never pays.
+    have, so that leaving a corner out never pays. `error_mm` is NaN where the film has no spacing;
+    `error_body_percent` is in percent of the true body's depth (its width on an AP film).
 
     Raises:
         DataError: films and predictions are not of the same films in the same order.
@@ -46,15 +50,22 @@ def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...
     for vertebra in film.vertebrae or ():
         has_slot = vertebra.slot in slots
         row = vertebra.slot - slots.first
+        depth = float(width_px(vertebra.corners_xy))
         for corner in np.flatnonzero(vertebra.present):
             true = vertebra.corners_xy[corner]
             guess = prediction.corners_xy[row, corner] if has_slot else np.full(2, np.nan)
             missed = bool(np.isnan(guess).any())
-            error = float(np.hypot(*film.size_hw)) if missed else float(np.linalg.norm(guess - true))
+            offset = np.array([film.size_hw[1], film.size_hw[0]]) if missed else guess - true
+            error = float(np.hypot(*offset))
             score = float(prediction.corner_score[row, corner]) if has_slot else np.nan
             presence = float(prediction.presence[row]) if has_slot else np.nan
             rows.append((
                 film.film_id, vertebra.slot, vertebra.level, CORNERS[corner], *true, *guess,
-                error, to_px512(error, film.size_hw), missed, score, presence,
+                error, to_px512(error, film.size_hw), _to_mm(offset, film.spacing),
+                100 * error / depth if depth > 0 else np.nan, missed, score, presence,
             ))  # fmt: skip
     return rows
+
+
+def _to_mm(offset_xy: FloatArray, spacing: Spacing | None) -> float:
+    return float(np.hypot(*(offset_xy * (spacing.x_mm, spacing.y_mm)))) if spacing else np.nan

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from spondylo_ml.data.letterbox import Letterbox, stretch_contrast
 from spondylo_ml.evaluation.corner_table import corner_table
-from spondylo_ml.evaluation.metrics import PRESENCE_THRESHOLD
+from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.landmarks import OUTLINE, Film, FilmPrediction, FloatArray, level_name
 
 Picture = NDArray[np.uint8]

@@ -14,10 +14,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, flatten, validate
-from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.corner_table import corner_table
+from spondylo_ml.evaluation.judge import Judged, Provenance, judge
 from spondylo_ml.evaluation.metrics import corner_metrics, score
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
 from spondylo_ml.serving.artefact import fetch_bundle
@@ -39,12 +41,14 @@ class Judgement:
 
     Attributes:
         metrics: numbers under `eval/`, without the prefix; only counts where no film has labels.
+        report: the same with intervals and tables; None where no film has labels.
     """
 
     run_id: str
     metrics: dict[str, float]
     n_films: int
     n_labelled: int
+    report: EvaluationReport | None = None
 
 
 def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement:
@@ -69,8 +73,11 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
         _log_origin(config, bundle.config, films)
         with tqdm(total=len(chosen), desc="predicting", unit="film", disable=None) as bar:
             predictions = Predictor(bundle).predict(chosen, bar.update)
-        metrics = _log_results(chosen, predictions, bundle, config)
-    return Judgement(run_id, metrics, len(chosen), sum(film.labelled for film in chosen))
+        origin = Provenance(
+            films.name, config.split, digest(chosen, films.slots), resamples=config.resamples, seed=config.seed
+        )
+        metrics, report = _log_results(chosen, predictions, bundle, config, origin)
+    return Judgement(run_id, metrics, len(chosen), sum(film.labelled for film in chosen), report)
 
 
 def data_to_judge(trained_on: DataConfig, given: Mapping[str, Any]) -> DataConfig:
@@ -128,30 +135,54 @@ def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None
 
 
 def _log_results(
-    films: Sequence[Film], predictions: Sequence[FilmPrediction], bundle: Bundle, config: EvaluateConfig
-) -> dict[str, float]:
+    films: Sequence[Film],
+    predictions: Sequence[FilmPrediction],
+    bundle: Bundle,
+    config: EvaluateConfig,
+    origin: Provenance,
+) -> tuple[dict[str, float], EvaluationReport | None]:
     mlflow.log_text(prediction_table(predictions).to_csv(index=False), "predictions.csv")
     labelled = [film for film in films if film.labelled]
     metrics: dict[str, float] = {"n_films": float(len(films)), "n_labelled": float(len(labelled))}
+    report, ranking = None, np.full(len(films), np.nan)
     if labelled:
-        corners = corner_table(films, predictions)
-        metrics |= score(films, predictions)
+        judged = judge(films, predictions, bundle.config.clinical, origin)
+        report = judged.report
         trivial = [bundle.mean_shape.predict(film) for film in labelled]
         metrics["mean_shape_mre_px512"] = score(labelled, trivial)["mre_px512"]
-        by_film = film_table(films, corners)
-        mlflow.log_text(corners.to_csv(index=False), "corners.csv")
-        mlflow.log_text(vertebra_table(corners).to_csv(index=False), "vertebrae.csv")
-        mlflow.log_text(by_film.to_csv(index=False), "films.csv")
+        metrics |= score(films, predictions) | report_metrics(report)
+        by_film = film_table(films, judged.corners)
+        _log_tables(judged, by_film)
         ranking = by_film["mre_px512"].to_numpy(dtype=float)
     else:
         mlflow.set_tag("unlabelled", "true")
-        ranking = np.full(len(films), np.nan)
     mlflow.log_metrics({f"eval/{name}": value for name, value in metrics.items() if value == value})
     mlflow.log_text(json.dumps({name: _or_null(value) for name, value in metrics.items()}, indent=1), "metrics.json")
     for label, index in chosen_films(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
-    return metrics
+    return metrics, report
+
+
+def report_metrics(report: EvaluationReport) -> dict[str, float]:
+    """The report's numbers by name, with `<name>_low` and `<name>_high` for their intervals, and the error's causes."""
+    out: dict[str, float] = {}
+    shares = {f"share_{kind}": numbers["share_of_error_percent"] for kind, numbers in report.tables["anatomy"].items()}
+    for name, estimate in (report.numbers | shares).items():
+        out |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return out
+
+
+def _log_tables(judged: Judged, by_film: pd.DataFrame) -> None:
+    for name, text in judged.report.files().items():
+        mlflow.log_text(text, f"report/{name}")
+    mlflow.log_text(judged.corners.to_csv(index=False), "corners.csv")
+    mlflow.log_text(vertebra_table(judged.corners).to_csv(index=False), "vertebrae.csv")
+    mlflow.log_text(by_film.to_csv(index=False), "films.csv")
+    for name, table in (("levels.csv", judged.levels), ("cobb_angles.csv", judged.cobb_angles)):
+        if len(table):
+            mlflow.log_text(table.to_csv(index=False), name)
+    mlflow.log_image(draw_anatomy(judged.report.tables["anatomy"]), artifact_file="report/anatomy.png")
 
 
 def chosen_films(error: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> list[tuple[str, int]]:

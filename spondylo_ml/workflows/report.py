@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import mlflow
 
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 
@@ -32,15 +36,42 @@ def judged(judgement: Judgement) -> str:
     metrics = judgement.metrics
     rows = [("films", f"{judgement.n_films}, {judgement.n_labelled} with labels")]
     if judgement.n_labelled:
-        rows += [
-            ("MRE", f"{metrics['mre_px512']:.2f} px512, {metrics['mre_px']:.2f} px of the film"),
-            ("mean shape", f"{metrics['mean_shape_mre_px512']:.2f} px512 (the trivial predictor)"),
-            ("SDR@6 / @24", f"{metrics['sdr_6px']:.1f} % / {metrics['sdr_24px']:.1f} %"),
-            ("presence", f"precision {metrics['presence_precision']:.1f} %, recall {metrics['presence_recall']:.1f} %"),
-        ]
+        rows += _judged_rows(judgement.report, metrics) if judgement.report else []
     else:
         rows.append(("no labels", "predictions and overlays only: nothing can be measured"))
     return _table([*rows, ("run", judgement.run_id)]) + "\n" + _where(judgement.run_id)
+
+
+def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    numbers, anatomy = report.numbers, report.tables["anatomy"]
+    causes = {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()}
+    told = [f"{kind} {share:.0f} %" for kind, share in sorted(causes.items(), key=lambda c: -c[1]) if share >= 0.5]
+    rows = [
+        ("MRE", f"{_interval(numbers['mre_px512'], 2)} px512, {metrics['mre_px']:.2f} px of the film"),
+        ("mean shape", f"{metrics['mean_shape_mre_px512']:.2f} px512 (the trivial predictor)"),
+        ("SDR@6 / @24", f"{_interval(numbers['sdr_6px'])} % / {_interval(numbers['sdr_24px'])} %"),
+        ("presence", f"precision {metrics['presence_precision']:.1f} %, recall {metrics['presence_recall']:.1f} %"),
+        ("by instance", f"MRE {_interval(numbers['instance_mre_px512'], 2)} px512, F1 {metrics['detection_f1']:.1f} %"),
+        ("error is", ", ".join(told) or "none"),
+    ]
+    if "slip_mae_percent" in numbers:
+        withheld = report.counts["levels_true_slip_withheld"] + report.counts["levels_predicted_slip_withheld"]
+        text = f"MAE {_interval(numbers['slip_mae_percent'])} %, grade right {_interval(numbers['grade_accuracy'])} %"
+        rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
+    if "cobb_smape_percent" in numbers:
+        rows.append(
+            ("Cobb SMAPE", f"{_interval(numbers['cobb_smape_percent'])} %, n {numbers['cobb_smape_percent'].n}")
+        )
+    resampled = f"{report.confidence:.0%} intervals over {report.n_patients} patients"
+    return [*rows, ("in brackets", resampled)]
+
+
+def _interval(estimate: Estimate, digits: int = 1) -> str:
+    if estimate.value != estimate.value:
+        return "none"
+    if estimate.low != estimate.low:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.corner_table import COLUMNS, corner_table, to_px512
 from spondylo_ml.evaluation.metrics import corner_metrics, presence_metrics, score
-from spondylo_ml.landmarks import Film, SlotRange, Vertebra
+from spondylo_ml.landmarks import Film, SlotRange, Spacing, Vertebra
 
 SLOTS = SlotRange(0, 3)
 SIZE = (1024, 768)  # one px512 is two px
@@ -25,20 +25,38 @@ def film_of(*slots: int, name: str = "a", size_hw: tuple[int, int] = SIZE) -> Fi
 
 
 def test_a_perfect_prediction_scores_0_px_and_100_percent() -> None:
-    films = [film_of(0, 1, 2), film_of(0, 1, name="b")]
+    spacing = Spacing(0.3, 0.3, "made")
+    films = [replace(film, spacing=spacing) for film in (film_of(0, 1, 2), film_of(0, 1, name="b"))]
     metrics = score(films, [prediction_of(film, SLOTS) for film in films])
     assert metrics == {
         "mre_px512": 0.0,
         "mre_px": 0.0,
+        "mse_px512": 0.0,
+        "mre_mm": 0.0,
+        "mre_body_percent": 0.0,
         "median_px512": 0.0,
-        "sdr_6px": 100.0,
-        "sdr_12px": 100.0,
-        "sdr_18px": 100.0,
-        "sdr_24px": 100.0,
+        "p75_px512": 0.0,
+        "p90_px512": 0.0,
+        "p95_px512": 0.0,
+        **{f"sdr_{limit}px": 100.0 for limit in (6, 12, 18, 24)},
+        **{f"sdr_{limit}px640": 100.0 for limit in (5, 10, 15)},
+        **{f"sdr_{limit}mm": 100.0 for limit in ("2", "2.5", "3", "4")},
         "n_corners": 20.0,
         "n_missed": 0.0,
+        "n_mm": 20.0,
         "presence_precision": 100.0,
         "presence_recall": 100.0,
+        "detection_precision": 100.0,
+        "detection_recall": 100.0,
+        "detection_f1": 100.0,
+        "instance_mre_px512": 0.0,
+        "instance_sdr_6px": 100.0,
+        "instance_sdr_12px": 100.0,
+        "instance_sdr_18px": 100.0,
+        "instance_sdr_24px": 100.0,
+        "n_instance_corners": 20.0,
+        "n_missing_vertebrae": 0.0,
+        "n_false_vertebrae": 0.0,
     }
 
 
@@ -68,6 +86,35 @@ def test_errors_of_several_corners_are_worked_out_by_hand() -> None:
     assert [metrics[f"sdr_{limit}px"] for limit in (6, 12, 18, 24)] == [50, 50, 75, 75]
 
 
+def test_squares_quantiles_and_limits_of_640_px_are_worked_out_by_hand() -> None:
+    film = film_of(0)
+    prediction = prediction_of(film, SLOTS)
+    prediction.corners_xy[0, :, 0] += [0, 8, 16, 24]  # 0, 4, 8, 12 px512; 0, 5, 10, 15 px of 640
+    metrics = corner_metrics(corner_table([film], [prediction]))
+    assert metrics["mse_px512"] == pytest.approx((16 + 64 + 144) / 4)
+    assert [metrics[f"sdr_{limit}px640"] for limit in (5, 10, 15)] == [50, 75, 100]
+    quantiles = [metrics[name] for name in ("median_px512", "p75_px512", "p90_px512", "p95_px512")]
+    assert quantiles == pytest.approx([6.0, 9.0, 10.8, 11.4])
+    assert metrics["mre_body_percent"] == pytest.approx(24.0)  # 12 px of a body of 50
+
+
+def test_millimetres_use_each_axis_own_spacing_and_only_films_that_have_one() -> None:
+    known = replace(film_of(0), spacing=Spacing(0.5, 0.25, "made"))
+    unknown = film_of(0, name="b")
+    predictions = [prediction_of(known, SLOTS, (3.0, 8.0)), prediction_of(unknown, SLOTS)]
+    metrics = corner_metrics(corner_table([known, unknown], predictions))
+    assert metrics["n_mm"] == 4
+    assert metrics["mre_mm"] == pytest.approx(2.5)  # 1.5 mm across, 2 mm down
+    assert [metrics[f"sdr_{limit}mm"] for limit in ("2", "2.5", "3", "4")] == [0, 100, 100, 100]
+
+
+def test_a_missed_corner_is_charged_the_films_diagonal_in_mm_too() -> None:
+    film = replace(film_of(3, size_hw=(400, 300)), spacing=Spacing(0.4, 0.1, "made"))
+    metrics = corner_metrics(corner_table([film], [prediction_of(film, SLOTS)]))
+    assert metrics["mre_mm"] == pytest.approx(math.hypot(120, 40))
+    assert metrics["sdr_4mm"] == 0
+
+
 def test_px512_scales_each_film_by_its_own_longer_side() -> None:
     assert to_px512(20.0, (1024, 768)) == 10.0
     assert to_px512(20.0, (100, 2048)) == 5.0
@@ -91,6 +138,7 @@ def test_a_missed_corner_is_charged_the_diagonal_and_counts_as_undetected() -> N
 def test_a_missed_corner_of_a_tiny_film_is_undetected_though_its_diagonal_is_short() -> None:
     film = film_of(3, size_hw=(10, 10))
     table = corner_table([film], [prediction_of(film, SLOTS)]).assign(error_px512=1.0)
+    assert corner_metrics(table)["sdr_5px640"] == 0.0
     assert corner_metrics(table)["sdr_6px"] == 0.0
 
 
@@ -109,6 +157,8 @@ def test_with_nothing_to_score_the_metrics_are_nan_and_the_counts_0() -> None:
     metrics = score(films, [prediction_of(film, SLOTS) for film in films])
     assert metrics.pop("n_corners") == 0
     assert metrics.pop("n_missed") == 0
+    counts = ("n_mm", "n_instance_corners", "n_missing_vertebrae", "n_false_vertebrae")
+    assert [metrics.pop(name) for name in counts] == [0, 0, 0, 0]
     assert all(math.isnan(value) for value in metrics.values())
 
 

@@ -1,0 +1,114 @@
+"""Cobb angles of AP films of the whole spine, and their error, as the AASCE 2019 challenge defines both.
+
+The challenge (Accurate Automated Spinal Curvature Estimation, MICCAI 2019) measured from 68 corners, T1 to L5, with a
+MATLAB program; a public transcription of it (`cobb_evaluate.py` of github.com/yijingru/Vertebra-Landmark-Detection)
+is the source of the steps below. Its error is SMAPE: Wang et al., Evaluation and comparison of accurate automated
+spinal curvature estimation algorithms with spinal anterior-posterior X-Ray images (Medical Image Analysis, 2021).
+Two films of one spine, one of them cropped, may differ in the third angle: see `cobb_angles_deg`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, SlotRange
+
+N_VERTEBRAE = 17
+T1_TO_L5 = SlotRange(1, N_VERTEBRAE)
+ANGLES = ("main", "upper", "lower")
+"""The greatest angle between any two vertebrae, and those of the curves above and below it."""
+
+
+def cobb_angles_deg(corners_xy: FloatArray, height_px: float) -> FloatArray:
+    """(3,) `ANGLES` of (17, 4, 2) corners head to tail; NaN where a corner is absent.
+
+    A vertebra's direction joins the middles of its left and right wall. The main angle is the greatest between any two
+    vertebrae; they end the main curve. On a spine with one bow, the other two angles lie between these ends and T1 and
+    L5. On an S-shaped one they are the greatest between each end and the vertebrae beyond it; where the main curve lies
+    in the film's lower half, the third is the greatest between the upper curve's upper end and the vertebrae above it.
+    """
+    if corners_xy.shape != (N_VERTEBRAE, 4, 2):
+        raise DataError(f"Cobb angles need 17 vertebrae of 4 corners, head to tail; given shape {corners_xy.shape}")
+    if np.isnan(corners_xy).any():
+        return np.full(3, np.nan)
+    between = _angles_between(corners_xy)
+    upper, lower = (int(i) for i in np.unravel_index(np.argmax(between), between.shape))
+    main = between[upper, lower]
+    edges = corners_xy.reshape(-1, 2, 2).mean(axis=1)  # middles of superior and inferior edges, head to tail
+    if not _is_s_shaped(edges):
+        return np.array([main, between[0, upper], between[-1, lower]])
+    above = between[upper, : upper + 1]
+    if edges[2 * upper, 1] + edges[2 * lower, 1] < height_px:
+        return np.array([main, above.max(), between[lower, lower:].max()])
+    top = int(np.argmax(above))
+    return np.array([main, above.max(), between[top, : top + 1].max()])
+
+
+def cobb_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """One row an AP film with labels: `film_id`, `true_<angle>_deg` and `pred_<angle>_deg`.
+
+    Predicted angles come from the corners of all levels, whatever the presence score, as the challenge asks for them.
+    NaN where a corner of T1 to L5 is absent from the labels, or a level from the model.
+    """
+    rows = []
+    for film, prediction in zip(films, predictions, strict=True):
+        if film.vertebrae is None or film.facing is not Facing.NONE:
+            continue
+        true = T1_TO_L5.corners(film.vertebrae)
+        rows.append((film.film_id, *_of_slots(true, film), *_of_slots(_predicted(prediction), film)))
+    names = [f"{who}_{angle}_deg" for who in ("true", "pred") for angle in ANGLES]
+    return pd.DataFrame(rows, columns=["film_id", *names])
+
+
+def smape_percent(true_deg: FloatArray, predicted_deg: FloatArray) -> FloatArray:
+    """(...) error of (..., 3) angles: 100 times the sum of differences over the sum of both; its mean is SMAPE.
+
+    0 for a straight spine that is predicted straight; NaN where an angle is.
+    """
+    difference = np.abs(true_deg - predicted_deg).sum(axis=-1)
+    total = (true_deg + predicted_deg).sum(axis=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where((total == 0) & (difference == 0), 0.0, 100 * difference / total)
+
+
+def _predicted(prediction: FilmPrediction) -> FloatArray:
+    corners = np.full((N_VERTEBRAE, 4, 2), np.nan)
+    for row in range(prediction.slots.count):
+        slot = prediction.slots.first + row
+        if slot in T1_TO_L5:
+            corners[slot - T1_TO_L5.first] = prediction.corners_xy[row]
+    return corners
+
+
+def _of_slots(corners_xy: FloatArray, film: Film) -> FloatArray:
+    return cobb_angles_deg(corners_xy[::-1], film.size_hw[0])
+
+
+def _angles_between(corners_xy: FloatArray) -> FloatArray:
+    """(17, 17) degrees between the directions of the vertebrae."""
+    left, right = (corners_xy[:, [a, b]].mean(axis=1) for a, b in ((0, 2), (1, 3)))
+    direction = right - left
+    length = np.linalg.norm(direction, axis=1)
+    if not length.all():
+        return np.full((len(length), len(length)), np.nan)
+    cosine = direction @ direction.T / np.outer(length, length)
+    angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+    np.fill_diagonal(angles, 0.0)
+    return np.asarray(angles)
+
+
+def _is_s_shaped(edges_xy: FloatArray) -> bool:
+    """Whether the line through the middles of the edges crosses the straight line between its ends."""
+    first, last = edges_xy[0], edges_xy[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        along = (edges_xy[:-2] - last) / (first - last)
+        side = along[:, 1] - along[:, 0]
+        products = np.outer(side, side)
+        spread = abs(products.sum() - np.abs(products).sum())
+    # As in the source, with its tolerance: no S where no two middles lie on different sides. NaN, a spine whose ends
+    # lie exactly above each other, is an S there.
+    return not spread < 1e-4

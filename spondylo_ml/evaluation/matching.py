@@ -1,0 +1,156 @@
+"""Which predicted vertebra is which true one, by where they lie and not by what they are called.
+
+On each film the vertebrae said to be there are assigned to the true ones so that as many as possible find a partner
+and the sum of their costs is least (Hungarian method, `scipy.optimize.linear_sum_assignment`). The cost of a pair is
+the mean distance between corners of the same name; a pair is allowed up to `GATE` of the true vertebra's shorter
+side. Neighbours lie at least a body's height apart, so that at half of it no vertebra passes for its neighbour.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import linear_sum_assignment
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512, to_px512
+from spondylo_ml.evaluation.vertebra_size import shorter_side_px
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Vertebra
+
+PRESENCE_THRESHOLD = 0.5
+GATE = 0.5
+
+CORNER_COLUMNS = ("film_id", "slot", "corner", "found_as_slot", "error_px", "error_px512")
+
+
+@dataclass(frozen=True)
+class FilmMatch:
+    """The vertebrae of one film and their partners.
+
+    Attributes:
+        pairs: true vertebra and predicted slot.
+        missing: true vertebrae without a partner.
+        false_slots: slots said to be there without a partner.
+        set_aside_slots: slots said to be there, without a partner, whose true vertebra is set aside: it is known to be
+            on the film, but not where, so that they count neither as right nor as false.
+    """
+
+    pairs: tuple[tuple[Vertebra, int], ...]
+    missing: tuple[Vertebra, ...]
+    false_slots: tuple[int, ...]
+    set_aside_slots: tuple[int, ...] = ()
+
+
+def match_film(film: Film, prediction: FilmPrediction, threshold: float = PRESENCE_THRESHOLD) -> FilmMatch:
+    """Partners on one labelled film; a true vertebra of which no edge is known has no size, and is set aside.
+
+    Raises:
+        DataError: the film has no labels.
+    """
+    if film.vertebrae is None:
+        raise DataError(f"film {film.film_id} has no labels to match with")
+    true = [v for v in film.vertebrae if not np.isnan(shorter_side_px(v.corners_xy))]
+    unknown = {v.slot for v in film.vertebrae} - {v.slot for v in true}
+    rows = np.flatnonzero(prediction.presence >= threshold)
+    slots = [prediction.slots.first + int(row) for row in rows]
+    pairs: list[tuple[Vertebra, int]] = []
+    if true and slots:
+        corners = np.stack([v.corners_xy for v in true])
+        pairs = [(true[i], slots[j]) for i, j in _assign(corners, prediction.corners_xy[rows])]
+    found = {vertebra.slot for vertebra, _ in pairs}
+    left = [slot for slot in slots if slot not in {slot for _, slot in pairs}]
+    return FilmMatch(
+        pairs=tuple(pairs),
+        missing=tuple(v for v in true if v.slot not in found),
+        false_slots=tuple(slot for slot in left if slot not in unknown),
+        set_aside_slots=tuple(slot for slot in left if slot in unknown),
+    )
+
+
+def detection_counts(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """One row a labelled film with its vertebrae: `n_true`, `n_found`, `n_found_by_name`, `n_false`, `n_set_aside`."""
+    rows = []
+    for film, prediction in zip(films, predictions, strict=True):
+        if film.vertebrae is None:
+            continue
+        match = match_film(film, prediction)
+        named = sum(vertebra.slot == slot for vertebra, slot in match.pairs)
+        rows.append((
+            film.film_id, len(match.pairs) + len(match.missing), len(match.pairs), named, len(match.false_slots),
+            len(match.set_aside_slots),
+        ))  # fmt: skip
+    columns = ["film_id", "n_true", "n_found", "n_found_by_name", "n_false", "n_set_aside"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def matched_corner_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """One row a true corner, with `CORNER_COLUMNS`; slot and errors of the partner are NaN where there is none."""
+    rows: list[tuple[object, ...]] = []
+    for film, prediction in zip(films, predictions, strict=True):
+        if film.vertebrae is not None:
+            partner = {vertebra.slot: slot for vertebra, slot in match_film(film, prediction).pairs}
+            rows += [row for v in film.vertebrae for row in _corner_rows(film, prediction, v, partner.get(v.slot))]
+    return pd.DataFrame(rows, columns=list(CORNER_COLUMNS))
+
+
+def instance_metrics(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
+    """Detection of vertebrae, and their corners, by instance.
+
+    Returns:
+        `detection_precision`, `_recall`, `_f1` in percent; `instance_mre_px512` over the `n_instance_corners` of
+        matched vertebrae; `instance_sdr_6px` ... `_24px`, percent of all true corners, those of missing vertebrae
+        included; `n_missing_vertebrae`, `n_false_vertebrae`. NaN where there is nothing to count.
+    """
+    counts = detection_counts(films, predictions)
+    error = matched_corner_table(films, predictions)["error_px512"].to_numpy(dtype=float)
+    true, found, false = (int(counts[name].sum()) for name in ("n_true", "n_found", "n_false"))
+    matched = error[~np.isnan(error)]
+    rates = {
+        f"instance_sdr_{limit}px": 100 * float(np.mean(error <= limit)) if len(error) else math.nan
+        for limit in SDR_THRESHOLDS_PX512
+    }
+    return {
+        "detection_precision": _percent(found, found + false),
+        "detection_recall": _percent(found, true),
+        "detection_f1": _percent(2 * found, true + found + false),
+        "instance_mre_px512": float(matched.mean()) if len(matched) else math.nan,
+        **rates,
+        "n_instance_corners": float(len(matched)),
+        "n_missing_vertebrae": float(true - found),
+        "n_false_vertebrae": float(false),
+    }
+
+
+def _assign(true_xy: FloatArray, predicted_xy: FloatArray) -> list[tuple[int, int]]:
+    """Pairs of (T, 4, 2) true and (P, 4, 2) predicted corners."""
+    distance = np.linalg.norm(true_xy[:, None] - predicted_xy[None], axis=-1)
+    known = ~np.isnan(distance)
+    count = known.sum(axis=-1)
+    cost = np.where(known, distance, 0.0).sum(axis=-1) / np.maximum(count, 1)
+    allowed = (count > 0) & (cost <= GATE * shorter_side_px(true_xy)[:, None])
+    # A forbidden pair costs more than all allowed ones together: it is taken only where nothing else is left.
+    forbidden = 1 + float(cost[allowed].sum())
+    rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
+
+
+def _corner_rows(
+    film: Film, prediction: FilmPrediction, vertebra: Vertebra, slot: int | None
+) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    for corner in np.flatnonzero(vertebra.present):
+        error = math.nan
+        if slot is not None:
+            guess = prediction.corners_xy[slot - prediction.slots.first, corner]
+            error = float(np.linalg.norm(guess - vertebra.corners_xy[corner]))
+        found_as = math.nan if slot is None else slot
+        rows.append((film.film_id, vertebra.slot, CORNERS[corner], found_as, error, to_px512(error, film.size_hw)))
+    return rows
+
+
+def _percent(part: int, whole: int) -> float:
+    return 100 * part / whole if whole else math.nan

@@ -1,0 +1,99 @@
+"""The result of an evaluation: frozen, every number with its interval and what it rests on, on disk and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.intervals import Estimate
+
+FORMAT = 1
+REPORT_FILE, NUMBERS_FILE = "report.json", "numbers.csv"
+DISCLAIMER = "Research software, not a medical device."
+
+Table = Mapping[str, Mapping[str, Estimate]]
+"""Estimates by group and name."""
+
+
+class EvaluationReport(BaseModel):
+    """What was measured, on which films.
+
+    Attributes:
+        dataset, part, data_digest: the films; the digest covers pixels and labels.
+        n_films, n_labelled, n_patients: of the part; patients of the labelled films.
+        confidence, resamples, seed: of the intervals, by drawing patients.
+        rules_digest: of the clinical rules by which slips were graded.
+        numbers: by name.
+        tables: estimates by table, group and name.
+        counts: whole numbers without an interval, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    dataset: str
+    part: str
+    data_digest: str
+    n_films: int
+    n_labelled: int
+    n_patients: int
+    confidence: float
+    resamples: int
+    seed: int
+    rules_digest: str
+    numbers: dict[str, Estimate]
+    tables: dict[str, dict[str, dict[str, Estimate]]]
+    counts: dict[str, int]
+    note: str = DISCLAIMER
+
+    def __eq__(self, other: object) -> bool:
+        """Equal where all values are; absent ones are equal to each other."""
+        return isinstance(other, EvaluationReport) and self.model_dump_json() == other.model_dump_json()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def files(self) -> dict[str, str]:
+        """Text by file name: all of it as JSON, and each table as CSV, one number a row."""
+        out = {REPORT_FILE: json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False)}
+        out[NUMBERS_FILE] = to_csv({"": self.numbers}).to_csv(index=False)
+        return out | {f"{name}.csv": to_csv(table).to_csv(index=False) for name, table in self.tables.items()}
+
+    def save(self, folder: Path) -> None:
+        """Write the `files` into a folder, which is made where it is missing."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in self.files().items():
+            (folder / name).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> EvaluationReport:
+        """The inverse of `save`.
+
+        Raises:
+            DataError: no report there, or one of another version.
+        """
+        try:
+            tree = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        except (OSError, json.JSONDecodeError) as error:
+            raise DataError(f"{folder} holds no evaluation report ({type(error).__name__}: {error})") from None
+        given = tree.get("format") if isinstance(tree, dict) else None
+        if given != FORMAT:
+            raise DataError(f"{folder / REPORT_FILE}: report format {given}, this version reads {FORMAT}")
+        try:
+            return cls.model_validate(tree)
+        except ValidationError as error:
+            raise DataError(f"{folder / REPORT_FILE} is damaged: {error.errors()[0]['msg']}") from None
+
+
+def to_csv(table: Table) -> pd.DataFrame:
+    """One row an estimate: `group`, `name`, and the estimate's own fields."""
+    rows = [
+        {"group": group, "name": name, **estimate.model_dump()}
+        for group, estimates in table.items()
+        for name, estimate in estimates.items()
+    ]
+    return pd.DataFrame(rows, columns=["group", "name", *Estimate.model_fields])

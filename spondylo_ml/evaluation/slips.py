@@ -1,0 +1,134 @@
+"""Slip and grade at each level, from predicted against true corners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from spondylo_ml.clinical.facing import infer_facing
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.measurement import LevelMeasurement
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.agreement import (
+    area_under_curve,
+    intraclass_correlation,
+    limits_of_agreement,
+    quadratic_kappa,
+)
+from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, Vertebra, level_name
+
+COLUMNS = (
+    "film_id", "level", "true_slip_percent", "pred_slip_percent", "true_slip_mm", "pred_slip_mm", "true_grade",
+    "pred_grade", "true_withheld", "pred_withheld",
+)  # fmt: skip
+
+
+def slip_table(films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig) -> pd.DataFrame:
+    """One row a level of the true vertebrae of a labelled lateral film.
+
+    A slip or grade that cannot be measured is NaN, with the reason in `true_withheld` or `pred_withheld`. Both are
+    measured with the film's facing; where the labels do not say it, each infers it from its own corners. Vertebrae said
+    to be absent have no predicted slip.
+    """
+    rows = []
+    for film, prediction in zip(films, predictions, strict=True):
+        if film.vertebrae and film.facing is not Facing.NONE:
+            rows += _film_rows(film, prediction, rules)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def facing_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """One row a labelled film of known facing: `film_id`, and whether the facing inferred from the predicted corners
+    is `right`; NaN where they tell none."""
+    rows = []
+    for film, prediction in zip(films, predictions, strict=True):
+        if film.vertebrae is not None and film.facing in (Facing.LEFT, Facing.RIGHT):
+            inferred = infer_facing(said_vertebrae(prediction)).facing
+            rows.append((film.film_id, np.nan if inferred is Facing.UNKNOWN else float(inferred is film.facing)))
+    return pd.DataFrame(rows, columns=["film_id", "right"])
+
+
+def said_vertebrae(prediction: FilmPrediction) -> tuple[Vertebra, ...]:
+    """The vertebrae that a prediction says are there."""
+    rows = np.flatnonzero(prediction.presence >= PRESENCE_THRESHOLD)
+    return tuple(Vertebra(prediction.slots.first + int(row), prediction.corners_xy[row]) for row in rows)
+
+
+def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:
+    """Agreement over the levels whose true slip is measurable; `n_absent` are those whose predicted one is not.
+
+    `slip_withheld_percent` of these levels; of the others `slip_mae_percent`, `slip_bias_percent` (predicted less
+    true), Bland-Altman `slip_limit_low_percent` and `_high_`, `slip_icc_2_1` and `slip_icc_3_1`, `slip_mae_mm` where
+    the spacing is known; `grade_accuracy` (same Meyerding grade), `grade_within_1`, `grade_accuracy_all` (withheld ones
+    counted as wrong), quadratic `grade_kappa`; `listhesis_sensitivity` and `_specificity` (true grade I or more found
+    as I or more), `listhesis_auc` of the predicted slip's size. Rates in percent.
+    """
+    names = np.asarray(patients, dtype=object)
+    measurable = table["true_slip_percent"].notna().to_numpy()
+    table, names = table[measurable], names[measurable]
+    known = table["pred_slip_percent"].notna().to_numpy()
+    n_absent = int((~known).sum())
+    true, predicted = (table[f"{who}_slip_percent"].to_numpy(dtype=np.float64) for who in ("true", "pred"))
+    true_grade, grade = (table[f"{who}_grade"].to_numpy(dtype=np.float64) for who in ("true", "pred"))
+    mm = (table["pred_slip_mm"] - table["true_slip_mm"]).to_numpy(dtype=np.float64)
+    off = grade - true_grade
+    rate = {
+        "slip_withheld_percent": 100.0 * ~known,
+        "slip_mae_percent": np.abs(predicted - true),
+        "slip_bias_percent": predicted - true,
+        "slip_mae_mm": np.abs(mm),
+        "grade_accuracy": np.where(known, 100.0 * (off == 0), np.nan),
+        "grade_accuracy_all": 100.0 * (known & (off == 0)),
+        "grade_within_1": np.where(known, 100.0 * (np.abs(off) <= 1), np.nan),
+        "listhesis_sensitivity": np.where(known & (true_grade > 0), 100.0 * (grade > 0), np.nan),
+        "listhesis_specificity": np.where(known & (true_grade == 0), 100.0 * (grade == 0), np.nan),
+    }
+    made = {name: bootstrap.mean(values, names) for name, values in rate.items()}
+    for name, positive in (("listhesis_sensitivity", true_grade > 0), ("listhesis_specificity", true_grade == 0)):
+        made[name] = made[name].model_copy(update={"n_absent": int((positive & ~known).sum())})
+    return made | _of_measured(table[known], names[known].tolist(), n_absent, bootstrap)
+
+
+def _of_measured(
+    table: pd.DataFrame, patients: Sequence[str], n_absent: int, bootstrap: PatientBootstrap
+) -> dict[str, Estimate]:
+    columns = ("true_slip_percent", "pred_slip_percent", "true_grade", "pred_grade")
+    true, predicted, true_grade, grade = table[list(columns)].to_numpy(dtype=np.float64).T
+    both, difference = np.stack([true, predicted], axis=1), predicted - true
+    positive = (true_grade > 0).astype(np.float64)
+    statistics = {
+        "slip_limit_low_percent": lambda w: limits_of_agreement(difference, w)[0],
+        "slip_limit_high_percent": lambda w: limits_of_agreement(difference, w)[1],
+        "slip_icc_2_1": lambda w: intraclass_correlation(both, w)[0],
+        "slip_icc_3_1": lambda w: intraclass_correlation(both, w)[1],
+        "grade_kappa": lambda w: quadratic_kappa(true_grade, grade, w),
+        "listhesis_auc": lambda w: area_under_curve(positive, np.abs(predicted), w),
+    }
+    return {name: bootstrap.statistic(function, patients, n_absent) for name, function in statistics.items()}
+
+
+def _film_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
+    true = measure_film(film, rules)
+    found = measure_film(film, rules, vertebrae=said_vertebrae(prediction))
+    by_level = {(level.upper_slot, level.lower_slot): level for level in found.levels}
+    rows = []
+    for level in true.levels:
+        other = by_level.get((level.upper_slot, level.lower_slot))
+        mine, theirs = _values(level), _values(other)
+        name = f"{level_name(level.upper_slot)}/{level_name(level.lower_slot)}"
+        pairs = [value for pair in zip(mine, theirs, strict=True) for value in pair]
+        reasons = (level.slip.reason, other.slip.reason if other else "a vertebra was not found")
+        rows.append((film.film_id, name, *pairs, *reasons))
+    return rows
+
+
+def _values(level: LevelMeasurement | None) -> tuple[float, float, float]:
+    """Slip in percent and mm, and grade."""
+    if level is None:
+        return np.nan, np.nan, np.nan
+    grade = np.nan if level.grade is None else float(level.grade)
+    return level.slip.value, level.slip_mm.value, grade

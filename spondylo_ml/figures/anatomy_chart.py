@@ -1,0 +1,45 @@
+"""The causes of the errors in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.figures.overlay import Picture
+
+PANELS = (
+    ("share_of_corners_percent", "share of corners, %"),
+    ("share_of_error_percent", "share of the summed error, %"),
+    ("mre_mended_px512", "MRE if it were mended, px512"),
+)
+
+
+def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
+    """(H, W, 3) RGB: for each cause its share of corners and of error, and the MRE without it; bars with intervals."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    kinds = list(anatomy)
+    rows = np.arange(len(kinds))
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for axes, (name, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
+        estimates = [anatomy[kind][name] for kind in kinds]
+        values = np.nan_to_num([e.value for e in estimates])
+        spread = np.nan_to_num([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
+        axes.barh(rows, values, xerr=np.maximum(spread, 0), color="#4878a8", ecolor="#333333", capsize=2, height=0.65)
+        reach = np.nan_to_num([e.high for e in estimates], nan=0.0)
+        for row, estimate in enumerate(estimates):
+            text = "none" if estimate.value != estimate.value else f" {estimate.value:.1f}"
+            axes.text(max(values[row], reach[row]), row, text, va="center", fontsize=8)
+        axes.set_xlabel(label)
+        axes.margins(x=0.16)
+        axes.set_xlim(left=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_yticks(rows, [kind.replace("_", " ") for kind in kinds])
+    figure.axes[0].invert_yaxis()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(pixels[..., :3])
