@@ -228,6 +228,9 @@ class FilmPrediction:
         corners_xy: (V, 4, 2) px of the original film.
         corner_score: (V, 4) height of each decoded peak, 0 to 1.
         presence: (V,) probability that the vertebra is on the film.
+        covariance_px2: (V, 4, 2, 2) of each corner's x and y, squared px of the original film, as the model has it and
+            before any calibration; None where a model has none.
+        heat_share: (V, 4) share of the model's heat round each corner, 0 to 1; None where there is no covariance.
     """
 
     film_id: str
@@ -235,3 +238,5 @@ class FilmPrediction:
     corners_xy: FloatArray
     corner_score: FloatArray
     presence: FloatArray
+    covariance_px2: FloatArray | None = None
+    heat_share: FloatArray | None = None

@@ -15,6 +15,7 @@ from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import MIRRORED_CORNERS, SlotRange
 from spondylo_ml.models.codec import HeatmapCodec
+from spondylo_ml.models.heat_spread import flip_spread, heat_spread
 from spondylo_ml.models.level_chain import LevelChain
 from spondylo_ml.models.losses import presence_cross_entropy, spatial_cross_entropy, weighted_mse
 
@@ -28,11 +29,15 @@ class Landmarks(NamedTuple):
         corners_xy: (N, V, 4, 2) px of the input.
         corner_score: (N, V, 4) height of the decoded peak, 0 to 1.
         presence: (N, V) probability that the vertebra is on the film.
+        covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None where a model has none.
+        heat_share: (N, V, 4) share of the map's heat round the corner, 0 to 1; None where there is no covariance.
     """
 
     corners_xy: Tensor
     corner_score: Tensor
     presence: Tensor
+    covariance_px2: Tensor | None = None
+    heat_share: Tensor | None = None
 
 
 class LandmarkModel(nn.Module, ABC):
@@ -98,16 +103,27 @@ class HeatmapModel(LandmarkModel):
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks decoded from the heatmaps, whatever the presence score."""
         maps, probability = self._maps(images)
+        orientations = [maps]
         if self.config.heatmap.flip_average:
             mirrored_maps, mirrored_probability = self._maps(images.flip(3))
-            maps = (maps + mirrored_back(mirrored_maps)) / 2
+            orientations.append(mirrored_back(mirrored_maps))
+            maps = (maps + orientations[1]) / 2
             probability = (probability + mirrored_probability) / 2
         if self.config.heatmap.levels == "chain" and self.chain.learned:
             corners, score = self.codec.refine(maps, self.chain.choose(maps, probability))
         else:
             corners, score = self.codec.decode(maps)
         shape = (len(images), self.slots.count, 4)
-        return Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability)
+        landmarks = Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability)
+        window = self.config.uncertainty.window_sigmas
+        if self.config.uncertainty.source == "flip":
+            spread = flip_spread(orientations[0], orientations[-1], corners, self.codec, window)
+        elif self.config.uncertainty.source == "heatmap":
+            spread = heat_spread(maps, corners, self.codec, window)
+        else:
+            return landmarks
+        covariance, share = spread.covariance_px2.reshape(*shape, 2, 2), spread.heat_share.reshape(shape)
+        return landmarks._replace(covariance_px2=covariance, heat_share=share)
 
     def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
         heatmaps, presence = self(images)

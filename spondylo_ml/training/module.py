@@ -104,7 +104,8 @@ def to_film_predictions(
     films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
 ) -> list[FilmPrediction]:
     """A batch of landmarks in px of the input as predictions in px of each original film."""
-    corners, score, presence = (part.cpu().double().numpy() for part in landmarks)
+    corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
+    covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
     return [
         FilmPrediction(
             film_id=film.film.film_id,
@@ -112,6 +113,8 @@ def to_film_predictions(
             corners_xy=film.letterbox.to_film(corners[i]),
             corner_score=score[i],
             presence=presence[i],
+            covariance_px2=None if covariance is None else film.letterbox.covariance_to_film(covariance[i]),
+            heat_share=None if share is None else share[i],
         )
         for i, film in enumerate(films)
     ]
