@@ -58,6 +58,10 @@ def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list
         withheld = report.counts["levels_true_slip_withheld"] + report.counts["levels_predicted_slip_withheld"]
         text = f"MAE {_interval(numbers['slip_mae_percent'])} %, grade right {_interval(numbers['grade_accuracy'])} %"
         rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
+    if "slip_set_coverage" in numbers:
+        kept = numbers["grade_accuracy_not_referred"]
+        text = f"true slip inside {_interval(numbers['slip_set_coverage'])} %, {kept.n} levels not referred"
+        rows.append(("intervals", f"{text}, their grade right {_interval(kept)} %"))
     if "cobb_smape_percent" in numbers:
         rows.append(
             ("Cobb SMAPE", f"{_interval(numbers['cobb_smape_percent'])} %, n {numbers['cobb_smape_percent'].n}")

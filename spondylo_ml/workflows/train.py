@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.zoo import build_model, parameter_count
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.store import open_run, preflight
@@ -35,6 +36,7 @@ from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import LAST, FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.films import load_films
+from spondylo_ml.workflows.uncertainty import fit_uncertainty
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,9 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        model_uri = _log_result(result, Bundle(model, config, mean_shape), trivial)
+        model_uri = _log_result(
+            result, _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute), trivial
+        )
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, config, result, trivial, unsent)
 
@@ -218,6 +222,13 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
         mlflow.log_text("\n".join(map(str, remarks)) + "\n", "data/remarks.txt")
     parts = pd.DataFrame([(f.film_id, f.patient, f.split) for f in films.films], columns=["film", "patient", "part"])
     mlflow.log_text(parts.to_csv(index=False), "data/split.csv")
+
+
+def _calibrated(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
+    """The bundle with the uncertainty of its best weights, where the validation films suffice."""
+    predictions = Predictor(bundle, compute).predict_prepared(val)
+    fitted = fit_uncertainty([film.film for film in val], predictions, bundle.config)
+    return replace(bundle, uncertainty=fitted)
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
