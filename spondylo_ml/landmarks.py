@@ -235,6 +235,9 @@ class FilmPrediction:
         presence: (V,) probability that the vertebra is on the film.
         corner_spread_px: (V, 4, 2) standard deviation of each coordinate, px of the original film; None where the
             model does not say.
+        covariance_px2: (V, 4, 2, 2) of each corner's x and y, squared px of the original film, as the model has it and
+            before any calibration; None where a model has none.
+        heat_share: (V, 4) share of the model's heat round each corner, 0 to 1; None where there is no covariance.
     """
 
     film_id: str
@@ -243,3 +246,5 @@ class FilmPrediction:
     corner_score: FloatArray
     presence: FloatArray
     corner_spread_px: FloatArray | None = None
+    covariance_px2: FloatArray | None = None
+    heat_share: FloatArray | None = None

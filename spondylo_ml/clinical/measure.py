@@ -149,8 +149,13 @@ def _bodies(
     vertebrae: Sequence[Vertebra], facing: Facing, spacing: Spacing | None, pixel_aspect: float | None
 ) -> Mapping[int, FloatArray]:
     """Bodies by slot, in mm where the spacing is known, else in px of an unstretched film."""
-    pixel = (spacing.x_mm, spacing.y_mm) if spacing else (pixel_aspect or np.nan, 1.0)
+    pixel = pixel_size_xy(spacing, pixel_aspect)
     return {v.slot: patient_frame(v.corners_xy, facing, pixel) for v in vertebrae if v.present.any()}
+
+
+def pixel_size_xy(spacing: Spacing | None, pixel_aspect: float | None) -> tuple[float, float]:
+    """Width and height of a pixel: in mm where the spacing is known, else its aspect and 1; NaN where neither is."""
+    return (spacing.x_mm, spacing.y_mm) if spacing else (pixel_aspect or np.nan, 1.0)
 
 
 def _warnings(

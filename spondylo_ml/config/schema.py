@@ -15,6 +15,7 @@ from spondylo_ml.config.films import AugmentationConfig, DataConfig
 from spondylo_ml.config.network import HeatmapConfig, LossConfig, ModelConfig
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.config.section import Section
+from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 PRESETS = ("smoke", "quick", "full")
 
@@ -43,6 +44,7 @@ class Config(Section):
     augmentation: AugmentationConfig = AugmentationConfig()
     training: TrainingConfig = TrainingConfig()
     clinical: ClinicalConfig = ClinicalConfig()
+    uncertainty: UncertaintyConfig = UncertaintyConfig()
     tracking: TrackingConfig = TrackingConfig()
 
     @model_validator(mode="after")
@@ -58,4 +60,10 @@ class Config(Section):
                 "loss.uncertainty_weight needs a network that predicts a spread: model.name=maht_net with "
                 "model.maht_net.attention_layers of 1 or more; otherwise set it to 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _flip_spread_has_two_orientations(self) -> Config:
+        if self.uncertainty.source == "flip" and not self.heatmap.flip_average:
+            raise ValueError("uncertainty.source flip needs heatmap.flip_average: there is no mirror image otherwise")
         return self

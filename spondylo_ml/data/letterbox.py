@@ -51,6 +51,10 @@ class Letterbox:
         """(..., 2) px of the input to px of the film."""
         return np.asarray((input_xy - self.offset_xy + 0.5) / self.scale_xy - 0.5)
 
+    def covariance_to_film(self, covariance_px2: FloatArray) -> FloatArray:
+        """(..., 2, 2) covariances of x and y in squared px of the input as squared px of the film."""
+        return np.asarray(covariance_px2 / np.outer(self.scale_xy, self.scale_xy))
+
     def apply(self, image: GreyImage) -> GreyImage:
         """The (H, W) film as an input: contrast stretched, scaled, padded with black."""
         if image.shape != self.film_hw:

@@ -17,6 +17,7 @@ from spondylo_ml.landmarks import MIRRORED_CORNERS, SlotRange
 from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.codec import HeatmapCodec
 from spondylo_ml.models.coordinate_losses import REFERENCE_SIDE_PX, by_slot, coordinate_parts
+from spondylo_ml.models.heat_spread import flip_spread, heat_spread
 from spondylo_ml.models.level_chain import LevelChain
 from spondylo_ml.models.losses import HEATMAP_LOSSES, presence_cross_entropy
 
@@ -31,12 +32,16 @@ class Landmarks(NamedTuple):
             or not; Keypoint R-CNN gives NaN where it found none.
         corner_score: (N, V, 4) height of the decoded peak, 0 to 1.
         presence: (N, V) probability that the vertebra is on the film.
+        covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None where a model has none.
+        heat_share: (N, V, 4) share of the map's heat round the corner, 0 to 1; None where there is no covariance.
         spread_px: (N, V, 4, 2) standard deviation, px of the input; None where the model does not say.
     """
 
     corners_xy: Tensor
     corner_score: Tensor
     presence: Tensor
+    covariance_px2: Tensor | None = None
+    heat_share: Tensor | None = None
     spread_px: Tensor | None = None
 
 
@@ -137,9 +142,11 @@ class HeatmapModel(LandmarkModel):
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks decoded from the heatmaps, whatever the presence score."""
         maps, probability, spread = self._maps(images)
+        orientations = [maps]
         if self.config.heatmap.flip_average:
             mirrored_maps, mirrored_probability, mirrored_spread = self._maps(images.flip(3))
-            maps = (maps + mirrored_back(mirrored_maps)) / 2
+            orientations.append(mirrored_back(mirrored_maps))
+            maps = (maps + orientations[1]) / 2
             probability = (probability + mirrored_probability) / 2
             if spread is not None and mirrored_spread is not None:
                 spread = (spread + mirrored_spread[:, :, list(MIRRORED_CORNERS)]) / 2
@@ -148,7 +155,18 @@ class HeatmapModel(LandmarkModel):
         else:
             corners, score = self.codec.decode(maps)
         shape = (len(images), self.slots.count, 4)
-        return Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability, spread)
+        landmarks = Landmarks(
+            corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability, spread_px=spread
+        )
+        window = self.config.uncertainty.window_sigmas
+        if self.config.uncertainty.source == "flip":
+            heat = flip_spread(orientations[0], orientations[-1], corners, self.codec, window)
+        elif self.config.uncertainty.source == "heatmap":
+            heat = heat_spread(maps, corners, self.codec, window)
+        else:
+            return landmarks
+        covariance, share = heat.covariance_px2.reshape(*shape, 2, 2), heat.heat_share.reshape(shape)
+        return landmarks._replace(covariance_px2=covariance, heat_share=share)
 
     def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Maps (N, K, h, w), presence (N, V), and spread (N, V, 4, 2) in px of the input or None."""

@@ -24,7 +24,7 @@ from spondylo_ml.serving.pyfunc import BUNDLE, IMAGE_COLUMN
 MODEL_NAME = "model"
 REQUIRED = (
     "mlflow", "torch", "torchvision", "lightning", "numpy", "pandas", "opencv-python-headless", "pydantic", "PyYAML",
-    "requests", "safetensors", "timm",
+    "requests", "safetensors", "scikit-learn", "scipy", "timm",
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, validate
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
@@ -28,11 +29,13 @@ class Bundle:
     Attributes:
         config: resolved configuration; its data part holds the input size and the slots.
         mean_shape: the trivial predictor of the same training films.
+        uncertainty: calibrated on the validation films; None where they were too few, or the model has no spread.
     """
 
     model: LandmarkModel
     config: Config
     mean_shape: MeanShape
+    uncertainty: UncertaintyModel | None = None
 
     @property
     def slots(self) -> SlotRange:
@@ -51,6 +54,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "config": bundle.config.model_dump(mode="json"),
         "clinical_rules": rules_digest(bundle.config.clinical),
         "mean_shape": bundle.mean_shape.to_json(),
+        "uncertainty": bundle.uncertainty.model_dump(mode="json") if bundle.uncertainty else None,
     }
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
 
@@ -72,4 +76,6 @@ def load_bundle(folder: Path) -> Bundle:
     model = build_model(config, SlotRange(**description["slots"]))
     model.load_state_dict(state)
     model.eval()
-    return Bundle(model, config, MeanShape.from_json(description["mean_shape"]))
+    calibrated = description.get("uncertainty")
+    uncertainty = validate(UncertaintyModel, calibrated) if calibrated else None
+    return Bundle(model, config, MeanShape.from_json(description["mean_shape"]), uncertainty)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from spondylo_ml.data.batches import plain_loader
-from spondylo_ml.data.prepare import prepare_films
+from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.training.device import Compute, choose_compute
@@ -33,12 +33,17 @@ class Predictor:
             raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
         predictions: list[FilmPrediction] = []
         for chunk in _chunks(films, 8 * self._batch_size):
-            prepared = prepare_films(chunk, self._bundle.slots, input_hw, on_film)
-            for batch in plain_loader(prepared, self._batch_size):
-                with torch.inference_mode(), self._compute.autocast():
-                    landmarks = self._model.predict(batch.images.to(self._compute.device))
-                rows = [prepared[i] for i in batch.row.tolist()]
-                predictions += to_film_predictions(rows, landmarks, self._model)
+            predictions += self.predict_prepared(prepare_films(chunk, self._bundle.slots, input_hw, on_film))
+        return predictions
+
+    def predict_prepared(self, prepared: Sequence[PreparedFilm]) -> list[FilmPrediction]:
+        """As `predict`, from films that have been prepared for this model."""
+        predictions: list[FilmPrediction] = []
+        for batch in plain_loader(prepared, self._batch_size):
+            with torch.inference_mode(), self._compute.autocast():
+                landmarks = self._model.predict(batch.images.to(self._compute.device))
+            rows = [prepared[i] for i in batch.row.tolist()]
+            predictions += to_film_predictions(rows, landmarks, self._model)
         return predictions
 
 

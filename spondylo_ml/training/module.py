@@ -105,6 +105,7 @@ def to_film_predictions(
 ) -> list[FilmPrediction]:
     """A batch of landmarks in px of the input as predictions in px of each original film."""
     corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
+    covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
     spread = None if landmarks.spread_px is None else landmarks.spread_px.cpu().double().numpy()
     return [
         FilmPrediction(
@@ -113,6 +114,8 @@ def to_film_predictions(
             corners_xy=film.letterbox.to_film(corners[i]),
             corner_score=score[i],
             presence=presence[i],
+            covariance_px2=None if covariance is None else film.letterbox.covariance_to_film(covariance[i]),
+            heat_share=None if share is None else share[i],
             corner_spread_px=None if spread is None else spread[i] / film.letterbox.scale_xy,
         )
         for i, film in enumerate(films)

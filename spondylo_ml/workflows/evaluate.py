@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mlflow
@@ -16,9 +16,11 @@ from tqdm import tqdm
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, flatten, validate
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.judge import Judged, Provenance, judge
 from spondylo_ml.evaluation.metrics import corner_metrics, score
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
@@ -29,6 +31,7 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.store import get_run, open_run, preflight
 from spondylo_ml.workflows.films import load_films
+from spondylo_ml.workflows.uncertainty import judge_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)
 
@@ -145,12 +148,17 @@ def _log_results(
     labelled = [film for film in films if film.labelled]
     metrics: dict[str, float] = {"n_films": float(len(films)), "n_labelled": float(len(labelled))}
     report, ranking = None, np.full(len(films), np.nan)
+    uncertain = pd.DataFrame()
+    if bundle.uncertainty is not None:
+        uncertain = level_table(films, predictions, bundle.uncertainty, bundle.config.clinical)
+        log_levels(uncertain)
     if labelled:
         judged = judge(films, predictions, bundle.config.clinical, origin)
+        judged, of_uncertainty = _with_uncertainty(judged, uncertain, films, predictions, bundle)
         report = judged.report
         trivial = [bundle.mean_shape.predict(film) for film in labelled]
         metrics["mean_shape_mre_px512"] = score(labelled, trivial)["mre_px512"]
-        metrics |= score(films, predictions) | report_metrics(report)
+        metrics |= score(films, predictions) | report_metrics(report) | of_uncertainty
         by_film = film_table(films, judged.corners)
         _log_tables(judged, by_film)
         ranking = by_film["mre_px512"].to_numpy(dtype=float)
@@ -164,6 +172,24 @@ def _log_results(
         if goes_by_pseudonym(films[index]):  # the terminal alone says which film that is
             log.info("overlay %s: %s", label, terminal_name(films[index]))
     return metrics, report
+
+
+def _with_uncertainty(
+    judged: Judged, levels: pd.DataFrame, films: Sequence[Film], predictions: Sequence[FilmPrediction], bundle: Bundle
+) -> tuple[Judged, dict[str, float]]:
+    """The judgement with the model's uncertainty in its report, and metrics; as it was where the model has none."""
+    report, model = judged.report, bundle.uncertainty
+    if model is None:
+        return judged, {}
+    bootstrap = PatientBootstrap(
+        [film.patient for film in films if film.labelled], report.resamples, report.seed, report.confidence
+    )
+    found = judge_uncertainty(levels, films, predictions, model, bootstrap)
+    if found is None:
+        return judged, {}
+    log_curves(found, "eval/", model.slips.coverage)
+    update = {"numbers": report.numbers | found.numbers, "tables": report.tables | found.tables}
+    return replace(judged, report=report.model_copy(update=update)), found.metrics()
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:

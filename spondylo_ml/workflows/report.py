@@ -67,6 +67,10 @@ def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list
         mae, right = (interval_text(numbers[name], 1) for name in ("slip_mae_percent", "grade_accuracy"))
         text = f"MAE {mae} %, grade right {right} %"
         rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
+    if "slip_set_coverage" in numbers:
+        kept = numbers["grade_accuracy_not_referred"]
+        text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, {kept.n} levels not referred"
+        rows.append(("intervals", f"{text}, their grade right {interval_text(kept, 1)} %"))
     if "cobb_smape_percent" in numbers:
         rows.append(
             ("Cobb SMAPE", f"{interval_text(numbers['cobb_smape_percent'], 1)} %, n {numbers['cobb_smape_percent'].n}")

@@ -31,6 +31,7 @@ from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model, parameter_count
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.store import open_run, preflight
@@ -39,6 +40,7 @@ from spondylo_ml.training.fit import LAST, FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
 from spondylo_ml.workflows.films import load_audited_films
+from spondylo_ml.workflows.uncertainty import fit_uncertainty
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,9 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        model_uri = _log_result(result, Bundle(model, config, mean_shape), trivial)
+        model_uri = _log_result(
+            result, _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute), trivial
+        )
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, config, result, trivial, unsent)
 
@@ -244,6 +248,13 @@ def _log_unused(model: LandmarkModel) -> None:
     if unused:
         log.info("%d parameters get no gradient; they are listed in unused_parameters.txt", count)
         mlflow.log_text("\n".join(unused) + "\n", "unused_parameters.txt")
+
+
+def _calibrated(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
+    """The bundle with the uncertainty of its best weights, where the validation films suffice."""
+    predictions = Predictor(bundle, compute).predict_prepared(val)
+    fitted = fit_uncertainty([film.film for film in val], predictions, bundle.config)
+    return replace(bundle, uncertainty=fitted)
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:

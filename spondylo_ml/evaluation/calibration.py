@@ -1,0 +1,148 @@
+"""How far true corners lie from predicted ones, in units of the model's own covariance; fitted on validation films.
+
+A covariance says which way a corner may be off and how its uncertainty compares with other corners'. How often the
+truth lies within so many standard deviations is not taken from a normal distribution but measured: a table of quantiles
+of the radial error, one for each bin of the heat round the corner (a corner with little heat on it is often on another
+vertebra).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from scipy.stats import chi2
+from sklearn.model_selection import GroupKFold
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
+
+NOMINAL = (0.5, 0.8, 0.9, 0.95)
+"""Coverages that are reported."""
+
+FOLDS = 5
+BINS = 5
+FEWEST_IN_BIN = 100
+PROBABILITIES = tuple(float(p) for p in np.concatenate([np.arange(0, 100) / 100, [0.995, 1.0]]))
+
+TABLE_COLUMNS = ("film_id", "patient", "slot", "radius", "heat_share")
+
+
+class CornerCalibration(BaseModel):
+    """Quantiles of the radial error by bin of heat share.
+
+    Attributes:
+        edges: (B - 1,) limits of the bins of heat share, rising.
+        radii: (B, P) radial error at each of the `PROBABILITIES`, in standard deviations.
+        n_corners: corners that it was fitted on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    edges: tuple[float, ...]
+    radii: tuple[tuple[float, ...], ...]
+    n_corners: int
+
+    @classmethod
+    def fit(cls, radius: FloatArray, heat_share: FloatArray) -> CornerCalibration:
+        """From (N,) radial errors and the heat share of each; fewer bins where there are few corners.
+
+        Raises:
+            DataError: no corner to learn from.
+        """
+        if not len(radius):
+            raise DataError("no true corner has a predicted one with a covariance: there is nothing to calibrate on")
+        bins = int(np.clip(len(radius) // FEWEST_IN_BIN, 1, BINS))
+        # Limits are values that occur, the least one not among them: no bin is empty, however many are equal.
+        edges = np.unique(np.quantile(heat_share, np.arange(1, bins) / bins, method="higher"))
+        edges = edges[edges > heat_share.min()]
+        place = np.searchsorted(edges, heat_share, side="right")
+        radii = [np.quantile(radius[place == b], PROBABILITIES) for b in range(len(edges) + 1)]
+        return cls(edges=tuple(edges.tolist()), radii=tuple(tuple(r.tolist()) for r in radii), n_corners=len(radius))
+
+    def radius(self, probability: FloatArray, heat_share: FloatArray) -> FloatArray:
+        """Radial error that is not exceeded with a probability; both broadcast."""
+        probability, heat_share = np.broadcast_arrays(probability, heat_share)
+        place = np.searchsorted(self.edges, heat_share, side="right")
+        out = np.empty(probability.shape)
+        for b, row in enumerate(self.radii):
+            inside = place == b
+            out[inside] = np.interp(probability[inside], PROBABILITIES, row)
+        return out
+
+
+def radial_errors(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+    """One row a true corner that has a predicted one with a covariance, with the `TABLE_COLUMNS`.
+
+    `radius` is the Mahalanobis distance from the predicted corner. Corners beyond the model's slots, and those it did
+    not find, are left out: there is no covariance to judge.
+    """
+    rows: list[tuple[object, ...]] = []
+    for film, prediction in zip(films, predictions, strict=True):
+        if prediction.covariance_px2 is None or prediction.heat_share is None:
+            continue
+        for vertebra in film.vertebrae or ():
+            if vertebra.slot not in prediction.slots:
+                continue
+            row = vertebra.slot - prediction.slots.first
+            error = vertebra.corners_xy - prediction.corners_xy[row]
+            radius = mahalanobis(error, prediction.covariance_px2[row])
+            rows += [
+                (film.film_id, film.patient, vertebra.slot, radius[c], prediction.heat_share[row, c])
+                for c in np.flatnonzero(np.isfinite(radius))
+            ]
+    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+
+
+def mahalanobis(error_xy: FloatArray, covariance: FloatArray) -> FloatArray:
+    """(...) length of (..., 2) errors in standard deviations of (..., 2, 2) covariances."""
+    whitened = np.linalg.solve(covariance, error_xy[..., None])[..., 0]
+    return np.asarray(np.sqrt((error_xy * whitened).sum(axis=-1)))
+
+
+def normal_coverage(radius: FloatArray) -> dict[float, float]:
+    """Share of the radial errors within each `NOMINAL` region of a normal distribution (chi-square, 2 degrees)."""
+    return {p: _share(radius <= np.sqrt(chi2.ppf(p, df=2))) for p in NOMINAL}
+
+
+def calibrated_coverage(table: pd.DataFrame, calibration: CornerCalibration) -> dict[float, float]:
+    """Share of the radial errors within each calibrated `NOMINAL` region; honest on other films than it was fitted on.
+
+    Args:
+        table: of `radial_errors`.
+    """
+    radius, heat = (table[name].to_numpy(dtype=np.float64) for name in ("radius", "heat_share"))
+    return {p: _share(radius <= calibration.radius(np.array(p), heat)) for p in NOMINAL}
+
+
+def folds(patients: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) fold of each row, up to `FOLDS`; a patient is in one fold only. All rows are in fold 0 of a lone patient."""
+    names = np.asarray(patients, dtype=object).astype(str)
+    count = min(FOLDS, len(np.unique(names)))
+    out = np.zeros(len(names), dtype=np.int64)
+    if count > 1:
+        for fold, (_, held) in enumerate(GroupKFold(count).split(names, groups=names)):
+            out[held] = fold
+    return out
+
+
+def cross_fitted_coverage(table: pd.DataFrame) -> dict[float, float]:
+    """As `calibrated_coverage` over a whole table, each patient judged by a calibration on the others; NaN for one."""
+    fold = folds(table["patient"].tolist())
+    if len(np.unique(fold)) < 2:
+        return {p: float("nan") for p in NOMINAL}
+    inside = {p: np.zeros(len(table), dtype=bool) for p in NOMINAL}
+    radius, heat = (table[name].to_numpy(dtype=np.float64) for name in ("radius", "heat_share"))
+    for held in np.unique(fold):
+        rows = fold == held
+        calibration = CornerCalibration.fit(radius[~rows], heat[~rows])
+        for p in NOMINAL:
+            inside[p][rows] = radius[rows] <= calibration.radius(np.array(p), heat[rows])
+    return {p: _share(within) for p, within in inside.items()}
+
+
+def _share(inside: NDArray[np.bool_]) -> float:
+    return float(inside.mean()) if len(inside) else float("nan")

@@ -1,0 +1,98 @@
+"""From uncertain corners to uncertain slips: Monte Carlo samples of a film's corners, each measured as the film is."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from spondylo_ml.clinical.measure import measure_film, pixel_size_xy
+from spondylo_ml.clinical.measurement import LevelMeasurement
+from spondylo_ml.clinical.meyerding import Grade, grades
+from spondylo_ml.clinical.patient_frame import patient_frame
+from spondylo_ml.clinical.slip import endplate_length, slip_percent
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.calibration import CornerCalibration
+from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray
+
+LEAST_MEASURABLE = 20
+"""Samples of a level that must be measurable, or its slip has no spread to speak of."""
+
+SPREAD_QUANTILES = (0.159, 0.841)
+"""Of a normal distribution these lie one standard deviation from the middle; far outliers do not move them."""
+
+
+@dataclass(frozen=True)
+class SlipSamples:
+    """What the samples say of one level.
+
+    Attributes:
+        level: the measurement at the predicted corners themselves.
+        endplate_mm: length of the lower superior endplate; NaN without a spacing.
+        spread_percent: half the width of the middle 68 % of the sampled slips; NaN where too few are measurable.
+        grade_probabilities: by grade, 0 to 5; share of the measurable samples.
+    """
+
+    level: LevelMeasurement
+    endplate_mm: float
+    spread_percent: float
+    grade_probabilities: dict[int, float]
+
+
+def film_slips(
+    film: Film, prediction: FilmPrediction, calibration: CornerCalibration, rules: ClinicalConfig, samples: int
+) -> tuple[SlipSamples, ...]:
+    """The levels of a predicted film whose slip is measurable, from the sacrum up.
+
+    Facing, stretch and spacing are those by which the film itself is measured. The same film gives the same samples on
+    every machine.
+    """
+    vertebrae = said_vertebrae(prediction)
+    measured = measure_film(film, rules, vertebrae=vertebrae) if vertebrae else None
+    levels = [level for level in measured.levels if not level.slip.reason] if measured else []
+    if not levels or measured is None:
+        return ()
+    # The predicted corners come first, so that one pass measures them and the samples.
+    corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples)])
+    bodies = patient_frame(corners, Facing(measured.facing), pixel_size_xy(film.spacing, film.pixel_aspect))
+    upper, lower = (
+        bodies[:, [slot - prediction.slots.first for slot in slots]]
+        for slots in ([level.upper_slot for level in levels], [level.lower_slot for level in levels])
+    )
+    slip = slip_percent(upper, lower, rules.slip_method, rules.degenerate_fraction)
+    length_mm = endplate_length(lower) if film.spacing else np.full(slip.shape, np.nan)
+    graded = grades(slip, rules, slip / 100 * length_mm)
+    return tuple(_summary(level, float(length_mm[0, i]), slip[1:, i], graded[1:, i]) for i, level in enumerate(levels))
+
+
+def corner_samples(prediction: FilmPrediction, calibration: CornerCalibration, count: int) -> FloatArray:
+    """(S, V, 4, 2) px of the film: corners drawn round the predicted ones, NaN where there is no covariance.
+
+    The direction is uniform in the covariance's own frame, the distance follows the calibrated table. Corners are drawn
+    independently of each other.
+    """
+    if prediction.covariance_px2 is None or prediction.heat_share is None:
+        return np.full((count, *prediction.corners_xy.shape), np.nan)
+    shape = (count, *prediction.heat_share.shape)
+    rng = np.random.default_rng(film_seed(prediction.film_id))
+    radius = calibration.radius(rng.random(shape), prediction.heat_share)
+    angle = rng.uniform(0, 2 * np.pi, shape)
+    step = radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    root = np.linalg.cholesky(prediction.covariance_px2)
+    return np.asarray(prediction.corners_xy + (root @ step[..., None])[..., 0])
+
+
+def film_seed(film_id: str) -> int:
+    """Seed of a film's samples, from its name alone."""
+    return int.from_bytes(hashlib.sha256(film_id.encode()).digest()[:8], "big")
+
+
+def _summary(level: LevelMeasurement, endplate_mm: float, slip: FloatArray, graded: FloatArray) -> SlipSamples:
+    known = ~np.isnan(slip)
+    if known.sum() < LEAST_MEASURABLE:
+        return SlipSamples(level, endplate_mm, np.nan, {int(grade): np.nan for grade in Grade})
+    low, high = np.quantile(slip[known], SPREAD_QUANTILES)
+    shares = {int(grade): float((graded[known] == grade).mean()) for grade in Grade}
+    return SlipSamples(level, endplate_mm, float(high - low) / 2, shares)

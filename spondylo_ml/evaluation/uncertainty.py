@@ -1,0 +1,202 @@
+"""How sure a model is of slips and grades: fitted on the films of one part, applied to any others."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from spondylo_ml.clinical.measurement import LevelUncertainty
+from spondylo_ml.clinical.meyerding import Grade
+from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation import calibration
+from spondylo_ml.evaluation.calibration import CornerCalibration
+from spondylo_ml.evaluation.slip_conformal import SlipConformal, grade_limits, slip_score, slip_set
+from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, film_slips
+from spondylo_ml.evaluation.slips import slip_table
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, level_name
+
+TRUTH = ("true_slip_percent", "true_grade")
+SAMPLED = ("upper_slot", "pred_slip_percent", "pred_grade", "spread_percent", "endplate_mm")
+PROBABILITIES = tuple(f"probability_{grade.label}" for grade in Grade)
+SETS = ("low_percent", "high_percent", "grade_set", "refer", "verdict", "in_set", "in_interval", "in_grade_set")
+
+
+class UncertaintyModel(BaseModel):
+    """Calibrated uncertainty of one model.
+
+    Attributes:
+        source: where corners' covariances come from.
+        samples: Monte Carlo samples a film.
+        corners: quantiles of the corners' radial errors.
+        slips: reach of the slips' conformal sets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    samples: int
+    corners: CornerCalibration
+    slips: SlipConformal
+
+    def levels(self, film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> tuple[LevelUncertainty, ...]:
+        """The levels of a lateral film whose slip is measurable and has an interval, from the sacrum up."""
+        seen = film_slips(film, prediction, self.corners, rules, self.samples)
+        return tuple(_level_uncertainty(s, self.slips, rules) for s in seen if s.spread_percent == s.spread_percent)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What `fit` leaves.
+
+    Attributes:
+        coverage_before: of corners by the model's own covariances, by nominal coverage.
+        coverage_after: the same after calibration, each patient judged by a calibration on the others.
+        levels: `level_table` of the same films, each patient's sets fitted on the others.
+    """
+
+    model: UncertaintyModel
+    coverage_before: Mapping[float, float]
+    coverage_after: Mapping[float, float]
+    levels: pd.DataFrame
+
+
+def fit(
+    films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig, config: UncertaintyConfig
+) -> Calibrated:
+    """The uncertainty of the model that made the predictions.
+
+    Slips are scored by corner tables that were fitted on other patients, as those of new films will be.
+
+    Raises:
+        DataError: no covariances, fewer than two patients, or fewer measurable levels than `config.least_levels`.
+    """
+    corners = calibration.radial_errors(films, predictions)
+    final = _corner_calibration(corners)
+    fold = calibration.folds([film.patient for film in films])
+    if len(np.unique(fold)) < 2:
+        raise DataError("films of at least two patients are needed to calibrate uncertainty; given one")
+    sampled = []
+    for held in np.unique(fold):
+        own = np.flatnonzero(fold == held).tolist()
+        others = _corner_calibration(corners[~corners["film_id"].isin([films[i].film_id for i in own])])
+        some = [films[i] for i in own], [predictions[i] for i in own]
+        sampled.append(sample_table(*some, others, rules, config.samples).assign(fold=held))
+    table = pd.concat(sampled, ignore_index=True)
+    slips = _slip_conformal(table, config)
+    judged = [
+        add_sets(table[table["fold"] == held], _slip_conformal(table[table["fold"] != held], config), rules)
+        for held in np.unique(fold)
+    ]
+    return Calibrated(
+        model=UncertaintyModel(source=config.source, samples=config.samples, corners=final, slips=slips),
+        coverage_before=calibration.normal_coverage(corners["radius"].to_numpy(dtype=np.float64)),
+        coverage_after=calibration.cross_fitted_coverage(corners),
+        levels=pd.concat(judged, ignore_index=True).drop(columns="fold"),
+    )
+
+
+def level_table(
+    films: Sequence[Film], predictions: Sequence[FilmPrediction], model: UncertaintyModel, rules: ClinicalConfig
+) -> pd.DataFrame:
+    """One row a level of a lateral film that is true or predicted.
+
+    Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; what was `SAMPLED`, NaN
+    where no slip was predicted; the `PROBABILITIES` of the grades; the `SETS`: limits of the interval, grades that
+    cannot be excluded ("0 I"), whether the level is to be referred and in words; whether the true slip lies in the
+    conformal set and in the interval round it, and the true grade among the grades, NaN where that cannot be said. A
+    level without an interval is referred.
+    """
+    return add_sets(sample_table(films, predictions, model.corners, rules, model.samples), model.slips, rules)
+
+
+def sample_table(
+    films: Sequence[Film],
+    predictions: Sequence[FilmPrediction],
+    corners: CornerCalibration,
+    rules: ClinicalConfig,
+    samples: int,
+) -> pd.DataFrame:
+    """`level_table` without its sets."""
+    rows = [
+        (film.film_id, _name(s), s.level.upper_slot, s.level.slip.value, s.level.grade, s.spread_percent,
+         s.endplate_mm, *s.grade_probabilities.values())
+        for film, prediction in zip(films, predictions, strict=True)
+        if film.facing is not Facing.NONE
+        for s in film_slips(film, prediction, corners, rules, samples)
+    ]  # fmt: skip
+    seen = pd.DataFrame(rows, columns=["film_id", "level", *SAMPLED, *PROBABILITIES])
+    true = slip_table(films, predictions, rules)[["film_id", "level", *TRUTH]]
+    patient = {film.film_id: film.patient for film in films}
+    table = true.merge(seen, on=["film_id", "level"], how="outer")
+    numeric = [*TRUTH, *SAMPLED, *PROBABILITIES]
+    table[numeric] = table[numeric].astype(np.float64)
+    table.insert(1, "patient", table["film_id"].map(patient))
+    return table
+
+
+def add_sets(table: pd.DataFrame, slips: SlipConformal, rules: ClinicalConfig) -> pd.DataFrame:
+    """A `sample_table` with its `SETS`."""
+    rows = [_sets(row, slips, rules) for row in table.to_dict("records")]
+    return pd.concat([table.reset_index(drop=True), pd.DataFrame(rows, columns=list(SETS))], axis=1)
+
+
+def verdict(grade_set: Sequence[int]) -> str:
+    """A set of grades in words."""
+    names = [Grade(grade).label for grade in grade_set]
+    return (
+        f"grade {names[0]}"
+        if len(names) == 1
+        else f"indeterminate between {' and '.join((names[0], names[-1]))}, refer"
+    )
+
+
+def _sets(row: Mapping[Hashable, Any], slips: SlipConformal, rules: ClinicalConfig) -> tuple[object, ...]:
+    if np.isnan(row["spread_percent"]):
+        return np.nan, np.nan, "", True, "no interval, refer", np.nan, np.nan, np.nan
+    reach = slips.reach_percent(int(row["upper_slot"]), row["spread_percent"])
+    predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
+    found = slip_set(predicted, int(row["pred_grade"]), reach, grade_limits(rules, row["endplate_mm"]))
+    names = " ".join(Grade(grade).label for grade in found.grades)
+    made = (found.low_percent, found.high_percent, names, len(found.grades) > 1, verdict(found.grades))
+    if np.isnan(true):
+        return *made, np.nan, np.nan, np.nan
+    grade = int(row["true_grade"])
+    inside = abs(true - predicted) <= reach[grade], found.low_percent <= true <= found.high_percent
+    return *made, *map(float, inside), float(grade in found.grades)
+
+
+def _level_uncertainty(seen: SlipSamples, slips: SlipConformal, rules: ClinicalConfig) -> LevelUncertainty:
+    level = seen.level
+    reach = slips.reach_percent(level.upper_slot, seen.spread_percent)
+    found = slip_set(level.slip.value, int(level.grade or 0), reach, grade_limits(rules, seen.endplate_mm))
+    return LevelUncertainty(
+        upper_slot=level.upper_slot,
+        low_percent=found.low_percent,
+        high_percent=found.high_percent,
+        coverage=slips.coverage,
+        grade_probabilities=seen.grade_probabilities,
+        grade_set=found.grades,
+        refer=len(found.grades) > 1,
+    )
+
+
+def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:
+    radius, heat = (table[name].to_numpy(dtype=np.float64) for name in ("radius", "heat_share"))
+    return CornerCalibration.fit(radius, heat)
+
+
+def _slip_conformal(table: pd.DataFrame, config: UncertaintyConfig) -> SlipConformal:
+    known = table.dropna(subset=["true_slip_percent", "spread_percent"])
+    columns = ("true_slip_percent", "pred_slip_percent", "spread_percent", "upper_slot", "true_grade")
+    true, predicted, spread, slot, grade = (known[name].to_numpy(dtype=np.float64) for name in columns)
+    return SlipConformal.fit(slip_score(true, predicted, spread), slot.astype(int), grade.astype(int), config)
+
+
+def _name(seen: SlipSamples) -> str:
+    return f"{level_name(seen.level.upper_slot)}/{level_name(seen.level.lower_slot)}"

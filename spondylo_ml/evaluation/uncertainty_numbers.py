@@ -1,0 +1,102 @@
+"""What a table of uncertain levels comes to: coverage, width, share referred, and accuracy against referral."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.uncertainty import PROBABILITIES
+from spondylo_ml.landmarks import FloatArray
+
+Numbers = dict[str, Estimate]
+
+KEPT_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+"""Shares of the levels, the surest ones, of which the grade accuracy is told."""
+
+ALL = "all"
+
+
+def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Numbers:
+    """Over the levels whose true slip is measurable; `n_absent` are those without a predicted slip or interval.
+
+    Rates in percent: `slip_set_coverage` (true slip in the conformal set, for which the coverage is stated),
+    `slip_interval_coverage` (in the interval round the set, which is at least as wide), `grade_set_coverage` (true
+    grade among the grades that are not excluded), `slip_interval_width_percent` (median, percent of the endplate),
+    `referred_percent` (more than one grade, or no interval), `grade_accuracy_not_referred` and `_referred`.
+
+    Args:
+        levels: of `uncertainty.level_table`.
+    """
+    levels = levels[levels["true_slip_percent"].notna()]
+    patients = levels["patient"].tolist()
+    right = _right(levels)
+    referred = levels["refer"].to_numpy(dtype=bool)
+    rates = {
+        "slip_set_coverage": 100 * levels["in_set"].to_numpy(dtype=np.float64),
+        "slip_interval_coverage": 100 * levels["in_interval"].to_numpy(dtype=np.float64),
+        "grade_set_coverage": 100 * levels["in_grade_set"].to_numpy(dtype=np.float64),
+        "referred_percent": 100.0 * referred,
+    }
+    made = {name: bootstrap.mean(values, patients) for name, values in rates.items()}
+    width = (levels["high_percent"] - levels["low_percent"]).to_numpy(dtype=np.float64)
+    made["slip_interval_width_percent"] = bootstrap.quantile(width, 0.5, patients)
+    for name, rows in (("not_referred", ~referred), ("referred", referred)):
+        made[f"grade_accuracy_{name}"] = bootstrap.mean(100 * right[rows], levels.loc[rows, "patient"].tolist())
+    return made
+
+
+def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dict[str, Numbers]]:
+    """The estimates of each level (from the sacrum up) and each true grade, and the referral curves of all of them.
+
+    `referral` has for each group `accuracy_of_surest_<share>`: grade accuracy of that share of the group's levels, the
+    surest ones by the probability of the predicted grade.
+    """
+    known = levels[levels["true_slip_percent"].notna()]
+    groups = {"level": _groups(known, "level"), "grade": _groups(known, "true_grade")}
+    tables = {
+        f"uncertainty_by_{kind}": {name: uncertainty_estimates(rows, bootstrap) for name, rows in some.items()}
+        for kind, some in groups.items()
+    }
+    curves = {ALL: known, **groups["level"], **groups["grade"]}
+    return tables | {"referral": {name: referral(rows, bootstrap) for name, rows in curves.items()}}
+
+
+def referral(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Numbers:
+    """Grade accuracy of the surest levels, by the share of `KEPT_PERCENT` that is not referred."""
+    seen = levels[levels["pred_grade"].notna() & levels["true_grade"].notna()]
+    seen = seen.iloc[np.argsort(-sureness(seen), kind="stable")]
+    right, patients = _right(seen), seen["patient"].tolist()
+    counts = {share: int(np.ceil(len(seen) * share / 100)) for share in KEPT_PERCENT}
+    return {
+        f"accuracy_of_surest_{share}": bootstrap.mean(100 * right[:count], patients[:count])
+        for share, count in counts.items()
+    }
+
+
+def sureness(levels: pd.DataFrame) -> FloatArray:
+    """(N,) probability of the predicted grade; 0 where there is none."""
+    probability = levels[list(PROBABILITIES)].to_numpy(dtype=np.float64)
+    grade = levels["pred_grade"].fillna(0).to_numpy(dtype=np.int64)
+    return np.asarray(np.nan_to_num(probability[np.arange(len(levels)), grade]))
+
+
+def curve_points(numbers: Mapping[str, Estimate]) -> list[tuple[int, Estimate]]:
+    """Share kept and accuracy, of the numbers of `referral`."""
+    return [(share, numbers[f"accuracy_of_surest_{share}"]) for share in KEPT_PERCENT]
+
+
+def _groups(levels: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
+    """Rows by group; levels from the sacrum up, grades rising. Groups in which nothing was predicted are left out."""
+    order = levels.groupby(column)[{"level": "upper_slot", "true_grade": "true_grade"}[column]].min().dropna()
+    names = {key: str(key) if column == "level" else f"grade {order[key]:.0f}" for key in order.sort_values().index}
+    return {name: levels[levels[column] == key] for key, name in names.items()}
+
+
+def _right(levels: pd.DataFrame) -> FloatArray:
+    """(N,) 1 where the predicted grade is the true one, 0 where it is not, NaN where there is none."""
+    known = levels["pred_grade"].notna() & levels["true_grade"].notna()
+    right = (levels["pred_grade"] == levels["true_grade"]).astype(np.float64).where(known)
+    return np.asarray(right, dtype=np.float64)

@@ -1,0 +1,81 @@
+"""Coverage, and accuracy against referral, in one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.uncertainty_numbers import ALL, curve_points
+from spondylo_ml.figures.overlay import Picture
+
+Table = Mapping[str, Mapping[str, Estimate]]
+
+FEWEST_DRAWN = 20
+"""A curve of fewer levels shows only chance."""
+
+
+def draw_uncertainty(
+    before: Mapping[float, float], after: Mapping[float, float], tables: Mapping[str, Table], stated: float
+) -> Picture:
+    """(H, W, 3) RGB: observed against nominal coverage of corners, coverage of slips, and the referral curves.
+
+    Args:
+        before: share of true corners within each nominal region of the model's own covariances.
+        after: the same after calibration.
+        tables: of `uncertainty_numbers.by_group`.
+        stated: coverage that slips' sets are made for.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    (corners, slips), (by_level, by_grade) = figure.subplots(2, 2)
+    _draw_corners(corners, before, after)
+    _draw_slips(slips, {**tables["uncertainty_by_level"], **tables["uncertainty_by_grade"]}, stated)
+    referral = tables["referral"]
+    for axes, kind in ((by_level, "level"), (by_grade, "grade")):
+        _draw_referral(axes, {ALL: referral[ALL]} | {name: referral[name] for name in tables[f"uncertainty_by_{kind}"]})
+    for axes in (corners, slips, by_level, by_grade):
+        axes.spines[["top", "right"]].set_visible(False)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(pixels[..., :3])
+
+
+def _draw_corners(axes: Any, before: Mapping[float, float], after: Mapping[float, float]) -> None:
+    axes.plot([0, 100], [0, 100], color="#bbbbbb", linewidth=1)
+    for name, coverage, colour in (("before", before, "#c05a2e"), ("after calibration", after, "#2e7d4f")):
+        axes.plot([100 * p for p in coverage], [100 * c for c in coverage.values()], "o-", color=colour, label=name)
+    axes.set(xlabel="nominal coverage of corners, %", ylabel="true corners inside, %", xlim=(45, 100), ylim=(0, 102))
+    axes.legend(loc="lower right")
+
+
+def _draw_slips(axes: Any, groups: Table, stated: float) -> None:
+    rows = np.arange(len(groups))
+    for offset, name, label, colour in (
+        (-0.15, "slip_set_coverage", "true slip in the set", "#4878a8"),
+        (0.15, "grade_set_coverage", "true grade among the grades", "#999999"),
+    ):
+        estimates = [numbers[name] for numbers in groups.values()]
+        values = np.array([e.value for e in estimates])
+        spread = np.nan_to_num([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
+        axes.errorbar(rows + offset, values, yerr=np.maximum(spread, 0), fmt="o", color=colour, label=label, capsize=2)
+    axes.axhline(100 * stated, color="#333333", linewidth=1, linestyle="--")
+    counts = [numbers["slip_set_coverage"].n for numbers in groups.values()]
+    axes.set_xticks(rows, [f"{name}: {n}" for name, n in zip(groups, counts, strict=True)], fontsize=7, rotation=45)
+    axes.set(ylabel=f"coverage, % (stated: {100 * stated:g})", ylim=(40, 102))
+    axes.legend(loc="lower left")
+
+
+def _draw_referral(axes: Any, groups: Table) -> None:
+    for name, numbers in groups.items():
+        points = curve_points(numbers)
+        if points[-1][1].n >= FEWEST_DRAWN:
+            style = {"color": "black", "linewidth": 2} if name == ALL else {"linewidth": 1}
+            axes.plot([share for share, _ in points], [e.value for _, e in points], label=name, **style)
+    axes.set(xlabel="surest levels kept, the others referred, %", ylabel="grade accuracy of those kept, %")
+    axes.legend(loc="lower left", fontsize=8)

@@ -1,0 +1,97 @@
+"""How sure a heatmap is of a corner: from the spread of its heat, or from two maps that should agree.
+
+Shapes: N films, K corners, h x w cells.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spondylo_ml.models.codec import HeatmapCodec
+
+FLOOR_CELLS = 0.25
+"""Standard deviation that is added to every spread: less than about a quarter of a cell cannot be told from none."""
+
+MASS_FLOOR = 1e-20
+
+
+class Spread(NamedTuple):
+    """Uncertainty of each corner.
+
+    Attributes:
+        covariance_px2: (N, K, 2, 2) of x and y, squared px of the input.
+        heat_share: (N, K) share of the map's heat in the window round the corner, 0 to 1.
+    """
+
+    covariance_px2: Tensor
+    heat_share: Tensor
+
+
+class _Window(NamedTuple):
+    """The cells round each corner: weights that add to 1, offsets from the corner in cells, share of the heat."""
+
+    weight: Tensor  # (N, K, R, R)
+    dx: Tensor  # (N, K, 1, R)
+    dy: Tensor  # (N, K, R, 1)
+    heat_share: Tensor  # (N, K)
+
+
+def heat_spread(maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_sigmas: float) -> Spread:
+    """Second moments of (N, K, h, w) non-negative maps about (N, K, 2) corners in input px.
+
+    Moments are taken about the corner and not about the map's mean: they say how far the corner may be off, and a map
+    that the border cuts through its peak keeps them. Cells further than `window_sigmas` targets' standard deviations
+    from the corner, in x or y, are left out: the heat on a neighbouring vertebra is not the spread of this corner. The
+    target's own variance is part of the moments; calibration takes it out.
+    """
+    weight, dx, dy, heat_share = _window(maps, corners_xy, codec, window_sigmas)
+    xx, xy, yy = ((weight * product).sum(dim=(2, 3)) for product in (dx * dx, dx * dy, dy * dy))
+    return Spread(_covariance_px2(xx, xy, yy, codec), heat_share)
+
+
+def flip_spread(
+    maps: Tensor, mirrored_back_maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_sigmas: float
+) -> Spread:
+    """As `heat_spread`, from how far apart the maps of a film and of its mirror image lie.
+
+    The variance of the mean of two is a quarter of the square of their difference, here of their centres of mass.
+    """
+    windows = [_window(one, corners_xy, codec, window_sigmas) for one in (maps, mirrored_back_maps)]
+    dx, dy = (
+        (first - second) / 2 for first, second in zip(*([_mean(w, w.dx), _mean(w, w.dy)] for w in windows), strict=True)
+    )
+    share = (windows[0].heat_share + windows[1].heat_share) / 2
+    return Spread(_covariance_px2(dx * dx, dx * dy, dy * dy, codec), share)
+
+
+def _window(maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_sigmas: float) -> _Window:
+    centre = (corners_xy + 0.5) / codec.stride - 0.5
+    reach = math.ceil(window_sigmas * codec.sigma_cells)
+    height, width = maps.shape[2:]
+    near = torch.arange(-reach, reach + 1, device=maps.device)
+    columns, rows = (centre[..., axis, None].round().long() + near for axis in (0, 1))
+    inside = ((rows >= 0) & (rows < height))[..., :, None] & ((columns >= 0) & (columns < width))[..., None, :]
+    flat = rows.clamp(0, height - 1)[..., :, None] * width + columns.clamp(0, width - 1)[..., None, :]
+    heat = maps.flatten(2).gather(2, flat.flatten(2)).view_as(flat) * inside
+    mass = heat.sum(dim=(2, 3))
+    return _Window(
+        weight=heat / mass.clamp_min(MASS_FLOOR)[..., None, None],
+        dx=(columns - centre[..., 0, None])[..., None, :],
+        dy=(rows - centre[..., 1, None])[..., :, None],
+        heat_share=mass / maps.sum(dim=(2, 3)).clamp_min(MASS_FLOOR),
+    )
+
+
+def _mean(window: _Window, offset: Tensor) -> Tensor:
+    return (window.weight * offset).sum(dim=(2, 3))
+
+
+def _covariance_px2(xx: Tensor, xy: Tensor, yy: Tensor, codec: HeatmapCodec) -> Tensor:
+    """(N, K, 2, 2) from moments in squared cells, the floor added."""
+    floor = FLOOR_CELLS**2
+    matrix = torch.stack([xx + floor, xy, xy, yy + floor], dim=-1) * codec.stride**2
+    return matrix.reshape(*xx.shape, 2, 2)

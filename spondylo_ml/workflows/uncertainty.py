@@ -1,0 +1,134 @@
+"""Uncertainty in a run: fitted after training, judged by an evaluation, logged as numbers, tables and curves."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Metric
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config import Config
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation import calibration, uncertainty
+from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.uncertainty import UncertaintyModel
+from spondylo_ml.evaluation.uncertainty_numbers import ALL, by_group, curve_points, uncertainty_estimates
+from spondylo_ml.figures.uncertainty_chart import draw_uncertainty
+from spondylo_ml.landmarks import Film, FilmPrediction
+
+log = logging.getLogger(__name__)
+
+WITHHELD_TAG = "uncertainty_withheld"
+VAL_PREFIX = "val_uncertainty/"
+PICTURE, LEVELS = "uncertainty/curves.png", "uncertainty/levels.csv"
+
+Coverage = Mapping[float, float]
+
+
+@dataclass(frozen=True)
+class JudgedUncertainty:
+    """Uncertainty measured on films with known slips.
+
+    Attributes:
+        before: share of true corners within each nominal region of the model's own covariances.
+        after: the same after calibration.
+        numbers: by name, with intervals.
+        tables: by level, by true grade, and the referral curves.
+    """
+
+    before: Coverage
+    after: Coverage
+    numbers: dict[str, Estimate]
+    tables: dict[str, dict[str, dict[str, Estimate]]]
+
+    def metrics(self) -> dict[str, float]:
+        """Values by name, those of groups with the group in the name; absent ones are left out."""
+        out = {name: estimate.value for name, estimate in self.numbers.items()}
+        for stage, coverage in (("before", self.before), ("after", self.after)):
+            out |= {f"corner_coverage_{100 * p:.0f}_{stage}": 100 * share for p, share in coverage.items()}
+        for table in ("uncertainty_by_level", "uncertainty_by_grade"):
+            for group, numbers in self.tables[table].items():
+                name = group.replace("/", "-").replace(" ", "_")
+                out |= {f"{name}/{n}": numbers[n].value for n in ("slip_set_coverage", "referred_percent")}
+        return {name: value for name, value in out.items() if value == value}
+
+
+def fit_uncertainty(
+    films: Sequence[Film], predictions: Sequence[FilmPrediction], config: Config
+) -> UncertaintyModel | None:
+    """Calibrate on the validation films and log how well that holds; None, with the reason logged, where it cannot be.
+
+    What is logged under `val_uncertainty/` is cross-fitted: each patient is judged by a calibration on the others.
+    """
+    if config.uncertainty.source == "none":
+        return None
+    try:
+        fitted = uncertainty.fit(films, predictions, config.clinical, config.uncertainty)
+    except DataError as error:
+        log.warning("no intervals of slips: %s", error)
+        mlflow.set_tag(WITHHELD_TAG, str(error))
+        return None
+    bootstrap = PatientBootstrap([film.patient for film in films])
+    judged = _judged(fitted.levels, fitted.coverage_before, fitted.coverage_after, bootstrap)
+    mlflow.log_metrics({VAL_PREFIX + name: value for name, value in judged.metrics().items()})
+    log_curves(judged, VAL_PREFIX, fitted.model.slips.coverage)
+    log_levels(fitted.levels)
+    mlflow.log_text(fitted.model.model_dump_json(indent=1), "uncertainty/model.json")
+    return fitted.model
+
+
+def judge_uncertainty(
+    levels: pd.DataFrame,
+    films: Sequence[Film],
+    predictions: Sequence[FilmPrediction],
+    model: UncertaintyModel,
+    bootstrap: PatientBootstrap,
+) -> JudgedUncertainty | None:
+    """The uncertainty measured on films that it was not fitted on; None where no true slip is measurable.
+
+    Args:
+        levels: of `level_table`, of the same films.
+    """
+    if not levels["in_set"].notna().any():
+        return None
+    corners = calibration.radial_errors(films, predictions)
+    before = calibration.normal_coverage(corners["radius"].to_numpy(dtype=float))
+    return _judged(levels, before, calibration.calibrated_coverage(corners, model.corners), bootstrap)
+
+
+def log_levels(levels: pd.DataFrame) -> None:
+    """A row a level with its interval, the probabilities of its grades, and the grades that cannot be excluded."""
+    mlflow.log_text(levels.drop(columns="patient").to_csv(index=False), LEVELS)
+
+
+def log_curves(judged: JudgedUncertainty, prefix: str, stated: float) -> None:
+    """The curves as a picture, and as metrics of which the step is the abscissa in percent.
+
+    That is the nominal coverage, or the share of the levels that is kept.
+    """
+    curves = {
+        "corner_coverage_curve_before": {round(100 * p): 100 * c for p, c in judged.before.items()},
+        "corner_coverage_curve_after": {round(100 * p): 100 * c for p, c in judged.after.items()},
+        "referral_curve": {share: e.value for share, e in curve_points(judged.tables["referral"][ALL])},
+    }
+    run, now = mlflow.active_run(), int(1000 * time.time())
+    if run is None:
+        raise ValueError("curves are logged within a run; none is active")
+    points = [
+        Metric(prefix + name, value, now, step)
+        for name, curve in curves.items()
+        for step, value in curve.items()
+        if value == value
+    ]
+    MlflowClient().log_batch(run.info.run_id, metrics=points)
+    picture = draw_uncertainty(judged.before, judged.after, judged.tables, stated)
+    mlflow.log_image(picture, artifact_file=PICTURE)
+
+
+def _judged(levels: pd.DataFrame, before: Coverage, after: Coverage, bootstrap: PatientBootstrap) -> JudgedUncertainty:
+    return JudgedUncertainty(before, after, uncertainty_estimates(levels, bootstrap), by_group(levels, bootstrap))

@@ -1,0 +1,109 @@
+"""Radial errors and their quantiles: worked out by hand, and on errors of a known distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import plain_film, prediction_of, square
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uncertain_films import films_with_noise
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.calibration import (
+    FOLDS,
+    NOMINAL,
+    CornerCalibration,
+    calibrated_coverage,
+    cross_fitted_coverage,
+    folds,
+    mahalanobis,
+    normal_coverage,
+    radial_errors,
+)
+from spondylo_ml.landmarks import SlotRange
+
+
+def test_a_radial_error_is_counted_in_standard_deviations_of_its_direction() -> None:
+    covariance = np.diag([4.0, 9.0])
+    errors = np.array([[2.0, 0.0], [0.0, 6.0], [2.0, 3.0], [0.0, 0.0]])
+    assert mahalanobis(errors, np.broadcast_to(covariance, (4, 2, 2))) == pytest.approx([1, 2, np.sqrt(2), 0])
+    turned = np.array([[2.0, 1.0], [1.0, 2.0]])  # variances 3 along the diagonal and 1 across it
+    assert mahalanobis(np.array([3.0, 3.0]), turned) == pytest.approx(np.sqrt(18 / 3))
+
+
+def test_the_table_has_the_true_corners_for_which_there_is_a_covariance() -> None:
+    film = plain_film(vertebrae=(square(0, 10, 60), square(1, 10, 40), square(5, 10, 5)))
+    slots = SlotRange(0, 2)
+    plain = prediction_of(film, slots, moved_xy=(3.0, 4.0))
+    assert len(radial_errors([film], [plain])) == 0
+    corners = plain.corners_xy.copy()
+    corners[1, 2] = np.nan
+    told = type(plain)(
+        film.film_id, slots, corners, plain.corner_score, plain.presence,
+        covariance_px2=np.broadcast_to(4.0 * np.eye(2), (2, 4, 2, 2)), heat_share=np.full((2, 4), 0.5),
+    )  # fmt: skip
+    table = radial_errors([film], [told])
+    assert len(table) == 7, "two vertebrae have a slot, one corner was not found"
+    assert table["radius"].to_numpy() == pytest.approx(np.full(7, 2.5))
+    assert set(table["slot"]) == {0, 1}
+
+
+def test_normal_errors_are_covered_as_a_normal_distribution_says() -> None:
+    radius = np.sqrt(np.random.default_rng(0).chisquare(2, 20000))
+    for nominal, share in normal_coverage(radius).items():
+        assert share == pytest.approx(nominal, abs=0.015)
+    assert all(np.isnan(share) for share in normal_coverage(np.zeros(0)).values())
+
+
+def test_covariances_that_are_too_small_are_put_right_on_other_films() -> None:
+    fitted, judged = (radial_errors(*films_with_noise(40, seed)) for seed in (1, 2))
+    before = normal_coverage(judged["radius"].to_numpy())
+    calibration = CornerCalibration.fit(fitted["radius"].to_numpy(), fitted["heat_share"].to_numpy())
+    after = calibrated_coverage(judged, calibration)
+    assert before[0.9] < 0.7, "errors are 1.5 of the standard deviations that are told"
+    for nominal in NOMINAL:
+        assert after[nominal] == pytest.approx(nominal, abs=0.04)
+        assert cross_fitted_coverage(judged)[nominal] == pytest.approx(nominal, abs=0.04)
+
+
+def test_each_bin_has_its_own_quantiles() -> None:
+    rng = np.random.default_rng(3)
+    heat = np.repeat([0.1, 0.9], 1000)
+    radius = np.where(heat < 0.5, 10.0, 1.0) * rng.random(2000)
+    calibration = CornerCalibration.fit(radius, heat)
+    assert calibration.radius(np.array([0.5, 0.5]), np.array([0.1, 0.9])) == pytest.approx([5, 0.5], rel=0.1)
+    assert calibration.radius(np.array(1.0), np.array(0.1)) == pytest.approx(radius[heat < 0.5].max())
+    assert calibration.n_corners == 2000
+
+
+@given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.5, 1.0]), min_size=1, max_size=600), st.integers(0, 5))
+@settings(max_examples=50, deadline=None)
+def test_no_bin_is_empty_however_many_shares_are_equal(heat: list[float], seed: int) -> None:
+    radius = np.random.default_rng(seed).random(len(heat))
+    calibration = CornerCalibration.fit(radius, np.array(heat))
+    assert len(calibration.radii) == len(calibration.edges) + 1
+    table = np.array(calibration.radii)
+    assert np.isfinite(table).all()
+    assert (np.diff(table, axis=1) >= 0).all()
+
+
+def test_a_calibration_survives_json() -> None:
+    made = CornerCalibration.fit(np.random.default_rng(0).random(500), np.linspace(0, 1, 500))
+    assert CornerCalibration.model_validate_json(made.model_dump_json()) == made
+
+
+def test_nothing_to_calibrate_on_is_an_error() -> None:
+    with pytest.raises(DataError, match="no true corner has a predicted one with a covariance"):
+        CornerCalibration.fit(np.zeros(0), np.zeros(0))
+
+
+def test_a_patient_is_in_one_fold_only() -> None:
+    patients = [f"p{i // 3}" for i in range(30)]
+    table = pd.DataFrame({"patient": patients, "fold": folds(patients)})
+    assert table["fold"].nunique() == FOLDS
+    assert (table.groupby("patient")["fold"].nunique() == 1).all()
+    assert folds(["a", "a"]).tolist() == [0, 0]
+    one = pd.DataFrame({"patient": ["a"], "radius": [1.0], "heat_share": [0.5]})
+    assert np.isnan(list(cross_fitted_coverage(one).values())).all()

@@ -1,0 +1,113 @@
+"""Monte Carlo of slips: against the spread worked out by hand, and the same on every call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from builders import plain_film, prediction_of
+from spines import stacked
+
+from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.calibration import PROBABILITIES, CornerCalibration
+from spondylo_ml.evaluation.slip_uncertainty import corner_samples, film_seed, film_slips
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing
+
+SLOTS = SlotRange(0, 3)
+ROUNDED = tuple(float(r) for r in np.sqrt(-2 * np.log1p(-np.minimum(PROBABILITIES, 0.9999))))
+NORMAL = CornerCalibration(edges=(), radii=(ROUNDED,), n_corners=1)
+"""The radial errors of a normal distribution (Rayleigh's)."""
+
+
+def told(film: Film, sigma_px: float) -> FilmPrediction:
+    """The film's own corners, each with the same spread in x and y."""
+    exact = prediction_of(film, SLOTS)
+    return replace(
+        exact,
+        covariance_px2=np.broadcast_to(sigma_px**2 * np.eye(2), (3, 4, 2, 2)),
+        heat_share=np.ones((3, 4)),
+    )
+
+
+def film_of(*slips: float, **changed: object) -> Film:
+    return replace(plain_film("made", stacked(*slips), size_hw=(400, 400)), **changed)
+
+
+def test_samples_have_the_covariance_that_is_told() -> None:
+    film = film_of(10, 20)
+    covariance = np.array([[4.0, 1.5], [1.5, 1.0]])
+    prediction = replace(told(film, 1.0), covariance_px2=np.broadcast_to(covariance, (3, 4, 2, 2)))
+    samples = corner_samples(prediction, NORMAL, 20000)
+    off = samples[:, 1, 2] - prediction.corners_xy[1, 2]
+    assert np.cov(off.T) == pytest.approx(covariance, abs=0.1)
+    assert off.mean(axis=0) == pytest.approx([0, 0], abs=0.05)
+    corner, other = off[:, 0], samples[:, 1, 3, 0]
+    assert abs(np.corrcoef(corner, other)[0, 1]) < 0.03
+
+
+def test_the_spread_of_a_slip_is_that_of_the_two_corners_which_make_it() -> None:
+    # Slip in percent of a 100 px plate: the upper corner's x less the lower one's, each of 1 px. The slip's own size
+    # matters little: 10 % of the error of the plate's length.
+    (lower, upper) = film_slips(film_of(10, 20), told(film_of(10, 20), 1.0), NORMAL, RULES, 20000)
+    assert lower.level.slip.value == pytest.approx(10)
+    assert lower.spread_percent == pytest.approx(np.hypot(np.sqrt(1 + 0.9**2), 0.1), rel=0.03)
+    assert upper.level.upper_slot == 2
+    assert upper.level.slip.value == pytest.approx(20)
+
+
+def test_no_spread_gives_the_point_grade() -> None:
+    film = film_of(0, 60)
+    (lower, upper) = film_slips(film, told(film, 1e-6), NORMAL, RULES, 200)
+    assert lower.spread_percent == pytest.approx(0, abs=1e-4)
+    assert lower.grade_probabilities == {0: 1, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
+    assert upper.grade_probabilities[3] == 1
+
+
+def test_a_slip_on_a_limit_is_either_grade() -> None:
+    film = film_of(25, 0)
+    lower = film_slips(film, told(film, 1.0), NORMAL, RULES, 20000)[0]
+    assert lower.grade_probabilities[1] == pytest.approx(0.5, abs=0.02)
+    assert lower.grade_probabilities[2] == pytest.approx(0.5, abs=0.02)
+
+
+def test_grades_follow_mm_where_the_spacing_is_known() -> None:
+    film = film_of(10, 0, spacing=Spacing(0.2, 0.2, "made"))  # 10 % of a plate of 20 mm are 2 mm
+    lower = film_slips(film, told(film, 0.5), NORMAL, RULES, 500)[0]
+    assert lower.endplate_mm == pytest.approx(20)
+    assert lower.grade_probabilities[0] > 0.99
+    by_percent = film_slips(film, told(film, 0.5), NORMAL, ClinicalConfig(grade0_rule="percent"), 500)[0]
+    assert by_percent.grade_probabilities[1] > 0.99
+    assert np.isnan(film_slips(film_of(10, 0), told(film, 0.5), NORMAL, RULES, 500)[0].endplate_mm)
+
+
+def test_the_same_film_gives_the_same_samples_and_another_film_others() -> None:
+    prediction = told(film_of(10, 20), 1.0)
+    first, again = (corner_samples(prediction, NORMAL, 5) for _ in range(2))
+    other = corner_samples(replace(prediction, film_id="another"), NORMAL, 5)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert film_seed("made") == 0xEA0890697A77AF0A, "the same on every machine"
+
+
+def test_an_ap_film_a_stretched_film_and_one_without_vertebrae_have_no_slips() -> None:
+    for changed in ({"facing": Facing.NONE}, {"pixel_aspect": None}):
+        film = film_of(10, 20, **changed)
+        assert film_slips(film, told(film, 1.0), NORMAL, RULES, 50) == ()
+    nothing = replace(told(film_of(10, 20), 1.0), presence=np.zeros(3))
+    assert film_slips(film_of(10, 20), nothing, NORMAL, RULES, 50) == ()
+
+
+def test_without_covariances_there_is_no_spread_and_no_probability() -> None:
+    film = film_of(10, 20)
+    lower = film_slips(film, prediction_of(film, SLOTS), NORMAL, RULES, 50)[0]
+    assert np.isnan(lower.spread_percent)
+    assert np.isnan(list(lower.grade_probabilities.values())).all()
+
+
+def test_a_film_and_its_mirror_image_are_as_sure() -> None:
+    film = film_of(12, 20)
+    mirrored = replace(film.mirrored_labels(), film_id="made")
+    spreads = [[s.spread_percent for s in film_slips(f, told(f, 2.0), NORMAL, RULES, 20000)] for f in (film, mirrored)]
+    assert spreads[0] == pytest.approx(spreads[1], rel=0.05)

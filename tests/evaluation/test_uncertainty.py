@@ -1,0 +1,186 @@
+"""Uncertainty fitted on synthetic films with made errors, judged on others: coverage, sets, tables, JSON."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from builders import plain_film, prediction_of, spineweb_folder
+from uncertain_films import films_with_noise
+
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.config import UncertaintyConfig
+from spondylo_ml.data.readers import read_folder
+from spondylo_ml.data.synthetic import SLOTS
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.intervals import PatientBootstrap
+from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.evaluation.uncertainty import (
+    PROBABILITIES,
+    Calibrated,
+    UncertaintyModel,
+    fit,
+    level_table,
+    verdict,
+)
+from spondylo_ml.evaluation.uncertainty_numbers import (
+    KEPT_PERCENT,
+    by_group,
+    curve_points,
+    referral,
+    uncertainty_estimates,
+)
+from spondylo_ml.report.film_report import film_report, report_from_json
+
+CONFIG = UncertaintyConfig(samples=200)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Calibrated:
+    return fit(*films_with_noise(150, 1), RULES, CONFIG)
+
+
+@pytest.fixture(scope="module")
+def judged(fitted: Calibrated) -> pd.DataFrame:
+    """The levels of other films."""
+    return level_table(*films_with_noise(150, 2), fitted.model, RULES)
+
+
+def test_new_films_are_covered_as_stated(judged: pd.DataFrame, fitted: Calibrated) -> None:
+    for table in (judged, fitted.levels):
+        assert table["in_set"].count() > 600
+        assert table["in_set"].mean() == pytest.approx(0.9, abs=0.04)
+        usual = table[table["true_grade"] == 0]
+        assert usual["in_set"].mean() == pytest.approx(0.9, abs=0.04)
+        assert (table["in_interval"].dropna() >= table["in_set"].dropna()).all()
+    assert fitted.coverage_before[0.9] < 0.7 < 0.86 < fitted.coverage_after[0.9] < 0.94
+
+
+def test_every_row_is_one_level_with_probabilities_that_add_to_one(judged: pd.DataFrame) -> None:
+    assert not judged.duplicated(["film_id", "level"]).any()
+    known = judged["spread_percent"].notna()
+    assert known.any()
+    assert judged.loc[known, list(PROBABILITIES)].sum(axis=1).to_numpy() == pytest.approx(np.ones(known.sum()))
+    assert (judged.loc[known, "low_percent"] <= judged.loc[known, "pred_slip_percent"]).all()
+    assert (judged.loc[known, "refer"] == judged.loc[known, "grade_set"].str.contains(" ")).all()
+
+
+def test_intervals_are_wider_where_corners_are_less_sure(fitted: Calibrated) -> None:
+    films, predictions = films_with_noise(20, 3)
+    surer = [replace(p, covariance_px2=p.covariance_px2 / 100) for p in predictions if p.covariance_px2 is not None]
+    usual, sure = (level_table(films, some, fitted.model, RULES) for some in (predictions, surer))
+    width = [(t["high_percent"] - t["low_percent"]).mean() for t in (usual, sure)]
+    assert width[1] < width[0] / 3
+    assert sure["refer"].mean() < usual["refer"].mean()
+
+
+def test_a_film_s_levels_are_those_of_the_table_and_fit_into_its_report(fitted: Calibrated) -> None:
+    films, predictions = films_with_noise(3, 4)
+    table = level_table(films, predictions, fitted.model, RULES)
+    for film, prediction in zip(films, predictions, strict=True):
+        levels = fitted.model.levels(film, prediction, RULES)
+        rows = table[(table["film_id"] == film.film_id) & table["spread_percent"].notna()].sort_values("upper_slot")
+        assert [u.upper_slot for u in levels] == rows["upper_slot"].tolist()
+        assert [u.low_percent for u in levels] == rows["low_percent"].tolist()
+        assert [u.refer for u in levels] == rows["refer"].tolist()
+        assert all(u.coverage == 0.9 for u in levels)
+        vertebrae = said_vertebrae(prediction)
+        measured = measure_film(film, RULES, vertebrae=vertebrae)
+        report = film_report(film, measured, vertebrae=vertebrae, uncertainty=levels)
+        assert report_from_json(report.to_json()).uncertainty == levels
+
+
+def test_unlabelled_films_have_intervals_and_ap_films_have_none(fitted: Calibrated, tmp_path: object) -> None:
+    films, predictions = films_with_noise(2, 5)
+    bare = [replace(film, vertebrae=None) for film in films]
+    table = level_table(bare, predictions, fitted.model, RULES)
+    assert table["low_percent"].notna().any()
+    assert table["in_set"].isna().all()
+    ap = read_folder(spineweb_folder(tmp_path / "ap"), "auto").films  # type: ignore[operator]
+    none = level_table(ap, [prediction_of(film, SLOTS) for film in ap], fitted.model, RULES)
+    assert len(none) == 0
+    assert "refer" in none.columns
+
+
+def test_a_level_that_was_not_found_is_referred_and_counted(fitted: Calibrated) -> None:
+    films, predictions = films_with_noise(1, 6)
+    blind = [replace(p, presence=np.zeros(SLOTS.count)) for p in predictions]
+    table = level_table(films, blind, fitted.model, RULES)
+    assert len(table) == len(films[0].vertebrae or ()) - 1
+    assert table["refer"].all()
+    assert set(table["verdict"]) == {"no interval, refer"}
+    numbers = uncertainty_estimates(table, PatientBootstrap([films[0].patient]))
+    assert numbers["slip_set_coverage"].n == 0
+    assert numbers["slip_set_coverage"].n_absent == len(table)
+    assert numbers["referred_percent"].value == 100
+
+
+def test_a_set_in_words() -> None:
+    assert verdict((1,)) == "grade I"
+    assert verdict((0, 1)) == "indeterminate between 0 and I, refer"
+    assert verdict((0, 1, 2)) == "indeterminate between 0 and II, refer"
+
+
+def test_the_model_survives_json(fitted: Calibrated) -> None:
+    assert UncertaintyModel.model_validate_json(fitted.model.model_dump_json()) == fitted.model
+
+
+def test_what_cannot_be_calibrated_says_why() -> None:
+    films, predictions = films_with_noise(3, 1)
+    with pytest.raises(DataError, match=r"\d+ measurable levels to calibrate slips on; 1000 are needed"):
+        fit(films, predictions, RULES, UncertaintyConfig(least_levels=1000))
+    with pytest.raises(DataError, match="no true corner has a predicted one with a covariance"):
+        fit(films, [replace(p, covariance_px2=None) for p in predictions], RULES, CONFIG)
+    with pytest.raises(DataError, match="at least two patients"):
+        fit(films[:1], predictions[:1], RULES, CONFIG)
+
+
+def _rows(*rows: tuple[str, float, float, float, bool]) -> pd.DataFrame:
+    """Levels of a film each: level, true grade, predicted grade, its probability, referred."""
+    made = []
+    for i, (level, true, pred, probability, refer) in enumerate(rows):
+        chances = {name: 0.0 for name in PROBABILITIES} | {PROBABILITIES[int(pred)]: probability}
+        made.append(
+            {"film_id": f"f{i}", "patient": f"f{i}", "level": level, "true_slip_percent": 10 * true, "true_grade": true,
+             "upper_slot": 1.0 if level == "L5/S1" else 2.0, "pred_slip_percent": 10 * pred, "pred_grade": pred,
+             "low_percent": 0.0, "high_percent": 10.0 + i, "refer": refer, "in_set": float(true == pred),
+             "in_interval": 1.0, "in_grade_set": 1.0, **chances}
+        )  # fmt: skip
+    return pd.DataFrame(made)
+
+
+def test_the_numbers_are_those_worked_out_by_hand() -> None:
+    levels = _rows(
+        ("L5/S1", 0, 0, 0.9, False), ("L5/S1", 1, 0, 0.6, True), ("L4/L5", 1, 1, 0.8, False), ("L4/L5", 0, 0, 0.7, True)
+    )
+    bootstrap = PatientBootstrap(levels["patient"].tolist(), 200)
+    numbers = uncertainty_estimates(levels, bootstrap)
+    assert numbers["slip_set_coverage"].value == 75
+    assert numbers["slip_interval_coverage"].value == 100
+    assert numbers["referred_percent"].value == 50
+    assert numbers["grade_accuracy_not_referred"].value == 100
+    assert numbers["grade_accuracy_referred"].value == 50
+    assert numbers["slip_interval_width_percent"].value == pytest.approx(11.5)
+    tables = by_group(levels, bootstrap)
+    assert list(tables["uncertainty_by_level"]) == ["L5/S1", "L4/L5"]
+    assert list(tables["uncertainty_by_grade"]) == ["grade 0", "grade 1"]
+    assert tables["uncertainty_by_grade"]["grade 1"]["slip_set_coverage"].value == 50
+    assert set(tables["referral"]) == {"all", "L5/S1", "L4/L5", "grade 0", "grade 1"}
+
+
+def test_accuracy_rises_as_the_less_sure_are_referred() -> None:
+    levels = _rows(*(("L5/S1", float(i >= 8), 0.0, 1 - i / 20, False) for i in range(10)))
+    curve = curve_points(referral(levels, PatientBootstrap(levels["patient"].tolist(), 200)))
+    assert [share for share, _ in curve] == list(KEPT_PERCENT)
+    assert [e.value for _, e in curve] == pytest.approx([100] * 8 + [800 / 9, 80])
+
+
+def test_a_film_of_unknown_stretch_has_no_interval(fitted: Calibrated) -> None:
+    films, predictions = films_with_noise(1, 7)
+    stretched = [replace(film, pixel_aspect=None, spacing=None) for film in films]
+    assert fitted.model.levels(stretched[0], predictions[0], RULES) == ()
+    assert level_table(stretched, predictions, fitted.model, RULES)["refer"].all()
+    assert fitted.model.levels(plain_film(), prediction_of(plain_film(), SLOTS), RULES) == ()

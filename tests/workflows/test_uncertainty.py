@@ -1,0 +1,129 @@
+"""Uncertainty in a run of a real store: fitted, logged, and told where it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from commands import TINY, run
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from uncertain_films import films_with_noise
+
+from spondylo_ml.config import Config, resolve_config
+from spondylo_ml.evaluation.intervals import PatientBootstrap
+from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.uncertainty import UncertaintyModel, level_table
+from spondylo_ml.models.zoo import build_model
+from spondylo_ml.serving.bundle import Bundle, load_bundle, save_bundle
+from spondylo_ml.workflows.uncertainty import fit_uncertainty, judge_uncertainty
+
+
+def _config(**uncertainty: object) -> Config:
+    return resolve_config({"training": {"epochs": 1}, "uncertainty": {"samples": 100, **uncertainty}})
+
+
+def _fit(folder: Path, films: int, **uncertainty: object) -> tuple[UncertaintyModel | None, Run]:
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    try:
+        experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
+        with mlflow.start_run(experiment_id=experiment) as active:
+            model = fit_uncertainty(*films_with_noise(films, 1), _config(**uncertainty))
+        return model, MlflowClient().get_run(active.info.run_id)
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[UncertaintyModel, Run, Path]:
+    folder = tmp_path_factory.mktemp("fitted")
+    model, made = _fit(folder, 60)
+    assert model is not None
+    return model, made, folder
+
+
+def test_a_fit_logs_coverage_before_and_after_as_numbers_and_as_curves(
+    fitted: tuple[UncertaintyModel, Run, Path],
+) -> None:
+    _, made, folder = fitted
+    metrics = made.data.metrics
+    assert metrics["val_uncertainty/corner_coverage_90_before"] < 70
+    assert metrics["val_uncertainty/corner_coverage_90_after"] == pytest.approx(90, abs=4)
+    assert metrics["val_uncertainty/slip_set_coverage"] == pytest.approx(90, abs=5)
+    assert "val_uncertainty/L5-S1/slip_set_coverage" in metrics
+    assert "val_uncertainty/grade_0/referred_percent" in metrics
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    curve = client.get_metric_history(made.info.run_id, "val_uncertainty/corner_coverage_curve_after")
+    assert [point.step for point in curve] == [50, 80, 90, 95]
+    kept = client.get_metric_history(made.info.run_id, "val_uncertainty/referral_curve")
+    assert [point.step for point in kept] == list(range(10, 101, 10))
+    files = {item.path for item in client.list_artifacts(made.info.run_id, "uncertainty")}
+    assert files == {f"uncertainty/{name}" for name in ("curves.png", "levels.csv", "model.json")}
+    (levels,) = (folder / "artifacts").rglob("levels.csv")
+    table = pd.read_csv(levels)
+    assert "patient" not in table.columns
+    assert {"low_percent", "high_percent", "probability_I", "grade_set", "verdict"} <= set(table.columns)
+
+
+def test_too_few_levels_leave_the_model_without_intervals_and_say_why(tmp_path: Path) -> None:
+    model, made = _fit(tmp_path, 2, least_levels=200)
+    assert model is None
+    assert "levels to calibrate slips on; 200 are needed" in made.data.tags["uncertainty_withheld"]
+    assert made.data.metrics == {}
+
+
+def test_a_model_without_spread_is_not_calibrated(tmp_path: Path) -> None:
+    model, made = _fit(tmp_path, 2, source="none")
+    assert model is None
+    assert made.data.metrics == {}
+
+
+def test_a_bundle_carries_its_uncertainty_or_none(fitted: tuple[UncertaintyModel, Run, Path], tmp_path: Path) -> None:
+    model, _, _ = fitted
+    films, _ = films_with_noise(3, 2)
+    slots = films_with_noise(1, 2)[1][0].slots
+    bundle = Bundle(build_model(_config(), slots), _config(), MeanShape.fit(films, slots), model)
+    save_bundle(bundle, tmp_path / "with")
+    assert load_bundle(tmp_path / "with").uncertainty == model
+    save_bundle(Bundle(bundle.model, bundle.config, bundle.mean_shape), tmp_path / "without")
+    assert load_bundle(tmp_path / "without").uncertainty is None
+
+
+def test_films_without_a_measurable_true_slip_have_nothing_to_judge(fitted: tuple[UncertaintyModel, Run, Path]) -> None:
+    model, _, _ = fitted
+    films, predictions = films_with_noise(5, 3)
+    rules = _config().clinical
+    bootstrap = PatientBootstrap([film.patient for film in films])
+    levels = level_table(films, predictions, model, rules)
+    judged = judge_uncertainty(levels, films, predictions, model, bootstrap)
+    assert judged is not None
+    assert judged.metrics()["slip_set_coverage"] > 70
+    blank = levels.assign(in_set=float("nan"))
+    assert judge_uncertainty(blank, films, predictions, model, bootstrap) is None
+
+
+@pytest.mark.slow
+def test_evaluate_applies_what_training_calibrated(tmp_path: Path) -> None:
+    # After a few epochs some vertebrae are said to be there, and some of their slips can be measured.
+    output = run(
+        tmp_path, "train", *TINY, "--data.phantom_films", "90", "--data.max_films", "90",
+        "--data.phantom_long_side_px", "96", "--data.val_fraction", "0.6", "--data.test_fraction", "0.1",
+        "--training.epochs", "4", "--uncertainty.least_levels", "10", "--uncertainty.samples", "100",
+    )  # fmt: skip
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    (trained,) = client.search_runs(experiments)
+    assert "val_uncertainty/slip_set_coverage" in trained.data.metrics, output
+    output = run(tmp_path, "evaluate", "--run_id", trained.info.run_id, "--split", "all", "--resamples", "100")
+    judged = next(r for r in client.search_runs(experiments) if r.info.run_id != trained.info.run_id)
+    assert {"eval/slip_set_coverage", "eval/referred_percent", "eval/corner_coverage_90_after"} <= set(
+        judged.data.metrics
+    )
+    root = Path(client.download_artifacts(judged.info.run_id, ""))
+    for name in ("uncertainty/levels.csv", "uncertainty/curves.png", "report/referral.csv",
+                 "report/uncertainty_by_level.csv", "report/uncertainty_by_grade.csv"):  # fmt: skip
+        assert (root / name).is_file(), name
+    assert "true slip inside" in output
