@@ -17,7 +17,7 @@ install:
 	$(PYTHON) -m pip install -e '.[test]'
 
 test:  ## what the README tells a newcomer to run
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n auto --dist loadfile
 
 slow:
 	$(PYTHON) -m pytest -m slow
