@@ -147,8 +147,8 @@ def _from_file(model: LandmarkModel, config: ModelConfig, path: Path) -> str:
         model.load_state_dict(fitting, strict=False)
         left = [name for name in own if name not in fitting]
         if left:
-            named = ", ".join(left)
-            log.info("%s: %d of %d weights fit; left as they were: %s", path.name, len(fitting), len(own), named)
+            parts = ", ".join(sorted({name.split(".")[0] for name in left}))
+            log.info("%s: %d of %d weights fit; others, in %s, stay", path.name, len(fitting), len(own), parts)
     elif model.backbone_net is not None:
         _load_timm_file(model.backbone_net, path)
         _see_grey(model.backbone_net, config)
