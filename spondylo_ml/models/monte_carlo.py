@@ -56,7 +56,7 @@ def monte_carlo_landmarks(model: LandmarkModel, images: Tensor, passes: int, see
     spread = torch.where(count > 1, (squares / (count - 1).clamp(min=1)).sqrt(), torch.nan)
     score = torch.stack([one.corner_score for one in seen]).mean(dim=0)
     presence = torch.stack([one.presence for one in seen]).mean(dim=0)
-    return Landmarks(mean, score, presence, spread)
+    return Landmarks(mean, score, presence, spread_px=spread)
 
 
 def has_dropout(model: nn.Module) -> bool:
