@@ -19,6 +19,9 @@ OVERLAP, DOUBLED = 0.25, 0.60
 BACKWARD = 0.25
 """Share of the usual step by which a vertebra lies below the one that it should lie above; less is the same place."""
 
+BESIDE = 0.6
+"""Share of the usual step by which a vertebra that slipped off the one below lies beside the spine at least."""
+
 WIDE_STEP, NARROW_STEP = 1.6, 0.5
 """Step from centre to centre over the expected one: a vertebra may be missing, or labelled twice."""
 
@@ -37,7 +40,7 @@ def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
         else:
             along = np.median(steps, axis=0)
             findings += [
-                _below(film, lower, upper)
+                _below(film, lower, upper, beside=_beside(step, along))
                 for (lower, upper), step in zip(pairwise(known), steps, strict=True)
                 if step @ along < -BACKWARD * (along @ along)
             ]
@@ -45,12 +48,18 @@ def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
     return findings
 
 
-def _below(film: Film, lower: Vertebra, upper: Vertebra) -> AuditFinding:
-    """A vertebra below the one that it should lie above; L5 may have slipped off the sacrum altogether."""
+def _below(film: Film, lower: Vertebra, upper: Vertebra, beside: bool) -> AuditFinding:
+    """A vertebra below the one that it should lie above; one beside it may have slipped off altogether."""
     message, severity = f"{upper.level} lies below {lower.level}", Severity.ERROR
-    if lower.slot == 0:
-        message, severity = f"{message}: spondyloptosis, or a wrong order", Severity.WARNING
+    if beside:
+        message, severity = f"{message} and beside it: spondyloptosis, or a wrong order", Severity.WARNING
     return _finding(severity, "vertebra_order", film, message, (lower, upper))
+
+
+def _beside(step: FloatArray, along: FloatArray) -> bool:
+    """Whether a step leads away from the spine's direction, by a good part of the usual step."""
+    across = abs(step[0] * along[1] - step[1] * along[0])
+    return bool(across > BESIDE * (along @ along))
 
 
 def check_neighbours(bodies: Bodies) -> list[AuditFinding]:

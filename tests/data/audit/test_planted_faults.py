@@ -196,16 +196,29 @@ def test_sixty_films_of_all_styles_have_no_error() -> None:
     assert [str(finding) for finding in audit(films).of(Severity.ERROR)] == []
 
 
-def test_l5_below_s1_may_be_a_spondyloptosis(clean: FilmSet) -> None:
+@pytest.mark.parametrize(
+    ("beside", "severity", "said"),
+    [
+        (0.0, Severity.ERROR, "L5 lies below S1"),
+        (1.0, Severity.WARNING, "L5 lies below S1 and beside it: spondyloptosis, or a wrong order"),
+    ],
+)
+def test_a_vertebra_below_its_lower_neighbour_and_beside_it_may_be_a_spondyloptosis(
+    clean: FilmSet, beside: float, severity: Severity, said: str
+) -> None:
     place = plain_film(clean)
     first, second, *others = clean.films[place].vertebrae or ()
     step = second.corners_xy.mean(axis=0) - first.corners_xy.mean(axis=0)
-    fallen = Vertebra(second.slot, second.corners_xy - 1.6 * step)
+    across = np.array([step[1], -step[0]])
+    fallen = Vertebra(second.slot, second.corners_xy - 1.6 * step + beside * across)
     film = replace(clean.films[place], vertebrae=(first, fallen, *others))
     (finding,) = check_vertebra_order([film])
-    assert (finding.severity, finding.message) == (
-        Severity.WARNING, "L5 lies below S1: spondyloptosis, or a wrong order"
-    )  # fmt: skip
+    assert (finding.severity, finding.message) == (severity, said)
+
+
+def test_no_synthetic_film_of_any_grade_stops_a_training() -> None:
+    films = phantom_films(2000, 0, 256)
+    assert [str(finding) for finding in check_vertebra_order(films.films) if finding.severity is Severity.ERROR] == []
 
 
 def test_the_clean_set_has_no_error(clean: FilmSet, facts: list[ImageFacts | None]) -> None:
