@@ -27,6 +27,7 @@ UNREADABLE = "not an image that can be read (broken, empty, or another format)"
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION, _FIRST_TRANSPOSED = 0x0112, 5  # EXIF orientations 5 to 8 exchange width and height
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag: how levels are meant
 _WIDTH, _HEIGHT = 256, 257
 _STRIPS, _TILES = (273, 279), (324, 325)  # TIFF tags: offsets and byte counts of the pixel data
 
@@ -104,14 +105,22 @@ def _decoded_tiff(data: bytes) -> NDArray[Any] | None:
     """OpenCV 5.0 fails on a TIFF whose orientation exchanges width and height; Pillow turns it right."""
     try:
         with Image.open(BytesIO(data)) as image:
+            negative = image.getexif().get(_PHOTOMETRIC) == _WHITE_IS_ZERO
             if image.getexif().get(_ORIENTATION, 1) < _FIRST_TRANSPOSED:
                 grey = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-                return None if grey is None else np.asarray(grey)
+                return None if grey is None else _positive(np.asarray(grey), negative)
             size_hw = _shown_size_hw(image, len(data))
             pixels = np.asarray(image if image.mode in ("L", "F") or image.mode.startswith("I") else image.convert("L"))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, cv2.error):
         return None
-    return pixels if pixels.shape == size_hw else None
+    return _positive(pixels, negative) if pixels.shape == size_hw else None
+
+
+def _positive(pixels: NDArray[Any], negative: bool) -> NDArray[Any]:
+    """Levels of which the highest is white; the decoders see to it for 8 bits alone."""
+    if not negative or pixels.dtype == np.uint8:
+        return pixels
+    return np.asarray(np.iinfo(pixels.dtype).max - pixels if pixels.dtype.kind == "u" else -pixels)
 
 
 def _shown_size_hw(image: Image.Image, n_bytes: int) -> tuple[int, int] | None:

@@ -103,6 +103,26 @@ def test_levels_of_8_bits_stay_and_a_uniform_deep_film_is_black() -> None:
     assert not to_8_bit(np.full((4, 4), 9000, np.uint16)).any()
 
 
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_tiff_whose_white_is_zero_is_read_as_it_is_meant(
+    tmp_path: Path, depth: type[np.generic], orientation: int
+) -> None:
+    """The same levels stored as black is zero and as white is zero are each other's negative."""
+    levels = np.linspace(0, np.iinfo(depth).max, 60 * 40).reshape(60, 40).astype(depth)  # type: ignore[type-var]
+    path, negative = tmp_path / "a.tif", tmp_path / "n.tif"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(levels).save(path, exif=exif)
+    data = bytearray(path.read_bytes())
+    first = int.from_bytes(data[4:8], "little")
+    for entry in range(first + 2, first + 2 + 12 * int.from_bytes(data[first : first + 2], "little"), 12):
+        if int.from_bytes(data[entry : entry + 2], "little") == 262:  # photometric interpretation
+            data[entry + 8 : entry + 10] = (0).to_bytes(2, "little")
+    negative.write_bytes(data)
+    np.testing.assert_allclose(read_grey(negative), 255.0 - read_grey(path), atol=1)
+
+
 def test_a_floating_point_tiff_is_read_unless_it_holds_nan(tmp_path: Path) -> None:
     levels = np.linspace(-1, 1, 10000).reshape(100, 100).astype(np.float32)
     assert read_grey(written(tmp_path / "a.tif", levels)).max() == 255
