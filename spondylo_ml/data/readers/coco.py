@@ -6,9 +6,10 @@ category's `keypoints` name the corners. The level is the annotation's `attribut
 (S1, L5, ...); where no annotation of a film has one, the lowest vertebra is taken for S1.
 
 Of an image, fields beside the standard's say what the standard lacks, all of them optional: `patient`, `facing` (left,
-right, none, unknown), `pixel_spacing_mm` ([x, y] or one number) and `pixel_spacing_from`, `split` (train, val, test;
-else taken from the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose). In
-runs the films appear under pseudonyms.
+right, none, unknown), `pixel_spacing_mm` ([x, y] or one number) and `pixel_spacing_from`, `pixel_aspect` (null:
+stretched by an unknown amount; absent: as the spacing has it, or 1), `split` (train, val, test; else taken from
+the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose). In runs the films
+appear under pseudonyms.
 """
 
 from __future__ import annotations
@@ -166,10 +167,22 @@ def _read_film(job: _Job) -> ReadFilm:
         split=split,
         levels_from=levels_from,
         spacing=spacing,
-        pixel_aspect=spacing.pixel_aspect if spacing else 1.0,
+        pixel_aspect=_pixel_aspect(job.image, path.name, spacing),
         path=path,
     )
     return ReadFilm(film, tuple(Finding(path.name, reason) for reason in reasons))
+
+
+def _pixel_aspect(image: Entry, file: str, spacing: Spacing | None) -> float | None:
+    """Width over height of a pixel: as said, where null is an unknown stretch, else as the spacing has it, else 1."""
+    if "pixel_aspect" not in image:
+        return spacing.pixel_aspect if spacing else 1.0
+    if image["pixel_aspect"] is None:
+        return None
+    (aspect,) = finite_numbers([image["pixel_aspect"]], file, "pixel_aspect")
+    if aspect <= 0:
+        raise FileError(file, "pixel_aspect must be above 0, or null for a film stretched by an unknown amount")
+    return aspect
 
 
 def _said(job: _Job, file: str, size_hw: tuple[int, int]) -> tuple[Facing, Spacing | None, str | None]:

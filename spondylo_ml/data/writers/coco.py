@@ -52,6 +52,8 @@ def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
     if film.spacing:
         entry["pixel_spacing_mm"] = [film.spacing.x_mm, film.spacing.y_mm]
         entry["pixel_spacing_from"] = film.spacing.provenance
+    if film.pixel_aspect != (film.spacing.pixel_aspect if film.spacing else 1.0):
+        entry["pixel_aspect"] = film.pixel_aspect
     return entry | ({"split": film.split} if film.split else {})
 
 

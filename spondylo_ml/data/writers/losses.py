@@ -51,7 +51,9 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
         yield "facing"
     if _spacing_mm(film) != _spacing_mm(read):
         yield "spacing"
-    if read.pixel_aspect is not None and not math.isclose(film.pixel_aspect or 0.0, read.pixel_aspect, rel_tol=1e-6):
+    if read.pixel_aspect is None and film.pixel_aspect is not None:
+        yield "stretch, unknown from here on: slips and angles are withheld"
+    elif read.pixel_aspect is not None and not math.isclose(film.pixel_aspect or 0.0, read.pixel_aspect, rel_tol=1e-6):
         yield "stretch: slips and angles of these films will be wrong"
     if film.split != read.split:
         yield "part"

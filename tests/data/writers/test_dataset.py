@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -122,3 +122,13 @@ def test_a_moved_corner_is_a_loss() -> None:
     film = plain_film("a", (square(0, 1, 2),))
     moved = plain_film("a", (square(0, 1.001, 2),))
     assert losses((film,), {"a": moved}) == (Loss("coordinates", 1),)
+
+
+def test_a_stretch_that_is_not_carried_is_a_loss() -> None:
+    film = plain_film("a", (square(0, 1, 2),))
+    unknown, stretched = replace(film, pixel_aspect=None), replace(film, pixel_aspect=0.8)
+    assert losses((unknown,), {"a": unknown}) == ()
+    (withheld,) = losses((stretched,), {"a": unknown})
+    assert withheld == Loss("stretch, unknown from here on: slips and angles are withheld", 1)
+    for one in (unknown, stretched):
+        assert losses((one,), {"a": film}) == (Loss("stretch: slips and angles of these films will be wrong", 1),)

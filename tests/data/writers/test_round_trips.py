@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,6 +87,25 @@ def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Pa
     assert spacing is not None
     assert (spacing.x_mm, spacing.y_mm) == (0.14, 0.15)
     assert spacing.provenance == ("the maker of the film" if kind == "coco" else "films.csv")
+
+
+@pytest.mark.parametrize("aspect", [None, 0.8, 1.0])
+def test_coco_carries_a_stretch_known_or_not(aspect: float | None, tmp_path: Path) -> None:
+    films = rich_films()
+    stretched = replace(films, films=tuple(replace(f, spacing=None, pixel_aspect=aspect) for f in films.films))
+    written = write_dataset(stretched, "coco", tmp_path / "set")
+    assert {film.pixel_aspect for film in written.films.films} == {aspect}
+    assert written.lost == ()
+
+
+@pytest.mark.parametrize(("value", "said"), [(0, "pixel_aspect must be above 0"), ("x", "pixel_aspect must be finite")])
+def test_a_pixel_aspect_that_is_none_is_a_bad_file(value: object, said: str, tmp_path: Path) -> None:
+    root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
+    tree = json.loads((root / "annotations.json").read_text())
+    tree["images"][0]["pixel_aspect"] = value
+    (root / "annotations.json").write_text(json.dumps(tree))
+    (finding,) = read_folder(root).bad_files
+    assert said in finding.reason
 
 
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
