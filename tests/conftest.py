@@ -6,11 +6,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from builders import REAL_DATA, mendeley_folder, spineweb_folder
 
 # Before torch is imported: tests run side by side, and on busy cores threads spend their time waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes says nothing of the code on a busy machine.
+hypothesis.settings.register_profile("spondylo", deadline=None)
+hypothesis.settings.load_profile("spondylo")
 
 
 @pytest.fixture(autouse=True, scope="session")

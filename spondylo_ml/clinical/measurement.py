@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -88,21 +89,28 @@ class LevelUncertainty:
 
     Attributes:
         upper_slot: the level, by its upper vertebra.
-        low_percent: lower end of the slip's interval.
-        high_percent: upper end of the slip's interval.
-        coverage: probability that the interval is made for.
+        pieces_percent: (low, high) of the intervals that the slips which cannot be excluded fill, rising.
+        low_percent: the least of these slips.
+        high_percent: the greatest.
+        coverage: probability that these slips are made to hold the true one with.
         grade_probabilities: by grade, 0 to 5.
         grade_set: the grades that cannot be excluded at the stated coverage.
         refer: whether the grade is indeterminate, to be read by a person.
     """
 
     upper_slot: int
+    pieces_percent: tuple[tuple[float, float], ...]
     low_percent: float
     high_percent: float
     coverage: float
     grade_probabilities: dict[int, float]
     grade_set: tuple[int, ...]
     refer: bool
+
+
+def slips_in_words(pieces_percent: Sequence[tuple[float, float]]) -> str:
+    """Such as "-2.0 to +3.1 or +5.0 to +11.4", percent."""
+    return " or ".join(f"{low:+.1f} to {high:+.1f}" for low, high in pieces_percent)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,9 @@ PhantomStyle = Literal[
 ]
 """Styles of synthetic films: of the anatomy, of the exposure, of the device."""
 
+PhantomSlips = Literal["clinic", "even"]
+"""How often synthetic spines slip, and how far."""
+
 
 class DataConfig(Section):
     """Films: where they are, how they are split, and what size the network sees."""
@@ -34,6 +37,11 @@ class DataConfig(Section):
     phantom_long_side_px: int = Field(384, ge=64, le=2048, description="longer side of a synthetic film, px")
     phantom_without: tuple[PhantomStyle, ...] = Field(
         (), description="styles held out of the synthetic films, such as print,aged"
+    )
+    phantom_slips: PhantomSlips = Field(
+        "clinic",
+        description="slips of the synthetic films: as in a clinic, where high grades are rare, or one in every film, "
+        "grades I to V equally often",
     )
     val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
     test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from spondylo_ml.config.films import DataConfig, PhantomStyle
+from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.section import Fraction, Section
 from spondylo_ml.errors import unknown_name
@@ -94,6 +94,7 @@ class PhantomConfig(Section):
     seed: int = Field(0, ge=0, description="seed of the films; the same seed draws the same films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
     without: tuple[PhantomStyle, ...] = Field((), description="styles left out, such as print,aged")
+    slips: PhantomSlips = Field("clinic", description="slips: as in a clinic, or even (all grades equally often)")
     format: Layout = Field("mendeley", description="layout to write")
     to: Path = Field(description="new or empty folder for the dataset")
     val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")

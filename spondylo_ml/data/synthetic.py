@@ -24,37 +24,50 @@ class PhantomImage:
     index: int
     long_side_px: int
     without: tuple[str, ...] = ()
+    slips: phantom.Slips = phantom.Slips.CLINIC
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        return phantom.render(phantom.phantom_film(self.seed, self.index, self.long_side_px, self.without))
+        return phantom.render(self.made())
+
+    def made(self) -> phantom.PhantomFilm:
+        """What is known of the film before it is drawn."""
+        return phantom.phantom_film(self.seed, self.index, self.long_side_px, self.without, self.slips)
 
     def fingerprint(self) -> str:
         """Name of the film and digest of the code that draws it: other code may draw other pixels."""
         held_out = ",".join(sorted(self.without))
-        return f"phantom-{self.seed}-{self.index}-{self.long_side_px}-{held_out}-{_generator_digest()}"
+        drawn = f"{self.seed}-{self.index}-{self.long_side_px}-{held_out}-{self.slips}"
+        return f"phantom-{drawn}-{_generator_digest()}"
 
 
-def phantom_films(count: int, seed: int, long_side_px: int, without: Sequence[str] = ()) -> FilmSet:
+def phantom_films(
+    count: int,
+    seed: int,
+    long_side_px: int,
+    without: Sequence[str] = (),
+    slips: str = phantom.Slips.CLINIC,
+) -> FilmSet:
     """`count` synthetic films, none of a style named in `without`; each is its own patient.
 
     Raises:
         DataError: an unknown style, or none left.
     """
+    drawn = phantom.Slips(slips)
     return FilmSet(
         kind=KIND,
         name=f"phantom-{seed}",
-        films=tuple(_film(seed, index, long_side_px, tuple(without)) for index in range(count)),
+        films=tuple(_film(PhantomImage(seed, index, long_side_px, tuple(without), drawn)) for index in range(count)),
         slots=SLOTS,
     )
 
 
-def _film(seed: int, index: int, long_side_px: int, without: tuple[str, ...]) -> Film:
-    made = phantom.phantom_film(seed, index, long_side_px, without)
-    name = f"phantom-{seed}-{index:05d}"
+def _film(image: PhantomImage) -> Film:
+    made = image.made()
+    name = f"phantom-{image.seed}-{image.index:05d}"
     return Film(
         film_id=name,
-        image=PhantomImage(seed, index, long_side_px, without),
+        image=image,
         size_hw=made.size_hw,
         vertebrae=made.vertebrae,
         facing=made.facing,

@@ -11,6 +11,7 @@ covered.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,14 +35,27 @@ class SlipSet:
     """The slips of a level that cannot be excluded.
 
     Attributes:
-        low_percent: the least of them.
-        high_percent: the greatest.
+        pieces_percent: the intervals that they fill, rising and apart from each other.
         grades: the grades of which one is among them, rising.
     """
 
-    low_percent: float
-    high_percent: float
+    pieces_percent: tuple[tuple[float, float], ...]
     grades: tuple[int, ...]
+
+    @property
+    def low_percent(self) -> float:
+        """The least of them."""
+        return self.pieces_percent[0][0]
+
+    @property
+    def high_percent(self) -> float:
+        """The greatest of them."""
+        return self.pieces_percent[-1][1]
+
+    @property
+    def width_percent(self) -> float:
+        """What the pieces measure together."""
+        return sum(high - low for low, high in self.pieces_percent)
 
 
 class SlipConformal(BaseModel):
@@ -147,8 +161,18 @@ def slip_set(
             if start < end:  # a set that only touches a limit does not hold the grade beyond
                 pieces.append((start, end))
                 grades.add(grade)
-    lows, highs = zip(*pieces, strict=True)
-    return SlipSet(float(min(lows)), float(max(highs)), tuple(sorted(grades)))
+    return SlipSet(_joined(pieces), tuple(sorted(grades)))
+
+
+def _joined(pieces: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """The pieces from low to high, those that touch taken together."""
+    joined: list[tuple[float, float]] = []
+    for low, high in sorted(pieces):
+        if joined and low <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], float(high)))
+        else:
+            joined.append((float(low), float(high)))
+    return tuple(joined)
 
 
 def _grade_groups(true_grade: NDArray[np.int64], least: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from spondylo_ml.clinical.measurement import LevelUncertainty
+from spondylo_ml.clinical.measurement import LevelUncertainty, slips_in_words
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
@@ -24,7 +24,18 @@ from spondylo_ml.landmarks import Facing, Film, FilmPrediction, level_name
 TRUTH = ("true_slip_percent", "true_grade")
 SAMPLED = ("upper_slot", "pred_slip_percent", "pred_grade", "spread_percent", "endplate_mm")
 PROBABILITIES = tuple(f"probability_{grade.label}" for grade in Grade)
-SETS = ("low_percent", "high_percent", "grade_set", "refer", "verdict", "in_set", "in_interval", "in_grade_set")
+SETS = (
+    "slip_set",
+    "low_percent",
+    "high_percent",
+    "set_width_percent",
+    "grade_set",
+    "refer",
+    "verdict",
+    "in_set",
+    "in_interval",
+    "in_grade_set",
+)
 
 
 class UncertaintyModel(BaseModel):
@@ -107,10 +118,10 @@ def level_table(
     """One row a level of a lateral film that is true or predicted.
 
     Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; what was `SAMPLED`, NaN
-    where no slip was predicted; the `PROBABILITIES` of the grades; the `SETS`: limits of the interval, grades that
-    cannot be excluded ("0 I"), whether the level is to be referred and in words; whether the true slip lies in the
-    conformal set and in the interval round it, and the true grade among the grades, NaN where that cannot be said. A
-    level without an interval is referred.
+    where no slip was predicted; the `PROBABILITIES` of the grades; the `SETS`: the slips that cannot be excluded in
+    words, the least and the greatest of them, what they fill, grades that cannot be excluded ("0 I"), whether the level
+    is to be referred and in words; whether the true slip lies in the conformal set and in the interval round it, and
+    the true grade among the grades, NaN where that cannot be said. A level without an interval is referred.
     """
     return add_sets(sample_table(films, predictions, model.corners, rules, model.samples), model.slips, rules)
 
@@ -158,12 +169,13 @@ def verdict(grade_set: Sequence[int]) -> str:
 
 def _sets(row: Mapping[Hashable, Any], slips: SlipConformal, rules: ClinicalConfig) -> tuple[object, ...]:
     if np.isnan(row["spread_percent"]):
-        return np.nan, np.nan, "", True, "no interval, refer", np.nan, np.nan, np.nan
+        return "", np.nan, np.nan, np.nan, "", True, "no interval, refer", np.nan, np.nan, np.nan
     reach = slips.reach_percent(int(row["upper_slot"]), row["spread_percent"])
     predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
     found = slip_set(predicted, int(row["pred_grade"]), reach, grade_limits(rules, row["endplate_mm"]))
     names = " ".join(Grade(grade).label for grade in found.grades)
-    made = (found.low_percent, found.high_percent, names, len(found.grades) > 1, verdict(found.grades))
+    interval = found.low_percent, found.high_percent, found.width_percent
+    made = (slips_in_words(found.pieces_percent), *interval, names, len(found.grades) > 1, verdict(found.grades))
     if np.isnan(true):
         return *made, np.nan, np.nan, np.nan
     grade = int(row["true_grade"])
@@ -177,6 +189,7 @@ def _level_uncertainty(seen: SlipSamples, slips: SlipConformal, rules: ClinicalC
     found = slip_set(level.slip.value, int(level.grade or 0), reach, grade_limits(rules, seen.endplate_mm))
     return LevelUncertainty(
         upper_slot=level.upper_slot,
+        pieces_percent=found.pieces_percent,
         low_percent=found.low_percent,
         high_percent=found.high_percent,
         coverage=slips.coverage,

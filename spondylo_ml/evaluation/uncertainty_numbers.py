@@ -24,8 +24,9 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
 
     Rates in percent: `slip_set_coverage` (true slip in the conformal set, for which the coverage is stated),
     `slip_interval_coverage` (in the interval round the set, which is at least as wide), `grade_set_coverage` (true
-    grade among the grades that are not excluded), `slip_interval_width_percent` (median, percent of the endplate),
-    `referred_percent` (more than one grade, or no interval), `grade_accuracy_not_referred` and `_referred`.
+    grade among the grades that are not excluded), `slip_set_width_percent` and `slip_interval_width_percent` (median,
+    percent of the endplate), `referred_percent` (more than one grade, or no interval), `grade_accuracy_not_referred`
+    and `_referred`.
 
     Args:
         levels: of `uncertainty.level_table`.
@@ -41,8 +42,9 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
         "referred_percent": 100.0 * referred,
     }
     made = {name: bootstrap.mean(values, patients) for name, values in rates.items()}
-    width = (levels["high_percent"] - levels["low_percent"]).to_numpy(dtype=np.float64)
-    made["slip_interval_width_percent"] = bootstrap.quantile(width, 0.5, patients)
+    widths = {"interval": levels["high_percent"] - levels["low_percent"], "set": levels["set_width_percent"]}
+    for name, width in widths.items():
+        made[f"slip_{name}_width_percent"] = bootstrap.quantile(width.to_numpy(dtype=np.float64), 0.5, patients)
     for name, rows in (("not_referred", ~referred), ("referred", referred)):
         made[f"grade_accuracy_{name}"] = bootstrap.mean(100 * right[rows], levels.loc[rows, "patient"].tolist())
     return made

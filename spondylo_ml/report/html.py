@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spondylo_ml.clinical.measure import in_words
-from spondylo_ml.clinical.measurement import LevelMeasurement, LevelUncertainty, Measure
+from spondylo_ml.clinical.measurement import LevelMeasurement, LevelUncertainty, Measure, slips_in_words
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.report.film_report import FilmReport
@@ -154,8 +154,7 @@ def _interval(uncertainty: LevelUncertainty | None) -> dict[str, str]:
     likely = sorted(uncertainty.grade_probabilities.items(), key=lambda item: -item[1])
     kept = " or ".join(Grade(g).label for g in sorted(uncertainty.grade_set)) or "none"
     return {
-        "range": f"{uncertainty.low_percent:+.1f} to {uncertainty.high_percent:+.1f} "
-        f"({100 * uncertainty.coverage:g} %)".replace("-", MINUS),
+        "range": f"{slips_in_words(uncertainty.pieces_percent)} ({100 * uncertainty.coverage:g} %)".replace("-", MINUS),
         "grades": ", ".join(f"{Grade(g).label}: {100 * p:.0f} %" for g, p in likely if p >= 0.005),
         "set": f"indeterminate: {kept}; refer" if uncertainty.refer else kept,
     }

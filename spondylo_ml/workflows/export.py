@@ -49,7 +49,7 @@ def draw_phantoms(config: PhantomConfig) -> Exported:
     Raises:
         DataError: a target that is not free, or too few films for the parts of the layout.
     """
-    films = phantom_films(config.count, config.seed, config.long_side_px, config.without)
+    films = phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips)
     return _write(with_parts(films, config.format, config.val_fraction, config.seed), config)
 
 

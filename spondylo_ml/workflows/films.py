@@ -126,7 +126,11 @@ def _read(config: DataConfig) -> FilmSet:
         if config.kind not in ("auto", PHANTOM):
             raise ConfigError(f"data.kind {config.kind} needs a folder: --data <path>")
         return phantom_films(
-            config.phantom_films, config.phantom_seed, config.phantom_long_side_px, config.phantom_without
+            config.phantom_films,
+            config.phantom_seed,
+            config.phantom_long_side_px,
+            config.phantom_without,
+            config.phantom_slips,
         )
     if config.kind == PHANTOM:
         raise ConfigError(f"data.kind phantom makes its own films: leave out --data {config.path}")

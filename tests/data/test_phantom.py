@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config.films import PhantomStyle
 from spondylo_ml.data.phantom import STYLE_NAMES, PhantomFilm, phantom_film, render
-from spondylo_ml.data.phantom.anatomy import random_spine
+from spondylo_ml.data.phantom.anatomy import Slips, random_spine
 from spondylo_ml.data.phantom.bones import bodies
 from spondylo_ml.data.phantom.foreign import METAL, screws_and_rods
 from spondylo_ml.data.phantom.framing import COUNTS, Ending
@@ -186,6 +186,26 @@ def test_slips_of_every_grade_forward_at_every_lumbar_level_and_backward(films: 
         assert ((slips > low) & (slips <= high)).any(), f"no slip between {low} and {high} per cent"
     assert (slips < -25).any()
     assert 0.15 < (slips.max(axis=1) > 8).mean() < 0.45
+
+
+def test_even_slips_hold_every_forward_grade_equally_often_and_leave_all_else_as_it_was() -> None:
+    even = [random_spine(np.random.default_rng([9, i]), slips=Slips.EVEN) for i in range(2000)]
+    worst = np.array([spine.slip_percent[:5].max() for spine in even])
+    counts = np.histogram(worst, bins=(8, 25, 50, 75, 100, 120))[0]
+    # a backward slip may land on the level of the forward one, so a few spines have none
+    assert counts.sum() / 2000 > 0.95
+    assert counts / counts.sum() == pytest.approx(np.full(5, 0.2), abs=0.03)
+    as_in_clinic = random_spine(np.random.default_rng([9, 0]))
+    assert even[0].depth_mm == as_in_clinic.depth_mm
+    assert even[0].n_lumbar == as_in_clinic.n_lumbar
+
+
+def test_a_film_of_even_slips_is_drawn_from_its_own_spine() -> None:
+    clinic, even = (phantom_films(12, 3, 96, slips=slips).films for slips in ("clinic", "even"))
+    for plain, slipped in zip(clinic, even, strict=True):
+        assert slipped.image.fingerprint() != plain.image.fingerprint()
+        assert slipped.image.read().shape == slipped.size_hw
+    assert max(level.slip.value for film in even for level in measure_film(film).levels) > 50
 
 
 def test_exports_are_square_and_stretched_and_say_so(films: list[PhantomFilm]) -> None:

@@ -79,7 +79,7 @@ def test_each_bin_has_its_own_quantiles() -> None:
 
 
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.5, 1.0]), min_size=1, max_size=600), st.integers(0, 5))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_no_bin_is_empty_however_many_shares_are_equal(heat: list[float], seed: int) -> None:
     radius = np.random.default_rng(seed).random(len(heat))
     calibration = CornerCalibration.fit(radius, np.array(heat))

@@ -136,7 +136,7 @@ def test_films_without_labels_are_left_out_and_one_alone_is_refused() -> None:
         match_film(film, prediction_of(film, SLOTS))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_no_order_of_pairing_is_cheaper_or_finds_more(seed: int) -> None:
     rng = np.random.default_rng(seed)

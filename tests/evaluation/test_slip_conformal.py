@@ -42,7 +42,7 @@ def test_one_reach_for_all_grades_gives_the_interval_and_the_grades_that_it_touc
     narrow = slip_set(15.0, 1, np.full(6, 4.0), LIMITS)
     assert (narrow.low_percent, narrow.high_percent, narrow.grades) == (11.0, 19.0, (1,))
     wide = slip_set(15.0, 1, np.full(6, 12.0), LIMITS)
-    assert (wide.low_percent, wide.high_percent, wide.grades) == (3.0, 27.0, (0, 1, 2))
+    assert (wide.pieces_percent, wide.grades) == (((3.0, 27.0),), (0, 1, 2))
     across = slip_set(-2.0, 0, np.full(6, 9.0), LIMITS)
     assert (across.low_percent, across.high_percent, across.grades) == (-11.0, 7.0, (0, 1))
 
@@ -51,7 +51,8 @@ def test_a_slip_belongs_to_the_set_by_the_reach_of_its_own_grade() -> None:
     reach = np.array([1.0, 10.0, 10.0, 10.0, 10.0, 10.0])
     found = slip_set(0.0, 0, reach, LIMITS)
     assert found.grades == (0, 1)
-    assert (found.low_percent, found.high_percent) == (-10.0, 10.0)
+    assert found.pieces_percent == ((-10.0, -5.0), (-1.0, 1.0), (5.0, 10.0))
+    assert (found.low_percent, found.high_percent, found.width_percent) == (-10.0, 10.0, 12.0)
     assert slip_set(0.0, 0, np.array([1.0, 4.9, 4.9, 4.9, 4.9, 4.9]), LIMITS).high_percent == 1.0
 
 

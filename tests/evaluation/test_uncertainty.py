@@ -146,8 +146,8 @@ def _rows(*rows: tuple[str, float, float, float, bool]) -> pd.DataFrame:
         made.append(
             {"film_id": f"f{i}", "patient": f"f{i}", "level": level, "true_slip_percent": 10 * true, "true_grade": true,
              "upper_slot": 1.0 if level == "L5/S1" else 2.0, "pred_slip_percent": 10 * pred, "pred_grade": pred,
-             "low_percent": 0.0, "high_percent": 10.0 + i, "refer": refer, "in_set": float(true == pred),
-             "in_interval": 1.0, "in_grade_set": 1.0, **chances}
+             "low_percent": 0.0, "high_percent": 10.0 + i, "set_width_percent": 5.0 + i, "refer": refer,
+             "in_set": float(true == pred), "in_interval": 1.0, "in_grade_set": 1.0, **chances}
         )  # fmt: skip
     return pd.DataFrame(made)
 
@@ -164,6 +164,7 @@ def test_the_numbers_are_those_worked_out_by_hand() -> None:
     assert numbers["grade_accuracy_not_referred"].value == 100
     assert numbers["grade_accuracy_referred"].value == 50
     assert numbers["slip_interval_width_percent"].value == pytest.approx(11.5)
+    assert numbers["slip_set_width_percent"].value == pytest.approx(6.5)
     tables = by_group(levels, bootstrap)
     assert list(tables["uncertainty_by_level"]) == ["L5/S1", "L4/L5"]
     assert list(tables["uncertainty_by_grade"]) == ["grade 0", "grade 1"]

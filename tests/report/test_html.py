@@ -80,7 +80,11 @@ def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
     assert "Slip interval" not in page_of(film)
     assert "not computed for these corners" in page_of(film)
     rows = rows_of(page_of(film, uncertain=True))
-    assert rows["L5/S1"][-3:] == ["+4.0 to +16.0 (90 %)", "I: 90 %, 0: 10 %", "indeterminate: 0 or I; refer"]
+    assert rows["L5/S1"][-3:] == [
+        "+4.0 to +6.5 or +8.0 to +16.0 (90 %)",
+        "I: 90 %, 0: 10 %",
+        "indeterminate: 0 or I; refer",
+    ]
     assert rows["L4/L5"][-3:] == ["–"] * 3  # noqa: RUF001
 
 

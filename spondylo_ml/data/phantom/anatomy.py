@@ -7,6 +7,7 @@ Rows of every array are slots: 0 is S1, 1 is L5, and so on up to `DRAWN - 1`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -28,6 +29,17 @@ _FORWARD_SLIPS = ((8.0, 25.0), (25.0, 50.0), (50.0, 75.0), (75.0, 100.0), (100.0
 """Slip per cent of the grades I to V; a slip below 8 is within what small steps reach."""
 
 
+class Slips(StrEnum):
+    """How often spines slip forward, and how far."""
+
+    CLINIC = "clinic"  # a third of the patients, high grades rare
+    EVEN = "even"  # every patient, grades I to V equally often: enough of each to calibrate and to judge on
+
+
+_SLIPPED_SHARE = {Slips.CLINIC: 0.30, Slips.EVEN: 1.0}
+_GRADE_SHARES = {Slips.CLINIC: (0.66, 0.18, 0.09, 0.05, 0.02), Slips.EVEN: (0.2, 0.2, 0.2, 0.2, 0.2)}
+
+
 @dataclass(frozen=True, eq=False)
 class Spine:
     """Bodies of one patient.
@@ -47,7 +59,7 @@ class Spine:
     anatomy: Anatomy
 
 
-def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT) -> Spine:
+def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, slips: Slips = Slips.CLINIC) -> Spine:
     """One spine: tilts, sizes and discs around population medians, with slips now and then."""
     depth = float(np.clip(rng.normal(36.0, 3.0), 28.0, 46.0))
     n_lumbar = 5
@@ -57,7 +69,7 @@ def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT) -> 
     tilt = _tilts(rng, usual)
     local = _bodies(rng, usual, anatomy) * depth
     corners = _rotated(local, -np.radians(tilt))
-    slip = _slips(rng)
+    slip = _slips(rng, slips)
     gaps = np.interp(usual[:-1], np.arange(DRAWN - 1), _DISC_GAP)
     gaps *= np.exp(rng.normal(0.0, 0.10, DRAWN - 1)) * np.exp(rng.normal(0.0, 0.12))
     narrow = rng.random(DRAWN - 1) < _NARROW_DISCS[anatomy]
@@ -109,12 +121,12 @@ def _bodies(rng: np.random.Generator, usual: FloatArray, anatomy: Anatomy) -> Fl
     return np.stack([x, y], axis=-1)
 
 
-def _slips(rng: np.random.Generator) -> FloatArray:
+def _slips(rng: np.random.Generator, slips: Slips) -> FloatArray:
     """(V - 1,) slip per cent: a little physiological step everywhere, a real slip of any grade now and then."""
     slip = rng.normal(-2.0, 2.6, DRAWN - 1)
-    if rng.random() < 0.30:
+    if rng.random() < _SLIPPED_SHARE[slips]:
         level = int(rng.choice(5, p=[0.37, 0.40, 0.13, 0.06, 0.04]))
-        low, high = _FORWARD_SLIPS[int(rng.choice(len(_FORWARD_SLIPS), p=[0.66, 0.18, 0.09, 0.05, 0.02]))]
+        low, high = _FORWARD_SLIPS[int(rng.choice(len(_FORWARD_SLIPS), p=_GRADE_SHARES[slips]))]
         slip[level] = rng.uniform(low, high)
     if rng.random() < 0.20:
         low, high = (6.0, 25.0) if rng.random() < 0.85 else (25.0, 45.0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondylo_ml.data.phantom.anatomy import random_spine
+from spondylo_ml.data.phantom.anatomy import Slips, random_spine
 from spondylo_ml.data.phantom.framing import Framing, random_framing
 from spondylo_ml.data.phantom.styles import Device, Style, random_style
 from spondylo_ml.errors import DataError
@@ -53,11 +53,18 @@ class PhantomFilm:
     index: int
 
 
-def phantom_film(seed: int, index: int, long_side_px: int = 384, without: Collection[str] = ()) -> PhantomFilm:
+def phantom_film(
+    seed: int,
+    index: int,
+    long_side_px: int = 384,
+    without: Collection[str] = (),
+    slips: Slips = Slips.CLINIC,
+) -> PhantomFilm:
     """The film named by (seed, index), the same on every call.
 
     Args:
         without: names of styles that the film must not have, out of `STYLE_NAMES`.
+        slips: how often and how far spines slip.
 
     Raises:
         DataError: a negative seed or index, a film too small to draw, or no style left.
@@ -69,7 +76,7 @@ def phantom_film(seed: int, index: int, long_side_px: int = 384, without: Collec
     style = random_style(np.random.default_rng([seed, index, _STYLE]), without)
     rng = np.random.default_rng([seed, index])
     mirrored = bool(rng.random() < MIRRORED_SHARE)
-    spine = random_spine(rng, style.anatomy)
+    spine = random_spine(rng, style.anatomy, slips)
     framing = random_framing(rng, spine, long_side_px, style)
     height, width = framing.size_hw
     size_hw = (height, height) if style.device is Device.EXPORT else framing.size_hw
