@@ -130,6 +130,10 @@ class ImageSource(Protocol):
         """Text that changes whenever the pixels may have changed."""
 
 
+SEXES = ("F", "M", "")
+OLDEST_YEARS = 130
+
+
 @dataclass(frozen=True)
 class Film:
     """One radiograph with what is known about it.
@@ -147,6 +151,8 @@ class Film:
         spacing: mm per px with provenance, or None.
         pixel_aspect: width of a pixel over its height; other than 1 where the film was stretched (multiplying x by it
             undoes that), None where it was stretched by an unknown amount.
+        sex: of the patient, F or M; empty where it is not known.
+        age_years: of the patient when the film was taken; None where it is not known.
     """
 
     film_id: str
@@ -161,10 +167,19 @@ class Film:
     spacing: Spacing | None = None
     path: Path | None = None
     pixel_aspect: float | None = 1.0
+    sex: str = ""
+    age_years: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1:
             raise DataError(f"film {self.film_id}: size must be positive, given {self.size_hw} (height, width)")
+        if self.sex not in SEXES:
+            raise DataError(f"film {self.film_id}: sex is F, M, or empty where it is not known; given {self.sex!r}")
+        if self.age_years is not None and not 0 <= self.age_years <= OLDEST_YEARS:
+            raise DataError(
+                f"film {self.film_id}: age in years is 0 to {OLDEST_YEARS}, or None where it is not known; "
+                f"given {self.age_years}"
+            )
         if self.pixel_aspect is not None and not 0 < self.pixel_aspect < np.inf:
             raise DataError(
                 f"film {self.film_id}: pixel aspect is width over height, above 0, or None where it is unknown; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,13 @@ def test_a_pixel_has_a_positive_aspect_or_an_unknown_one(aspect: float) -> None:
     with pytest.raises(DataError, match=r"film film: pixel aspect is width over height, above 0, or None .* given"):
         replace(plain_film(), pixel_aspect=aspect)
     assert replace(plain_film(), pixel_aspect=None).mirrored_labels().pixel_aspect is None
+
+
+@pytest.mark.parametrize("fields", [{"sex": "f"}, {"sex": "woman"}, {"age_years": -1}, {"age_years": 131}])
+def test_a_sex_or_an_age_that_is_none_is_refused(fields: dict[str, Any]) -> None:
+    said = r"film film: (sex is F, M, or empty|age in years is 0 to 130, or None) .* given"
+    with pytest.raises(DataError, match=said):
+        replace(plain_film(), **fields)
 
 
 def test_corners_per_slot_leave_out_and_report_what_has_no_slot() -> None:

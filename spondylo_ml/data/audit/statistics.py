@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +15,6 @@ from spondylo_ml.data.audit.sizes import STRETCH_FACTOR, stretch_factors
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, level_name
 
 LUMBAR = SlotRange(0, 6)
-_SEX_AND_AGE = re.compile(r"^\d+-([FM])-(\d{3})Y[01]")  # in the names of BUU-LSPINE, and of its films elsewhere
 
 FILM_COLUMNS = (
     "film_id", "part", "patient", "source", "width_px", "height_px", "labelled", "n_vertebrae", "lowest", "highest",
@@ -56,13 +54,12 @@ def lumbar_slips(film: Film, facing: Facing) -> FloatArray:
 def _film_row(film: Film, stretch: float) -> tuple[object, ...]:
     vertebrae = film.vertebrae or ()
     facing = known_facing(film)
-    named = _SEX_AND_AGE.match(film.film_id)
     spacing = (film.spacing.x_mm, film.spacing.y_mm) if film.spacing else (np.nan, np.nan)
     return (
         film.film_id, film.split or "", film.patient, film.source, film.size_hw[1], film.size_hw[0], film.labelled,
         len(vertebrae) if film.labelled else np.nan,
         vertebrae[0].level if vertebrae else "", vertebrae[-1].level if vertebrae else "",
-        facing.value, named.group(1) if named else "", float(named.group(2)) if named else np.nan,
+        facing.value, film.sex, np.nan if film.age_years is None else float(film.age_years),
         *spacing, stretch, _why_no_slip(film, facing, stretch),
     )  # fmt: skip
 

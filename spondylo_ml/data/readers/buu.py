@@ -12,7 +12,6 @@ folders may be given alone.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
+from spondylo_ml.data.readers.buu_name import BuuName, buu_name
 from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
 from spondylo_ml.data.readers.own_films import film_stem, spacing_of
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
@@ -33,9 +33,6 @@ ROW_FIELDS, LABELS = 5, range(5)
 N_LUMBAR = 5
 N_ROWS = {"AP": 2 * N_LUMBAR, "LA": 2 * N_LUMBAR + 1}
 LATERAL_SLOTS, FRONTAL_SLOTS = SlotRange(0, N_LUMBAR + 1), SlotRange(1, N_LUMBAR)
-
-_STEM = re.compile(r"^(\d+)-[FM]-\d{3}Y([01])$")
-_VIEW_OF_NAME = {"0": "AP", "1": "LA"}
 
 
 class BuuReader:
@@ -80,19 +77,23 @@ def _views(root: Path) -> dict[Path, str]:
     below = {root / view: view for view in N_ROWS if (root / view).is_dir()}
     if below:
         return below
-    names = [match.group(2) for path in images_in(root) if (match := _STEM.match(path.stem))]
+    views = [name.view for path in images_in(root) if (name := _published(path.stem))]
     named = root.resolve().name
-    view = named if named in N_ROWS else _VIEW_OF_NAME[max(names, key=names.count)] if names else None
+    view = named if named in N_ROWS else max(views, key=views.count) if views else None
     return {root: view} if view else {}
 
 
+def _published(stem: str) -> BuuName | None:
+    """The name of a film as the dataset was published, nothing added."""
+    name = buu_name(stem)
+    return name if name and not name.rest else None
+
+
 def _read_film(job: _Job) -> ReadFilm:
-    published = _STEM.match(job.image.stem)
-    if published and _VIEW_OF_NAME[published.group(2)] != job.view:
-        said = _VIEW_OF_NAME[published.group(2)]
-        raise FileError(
-            job.image.name, f"named as a film of view {said} (Y{published.group(2)}), but lies in {job.view}/"
-        )
+    published = _published(job.image.stem)
+    if published and published.view != job.view:
+        digit = int(published.view == "LA")
+        raise FileError(job.image.name, f"named as a film of view {published.view} (Y{digit}), but lies in {job.view}/")
     size_hw = checked_size_hw(job.image)
     endplates, reasons, mirrored = _endplates(job.label, job.view)
     corners = _bodies(endplates)
@@ -107,10 +108,12 @@ def _read_film(job: _Job) -> ReadFilm:
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=lateral_facing if job.view == "LA" else Facing.NONE,
-        patient=f"buu-{published.group(1)}" if published else job.image.stem,
+        patient=published.patient if published else job.image.stem,
         source="buu",
         spacing=job.spacing,
         path=job.image,
+        sex=published.sex if published else "",
+        age_years=published.age_years if published else None,
     )
     return ReadFilm(film, tuple(Finding(job.label.name, reason) for reason in (*reasons, *impossible)))
 

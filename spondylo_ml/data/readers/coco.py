@@ -8,8 +8,8 @@ category's `keypoints` name the corners. The level is the annotation's `attribut
 Of an image, fields beside the standard's say what the standard lacks, all of them optional: `patient`, `facing` (left,
 right, none, unknown), `pixel_spacing_mm` ([x, y] or one number) and `pixel_spacing_from`, `pixel_aspect` (null:
 stretched by an unknown amount; absent: as the spacing has it, or 1), `split` (train, val, test; else taken from
-the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose). In runs the films
-appear under pseudonyms.
+the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose), `sex` (F or M) and
+`age_years`. In runs the films appear under pseudonyms.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import corner_places, levelled, require_all_inside, slot_of_level, slots_of
 from spondylo_ml.data.readers.fields import finite_numbers, read_json
-from spondylo_ml.data.readers.own_films import facing_of, spacing_of
+from spondylo_ml.data.readers.own_films import age_of, facing_of, sex_of, spacing_of
 from spondylo_ml.data.readers.pairing import files_in
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
@@ -155,7 +155,7 @@ def _read_film(job: _Job) -> ReadFilm:
     size_hw = checked_size_hw(path, name)
     facing, spacing, split = _said(job, path.name, size_hw)
     vertebrae, levels_from, reasons = _vertebrae(job, path.name, size_hw, facing)
-    patient = job.image.get("patient")
+    patient, age = job.image.get("patient"), job.image.get("age_years")
     film = Film(
         film_id=name,
         image=FileImage(path, name),
@@ -169,6 +169,8 @@ def _read_film(job: _Job) -> ReadFilm:
         spacing=spacing,
         pixel_aspect=_pixel_aspect(job.image, path.name, spacing),
         path=path,
+        sex=sex_of(job.image.get("sex", ""), path.name, "image"),
+        age_years=age_of(age, path.name, "image") if age is not None else None,
     )
     return ReadFilm(film, tuple(Finding(path.name, reason) for reason in reasons))
 

@@ -54,6 +54,8 @@ def _read_film(path: Path, said: Said) -> ReadFilm:
             patient=pseudonym(said.patient) if said.patient else name,
             source="own",
             spacing=said.spacing,
+            sex=said.sex,
+            age_years=said.age_years,
             pixel_aspect=said.spacing.pixel_aspect if said.spacing else 1.0,
             path=path,
         )

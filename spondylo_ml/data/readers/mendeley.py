@@ -12,7 +12,6 @@ Films of 640 x 640 px are exports, each stretched to that size by an amount that
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import LOWEST_IS_S1, Visible, from_sacrum, require_all_inside
+from spondylo_ml.data.readers.buu_name import buu_name
 from spondylo_ml.data.readers.fields import finite_numbers, parse_floats, read_json, read_text_lines
 from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in, pair_by_stem
 from spondylo_ml.errors import FileError
@@ -34,8 +34,6 @@ EXPORT_HW = (640, 640)
 JSON_ORDER = (2, 3, 0, 1)  # the file holds BL, BR, TL, TR
 TXT_ORDER = (0, 3, 1, 2)  # the file holds TL, BL, BR, TR
 TXT_FIELDS = 17  # class, box centre and size, then x, y, visibility of four corners
-
-_BUU_STEM = re.compile(r"^(\d+)-[FM]-\d{3}Y1")
 
 
 class MendeleyReader:
@@ -76,7 +74,7 @@ class _Job:
 
 def _read_film(job: _Job) -> ReadFilm:
     size_hw = checked_size_hw(job.image)
-    buu = _BUU_STEM.match(job.image.stem)
+    buu = buu_name(job.image.stem)
     notes: list[Finding] = []
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
@@ -92,12 +90,14 @@ def _read_film(job: _Job) -> ReadFilm:
         vertebrae=vertebrae,
         facing=Facing.UNKNOWN,
         # Augmented exports of one film share the part of the name before the exporter's suffix.
-        patient=f"buu-{buu.group(1)}" if buu else job.image.stem.split("_jpg.rf.")[0],
+        patient=buu.patient if buu else job.image.stem.split("_jpg.rf.")[0],
         source="buu" if buu else "honduras",
         split=job.split,
         levels_from=LOWEST_IS_S1,
         path=job.image,
         pixel_aspect=None if size_hw == EXPORT_HW else 1.0,
+        sex=buu.sex if buu else "",
+        age_years=buu.age_years if buu else None,
     )
     return ReadFilm(film, tuple(notes))
 

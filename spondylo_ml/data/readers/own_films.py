@@ -2,7 +2,7 @@
 
 Columns, in any order, all but the first optional, cells may be empty: `filename` (with or without suffix), `patient`,
 `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px of the film, both or none),
-`labelled` (no: the film has no label on purpose).
+`labelled` (no: the film has no label on purpose), `sex` (F or M) and `age_years`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from spondylo_ml.data.films import Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES
 from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
 from spondylo_ml.errors import FileError, unknown_name
-from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Spacing
 
 FILE = "films.csv"
-COLUMNS = ("filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "labelled")
+COLUMNS = ("filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "labelled", "sex", "age_years")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Said:
     facing: Facing = Facing.UNKNOWN
     spacing: Spacing | None = None
     labelled: bool = True
+    sex: str = ""
+    age_years: int | None = None
 
 
 def read_table(root: Path) -> dict[str, Said]:
@@ -76,6 +78,23 @@ def facing_of(value: object, file: str, where: str) -> Facing:
     return Facing(str(value))
 
 
+def sex_of(value: object, file: str, where: str) -> str:
+    """F, M, or empty; `FileError` for another word."""
+    if value not in SEXES:
+        raise FileError(file, f"{where}: sex must be F or M, or left out", f", found {str(value)[:20]!r}")
+    return str(value)
+
+
+def age_of(value: object, file: str, where: str) -> int:
+    """An age in whole years; `FileError` for what is none."""
+    text = str(value)
+    if not (text.isdecimal() and int(text) <= OLDEST_YEARS):
+        raise FileError(
+            file, f"{where}: age_years must be a whole number up to {OLDEST_YEARS}", f", found {text[:20]!r}"
+        )
+    return int(text)
+
+
 def spacing_of(x_mm: float, y_mm: float, provenance: str, file: str, where: str) -> Spacing:
     """A spacing; `FileError` where it is not positive."""
     if min(x_mm, y_mm) <= 0:
@@ -96,4 +115,6 @@ def _said(cells: dict[str, str], where: str) -> Said:
         facing=facing_of(cells["facing"], FILE, where) if cells.get("facing") else Facing.UNKNOWN,
         spacing=spacing_of(x_y[0], x_y[1], FILE, FILE, where) if x_y else None,
         labelled=labelled == "yes",
+        sex=sex_of(cells.get("sex", ""), FILE, where),
+        age_years=age_of(cells["age_years"], FILE, where) if cells.get("age_years") else None,
     )

@@ -129,6 +129,8 @@ def _read_film(job: _Job, classes: _Classes) -> ReadFilm:
         split=job.split,
         levels_from=levels_from,
         spacing=job.said.spacing,
+        sex=job.said.sex,
+        age_years=job.said.age_years,
         pixel_aspect=job.said.spacing.pixel_aspect if job.said.spacing else 1.0,
         path=job.image,
     )

@@ -54,7 +54,8 @@ def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
         entry["pixel_spacing_from"] = film.spacing.provenance
     if film.pixel_aspect != (film.spacing.pixel_aspect if film.spacing else 1.0):
         entry["pixel_aspect"] = film.pixel_aspect
-    return entry | ({"split": film.split} if film.split else {})
+    known = {"split": film.split, "sex": film.sex or None, "age_years": film.age_years}
+    return entry | {name: value for name, value in known.items() if value is not None}
 
 
 def _annotation(number: int, image_id: int, vertebra: Vertebra) -> dict[str, Any]:

@@ -57,6 +57,10 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
         yield "stretch: slips and angles of these films will be wrong"
     if film.split != read.split:
         yield "part"
+    if film.sex != read.sex:
+        yield "sex"
+    if film.age_years != read.age_years:
+        yield "age"
 
 
 def _label_differences(film: Film, read: Film) -> Iterator[str]:

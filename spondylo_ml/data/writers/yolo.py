@@ -65,4 +65,6 @@ def _line(vertebra: Vertebra, size_hw: tuple[int, int]) -> str:
 def _row(placed: PlacedFilm) -> list[str]:
     film = placed.film
     spacing = (repr(film.spacing.x_mm), repr(film.spacing.y_mm)) if film.spacing else ("", "")
-    return [placed.image.name, film.patient, str(film.facing), *spacing, "yes" if film.labelled else "no"]
+    age = "" if film.age_years is None else str(film.age_years)
+    labelled = "yes" if film.labelled else "no"
+    return [placed.image.name, film.patient, str(film.facing), *spacing, labelled, film.sex, age]

@@ -20,8 +20,8 @@ def oblong(slot: int, x: float, y: float, width: float = 13.9, height: float = 1
 
 def lateral(**given: object) -> Film:
     """L5 lies 2.78 px, a fifth of the endplate, in front of S1 on a film that faces left."""
-    film = plain_film("3209-F-073Y1_jpg.rf.0", (oblong(0, 30, 60), oblong(1, 27.22, 40)), size_hw=(120, 80))
-    return replace(film, **given)  # type: ignore[arg-type]
+    film = plain_film("a", (oblong(0, 30, 60), oblong(1, 27.22, 40)), size_hw=(120, 80))
+    return replace(film, **{"sex": "F", "age_years": 73, **given})  # type: ignore[arg-type]
 
 
 def test_slip_sex_and_age_of_a_film() -> None:

@@ -55,15 +55,15 @@ def test_folders_within_are_listed_and_not_read(tmp_path: Path) -> None:
     assert [n.reason for n in films.notes] == ["a folder within the folder: not read"]
 
 
-def test_films_csv_may_name_patient_facing_and_spacing(tmp_path: Path) -> None:
+def test_films_csv_may_name_patient_facing_spacing_sex_and_age(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         write_film(tmp_path / f"{name}.png")
     write_rows(
         tmp_path / "films.csv",
         [
-            ["filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm"],
-            ["a.png", "Roe", "right", 0.1, 0.2],
-            ["b", "Roe", "", "", ""],
+            ["filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "sex", "age_years"],
+            ["a.png", "Roe", "right", 0.1, 0.2, "F", 51],
+            ["b", "Roe", "", "", "", "", ""],
         ],
     )
     a, b, c = read_folder(tmp_path).films
@@ -71,6 +71,7 @@ def test_films_csv_may_name_patient_facing_and_spacing(tmp_path: Path) -> None:
     assert c.patient == c.film_id
     assert (a.facing, b.facing) == (Facing.RIGHT, Facing.UNKNOWN)
     assert (a.spacing, b.spacing) == (Spacing(0.1, 0.2, "films.csv"), None)
+    assert (a.sex, a.age_years, b.sex, b.age_years) == ("F", 51, "", None)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,9 @@ def test_films_csv_may_name_patient_facing_and_spacing(tmp_path: Path) -> None:
         ([["filename", "spacing_x_mm"], ["a", 1]], r"spacing_x_mm and spacing_y_mm are given together or not at all"),
         ([["filename", "spacing_x_mm", "spacing_y_mm"], ["a", 1, 0]], r"pixel spacing must be positive, in mm"),
         ([["filename", "spacing_x_mm", "spacing_y_mm"], ["a", 1, "x"]], r"row 2: spacing must be finite numbers"),
+        ([["filename", "sex"], ["a", "f"]], r"row 2: sex must be F or M, or left out, found 'f'"),
+        ([["filename", "age_years"], ["a", "5.5"]], r"age_years must be a whole number up to 130, found '5.5'"),
+        ([["filename", "age_years"], ["a", "131"]], r"age_years must be a whole number up to 130, found '131'"),
         ([["filename", "labelled"], ["a", "perhaps"]], r"labelled must be yes or no, found 'perhaps'"),
     ],
 )

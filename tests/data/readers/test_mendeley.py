@@ -193,18 +193,20 @@ def test_an_outline_that_crosses_itself_is_set_aside_and_its_vertebra_kept(tmp_p
     assert films.bad_files == ()
 
 
-def test_films_carry_their_split_patient_and_source(tmp_path: Path) -> None:
+def test_films_carry_their_split_patient_source_sex_and_age(tmp_path: Path) -> None:
     film = made_film()
     stems = {
-        "90001-F-050Y1_jpg.rf.aa": ("buu-90001", "buu"),
-        "90001-F-050Y1_jpg.rf.bb": ("buu-90001", "buu"),
-        "clip-7_jpg.rf.aa": ("clip-7", "honduras"),
-        "clip-7_jpg.rf.bb": ("clip-7", "honduras"),
+        "90001-F-050Y1_jpg.rf.aa": ("buu-90001", "buu", "F", 50),
+        "90001-F-050Y1_jpg.rf.bb": ("buu-90001", "buu", "F", 50),
+        "90002-M-999Y1_jpg.rf.aa": ("buu-90002", "buu", "M", None),
+        "clip-7_jpg.rf.aa": ("clip-7", "honduras", "", None),
+        "clip-7_jpg.rf.bb": ("clip-7", "honduras", "", None),
     }
     for stem in stems:
         write_image(tmp_path, "train", stem, film.pixels)
         write_label(tmp_path, "train", f"{stem}.json", json_label(film.corners_xy))
-    assert {f.film_id: (f.patient, f.source) for f in read_folder(tmp_path).films} == stems
+    films = read_folder(tmp_path).films
+    assert {f.film_id: (f.patient, f.source, f.sex, f.age_years) for f in films} == stems
 
 
 @pytest.mark.parametrize(("size_hw", "aspect"), [((640, 640), None), ((640, 480), 1.0)])

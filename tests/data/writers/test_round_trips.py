@@ -38,6 +38,8 @@ def rich_films() -> FilmSet:
             facing=Facing.LEFT,
             spacing=spacing,
             pixel_aspect=spacing.pixel_aspect,
+            sex="F",
+            age_years=61,
         ),
         film("b", (*bodies[:2], hidden, *bodies[3:]), patient="p", split="train", facing=Facing.RIGHT),
         film("c", (*bodies[:3], Vertebra(3, absent), *bodies[4:]), patient="q", split="val", facing=Facing.UNKNOWN),
@@ -82,7 +84,7 @@ def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Pa
         assert (read.split, read.facing, read.size_hw) == (before.split, before.facing, before.size_hw)
         assert (read.film_id, read.patient) == (pseudonym(before.film_id), pseudonym(before.patient))
         assert (read.spacing is None) == (before.spacing is None)
-        assert read.pixel_aspect == before.pixel_aspect
+        assert (read.pixel_aspect, read.sex, read.age_years) == (before.pixel_aspect, before.sex, before.age_years)
     spacing = after["a"].spacing
     assert spacing is not None
     assert (spacing.x_mm, spacing.y_mm) == (0.14, 0.15)
@@ -128,6 +130,8 @@ def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -
         "facing": 3,
         "spacing": 1,
         "stretch: slips and angles of these films will be wrong": 1,
+        "sex": 1,
+        "age": 1,
         "patient": 2,
         "which corners are hidden": 1,
         "level names, right by assumption alone": 3,
@@ -160,6 +164,8 @@ def test_buu_carries_the_lumbar_spine_and_lists_the_rest(tmp_path: Path) -> None
         "spacing": 1,
         "stretch: slips and angles of these films will be wrong": 1,
         "part": 2,
+        "sex": 1,
+        "age": 1,
         "patient": 2,
     }
     for name in ("a", "b"):
@@ -176,15 +182,16 @@ def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
     sacrum = bodies[0].corners_xy.copy()
     sacrum[2:] = np.nan
     spacing = Spacing(0.2, 0.2, "pixel_spacing.csv")
-    lateral = film("0001-F-050Y1", (Vertebra(0, sacrum), *bodies[1:]), spacing, patient="buu-0001", facing=Facing.LEFT)
-    frontal = film("0001-F-050Y0", tuple(bodies[1:]), spacing, patient="buu-0001", facing=Facing.NONE)
+    whose = {"patient": "buu-0001", "sex": "F", "age_years": 50}
+    lateral = film("0001-F-050Y1", (Vertebra(0, sacrum), *bodies[1:]), spacing, **whose, facing=Facing.LEFT)
+    frontal = film("0001-F-050Y0", tuple(bodies[1:]), spacing, **whose, facing=Facing.NONE)
     written = write_dataset(FilmSet("made", "made", (lateral, frontal), SlotRange(0, 6)), "buu", tmp_path / "set")
     assert written.lost == ()
     for before in (lateral, frontal):
         after = by_stem(written)[before.film_id]
         assert_same_labels(before, after)
         assert (after.film_id, after.patient, after.facing) == (before.film_id, before.patient, before.facing)
-        assert after.spacing == spacing
+        assert (after.spacing, after.sex, after.age_years) == (spacing, "F", 50)
 
 
 def test_a_film_that_yolo_cannot_hold_is_listed(tmp_path: Path) -> None:
