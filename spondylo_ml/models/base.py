@@ -72,6 +72,10 @@ class LandmarkModel(nn.Module, ABC):
         """Names of the parameters to which no part of the configured loss sends a gradient."""
         return frozenset()
 
+    def loss_heads(self) -> dict[str, str]:
+        """The configured parts of the loss, each with the start of the names of the parameters it must reach."""
+        return {}
+
     def attention(self, images: Tensor) -> Tensor | None:
         """(N, h, w) map from 0 to 1 of where the model looks, for display; None where it has no attention."""
         return None
@@ -131,6 +135,17 @@ class HeatmapModel(LandmarkModel):
             predicted = self.codec.mean_points(self.heatmap_loss.log_weights(output.heatmaps))
             parts |= coordinate_parts(predicted * scale, corners * scale, present, output.spread_px512, config)
         return parts
+
+    def loss_heads(self) -> dict[str, str]:
+        """See the base class."""
+        config = self.config.loss
+        heads = {
+            "presence": (config.presence_weight, "presence."),
+            "coordinate": (config.coordinate_weight, "heatmaps."),
+            "anatomical": (config.anatomical_weight, "heatmaps."),
+            "uncertainty": (config.uncertainty_weight, "spread."),
+        }
+        return {"heatmap": "heatmaps."} | {part: head for part, (weight, head) in heads.items() if weight > 0}
 
     def unused_parameters(self) -> frozenset[str]:
         """See the base class."""
