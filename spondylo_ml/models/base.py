@@ -33,7 +33,8 @@ class Landmarks(NamedTuple):
         corner_score: (N, V, 4) height of the decoded peak, 0 to 1.
         presence: (N, V) probability that the vertebra is on the film.
         covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None where a model has none.
-        heat_share: (N, V, 4) share of the map's heat round the corner, 0 to 1; None where there is no covariance.
+        heat_share: (N, V, 4) share of the map's heat, or of the passes with dropout, round the corner, 0 to 1; None
+            where there is no covariance.
         spread_px: (N, V, 4, 2) standard deviation, px of the input; None where the model does not say.
     """
 
