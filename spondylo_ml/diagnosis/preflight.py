@@ -41,23 +41,25 @@ def run_checks(
     compute: Compute,
     train: Sequence[PreparedFilm],
     val: Sequence[PreparedFilm],
+    n_films: int,
 ) -> Checked:
     """Check a training that is about to start, or one that has ended.
 
     Nothing of it is left in the model, apart from its being on the device, nor in torch's random state.
 
     Args:
-        train: labelled films of the training part.
-        val: labelled films of the validation part.
+        train: labelled films of the training part, all or some.
+        val: labelled films of the validation part, all or some.
+        n_films: labelled films in the whole training part.
     """
     few = [train[i] for i in np.unique(np.linspace(0, len(train) - 1, FILMS).round().astype(int))]
     model.to(compute.device)
     with untouched(model):  # loaders, too, draw from torch's random state
-        census, step = _try_step(model, config, compute, few, len(train))
+        census, step = _try_step(model, config, compute, few, n_films)
         of_films = [
             check_oracle(model, few),
             check_inputs(train, val),
-            check_learning_rate(model, config.training, len(train)),
+            check_learning_rate(model, config.training, n_films),
             check_flip(few),
         ]
     return Checked((step[0], *of_films, step[1]), census)

@@ -33,7 +33,7 @@ def check_before_training(
         mlflow.set_tag(TAG, "off")
         return
     started = time.monotonic()
-    results = run_checks(model, config, compute, films["train"], films["val"]).results
+    results = run_checks(model, config, compute, films["train"], films["val"], len(films["train"])).results
     mlflow.log_text(json.dumps([result.to_json() for result in results], indent=1), FILE)
     mlflow.set_tag(TAG, "failed: " + ", ".join(r.name for r in failed(results)) if failed(results) else "passed")
     log.info("checks before training (%.1f s): %s", time.monotonic() - started, in_one_line(results))

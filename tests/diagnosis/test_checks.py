@@ -36,7 +36,7 @@ def test_a_sound_training_passes_every_check_and_leaves_no_trace(name: str) -> N
     drawn = torch.get_rng_state()
     np.random.seed(7)
     of_numpy = np.random.get_state()[1].copy()  # type: ignore[index, union-attr]
-    checked = run_checks(model, config, CPU, films()[:6], films()[6:])
+    checked = run_checks(model, config, CPU, films()[:6], films()[6:], 6)
     outcomes = {result.name: result.outcome for result in checked.results}
     assert list(outcomes) == ["gradients", "oracle", "inputs", "first rate", "flip", "memory"]
     oracle = outcomes.pop("oracle")
