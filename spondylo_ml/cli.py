@@ -21,6 +21,7 @@ from spondylo_ml.config import (
     CompareConfig,
     Config,
     DataConfig,
+    DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
     PhantomConfig,
@@ -51,6 +52,12 @@ class EvaluateFlags(EvaluateConfig, BaseSettings):
     """Judge the best model of a run on the films of any dataset."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+class DiagnoseFlags(DiagnoseConfig, BaseSettings):
+    """Look into a finished run: its checks, the causes of its error, dead channels."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml diagnose")
 
 
 class ExportFlags(ExportConfig, BaseSettings):
@@ -162,6 +169,18 @@ def _evaluate(arguments: Sequence[str]) -> None:
     _write(report.judged(evaluate(config, values.get("data", {}))))
 
 
+def _diagnose(arguments: Sequence[str]) -> None:
+    values = given_values(DiagnoseFlags, arguments)
+    config = validate(DiagnoseConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.diagnose import diagnose
+
+    _start_logging()
+    _write(report.diagnosed(diagnose(config, values.get("data", {}))))
+
+
 def _export(arguments: Sequence[str]) -> None:
     config = validate(ExportConfig, given_values(ExportFlags, arguments))
     if config.data.path is None:
@@ -224,12 +243,12 @@ def _require_folder(data: DataConfig) -> None:
 
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": _train, "evaluate": _evaluate, "compare": _compare, "audit": _audit, "export": _export,
-    "phantom": _phantom,
+    "train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare, "audit": _audit,
+    "export": _export, "phantom": _phantom,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
-    "train": TrainFlags, "evaluate": EvaluateFlags, "compare": CompareFlags, "audit": AuditFlags,
-    "export": ExportFlags, "phantom": PhantomFlags,
+    "train": TrainFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags, "compare": CompareFlags,
+    "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
 }  # fmt: skip
 
 

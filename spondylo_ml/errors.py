@@ -61,6 +61,22 @@ class NonFiniteLossError(SpondyloError):
         )
 
 
+class PreflightError(SpondyloError):
+    """Checks before the first epoch that failed.
+
+    Attributes:
+        failures: name, finding and advice of each.
+    """
+
+    def __init__(self, failures: Sequence[tuple[str, str, str]], n_checks: int) -> None:
+        self.failures = tuple(failures)
+        told = "\n".join(f"  {name}: {finding}\n    {advice}" for name, finding, advice in failures)
+        super().__init__(
+            f"{len(self.failures)} of {n_checks} checks before training failed:\n{told}\n"
+            "To train all the same: --training.preflight false"
+        )
+
+
 def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:
     """Message for a name that does not exist: the name, its nearest match, all that exist."""
     names = sorted(allowed)

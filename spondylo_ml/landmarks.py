@@ -252,7 +252,8 @@ class FilmPrediction:
             model does not say.
         covariance_px2: (V, 4, 2, 2) of each corner's x and y, squared px of the original film, as the model has it and
             before any calibration; None where a model has none.
-        heat_share: (V, 4) share of the model's heat round each corner, 0 to 1; None where there is no covariance.
+        heat_share: (V, 4) share of the model's heat, or of its passes with dropout, round each corner, 0 to 1; None
+            where there is no covariance.
     """
 
     film_id: str

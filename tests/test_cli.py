@@ -66,6 +66,8 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("compare", "--run_ids", "a, a"), r"two or more different run_ids are needed; given a, a"),
         (("compare", "--top", "1"), r"top must be 2 or more to compare, or give per_model"),
         (("compare", "--top", "2", "--models", "unett"), r"models: .*unknown model 'unett'\. Did you mean 'unet'\?"),
+        (("diagnose",), r"run_id: a value is needed \(--run_id \.\.\.\)"),
+        (("diagnose", "--run_id", "x", "--films", "0"), r"films: given '0'\. .* greater than or equal to 1"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -101,6 +103,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
     assert re.search(r"evaluate +Judge the best model", made.stdout)
+    assert re.search(r"diagnose +Look into a finished run", made.stdout)
     assert re.search(r"audit +Check a dataset", made.stdout)
     assert re.search(r"compare +Compare the models of two or more runs", made.stdout)
 

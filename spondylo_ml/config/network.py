@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,15 @@ from spondylo_ml.config.section import Dropout, Fraction, Section
 
 MODEL_NAMES = ("unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net")
 DROPOUT_LEVELS = 5
+DROPOUT_OF = {
+    "unet": "model.encoder_dropout or model.decoder_dropout",
+    "resnet50": "model.resnet50.dropout",
+    "hrnet_w32": "model.hrnet_w32.dropout",
+    "keypoint_rcnn": "",
+    "maht_net": "model.maht_net.dropout",
+}
+"""Where the dropout of each model is configured; Keypoint R-CNN has none."""
+
 MAHT_BACKBONES = Literal["tf_efficientnet_lite0", "tf_efficientnet_lite2", "tf_efficientnetv2_s", "tf_efficientnetv2_m"]
 
 
@@ -102,6 +112,18 @@ class ModelConfig(Section):
         if len(value) != DROPOUT_LEVELS:
             raise ValueError(f"{DROPOUT_LEVELS} values are needed, one per level; given {len(value)}")
         return value
+
+    @property
+    def drops(self) -> bool:
+        """Whether the network drops anything in training."""
+        maht = self.maht_net
+        own: dict[str, Sequence[float]] = {
+            "unet": (*self.encoder_dropout, *self.decoder_dropout),
+            "resnet50": self.resnet50.dropout,
+            "hrnet_w32": (self.hrnet_w32.dropout,),
+            "maht_net": (maht.dropout,) if maht.bridge_layers + maht.attention_layers else (),
+        }
+        return any(share > 0 for share in own.get(self.name, ()))
 
     @property
     def predicts_spread(self) -> bool:

@@ -50,6 +50,11 @@ class TrainingConfig(Section):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where to compute")
     precision: Literal["auto", "fp32", "bf16"] = Field("auto", description="auto: bf16 where the device gains by it")
     workers: int = Field(1, ge=0, le=64, description="processes that prepare films; 0 for none")
+    preflight: bool = Field(
+        True,
+        description="check losses, targets, inputs, first learning rate, flip and memory before the first epoch, in "
+        "seconds, and stop on a fault",
+    )
     train_metric_films: int = Field(
         32, ge=1, description="fixed films of the training part on which train/ metrics are measured each epoch"
     )

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from spondylo_ml.config.clinical import ClinicalConfig
 from spondylo_ml.config.films import AugmentationConfig, DataConfig
-from spondylo_ml.config.network import HeatmapConfig, LossConfig, ModelConfig
+from spondylo_ml.config.network import DROPOUT_OF, HeatmapConfig, LossConfig, ModelConfig
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.uncertainty import UncertaintyConfig
@@ -66,4 +66,15 @@ class Config(Section):
     def _flip_spread_has_two_orientations(self) -> Config:
         if self.uncertainty.source == "flip" and not self.heatmap.flip_average:
             raise ValueError("uncertainty.source flip needs heatmap.flip_average: there is no mirror image otherwise")
+        return self
+
+    @model_validator(mode="after")
+    def _dropout_spread_has_dropout(self) -> Config:
+        if self.uncertainty.source == "dropout" and not self.model.drops:
+            where = DROPOUT_OF[self.model.name]
+            cure = f"set {where} above 0" if where else "choose another model"
+            raise ValueError(
+                f"uncertainty.source dropout needs a network with dropout, and {self.model.name} has none: {cure}, or "
+                "take another uncertainty.source"
+            )
         return self

@@ -12,10 +12,12 @@ from spondylo_ml.config.section import Section
 class UncertaintyConfig(Section):
     """How sure a model is of its corners, slips and grades; calibrated on the validation part."""
 
-    source: Literal["heatmap", "flip", "none"] = Field(
+    source: Literal["heatmap", "flip", "dropout", "none"] = Field(
         "heatmap",
-        description="a corner's spread: from its heatmap, from the film against its mirror image, or none",
+        description="a corner's spread: from its heatmap, from the film against its mirror image, from networks that "
+        "drop parts (Monte Carlo dropout; takes dropout_passes times as long), or none",
     )
+    dropout_passes: int = Field(20, ge=5, le=1000, description="dropout: predictions of each film with dropout")
     window_sigmas: float = Field(
         5.0, ge=1, le=20, description="heat further from a corner than so many standard deviations is not its spread"
     )

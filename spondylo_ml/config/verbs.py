@@ -29,6 +29,19 @@ class EvaluateConfig(Section):
     experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")
 
 
+class DiagnoseConfig(Section):
+    """Which run to look into."""
+
+    run_id: str = Field(description="MLflow run whose configuration, films and best model are looked into")
+    data: DataConfig = Field(
+        default_factory=DataConfig, description="films; what is not given is as in the run's training"
+    )
+    films: int = Field(8, ge=1, le=1000, description="validation films on which dead channels are looked for")
+    resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+    experiment: str | None = Field(None, description="MLflow experiment; absent: the run's own")
+
+
 class CompareConfig(Section):
     """Which runs to compare, and on which films."""
 

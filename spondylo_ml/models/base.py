@@ -33,7 +33,8 @@ class Landmarks(NamedTuple):
         corner_score: (N, V, 4) height of the decoded peak, 0 to 1.
         presence: (N, V) probability that the vertebra is on the film.
         covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None where a model has none.
-        heat_share: (N, V, 4) share of the map's heat round the corner, 0 to 1; None where there is no covariance.
+        heat_share: (N, V, 4) share of the map's heat, or of the passes with dropout, round the corner, 0 to 1; None
+            where there is no covariance.
         spread_px: (N, V, 4, 2) standard deviation, px of the input; None where the model does not say.
     """
 
@@ -71,6 +72,10 @@ class LandmarkModel(nn.Module, ABC):
     def unused_parameters(self) -> frozenset[str]:
         """Names of the parameters to which no part of the configured loss sends a gradient."""
         return frozenset()
+
+    def loss_heads(self) -> dict[str, str]:
+        """The configured parts of the loss, each with the start of the names of the parameters it must reach."""
+        return {}
 
     def attention(self, images: Tensor) -> Tensor | None:
         """(N, h, w) map from 0 to 1 of where the model looks, for display; None where it has no attention."""
@@ -131,6 +136,17 @@ class HeatmapModel(LandmarkModel):
             predicted = self.codec.mean_points(self.heatmap_loss.log_weights(output.heatmaps))
             parts |= coordinate_parts(predicted * scale, corners * scale, present, output.spread_px512, config)
         return parts
+
+    def loss_heads(self) -> dict[str, str]:
+        """See the base class."""
+        config = self.config.loss
+        heads = {
+            "presence": (config.presence_weight, "presence."),
+            "coordinate": (config.coordinate_weight, "heatmaps."),
+            "anatomical": (config.anatomical_weight, "heatmaps."),
+            "uncertainty": (config.uncertainty_weight, "spread."),
+        }
+        return {"heatmap": "heatmaps."} | {part: head for part, (weight, head) in heads.items() if weight > 0}
 
     def unused_parameters(self) -> frozenset[str]:
         """See the base class."""

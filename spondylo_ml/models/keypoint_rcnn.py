@@ -27,6 +27,13 @@ BOX_MARGIN = 0.1  # of the body's size on each side: a corner on the very edge o
 LEAST_SIDE_PX = 2.0
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 SIZE_MULTIPLE = 32
+HEADS = {
+    "classifier": "network.roi_heads.box_predictor.cls_score.",
+    "box_reg": "network.roi_heads.box_predictor.bbox_pred.",
+    "keypoint": "network.roi_heads.keypoint_predictor.",
+    "objectness": "network.rpn.head.cls_logits.",
+    "rpn_box_reg": "network.rpn.head.bbox_pred.",
+}
 
 
 class SameSize(GeneralizedRCNNTransform):  # type: ignore[misc]
@@ -77,6 +84,10 @@ class KeypointRCNN(LandmarkModel):
         images = self._images(batch.images[labelled])
         parts = self.network(images, [instances(batch.corners_xy[i]) for i in labelled.tolist()])
         return {name.removeprefix("loss_"): part for name, part in parts.items()}
+
+    def loss_heads(self) -> dict[str, str]:
+        """torchvision's heads, by the part of the loss that trains each."""
+        return dict(HEADS)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:

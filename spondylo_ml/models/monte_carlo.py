@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.config.uncertainty import UncertaintyConfig
+from spondylo_ml.errors import ConfigError
+from spondylo_ml.models.base import HeatmapModel, LandmarkModel, Landmarks
+from spondylo_ml.models.heat_spread import FLOOR_CELLS
 
 LEAST_PASSES = 2
+AT_ONCE = 8
+"""Passes in one batch, each with its own draw of what is dropped."""
 
 
 @contextmanager
@@ -32,11 +39,37 @@ def dropout_active(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def monte_carlo_landmarks(model: LandmarkModel, images: Tensor, passes: int, seed: int = 0) -> Landmarks:
-    """Mean of `passes` predictions with dropout, and their standard deviation as the spread.
+def landmark_predictor(model: LandmarkModel, config: UncertaintyConfig) -> Callable[[Tensor], Landmarks]:
+    """How images become landmarks with the configured source of uncertainty.
 
-    Gal and Ghahramani, Dropout as a Bayesian Approximation (ICML 2016). A corner that a pass did not find is left out
-    of its mean; one that no pass found is NaN, and its spread is NaN where fewer than two did.
+    Raises:
+        ConfigError: the source is dropout, and the model drops nothing or has no heatmaps.
+    """
+    if config.source != "dropout":
+        return model.predict
+    if not isinstance(model, HeatmapModel) or not has_dropout(model):
+        raise ConfigError("uncertainty.source=dropout needs a heatmap model that was configured with dropout")
+    reach_cells = math.ceil(config.window_sigmas * model.codec.sigma_cells)
+    return partial(
+        monte_carlo_landmarks,
+        model,
+        passes=config.dropout_passes,
+        reach_px=float(reach_cells * model.codec.stride),
+        floor_px=FLOOR_CELLS * model.codec.stride,
+    )
+
+
+def monte_carlo_landmarks(
+    model: LandmarkModel, images: Tensor, passes: int, reach_px: float, floor_px: float, seed: int = 0
+) -> Landmarks:
+    """The model's own prediction, with how far those of `passes` networks that drop other parts lie from it.
+
+    Gal and Ghahramani, Dropout as a Bayesian Approximation (ICML 2016). As with heatmaps, moments are taken about the
+    corner itself, and a pass that puts it further away than `reach_px` in x or y has it on another vertebra: it lowers
+    the share instead of widening the spread. The same networks judge every film, whatever is in the batch with it.
+
+    Args:
+        floor_px: standard deviation that is added to every spread.
 
     Raises:
         ValueError: fewer than two passes, or a model without dropout, whose passes would all be equal.
@@ -45,18 +78,27 @@ def monte_carlo_landmarks(model: LandmarkModel, images: Tensor, passes: int, see
         raise ValueError(f"a spread needs at least {LEAST_PASSES} passes; given {passes}")
     if not has_dropout(model):
         raise ValueError("Monte Carlo dropout needs a model that was configured with dropout; this one has none")
-    with torch.random.fork_rng(devices=[images.device] if images.is_cuda else []), dropout_active(model):
+    own = model.predict(images)
+    with dropout_active(model):
+        dropped = torch.stack([_dropped_corners(model, image, passes, seed) for image in images])
+    step = dropped - own.corners_xy[:, None]
+    near = (step.abs() <= reach_px).all(dim=-1)  # never for a corner that was not found, which is NaN
+    step = torch.where(near[..., None], step, 0.0)
+    count = near.sum(dim=1)
+    # Not by einsum: under autocast it computes in bf16, too coarse for a covariance that must be positive definite.
+    moments = (step[..., :, None] * step[..., None, :]).sum(dim=1) / count.clamp(min=1)[..., None, None]
+    floor = floor_px**2 * torch.eye(2, device=moments.device)
+    covariance = torch.where(own.corners_xy.isnan().any(dim=-1)[..., None, None], torch.nan, moments + floor)
+    return own._replace(covariance_px2=covariance, heat_share=count / passes)
+
+
+def _dropped_corners(model: LandmarkModel, image: Tensor, passes: int, seed: int) -> Tensor:
+    """(P, V, 4, 2) corners of one film in input px, by networks that the seed alone decides."""
+    with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):
         torch.manual_seed(seed)
-        seen = [model.predict(images) for _ in range(passes)]
-    corners = torch.stack([one.corners_xy for one in seen])
-    found = ~corners.isnan()
-    count = found.sum(dim=0)
-    mean = corners.nanmean(dim=0)
-    squares = torch.where(found, (corners - mean) ** 2, 0.0).sum(dim=0)
-    spread = torch.where(count > 1, (squares / (count - 1).clamp(min=1)).sqrt(), torch.nan)
-    score = torch.stack([one.corner_score for one in seen]).mean(dim=0)
-    presence = torch.stack([one.presence for one in seen]).mean(dim=0)
-    return Landmarks(mean, score, presence, spread_px=spread)
+        sizes = [min(AT_ONCE, passes - start) for start in range(0, passes, AT_ONCE)]
+        seen = [model.predict(image.expand(size, *image.shape).contiguous()).corners_xy for size in sizes]
+    return torch.cat(seen)
 
 
 def has_dropout(model: nn.Module) -> bool:

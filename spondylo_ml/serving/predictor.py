@@ -9,6 +9,7 @@ import torch
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.models.monte_carlo import landmark_predictor
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.module import to_film_predictions
@@ -21,6 +22,7 @@ class Predictor:
         self._bundle, self._batch_size = bundle, batch_size
         self._compute = compute or choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
         self._model = bundle.model.to(self._compute.device).eval()
+        self._landmarks = landmark_predictor(self._model, bundle.config.uncertainty)
 
     def predict(self, films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[FilmPrediction]:
         """One prediction a film, in px of the original film, in order.
@@ -41,7 +43,7 @@ class Predictor:
         predictions: list[FilmPrediction] = []
         for batch in plain_loader(prepared, self._batch_size):
             with torch.inference_mode(), self._compute.autocast():
-                landmarks = self._model.predict(batch.images.to(self._compute.device))
+                landmarks = self._landmarks(batch.images.to(self._compute.device))
             rows = [prepared[i] for i in batch.row.tolist()]
             predictions += to_film_predictions(rows, landmarks, self._model)
         return predictions

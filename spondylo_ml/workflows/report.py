@@ -7,10 +7,12 @@ from collections.abc import Mapping
 import mlflow
 
 from spondylo_ml.data.audit.findings import Severity
+from spondylo_ml.diagnosis.findings import dead_in
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.figures.comparison_page import Compared, interval_text
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
+from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 
@@ -50,7 +52,6 @@ def judged(judgement: Judgement) -> str:
 def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     numbers, anatomy = report.numbers, report.tables["anatomy"]
     causes = {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()}
-    told = [f"{kind} {share:.0f} %" for kind, share in sorted(causes.items(), key=lambda c: -c[1]) if share >= 0.5]
     rows = [
         ("MRE", f"{interval_text(numbers['mre_px512'])} px512, {metrics['mre_px']:.2f} px of the film"),
         ("mean shape", f"{metrics['mean_shape_mre_px512']:.2f} px512 (the trivial predictor)"),
@@ -60,7 +61,7 @@ def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list
             "by instance",
             f"MRE {interval_text(numbers['instance_mre_px512'])} px512, F1 {metrics['detection_f1']:.1f} %",
         ),
-        ("error is", ", ".join(told) or "none"),
+        ("error is", _causes(causes)),
     ]
     if "slip_mae_percent" in numbers:
         withheld = report.counts["levels_true_slip_withheld"] + report.counts["levels_predicted_slip_withheld"]
@@ -104,6 +105,31 @@ def _against(found: Compared, run: str) -> str:
         *(f"  {line}" for line in lines),
         f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
     ])  # fmt: skip
+
+
+def diagnosed(diagnosis: Diagnosis) -> str:
+    """Summary of a diagnosis: the checks, then each finding in a sentence or two."""
+    report = diagnosis.report
+    dead, channels = dead_in(diagnosis.layers)
+    causes = {kind: row["share_of_error_percent"].value for kind, row in report.tables["anatomy"].items()}
+    census = diagnosis.checked.census
+    rows = [(f"check {r.name}", f"{r.outcome.value}: {r.finding}") for r in diagnosis.checked.results]
+    rows += [
+        ("val MRE", f"{interval_text(report.numbers['mre_px512'])} px512"),
+        ("error is", _causes(causes)),
+        ("dead channels", f"{dead} of {channels}"),
+        ("no gradient", "not looked at" if census is None else f"{len(census.unreached)} parameter tensors out of use"),
+        ("page", f"{PAGE}, under Artifacts"),
+        ("run", diagnosis.run_id),
+    ]
+    told = [f"{f.title}: {f.seen}\n  {f.meaning}\n  To do: {f.advice}" for f in diagnosis.findings]
+    return "\n".join([_table(rows), *(told or ["Nothing that calls for a change."]), _where(diagnosis.run_id)])
+
+
+def _causes(shares: Mapping[str, float]) -> str:
+    """The causes of the error in percent, the largest first; those of less than half a percent are left out."""
+    told = [f"{kind} {share:.0f} %" for kind, share in sorted(shares.items(), key=lambda c: -c[1]) if share >= 0.5]
+    return ", ".join(told) or "none"
 
 
 def audited(result: AuditResult) -> str:

@@ -40,6 +40,7 @@ from spondylo_ml.training.fit import LAST, FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
 from spondylo_ml.workflows.films import load_audited_films
+from spondylo_ml.workflows.preflight import check_before_training
 from spondylo_ml.workflows.uncertainty import fit_uncertainty
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
             prepared = _prepare(config, films)
+            check_before_training(model, config, compute, prepared)
             result = fit(
                 model, config, compute, prepared, _score, run_log, _draw_panel, folder,
                 resume_from=resume.checkpoint if resume else None,
@@ -141,7 +143,14 @@ def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
         ConfigError: an override would make it another experiment.
     """
     before = flatten(resume.config.model_dump(mode="json"))
-    movable = ("tracking.", "training.device", "training.workers", "data.path", "data.on_audit_error")
+    movable = (
+        "tracking.",
+        "training.device",
+        "training.workers",
+        "training.preflight",
+        "data.path",
+        "data.on_audit_error",
+    )
     wanted = flatten(overrides)
     changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
     after = flatten(changed.model_dump(mode="json"))

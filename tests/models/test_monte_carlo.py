@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: only dropout is random, and mean and spread are those of the passes."""
+"""Monte Carlo dropout: only dropout is random, and the spread is that of the passes about the model's own corners."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spondylo_ml.config import Config
+from spondylo_ml.config import Config, UncertaintyConfig, validate
+from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.models.maht_net import MAHTNet
-from spondylo_ml.models.monte_carlo import dropout_active, has_dropout, monte_carlo_landmarks
+from spondylo_ml.models.monte_carlo import dropout_active, has_dropout, landmark_predictor, monte_carlo_landmarks
 from spondylo_ml.models.zoo import build_model
 
 ONE = SlotRange(0, 1)
@@ -24,7 +26,7 @@ def unet_of(dropout: float) -> LandmarkModel:
 
 
 class InTurn(LandmarkModel):
-    """Predicts the next of some corners at each call; NaN where a corner is not found."""
+    """Predicts the next of some corners for each image of each call; NaN where a corner is not found."""
 
     def __init__(self, corners: list[float]) -> None:
         super().__init__(ONE)
@@ -35,28 +37,118 @@ class InTurn(LandmarkModel):
         return {}
 
     def predict(self, images: Tensor) -> Landmarks:
-        value = next(self.corners)
-        present = torch.full((1, 1), 0.0 if value != value else 1.0)
-        return Landmarks(torch.full((1, 1, 4, 2), value), present[..., None].expand(1, 1, 4), present)
+        values = torch.tensor([next(self.corners) for _ in images])
+        corners = torch.stack([values, 2 * values], dim=-1)[:, None, None].expand(-1, 1, 4, 2)
+        present = (~values.isnan()).float()[:, None]
+        return Landmarks(corners, present[..., None].expand(-1, 1, 4), present)
 
 
-def test_mean_and_spread_are_those_of_the_passes() -> None:
-    landmarks = monte_carlo_landmarks(InTurn([1.0, 3.0, 8.0]), IMAGES, 3)
-    assert landmarks.spread_px is not None
-    torch.testing.assert_close(landmarks.corners_xy, torch.full((1, 1, 4, 2), 4.0))
-    torch.testing.assert_close(landmarks.spread_px, torch.full((1, 1, 4, 2), 13.0**0.5))  # (9 + 1 + 16) / 2
+def spread_of(own: float, *passes: float, reach_px: float = 10.0) -> Landmarks:
+    model = InTurn([own, *passes])
+    return monte_carlo_landmarks(model, IMAGES[:1], len(passes), reach_px=reach_px, floor_px=0.5)
 
 
-def test_a_corner_that_a_pass_did_not_find_is_left_out_of_its_mean() -> None:
-    landmarks = monte_carlo_landmarks(InTurn([1.0, float("nan"), 3.0, float("nan")]), IMAGES, 4)
-    assert landmarks.spread_px is not None
-    torch.testing.assert_close(landmarks.corners_xy, torch.full((1, 1, 4, 2), 2.0))
-    torch.testing.assert_close(landmarks.spread_px, torch.full((1, 1, 4, 2), 2.0**0.5))
-    assert float(landmarks.presence) == 0.5
-    once = monte_carlo_landmarks(InTurn([1.0, float("nan")]), IMAGES, 2)
-    assert once.spread_px is not None
-    assert bool(once.spread_px.isnan().all())
-    assert float(once.corners_xy.max()) == 1.0
+def test_the_covariance_is_that_of_the_passes_about_the_models_own_corner() -> None:
+    # x is 2, 1, 3 and 5 off by 0, -1, 1 and 3; y by twice that. Sum of squares 11, over 4 passes.
+    landmarks = spread_of(2.0, 2.0, 1.0, 3.0, 5.0)
+    torch.testing.assert_close(landmarks.corners_xy[0, 0, 0], torch.tensor([2.0, 4.0]))
+    assert landmarks.covariance_px2 is not None
+    assert landmarks.heat_share is not None
+    expected = torch.tensor([[11 / 4 + 0.25, 22 / 4], [22 / 4, 44 / 4 + 0.25]])
+    for corner in range(4):
+        torch.testing.assert_close(landmarks.covariance_px2[0, 0, corner], expected)
+    torch.testing.assert_close(landmarks.heat_share, torch.ones(1, 1, 4))
+
+
+def test_a_pass_that_is_out_of_reach_or_did_not_find_the_corner_lowers_the_share_alone() -> None:
+    # y is the further one: 2 * 6 is beyond 10, so that the pass at 8 has the corner on another vertebra.
+    landmarks = spread_of(2.0, 3.0, 8.0, float("nan"), 1.0)
+    assert landmarks.covariance_px2 is not None
+    torch.testing.assert_close(landmarks.covariance_px2[0, 0, 0, 0, 0], torch.tensor(1.25))
+    torch.testing.assert_close(landmarks.heat_share, torch.full((1, 1, 4), 0.5))
+    nowhere = spread_of(2.0, 80.0, 90.0)
+    assert nowhere.covariance_px2 is not None
+    torch.testing.assert_close(nowhere.covariance_px2[0, 0, 0], 0.25 * torch.eye(2))
+    assert float(nowhere.heat_share.max()) == 0  # type: ignore[union-attr]
+
+
+def test_a_corner_that_the_model_itself_does_not_find_has_no_covariance() -> None:
+    landmarks = spread_of(float("nan"), 1.0, 2.0)
+    assert landmarks.covariance_px2 is not None
+    assert bool(landmarks.covariance_px2.isnan().all())
+    assert float(landmarks.heat_share.max()) == 0  # type: ignore[union-attr]
+
+
+def of_dropout(dropout: float, passes: int = 10, **uncertainty: object) -> Config:
+    return Config.model_validate(
+        {
+            "model": {"name": "unet", "decoder_dropout": [dropout] * 5},
+            "training": {"epochs": 1},
+            "uncertainty": {"source": "dropout", "dropout_passes": passes, **uncertainty},
+        }
+    )
+
+
+def test_the_configured_source_gives_the_models_own_corners_with_a_covariance_from_dropout() -> None:
+    config = of_dropout(0.4, window_sigmas=4)
+    model = build_model(config, ONE).eval()
+    own = model.predict(IMAGES)
+    assert own.covariance_px2 is None
+    seen = landmark_predictor(model, config.uncertainty)(IMAGES)
+    assert torch.equal(seen.corners_xy, own.corners_xy)
+    assert torch.equal(seen.presence, own.presence)
+    assert seen.covariance_px2 is not None
+    assert seen.heat_share is not None
+    # sigma 1.5 and stride 1: passes within 6 px count, and a quarter of a cell is the floor.
+    direct = monte_carlo_landmarks(model, IMAGES, 10, reach_px=6.0, floor_px=0.25)
+    assert direct.covariance_px2 is not None
+    torch.testing.assert_close(seen.covariance_px2, direct.covariance_px2)
+    assert float(seen.covariance_px2.diagonal(dim1=-2, dim2=-1).min()) >= 0.25**2
+    assert torch.equal(torch.linalg.eigvalsh(seen.covariance_px2) > 0, torch.ones(2, 1, 4, 2, dtype=torch.bool))
+    assert set((10 * seen.heat_share).round().flatten().tolist()) <= set(range(11))
+
+
+def test_a_films_spread_does_not_depend_on_the_films_beside_it() -> None:
+    predict = landmark_predictor(unet_of(0.5), of_dropout(0.5).uncertainty)
+    together, alone = predict(IMAGES), predict(IMAGES[1:])
+    assert together.covariance_px2 is not None
+    assert alone.covariance_px2 is not None
+    torch.testing.assert_close(together.covariance_px2[1:], alone.covariance_px2)
+
+
+def test_the_covariance_stays_positive_definite_in_bf16() -> None:
+    # Off by (5, 10): of rank 1, which rounding to 8 bits would make negative in one direction.
+    with torch.autocast("cpu", torch.bfloat16):
+        covariance = spread_of(2.0, 7.03, 7.01, 6.98, reach_px=20.0).covariance_px2
+    assert covariance is not None
+    assert covariance.dtype == torch.float32
+    assert float(torch.linalg.eigvalsh(covariance).min()) == pytest.approx(0.25, rel=0.01)
+
+
+def test_another_source_is_the_models_own_prediction() -> None:
+    model = unet_of(0.5)
+    assert landmark_predictor(model, UncertaintyConfig(source="heatmap")) == model.predict
+
+
+@pytest.mark.parametrize(("model", "message"), [
+    ({"name": "unet"}, r"dropout, and unet has none: set model\.encoder_dropout or model\.decoder_dropout above 0"),
+    ({"name": "keypoint_rcnn"}, r"keypoint_rcnn has none: choose another model, or take another uncertainty\.source"),
+    ({"name": "hrnet_w32", "hrnet_w32": {"dropout": 0}}, r"set model\.hrnet_w32\.dropout above 0"),
+    ({"name": "maht_net", "maht_net": {"bridge_layers": 0, "attention_layers": 0}}, r"set model\.maht_net\.dropout"),
+])  # fmt: skip
+def test_a_configuration_without_dropout_is_refused_before_anything_is_trained(
+    model: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        validate(Config, {"model": model, "training": {"epochs": 1}, "uncertainty": {"source": "dropout"}})
+    with pytest.raises(ConfigError, match="needs a heatmap model that was configured with dropout"):
+        landmark_predictor(unet_of(0.0), UncertaintyConfig(source="dropout"))
+
+
+@pytest.mark.parametrize("name", MODEL_NAMES)
+def test_the_configuration_knows_whether_the_network_drops(name: str) -> None:
+    config = Config.model_validate({"model": {"name": name}, "training": {"epochs": 1}})
+    assert config.model.drops == has_dropout(build_model(config, ONE))
 
 
 def test_only_dropout_is_in_train_mode_and_everything_is_as_it_was_afterwards() -> None:
@@ -73,7 +165,13 @@ def test_only_dropout_is_in_train_mode_and_everything_is_as_it_was_afterwards() 
 def test_the_same_seed_draws_the_same_and_another_one_another() -> None:
     model = unet_of(0.5)
     random_state = torch.get_rng_state()
-    first, second, other = (monte_carlo_landmarks(model, IMAGES, 3, seed).corners_xy for seed in (1, 1, 2))
+    first, second, other = (
+        monte_carlo_landmarks(model, IMAGES, 3, reach_px=500.0, floor_px=0.1, seed=seed).covariance_px2
+        for seed in (1, 1, 2)
+    )
+    assert first is not None
+    assert second is not None
+    assert other is not None
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), random_state)
@@ -95,6 +193,6 @@ def test_dropout_inside_a_transformer_acts_too() -> None:
 def test_a_model_without_dropout_or_a_single_pass_is_refused() -> None:
     assert not has_dropout(unet_of(0.0))
     with pytest.raises(ValueError, match="needs a model that was configured with dropout"):
-        monte_carlo_landmarks(unet_of(0.0), IMAGES, 5)
+        monte_carlo_landmarks(unet_of(0.0), IMAGES, 5, 9.0, 0.1)
     with pytest.raises(ValueError, match="a spread needs at least 2 passes; given 1"):
-        monte_carlo_landmarks(unet_of(0.1), IMAGES, 1)
+        monte_carlo_landmarks(unet_of(0.1), IMAGES, 1, 9.0, 0.1)

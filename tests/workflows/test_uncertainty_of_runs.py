@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -105,13 +106,19 @@ def test_films_without_a_measurable_true_slip_have_nothing_to_judge(fitted: tupl
     assert judge_uncertainty(blank, films, predictions, model, bootstrap) is None
 
 
+DROPOUT = ("--uncertainty.source", "dropout", "--uncertainty.dropout_passes", "5",
+           "--model.decoder_dropout", "0.1,0.1,0.1,0.1,0.1")  # fmt: skip
+
+
 @pytest.mark.slow
-def test_evaluate_applies_what_training_calibrated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("source", ["heatmap", "dropout"])
+def test_evaluate_applies_what_training_calibrated(tmp_path: Path, source: str) -> None:
     # After a few epochs some vertebrae are said to be there, and some of their slips can be measured.
     output = run(
         tmp_path, "train", *TINY, "--data.phantom_films", "90", "--data.max_films", "90",
         "--data.phantom_long_side_px", "96", "--data.val_fraction", "0.6", "--data.test_fraction", "0.1",
         "--training.epochs", "4", "--uncertainty.least_levels", "10", "--uncertainty.samples", "100",
+        *(DROPOUT if source == "dropout" else ()),
     )  # fmt: skip
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiments = [e.experiment_id for e in client.search_experiments()]
@@ -127,3 +134,5 @@ def test_evaluate_applies_what_training_calibrated(tmp_path: Path) -> None:
                  "report/uncertainty_by_level.csv", "report/uncertainty_by_grade.csv"):  # fmt: skip
         assert (root / name).is_file(), name
     assert "true slip inside" in output
+    folder = Path(client.download_artifacts(trained.info.run_id, "uncertainty"))
+    assert json.loads((folder / "model.json").read_text(encoding="utf-8"))["source"] == source

@@ -1,0 +1,67 @@
+"""Does a mirrored film have the slips of the film itself?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from spondylo_ml.clinical.patient_frame import patient_frame
+from spondylo_ml.clinical.slip import slip_percent
+from spondylo_ml.config.films import AugmentationConfig
+from spondylo_ml.data.augment import Augmenter
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.diagnosis.results import CheckResult, does_not_apply, judged
+from spondylo_ml.landmarks import Facing, FloatArray, GreyImage
+
+NAME = "flip"
+TOLERANCE_PERCENT = 0.01
+"""Of the endplate. The augmentation moves corners in single precision: 0.0001 % is usual."""
+
+FLIP_ALONE = AugmentationConfig(
+    flip_probability=1, affine_probability=0, contrast_probability=0, noise_probability=0, blur_probability=0,
+    clahe_probability=0, dropout_probability=0,
+)  # fmt: skip
+
+Flip = Callable[[GreyImage, FloatArray], tuple[GreyImage, FloatArray]]
+
+
+def augmentation_flip(image: GreyImage, corners_xy: FloatArray) -> tuple[GreyImage, FloatArray]:
+    """What the augmentation makes of a film when it mirrors it and does nothing else."""
+    return Augmenter(FLIP_ALONE)(image, corners_xy, seed=0)
+
+
+def check_flip(films: Sequence[PreparedFilm], flip: Flip = augmentation_flip) -> CheckResult:
+    """Each level's slip is the same, sign included, after pixels and corners were mirrored.
+
+    A film without a side (AP, or unknown) is taken to face left: what is tested is the flip, not the film.
+    """
+    worst, levels, lost, still = 0.0, 0, 0, 0
+    for film in films:
+        facing = film.film.facing if film.film.facing in (Facing.LEFT, Facing.RIGHT) else Facing.LEFT
+        image, corners = flip(film.image, film.corners_xy)
+        before, after = slips_percent(film.corners_xy, facing), slips_percent(corners, facing.mirrored())
+        measurable = ~np.isnan(before)
+        levels += int(measurable.sum())
+        lost += int((measurable & np.isnan(after)).sum())
+        worst = max(worst, float(np.nanmax(np.abs(after - before), initial=0.0)))
+        still += not np.array_equal(image, film.image[:, ::-1])
+    if not levels:
+        return does_not_apply(NAME, "no level of the films that were looked at has a slip that can be measured")
+    text = f"{levels} slips change by up to {worst:.4f} % of the endplate when the film is mirrored"
+    if lost:
+        text += f", {lost} of them can no longer be measured"
+    if still:
+        text += f"; the pixels of {still} film(s) are not mirrored with their corners"
+    return judged(
+        NAME, worst <= TOLERANCE_PERCENT and not lost and not still, text, worst, TOLERANCE_PERCENT, "%",
+        "Mirroring must move the pixels, put each corner at width - 1 - x, and exchange left and right corners "
+        "(landmarks.MIRRORED_CORNERS, data/augment.py). To train without: augmentation.flip_probability=0 and "
+        "training.preflight=false.",
+    )  # fmt: skip
+
+
+def slips_percent(corners_xy: FloatArray, facing: Facing) -> FloatArray:
+    """(V - 1,) slip of each vertebra of (V, 4, 2) corners on the one below, percent; NaN where it is not measurable."""
+    bodies = patient_frame(corners_xy, facing)
+    return slip_percent(bodies[1:], bodies[:-1])

@@ -1,0 +1,62 @@
+"""Are training and validation films prepared alike?
+
+A fault of the path (normalised here and not there, inverted, another depth) moves every film of one part at once and by
+much. Other films, patients, devices or clinics move single films, and by less; the limits leave room for those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.diagnosis.results import CheckResult, judged
+from spondylo_ml.landmarks import FloatArray
+
+NAME = "inputs"
+FILMS = 16
+SPREAD_RATIO = 4.0
+"""Of the medians of both parts; dividing by 255, or by a standard deviation, gives 50 or more."""
+MEAN_APART = 64.0
+"""Grey levels between the medians, a quarter of the range, where no film of one part is like any of the other."""
+
+ADVICE = (
+    "Both parts must come through the same preparation (data/prepare.py), without a second normalisation. If it is the "
+    "films themselves that differ this much, split them otherwise (data.split_seed), or train all the same with "
+    "training.preflight=false."
+)
+
+
+class GreyLevels(NamedTuple):
+    """(N,) mean and standard deviation of each film."""
+
+    mean: FloatArray
+    spread: FloatArray
+
+
+def check_inputs(train: Sequence[PreparedFilm], val: Sequence[PreparedFilm]) -> CheckResult:
+    """Size, type and grey levels of a few films of both parts, as the network gets them without augmentation."""
+    kinds = [sorted({f"{f.image.shape} {f.image.dtype}" for f in part}) for part in (train, val)]
+    if kinds[0] != kinds[1] or len(kinds[0]) > 1:
+        text = f"training films are {', '.join(kinds[0])}, validation films {', '.join(kinds[1])}"
+        return judged(NAME, False, text, float("nan"), SPREAD_RATIO, "times", ADVICE)
+    ours, theirs = grey_levels(train), grey_levels(val)
+    spreads = [float(np.median(part.spread)) for part in (ours, theirs)]
+    means = [float(np.median(part.mean)) for part in (ours, theirs)]
+    ratio, apart = max(spreads) / max(min(spreads), 1e-9), abs(means[0] - means[1])
+    disjoint = bool(ours.mean.max() < theirs.mean.min() or theirs.mean.max() < ours.mean.min())
+    text = (
+        f"median grey level {means[0]:.0f} in train and {means[1]:.0f} in val, spread {spreads[0]:.0f} and "
+        f"{spreads[1]:.0f}, on {len(ours.mean)} and {len(theirs.mean)} films"
+    )
+    sound = ratio <= SPREAD_RATIO and not (apart > MEAN_APART and disjoint)
+    return judged(NAME, sound, text, ratio, SPREAD_RATIO, "times", ADVICE)
+
+
+def grey_levels(films: Sequence[PreparedFilm]) -> GreyLevels:
+    """Of up to `FILMS` films, evenly spaced."""
+    chosen = [films[i] for i in np.unique(np.linspace(0, len(films) - 1, FILMS).round().astype(int))]
+    images = [film.image.astype(np.float64) for film in chosen]
+    return GreyLevels(np.array([image.mean() for image in images]), np.array([image.std() for image in images]))

@@ -1,0 +1,136 @@
+"""Does a training step fit into memory, and if not, which batch would?
+
+What backward needs is counted while a few films go forward: the tensors that autograd keeps. That holds on any device
+and allocates no more than those few films need.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor
+
+from spondylo_ml.config.optimisation import TrainingConfig
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.diagnosis.results import CheckResult, judged
+from spondylo_ml.diagnosis.untouched import untouched
+from spondylo_ml.models.base import LandmarkModel
+
+NAME = "memory"
+GIB = 1024**3
+MOMENTS = {"adam": 2, "adamw": 2, "radam": 2, "sgd": 1}
+IN_FLIGHT = 4
+"""Tensors of the largest size that come on top in backward: gradients coming in and going out, and work space."""
+USABLE = 0.9
+"""Share of the free memory to count on: the rest is fragments, and what others take meanwhile."""
+FEW, MORE = 2, 3
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that a training takes beyond films and weights.
+
+    Attributes:
+        fixed: gradients, the optimiser's moments, averaged weights, and what does not grow with the batch.
+        per_film: what each film of a batch adds.
+    """
+
+    fixed: int
+    per_film: int
+
+    def needed(self, batch_size: int) -> int:
+        """Bytes of a step with so many films."""
+        return self.fixed + self.per_film * batch_size
+
+    def batch_that_fits(self, available: int) -> int:
+        """Largest batch for which `USABLE` of the available bytes suffice; 0 where none does."""
+        return max(0, int((USABLE * available - self.fixed) // max(1, self.per_film)))
+
+
+def footprint(model: LandmarkModel, batch_of: Callable[[int], FilmBatch], config: TrainingConfig) -> Footprint:
+    """From the forward passes of two batches of different size.
+
+    Args:
+        batch_of: a batch of so many films, where the model is.
+    """
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    few, more = (_kept_bytes(model, batch_of(count)) for count in (FEW, MORE))
+    per_film = max(0, (more - few) // (MORE - FEW))
+    copies = 1 + MOMENTS[config.optimizer] + (config.ema_decay > 0)
+    return Footprint(copies * weights + max(0, few - FEW * per_film), per_film)
+
+
+def check_memory(need: Footprint, config: TrainingConfig, n_films: int, available: int) -> CheckResult:
+    """A step with the configured batch fits; otherwise the one that would is named.
+
+    Args:
+        n_films: training films: no batch is larger.
+        available: bytes that are free on the device.
+    """
+    batch = min(config.batch_size, n_films)
+    fitting = need.batch_that_fits(available)
+    needed = need.needed(batch)
+    text = f"a step of {batch} films needs about {_gib(needed)} GiB of {_gib(available)} GiB that are free"
+    steps = math.ceil(config.accumulate_batches * batch / max(1, fitting))
+    advice = (
+        f"training.batch_size={fitting} would fit; with training.accumulate_batches={steps} a step still learns from "
+        "as many films. Or lower data.input_side_px."
+        if fitting
+        else "Not even one film fits: lower data.input_side_px, or choose a smaller model."
+    )
+    return judged(NAME, batch <= fitting, text, needed / GIB, USABLE * available / GIB, "GiB", advice)
+
+
+def available_bytes(device: torch.device) -> int:
+    """Free memory of the device: of a GPU with what torch holds unused, of a CPU within the limit of its container."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
+    free = int(psutil.virtual_memory().available)
+    limit = container_free_bytes(CGROUP)
+    return free if limit is None else min(free, limit)
+
+
+def container_free_bytes(folder: Path) -> int | None:
+    """What the control group (version 2) of a container leaves; None where there is none or it has no limit.
+
+    Files that are cached count as used there but can be given up at any time.
+    """
+    try:
+        limit, used = ((folder / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
+        lines = [line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return None
+    if limit == "max":
+        return None
+    cached = sum(int(value) for name, value in lines if name == "inactive_file")
+    return int(limit) - int(used) + cached
+
+
+def _kept_bytes(model: LandmarkModel, batch: FilmBatch) -> int:
+    """Bytes that are kept for backward, weights not counted, and of those in flight in it."""
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with untouched(model), torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        # The losses hold the graph, and with it every tensor that was counted, until the end.
+        held = model.train().losses(batch)
+        total = sum(kept.values()) + IN_FLIGHT * max(kept.values(), default=0)
+        del held
+    return total
+
+
+def _gib(count: int) -> str:
+    return f"{count / GIB:.2f}"

@@ -1,0 +1,195 @@
+"""`diagnose`: what holds a finished training back, in a run of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import numpy as np
+from tqdm import tqdm
+
+from spondylo_ml.config import Config, DiagnoseConfig, flatten
+from spondylo_ml.data.batches import plain_loader
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.prepare import PreparedFilm, prepare_films
+from spondylo_ml.data.synthetic import KIND as PHANTOM
+from spondylo_ml.diagnosis.dead_channels import LayerChannels, dead_channels
+from spondylo_ml.diagnosis.findings import Finding, dead_in, findings
+from spondylo_ml.diagnosis.inputs import FILMS as FILMS_COMPARED
+from spondylo_ml.diagnosis.preflight import Checked, run_checks
+from spondylo_ml.diagnosis.results import failed
+from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.figures.diagnosis_page import Subject, build_page
+from spondylo_ml.landmarks import Film
+from spondylo_ml.serving.artefact import fetch_bundle
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.training.device import choose_compute
+from spondylo_ml.workflows.evaluate import data_to_judge
+from spondylo_ml.workflows.films import load_films
+
+log = logging.getLogger(__name__)
+
+PAGE, FILE = "diagnosis.html", "diagnosis.json"
+PARTS = ("train", "val")
+OTHER_FILMS = Finding(
+    "other films",
+    "The films are not those of the run: their digest differs from the one that it logged.",
+    "What follows is true of the model on these films, not of its training.",
+    "Give the run's own dataset: --data <folder>.",
+)
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` leaves.
+
+    Attributes:
+        report: the validation films judged.
+        layers: dead channels of each layer.
+    """
+
+    run_id: str
+    checked: Checked
+    report: EvaluationReport
+    layers: tuple[LayerChannels, ...]
+    findings: tuple[Finding, ...]
+
+
+def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis:
+    """Check a run's configuration, films and best model; nothing that is found is an error.
+
+    Args:
+        given_data: the values of `config.data` that were given; the others are those of the run.
+
+    Raises:
+        SpondyloError: no such run or model, bad films, or no labelled film in train or val.
+    """
+    preflight()
+    trained = get_run(config.run_id)
+    bundle = fetch_bundle(config.run_id)
+    films = load_films(data_to_judge(bundle.config.data, given_data))
+    experiment = config.experiment or mlflow.get_experiment(trained.info.experiment_id).name
+    name = str(trained.info.run_name)
+    with open_run(experiment, f"diagnose {name} on {films.name}") as run_id:
+        digests = _log_origin(config, bundle.config, films)
+        train, val = (_labelled(films, part) for part in PARTS)
+        checked, layers = _look_inside(bundle, train, val, config.films)
+        report = _judge(bundle, films.name, val, digests["val"], config)
+        found = _findings(checked, layers, report)
+        if trained.data.tags.get("data_digest.val") != digests["val"]:
+            found.insert(0, OTHER_FILMS)
+        result = Diagnosis(run_id, checked, report, layers, tuple(found))
+        subject = Subject(
+            name, config.run_id, bundle.config.model.name, films.name, len(val), min(config.films, len(val)),
+            report.numbers["mre_px512"].value, films.kind == PHANTOM,
+        )  # fmt: skip
+        _log_result(result, subject)
+    return result
+
+
+def _look_inside(
+    bundle: Bundle, train: Sequence[Film], val: Sequence[Film], n_films: int
+) -> tuple[Checked, tuple[LayerChannels, ...]]:
+    """The checks before a training, and the channels, on a few films of each part."""
+    compute = choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
+    some_train, some_val = (_prepare(_evenly(part, max(FILMS_COMPARED, n_films)), bundle) for part in (train, val))
+    checked = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
+    watched = [some_val[i] for i in _places(len(some_val), n_films)]
+    images = [batch.images.to(compute.device) for batch in plain_loader(watched, 4)]
+    with compute.autocast():
+        return checked, dead_channels(bundle.model, images)
+
+
+def _judge(
+    bundle: Bundle, dataset: str, val: Sequence[Film], data_digest: str, config: DiagnoseConfig
+) -> EvaluationReport:
+    with tqdm(total=len(val), desc="predicting", unit="film", disable=None) as bar:
+        predictions = Predictor(bundle).predict(val, bar.update)
+    origin = Provenance(dataset, "val", data_digest, resamples=config.resamples, seed=config.seed)
+    return judge(val, predictions, bundle.config.clinical, origin).report
+
+
+def _findings(checked: Checked, layers: Sequence[LayerChannels], report: EvaluationReport) -> list[Finding]:
+    anatomy = report.tables["anatomy"]
+    return findings(
+        checked.results,
+        checked.census,
+        layers,
+        {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()},
+        {kind: row["mre_mended_px512"].value for kind, row in anatomy.items()},
+        report.numbers["mre_px512"].value,
+    )
+
+
+def _log_origin(config: DiagnoseConfig, trained: Config, films: FilmSet) -> dict[str, str]:
+    log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
+    log_params({"model.name": trained.model.name, "preset": trained.preset})
+    mlflow.set_tags(
+        {"diagnosed_run": config.run_id, "model": trained.model.name, "dataset": films.name, "verb": "diagnose"}
+    )
+    log_environment()
+    return log_dataset(films, PARTS)
+
+
+def _log_result(result: Diagnosis, subject: Subject) -> None:
+    anatomy, checked = result.report.tables["anatomy"], result.checked
+    dead, channels = dead_in(result.layers)
+    numbers = {f"share_{kind}": row["share_of_error_percent"].value for kind, row in anatomy.items()}
+    numbers |= {"checks_failed": float(len(failed(checked.results))), "mre_px512": subject.mre_px512}
+    numbers |= {"dead_channels_percent": 100 * dead / max(1, channels)}
+    mlflow.log_metrics({f"diagnosis/{name}": value for name, value in numbers.items() if value == value})
+    tables = {name: result.report.tables[name] for name in ("anatomy", "level_shifts")}
+    tree = {
+        "run_id": subject.run_id,
+        "model": subject.model,
+        "dataset": subject.dataset,
+        "findings": [finding.to_json() for finding in result.findings],
+        "checks": [check.to_json() for check in checked.results],
+        **{name: _values(table) for name, table in tables.items()},
+        "dead_channels": {"dead": dead, "channels": channels, "layers": [x.to_json() for x in result.layers]},
+        "parameters": None
+        if checked.census is None
+        else {"without_path": list(checked.census.unreached), "gradient_zero": list(checked.census.silent)},
+    }
+    mlflow.log_text(json.dumps(tree, indent=1), FILE)
+    page = build_page(
+        subject, result.findings, checked.results, tables["anatomy"], tables["level_shifts"], result.layers,
+        checked.census,
+    )  # fmt: skip
+    mlflow.log_text(page, PAGE)
+
+
+def _values(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """Estimates as numbers, null where there is none."""
+    return {
+        group: {name: None if e.value != e.value else e.value for name, e in row.items()}
+        for group, row in table.items()
+    }
+
+
+def _labelled(films: FilmSet, part: str) -> list[Film]:
+    return [film for film in films.part(part) if film.labelled]
+
+
+def _evenly(films: Sequence[Film], count: int) -> list[Film]:
+    return [films[i] for i in _places(len(films), count)]
+
+
+def _places(length: int, count: int) -> list[int]:
+    """Up to `count` places, evenly spaced."""
+    return [int(i) for i in np.unique(np.linspace(0, length - 1, count).round())]
+
+
+def _prepare(films: Sequence[Film], bundle: Bundle) -> list[PreparedFilm]:
+    if bundle.config.data.input_hw is None:
+        raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+    return prepare_films(films, bundle.slots, bundle.config.data.input_hw)

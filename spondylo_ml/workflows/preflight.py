@@ -1,0 +1,40 @@
+"""Checks between preparing the films and the first epoch, logged to the run that they guard."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+import mlflow
+
+from spondylo_ml.config import Config
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.diagnosis.preflight import run_checks
+from spondylo_ml.diagnosis.results import failed, in_one_line, require_passed
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.device import Compute
+
+log = logging.getLogger(__name__)
+
+TAG, FILE = "preflight", "preflight.json"
+
+
+def check_before_training(
+    model: LandmarkModel, config: Config, compute: Compute, films: Mapping[str, Sequence[PreparedFilm]]
+) -> None:
+    """Run the checks, log them to the active run, and tell them in one line; nothing where they are switched off.
+
+    Raises:
+        PreflightError: a check failed; says what to change.
+    """
+    if not config.training.preflight:
+        mlflow.set_tag(TAG, "off")
+        return
+    started = time.monotonic()
+    results = run_checks(model, config, compute, films["train"], films["val"], len(films["train"])).results
+    mlflow.log_text(json.dumps([result.to_json() for result in results], indent=1), FILE)
+    mlflow.set_tag(TAG, "failed: " + ", ".join(r.name for r in failed(results)) if failed(results) else "passed")
+    log.info("checks before training (%.1f s): %s", time.monotonic() - started, in_one_line(results))
+    require_passed(results)
