@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import unet_bundle
+from small_models import unet_bundle
 
 from spondylo_ml.errors import DataError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
