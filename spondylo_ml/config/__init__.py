@@ -5,9 +5,16 @@ from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.resolve import field_names, flatten, resolve_config, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.uncertainty import UncertaintyConfig
-from spondylo_ml.config.verbs import AuditConfig, CompareConfig, EvaluateConfig, ExportConfig, PhantomConfig
+from spondylo_ml.config.verbs import (
+    AuditConfig,
+    CompareConfig,
+    EvaluateConfig,
+    ExportConfig,
+    PhantomConfig,
+    PredictConfig,
+)
 
 __all__ = [
     "AuditConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "EvaluateConfig", "ExportConfig",
-    "PhantomConfig", "UncertaintyConfig", "field_names", "flatten", "resolve_config", "validate",
+    "PhantomConfig", "PredictConfig", "UncertaintyConfig", "field_names", "flatten", "resolve_config", "validate",
 ]  # fmt: skip
