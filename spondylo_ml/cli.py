@@ -25,6 +25,7 @@ from spondylo_ml.config import (
     EvaluateConfig,
     ExportConfig,
     PhantomConfig,
+    PredictConfig,
     field_names,
     resolve_config,
     validate,
@@ -32,7 +33,7 @@ from spondylo_ml.config import (
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path"}
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+EXIT_BAD_INPUT, EXIT_SOME_FILMS_FAILED, EXIT_INTERRUPTED = 2, 3, 130
 
 _SETTINGS = SettingsConfigDict(
     extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
@@ -84,8 +85,14 @@ class CompareFlags(CompareConfig, BaseSettings):
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml compare")
 
 
+class PredictFlags(PredictConfig, BaseSettings):
+    """Read films with a trained model: corners, slips, grades, overlays and reports."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml predict")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; its exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run a verb; its exit code: 0, 2 for bad input, 3 where `predict` could not read some films, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
@@ -94,14 +101,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = VERBS.get(arguments[0])
         if verb is None:
             raise ConfigError(unknown_name("verb", arguments[0], VERBS))
-        verb(arguments[1:])
+        return verb(arguments[1:]) or 0
     except SpondyloError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return EXIT_INTERRUPTED
-    return 0
 
 
 def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[str, Any]:
@@ -121,7 +127,8 @@ def _full_name(argument: str, names: Sequence[str]) -> str:
     if not argument.startswith("--") or argument == "--help":
         return argument
     flag, equals, value = argument[2:].partition("=")
-    flag = SHORT_NAMES.get(flag, flag)
+    if flag not in names:
+        flag = SHORT_NAMES.get(flag, flag)
     if flag not in names:
         raise ConfigError(unknown_name("option", f"--{flag}", [f"--{name}" for name in (*names, *SHORT_NAMES)]))
     return f"--{flag}{equals}{value}"
@@ -234,6 +241,22 @@ def _compare(arguments: Sequence[str]) -> None:
     _write(report.compared(compare(config, values.get("data", {}))))
 
 
+def _predict(arguments: Sequence[str]) -> int:
+    from spondylo_ml.data.film_files import find_films
+
+    config = validate(PredictConfig, given_values(PredictFlags, arguments))
+    _require_free(config.to)
+    find_films(config.films)  # what is not there is told before the slow imports
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.predict import predict
+
+    _start_logging()
+    done = predict(config)
+    _write(report.predicted(done))
+    return EXIT_SOME_FILMS_FAILED if done.failed else 0
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -242,13 +265,13 @@ def _require_folder(data: DataConfig) -> None:
         find_reader(data.path.expanduser(), data.kind)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare, "audit": _audit,
-    "export": _export, "phantom": _phantom,
+    "export": _export, "phantom": _phantom, "predict": _predict,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
     "train": TrainFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags, "compare": CompareFlags,
-    "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
+    "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags, "predict": PredictFlags,
 }  # fmt: skip
 
 

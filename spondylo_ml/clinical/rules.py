@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from spondylo_ml.config import ClinicalConfig
 
 
 def rules_json(rules: ClinicalConfig) -> str:
     """The rules as canonical JSON: names sorted, no spaces."""
-    return json.dumps(rules.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return _canonical(rules.model_dump(mode="json"))
 
 
 def rules_digest(rules: ClinicalConfig) -> str:
     """SHA-256 of the rules' canonical JSON."""
     return hashlib.sha256(rules_json(rules).encode()).hexdigest()
+
+
+def written_rules_digest(tree: Mapping[str, Any]) -> str:
+    """`rules_digest` of rules as they were written to a file, whatever rules have been added since."""
+    return hashlib.sha256(_canonical(tree).encode()).hexdigest()
+
+
+def _canonical(tree: Mapping[str, Any]) -> str:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"))

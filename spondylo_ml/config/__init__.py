@@ -12,9 +12,11 @@ from spondylo_ml.config.verbs import (
     EvaluateConfig,
     ExportConfig,
     PhantomConfig,
+    PredictConfig,
 )
 
 __all__ = [
     "AuditConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "DiagnoseConfig", "EvaluateConfig",
-    "ExportConfig", "PhantomConfig", "UncertaintyConfig", "field_names", "flatten", "resolve_config", "validate",
+    "ExportConfig", "PhantomConfig", "PredictConfig", "UncertaintyConfig", "field_names", "flatten", "resolve_config",
+    "validate",
 ]  # fmt: skip

@@ -111,3 +111,30 @@ class PhantomConfig(Section):
     format: Layout = Field("mendeley", description="layout to write")
     to: Path = Field(description="new or empty folder for the dataset")
     val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")
+
+
+class PredictConfig(Section):
+    """Films to read, the model that reads them, and where the results go."""
+
+    films: tuple[str, ...] = Field(
+        min_length=1, description="image or DICOM files, folders of them, patterns such as 'films/*.dcm'; with commas"
+    )
+    model: str = Field(
+        "champion",
+        min_length=1,
+        description="alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder",
+    )
+    to: Path = Field(description="new or empty folder for the results")
+    overlays: bool = Field(True, description="draw each film with its corners")
+    reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
+    batch_size: int = Field(8, ge=1, le=256, description="films that the network sees at once")
+    private_names: bool = Field(
+        False, description="also write names_private.csv, which says which file has which pseudonym"
+    )
+
+    @field_validator("films", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        if not isinstance(value, str) or Path(value).expanduser().exists():  # a file's name may hold a comma
+            return (value,) if isinstance(value, str) else value
+        return tuple(part.strip() for part in value.split(",") if part.strip())

@@ -115,6 +115,21 @@ class FileImage:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
+@dataclass(frozen=True)
+class HeldImage:
+    """Pixels that are in memory already."""
+
+    pixels: GreyImage
+
+    def read(self) -> GreyImage:
+        """(H, W) grey levels, 0 to 255."""
+        return self.pixels
+
+    def fingerprint(self) -> str:
+        """SHA-256 of size and pixels."""
+        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
+
+
 def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
     """Stop on bad files unless they are to be skipped.
 

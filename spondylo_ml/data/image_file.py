@@ -23,6 +23,8 @@ from spondylo_ml.landmarks import GreyImage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 DEEP_PERCENTILES = (0.1, 99.9)
+LARGER_THAN_ANY_FILM = (2**31, 2**31)
+"""Size told for a header of so many pixels that Pillow will not even look at it."""
 UNREADABLE = "not an image that can be read (broken, empty, or another format)"
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -45,13 +47,9 @@ def checked_size_hw(path: Path, alias: str = "a film") -> tuple[int, int]:
     data = _bytes(path, alias)
     if _cut_off(data):
         raise FileError(path.name, UNREADABLE, alias=alias)
-    try:
-        with Image.open(BytesIO(data)) as image:
-            size = _shown_size_hw(image, len(data))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        size = None
+    size = told_size_hw(data)
     if size is None:  # a format that Pillow does not know may still be one that OpenCV reads
-        height, width = read_grey(path, alias).shape
+        height, width = decode_grey(data, path.name, alias).shape
         return height, width
     return size
 
@@ -62,13 +60,28 @@ def read_grey(path: Path, alias: str = "a film") -> GreyImage:
     Raises:
         FileError: missing, empty, cut off, broken or no image.
     """
-    data = _bytes(path, alias)
+    return decode_grey(_bytes(path, alias), path.name, alias)
+
+
+def decode_grey(data: bytes, file: str, alias: str = "a film") -> GreyImage:
+    """As `read_grey`, from the bytes of an image file that is called `file`."""
     pixels = None if _cut_off(data) else _decoded(data)
     if pixels is None:
-        raise FileError(path.name, UNREADABLE, alias=alias)
+        raise FileError(file, UNREADABLE, alias=alias)
     if not np.isfinite(pixels).all():
-        raise FileError(path.name, "holds grey levels that are no finite numbers", alias=alias)
+        raise FileError(file, "holds grey levels that are no finite numbers", alias=alias)
     return to_8_bit(pixels)
+
+
+def told_size_hw(data: bytes) -> tuple[int, int] | None:
+    """(H, W) of the film as it is shown, as the header says and before anything is decoded; None where it says none."""
+    try:
+        with Image.open(BytesIO(data)) as image:
+            return _shown_size_hw(image, len(data))
+    except Image.DecompressionBombError:
+        return LARGER_THAN_ANY_FILM
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
 
 
 def to_8_bit(pixels: NDArray[Any]) -> GreyImage:

@@ -14,29 +14,55 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import Array
+from mlflow.types.schema import AnyType, Array, Object, Property
 
 from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.serving.bundle import Bundle, load_bundle, save_bundle
-from spondylo_ml.serving.pyfunc import BUNDLE, IMAGE_COLUMN
+from spondylo_ml.serving.bundle import DESCRIPTION, Bundle, load_bundle, save_bundle
+from spondylo_ml.serving.model_source import MODEL_NAME
+from spondylo_ml.serving.pyfunc import BUNDLE, FILMS_BELOW, IMAGE_COLUMN
 
-MODEL_NAME = "model"
 REQUIRED = (
-    "mlflow", "torch", "torchvision", "lightning", "numpy", "pandas", "opencv-python-headless", "pydantic", "PyYAML",
-    "requests", "safetensors", "scikit-learn", "scipy", "timm",
+    "Jinja2", "PyYAML", "albumentations", "lightning", "mlflow", "numpy", "opencv-python-headless", "pandas", "pillow",
+    "pydantic", "pydicom", "requests", "safetensors", "scikit-learn", "scipy", "timm", "torch", "torchvision", "tqdm",
 )  # fmt: skip
 
+_SLIP: dict[str, DataType | Array] = {
+    "level": DataType.string, "upper_slot": DataType.long, "lower_slot": DataType.long,
+    "slip_percent": DataType.double, "slip_mm": DataType.double, "grade": DataType.long,
+    "grade_name": DataType.string, "reason": DataType.string, "low_percent": DataType.double,
+    "high_percent": DataType.double, "coverage": DataType.double, "grade_probabilities": Array(DataType.double),
+    "grade_set": Array(DataType.long), "refer": DataType.boolean,
+}  # fmt: skip
+_SLOT_VALUES = Array(DataType.double)
+
+OUTPUT: dict[str, DataType | Array] = {
+    "film_key": DataType.string,
+    "size_hw_px": Array(DataType.long),
+    "levels": Array(DataType.string),
+    "presence": _SLOT_VALUES,
+    "corners_xy_px": Array(Array(_SLOT_VALUES)),
+    "corner_score": Array(_SLOT_VALUES),
+    "facing": DataType.string,
+    "levels_known": DataType.boolean,
+    "slips": Array(Object([Property(name, kind, required=False) for name, kind in _SLIP.items()])),
+    "warnings": Array(DataType.string),
+    "model": DataType.string,
+    "error": DataType.string,
+}
+"""Type of each column of a result; slots run from the sacrum up, corners as in `landmarks.CORNERS`, (x, y) in px of the
+original film. What is absent is null."""
 
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.string, IMAGE_COLUMN)]),
-    outputs=Schema(
+    inputs=Schema(
         [
-            ColSpec(Array(DataType.string), "levels"),
-            ColSpec(Array(Array(Array(DataType.double))), "corners_xy_px"),
-            ColSpec(Array(DataType.double), "presence"),
+            ColSpec(AnyType(), IMAGE_COLUMN),  # type: ignore[no-untyped-call]
+            ColSpec(DataType.string, "facing", required=False),
+            ColSpec(DataType.double, "spacing_x_mm", required=False),
+            ColSpec(DataType.double, "spacing_y_mm", required=False),
         ]
     ),
+    outputs=Schema([ColSpec(kind, name, required=name == "model") for name, kind in OUTPUT.items()]),
 )
 
 # MLflow's bars for copying two files say nothing to anyone.
@@ -52,6 +78,7 @@ def log_bundle(bundle: Bundle, step: int) -> str:
             name=MODEL_NAME,
             python_model=str(package / "serving" / "pyfunc_entry.py"),
             artifacts={BUNDLE: folder},
+            model_config={FILMS_BELOW: ""},  # MLflow lets a loading program set only what was named here
             code_paths=[str(package)],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIRED],
             signature=SIGNATURE,
@@ -73,8 +100,8 @@ def fetch_bundle(run_id: str) -> Bundle:
         raise TrackingError(
             f"run {run_id} has logged no model: it failed or still runs. Go on with it: train --resume {run_id}"
         ) from None
-    (bundle,) = (path.parent for path in Path(folder).rglob("bundle.json"))
-    return load_bundle(bundle)
+    (description,) = Path(folder).rglob(DESCRIPTION)
+    return load_bundle(description.parent)
 
 
 def _example() -> pd.DataFrame:

@@ -1,25 +1,35 @@
-"""A trained model on disk: weights in safetensors, all else in JSON. Nothing is unpickled."""
+"""A trained model on disk: weights in safetensors, all else in JSON, and the digest of each file. Nothing is unpickled.
+
+Format 2 is format 1 with a manifest. What was written before is still read, with a warning that nothing vouches for it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 
-from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.clinical.rules import rules_digest, written_rules_digest
 from spondylo_ml.config import Config, validate
-from spondylo_ml.errors import DataError
+from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
 
-WEIGHTS, DESCRIPTION = "weights.safetensors", "bundle.json"
-FORMAT = 1
+log = logging.getLogger(__name__)
+
+WEIGHTS, DESCRIPTION, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"
+FORMAT, FORMAT_WITHOUT_MANIFEST = 2, 1
 
 
 @dataclass(frozen=True)
@@ -44,10 +54,9 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the two files into `folder`, which is made where it is missing."""
+    """Write the three files into `folder`, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in bundle.model.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
     description = {
         "format": FORMAT,
         "slots": {"first": bundle.slots.first, "count": bundle.slots.count},
@@ -56,26 +65,109 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "mean_shape": bundle.mean_shape.to_json(),
         "uncertainty": bundle.uncertainty.model_dump(mode="json") if bundle.uncertainty else None,
     }
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+    files = {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    manifest = {"format": FORMAT, "files": {name: _entry(data) for name, data in files.items()}}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
 def load_bundle(folder: Path) -> Bundle:
     """The inverse of `save_bundle`, on the CPU and ready to predict.
 
     Raises:
-        DataError: a file is missing or damaged, or does not fit the model.
+        DataError: a file is missing, cut off or changed, of another format, or does not fit the model; names it.
     """
+    description, weights = _checked_files(folder)
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        state = load_file(folder / WEIGHTS)
-    except (OSError, json.JSONDecodeError, SafetensorError) as error:
-        raise DataError(f"{folder} holds no usable model ({type(error).__name__}: {error})") from None
-    if description.get("format") != FORMAT:
-        raise DataError(f"{folder}: model format {description.get('format')}, this version reads {FORMAT}")
-    config = validate(Config, description["config"])
-    model = build_model(config, SlotRange(**description["slots"]))
-    model.load_state_dict(state)
-    model.eval()
-    calibrated = description.get("uncertainty")
-    uncertainty = validate(UncertaintyModel, calibrated) if calibrated else None
-    return Bundle(model, config, MeanShape.from_json(description["mean_shape"]), uncertainty)
+        state = load(weights)
+    except SafetensorError as error:
+        raise DataError(f"{folder}: {WEIGHTS} holds no weights ({error})") from None
+    try:
+        config = validate(Config, description["config"])
+        model = build_model(config, SlotRange(**description["slots"]))
+        mean_shape = MeanShape.from_json(description["mean_shape"])
+        calibrated = description.get("uncertainty")
+        uncertainty = UncertaintyModel.model_validate(calibrated) if calibrated else None
+        same_rules = description["clinical_rules"] == written_rules_digest(description["config"]["clinical"])
+    except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{folder}: {DESCRIPTION} does not describe a model of this version of spondylo_ml "
+            f"({type(error).__name__}: {error}); use the version that wrote it"
+        ) from None
+    if not same_rules:
+        raise DataError(f"{folder}: the clinical rules in {DESCRIPTION} are not those that its digest names")
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1:2] or [str(error)]
+        raise DataError(f"{folder}: {WEIGHTS} does not fit {config.model.name} ({first[0].strip()})") from None
+    return Bundle(model.eval(), config, mean_shape, uncertainty)
+
+
+def bundle_digest(folder: Path) -> str:
+    """SHA-256 of the manifest, and so of all files: what a registry keeps to know the model again.
+
+    Raises:
+        DataError: there is no manifest.
+    """
+    return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
+
+
+def _checked_files(folder: Path) -> tuple[dict[str, Any], bytes]:
+    """Description and weights, each as its digest says."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} holds no usable model: there is no such folder")
+    files = {name: _read(folder, name) for name in (DESCRIPTION, WEIGHTS)}
+    if (folder / MANIFEST).exists():
+        manifest = _mapping(folder, MANIFEST, _read(folder, MANIFEST))
+        _require_format(folder, manifest.get("format"), (FORMAT,))
+        for name, data in files.items():
+            _require_same(folder, name, data, manifest)
+    description = _mapping(folder, DESCRIPTION, files[DESCRIPTION])
+    if not (folder / MANIFEST).exists():
+        if description.get("format") == FORMAT:
+            raise DataError(f"{folder} holds no usable model: {MANIFEST} is missing, nothing vouches for its files")
+        _require_format(folder, description.get("format"), (FORMAT_WITHOUT_MANIFEST, FORMAT))
+        log.warning("%s is a model of format 1: it has no digests, so that its files cannot be checked", folder)
+    return description, files[WEIGHTS]
+
+
+def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
+    files = manifest.get("files")
+    told = files.get(name) if isinstance(files, dict) else None
+    if not isinstance(told, dict) or not {"bytes", "sha256"} <= told.keys():
+        raise DataError(f"{folder}: {MANIFEST} has no digest of {name}")
+    if told["bytes"] != len(data):
+        raise DataError(f"{folder}: {name} has {len(data)} bytes where {told['bytes']} were saved: fetch it again")
+    if told != _entry(data):
+        raise DataError(f"{folder}: {name} is not what was saved (its SHA-256 is another): fetch it again")
+
+
+def _require_format(folder: Path, found: object, read: tuple[int, ...]) -> None:
+    if found not in read:
+        raise DataError(
+            f"{folder}: model format {found}, this version reads {' and '.join(map(str, read))}; "
+            "use the version of spondylo_ml that wrote it"
+        )
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise DataError(f"{folder} holds no usable model: {name} cannot be read ({type(error).__name__})") from None
+
+
+def _mapping(folder: Path, name: str, data: bytes) -> dict[str, Any]:
+    try:
+        tree = json.loads(data)
+    except ValueError as error:
+        raise DataError(f"{folder} holds no usable model: {name} is no JSON ({error})") from None
+    if not isinstance(tree, dict):
+        raise DataError(f"{folder} holds no usable model: {name} holds {type(tree).__name__}, names and values needed")
+    return tree
+
+
+def _entry(data: bytes) -> dict[str, Any]:
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

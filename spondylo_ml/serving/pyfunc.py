@@ -1,81 +1,153 @@
-"""The model as an MLflow pyfunc: encoded images in, corners out."""
+"""The model as an MLflow pyfunc: a table of films in, a table of corners, slips and grades out.
+
+A request is a table with the column `image`; each cell is one film: the bytes of a PNG, JPEG, TIFF, BMP or DICOM file
+as base64 text (or as bytes), or a (height, width) array or nested list of grey levels. Paths are refused unless the
+server's own environment or the loading program names a folder of films; then `file:<path>` opens what lies below it.
+Optional columns: `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm`.
+"""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, GreyImage
-from spondylo_ml.serving.bundle import load_bundle
-from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.data.decode import LIMITS, Known, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.errors import DataError, unknown_name
+from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.serving.bundle import bundle_digest, load_bundle
+from spondylo_ml.serving.film_model import FilmModel, FilmSource
+from spondylo_ml.serving.film_result import COLUMNS
 
 IMAGE_COLUMN = "image"
+OPTIONAL_COLUMNS = ("facing", "spacing_x_mm", "spacing_y_mm")
 BUNDLE = "bundle"
+FILMS_BELOW, FILMS_BELOW_VARIABLE = "films_below", "SPONDYLO_FILMS_BELOW"
+"""Key of the `model_config` and environment variable that name the folder from which paths may be read."""
 
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """Pixels in the bytes of an image file."""
-
-    data: bytes
-
-    def read(self) -> GreyImage:
-        """(H, W) grey levels, 0 to 255."""
-        buffer = np.frombuffer(self.data, dtype=np.uint8)
-        image = cv2.imdecode(buffer, cv2.IMREAD_GRAYSCALE) if len(buffer) else None
-        if image is None:
-            raise DataError("the bytes are no image that can be read")
-        return np.asarray(image, dtype=np.uint8)
-
-    def fingerprint(self) -> str:
-        """SHA-256 of the bytes."""
-        return hashlib.sha256(self.data).hexdigest()
+FILE_PREFIX = "file:"
 
 
 class LandmarkPyfunc(PythonModel):
-    """A data frame with base64 images in the column `image` to one row of corners a film.
+    """One row of results a film, in order, with the columns `film_result.COLUMNS`.
 
-    Output columns: `levels` (names of the slots), `corners_xy_px` (slot, corner, x and y in px of the film),
-    `presence` (probability of each level).
+    A film that cannot be read has its reason in `error` and None elsewhere; a request that is no table of films is
+    refused as a whole.
     """
 
     def load_context(self, context: Any) -> None:
         """Load the bundle that was logged beside this code."""
-        self._predictor = Predictor(load_bundle(Path(context.artifacts[BUNDLE])))
+        folder = Path(context.artifacts[BUNDLE])
+        bundle = load_bundle(folder)
+        self._model = FilmModel(bundle, f"{bundle.config.model.name}, digest {bundle_digest(folder)[:12]}")
+        below = (context.model_config or {}).get(FILMS_BELOW) or os.environ.get(FILMS_BELOW_VARIABLE)
+        self._films_below = Path(below).expanduser().resolve() if below else None
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row a film, in order.
 
         Raises:
-            DataError: the column is missing, or its text is no base64 image.
+            MlflowException: wrong columns, or no film at all; a server answers it with status 400.
         """
-        if IMAGE_COLUMN not in model_input.columns:
-            raise DataError(
-                f"column {IMAGE_COLUMN!r} (base64 image bytes) is needed; given {list(model_input.columns)}"
-            )
-        films = [_film(i, text) for i, text in enumerate(model_input[IMAGE_COLUMN])]
-        rows = [_row(prediction) for prediction in self._predictor.predict(films)]
-        return pd.DataFrame(rows, columns=["levels", "corners_xy_px", "presence"])
+        _require_films(model_input)
+        records = model_input.to_dict("records")
+        sources = [_source(number, record, self._films_below) for number, record in enumerate(records)]
+        rows = [result.to_row() for result in self._model.results(sources)]
+        return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
-def _film(index: int, text: object) -> Film:
+def _require_films(table: object) -> None:
+    if not isinstance(table, pd.DataFrame) or IMAGE_COLUMN not in table.columns:
+        given = list(table.columns) if isinstance(table, pd.DataFrame) else type(table).__name__
+        raise _refused(f"a table with the column {IMAGE_COLUMN!r} is needed; given {given}")
+    for name in table.columns:
+        if name not in (IMAGE_COLUMN, *OPTIONAL_COLUMNS):
+            raise _refused(unknown_name("column", str(name), (IMAGE_COLUMN, *OPTIONAL_COLUMNS)))
+    if table.empty:
+        raise _refused("the request holds no film")
+
+
+def _refused(reason: str) -> MlflowException:
+    return MlflowException(reason, error_code=INVALID_PARAMETER_VALUE)
+
+
+def _source(number: int, record: Mapping[Any, Any], below: Path | None) -> FilmSource:
+    return FilmSource(f"film-{number}", lambda: _opened(f"film-{number}", record, below))
+
+
+def _opened(film_id: str, record: Mapping[Any, Any], below: Path | None) -> OpenedFilm:
+    cell, known = record[IMAGE_COLUMN], _known(record)
+    if isinstance(cell, bytes):
+        return open_bytes(cell, film_id, known)
+    if isinstance(cell, str):
+        if cell.startswith(FILE_PREFIX):
+            return open_file(_allowed(cell.removeprefix(FILE_PREFIX), below), film_id, known)
+        return open_bytes(_decoded(cell), film_id, known)
+    if isinstance(cell, list | np.ndarray):
+        return open_array(_array(cell), film_id, known)
+    if cell is None or cell != cell:
+        raise DataError(f"the row has nothing in {IMAGE_COLUMN}")
+    raise DataError(
+        f"{IMAGE_COLUMN} holds a {type(cell).__name__}: base64 text of an image or DICOM file, or a "
+        "(height, width) array is needed"
+    )
+
+
+def _decoded(text: str) -> bytes:
+    if len(text) > LIMITS.max_bytes * 4 / 3 + 4:
+        raise DataError(f"more base64 text than the {LIMITS.max_bytes / 2**20:g} MiB of the largest film that is read")
     try:
-        image = EncodedImage(base64.b64decode(str(text), validate=True))
-        height, width = image.read().shape
-    except (binascii.Error, DataError) as error:
-        raise DataError(f"row {index}: {error}") from None
-    return Film(f"film-{index}", image, (height, width), None, Facing.UNKNOWN, f"film-{index}", "request")
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise DataError("the text is no base64; a path is not opened unless it is written file:<path>") from None
 
 
-def _row(prediction: FilmPrediction) -> list[object]:
-    return [list(prediction.slots.names), prediction.corners_xy.tolist(), prediction.presence.tolist()]
+def _array(cell: Any) -> np.ndarray[Any, Any]:
+    """The cell as an array of two axes where it is one; lists of whole grey levels from 0 to 255 as 8 bits."""
+    try:
+        array = np.array(list(cell)) if isinstance(cell, np.ndarray) and cell.dtype == object else np.asarray(cell)
+    except ValueError:
+        raise DataError("the rows of the array differ in length") from None
+    if array.dtype.kind in "iu" and array.dtype != np.uint8 and array.size and 0 <= array.min() <= array.max() <= 255:
+        # JSON knows no 8-bit numbers: levels that fit are taken as they are, not spread.
+        return array.astype(np.uint8) if isinstance(cell, list) or cell.dtype == object else array
+    return array
+
+
+def _allowed(path: str, below: Path | None) -> Path:
+    """The path, where paths are enabled and it lies below their folder."""
+    if below is None:
+        raise DataError(
+            f"paths are not opened here: send the film's bytes as base64. Whoever runs the server may allow a folder "
+            f"with {FILMS_BELOW_VARIABLE}=<folder>"
+        )
+    resolved = (below / path.removeprefix("//")).resolve()
+    if not resolved.is_relative_to(below):
+        raise DataError("the path lies outside the folder from which films are read here")
+    return resolved
+
+
+def _known(record: Mapping[Any, Any]) -> Known:
+    facing = record.get("facing")
+    if facing is None or facing != facing or facing == "":
+        facing = Facing.UNKNOWN
+    if facing not in list(Facing):
+        raise DataError(f"facing must be one of {', '.join(Facing)}")
+    x_y = [record.get(name) for name in OPTIONAL_COLUMNS[1:]]
+    given = [value is not None and value == value for value in x_y]
+    if any(given) and not all(given):
+        raise DataError("spacing_x_mm and spacing_y_mm are given together or not at all")
+    try:
+        spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(given) else None
+    except ValueError:
+        raise DataError("spacing_x_mm and spacing_y_mm are numbers, in mm") from None
+    return Known(Facing(facing), spacing)

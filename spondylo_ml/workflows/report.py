@@ -14,10 +14,12 @@ from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
+from spondylo_ml.workflows.predict import NAMES_FILE, Predicted
 from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip
+LISTED_FILMS = 20
 DISCLAIMER = "Research software, not a medical device."
 
 
@@ -140,6 +142,23 @@ def audited(result: AuditResult) -> str:
     listed = ["Errors:", *errors] if errors else ["No errors."]
     rows += [("digest", found.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
     return "\n".join([_table(rows), *listed, _where(result.run_id)])
+
+
+def predicted(done: Predicted) -> str:
+    """Summary of a prediction; every film without a result by name, which the terminal alone says."""
+    n_failed, n_over = len(done.failed), len(done.passed_over)
+    rows = [
+        ("films", f"{len(done.films)}, {len(done.films) - n_failed} with results"),
+        ("model", done.model),
+        ("results", f"{done.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
+    ]
+    shown = [f"  {film.film_id}  {film.path}" for film in done.films[:LISTED_FILMS]]
+    if more := len(done.films) - len(shown):
+        shown.append(f"  and {more} more: --private_names true writes them all to {NAMES_FILE}")
+    over = [f"{n_over} file(s) that are no films were passed over, the first: {done.passed_over[0]}"] if n_over else []
+    bad = [f"{n_failed} film(s) without a result:"] if n_failed else []
+    bad += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in done.failed]
+    return "\n".join([_table(rows), "Films by their names in the results:", *shown, *over, *bad, DISCLAIMER])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

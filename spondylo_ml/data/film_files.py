@@ -1,0 +1,105 @@
+"""Films of one's own, found by files, folders and patterns; each under a pseudonym."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spondylo_ml.data.decode import Known
+from spondylo_ml.data.dicom import DICOM_SUFFIXES, PREFIX, PREFIX_AT
+from spondylo_ml.data.image_file import IMAGE_SUFFIXES
+from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.data.readers.own_films import FILE, Said, film_stem, read_table
+from spondylo_ml.errors import DataError
+
+NOT_FILMS = (FILE, "DICOMDIR")
+
+
+@dataclass(frozen=True)
+class FilmFile:
+    """A film to open.
+
+    Attributes:
+        film_id: pseudonym of the file's stem, as in runs; of its whole path where several files have that stem.
+        known: what a `films.csv` beside it says.
+    """
+
+    path: Path
+    film_id: str
+    known: Known
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """What was found.
+
+    Attributes:
+        passed_over: files in the folders, or of the patterns, that are no films.
+    """
+
+    films: tuple[FilmFile, ...]
+    passed_over: tuple[Path, ...]
+
+
+def find_films(given: Sequence[str]) -> FoundFiles:
+    """The films that files, folders (searched to any depth) and patterns name, each once, in order.
+
+    In a folder, and of what a pattern matches, films are files with the suffix of an image or of DICOM, and those that
+    begin as DICOM does. A file that is named itself is always a film.
+
+    Raises:
+        DataError: a name or pattern that nothing has, no film at all, or a bad `films.csv`.
+    """
+    named: dict[Path, Path] = {}
+    passed_over: list[Path] = []
+    for path, is_film in (found for one in given for found in _matches(one)):
+        if not (is_film or _looks_like_a_film(path)):
+            passed_over += [] if path.name == FILE else [path]
+        elif path.resolve() not in named:
+            named[path.resolve()] = path
+    if not named:
+        raise DataError(f"no film in what was given: {', '.join(IMAGE_SUFFIXES + DICOM_SUFFIXES)} are looked for")
+    stems = Counter(_stem(path) for path in named.values())
+    tables = {folder: read_table(folder) for folder in {path.parent for path in named.values()}}
+    films = []
+    for whole, path in named.items():
+        stem = _stem(path)
+        said = tables[path.parent].get(film_stem(path.name)) or tables[path.parent].get(stem) or Said()
+        name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
+        films.append(FilmFile(path, name, Known(said.facing, said.spacing)))
+    return FoundFiles(tuple(films), tuple(passed_over))
+
+
+def _matches(given: str) -> Iterator[tuple[Path, bool]]:
+    """Files, each with whether it was named itself and so must be a film."""
+    path = Path(given).expanduser()
+    if path.is_file():
+        yield path, True
+        return
+    found = [path] if path.is_dir() else [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+    if not found:
+        raise DataError(f"nothing is called {given}: give files, folders, or a pattern such as 'films/*.dcm'")
+    for one in found:
+        for file in sorted(one.rglob("*")) if one.is_dir() else [one]:
+            if file.is_file():
+                yield file, False
+
+
+def _stem(path: Path) -> str:
+    """The name less the suffix of an image or of DICOM; `1.2.840` is all stem."""
+    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES + DICOM_SUFFIXES else path.name
+
+
+def _looks_like_a_film(path: Path) -> bool:
+    if path.name in NOT_FILMS:
+        return False
+    if path.suffix.lower() in IMAGE_SUFFIXES + DICOM_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as stream:
+            return stream.read(PREFIX_AT + len(PREFIX))[PREFIX_AT:] == PREFIX
+    except OSError:
+        return False

@@ -1,0 +1,214 @@
+"""A trained model as its users meet it: films in, corners, slips and grades out, a bad film told and passed over.
+
+Films are opened and brought to the network's size by threads that run ahead of the network, a bounded number of films
+at a time, so that a folder of any size fits into memory.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.data.decode import LIMITS, Known, Limits, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.data.films import HeldImage
+from spondylo_ml.data.prepare import PreparedFilm, prepare_film
+from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.errors import DataError, FileError
+from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.report.film_report import FilmReport, film_key, film_report
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.film_result import FilmResult
+from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.training.device import Compute
+
+BATCH_SIZE = 8
+READERS = 2
+SAID_BY_MODEL = "said by the model"
+"""`levels_from` of predicted vertebrae: level names are given only where the sacrum looks like one."""
+
+FilmInput: TypeAlias = "Film | Path | str | bytes | NDArray[Any]"
+
+
+@dataclass(frozen=True)
+class FilmSource:
+    """A film that is yet to be opened.
+
+    Attributes:
+        open: called once, in another thread.
+    """
+
+    film_id: str
+    open: Callable[[], OpenedFilm]
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A film that can go to the network, or the result that says why it cannot."""
+
+    opened: OpenedFilm | None = None
+    prepared: PreparedFilm | None = None
+    key: str = ""
+    failed: FilmResult | None = None
+
+
+class FilmModel:
+    """A loaded model.
+
+    Attributes:
+        name: which model it is, as results and reports say it.
+        bundle: the model with its configuration, rules and uncertainty.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        name: str,
+        compute: Compute | None = None,
+        batch_size: int = BATCH_SIZE,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self.name, self.bundle = name, bundle
+        self._predictor = Predictor(bundle, compute, batch_size)
+        self._batch_size, self._limits = batch_size, limits
+
+    def predict(self, films: FilmInput | list[FilmInput] | tuple[FilmInput, ...]) -> list[FilmResult]:
+        """What the model finds, one result a film, in order; a bad film has its `error` and spoils no other.
+
+        Args:
+            films: paths of image or DICOM files, the bytes of such files, (H, W) arrays of grey levels with bone
+                bright, or `Film` objects; one or many.
+
+        Raises:
+            DataError: something that is none of these.
+        """
+        return list(self.stream(films if isinstance(films, list | tuple) else [films]))
+
+    def stream(self, films: Iterable[FilmInput]) -> Iterator[FilmResult]:
+        """As `predict`, film by film: results hold their films' pixels, which need not all fit into memory."""
+        return self.results(self._source(film, number) for number, film in enumerate(films))
+
+    def results(self, sources: Iterable[FilmSource]) -> Iterator[FilmResult]:
+        """As `stream`, from films that are opened as they are needed."""
+        batch: list[_Ready] = []
+        for ready in read_ahead(sources, self._ready, 2 * self._batch_size):
+            batch.append(ready)
+            if sum(one.failed is None for one in batch) == self._batch_size:
+                yield from self._of_batch(batch)
+                batch = []
+        yield from self._of_batch(batch)
+
+    def report(self, result: FilmResult) -> FilmReport:
+        """The one-film report of a result.
+
+        Raises:
+            DataError: the film could not be read.
+        """
+        if result.film is None or result.prediction is None or result.measurement is None:
+            raise DataError(f"film {result.film_id} has no report: {result.error}")
+        return film_report(
+            result.film,
+            result.measurement,
+            vertebrae=said_vertebrae(result.prediction),
+            corners_from=self.name,
+            uncertainty=result.uncertainty,
+        )
+
+    def _source(self, film: FilmInput, number: int) -> FilmSource:
+        limits = self._limits
+        if isinstance(film, Film):
+            return FilmSource(film.film_id, lambda: _held(film))
+        if isinstance(film, str | Path):
+            path = Path(film).expanduser()
+            name = pseudonym(path.stem)
+            return FilmSource(name, lambda: open_file(path, name, limits=limits))
+        name = f"film-{number}"
+        if isinstance(film, bytes):
+            return FilmSource(name, lambda: open_bytes(film, name, limits=limits))
+        if hasattr(film, "__array__"):
+            return FilmSource(name, lambda: open_array(film, name, limits=limits))
+        raise DataError(
+            f"film {number} is a {type(film).__name__}: give a path, the bytes of an image or DICOM file, "
+            "a (height, width) array, or a Film"
+        )
+
+    def _ready(self, source: FilmSource) -> _Ready:
+        input_hw = self.bundle.config.data.input_hw
+        if input_hw is None:
+            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+        try:
+            opened = source.open()
+            prepared = prepare_film(opened.film, self.bundle.slots, input_hw)
+            return _Ready(opened, prepared, film_key(opened.film.image.read()))
+        except FileError as error:
+            return _Ready(failed=self._failed(source, error.reason, str(error)))
+        except DataError as error:
+            return _Ready(failed=self._failed(source, str(error), str(error)))
+        except Exception as error:
+            # Whatever a decoder raises on a damaged film: the others go on. Its words may hold a path.
+            kind = type(error).__name__
+            return _Ready(failed=self._failed(source, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})"))
+
+    def _of_batch(self, batch: Sequence[_Ready]) -> Iterator[FilmResult]:
+        good = [one.prepared for one in batch if one.prepared is not None]
+        predictions = iter(self._predictor.predict_prepared(good)) if good else iter(())
+        for one in batch:
+            if one.failed is not None:
+                yield one.failed
+            elif one.opened is not None:
+                yield self._measured(one.opened, one.key, next(predictions))
+
+    def _measured(self, opened: OpenedFilm, key: str, prediction: FilmPrediction) -> FilmResult:
+        film, bundle = opened.film, self.bundle
+        rules = bundle.config.clinical
+        measured = measure_film(film, rules, vertebrae=said_vertebrae(prediction), levels_from=SAID_BY_MODEL)
+        sure = bundle.uncertainty
+        # Samples are drawn by the film's name: by its pixels' here, so that its numbers do not hang on what it is
+        # called.
+        levels = sure.levels(film, replace(prediction, film_id=key), rules) if sure else ()
+        return FilmResult(
+            film_id=film.film_id,
+            film_key=key,
+            film=film,
+            prediction=prediction,
+            measurement=replace(measured, warnings=(*opened.notes, *measured.warnings)),
+            uncertainty=levels,
+            model=self.name,
+        )
+
+    def _failed(self, source: FilmSource, reason: str, detail: str) -> FilmResult:
+        return FilmResult(source.film_id, error=reason, error_detail=detail, model=self.name)
+
+
+def file_source(path: Path, film_id: str, known: Known | None = None, limits: Limits = LIMITS) -> FilmSource:
+    """A film in a file, with what is known of it beside."""
+    return FilmSource(film_id, lambda: open_file(path, film_id, known, limits))
+
+
+def read_ahead(sources: Iterable[FilmSource], work: Callable[[FilmSource], _Ready], ahead: int) -> Iterator[_Ready]:
+    """`work` on each source, in order, done in threads and at most `ahead` before it is asked for."""
+    waiting: deque[Future[_Ready]] = deque()
+    with ThreadPoolExecutor(READERS) as pool:
+        try:
+            for source in sources:
+                waiting.append(pool.submit(work, source))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _held(film: Film) -> OpenedFilm:
+    """A film whose pixels are read now, once."""
+    pixels = film.image.read()
+    return OpenedFilm(replace(film, image=HeldImage(pixels)))

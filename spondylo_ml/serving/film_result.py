@@ -1,0 +1,96 @@
+"""What a model finds on one film, and the same as one row of plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement, LevelUncertainty, plain
+from spondylo_ml.landmarks import Film, FilmPrediction
+
+COLUMNS = (
+    "film_key", "size_hw_px", "levels", "presence", "corners_xy_px", "corner_score", "facing", "levels_known", "slips",
+    "warnings", "model", "error",
+)  # fmt: skip
+"""Columns of a row, in their order; it changes only with the bundle's format."""
+
+SLIP_FIELDS = (
+    "level", "upper_slot", "lower_slot", "slip_percent", "slip_mm", "grade", "grade_name", "reason", "low_percent",
+    "high_percent", "coverage", "grade_probabilities", "grade_set", "refer",
+)  # fmt: skip
+"""Fields of each entry of `slips`."""
+
+
+@dataclass(frozen=True)
+class FilmResult:
+    """What a model finds on one film, or why there is nothing.
+
+    Attributes:
+        film_id: what the caller calls the film.
+        error: why there is no result; empty where there is one. Names no file.
+        error_detail: the same with the file's name, for the terminal.
+        film_key: first digits of the SHA-256 of the film's pixels; empty where they could not be read.
+        film: the film with its pixels in memory; None where it could not be read.
+        prediction: corners in px of the original film, scores and presence of every slot.
+        measurement: slips, grades, angles of the vertebrae whose presence is at least 0.5.
+        uncertainty: intervals and grade probabilities of the levels that have them; empty where the model has none.
+        model: which model it was.
+    """
+
+    film_id: str
+    error: str = ""
+    error_detail: str = ""
+    film_key: str = ""
+    film: Film | None = None
+    prediction: FilmPrediction | None = None
+    measurement: FilmMeasurement | None = None
+    uncertainty: tuple[LevelUncertainty, ...] = ()
+    model: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know before believing the values."""
+        return self.measurement.warnings if self.measurement else ()
+
+    def to_row(self) -> dict[str, Any]:
+        """Plain values under the `COLUMNS`; None where absent, all but `model` and `error` where there is an error."""
+        row: dict[str, Any] = dict.fromkeys(COLUMNS)
+        row |= {"model": self.model, "error": self.error or None}
+        if self.film is None or self.prediction is None or self.measurement is None:
+            return row
+        by_slot = {u.upper_slot: u for u in self.uncertainty}
+        return row | {
+            "film_key": self.film_key,
+            "size_hw_px": list(self.film.size_hw),
+            "levels": list(self.prediction.slots.names),
+            "presence": plain(self.prediction.presence.tolist()),
+            "corners_xy_px": plain(self.prediction.corners_xy.tolist()),
+            "corner_score": plain(self.prediction.corner_score.tolist()),
+            "facing": self.measurement.facing,
+            "levels_known": self.measurement.levels_known,
+            "slips": [_slip(level, by_slot) for level in self.measurement.levels],
+            "warnings": list(self.warnings),
+        }
+
+
+def _slip(level: LevelMeasurement, by_slot: Mapping[int, LevelUncertainty]) -> dict[str, Any]:
+    """One level with the `SLIP_FIELDS`; a level without an interval is referred."""
+    sure = by_slot.get(level.upper_slot)
+    values = (
+        level.name,
+        level.upper_slot,
+        level.lower_slot,
+        plain(level.slip.value),
+        plain(level.slip_mm.value),
+        level.grade,
+        level.grade_name,
+        level.slip.reason or None,
+        sure.low_percent if sure else None,
+        sure.high_percent if sure else None,
+        sure.coverage if sure else None,
+        [sure.grade_probabilities[grade] for grade in sorted(sure.grade_probabilities)] if sure else None,
+        list(sure.grade_set) if sure else None,
+        sure.refer if sure else True,
+    )
+    return dict(zip(SLIP_FIELDS, values, strict=True))

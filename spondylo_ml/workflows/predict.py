@@ -1,0 +1,101 @@
+"""`predict`: films of one's own to corners, slips, grades, overlays and reports in a folder.
+
+It opens no run of its own; under `mlflow run` it writes to the run that that opened which model it was and how many
+films there were, and neither names nor results.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+from tqdm import tqdm
+
+from spondylo_ml.config import PredictConfig
+from spondylo_ml.data.film_files import FilmFile, find_films
+from spondylo_ml.serving.film_model import FilmModel, file_source
+from spondylo_ml.serving.film_result import FilmResult
+from spondylo_ml.serving.model_source import find_model
+from spondylo_ml.tracking.provenance import log_environment
+from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.workflows.result_folder import ResultFolder
+
+NAMES_FILE = "names_private.csv"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A film without a result, for the terminal."""
+
+    path: Path
+    film_id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What `predict` leaves.
+
+    Attributes:
+        films: all that were given.
+        failed: those that could not be read.
+        passed_over: files in the given folders that are no films.
+    """
+
+    folder: Path
+    model: str
+    films: tuple[FilmFile, ...]
+    failed: tuple[Failure, ...]
+    passed_over: tuple[Path, ...]
+
+
+def predict(config: PredictConfig) -> Predicted:
+    """Read each film and write what was found; a bad film is told and passed over.
+
+    Raises:
+        SpondyloError: no such model, nothing that could be a film, or a target that is not free.
+    """
+    found = find_films(config.films)
+    source = find_model(config.model)
+    model = FilmModel(source.bundle, source.name, batch_size=config.batch_size)
+    folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
+    failed = []
+    try:
+        for film, result in zip(found.films, _with_progress(model, found.films), strict=True):
+            folder.add(result)
+            if result.error:
+                failed.append(Failure(film.path, film.film_id, result.error_detail))
+    finally:  # what was found until an interruption is not lost
+        folder.write_tables()
+    if config.private_names:
+        write_names(folder.root / NAMES_FILE, found.films)
+    done = Predicted(folder.root, model.name, found.films, tuple(failed), found.passed_over)
+    if "MLFLOW_RUN_ID" in os.environ:
+        _log(done)
+    return done
+
+
+def write_names(path: Path, films: Sequence[FilmFile]) -> None:
+    """Which file has which pseudonym, for this user's eyes alone."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("film", "file"))
+        writer.writerows((film.film_id, film.path.resolve()) for film in films)
+
+
+def _with_progress(model: FilmModel, films: Sequence[FilmFile]) -> Iterator[FilmResult]:
+    sources = (file_source(film.path, film.film_id, film.known) for film in films)
+    yield from tqdm(model.results(sources), total=len(films), desc="predicting", unit="film", disable=None)
+
+
+def _log(done: Predicted) -> None:
+    """Under `mlflow run`: its own parameters lie in the run already."""
+    preflight()
+    with open_run("", f"predict {len(done.films)} films"):
+        mlflow.set_tags({"predicted_by": done.model, "films": str(len(done.films)), "failed": str(len(done.failed))})
+        log_environment()

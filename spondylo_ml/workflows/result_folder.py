@@ -1,0 +1,120 @@
+"""The folder that `predict` writes: tables of all films, and pictures and a report of each.
+
+    predictions.json      all of it, a row a film (`serving.film_result.COLUMNS`)
+    films.csv             a row a film: its state, facing, warnings
+    levels.csv            a row a level: slip, interval, grade and their probabilities
+    corners.csv           a row a corner of every slot
+    overlays/<film>.png   the film with its corners
+    reports/<film>.html   the one-film report, and the same as JSON
+
+Films bear their pseudonyms, here as in runs.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pandas as pd
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
+from spondylo_ml.figures.overlay import draw_film
+from spondylo_ml.landmarks import CORNERS
+from spondylo_ml.report.film_report import NOTICE, write_json
+from spondylo_ml.report.html import write_html
+from spondylo_ml.serving.film_model import FilmModel
+from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
+
+FORMAT = "spondylo_ml predictions 1"
+OVERLAY_HEIGHT_PX = 768
+
+FILM_COLUMNS = ("film", "film_key", "height_px", "width_px", "n_vertebrae", "facing", "levels_known", "warnings",
+                "error")  # fmt: skip
+LEVEL_COLUMNS = ("film", *SLIP_FIELDS)
+CORNER_COLUMNS = ("film", "slot", "level", "presence", "corner", "x_px", "y_px", "corner_score")
+
+
+class ResultFolder:
+    """Takes results one by one; keeps no pixels."""
+
+    def __init__(self, root: Path, model: FilmModel, overlays: bool = True, reports: bool = True) -> None:
+        self.root, self._model = root, model
+        self._overlays, self._reports = overlays, reports
+        self._rows: list[dict[str, Any]] = []
+        root.mkdir(parents=True, exist_ok=True)
+        for name, wanted in (("overlays", overlays), ("reports", reports)):
+            if wanted:
+                (root / name).mkdir()
+
+    def add(self, result: FilmResult) -> None:
+        """Write the film's own files, and keep its row for the tables."""
+        self._rows.append({"film": result.film_id, **result.to_row()})
+        if result.film is None or result.prediction is None:
+            return
+        if self._overlays:
+            picture = draw_film(result.film, result.prediction, OVERLAY_HEIGHT_PX)
+            _write_png(picture, self.root / "overlays" / f"{result.film_id}.png")
+        if self._reports:
+            report = self._model.report(result)
+            write_json(report, self.root / "reports" / f"{result.film_id}.json")
+            write_html(report, result.film.image.read(), self.root / "reports" / f"{result.film_id}.html")
+
+    def write_tables(self) -> None:
+        """Write what `add` has kept."""
+        slots = self._model.bundle.slots
+        told = {
+            "format": FORMAT,
+            "notice": NOTICE,
+            "model": self._model.name,
+            "first_slot": slots.first,
+            "corner_order": list(CORNERS),
+            "films": self._rows,
+        }
+        text = json.dumps(told, indent=1, allow_nan=False) + "\n"
+        (self.root / "predictions.json").write_text(text, encoding="utf-8")
+        films, levels, corners = tables(self._rows, slots.first)
+        for name, table in (("films", films), ("levels", levels), ("corners", corners)):
+            table.to_csv(self.root / f"{name}.csv", index=False)
+
+
+def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Films, levels and corners of rows that also say their `film`; what is absent is empty."""
+    films = [_film(row) for row in rows]
+    levels = [
+        (row["film"], *(_cell(slip[name]) for name in SLIP_FIELDS)) for row in rows for slip in row["slips"] or ()
+    ]
+    corners = [
+        (row["film"], first_slot + v, level, row["presence"][v], CORNERS[c], *row["corners_xy_px"][v][c],
+         row["corner_score"][v][c])
+        for row in rows
+        for v, level in enumerate(row["levels"] or ())
+        for c in range(len(CORNERS))
+    ]  # fmt: skip
+    return (
+        pd.DataFrame(films, columns=list(FILM_COLUMNS), dtype=object),
+        pd.DataFrame(levels, columns=list(LEVEL_COLUMNS), dtype=object),
+        pd.DataFrame(corners, columns=list(CORNER_COLUMNS)),
+    )
+
+
+def _film(row: dict[str, Any]) -> tuple[object, ...]:
+    height, width = row["size_hw_px"] or (None, None)
+    said = sum(p >= PRESENCE_THRESHOLD for p in row["presence"]) if row["presence"] else None
+    warnings = "; ".join(row["warnings"] or ())
+    key, facing, known = (row[name] for name in ("film_key", "facing", "levels_known"))
+    return row["film"], key, height, width, said, facing, known, warnings, row["error"]
+
+
+def _cell(value: object) -> object:
+    """A list as words with spaces between."""
+    return " ".join(map(str, value)) if isinstance(value, list) else value
+
+
+def _write_png(picture: Any, path: Path) -> None:
+    done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise DataError(f"a picture of {picture.shape} cannot be written as PNG")
+    path.write_bytes(png.tobytes())

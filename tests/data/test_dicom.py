@@ -1,0 +1,260 @@
+"""DICOM: levels by rescale and window, spacing with its provenance, and what is refused, with its reason."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+from dicoms import dataset, dicom, file_bytes, gradient, with_identifiers
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from pydicom import Dataset
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import (
+    MPEG2MPML,
+    DeflatedExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLosslessSV1,
+    RLELossless,
+)
+
+from spondylo_ml.clinical.measure import measure_vertebrae
+from spondylo_ml.data.dicom import decode_dicom, is_dicom
+from spondylo_ml.data.image_file import to_8_bit
+from spondylo_ml.errors import FileError
+from spondylo_ml.landmarks import Facing
+
+LARGEST = 1_000_000
+
+
+def read(data: bytes, max_pixels: int = LARGEST) -> Any:
+    return decode_dicom(data, "film.dcm", max_pixels)
+
+
+# ------------------------------------------------------------------------------------------------------------- levels
+
+
+def test_twelve_bits_without_a_window_are_spread_as_those_of_any_deep_film() -> None:
+    levels = gradient()
+    found = read(dicom(levels))
+    np.testing.assert_array_equal(found.pixels, to_8_bit(levels))
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize(("bits", "top"), [(10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_monochrome1_is_turned_so_that_bone_is_bright(bits: int, top: int) -> None:
+    levels = gradient(top=top)
+    usual = read(dicom(levels, bits)).pixels
+    turned = read(dicom(levels, bits, PhotometricInterpretation="MONOCHROME1")).pixels
+    np.testing.assert_array_equal(turned, 255 - usual)
+    assert (usual[0, 0], usual[0, -1]) == (0, 255)
+
+
+def test_eight_bits_stay_as_they_are() -> None:
+    levels = (np.arange(32 * 40).reshape(32, 40) % 200).astype(np.uint8)
+    np.testing.assert_array_equal(read(dicom(levels, 8)).pixels, levels)
+
+
+def test_the_window_applies_to_rescaled_levels() -> None:
+    # Rescaled levels are 2 * stored - 1000; the window 500 wide round 1000 runs from 750 to 1249 (C.11.2.1.2).
+    stored = np.zeros((16, 16), np.uint16)
+    stored[0, :5] = (0, 870, 1000, 1120, 4095)  # rescaled -1000, 740, 1000, 1240, 7190
+    film = read(dicom(stored, RescaleSlope=2, RescaleIntercept=-1000, WindowCenter=1000, WindowWidth=500))
+    middle = 255 * ((1000 - 999.5) / 499 + 0.5)
+    high = 255 * ((1240 - 999.5) / 499 + 0.5)
+    assert film.pixels[0, :5].tolist() == [0, 0, round(middle), round(high), 255]
+
+
+def test_the_exact_linear_and_the_sigmoid_window_are_their_own_formulas() -> None:
+    stored = np.full((16, 16), 900, np.uint16)
+    stored[0, :3] = (0, 1000, 4095)
+    exact = read(dicom(stored, WindowCenter=1000, WindowWidth=500, VOILUTFunction="LINEAR_EXACT")).pixels
+    assert (exact[0, :3].tolist(), exact[5, 5]) == ([0, 128, 255], round(255 * (-100 / 500 + 0.5)))
+    curved = read(dicom(stored, WindowCenter=1000, WindowWidth=500, VOILUTFunction="SIGMOID")).pixels
+    assert curved[0, 1] == 128
+    assert curved[5, 5] == round(255 / (1 + np.exp(4 * 100 / 500)))
+
+
+def test_of_several_windows_the_first_is_taken() -> None:
+    both = read(dicom(gradient(), WindowCenter=[1000, 3000], WindowWidth=[500, 100])).pixels
+    first = read(dicom(gradient(), WindowCenter=1000, WindowWidth=500)).pixels
+    np.testing.assert_array_equal(both, first)
+
+
+def test_a_voi_lut_gives_the_levels_that_it_lists() -> None:
+    item = Dataset()
+    item.LUTDescriptor, item.LUTData = [4, 100, 12], [0, 1000, 4095, 2000]
+    item["LUTData"].VR = "US"
+    stored = np.full((16, 16), 100, np.uint16)
+    stored[0, :4] = (50, 101, 102, 999)
+    found = read(dicom(stored, VOILUTSequence=[item])).pixels
+    assert found[0, :4].tolist() == [0, round(255 * 1000 / 4095), 255, round(255 * 2000 / 4095)]
+
+
+def test_signed_levels_are_windowed_as_such() -> None:
+    stored = np.full((16, 16), -500, np.int16)
+    stored[0, :2] = (-2000, 2000)
+    found = read(dicom(stored, 16, WindowCenter=0.5, WindowWidth=2001)).pixels
+    assert (found[0, :2].tolist(), found[5, 5]) == ([0, 255], round(255 * 0.25))
+
+
+@given(center=st.floats(-500, 5000), width=st.floats(2, 6000), slope=st.floats(0.1, 3))
+def test_no_window_turns_bright_and_dark_round(center: float, width: float, slope: float) -> None:
+    fields = {"WindowCenter": f"{center:.4g}", "WindowWidth": f"{width:.4g}", "RescaleSlope": f"{slope:.4g}"}
+    found = read(dicom(gradient((16, 48)), RescaleIntercept=0, **fields)).pixels
+    assert (np.diff(found[0].astype(int)) >= 0).all()
+
+
+def test_a_window_that_leaves_no_contrast_is_told_and_not_applied() -> None:
+    found = read(dicom(gradient(), WindowCenter=60000, WindowWidth=10))
+    np.testing.assert_array_equal(found.pixels, to_8_bit(gradient()))
+    assert found.notes == ("the file's window leaves no contrast and was not applied",)
+
+
+# ------------------------------------------------------------------------------------------------------------ spacing
+
+
+def test_pixel_spacing_is_rows_then_columns_and_gives_the_aspect() -> None:
+    found = read(dicom(gradient(), PixelSpacing=[0.2, 0.15]))
+    assert (found.spacing.y_mm, found.spacing.x_mm) == (0.2, 0.15)
+    assert found.pixel_aspect == pytest.approx(0.75)
+    assert found.spacing.provenance == "DICOM PixelSpacing"
+
+
+@pytest.mark.parametrize(
+    ("fields", "provenance"),
+    [
+        ({"PixelSpacing": [0.1, 0.1], "ImagerPixelSpacing": [0.14, 0.14]}, "DICOM PixelSpacing"),
+        (
+            {"PixelSpacing": [0.14, 0.14], "ImagerPixelSpacing": [0.14, 0.14]},
+            "DICOM PixelSpacing, equal to ImagerPixelSpacing",
+        ),
+        (
+            {"PixelSpacing": [0.1, 0.1], "PixelSpacingCalibrationType": "FIDUCIAL"},
+            "DICOM PixelSpacing, calibrated (FIDUCIAL)",
+        ),
+        ({"ImagerPixelSpacing": [0.14, 0.14]}, "DICOM ImagerPixelSpacing"),
+    ],
+)
+def test_spacing_says_who_says_so_and_warns_of_the_detector(fields: dict[str, object], provenance: str) -> None:
+    found = read(dicom(gradient(), **fields))
+    assert found.spacing.provenance == provenance
+    warned = measure_vertebrae((), Facing.LEFT, spacing=found.spacing, pixel_aspect=found.pixel_aspect).warnings
+    assert any("magnification" in text for text in warned) == ("Imager" in provenance)
+
+
+def test_without_a_spacing_the_aspect_ratio_counts_and_a_bad_spacing_is_told() -> None:
+    found = read(dicom(gradient(), PixelAspectRatio=[4, 3]))  # vertical size, horizontal size
+    assert (found.spacing, found.pixel_aspect) == (None, 0.75)
+    assert read(dicom(gradient())).pixel_aspect == 1
+    broken = read(dicom(gradient(), PixelSpacing=[0, 0.1], ImagerPixelSpacing=[0.2, 0.2]))
+    assert broken.spacing.provenance == "DICOM ImagerPixelSpacing"
+    assert broken.notes == ("PixelSpacing is not two positive numbers and was not used",)
+
+
+# ------------------------------------------------------------------------------------------------------------- coding
+
+
+def coded(pixels: np.ndarray, kind: str, **options: object) -> bytes:
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def test_run_length_implicit_and_deflated_files_have_the_same_pixels() -> None:
+    expected = read(dicom(gradient())).pixels
+    rle = dataset(gradient())
+    rle.file_meta = FileMetaDataset()
+    rle.compress(RLELossless, gradient(), encoding_plugin="pydicom")
+    for data in (
+        file_bytes(rle, RLELossless),
+        file_bytes(dataset(gradient()), ImplicitVRLittleEndian),
+        file_bytes(dataset(gradient()), DeflatedExplicitVRLittleEndian),
+    ):
+        np.testing.assert_array_equal(read(data).pixels, expected)
+
+
+def test_jpeg_and_jpeg_2000_are_read_by_the_plugin_that_is_there() -> None:
+    levels = np.tile(np.linspace(0, 255, 48).round().astype(np.uint8), (32, 1))
+    exact = dataset(levels, 8, PixelData=encapsulate([coded(levels, "JPEG2000", no_jp2=True)]))
+    np.testing.assert_array_equal(read(file_bytes(exact, JPEG2000Lossless)).pixels, levels)
+    lossy = dataset(levels, 8, PixelData=encapsulate([coded(levels, "JPEG", quality=95)]))
+    assert np.abs(read(file_bytes(lossy, JPEGBaseline8Bit)).pixels.astype(int) - levels).max() <= 4
+
+
+def test_a_coding_without_its_plugin_names_the_plugin() -> None:
+    data = file_bytes(dataset(gradient(), PixelData=encapsulate([b"\xff\xd8\xff\xc3" * 9])), JPEGLosslessSV1)
+    with pytest.raises(FileError, match=r"coded as JPEG Lossless.*: install a plugin for that \(.*pylibjpeg"):
+        read(data)
+    film = file_bytes(dataset(gradient(), PixelData=encapsulate([b"\0\0\1\xb3" * 9])), MPEG2MPML)
+    with pytest.raises(FileError, match=r"coded as MPEG2 .*: nothing decodes that here"):
+        read(film)
+
+
+def test_bombs_are_refused_before_they_are_decoded() -> None:
+    levels = np.zeros((32, 48), np.uint8)
+    larger = encapsulate([coded(np.zeros((2000, 3000), np.uint8), "JPEG")])
+    with pytest.raises(FileError, match="header and pixels disagree on the film's size"):
+        read(file_bytes(dataset(levels, 8, PixelData=larger), JPEGBaseline8Bit))
+    runs = encapsulate([bytes(64) + b"\x81\0" * 50_000])
+    with pytest.raises(FileError, match="more run-length coded data than its film can need"):
+        read(file_bytes(dataset(levels, 8, PixelData=runs), RLELossless))
+    inflated = dataset(levels, 8, ImageComments="x" * 40_000_000)
+    data = file_bytes(inflated, DeflatedExplicitVRLittleEndian)
+    assert len(data) < 100_000
+    with pytest.raises(FileError, match="inflates to more than the largest film"):
+        read(data)
+    with pytest.raises(FileError, match=r"48 x 32 px: more than the 0\.001 million px that are read; scale it down"):
+        read(dicom(levels, 8), max_pixels=1000)
+
+
+# ------------------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"NumberOfFrames": 7}, "7 frames: export the one that is to be read as a file of its own"),
+        ({"PhotometricInterpretation": "RGB"}, r"colours 'RGB': MONOCHROME1 or MONOCHROME2 is needed"),
+        ({"PixelData": None}, "without pixels"),
+        ({"Rows": None}, "without Rows: its pixels have no known shape"),
+        ({"Rows": 0}, "without a pixel"),
+        ({"BitsStored": 1, "HighBit": 0}, "of 1 bits in 16: 8 to 16 in 8 or 16 are read"),
+        ({"Rows": 64}, r"whose pixels cannot be decoded \(ValueError\)"),
+    ],
+)
+def test_what_is_no_single_grey_radiograph_is_refused_with_its_reason(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(FileError, match=rf"film\.dcm: .*{message}"):
+        read(dicom(gradient(), **fields))
+
+
+def test_a_file_that_is_cut_off_or_no_dicom_is_told() -> None:
+    whole = dicom(gradient())
+    assert is_dicom(whole)
+    assert not is_dicom(b"")
+    assert not is_dicom(b"\x89PNG" * 100)
+    for data in (whole[:140], whole[: len(whole) // 2], whole[:132] + b"\xff" * 500):
+        with pytest.raises(FileError, match="DICOM file"):
+            read(data)
+
+
+def test_what_the_model_may_not_know_is_said() -> None:
+    fields = {"Modality": "CT", "PresentationIntentType": "FOR PROCESSING", "BurnedInAnnotation": "YES"}
+    notes = " ".join(read(dicom(gradient(), **fields)).notes)
+    for words in ("modality is 'CT'", "raw detector levels", "text is burnt into its pixels"):
+        assert words in notes
+
+
+def test_planted_identifiers_change_nothing_and_are_not_parsed() -> None:
+    planted = with_identifiers(dataset(gradient(), PixelSpacing=[0.2, 0.2]))
+    assert planted.PatientName == "ZEBULON^QUIXWORTH"
+    assert len(planted) > 500
+    plain, found = read(dicom(gradient(), PixelSpacing=[0.2, 0.2])), read(file_bytes(planted))
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+    assert (found.spacing, found.notes) == (plain.spacing, plain.notes)

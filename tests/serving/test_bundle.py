@@ -1,0 +1,154 @@
+"""A model on disk: the same when loaded, and refused by name when missing, cut off, changed or of another shape."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from small_models import unet_bundle
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return unet_bundle()
+
+
+@pytest.fixture(scope="module")
+def saved(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    save_bundle(bundle, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved, tmp_path / "model"))
+
+
+def test_it_is_loaded_as_it_was_saved_and_on_the_cpu(bundle: Bundle, folder: Path) -> None:
+    loaded = load_bundle(folder)
+    assert {path.name for path in folder.iterdir()} == {"bundle.json", "manifest.json", "weights.safetensors"}
+    for (name, before), (_, after) in zip(
+        bundle.model.state_dict().items(), loaded.model.state_dict().items(), strict=True
+    ):
+        assert torch.equal(before, after), name
+        assert after.device.type == "cpu"
+    assert (loaded.config, loaded.uncertainty) == (bundle.config, bundle.uncertainty)
+    assert not loaded.model.training
+
+
+def test_the_manifest_has_the_digest_of_each_file_and_one_digest_names_the_model(folder: Path, saved: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name in ("bundle.json", "weights.safetensors"):
+        data = (folder / name).read_bytes()
+        assert manifest["files"][name] == {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    assert bundle_digest(folder) == bundle_digest(saved)
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"more": 1}))
+    assert bundle_digest(folder) != bundle_digest(saved)
+
+
+def change_last_byte(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
+@pytest.mark.parametrize(
+    ("harm", "message"),
+    [
+        (change_last_byte, r"{name} is not what was saved \(its SHA-256 is another\): fetch it again"),
+        (cut, r"{name} has \d+ bytes where \d+ were saved: fetch it again"),
+        (Path.unlink, r"{name} cannot be read \(FileNotFoundError\)"),
+    ],
+)
+def test_a_file_that_is_not_as_it_was_saved_is_named(
+    folder: Path, name: str, harm: Callable[[Path], None], message: str
+) -> None:
+    harm(folder / name)
+    with pytest.raises(DataError, match=message.format(name=name.replace(".", r"\."))):
+        load_bundle(folder)
+
+
+def test_a_missing_or_broken_manifest_is_told(folder: Path) -> None:
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match=r"manifest\.json is no JSON"):
+        load_bundle(folder)
+    (folder / "manifest.json").write_text('{"format": 2, "files": {"bundle.json": 3}}')
+    with pytest.raises(DataError, match=r"manifest\.json has no digest of bundle\.json"):
+        load_bundle(folder)
+    (folder / "manifest.json").unlink()
+    with pytest.raises(DataError, match=r"manifest\.json is missing, nothing vouches for its files"):
+        load_bundle(folder)
+    with pytest.raises(DataError, match="there is no such folder"):
+        load_bundle(folder / "elsewhere")
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, object]], object], with_manifest: bool = True) -> None:
+    """Change the description and, as whoever wrote it would have, the manifest."""
+    tree = json.loads((folder / "bundle.json").read_text())
+    data = json.dumps(change(tree) or tree).encode()
+    (folder / "bundle.json").write_bytes(data)
+    if with_manifest:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["files"]["bundle.json"] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    else:
+        (folder / "manifest.json").unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("slots"), r"does not describe a model of this version .*KeyError: 'slots'"),
+        (lambda t: t["slots"].update(count="ten"), r"does not describe a model of this version"),
+        (lambda t: t["config"].update(novel=1), r"does not describe .*novel.*; use the version that wrote it"),
+        (lambda t: t["config"]["model"].update(name="vnet"), r"does not describe .*vnet"),
+        (lambda t: t.update(mean_shape=None), r"does not describe .*TypeError"),
+        (lambda t: t.update(uncertainty={"source": "x"}), r"does not describe .*ValidationError"),
+        (
+            lambda t: t["config"]["clinical"].update(grade0_mm=1.0),
+            r"rules in bundle\.json are not those that its digest",
+        ),
+        (lambda t: t["slots"].update(count=5), r"weights\.safetensors does not fit unet \(size mismatch for"),
+        (lambda t: [1], r"bundle\.json holds list, names and values needed"),
+    ],
+)
+def test_a_description_of_another_shape_is_told_without_a_traceback(
+    folder: Path, change: Callable[[dict[str, object]], object], message: str
+) -> None:
+    def changed(tree: dict[str, object]) -> object:
+        made = change(tree)
+        return made if isinstance(made, list) else None
+
+    rewrite(folder, changed)
+    with pytest.raises(DataError, match=f"(?s){message}"):
+        load_bundle(folder)
+
+
+def test_another_format_is_refused_and_format_1_is_read_with_a_warning(
+    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    manifest = (other / "manifest.json").read_text()
+    (other / "manifest.json").write_text(manifest.replace('"format": 2', '"format": 99'))
+    with pytest.raises(DataError, match="model format 99, this version reads 2"):
+        load_bundle(other)
+    rewrite(folder, lambda tree: tree.update(format=1), with_manifest=False)
+    with caplog.at_level(logging.WARNING):
+        assert load_bundle(folder).config.model.name == "unet"
+    assert "it has no digests, so that its files cannot be checked" in caplog.text
+    with pytest.raises(DataError, match=r"manifest\.json cannot be read"):
+        bundle_digest(folder)

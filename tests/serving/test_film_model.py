@@ -1,0 +1,179 @@
+"""Films in, results out: what is right comes out right, a bad film is told, and the order and the memory hold."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from builders import ArrayImage, plain_film
+from dicoms import dicom, gradient
+from small_models import knowing_bundle, unet_bundle
+
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.data.decode import Limits, OpenedFilm
+from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.data.synthetic import SLOTS, phantom_films
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film
+from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
+from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
+
+FILMS = phantom_films(5, 4, 256).films
+
+
+@pytest.fixture(scope="module")
+def unet() -> FilmModel:
+    return FilmModel(unet_bundle(), "unet, made", batch_size=2)
+
+
+def knowing(films: Sequence[Film], batch_size: int = 2) -> FilmModel:
+    return FilmModel(knowing_bundle(films), "knowing", batch_size=batch_size)
+
+
+def test_true_corners_come_back_in_px_of_the_film_with_the_slips_measured_from_them() -> None:
+    for film, result in zip(FILMS, knowing(FILMS).predict(list(FILMS)), strict=True):
+        assert (result.film_id, result.error, result.model) == (film.film_id, "", "knowing")
+        assert result.prediction is not None
+        assert result.measurement is not None
+        within = tuple(vertebra for vertebra in film.vertebrae or () if vertebra.slot in SLOTS)
+        for vertebra in within:
+            np.testing.assert_allclose(result.prediction.corners_xy[vertebra.slot], vertebra.corners_xy, atol=1e-6)
+        true = {level.upper_slot: level for level in measure_film(film, vertebrae=within).levels}
+        assert true
+        for level in result.measurement.levels:
+            assert level.slip.value == pytest.approx(true[level.upper_slot].slip.value, abs=1e-6, nan_ok=True)
+            assert level.grade == true[level.upper_slot].grade
+        for sure in result.uncertainty:
+            assert sure.low_percent < true[sure.upper_slot].slip.value < sure.high_percent
+            assert sum(sure.grade_probabilities.values()) == pytest.approx(1)
+        assert {u.upper_slot for u in result.uncertainty} == {s for s, level in true.items() if not level.slip.reason}
+
+
+def test_level_names_are_believed_of_the_model_only_where_the_sacrum_looks_like_one() -> None:
+    (result,) = knowing(FILMS[:1]).predict(FILMS[0])
+    assert any(text.startswith("level names said by the model") for text in result.warnings)
+    without = replace(FILMS[0], vertebrae=(FILMS[0].vertebrae or ())[1:])
+    (result,) = knowing([without]).predict(without)
+    assert result.measurement is not None
+    assert not result.measurement.levels_known
+    assert result.measurement.levels[0].name == "lowest visible + 1/lowest visible"
+
+
+def test_a_row_has_all_columns_in_order_and_only_plain_values() -> None:
+    (result,) = knowing(FILMS[:1]).predict(FILMS[0])
+    row = result.to_row()
+    assert tuple(row) == COLUMNS
+    assert np.array(row["corners_xy_px"]).shape == (10, 4, 2)
+    assert row["levels"][:2] == ["S1", "L5"]
+    assert row["size_hw_px"] == list(FILMS[0].size_hw)
+    slip = row["slips"][0]
+    assert tuple(slip) == SLIP_FIELDS
+    assert (slip["upper_slot"], slip["lower_slot"], len(slip["grade_probabilities"])) == (1, 0, 6)
+    assert slip["low_percent"] < slip["slip_percent"] < slip["high_percent"]
+    assert row["error"] is None
+
+
+def test_a_level_without_an_interval_is_referred_and_absent_corners_are_null() -> None:
+    bundle = replace(knowing_bundle(FILMS[:1]), uncertainty=None)
+    (result,) = FilmModel(bundle, "m").predict(FILMS[0])
+    assert all(slip["refer"] and slip["low_percent"] is None for slip in result.to_row()["slips"])
+    assert result.prediction is not None
+    gap = result.prediction.corners_xy.copy()
+    gap[9] = np.nan
+    row = replace(result, prediction=replace(result.prediction, corners_xy=gap)).to_row()
+    assert row["corners_xy_px"][9] == [[None, None]] * 4
+
+
+def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(unet: FilmModel, tmp_path: Path) -> None:
+    pixels = FILMS[0].image.read()
+    path = tmp_path / "Someone 1937.png"
+    cv2.imwrite(str(path), pixels)
+    film = plain_film("own", None, pixels.shape, pixels=pixels, facing=Facing.UNKNOWN)
+    results = unet.predict([path, str(path), path.read_bytes(), pixels, film])
+    assert [r.film_id for r in results] == [pseudonym(path.stem)] * 2 + ["film-2", "film-3", "own"]
+    assert [r.error for r in results] == [""] * 5
+    rows = [r.to_row() for r in results]
+    assert rows[0]["slips"]
+    assert len({r.film_key for r in results}) == 1
+    for row in rows[1:]:
+        np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=1e-3)
+    alone = unet.predict(pixels)
+    assert [s["low_percent"] for s in alone[0].to_row()["slips"]] == pytest.approx(
+        [s["low_percent"] for s in rows[0]["slips"]], nan_ok=True, abs=0.05
+    )
+
+
+def test_bad_films_are_told_in_their_place_and_spoil_no_other(unet: FilmModel, tmp_path: Path) -> None:
+    good = FILMS[0].image.read()
+    (tmp_path / "Someone.png").write_bytes(b"noise")
+    torn = replace(FILMS[1], image=ArrayImage(np.zeros((9, 9), np.uint8)))
+    results = unet.predict([b"", good, tmp_path / "Someone.png", good, torn, tmp_path / "gone.png", good])
+    assert [bool(r.error) for r in results] == [True, False, True, False, True, True, False]
+    assert results[2].error == "not an image that can be read (broken, empty, or another format)"
+    assert results[2].error_detail.startswith("Someone.png: not an image")
+    assert "the map was made for" in results[4].error
+    assert results[5].error == "cannot be opened (FileNotFoundError)"
+    row = results[2].to_row()
+    assert {name for name, value in row.items() if value is not None} == {"model", "error"}
+    assert "Someone" not in str(row)
+    np.testing.assert_allclose(
+        results[1].to_row()["corners_xy_px"], unet.predict(good)[0].to_row()["corners_xy_px"], atol=1e-3
+    )
+    with pytest.raises(DataError, match=r"film .* has no report: not an image"):
+        unet.report(results[2])
+
+
+def test_what_a_decoder_raises_by_surprise_is_told_without_its_words(unet: FilmModel) -> None:
+    def broken() -> OpenedFilm:
+        raise RuntimeError("in /films/Someone.png")
+
+    (result,) = unet.results([FilmSource("a", broken)])
+    assert result.error == "cannot be read (RuntimeError)"
+    assert "Someone" in result.error_detail
+
+
+def test_a_dicom_film_brings_its_spacing_and_its_warnings(unet: FilmModel) -> None:
+    data = dicom(gradient((96, 64)), ImagerPixelSpacing=[0.2, 0.1], BurnedInAnnotation="YES")
+    (result,) = unet.predict(data)
+    assert result.measurement is not None
+    assert result.measurement.spacing_provenance == "DICOM ImagerPixelSpacing"
+    assert result.measurement.pixel_aspect == 0.5
+    assert result.warnings[0].startswith("the file says that text is burnt into its pixels")
+    assert "magnification" in result.warnings[-1]
+    assert unet.report(result).measurement == result.measurement
+
+
+def test_limits_hold_and_what_is_no_film_is_refused_by_type(unet: FilmModel) -> None:
+    small = FilmModel(unet.bundle, "m", limits=Limits(max_pixels=1000))
+    (result,) = small.predict(np.zeros((40, 40), np.uint8))
+    assert result.error.startswith("a film of 40 x 40 px: more than the 0.001 million px")
+    with pytest.raises(DataError, match="film 1 is a int: give a path, the bytes of an image or DICOM file"):
+        unet.predict([b"", 3])  # type: ignore[list-item]
+    assert unet.predict([]) == []
+
+
+def test_reading_runs_ahead_of_the_network_and_not_without_bound() -> None:
+    opened: list[int] = []
+    lock = threading.Lock()
+
+    def sources() -> Iterator[Any]:
+        yield from range(50)
+
+    def work(number: Any) -> Any:
+        with lock:
+            opened.append(number)
+        return number
+
+    stream = read_ahead(sources(), work, ahead=4)
+    first = next(stream)
+    while len(opened) < 5:
+        threading.Event().wait(0.001)
+    assert first == 0
+    assert len(opened) == 5, "four more than were asked for, and the one that was"
+    assert [first, *stream] == list(range(50))

@@ -1,0 +1,104 @@
+"""A model by each of its names: alias, version, run, folder; and what is told where there is none."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from small_models import unet_bundle
+
+import spondylo_ml
+from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.serving.artefact import log_bundle
+from spondylo_ml.serving.bundle import save_bundle
+from spondylo_ml.serving.model_source import REGISTERED_MODEL, find_model
+
+
+@pytest.fixture(scope="module")
+def run_id(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A run of a store of its own, whose model is version 1 and the champion."""
+    folder = tmp_path_factory.mktemp("store")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
+    with mlflow.start_run(experiment_id=experiment) as active:
+        uri = log_bundle(unet_bundle(), step=1)
+    mlflow.register_model(uri, REGISTERED_MODEL)
+    MlflowClient().set_registered_model_alias(REGISTERED_MODEL, "champion", "1")
+    yield active.info.run_id
+    mlflow.set_tracking_uri(before)
+
+
+def test_each_name_finds_the_model_and_results_say_which_version_it_was(run_id: str) -> None:
+    by_version = f"unet, {REGISTERED_MODEL} version 1"
+    names = {
+        "champion": f"{by_version} (champion)",
+        f"models:/{REGISTERED_MODEL}@champion": f"{by_version} (champion)",
+        f"models:/{REGISTERED_MODEL}/1": by_version,
+        "1": by_version,
+        run_id: f"unet, run {run_id}",
+        f"runs:/{run_id}/model": f"unet, run {run_id}",
+    }
+    for which, name in names.items():
+        found = find_model(which)
+        assert found.name == name
+        assert found.bundle.config.model.name == "unet"
+        assert (found.folder / "manifest.json").is_file()
+
+
+def test_a_local_folder_is_a_model_by_itself_or_as_mlflow_keeps_it(run_id: str, tmp_path: Path) -> None:
+    save_bundle(unet_bundle(), tmp_path / "mine")
+    assert find_model(str(tmp_path / "mine")).name == "unet, folder mine"
+    assert find_model(str(find_model(run_id).folder.parents[1])).bundle.slots.count == 10
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty holds no bundle\.json: give the folder of one model"):
+        find_model(str(tmp_path / "empty"))
+    save_bundle(unet_bundle(), tmp_path / "other")
+    with pytest.raises(DataError, match=r"holds more than one bundle\.json"):
+        find_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("which", "error", "message"),
+    [
+        ("challenger", TrackingError, "spondylo-landmarks has no alias 'challenger'; its aliases: champion"),
+        (
+            "models:/other@champion",
+            TrackingError,
+            r"no registered model 'other' in sqlite:.*; give an alias",
+        ),
+        ("7", TrackingError, "no model '7' in sqlite:"),
+        ("0" * 32, TrackingError, f"no model '{'0' * 32}' in sqlite:"),
+        (
+            "models/unet.pt",
+            DataError,
+            r"no model 'models/unet\.pt': there is no such folder\. Give an alias",
+        ),
+    ],
+)
+@pytest.mark.usefixtures("run_id")
+def test_what_is_not_there_is_told_with_what_could_be(which: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        find_model(which)
+
+
+@pytest.mark.usefixtures("run_id")
+def test_load_gives_the_champion_ready_for_films() -> None:
+    model = spondylo_ml.load()
+    (result,) = model.predict(np.zeros((64, 48), np.uint8))
+    assert (result.error, result.model) == ("", f"unet, {REGISTERED_MODEL} version 1 (champion)")
+    assert inspect.signature(spondylo_ml.load).return_annotation == "FilmModel"
+
+
+def test_the_package_itself_imports_nothing_slow() -> None:
+    code = "import sys, spondylo_ml; print(sorted({'torch', 'mlflow', 'numpy', 'pandas', 'cv2'} & set(sys.modules)))"
+    root = Path(spondylo_ml.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
