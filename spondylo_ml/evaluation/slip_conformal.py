@@ -36,11 +36,9 @@ class SlipSet:
 
     Attributes:
         pieces_percent: the intervals that they fill, rising and apart from each other.
-        grades: the grades of which one is among them, rising.
     """
 
     pieces_percent: tuple[tuple[float, float], ...]
-    grades: tuple[int, ...]
 
     @property
     def low_percent(self) -> float:
@@ -95,7 +93,7 @@ class SlipConformal(BaseModel):
         least, coverage = config.least_levels, config.coverage
         if len(score) < least:
             raise DataError(f"{len(score)} measurable levels to calibrate slips on; {least} are needed")
-        grade_group = _grade_groups(true_grade, least if config.condition == "level_and_grade" else len(score))
+        grade_group = grade_groups(true_grade, least if config.condition == "level_and_grade" else len(score))
         group = grade_group[true_grade]
         slots, count = np.unique(slot, return_counts=True)
         own = [int(s) for s, n in zip(slots, count, strict=True) if n >= least]
@@ -143,9 +141,7 @@ def grade_limits(rules: ClinicalConfig, endplate_mm: float) -> FloatArray:
     return np.array([0.0, first, *rules.grade_limits_percent, np.inf])
 
 
-def slip_set(
-    slip_percent: float, predicted_grade: int, reach_percent: FloatArray, limits_percent: FloatArray
-) -> SlipSet:
+def slip_set(slip_percent: float, reach_percent: FloatArray, limits_percent: FloatArray) -> SlipSet:
     """All slips that lie no further from the predicted one than the reach of their own grade.
 
     Args:
@@ -153,15 +149,13 @@ def slip_set(
         limits_percent: of `grade_limits`.
     """
     pieces = [(slip_percent, slip_percent)]
-    grades = {predicted_grade}
     for grade, reach in enumerate(reach_percent):
         nearest, furthest = limits_percent[grade], limits_percent[grade + 1]
         for low, high in ((-furthest, -nearest), (nearest, furthest)):
             start, end = max(low, slip_percent - reach), min(high, slip_percent + reach)
-            if start < end:  # a set that only touches a limit does not hold the grade beyond
+            if start < end:
                 pieces.append((start, end))
-                grades.add(grade)
-    return SlipSet(_joined(pieces), tuple(sorted(grades)))
+    return SlipSet(_joined(pieces))
 
 
 def _joined(pieces: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
@@ -175,8 +169,8 @@ def _joined(pieces: Iterable[tuple[float, float]]) -> tuple[tuple[float, float],
     return tuple(joined)
 
 
-def _grade_groups(true_grade: NDArray[np.int64], least: int) -> NDArray[np.int64]:
-    """(6,) group of each grade: rising grades, taken together until a group holds `least` levels."""
+def grade_groups(true_grade: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """(6,) group of each grade of (N,) true ones: rising grades, taken together until a group holds `least` levels."""
     counts = np.bincount(true_grade, minlength=len(Grade))
     groups = np.zeros(len(Grade), dtype=np.int64)
     group, filled = 0, 0

@@ -16,6 +16,7 @@ from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration
 from spondylo_ml.evaluation.calibration import CornerCalibration
+from spondylo_ml.evaluation.grade_conformal import GradeConformal
 from spondylo_ml.evaluation.slip_conformal import SlipConformal, grade_limits, slip_score, slip_set
 from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, film_slips
 from spondylo_ml.evaluation.slips import slip_table
@@ -46,6 +47,7 @@ class UncertaintyModel(BaseModel):
         samples: Monte Carlo samples a film.
         corners: quantiles of the corners' radial errors.
         slips: reach of the slips' conformal sets.
+        grades: limits of the grades' conformal sets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,11 +56,12 @@ class UncertaintyModel(BaseModel):
     samples: int
     corners: CornerCalibration
     slips: SlipConformal
+    grades: GradeConformal
 
     def levels(self, film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> tuple[LevelUncertainty, ...]:
         """The levels of a lateral film whose slip is measurable and has an interval, from the sacrum up."""
         seen = film_slips(film, prediction, self.corners, rules, self.samples)
-        return tuple(_level_uncertainty(s, self.slips, rules) for s in seen if s.spread_percent == s.spread_percent)
+        return tuple(_level_uncertainty(s, self, rules) for s in seen if s.spread_percent == s.spread_percent)
 
 
 @dataclass(frozen=True)
@@ -99,13 +102,13 @@ def fit(
         some = [films[i] for i in own], [predictions[i] for i in own]
         sampled.append(sample_table(*some, others, rules, config.samples).assign(fold=held))
     table = pd.concat(sampled, ignore_index=True)
-    slips = _slip_conformal(table, config)
+    slips, grades = _conformal(table, config)
     judged = [
-        add_sets(table[table["fold"] == held], _slip_conformal(table[table["fold"] != held], config), rules)
+        add_sets(table[table["fold"] == held], *_conformal(table[table["fold"] != held], config), rules)
         for held in np.unique(fold)
     ]
     return Calibrated(
-        model=UncertaintyModel(source=config.source, samples=config.samples, corners=final, slips=slips),
+        model=UncertaintyModel(source=config.source, samples=config.samples, corners=final, slips=slips, grades=grades),
         coverage_before=calibration.normal_coverage(corners["radius"].to_numpy(dtype=np.float64)),
         coverage_after=calibration.cross_fitted_coverage(corners),
         levels=pd.concat(judged, ignore_index=True).drop(columns="fold"),
@@ -123,7 +126,8 @@ def level_table(
     is to be referred and in words; whether the true slip lies in the conformal set and in the interval round it, and
     the true grade among the grades, NaN where that cannot be said. A level without an interval is referred.
     """
-    return add_sets(sample_table(films, predictions, model.corners, rules, model.samples), model.slips, rules)
+    table = sample_table(films, predictions, model.corners, rules, model.samples)
+    return add_sets(table, model.slips, model.grades, rules)
 
 
 def sample_table(
@@ -151,9 +155,9 @@ def sample_table(
     return table
 
 
-def add_sets(table: pd.DataFrame, slips: SlipConformal, rules: ClinicalConfig) -> pd.DataFrame:
+def add_sets(table: pd.DataFrame, slips: SlipConformal, grades: GradeConformal, rules: ClinicalConfig) -> pd.DataFrame:
     """A `sample_table` with its `SETS`."""
-    rows = [_sets(row, slips, rules) for row in table.to_dict("records")]
+    rows = [_sets(row, slips, grades, rules) for row in table.to_dict("records")]
     return pd.concat([table.reset_index(drop=True), pd.DataFrame(rows, columns=list(SETS))], axis=1)
 
 
@@ -167,35 +171,40 @@ def verdict(grade_set: Sequence[int]) -> str:
     )
 
 
-def _sets(row: Mapping[Hashable, Any], slips: SlipConformal, rules: ClinicalConfig) -> tuple[object, ...]:
+def _sets(
+    row: Mapping[Hashable, Any], slips: SlipConformal, grades: GradeConformal, rules: ClinicalConfig
+) -> tuple[object, ...]:
     if np.isnan(row["spread_percent"]):
         return "", np.nan, np.nan, np.nan, "", True, "no interval, refer", np.nan, np.nan, np.nan
     reach = slips.reach_percent(int(row["upper_slot"]), row["spread_percent"])
     predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
-    found = slip_set(predicted, int(row["pred_grade"]), reach, grade_limits(rules, row["endplate_mm"]))
-    names = " ".join(Grade(grade).label for grade in found.grades)
+    found = slip_set(predicted, reach, grade_limits(rules, row["endplate_mm"]))
+    kept = grades.grade_set(np.array([row[name] for name in PROBABILITIES]), int(row["pred_grade"]))
+    names = " ".join(Grade(grade).label for grade in kept)
     interval = found.low_percent, found.high_percent, found.width_percent
-    made = (slips_in_words(found.pieces_percent), *interval, names, len(found.grades) > 1, verdict(found.grades))
+    made = (slips_in_words(found.pieces_percent), *interval, names, len(kept) > 1, verdict(kept))
     if np.isnan(true):
         return *made, np.nan, np.nan, np.nan
     grade = int(row["true_grade"])
     inside = abs(true - predicted) <= reach[grade], found.low_percent <= true <= found.high_percent
-    return *made, *map(float, inside), float(grade in found.grades)
+    return *made, *map(float, inside), float(grade in kept)
 
 
-def _level_uncertainty(seen: SlipSamples, slips: SlipConformal, rules: ClinicalConfig) -> LevelUncertainty:
+def _level_uncertainty(seen: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
     level = seen.level
-    reach = slips.reach_percent(level.upper_slot, seen.spread_percent)
-    found = slip_set(level.slip.value, int(level.grade or 0), reach, grade_limits(rules, seen.endplate_mm))
+    reach = model.slips.reach_percent(level.upper_slot, seen.spread_percent)
+    found = slip_set(level.slip.value, reach, grade_limits(rules, seen.endplate_mm))
+    probabilities = np.array([seen.grade_probabilities[int(grade)] for grade in Grade])
+    kept = model.grades.grade_set(probabilities, int(level.grade or 0))
     return LevelUncertainty(
         upper_slot=level.upper_slot,
         pieces_percent=found.pieces_percent,
         low_percent=found.low_percent,
         high_percent=found.high_percent,
-        coverage=slips.coverage,
+        coverage=model.slips.coverage,
         grade_probabilities=seen.grade_probabilities,
-        grade_set=found.grades,
-        refer=len(found.grades) > 1,
+        grade_set=kept,
+        refer=len(kept) > 1,
     )
 
 
@@ -204,11 +213,13 @@ def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:
     return CornerCalibration.fit(radius, heat)
 
 
-def _slip_conformal(table: pd.DataFrame, config: UncertaintyConfig) -> SlipConformal:
+def _conformal(table: pd.DataFrame, config: UncertaintyConfig) -> tuple[SlipConformal, GradeConformal]:
     known = table.dropna(subset=["true_slip_percent", "spread_percent"])
     columns = ("true_slip_percent", "pred_slip_percent", "spread_percent", "upper_slot", "true_grade")
     true, predicted, spread, slot, grade = (known[name].to_numpy(dtype=np.float64) for name in columns)
-    return SlipConformal.fit(slip_score(true, predicted, spread), slot.astype(int), grade.astype(int), config)
+    slips = SlipConformal.fit(slip_score(true, predicted, spread), slot.astype(int), grade.astype(int), config)
+    probabilities = known[list(PROBABILITIES)].to_numpy(dtype=np.float64)
+    return slips, GradeConformal.fit(probabilities, grade.astype(int), config)
 
 
 def _name(seen: SlipSamples) -> str:

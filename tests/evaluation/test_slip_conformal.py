@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.clinical.meyerding import RULES, grades
+from spondylo_ml.clinical.meyerding import RULES
 from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.slip_conformal import (
@@ -38,38 +38,31 @@ def test_the_limits_of_the_grades_are_percent_or_follow_from_mm() -> None:
     assert grade_limits(ClinicalConfig(grade0_rule="percent"), 30.0)[1] == 5
 
 
-def test_one_reach_for_all_grades_gives_the_interval_and_the_grades_that_it_touches() -> None:
-    narrow = slip_set(15.0, 1, np.full(6, 4.0), LIMITS)
-    assert (narrow.low_percent, narrow.high_percent, narrow.grades) == (11.0, 19.0, (1,))
-    wide = slip_set(15.0, 1, np.full(6, 12.0), LIMITS)
-    assert (wide.pieces_percent, wide.grades) == (((3.0, 27.0),), (0, 1, 2))
-    across = slip_set(-2.0, 0, np.full(6, 9.0), LIMITS)
-    assert (across.low_percent, across.high_percent, across.grades) == (-11.0, 7.0, (0, 1))
+def test_one_reach_for_all_grades_gives_one_interval() -> None:
+    assert slip_set(15.0, np.full(6, 4.0), LIMITS).pieces_percent == ((11.0, 19.0),)
+    assert slip_set(15.0, np.full(6, 12.0), LIMITS).pieces_percent == ((3.0, 27.0),)
+    assert slip_set(-2.0, np.full(6, 9.0), LIMITS).pieces_percent == ((-11.0, 7.0),)
 
 
 def test_a_slip_belongs_to_the_set_by_the_reach_of_its_own_grade() -> None:
     reach = np.array([1.0, 10.0, 10.0, 10.0, 10.0, 10.0])
-    found = slip_set(0.0, 0, reach, LIMITS)
-    assert found.grades == (0, 1)
+    found = slip_set(0.0, reach, LIMITS)
     assert found.pieces_percent == ((-10.0, -5.0), (-1.0, 1.0), (5.0, 10.0))
     assert (found.low_percent, found.high_percent, found.width_percent) == (-10.0, 10.0, 12.0)
-    assert slip_set(0.0, 0, np.array([1.0, 4.9, 4.9, 4.9, 4.9, 4.9]), LIMITS).high_percent == 1.0
+    assert slip_set(0.0, np.array([1.0, 4.9, 4.9, 4.9, 4.9, 4.9]), LIMITS).high_percent == 1.0
 
 
 @pytest.mark.parametrize("slip", [0.0, 4.0, 5.0, 25.0, 25.5, 50.0, 75.0, 100.0, 140.0, -25.0, -30.0])
-def test_no_reach_leaves_the_point_and_its_grade(slip: float) -> None:
-    grade = int(grades(np.array(slip)))
-    found = slip_set(slip, grade, np.zeros(6), LIMITS)
-    assert (found.low_percent, found.high_percent, found.grades) == (slip, slip, (grade,))
+def test_no_reach_leaves_the_point(slip: float) -> None:
+    found = slip_set(slip, np.zeros(6), LIMITS)
+    assert (found.pieces_percent, found.width_percent) == (((slip, slip),), 0.0)
 
 
 @given(st.floats(-150, 150), st.floats(0, 60), st.floats(0, 30))
-def test_a_wider_reach_never_loses_a_slip_or_a_grade(slip: float, reach: float, more: float) -> None:
-    grade = int(grades(np.array(slip)))
-    inner, outer = (slip_set(slip, grade, np.full(6, r), LIMITS) for r in (reach, reach + more))
+def test_a_wider_reach_never_loses_a_slip(slip: float, reach: float, more: float) -> None:
+    inner, outer = (slip_set(slip, np.full(6, r), LIMITS) for r in (reach, reach + more))
     assert outer.low_percent <= inner.low_percent <= slip <= inner.high_percent <= outer.high_percent
-    assert set(inner.grades) <= set(outer.grades)
-    assert grade in inner.grades
+    assert inner.width_percent <= outer.width_percent <= outer.high_percent - outer.low_percent + 1e-9
 
 
 def test_a_score_counts_spreads_but_none_below_the_floor() -> None:
