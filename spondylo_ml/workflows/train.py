@@ -40,6 +40,7 @@ from spondylo_ml.training.fit import LAST, FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
 from spondylo_ml.workflows.films import load_audited_films
+from spondylo_ml.workflows.standing import log_standing
 from spondylo_ml.workflows.uncertainty import fit_uncertainty
 
 log = logging.getLogger(__name__)
@@ -107,9 +108,10 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        model_uri = _log_result(
-            result, _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute), trivial
-        )
+        bundle = _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute)
+        model_uri = _log_result(result, bundle, trivial)
+        if tracking.standing:
+            log_standing(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, config, result, trivial, unsent)
 
