@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from spondylo_ml.config import (
     AuditConfig,
+    BenchmarkConfig,
     CompareConfig,
     Config,
     DataConfig,
@@ -25,13 +26,14 @@ from spondylo_ml.config import (
     ExportConfig,
     PhantomConfig,
     field_names,
+    read_entries,
     resolve_config,
     validate,
 )
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
-SHORT_NAMES = {"model": "model.name", "data": "data.path"}
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes"}
+EXIT_PART_FAILED, EXIT_BAD_INPUT, EXIT_INTERRUPTED = 1, 2, 130
 
 _SETTINGS = SettingsConfigDict(
     extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
@@ -51,6 +53,12 @@ class EvaluateFlags(EvaluateConfig, BaseSettings):
     """Judge the best model of a run on the films of any dataset."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+class BenchmarkFlags(BenchmarkConfig, Config, BaseSettings):
+    """Train several entries under one budget of minutes on the same films, and rank them."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml benchmark")
 
 
 class ExportFlags(ExportConfig, BaseSettings):
@@ -78,7 +86,7 @@ class CompareFlags(CompareConfig, BaseSettings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; its exit code: 0, 2 for bad input, 130 for Ctrl-C."""
+    """Run a verb; its exit code: 0, 1 where trainings of a benchmark failed, 2 for bad input, 130 for Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
@@ -87,14 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb = VERBS.get(arguments[0])
         if verb is None:
             raise ConfigError(unknown_name("verb", arguments[0], VERBS))
-        verb(arguments[1:])
+        return verb(arguments[1:]) or 0
     except SpondyloError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return EXIT_INTERRUPTED
-    return 0
 
 
 def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[str, Any]:
@@ -215,6 +222,24 @@ def _compare(arguments: Sequence[str]) -> None:
     _write(report.compared(compare(config, values.get("data", {}))))
 
 
+def _benchmark(arguments: Sequence[str]) -> int:
+    given = given_values(BenchmarkFlags, arguments)
+    asked = {name: given.pop(name) for name in BenchmarkConfig.model_fields if name in given}
+    config = validate(BenchmarkConfig, asked)
+    if config.resume is None or "entries" in asked:
+        read_entries(config.entries)
+    if "path" in given.get("data", {}):
+        _require_folder(validate(DataConfig, given["data"]))
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.benchmark import benchmark
+
+    _start_logging()
+    result = benchmark(asked, given)
+    _write(report.benchmarked(result))
+    return EXIT_PART_FAILED if result.failed else 0
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -223,13 +248,13 @@ def _require_folder(data: DataConfig) -> None:
         find_reader(data.path.expanduser(), data.kind)
 
 
-VERBS: dict[str, Callable[[Sequence[str]], None]] = {
-    "train": _train, "evaluate": _evaluate, "compare": _compare, "audit": _audit, "export": _export,
-    "phantom": _phantom,
+VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
+    "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "compare": _compare, "audit": _audit,
+    "export": _export, "phantom": _phantom,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
-    "train": TrainFlags, "evaluate": EvaluateFlags, "compare": CompareFlags, "audit": AuditFlags,
-    "export": ExportFlags, "phantom": PhantomFlags,
+    "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "compare": CompareFlags,
+    "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
 }  # fmt: skip
 
 

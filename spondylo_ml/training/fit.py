@@ -124,13 +124,19 @@ def fit(
     with warnings.catch_warnings():
         for remark in REMARKS_OF_LIGHTNING:
             warnings.filterwarnings("ignore", message=remark)
-        trainer.fit(
-            module,
-            loader,
-            [plain_loader(part, training.batch_size) for part in measured.values()],
-            ckpt_path=resume_from,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                module,
+                loader,
+                [plain_loader(part, training.batch_size) for part in measured.values()],
+                ckpt_path=resume_from,
+                weights_only=True,
+            )
+        except SystemExit as ended:
+            # Lightning makes an exit with code 1 of Ctrl-C; it is not a failure of the training.
+            if isinstance(ended.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
     peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])

@@ -49,6 +49,9 @@ CHECKPOINTS = Path("checkpoints")
 """Folder of a run's checkpoints and local copies, below the current directory; one sub-folder a run."""
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
+MOVABLE = ("tracking.", "training.device", "training.workers", "data.path", "data.on_audit_error")
+"""Starts of the names of values that may change when a training goes on: its place, and its reporting."""
+
 DESCRIPTION_TAG = "mlflow.note.content"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
@@ -143,11 +146,10 @@ def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
         ConfigError: an override would make it another experiment.
     """
     before = flatten(resume.config.model_dump(mode="json"))
-    movable = ("tracking.", "training.device", "training.workers", "data.path", "data.on_audit_error")
     wanted = flatten(overrides)
     changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
     after = flatten(changed.model_dump(mode="json"))
-    different = [name for name in after if after[name] != before[name] and not name.startswith(movable)]
+    different = [name for name in after if after[name] != before[name] and not name.startswith(MOVABLE)]
     if different:
         listed = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
         raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {listed}")
