@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -117,7 +118,8 @@ def _named(where: str, schema: type[Part], tree: Mapping[str, Any]) -> Part:
     try:
         return validate(schema, tree)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        in_a_file = re.sub(r" \(--\S+ \.\.\.\)", "", str(error)).replace("\n", "; ")
+        raise ConfigError(f"{where}: {in_a_file}") from None
 
 
 def _entries_file(what: str) -> Path:

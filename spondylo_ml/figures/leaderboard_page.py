@@ -23,8 +23,8 @@ from spondylo_ml.figures.run_charts import colour
 
 HEADS = {
     "mre_px512": "MRE px512", "median_px512": "median px512", "sdr_6px": "SDR@6 %", "sdr_12px": "@12 %",
-    "sdr_18px": "@18 %", "sdr_24px": "@24 %", "instance_sdr_5px640": "inst. SDR@5 px640 %",
-    "instance_sdr_10px640": "@10 %", "instance_sdr_15px640": "@15 %", "presence_f1": "presence F1 %",
+    "sdr_18px": "@18 %", "sdr_24px": "@24 %", "instance_sdr_5px640": "by instance @5 px640 %",
+    "instance_sdr_10px640": "@10 px640 %", "instance_sdr_15px640": "@15 px640 %", "presence_f1": "presence F1 %",
     "grade_accuracy_all": "grade right %",
 }  # fmt: skip
 COST_HEADS = {
@@ -34,18 +34,18 @@ COST_HEADS = {
     "peak_gpu_memory_mb": ("peak GPU MB", ".0f"),
 }  # fmt: skip
 HOW_TO_READ = (
-    "mean over seeds [95 % interval, drawing patients] sd between seeds (least to most, n seeds); validation films, on "
-    "which the epoch was chosen too; none: nothing to measure"
+    "mean over seeds [95 % interval, drawing patients] sd between seeds (least to most, n seeds); of the validation "
+    "films, on which the epoch was chosen too; none: nothing to measure"
 )
 
 
-def quality_rows(board: Leaderboard) -> list[list[str]]:
-    """A head, then each entry with all metrics, the best first, the mean shape among them."""
+def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spread: bool = True) -> list[list[str]]:
+    """A head, then each entry with the metrics, the best first, the mean shape among them."""
     table = entries_table(board)
-    rows = [["entry", "seeds", *(HEADS[metric] for metric in METRICS)]]
+    rows = [["entry", "seeds", *(HEADS[metric] for metric in metrics)]]
     for _, row in table.iterrows():
         seeds = "" if row["entry"] == MEAN_SHAPE else f"{row['n_finished']}/{row['n_planned']}"
-        rows.append([str(row["entry"]), seeds, *(_metric(row, metric) for metric in METRICS)])
+        rows.append([str(row["entry"]), seeds, *(_metric(row, metric, with_spread) for metric in metrics)])
     return rows
 
 
@@ -93,14 +93,14 @@ a time. Memory: of the training process alone, films included, without its loade
 </body></html>"""
 
 
-def _metric(row: pd.Series, name: str, digits: int = 1) -> str:
-    digits = 2 if name.endswith("px512") else digits
+def _metric(row: pd.Series, name: str, with_spread: bool) -> str:
+    digits = 2 if name.endswith("px512") else 1
     text = _number(row[name], f".{digits}f")
     if text == "none":
         return f"none ({row[f'{name}_n_absent']} absent)" if row[f"{name}_n_absent"] else text
     if not math.isnan(row[f"{name}_low"]):
         text += f" [{row[f'{name}_low']:.{digits}f}, {row[f'{name}_high']:.{digits}f}]"
-    if row[f"{name}_n_seeds"] > 1:
+    if with_spread and row[f"{name}_n_seeds"] > 1:
         low, high = (format(row[f"{name}_{part}"], f".{digits}f") for part in ("min", "max"))
         text += f" sd {row[f'{name}_sd']:.{digits}f} ({low} to {high}, n {row[f'{name}_n_seeds']:.0f})"
     return text
