@@ -66,6 +66,10 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("compare", "--run_ids", "a, a"), r"two or more different run_ids are needed; given a, a"),
         (("compare", "--top", "1"), r"top must be 2 or more to compare, or give per_model"),
         (("compare", "--top", "2", "--models", "unett"), r"models: .*unknown model 'unett'\. Did you mean 'unet'\?"),
+        (("benchmark", "--entries", "five_model"), r"list of entries 'five_model'\. Did you mean 'five_models'\?"),
+        (("benchmark", "--minute", "3"), r"unknown option '--minute'\. Did you mean '--minutes'\?"),
+        (("benchmark", "--seeds", "1,a"), r"seeds\.1: given 'a'\. .* valid integer"),
+        (("benchmark", "--data", "no"), r"data folder .*no does not exist"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -100,6 +104,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     made = spondylo(tmp_path, "--help")
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
+    assert re.search(r"benchmark +Train several entries under one budget", made.stdout)
     assert re.search(r"evaluate +Judge the best model", made.stdout)
     assert re.search(r"audit +Check a dataset", made.stdout)
     assert re.search(r"compare +Compare the models of two or more runs", made.stdout)

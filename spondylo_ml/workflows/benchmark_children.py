@@ -91,7 +91,7 @@ class ChildRuns:
         arguments = ["--resume", start.run_id] if start.resumed else ["--recipe", str(recipe)]
         environment = {
             "MLFLOW_RUN_ID": start.run_id,
-            "MLFLOW_EXPERIMENT_ID": self._experiment_id,
+            "MLFLOW_EXPERIMENT_ID": self._client.get_run(start.run_id).info.experiment_id,
             "MLFLOW_TRACKING_URI": mlflow.get_tracking_uri(),
         }
         code = _run_to_end([sys.executable, "-m", "spondylo_ml", "train", *arguments], environment, folder)
@@ -103,13 +103,14 @@ class ChildRuns:
         return str(run.info.run_id)
 
     def _search(self, parent_id: str) -> list[Run]:
-        """The newest first."""
+        """The newest first, of all experiments: `mlflow run` may go on in another one than the benchmark began in."""
+        experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
         chosen = f"tags.`{PARENT_TAG}` = '{parent_id}' and tags.{ENTRY_TAG} LIKE '%'"
         runs: list[Run] = []
         token: str | None = None
         while token is None or token:
             page = self._client.search_runs(
-                [self._experiment_id], chosen, order_by=["attributes.start_time DESC"], page_token=token
+                experiments, chosen, order_by=["attributes.start_time DESC"], page_token=token
             )
             runs, token = runs + list(page), page.token or ""
         return runs

@@ -98,7 +98,8 @@ def test_one_that_a_left_over_process_still_trains_is_left_alone(client: MlflowC
 
 def test_children_follow_the_benchmark_into_the_run_in_which_it_goes_on(client: MlflowClient, parent: Run) -> None:
     first = ChildRuns(parent).prepare(PLANNED, None)
-    other = ChildRuns(client.create_run("0", tags={"benchmark": "made"}))
+    elsewhere = client.create_experiment("another experiment")
+    other = ChildRuns(client.create_run(elsewhere, tags={"benchmark": "made"}))
     other.adopt(parent.info.run_id)
     assert other.find()["a", 0].info.run_id == first.run_id
     assert ChildRuns(parent).find() == {}
