@@ -41,7 +41,7 @@ TABLE_FILE, CHILDREN_FILE, PAGE_FILE = "leaderboard.csv", "children.csv", "leade
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What `benchmark` leaves: its run, the leaderboard, and which trainings failed when they were tried now."""
+    """What `benchmark` leaves: its run, the leaderboard, and what failed, now or before, or was cut now."""
 
     run_id: str
     board: Leaderboard
@@ -75,7 +75,11 @@ def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkRe
             children, [p for p in planned if p.entry in wanted], lambda: _log(plan, planned, children)
         )
         board = _log(plan, planned, children)
-    failed = tuple(c for c in board.children if (c.entry, c.seed) in tried and c.state != leaderboard.FINISHED)
+    failed = tuple(
+        c
+        for c in board.children
+        if c.state == leaderboard.FAILED or (c.state == leaderboard.CUT and (c.entry, c.seed) in tried)
+    )
     if failed:
         client = MlflowClient()
         client.set_tag(run_id, FAILURE_TAG, f"{len(failed)} training(s) failed: {CHILDREN_FILE} lists them")

@@ -88,7 +88,8 @@ class ChildRuns:
         folder.mkdir(parents=True, exist_ok=True)
         recipe = folder / RECIPE_FILE
         recipe.write_text(yaml.safe_dump(planned.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-        arguments = ["--resume", start.run_id] if start.resumed else ["--recipe", str(recipe)]
+        resumed = ["--resume", start.run_id, *_where(planned)]
+        arguments = resumed if start.resumed else ["--recipe", str(recipe)]
         environment = {
             "MLFLOW_RUN_ID": start.run_id,
             "MLFLOW_EXPERIMENT_ID": self._client.get_run(start.run_id).info.experiment_id,
@@ -124,6 +125,13 @@ class ChildRuns:
             self._client.set_tag(run_id, FAILURE_TAG, _reason(code))
         if run.info.status == "RUNNING":
             self._client.set_terminated(run_id, "KILLED" if code < 0 else "FAILED")
+
+
+def _where(planned: Planned) -> list[str]:
+    """Flags of what may be another when a training goes on: where the films lie, and where it computes."""
+    data, training = planned.config.data, planned.config.training
+    path = ["--data.path", str(data.path)] if data.path else []
+    return [*path, "--training.device", training.device, "--training.workers", str(training.workers)]
 
 
 def _run_to_end(command: list[str], extra: Mapping[str, str], folder: Path) -> int:
