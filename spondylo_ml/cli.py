@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from spondylo_ml.config import (
     AuditConfig,
+    BenchmarkConfig,
     CompareConfig,
     Config,
     DataConfig,
@@ -27,13 +28,14 @@ from spondylo_ml.config import (
     PhantomConfig,
     PredictConfig,
     field_names,
+    read_entries,
     resolve_config,
     validate,
 )
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 
-SHORT_NAMES = {"model": "model.name", "data": "data.path"}
-EXIT_BAD_INPUT, EXIT_SOME_FILMS_FAILED, EXIT_INTERRUPTED = 2, 3, 130
+SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes"}
+EXIT_PART_FAILED, EXIT_BAD_INPUT, EXIT_SOME_FILMS_FAILED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 _SETTINGS = SettingsConfigDict(
     extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
@@ -59,6 +61,12 @@ class DiagnoseFlags(DiagnoseConfig, BaseSettings):
     """Look into a finished run: its checks, the causes of its error, dead channels."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml diagnose")
+
+
+class BenchmarkFlags(BenchmarkConfig, Config, BaseSettings):
+    """Train several entries under one budget of minutes on the same films, and rank them."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml benchmark")
 
 
 class ExportFlags(ExportConfig, BaseSettings):
@@ -92,7 +100,11 @@ class PredictFlags(PredictConfig, BaseSettings):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb; its exit code: 0, 2 for bad input, 3 where `predict` could not read some films, 130 for Ctrl-C."""
+    """Run a verb; its exit code.
+
+    0; 1 where trainings of a benchmark failed; 2 for bad input; 3 where `predict` could not read some films; 130 for
+    Ctrl-C.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if not arguments or arguments[0] in ("-h", "--help"):
@@ -257,6 +269,24 @@ def _predict(arguments: Sequence[str]) -> int:
     return EXIT_SOME_FILMS_FAILED if done.failed else 0
 
 
+def _benchmark(arguments: Sequence[str]) -> int:
+    given = given_values(BenchmarkFlags, arguments)
+    asked = {name: given.pop(name) for name in BenchmarkConfig.model_fields if name in given}
+    config = validate(BenchmarkConfig, asked)
+    if config.resume is None or "entries" in asked:
+        read_entries(config.entries)
+    if "path" in given.get("data", {}):
+        _require_folder(validate(DataConfig, given["data"]))
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.benchmark import benchmark
+
+    _start_logging()
+    result = benchmark(asked, given)
+    _write(report.benchmarked(result))
+    return EXIT_PART_FAILED if result.failed else 0
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -266,12 +296,13 @@ def _require_folder(data: DataConfig) -> None:
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
-    "train": _train, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare, "audit": _audit,
-    "export": _export, "phantom": _phantom, "predict": _predict,
+    "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare,
+    "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
-    "train": TrainFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags, "compare": CompareFlags,
-    "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags, "predict": PredictFlags,
+    "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags,
+    "compare": CompareFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
+    "predict": PredictFlags,
 }  # fmt: skip
 
 

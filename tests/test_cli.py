@@ -73,6 +73,10 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("predict", "--films", "no.png,x/*.dcm", "--to", "x"), r"nothing is called no\.png: give files, folders"),
         (("predict", "--films", "x", "--to", "x", "--batch_size", "0"), r"batch_size: given '0'\. .* equal to 1"),
         (("predict", "--films", "x", "--to", "x", "--modl", "y"), r"option '--modl'\. Did you mean '--model'\?"),
+        (("benchmark", "--entries", "five_model"), r"list of entries 'five_model'\. Did you mean 'five_models'\?"),
+        (("benchmark", "--minute", "3"), r"unknown option '--minute'\. Did you mean '--minutes'\?"),
+        (("benchmark", "--seeds", "1,a"), r"seeds\.1: given 'a'\. .* valid integer"),
+        (("benchmark", "--data", "no"), r"data folder .*no does not exist"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -107,6 +111,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     made = spondylo(tmp_path, "--help")
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
+    assert re.search(r"benchmark +Train several entries under one budget", made.stdout)
     assert re.search(r"evaluate +Judge the best model", made.stdout)
     assert re.search(r"diagnose +Look into a finished run", made.stdout)
     assert re.search(r"audit +Check a dataset", made.stdout)

@@ -37,7 +37,7 @@ def test_torch_and_torchvision_are_the_pair_that_imports_together() -> None:
 def test_mlproject_has_its_entry_points_and_a_main() -> None:
     project = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
     assert project["conda_env"] == "conda.yaml"
-    verbs = {"main", "train", "evaluate", "diagnose", "compare", "audit", "export", "phantom", "predict"}
+    verbs = {"main", "train", "benchmark", "evaluate", "diagnose", "compare", "audit", "export", "phantom", "predict"}
     assert verbs <= set(project["entry_points"])
     for entry in project["entry_points"].values():
         assert entry["command"].startswith(("python -m spondylo_ml ", "python -m tuning "))
@@ -57,6 +57,7 @@ def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path:
     for model in MODEL_NAMES:
         for preset in ("config", *(preset for preset in PRESETS if preset != "full")):
             assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
+    assert {f"spondylo_ml/projects/benchmark/{n}.yaml" for n in ("five_models", "maht_net_ablation")} <= names
     assert {f"spondylo_ml/report/film_report.{kind}" for kind in ("html.j2", "schema.json")} <= names
     assert "spondylo_ml/figures/audit_report.html" in names
     assert not [name for name in names if name.startswith(("tuning/", "tests/"))]

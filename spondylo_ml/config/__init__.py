@@ -1,8 +1,9 @@
 """The configuration of a run: its schema, and how it is put together."""
 
+from spondylo_ml.config.benchmark import BenchmarkConfig, Entry, EntryList, read_entries
 from spondylo_ml.config.clinical import ClinicalConfig
 from spondylo_ml.config.films import DataConfig
-from spondylo_ml.config.resolve import field_names, flatten, resolve_config, validate
+from spondylo_ml.config.resolve import field_names, flatten, nest, resolve_config, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 from spondylo_ml.config.verbs import (
@@ -16,7 +17,7 @@ from spondylo_ml.config.verbs import (
 )
 
 __all__ = [
-    "AuditConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "DiagnoseConfig", "EvaluateConfig",
-    "ExportConfig", "PhantomConfig", "PredictConfig", "UncertaintyConfig", "field_names", "flatten", "resolve_config",
-    "validate",
+    "AuditConfig", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "DiagnoseConfig",
+    "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "PhantomConfig", "PredictConfig", "UncertaintyConfig",
+    "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

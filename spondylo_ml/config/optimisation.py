@@ -16,6 +16,11 @@ class TrainingConfig(Section):
     film_passes: int | None = Field(
         None, ge=1, description="training films to show in all, repeats counted; gives the epochs where they are absent"
     )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        description="wall-clock minutes for the epochs, with their validations; the cosine is fitted into them",
+    )
     batch_size: int = Field(8, ge=1, le=1024, description="films per step")
     optimizer: Literal["adam", "adamw", "radam", "sgd"] = Field(
         "adamw", description="optimiser; sgd is with Nesterov momentum 0.9, radam with decoupled weight decay"

@@ -111,6 +111,18 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
+def nest(dotted: Mapping[str, Any]) -> Tree:
+    """The inverse of `flatten`: dotted names as nested values."""
+    tree: Tree = {}
+    for name, value in dotted.items():
+        *sections, leaf = name.split(".")
+        inner: Tree = {leaf: value}
+        for section in reversed(sections):
+            inner = {section: inner}
+        tree = merge(tree, inner)
+    return tree
+
+
 def field_names(schema: type[BaseModel], prefix: str = "") -> list[str]:
     """Dotted names of all values of a schema."""
     names: list[str] = []

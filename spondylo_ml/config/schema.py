@@ -28,6 +28,9 @@ class TrackingConfig(Section):
     panel_films: int = Field(6, ge=0, le=64, description="validation films in the panel of overlays")
     panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels; the last epoch has one too")
     system_metrics: bool = Field(True, description="log processor and memory use")
+    standing: bool = Field(
+        False, description="after training, log the best weights' validation report with intervals, and what they cost"
+    )
 
 
 class Config(Section):

@@ -16,7 +16,13 @@ from spondylo_ml.evaluation.agreement import intraclass_correlation
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.error_anatomy import anatomy, corner_kinds, level_shifts
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
-from spondylo_ml.evaluation.metrics import QUANTILES, corner_values, presence_counts
+from spondylo_ml.evaluation.metrics import (
+    PX640_PER_PX512,
+    QUANTILES,
+    SDR_THRESHOLDS_PX640,
+    corner_values,
+    presence_counts,
+)
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.strata import STRATA, film_strata
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
@@ -137,6 +143,7 @@ def _detection(
     ratios = {
         "presence_precision": (by_name["n_both"], by_name["n_said"]),
         "presence_recall": (by_name["n_both"], by_name["n_there"]),
+        "presence_f1": (2 * by_name["n_both"], by_name["n_said"] + by_name["n_there"]),
         "detection_precision": (found["n_found"], said),
         "detection_recall": (found["n_found"], found["n_true"]),
         "detection_f1": (2 * found["n_found"], said + found["n_true"]),
@@ -156,6 +163,10 @@ def _instance(
     error = table["error_px512"].to_numpy(dtype=np.float64)
     rates = {
         f"instance_sdr_{limit}px": bootstrap.mean(100.0 * (error <= limit), names) for limit in SDR_THRESHOLDS_PX512
+    }
+    rates |= {
+        f"instance_sdr_{limit}px640": bootstrap.mean(100.0 * (error * PX640_PER_PX512 <= limit), names)
+        for limit in SDR_THRESHOLDS_PX640
     }
     return {"instance_mre_px512": bootstrap.mean(error, names)} | rates
 

@@ -87,7 +87,7 @@ def presence_counts(films: Sequence[Film], predictions: Sequence[FilmPrediction]
 
 
 def presence_metrics(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    """Precision and recall of the vertebrae said to be on the labelled films, in percent, strict by name.
+    """Precision, recall and F1 of the vertebrae said to be on the labelled films, in percent, strict by name.
 
     NaN where nothing was said or nothing is there.
     """
@@ -96,6 +96,7 @@ def presence_metrics(films: Sequence[Film], predictions: Sequence[FilmPrediction
     return {
         "presence_precision": 100 * both / said if said else math.nan,
         "presence_recall": 100 * both / there if there else math.nan,
+        "presence_f1": 200 * both / (said + there) if said + there else math.nan,
     }
 
 

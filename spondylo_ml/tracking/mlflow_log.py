@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
@@ -10,12 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import mlflow
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.training.run_log import ColourImage
+from spondylo_ml.training.run_log import ColourImage, FolderRunLog
 
 QUEUE_SIZE = 1000
 RETRY_SECONDS = 5.0
@@ -32,27 +30,23 @@ class MlflowRunLog:
     """
 
     def __init__(self, run_id: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> None:
-        self._run_id, self._folder, self._retry_seconds = run_id, folder, retry_seconds
+        self._run_id, self._copy, self._retry_seconds = run_id, FolderRunLog(folder), retry_seconds
         self._client = MlflowClient()
         self._queue: queue.Queue[Call | None] = queue.Queue(QUEUE_SIZE)
         self._closing = threading.Event()
         self._outage = False
         self.dropped = 0
-        folder.mkdir(parents=True, exist_ok=True)
         self._worker = threading.Thread(target=self._send_all, name="mlflow-log", daemon=True)
         self._worker.start()
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
         """See `RunLog`."""
-        with (self._folder / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"epoch": epoch, **values}) + "\n")
+        self._copy.metrics(values, epoch)
         self._put(lambda: self._client.log_batch(self._run_id, metrics=_metrics(values, epoch)))
 
     def image(self, image: ColourImage, key: str, epoch: int) -> None:
         """See `RunLog`."""
-        path = self._folder / "images" / f"{key.replace('/', '-')}-{epoch:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        self._copy.image(image, key, epoch)
         self._put(lambda: self._client.log_image(self._run_id, image, key=key, step=epoch))
 
     def tag(self, name: str, value: str) -> None:

@@ -19,6 +19,7 @@ from spondylo_ml.errors import SpondyloError, TrackingError
 
 PREFLIGHT_SECONDS = 5
 RESUMED_FROM, RESUMED_AS = "resumed_from", "resumed_as"
+FAILURE_TAG = "failure"
 
 
 def preflight() -> str:
@@ -82,7 +83,7 @@ def open_run(
         mlflow.end_run("KILLED")
         raise
     except BaseException as error:
-        mlflow.set_tag("failure", failure_text(error)[:500])
+        mlflow.set_tag(FAILURE_TAG, failure_text(error)[:500])
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")

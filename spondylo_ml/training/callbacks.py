@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -31,8 +32,9 @@ class EpochReport(Checkpoint):
     is reported only once it is safe, and one that was saved but not reported is sent by `RunLog.restore`.
     """
 
-    def __init__(self, run_log: RunLog) -> None:
-        self._run_log = run_log
+    def __init__(self, run_log: RunLog, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
+        """Args: seconds_left: until the training's minutes are used."""
+        self._run_log, self._seconds_left = run_log, seconds_left
         self.history: list[dict[str, Any]] = []
         self._epoch_started = self._validation_started = 0.0
 
@@ -72,10 +74,11 @@ class EpochReport(Checkpoint):
         row = self.history[-1]
         self._run_log.metrics({k: v for k, v in row.items() if k != "epoch"}, row["epoch"])
         left = (trainer.max_epochs or 0) - row["epoch"]
+        left_s = max(0.0, min(left * row["time/epoch_s"], self._seconds_left()))
         tqdm.write(
             f"epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train/loss']:.3f}  "
             f"val MRE {row['val/mre_px512']:.1f} px512  SDR@24 {row['val/sdr_24px']:.0f} %  "
-            f"{row['time/epoch_s']:.0f} s, {left * row['time/epoch_s'] / 60:.0f} min to go"
+            f"{row['time/epoch_s']:.0f} s, {left_s / 60:.0f} min to go"
         )
         sys.stdout.flush()  # into a log file, too, an epoch is told when it ends
 
@@ -125,7 +128,7 @@ class Panel(Callback):
         """Draw and send the panel where it is due."""
         assert isinstance(pl_module, LandmarkTraining)
         epoch = trainer.current_epoch + 1
-        if epoch % self._every and epoch != trainer.max_epochs:
+        if epoch % self._every and epoch != trainer.max_epochs and not trainer.should_stop:
             return
         images = torch.cat([batch.images for batch in plain_loader(self._films, 8)]).to(pl_module.device)
         with trainer.precision_plugin.val_step_context(), torch.no_grad():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +20,9 @@ from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, TrainingBar
+from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.module import LandmarkTraining, Score
 from spondylo_ml.training.run_log import RunLog
@@ -40,15 +44,26 @@ class FitResult:
     Attributes:
         best_epoch: epoch with the lowest validation MRE, from 1.
         history: numbers of every epoch.
+        training_s: time of the epochs and their validations, that of earlier parts included.
+        peak_memory_mb, peak_gpu_memory_mb: most memory that this process held while it trained, that of loading films
+            included and that of the loader's workers not; NaN where no epoch was left to train, or there is no GPU.
     """
 
     best_epoch: int
     history: list[dict[str, Any]]
+    training_s: float = math.nan
+    peak_memory_mb: float = math.nan
+    peak_gpu_memory_mb: float = math.nan
 
     @property
     def best(self) -> dict[str, Any]:
         """Numbers of the best epoch."""
         return next(row for row in self.history if row["epoch"] == self.best_epoch)
+
+    @property
+    def films_per_s(self) -> float:
+        """Training films a second, validation aside: the median epoch's."""
+        return statistics.median(float(row["time/films_per_s"]) for row in self.history)
 
 
 def fit(
@@ -78,9 +93,10 @@ def fit(
     torch.manual_seed(config.seed)
     model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
     measured = {"val": films["val"], "train": _evenly(films["train"], training.train_metric_films)}
-    module = LandmarkTraining(model, training, config.seed, measured, score)
-    report = EpochReport(run_log)
-    callbacks = _callbacks(config, folder, report)
+    budget = Budget(training.minutes)
+    module = LandmarkTraining(model, training, config.seed, measured, score, budget.share_used)
+    report = EpochReport(run_log, budget.seconds_left)
+    callbacks = [budget, *_callbacks(config, folder, report)]
     if panel_films := _evenly(films["val"], config.tracking.panel_films):
         callbacks.append(Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs))
     if training.frozen_stages:
@@ -108,17 +124,31 @@ def fit(
     with warnings.catch_warnings():
         for remark in REMARKS_OF_LIGHTNING:
             warnings.filterwarnings("ignore", message=remark)
-        trainer.fit(
-            module,
-            loader,
-            [plain_loader(part, training.batch_size) for part in measured.values()],
-            ckpt_path=resume_from,
-            weights_only=True,
-        )
+        try:
+            trainer.fit(
+                module,
+                loader,
+                [plain_loader(part, training.batch_size) for part in measured.values()],
+                ckpt_path=resume_from,
+                weights_only=True,
+            )
+        except SystemExit as ended:
+            # Lightning makes an exit with code 1 of Ctrl-C; it is not a failure of the training.
+            if isinstance(ended.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
+    peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     model.eval()
-    return FitResult(best_epoch=int(best["epoch"]) + 1, history=report.history)
+    trained_here = len(report.history) > done
+    return FitResult(
+        best_epoch=int(best["epoch"]) + 1,
+        history=report.history,
+        training_s=budget.time_elapsed(),
+        peak_memory_mb=peak_memory if trained_here else math.nan,
+        peak_gpu_memory_mb=peak_gpu_memory_mb() if trained_here else math.nan,
+    )
 
 
 def _callbacks(config: Config, folder: Path, report: EpochReport) -> list[Callback]:

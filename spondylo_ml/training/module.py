@@ -37,12 +37,17 @@ class LandmarkTraining(L.LightningModule):
         seed: int,
         parts: Mapping[str, Sequence[PreparedFilm]],
         score: Score,
+        share_used: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """Args: parts: films measured after each epoch, by part name, in the order of the loaders."""
+        """Args: parts: films measured after each epoch, by part name, in the order of the loaders.
+
+        share_used: share of the training's minutes that is used.
+        """
         super().__init__()
         self.model = model
         self.epoch_metrics: dict[str, float] = {}
         self._config, self._seed, self._parts, self._score = config, seed, parts, score
+        self._share_used = share_used
         self.films_seen = 0
         self._sums: dict[str, float] = {}
         self._seen: dict[str, list[FilmPrediction]] = {}
@@ -50,7 +55,8 @@ class LandmarkTraining(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule by name; Lightning steps them."""
         optimizer = build_optimizer(self.model, self._config)
-        scheduler = build_scheduler(optimizer, self._config, int(self.trainer.estimated_stepping_batches))
+        steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = build_scheduler(optimizer, self._config, steps, self._share_used)
         return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})
 
     def on_train_epoch_start(self) -> None:

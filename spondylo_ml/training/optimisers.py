@@ -48,10 +48,24 @@ def backbone_parameters(model: LandmarkModel) -> list[nn.Parameter]:
     return list(model.backbone_net.network.parameters()) if model.backbone_net else []
 
 
-def build_scheduler(optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int) -> dict[str, Any] | None:
-    """Lightning's description of the configured course over `steps` steps; None for a constant rate."""
+def build_scheduler(
+    optimizer: torch.optim.Optimizer,
+    config: TrainingConfig,
+    steps: int,
+    share_used: Callable[[], float] = lambda: 0.0,
+) -> dict[str, Any] | None:
+    """Lightning's description of the configured course over `steps` steps; None for a constant rate.
+
+    Args:
+        share_used: share of the training's minutes that is used, 0 to 1. A cosine stands where the steps or the
+            minutes are, whichever is further, so that it has come down when the training ends.
+    """
     if config.scheduler == "cosine":
-        return {"scheduler": LambdaLR(optimizer, lambda step: cosine_factor(step, steps, config)), "interval": "step"}
+
+        def factor(step: int) -> float:
+            return cosine_factor(max(step, share_used() * steps), steps, config)
+
+        return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
     if config.scheduler == "restarts":
         restarts = CosineAnnealingWarmRestarts(
             optimizer, config.restart_epochs, RESTART_GROWTH, eta_min=config.min_learning_rate
@@ -70,7 +84,7 @@ def build_scheduler(optimizer: torch.optim.Optimizer, config: TrainingConfig, st
     return None
 
 
-def cosine_factor(step: int, steps: int, config: TrainingConfig) -> float:
+def cosine_factor(step: float, steps: int, config: TrainingConfig) -> float:
     """Share of the highest learning rate at `step`: a linear rise that starts above 0, then half a cosine."""
     warmup = round(config.warmup_fraction * steps)
     if step < warmup:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import mlflow
 
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
+from spondylo_ml.evaluation.leaderboard import FINISHED, METRICS, noise_floor
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.figures.comparison_page import Compared, interval_text
+from spondylo_ml.figures.leaderboard_page import HOW_TO_READ, cost_rows, quality_rows
 from spondylo_ml.workflows.audit import REPORT, AuditResult
+from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
@@ -20,6 +23,8 @@ from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip
 LISTED_FILMS = 20
+BENCHMARK_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
+"""Metrics beside each other: error, rates strict by level, rates by instance with presence and grade."""
 DISCLAIMER = "Research software, not a medical device."
 
 
@@ -100,11 +105,9 @@ def _against(found: Compared, run: str) -> str:
             effect = "none" if d.rank_biserial != d.rank_biserial else f"{d.rank_biserial:+.2f}"
             rows.append([d.metric, *values, interval_text(d.difference), p, effect])
     change = film_differences(found, run)
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([
         f"{run} against {baseline}",
-        *(f"  {line}" for line in lines),
+        *_aligned(rows),
         f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
     ])  # fmt: skip
 
@@ -134,6 +137,25 @@ def _causes(shares: Mapping[str, float]) -> str:
     return ", ".join(told) or "none"
 
 
+def benchmarked(result: BenchmarkResult) -> str:
+    """Summary of a benchmark: quality and cost of each entry, the noise floor, and what is not finished."""
+    board = result.board
+    floor, freedom = noise_floor(board)
+    lines = [f"{board.title}: {board.dataset}; {board.budget}"]
+    for metrics in BENCHMARK_TABLES:
+        lines += [*_aligned(quality_rows(board, metrics, with_spread=metrics is BENCHMARK_TABLES[0])), ""]
+    lines += [*_aligned(cost_rows(board)), ""]
+    if freedom:
+        lines.append(f"MRE between seeds: standard deviation {floor:.2f} px512, {freedom} degree(s) of freedom")
+    lines += [
+        f"{child.state}: {child.entry} seed {child.seed}{f': {child.reason}' if child.reason else ''}"
+        for child in board.children
+        if child.state != FINISHED
+    ]
+    lines += [*board.remarks(), HOW_TO_READ]
+    return "\n".join([*lines, f"run {result.run_id}", _where(result.run_id)])
+
+
 def audited(result: AuditResult) -> str:
     """Summary of an audit; the errors in full, of the rest the numbers."""
     found = result.audit
@@ -159,6 +181,13 @@ def predicted(done: Predicted) -> str:
     bad = [f"{n_failed} film(s) without a result:"] if n_failed else []
     bad += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in done.failed]
     return "\n".join([_table(rows), "Films by their names in the results:", *shown, *over, *bad, DISCLAIMER])
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line a row, its cells below each other."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [f"  {line}".rstrip() for line in lines]
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -41,6 +41,7 @@ from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
 from spondylo_ml.workflows.films import load_audited_films
 from spondylo_ml.workflows.preflight import check_before_training
+from spondylo_ml.workflows.standing import log_standing
 from spondylo_ml.workflows.uncertainty import fit_uncertainty
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,16 @@ CHECKPOINTS = Path("checkpoints")
 """Folder of a run's checkpoints and local copies, below the current directory; one sub-folder a run."""
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
+MOVABLE = (
+    "tracking.",
+    "training.device",
+    "training.workers",
+    "training.preflight",
+    "data.path",
+    "data.on_audit_error",
+)
+"""Starts of the names of values that may change when a training goes on: its place, and its reporting."""
+
 DESCRIPTION_TAG = "mlflow.note.content"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
@@ -109,9 +120,10 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        model_uri = _log_result(
-            result, _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute), trivial
-        )
+        bundle = _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute)
+        model_uri = _log_result(result, bundle, trivial)
+        if tracking.standing:
+            log_standing(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, config, result, trivial, unsent)
 
@@ -143,18 +155,10 @@ def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
         ConfigError: an override would make it another experiment.
     """
     before = flatten(resume.config.model_dump(mode="json"))
-    movable = (
-        "tracking.",
-        "training.device",
-        "training.workers",
-        "training.preflight",
-        "data.path",
-        "data.on_audit_error",
-    )
     wanted = flatten(overrides)
     changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
     after = flatten(changed.model_dump(mode="json"))
-    different = [name for name in after if after[name] != before[name] and not name.startswith(movable)]
+    different = [name for name in after if after[name] != before[name] and not name.startswith(MOVABLE)]
     if different:
         listed = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
         raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {listed}")

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, flatten, resolve_config, validate
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.resolve import merge, projects_dir, read_yaml, recipe_files
+from spondylo_ml.config.resolve import merge, nest, projects_dir, read_yaml, recipe_files
 from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.errors import ConfigError
 
@@ -253,3 +253,10 @@ def test_every_value_has_a_description_and_its_range_in_it() -> None:
     assert texts["training.learning_rate"].endswith("[> 0, <= 1]")
     assert texts["data.val_fraction"].endswith("[>= 0, <= 1]")
     assert texts["training.epochs"].endswith("[>= 1, <= 10000]")
+
+
+def test_dotted_names_and_nested_values_are_each_others_inverse() -> None:
+    tree = {"seed": 3, "training": {"epochs": 2}, "model": {"name": "unet", "maht_net": {"width": 64}}}
+    assert nest(flatten(tree)) == tree
+    assert nest({"a.b": 1, "a.c.d": 2}) == {"a": {"b": 1, "c": {"d": 2}}}
+    assert nest({}) == {}

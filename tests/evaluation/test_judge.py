@@ -156,3 +156,14 @@ def test_films_are_grouped_by_sex_and_age_band(sex: str, age: int | None, told: 
     film = replace(plain_film("a", (square(0, 1, 1),)), sex=sex, age_years=age)
     (row,) = film_strata([film]).to_dict("records")
     assert (row["sex"], row["age_band"], row["source"], row["facing"]) == (*told, "made", "left")
+
+
+def test_rates_by_instance_are_also_given_in_px_of_a_film_of_640(judged: Judged) -> None:
+    # Films of 600 px, shifted by (2i, 1): 1.1, 2.4, 4.4 and 6.5 px640. On the AP film nothing is matched: it is shifted
+    # by 8 px, more than half of its bodies' height of 14 px.
+    numbers = judged.report.numbers
+    lateral = 4 * len(stacked(0.0, 30.0))
+    total = 4 * lateral + 68
+    assert numbers["instance_sdr_5px640"].value == pytest.approx(100 * 3 * lateral / total)
+    assert numbers["instance_sdr_10px640"].value == pytest.approx(100 * 4 * lateral / total)
+    assert numbers["instance_sdr_15px640"].n == total

@@ -46,6 +46,7 @@ def test_a_perfect_prediction_scores_0_px_and_100_percent() -> None:
         "n_mm": 20.0,
         "presence_precision": 100.0,
         "presence_recall": 100.0,
+        "presence_f1": 100.0,
         "detection_precision": 100.0,
         "detection_recall": 100.0,
         "detection_f1": 100.0,
@@ -190,19 +191,20 @@ def test_presence_is_worked_out_by_hand() -> None:
     assert presence_metrics(films, predictions) == {
         "presence_precision": pytest.approx(50.0),
         "presence_recall": pytest.approx(200 / 3),
+        "presence_f1": pytest.approx(100 * 2 * 2 / (4 + 3)),
     }
 
 
 def test_a_vertebra_beyond_the_slots_is_one_that_was_not_found() -> None:
     film = film_of(0, 1, 2, 3)
     metrics = presence_metrics([film], [prediction_of(film, SLOTS)])
-    assert metrics == {"presence_precision": 100.0, "presence_recall": 75.0}
+    assert metrics == {"presence_precision": 100.0, "presence_recall": 75.0, "presence_f1": pytest.approx(600 / 7)}
 
 
 def test_presence_is_counted_in_the_models_own_slots() -> None:
     film = film_of(1, 2)
     prediction = prediction_of(film, SlotRange(1, 3), presence=(1, 1, 0))
-    assert presence_metrics([film], [prediction]) == {"presence_precision": 100.0, "presence_recall": 100.0}
+    assert set(presence_metrics([film], [prediction]).values()) == {100.0}
 
 
 def test_nothing_said_gives_no_precision_and_a_recall_of_0() -> None:
@@ -210,6 +212,7 @@ def test_nothing_said_gives_no_precision_and_a_recall_of_0() -> None:
     metrics = presence_metrics([film], [prediction_of(film, SLOTS, presence=(0, 0, 0))])
     assert math.isnan(metrics["presence_precision"])
     assert metrics["presence_recall"] == 0.0
+    assert metrics["presence_f1"] == 0.0
 
 
 @given(st.floats(-300, 300), st.floats(-300, 300))

@@ -27,8 +27,8 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
     return kept | own | extra
 
 
-def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
-    """`python -m spondylo_ml` with the arguments, started."""
+def start(folder: Path, *arguments: str, new_group: bool = False, **extra: str) -> subprocess.Popen[str]:
+    """`python -m spondylo_ml` with the arguments, started; in a group of processes of its own where that is asked."""
     return subprocess.Popen(
         [sys.executable, "-m", "spondylo_ml", *arguments],
         cwd=folder,
@@ -36,6 +36,7 @@ def start(folder: Path, *arguments: str, **extra: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        process_group=0 if new_group else None,
     )
 
 

@@ -1,0 +1,142 @@
+"""What a benchmark trains: a list of entries in a YAML file, and the values of the verb."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, field_validator
+
+from spondylo_ml.config.resolve import field_names, projects_dir, read_yaml, validate
+from spondylo_ml.config.schema import Config
+from spondylo_ml.config.section import Section
+from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
+
+Part = TypeVar("Part", bound=Section)
+
+SUFFIXES = (".yaml", ".yml")
+NAMED_OTHERWISE = {
+    "seed": "seeds are given for all entries: --seeds 0,1",
+    "model.name": "the network is the entry's 'model'",
+    "training.minutes": "all entries have the same minutes: --minutes",
+    "tracking.run_name": "runs are named after entry and seed",
+    "tracking.experiment": "all runs are in the benchmark's experiment: --tracking.experiment",
+}
+"""Values that an entries file cannot give, and why."""
+
+OWN_DATA = ("data.input_side_px", "data.input_hw")
+"""What an entry may say of its films: how large its network sees them."""
+
+
+class Entry(Section):
+    """One contestant: a network, and the values by which it differs from its recipe."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$", description="letters, digits, dots, _ and -")
+    model: Literal["unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net"] = Field(description="which network")
+    values: dict[str, Any] = Field({}, description="configuration values by their dotted names; they win over all else")
+
+    @field_validator("values")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            _require_value(name)
+            if name.startswith("data.") and name not in OWN_DATA:
+                raise ValueError(
+                    f"{name}: all entries share their films; give it under 'common' or on the command line"
+                )
+        return value
+
+
+class EntryList(Section):
+    """A list of entries."""
+
+    title: str = Field(min_length=1, max_length=80, description="what is compared, in words")
+    common: dict[str, Any] = Field(
+        {}, description="values by their dotted names for all entries; the command line wins"
+    )
+    entries: tuple[Entry, ...] = Field(min_length=1, description="contestants")
+
+    @field_validator("common")
+    @classmethod
+    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            _require_value(name)
+        return value
+
+    @field_validator("entries")
+    @classmethod
+    def _unique(cls, value: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        names = [entry.name for entry in value]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each entry needs a name of its own; more than once: {', '.join(twice)}")
+        return value
+
+
+class BenchmarkConfig(Section):
+    """Which entries to train, how often, and which part of it now; all other values are those of the trainings."""
+
+    entries: str = Field(
+        "five_models", min_length=1, description="list of entries: five_models, maht_net_ablation, or a YAML file"
+    )
+    seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="seeds of each entry, such as 0,1")
+    only: tuple[str, ...] = Field((), description="train only these entries now, such as unet,hrnet_w32")
+    resume: str | None = Field(None, description="run id of a benchmark to go on with")
+
+    @field_validator("seeds", "only", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value) or min(value) < 0:
+            raise ValueError("seeds are different whole numbers from 0 up, such as 0,1")
+        return value
+
+
+def read_entries(what: str) -> EntryList:
+    """The list of this name in `projects/benchmark`, or the YAML file at this path.
+
+    Raises:
+        ConfigError: no such list; or what is wrong in it, with the nearest name.
+    """
+    path = _entries_file(what)
+    tree = read_yaml(path)
+    given = tree.get("entries", [])
+    if not isinstance(given, list) or not all(isinstance(item, Mapping) for item in given):
+        raise ConfigError(
+            f"{path.name}: 'entries' must be a list of names and values, such as - {{name: a, model: unet}}"
+        )
+    entries = [_named(f"{path.name}, entry {i}", Entry, item) for i, item in enumerate(given, start=1)]
+    return _named(path.name, EntryList, tree | ({"entries": entries} if "entries" in tree else {}))
+
+
+def _named(where: str, schema: type[Part], tree: Mapping[str, Any]) -> Part:
+    try:
+        return validate(schema, tree)
+    except ConfigError as error:
+        in_a_file = re.sub(r" \(--\S+ \.\.\.\)", "", str(error)).replace("\n", "; ")
+        raise ConfigError(f"{where}: {in_a_file}") from None
+
+
+def _entries_file(what: str) -> Path:
+    given = Path(what).expanduser()
+    if given.suffix in SUFFIXES:
+        if not given.is_file():
+            raise ConfigError(f"entries file {given} does not exist")
+        return given
+    known = {path.stem: path for path in sorted((projects_dir() / "benchmark").glob("*.yaml"))}
+    if what not in known:
+        raise ConfigError(f"{unknown_name('list of entries', what, known)} Or give the path of a YAML file.")
+    return known[what]
+
+
+def _require_value(name: str) -> None:
+    names = field_names(Config)
+    if name not in names:
+        raise ValueError(f"unknown value {name!r}.{nearest_hint(name, names)}")
+    if name in NAMED_OTHERWISE:
+        raise ValueError(f"{name} cannot be given here: {NAMED_OTHERWISE[name]}")

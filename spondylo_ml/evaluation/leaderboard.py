@@ -1,0 +1,192 @@
+"""Several trainings of several entries side by side: means over seeds, their intervals, and the spread between seeds.
+
+An entry's value is the mean over its finished seeds. Its interval is the mean of the seeds' limits: all seeds are
+judged on the same patients, drawn alike, so that this is about what drawing the patients of the mean would give, or
+wider. The standard deviation between seeds (n - 1) says how much of a difference is noise of training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from spondylo_ml.evaluation.intervals import Estimate
+
+METRICS = (
+    "mre_px512", "median_px512", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "instance_sdr_5px640",
+    "instance_sdr_10px640", "instance_sdr_15px640", "presence_f1", "grade_accuracy_all",
+)  # fmt: skip
+COSTS = (
+    "parameters", "best_epoch", "epochs", "training_s", "films_per_s", "latency_ms", "threads", "peak_memory_mb",
+    "peak_gpu_memory_mb",
+)  # fmt: skip
+RANKED_BY = "mre_px512"
+MEAN_SHAPE = "mean shape"
+
+FINISHED, FAILED, CUT, NOT_RUN = "finished", "failed", "cut", "not run"
+
+
+@dataclass(frozen=True)
+class Child:
+    """One training of an entry.
+
+    Attributes:
+        state: finished, failed, cut (it can be gone on with), or not run.
+        reason: why it is not finished; names no film.
+        numbers: estimates by metric; empty where it is not finished.
+        costs: by name, NaN or missing where there is none.
+        device: what it was computed on.
+        data_digest: of the validation films on which it was judged.
+    """
+
+    entry: str
+    model: str
+    seed: int
+    state: str = NOT_RUN
+    run_id: str = ""
+    reason: str = ""
+    numbers: Mapping[str, Estimate] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
+    data_digest: str = ""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """What a benchmark found.
+
+    Attributes:
+        children: all that were planned, in the order of the plan.
+        mean_shape: the trivial predictor's estimates on the same films; empty where no training has finished.
+        budget: the minutes of each training, and other things that were the same for all, in words.
+    """
+
+    title: str
+    dataset: str
+    budget: str
+    children: tuple[Child, ...]
+    mean_shape: Mapping[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def entries(self) -> list[str]:
+        """Names, in the order of the plan."""
+        return list(dict.fromkeys(child.entry for child in self.children))
+
+    def of(self, entry: str, state: str | None = None) -> list[Child]:
+        """An entry's trainings, all or those of a state."""
+        return [c for c in self.children if c.entry == entry and state in (None, c.state)]
+
+    def remarks(self) -> list[str]:
+        """What must be known before the numbers are believed."""
+        made = []
+        if len({c.data_digest for c in self.children if c.data_digest}) > 1:
+            made.append("not all trainings were judged on the same validation films: their numbers cannot be compared")
+        if len(devices := {c.device for c in self.children if c.device}) > 1:
+            made.append(f"the trainings ran on different devices ({'; '.join(sorted(devices))}): times do not compare")
+        if short := [e for e in self.entries if len(self.of(e, FINISHED)) < 2]:
+            made.append(f"fewer than two finished seeds, so without a noise floor of their own: {', '.join(short)}")
+        return made
+
+
+def estimate_over_seeds(estimates: Sequence[Estimate]) -> Estimate:
+    """Means of the values and of the limits that are known; the counts are those of one seed's films.
+
+    NaN where no seed has a value, or where a seed that has one lacks a limit.
+    """
+    known = [e for e in estimates if e.value == e.value]
+    if not known:
+        nothing = max((e.n_absent for e in estimates), default=0)
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=nothing)
+    return Estimate(
+        value=float(np.mean([e.value for e in known])),
+        low=float(np.mean([e.low for e in known])),
+        high=float(np.mean([e.high for e in known])),
+        n=min(e.n for e in known),
+        n_absent=max(e.n_absent for e in known),
+        n_patients=min(e.n_patients for e in known),
+    )
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """`sd` (n - 1; NaN for fewer than two), `min`, `max` and `n` of the values that are not NaN."""
+    known = np.array([value for value in values if not math.isnan(value)])
+    return {
+        "sd": float(known.std(ddof=1)) if len(known) > 1 else math.nan,
+        "min": float(known.min()) if len(known) else math.nan,
+        "max": float(known.max()) if len(known) else math.nan,
+        "n_seeds": float(len(known)),
+    }
+
+
+def noise_floor(board: Leaderboard, metric: str = RANKED_BY) -> tuple[float, int]:
+    """Standard deviation between seeds, pooled over the entries, and its degrees of freedom; NaN and 0 for none."""
+    squares, freedom = 0.0, 0
+    for entry in board.entries:
+        found = spread([c.numbers[metric].value for c in board.of(entry, FINISHED) if metric in c.numbers])
+        if found["n_seeds"] > 1:
+            squares += (found["n_seeds"] - 1) * found["sd"] ** 2
+            freedom += int(found["n_seeds"]) - 1
+    return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
+
+
+def entries_table(board: Leaderboard) -> pd.DataFrame:
+    """One row an entry, the best first, the mean shape among them.
+
+    For each of `METRICS` its mean over seeds under its own name, `_low`, `_high`, `_sd`, `_min`, `_max`, `_n_seeds`,
+    `_n` (observations on one seed's films) and `_n_absent`; for each of `COSTS` its mean over seeds, `_sd`, `_min`,
+    `_max`, `_n_seeds`; `n_planned`, `n_finished`, `n_failed`.
+    """
+    rows = [_entry_row(board, entry) for entry in board.entries]
+    trivial: dict[str, object] = {"entry": MEAN_SHAPE, "model": "", "n_planned": 0, "n_finished": 0, "n_failed": 0}
+    trivial |= _metric_cells([board.mean_shape] if board.mean_shape else [], seeds=False)
+    table = pd.DataFrame([*rows, trivial])
+    return table.sort_values(RANKED_BY, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def children_table(board: Leaderboard) -> pd.DataFrame:
+    """One row a training: state and reason, every metric with its interval and counts, and the costs."""
+    rows = []
+    for child in board.children:
+        row: dict[str, object] = {
+            "entry": child.entry, "model": child.model, "seed": child.seed, "state": child.state,
+            "run_id": child.run_id, "reason": child.reason, "device": child.device,
+        }  # fmt: skip
+        for metric in METRICS:
+            row |= _cells(metric, child.numbers.get(metric) or estimate_over_seeds([]))
+        rows.append(row | {name: child.costs.get(name, math.nan) for name in COSTS})
+    return pd.DataFrame(rows)
+
+
+def _entry_row(board: Leaderboard, entry: str) -> dict[str, object]:
+    planned, finished = board.of(entry), board.of(entry, FINISHED)
+    row: dict[str, object] = {
+        "entry": entry, "model": planned[0].model, "n_planned": len(planned), "n_finished": len(finished),
+        "n_failed": len(board.of(entry, FAILED)),
+    }  # fmt: skip
+    row |= _metric_cells([child.numbers for child in finished])
+    for name in COSTS:
+        values = [child.costs.get(name, math.nan) for child in finished]
+        known = [value for value in values if not math.isnan(value)]
+        row[name] = float(np.mean(known)) if known else math.nan
+        row |= {f"{name}_{part}": value for part, value in spread(values).items()}
+    return row
+
+
+def _metric_cells(numbers: Sequence[Mapping[str, Estimate]], seeds: bool = True) -> dict[str, object]:
+    row: dict[str, object] = {}
+    for metric in METRICS:
+        found = [one[metric] for one in numbers if metric in one]
+        row |= _cells(metric, estimate_over_seeds(found))
+        row |= {f"{metric}_{k}": v for k, v in spread([e.value for e in found] if seeds else []).items()}
+    return row
+
+
+def _cells(metric: str, estimate: Estimate) -> dict[str, object]:
+    return {
+        metric: estimate.value, f"{metric}_low": estimate.low, f"{metric}_high": estimate.high,
+        f"{metric}_n": estimate.n, f"{metric}_n_absent": estimate.n_absent,
+    }  # fmt: skip

@@ -1,0 +1,198 @@
+"""`benchmark`: several entries, several seeds, under one budget of minutes on the same films, in one tree of runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config import BenchmarkConfig, validate
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.evaluation import leaderboard
+from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_table, entries_table
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.figures.leaderboard_page import leaderboard_page
+from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.provenance import log_environment
+from spondylo_ml.tracking.store import FAILURE_TAG, RESUMED_AS, get_run, open_run, preflight
+from spondylo_ml.workflows.benchmark_children import ChildRuns
+from spondylo_ml.workflows.benchmark_plan import (
+    Plan,
+    Planned,
+    chosen_entries,
+    make_plan,
+    planned_trainings,
+    resumed_plan,
+)
+from spondylo_ml.workflows.standing import read_standing
+from spondylo_ml.workflows.train import DESCRIPTION_TAG
+
+log = logging.getLogger(__name__)
+
+PLAN_FILE = "benchmark.json"
+TABLE_FILE, CHILDREN_FILE, PAGE_FILE = "leaderboard.csv", "children.csv", "leaderboard.html"
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """What `benchmark` leaves: its run, the leaderboard, and what failed, now or before, or was cut now."""
+
+    run_id: str
+    board: Leaderboard
+    failed: tuple[Child, ...]
+
+
+def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkResult:
+    """Train what is not finished yet, one after the other; the leaderboard is logged anew after each.
+
+    Args:
+        asked: the values of `BenchmarkConfig` that were given, by name.
+        given: values for all trainings that were given, nested.
+
+    Raises:
+        SpondyloError: bad entries or values, a store that does not answer, or no such benchmark to go on with.
+    """
+    config = validate(BenchmarkConfig, asked)
+    preflight()
+    former = find_benchmark(config.resume) if config.resume else None
+    plan = resumed_plan(_read_plan(former), asked, given) if former else make_plan(config, given)
+    wanted = chosen_entries(plan, config.only)
+    planned = planned_trainings(plan)
+    first = planned[0].config
+    title = f"benchmark: {plan.entries.title}"
+    with open_run(first.tracking.experiment, title, former.info.run_id if former else None) as run_id:
+        children = ChildRuns(get_run(run_id))
+        if former:
+            children.adopt(former.info.run_id)
+        _log_plan(plan)
+        tried = _train_missing(
+            children, [p for p in planned if p.entry in wanted], lambda: _log(plan, planned, children)
+        )
+        board = _log(plan, planned, children)
+    failed = tuple(
+        c
+        for c in board.children
+        if c.state == leaderboard.FAILED or (c.state == leaderboard.CUT and (c.entry, c.seed) in tried)
+    )
+    if failed:
+        client = MlflowClient()
+        client.set_tag(run_id, FAILURE_TAG, f"{len(failed)} training(s) failed: {CHILDREN_FILE} lists them")
+        client.set_terminated(run_id, "FAILED")
+    elif former and FAILURE_TAG in get_run(run_id).data.tags:
+        MlflowClient().delete_tag(run_id, FAILURE_TAG)
+    return BenchmarkResult(run_id, board, failed)
+
+
+def find_benchmark(run_id: str) -> Run:
+    """The run of a benchmark; where it went on in another run, that one.
+
+    Raises:
+        TrackingError: there is no such run, or it is no benchmark's.
+    """
+    run = get_run(run_id)
+    while RESUMED_AS in run.data.tags:
+        run = get_run(run.data.tags[RESUMED_AS])
+    if "benchmark" not in run.data.tags:
+        raise TrackingError(
+            f"run {run_id} is no benchmark: copy the id of the parent run. One training goes on with train --resume"
+        )
+    return run
+
+
+def _read_plan(run: Run) -> Plan:
+    try:
+        return validate(Plan, mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{PLAN_FILE}"))
+    except (MlflowException, OSError):
+        raise TrackingError(f"run {run.info.run_id} has no {PLAN_FILE}: start a new benchmark") from None
+
+
+def _log_plan(plan: Plan) -> None:
+    mlflow.log_dict(plan.model_dump(mode="json"), PLAN_FILE)
+    mlflow.set_tags({"benchmark": plan.entries.title, "seeds": ",".join(map(str, plan.seeds))})
+    names = ", ".join(entry.name for entry in plan.entries.entries)
+    log_params({"entries": names, **plan.entries.common, **plan.given})
+    log_environment()
+
+
+def _train_missing(
+    children: ChildRuns, planned: list[Planned], after_each: Callable[[], object]
+) -> set[tuple[str, int]]:
+    """Train what is not finished; the entries and seeds that were tried."""
+    tried = set()
+    for number, training in enumerate(planned, start=1):
+        run = children.find().get((training.entry, training.seed))
+        where = f"[{number}/{len(planned)}] {training.name}"
+        if run is not None and run.info.status == "FINISHED":
+            log.info("%s: finished already, kept (run %s)", where, run.info.run_id)
+            continue
+        start = children.prepare(training, run)
+        log.info("%s: %s (run %s)", where, start.how, start.run_id)
+        children.train(training, start)
+        tried.add((training.entry, training.seed))
+        child = _child(training, children.find().get((training.entry, training.seed)))[0]
+        log.info("%s: %s%s", where, child.state, f": {child.reason}" if child.reason else "")
+        after_each()
+    return tried
+
+
+def _log(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard:
+    """Read what the children left and log the leaderboard to the active run."""
+    board = read_board(plan, planned, children)
+    mlflow.log_text(entries_table(board).to_csv(index=False), TABLE_FILE)
+    mlflow.log_text(children_table(board).to_csv(index=False), CHILDREN_FILE)
+    mlflow.log_text(leaderboard_page(board), PAGE_FILE)
+    finished = sum(child.state == leaderboard.FINISHED for child in board.children)
+    mlflow.set_tag(
+        DESCRIPTION_TAG,
+        f"{finished} of {len(board.children)} trainings finished. The leaderboard is `{PAGE_FILE}` under Artifacts, "
+        f"its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\nResearch software, not a medical device.",
+    )
+    return board
+
+
+def read_board(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard:
+    """The leaderboard of what the child runs hold now."""
+    runs = children.find()
+    read = [_child(training, runs.get((training.entry, training.seed))) for training in planned]
+    trivial = next((report for _, report in read if report), None)
+    films = "not known before a training has finished"
+    if trivial:
+        films = f"{trivial.dataset}, {trivial.part} part: {trivial.n_labelled} films of {trivial.n_patients} patients"
+    return Leaderboard(
+        title=plan.entries.title,
+        dataset=films,
+        budget=f"{planned[0].config.training.minutes:g} minutes each, seeds {', '.join(map(str, plan.seeds))}",
+        children=tuple(child for child, _ in read),
+        mean_shape=trivial.numbers if trivial else {},
+    )
+
+
+def _child(training: Planned, run: Run | None) -> tuple[Child, EvaluationReport | None]:
+    """The child of the leaderboard, and the mean shape's report on its films."""
+    child = Child(training.entry, training.config.model.name, training.seed)
+    if run is None:
+        return child, None
+    child = replace(child, run_id=run.info.run_id, device=run.data.tags.get("compute", ""))
+    failure = run.data.tags.get(FAILURE_TAG, "")
+    if run.info.status != "FINISHED":
+        state = leaderboard.FAILED if failure else leaderboard.CUT
+        return replace(child, state=state, reason=failure or "cut off: --resume goes on with it"), None
+    try:
+        standing = read_standing(run)
+    except TrackingError as error:
+        return replace(child, state=leaderboard.FAILED, reason=str(error)), None
+    report = standing.report
+    finished = replace(
+        child,
+        state=leaderboard.FINISHED,
+        numbers=report.numbers,
+        costs=standing.costs,
+        data_digest=report.data_digest,
+    )
+    return finished, standing.mean_shape

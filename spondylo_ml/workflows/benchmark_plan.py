@@ -1,0 +1,137 @@
+"""What a benchmark is to train: the plan that its run keeps, and the configuration of each training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field
+
+from spondylo_ml.config import BenchmarkConfig, Config, EntryList, flatten, nest, read_entries, resolve_config
+from spondylo_ml.config.benchmark import NAMED_OTHERWISE, OWN_DATA
+from spondylo_ml.config.resolve import merge
+from spondylo_ml.config.section import Section
+from spondylo_ml.errors import ConfigError, unknown_name
+from spondylo_ml.workflows.train import MOVABLE
+
+DEFAULT_MINUTES = 10.0
+
+
+class Plan(Section):
+    """What one benchmark trains.
+
+    Attributes:
+        given: values by their dotted names from the command line, for all entries.
+    """
+
+    entries: EntryList
+    seeds: tuple[int, ...]
+    given: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One training of the plan."""
+
+    entry: str
+    seed: int
+    config: Config
+
+    @property
+    def name(self) -> str:
+        """Of its run."""
+        return f"{self.entry} seed {self.seed}"
+
+
+def make_plan(config: BenchmarkConfig, given: Mapping[str, Any]) -> Plan:
+    """The plan of a new benchmark.
+
+    Raises:
+        ConfigError: bad entries, or a value that a benchmark gives otherwise.
+    """
+    return Plan(entries=read_entries(config.entries), seeds=config.seeds, given=_checked(given))
+
+
+def resumed_plan(before: Plan, asked: Mapping[str, Any], given: Mapping[str, Any]) -> Plan:
+    """The plan of a benchmark that goes on: its own, with seeds added, and what may be moved as it is given now.
+
+    Args:
+        asked: the values of `BenchmarkConfig` that were given, by name.
+        given: the other values that were given, nested.
+
+    Raises:
+        ConfigError: a value that was given would make it another benchmark.
+    """
+    now = _checked(given)
+    if "entries" in asked and read_entries(str(asked["entries"])) != before.entries:
+        raise ConfigError("a resumed benchmark keeps its entries: leave out --entries, or start a new benchmark")
+    different = [
+        f"{name} was {before.given.get(name, 'not given')!r}, given {value!r}"
+        for name, value in now.items()
+        if not name.startswith(MOVABLE) and str(before.given.get(name)) != str(value)
+    ]
+    if different:
+        listed = ", ".join(different)
+        raise ConfigError(f"a resumed benchmark keeps its values; leave these out or start a new one: {listed}")
+    seeds = BenchmarkConfig(seeds=asked["seeds"]).seeds if "seeds" in asked else ()
+    return Plan(
+        entries=before.entries,
+        seeds=tuple(dict.fromkeys([*before.seeds, *seeds])),
+        given=before.given | now,
+    )
+
+
+def planned_trainings(plan: Plan) -> list[Planned]:
+    """All trainings, seed by seed, so that a part of them already compares the entries.
+
+    Raises:
+        ConfigError: a value of an entry is not allowed, or the entries would not have the same films.
+    """
+    made = []
+    for seed in plan.seeds:
+        for entry in plan.entries.entries:
+            below = {"training.minutes": DEFAULT_MINUTES, **plan.entries.common}
+            tree = merge(merge(nest(below), nest(plan.given)), nest({**entry.values, "tracking.standing": True}))
+            own = {"model.name": entry.model, "seed": seed, "tracking.run_name": f"{entry.name} seed {seed}"}
+            try:
+                config = resolve_config(merge(tree, nest(own)))
+            except ConfigError as error:
+                raise ConfigError(f"entry {entry.name}: {error}") from None
+            made.append(Planned(entry.name, seed, config))
+    _require_same_films(made)
+    return made
+
+
+def chosen_entries(plan: Plan, only: tuple[str, ...]) -> set[str]:
+    """Names of the entries to train now; all where none is named.
+
+    Raises:
+        ConfigError: there is no such entry.
+    """
+    names = [entry.name for entry in plan.entries.entries]
+    for name in only:
+        if name not in names:
+            raise ConfigError(f"only: {unknown_name('entry', name, names)}")
+    return set(only or names)
+
+
+def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by their dotted names."""
+    flat = flatten(given)
+    for name in flat:
+        if name in NAMED_OTHERWISE and name not in ("training.minutes", "tracking.experiment"):
+            raise ConfigError(f"--{name} cannot be given here: {NAMED_OTHERWISE[name]}")
+    return flat
+
+
+def _require_same_films(planned: list[Planned]) -> None:
+    first = planned[0]
+    films = flatten(first.config.data.model_dump(mode="json"))
+    for other in planned[1:]:
+        for name, value in flatten(other.config.data.model_dump(mode="json")).items():
+            if f"data.{name}" not in OWN_DATA and value != films[name]:
+                raise ConfigError(
+                    f"the entries must have the same films: data.{name} is {films[name]!r} for {first.entry}, "
+                    f"{value!r} for {other.entry}. Give it under 'common' in the list, or on the command line"
+                )

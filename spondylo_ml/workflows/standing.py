@@ -1,0 +1,89 @@
+"""Where a trained model stands: its best weights judged on the validation films with intervals, and what it cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import mlflow
+import torch
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from spondylo_ml.data.films import digest
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.leaderboard import COSTS
+from spondylo_ml.evaluation.report import REPORT_FILE, EvaluationReport
+from spondylo_ml.models.zoo import parameter_count
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.training.cost import WARM_UP_CALLS, latency_ms
+from spondylo_ml.training.device import Compute
+from spondylo_ml.training.fit import FitResult
+
+MODEL_REPORT, MEAN_SHAPE_REPORT = "val_report", "val_report/mean_shape"
+COST = "cost/"
+TIMED_FILMS = 15
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What `log_standing` left on a run.
+
+    Attributes:
+        report, mean_shape: of the validation films.
+        costs: by the names in `COSTS`; NaN where there is none.
+    """
+
+    report: EvaluationReport
+    mean_shape: EvaluationReport
+    costs: dict[str, float]
+
+
+def log_standing(
+    bundle: Bundle, result: FitResult, compute: Compute, val: Sequence[PreparedFilm], dataset: str
+) -> None:
+    """Log it to the active run, after training: none of this is in the training's minutes."""
+    films = [film.film for film in val]
+    origin = Provenance(dataset, "val", digest(films, bundle.slots))
+    predictor = Predictor(bundle, compute)
+    trivial = [bundle.mean_shape.predict(film) for film in films]
+    for folder, predictions in ((MODEL_REPORT, predictor.predict_prepared(val)), (MEAN_SHAPE_REPORT, trivial)):
+        for name, text in judge(films, predictions, bundle.config.clinical, origin).report.files().items():
+            mlflow.log_text(text, f"{folder}/{name}")
+    chosen = [val[index % len(val)] for index in range(WARM_UP_CALLS + TIMED_FILMS)]
+    costs = {
+        "parameters": float(parameter_count(bundle.model)),
+        "best_epoch": float(result.best_epoch),
+        "epochs": float(result.history[-1]["epoch"]),
+        "training_s": result.training_s,
+        "films_per_s": result.films_per_s,
+        "latency_ms": latency_ms(partial(predictor.predict_prepared, [film]) for film in chosen),
+        "threads": float(torch.get_num_threads()),
+        "peak_memory_mb": result.peak_memory_mb,
+        "peak_gpu_memory_mb": result.peak_gpu_memory_mb,
+    }
+    mlflow.log_metrics({f"{COST}{name}": value for name, value in costs.items() if value == value})
+
+
+def read_standing(run: Run) -> Standing:
+    """What a run logged of it.
+
+    Raises:
+        TrackingError: the run logged none.
+    """
+    run_id = run.info.run_id
+    try:
+        report, mean_shape = (
+            EvaluationReport.model_validate_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{folder}/{REPORT_FILE}"))
+            for folder in (MODEL_REPORT, MEAN_SHAPE_REPORT)
+        )
+    except (MlflowException, OSError, ValueError) as error:
+        raise TrackingError(
+            f"run {run_id} has no validation report ({type(error).__name__}): it was trained without tracking.standing"
+        ) from None
+    return Standing(report, mean_shape, {name: run.data.metrics.get(COST + name, math.nan) for name in COSTS})

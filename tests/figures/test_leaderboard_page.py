@@ -1,0 +1,66 @@
+"""The page and the tables of a benchmark."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, Child, Leaderboard
+from spondylo_ml.figures.leaderboard_page import cost_rows, leaderboard_page, quality_rows
+
+
+def estimate(value: float, half: float) -> Estimate:
+    return Estimate(value=value, low=value - half, high=value + half, n=4, n_patients=2)
+
+
+def finished(seed: int, mre: float, latency_ms: float) -> Child:
+    absent = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=9)
+    numbers = {"mre_px512": estimate(mre, 0.5), "sdr_6px": estimate(40.0 + mre, 10.0), "grade_accuracy_all": absent}
+    costs = {"latency_ms": latency_ms, "parameters": 8650192.0}
+    return Child("first", "unet", seed, FINISHED, f"run{seed}", "", numbers, costs, "cpu", "d")
+
+
+BOARD = Leaderboard(
+    "two & more", "made films", "1 minute each",
+    (finished(0, 4.0, 10.0), finished(1, 6.0, 14.0), Child("second", "resnet50", 0, FAILED, "run2", "a <b> loss")),
+    {"mre_px512": estimate(20.0, 1.0)},
+)  # fmt: skip
+
+
+def test_a_cell_has_mean_interval_and_spread_or_says_that_there_is_none() -> None:
+    head, first, trivial, second = quality_rows(BOARD)
+    assert first[:3] == ["first", "2/2", "5.00 [4.50, 5.50] sd 1.41 (4.00 to 6.00, n 2)"]
+    assert first[head.index("SDR@6 %")] == "45.0 [35.0, 55.0] sd 1.4 (44.0 to 46.0, n 2)"
+    assert first[head.index("grade right %")] == "none (9 absent)"
+    assert trivial[:3] == ["mean shape", "", "20.00 [19.00, 21.00]"]
+    assert second[:3] == ["second", "0/1", "none"]
+
+
+def test_a_part_of_the_metrics_can_be_shown_without_the_spread() -> None:
+    assert quality_rows(BOARD, ["mre_px512"], with_spread=False)[:2] == [
+        ["entry", "seeds", "MRE px512"],
+        ["first", "2/2", "5.00 [4.50, 5.50]"],
+    ]
+
+
+def test_costs_have_their_spread_where_there_is_one() -> None:
+    head, first, second = cost_rows(BOARD)
+    assert first[head.index("one film ms")] == "12.0 ±2.8"
+    assert first[head.index("parameters")] == "8,650,192"
+    assert second[1:] == ["none"] * (len(head) - 1)
+
+
+def test_the_page_carries_its_own_charts_and_escapes_what_it_shows() -> None:
+    page = leaderboard_page(BOARD)
+    assert "<h1>Benchmark: two &amp; more</h1>" in page
+    assert "a &lt;b&gt; loss" in page
+    assert "standard deviation 1.41 px512, 1 degree(s) of freedom" in page
+    assert len(re.findall(r"Plotly\.newPlot\(", page)) >= 3
+    assert not re.search(r'<script[^>]+src="http', page), "it needs no network"
+    assert "not a medical device" in page
+
+
+def test_a_page_of_nothing_finished_is_a_page() -> None:
+    page = leaderboard_page(Leaderboard("none", "films", "1 minute", (Child("a", "unet", 0),)))
+    assert "not run" in page

@@ -1,0 +1,138 @@
+"""`benchmark` as a user runs it: a tree of runs, a leaderboard, and going on after a cut."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+import mlflow
+import pytest
+from commands import TINY, artifacts_of, client_of, runs_of, start
+from mlflow.entities import Run
+
+TWO = """
+title: two
+entries:
+  - {name: one, model: unet}
+  - {name: other, model: unet, values: {VALUES}}
+"""
+EPOCHS = 12
+BROKEN = "model.pretrained_file: nowhere.safetensors"
+
+
+def entries_file(folder: Path, values: str = "heatmap.levels: slot") -> None:
+    (folder / "two.yaml").write_text(TWO.replace("VALUES", values), encoding="utf-8")
+
+
+def benchmark(folder: Path, *arguments: str) -> tuple[int, str]:
+    process = start(folder, "benchmark", "--entries", "two.yaml", "--seeds", "0", "--minutes", "5", *TINY, *arguments)
+    output, _ = process.communicate(timeout=1500)
+    return process.returncode, output
+
+
+def table(folder: Path, run_id: str, name: str) -> dict[str, dict[str, str]]:
+    """Rows of a logged table by entry."""
+    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    text = mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")
+    return {row["entry"]: row for row in csv.DictReader(text.splitlines())}
+
+
+def parent_of(folder: Path) -> Run:
+    (found,) = (run for run in runs_of(folder) if "benchmark" in run.data.tags)
+    return found
+
+
+def children_of(folder: Path, parent_id: str) -> dict[str, Run]:
+    found = [run for run in runs_of(folder) if run.data.tags.get("mlflow.parentRunId") == parent_id]
+    return {run.data.tags["benchmark_entry"]: run for run in found}
+
+
+def test_a_failed_training_is_listed_with_its_reason_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    entries_file(tmp_path, BROKEN)
+    code, output = benchmark(tmp_path, "--training.epochs", "1")
+    assert code == 1, output
+    parent = parent_of(tmp_path)
+    one, other = (children_of(tmp_path, parent.info.run_id)[name] for name in ("one", "other"))
+    assert (parent.info.status, one.info.status, other.info.status) == ("FAILED", "FINISHED", "FAILED")
+    assert parent.data.tags["failure"] == "1 training(s) failed: children.csv lists them"
+    assert f"failed: other seed 0: {other.data.tags['failure']}" in output
+    assert {"leaderboard.csv", "children.csv", "leaderboard.html", "benchmark.json"} <= set(
+        artifacts_of(tmp_path, parent.info.run_id)
+    )
+    rows = table(tmp_path, parent.info.run_id, "leaderboard.csv")
+    assert set(rows) == {"one", "other", "mean shape"}
+    assert float(rows["one"]["mre_px512"]) == pytest.approx(one.data.metrics["val_best/mre_px512"])
+    assert float(rows["one"]["mre_px512_low"]) <= float(rows["one"]["mre_px512"])
+    assert float(rows["mean shape"]["mre_px512"]) == pytest.approx(one.data.metrics["val/mean_shape_mre_px512"])
+    assert all(float(rows["one"][name]) > 0 for name in ("latency_ms", "films_per_s", "peak_memory_mb", "training_s"))
+    assert (rows["one"]["parameters"], rows["one"]["best_epoch"]) == ("8650192.0", "1.0")
+    assert (rows["other"]["n_finished"], rows["other"]["n_failed"], rows["other"]["mre_px512"]) == ("0", "1", "")
+    listed = table(tmp_path, parent.info.run_id, "children.csv")
+    assert listed["other"]["reason"] == other.data.tags["failure"]
+
+
+@pytest.mark.slow
+def test_a_benchmark_that_was_killed_goes_on_with_the_same_command(tmp_path: Path) -> None:
+    entries_file(tmp_path)
+    cut, reported = _kill_after_two_epochs(tmp_path)
+    parent = parent_of(tmp_path)
+
+    code, output = benchmark(tmp_path, "--training.epochs", str(EPOCHS), "--resume", parent.info.run_id)
+
+    assert code == 0, output
+    resumed = re.search(rf"one seed 0: resumed after epoch (\d+), from its last checkpoint \(run {cut}\)", output)
+    assert resumed is not None, output
+    # An epoch is saved before it is reported.
+    assert int(resumed[1]) in (reported, reported + 1)
+    assert "other seed 0: begun (run " in output
+    assert parent_of(tmp_path).info.status == "FINISHED"
+    children = children_of(tmp_path, parent.info.run_id)
+    assert {name: run.info.status for name, run in children.items()} == {"one": "FINISHED", "other": "FINISHED"}
+    assert children["one"].info.run_id == cut
+    history = client_of(tmp_path).get_metric_history(cut, "val/mre_px512")
+    assert sorted(metric.step for metric in history) == list(range(1, EPOCHS + 1)), "no epoch twice, none missing"
+
+    code, output = benchmark(tmp_path, "--training.epochs", str(EPOCHS), "--resume", parent.info.run_id)
+    assert code == 0, output
+    assert output.count("finished already, kept") == 2
+    assert "begun" not in output
+
+
+@pytest.mark.slow
+def test_a_part_is_trained_now_and_the_rest_later(tmp_path: Path) -> None:
+    entries_file(tmp_path)
+    code, output = benchmark(tmp_path, "--training.epochs", "1", "--only", "other")
+    assert code == 0, output
+    assert "not run: one seed 0" in output
+    parent_id = parent_of(tmp_path).info.run_id
+    assert set(children_of(tmp_path, parent_id)) == {"other"}
+    code, output = benchmark(tmp_path, "--training.epochs", "2", "--resume", parent_id)
+    assert code == 2
+    assert "a resumed benchmark keeps its values" in output
+
+
+def _kill_after_two_epochs(folder: Path) -> tuple[str, int]:
+    """Start the benchmark in a process group of its own, and kill -9 all of it; the child's run id, and epochs."""
+    process = start(
+        folder, "benchmark", "--entries", "two.yaml", "--seeds", "0", "--minutes", "5", *TINY,
+        "--training.epochs", str(EPOCHS), new_group=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 1200
+        while not (written := list(folder.glob("checkpoints/*/metrics.jsonl"))) or _epochs(written[0]) < 2:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no second epoch in 20 minutes"
+            time.sleep(0.01)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert _epochs(written[0]) < EPOCHS, "the kill came too late to mean anything"
+    return written[0].parent.name, _epochs(written[0])
+
+
+def _epochs(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())

@@ -1,0 +1,119 @@
+"""Which child run a training gets: kept, resumed, or begun again. Runs and store are real, nothing is trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+import torch
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config import resolve_config
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.workflows.benchmark import find_benchmark
+from spondylo_ml.workflows.benchmark_children import ChildRuns
+from spondylo_ml.workflows.benchmark_plan import Planned
+
+PLANNED = Planned("a", 0, resolve_config({"preset": "smoke"}))
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    yield MlflowClient()
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def parent(client: MlflowClient) -> Run:
+    return client.create_run("0", tags={"benchmark": "made"})
+
+
+def checkpoint(run_id: str, epoch: int) -> None:
+    folder = Path("checkpoints") / run_id
+    folder.mkdir(parents=True)
+    torch.save({"epoch": epoch - 1}, folder / "last.ckpt")
+
+
+def test_a_training_without_a_run_is_begun_in_one_below_the_parent(client: MlflowClient, parent: Run) -> None:
+    children = ChildRuns(parent)
+    assert children.find() == {}
+    start = children.prepare(PLANNED, None)
+    assert (start.resumed, start.how) == (False, "begun")
+    run = client.get_run(start.run_id)
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.info.run_name == "a seed 0"
+    assert {key: found.info.run_id for key, found in children.find().items()} == {("a", 0): start.run_id}
+
+
+def test_a_cut_one_goes_on_in_its_run_and_forgets_why_it_failed(client: MlflowClient, parent: Run) -> None:
+    children = ChildRuns(parent)
+    first = children.prepare(PLANNED, None)
+    client.set_tag(first.run_id, "failure", "ended by SIGKILL")
+    checkpoint(first.run_id, epoch=3)
+    again = children.prepare(PLANNED, children.find()["a", 0])
+    assert (again.run_id, again.resumed) == (first.run_id, True)
+    assert again.how == "resumed after epoch 3, from its last checkpoint"
+    assert "failure" not in client.get_run(first.run_id).data.tags
+
+
+def test_one_without_a_checkpoint_here_is_begun_again_in_a_new_run(client: MlflowClient, parent: Run) -> None:
+    children = ChildRuns(parent)
+    first = children.prepare(PLANNED, None)
+    again = children.prepare(PLANNED, children.find()["a", 0])
+    assert again.run_id != first.run_id
+    assert (again.resumed, again.how) == (False, "begun again: there is no checkpoint of it here")
+    former = client.get_run(first.run_id)
+    assert former.info.status == "KILLED"
+    assert former.data.tags["superseded_by"] == again.run_id
+    assert children.find()["a", 0].info.run_id == again.run_id
+
+
+def test_one_that_a_left_over_process_still_trains_is_left_alone(client: MlflowClient, parent: Run) -> None:
+    children = ChildRuns(parent)
+    first = children.prepare(PLANNED, None)
+    checkpoint(first.run_id, epoch=1)
+    path = Path("checkpoints") / first.run_id / "process.json"
+    path.write_text(json.dumps({"pid": os.getpid(), "born": psutil.Process().create_time()}))
+    with pytest.raises(TrackingError, match=rf"a seed 0 is still trained by process {os.getpid()}: wait for it"):
+        children.prepare(PLANNED, children.find()["a", 0])
+    # The number of a process that has ended may be given to another one.
+    path.write_text(json.dumps({"pid": os.getpid(), "born": 1.0}))
+    assert children.prepare(PLANNED, children.find()["a", 0]).resumed
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path.write_text(json.dumps({"pid": ended.pid, "born": 1.0}))
+    assert children.prepare(PLANNED, children.find()["a", 0]).resumed
+
+
+def test_children_follow_the_benchmark_into_the_run_in_which_it_goes_on(client: MlflowClient, parent: Run) -> None:
+    first = ChildRuns(parent).prepare(PLANNED, None)
+    elsewhere = client.create_experiment("another experiment")
+    other = ChildRuns(client.create_run(elsewhere, tags={"benchmark": "made"}))
+    other.adopt(parent.info.run_id)
+    assert other.find()["a", 0].info.run_id == first.run_id
+    assert ChildRuns(parent).find() == {}
+
+
+def test_a_benchmark_is_found_by_its_first_id_too(client: MlflowClient, parent: Run) -> None:
+    later = client.create_run("0", tags={"benchmark": "made"})
+    client.set_tag(parent.info.run_id, "resumed_as", later.info.run_id)
+    assert find_benchmark(parent.info.run_id).info.run_id == later.info.run_id
+
+
+def test_a_run_that_is_no_benchmark_is_refused(client: MlflowClient) -> None:
+    single = client.create_run("0").info.run_id
+    with pytest.raises(TrackingError, match=rf"run {single} is no benchmark: copy the id of the parent run"):
+        find_benchmark(single)
+    with pytest.raises(TrackingError, match="no run 'nowhere'"):
+        find_benchmark("nowhere")

@@ -1,0 +1,121 @@
+"""Which layers win in a benchmark, that all entries get the same films, and what a plan keeps when it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spondylo_ml.config import BenchmarkConfig, nest, resolve_config
+from spondylo_ml.errors import ConfigError
+from spondylo_ml.workflows.benchmark_plan import Plan, chosen_entries, make_plan, planned_trainings, resumed_plan
+
+TEXT = """
+title: made
+common: {preset: smoke, training.batch_size: 3, loss.presence_weight: 0.5}
+entries:
+  - {name: a, model: unet}
+  - {name: b, model: maht_net, values: {loss.presence_weight: 0.25, data.input_side_px: 96}}
+"""
+
+
+@pytest.fixture
+def entries(tmp_path: Path) -> str:
+    path = tmp_path / "own.yaml"
+    path.write_text(TEXT, encoding="utf-8")
+    return str(path)
+
+
+def plan_of(entries: str, given: dict[str, Any] | None = None, seeds: str = "0,1") -> Plan:
+    return make_plan(BenchmarkConfig(entries=entries, seeds=seeds), nest(given or {}))  # type: ignore[arg-type]
+
+
+def test_the_command_line_wins_over_common_values_and_an_entrys_own_values_over_both(entries: str) -> None:
+    given = {"training.batch_size": "5", "loss.presence_weight": "0.75"}
+    a, b, *_ = (p.config for p in planned_trainings(plan_of(entries, given)))
+    assert (a.preset, a.training.batch_size, a.loss.presence_weight) == ("smoke", 5, 0.75)
+    assert (b.preset, b.training.batch_size, b.loss.presence_weight) == ("smoke", 5, 0.25)
+    assert (a.model.name, b.model.name, b.data.input_side_px) == ("unet", "maht_net", 96)
+    # What nobody names is the model's own recipe.
+    assert (
+        b.training.learning_rate
+        == resolve_config({"preset": "smoke", "model": {"name": "maht_net"}}).training.learning_rate
+    )
+
+
+def test_trainings_go_seed_by_seed_under_the_same_minutes_and_report_where_they_stand(entries: str) -> None:
+    planned = planned_trainings(plan_of(entries))
+    assert [(p.entry, p.seed) for p in planned] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert [p.config.seed for p in planned] == [0, 0, 1, 1]
+    assert {p.config.training.minutes for p in planned} == {10.0}
+    assert all(p.config.tracking.standing for p in planned)
+    assert planned[3].config.tracking.run_name == "b seed 1"
+    (one, _) = planned_trainings(plan_of(entries, {"training.minutes": "2.5"}, "0"))
+    assert one.config.training.minutes == 2.5
+
+
+@pytest.mark.parametrize("name", ["five_models", "maht_net_ablation"])
+def test_the_packaged_lists_resolve_with_the_same_films(name: str) -> None:
+    planned = planned_trainings(plan_of(name))
+    sizes = {(p.config.data.phantom_films, p.config.data.phantom_long_side_px) for p in planned}
+    assert sizes == {(1800, 256)}
+    assert {p.config.data.input_side_px for p in planned} == {128}
+    assert {p.config.preset for p in planned} == {"quick"}
+
+
+def test_entries_with_other_films_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("title: t\nentries: [{name: a, model: unet}, {name: b, model: resnet50}]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"same films: data\.phantom_films is 1800 for a, 1200 for b\. Give it under"):
+        planned_trainings(plan_of(str(path)))
+    given = {"data.phantom_films": "60", "data.phantom_long_side_px": "96"}
+    assert len(planned_trainings(plan_of(str(path), given))) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": "3"}, r"--seed cannot be given here: seeds are given for all entries: --seeds 0,1"),
+        ({"model.name": "unet"}, r"--model\.name cannot be given here: the network is the entry's 'model'"),
+    ],
+)
+def test_values_that_a_benchmark_gives_otherwise_are_refused(entries: str, given: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan_of(entries, given)
+
+
+def test_a_bad_value_is_told_before_anything_is_trained(entries: str) -> None:
+    with pytest.raises(ConfigError, match=r"entry a: training\.batch_size: given 'many'"):
+        planned_trainings(plan_of(entries, {"training.batch_size": "many"}))
+
+
+def test_a_part_is_chosen_by_name(entries: str) -> None:
+    plan = plan_of(entries)
+    assert chosen_entries(plan, ()) == {"a", "b"}
+    assert chosen_entries(plan, ("b",)) == {"b"}
+    with pytest.raises(ConfigError, match=r"only: unknown entry 'c'.* Allowed: a, b"):
+        chosen_entries(plan, ("c",))
+
+
+def test_a_plan_that_goes_on_keeps_itself_and_takes_further_seeds(entries: str) -> None:
+    before = plan_of(entries, {"training.batch_size": "5"})
+    kept = Plan.model_validate_json(before.model_dump_json())
+    assert resumed_plan(kept, {}, {}) == before
+    same = {"entries": entries, "seeds": "0,1"}
+    assert resumed_plan(kept, same, nest({"training.batch_size": "5", "training.workers": "0"})).given == {
+        "training.batch_size": "5",
+        "training.workers": "0",
+    }
+    assert resumed_plan(kept, {"seeds": "1,2"}, {}).seeds == (0, 1, 2)
+
+
+def test_another_benchmark_is_not_resumed(entries: str) -> None:
+    before = plan_of(entries, {"training.batch_size": "5"})
+    with pytest.raises(ConfigError, match=r"keeps its values; .*: training\.batch_size was '5', given '6'"):
+        resumed_plan(before, {}, nest({"training.batch_size": "6"}))
+    with pytest.raises(ConfigError, match=r"training\.minutes was 'not given', given '3'"):
+        resumed_plan(before, {}, nest({"training.minutes": "3"}))
+    Path(entries).write_text(TEXT.replace("0.25", "0.125"), encoding="utf-8")
+    with pytest.raises(ConfigError, match="a resumed benchmark keeps its entries"):
+        resumed_plan(before, {"entries": entries}, {})
