@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from builders import REAL_DATA, mendeley_folder, spineweb_folder
 
 # Before torch is imported: tests run side by side, and on busy cores threads spend their time waiting for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Started in the background of a script, this process ignores Ctrl-C, and so would every command that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing of the code on a busy machine.
 hypothesis.settings.register_profile("spondylo", deadline=None)
