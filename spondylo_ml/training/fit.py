@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,17 +111,32 @@ def fit(
     with warnings.catch_warnings():
         for remark in REMARKS_OF_LIGHTNING:
             warnings.filterwarnings("ignore", message=remark)
-        trainer.fit(
-            module,
-            loader,
-            [plain_loader(part, training.batch_size) for part in measured.values()],
-            ckpt_path=resume_from,
-            weights_only=True,
-        )
+        with _interruptible():
+            trainer.fit(
+                module,
+                loader,
+                [plain_loader(part, training.batch_size) for part in measured.values()],
+                ckpt_path=resume_from,
+                weights_only=True,
+            )
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     model.eval()
     return FitResult(best_epoch=int(best["epoch"]) + 1, history=report.history)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays Ctrl-C: Lightning answers it by ignoring the next one and leaving the whole program."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as left:
+        if not isinstance(left.__context__, KeyboardInterrupt):
+            raise
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def _callbacks(config: Config, folder: Path, report: EpochReport) -> list[Callback]:
