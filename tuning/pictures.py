@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from optuna import Study, visualization
-from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 from spondylo_ml.figures.comparison_page import STYLE
@@ -47,7 +46,7 @@ def _charts(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figur
     of: dict[str, Any] = {"target_name": goal} | ({"target": lambda trial: trial.values[0]} if two else {})
     charts: dict[str, Callable[[], Figure]] = {
         "Optimisation history": lambda: visualization.plot_optimization_history(study, **of),
-        "Importance of the parameters": lambda: visualization.plot_param_importances(study, **of),
+        "Importance of the parameters": lambda: _importances(study, options, of),
         "Slices": lambda: visualization.plot_slice(study, **of),
         "Contours": lambda: visualization.plot_contour(study, params=_contour_names(study), **of),
         "Parallel coordinates": lambda: visualization.plot_parallel_coordinate(study, **of),
@@ -59,6 +58,15 @@ def _charts(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figur
     else:
         charts["Value after each report, pruned trials dashed"] = lambda: _intermediate(study)
     return charts
+
+
+def _importances(study: Study, options: StudyOptions, of: dict[str, Any]) -> Figure:
+    """How much each parameter decides whether a trial is a good one."""
+    if len(options.objectives) > 1:
+        # Optuna asks what makes the target low, whatever the direction of the objective it is taken from.
+        sign = -1.0 if options.directions[0] == "maximize" else 1.0
+        of = of | {"target": lambda trial: sign * trial.values[0]}
+    return visualization.plot_param_importances(study, **of)
 
 
 def _rate_and_sigma(study: Study, of: dict[str, Any]) -> Figure:
@@ -97,7 +105,8 @@ def _drawn(draw: Callable[[], Figure]) -> tuple[Figure | None, str]:
     """A picture, or why there is none: few trials, or values that do not differ, are no error of the study."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
+            # Of a study that has just begun; its page says how many trials there are.
+            warnings.simplefilter("ignore")
             figure = draw()
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
         return None, f"not drawn: {error}"

@@ -16,6 +16,10 @@ from studies import bowl, study_in
 from tuning.attempt import Attempt, Outcome
 
 
+BEAT_S = 5
+"""Long enough that a live worker on busy cores is not taken for a lost one."""
+
+
 def main() -> None:
     storage, name, trials, seconds = sys.argv[1:5]
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -33,7 +37,7 @@ def main() -> None:
         ended.append(time.monotonic())
         return found
 
-    study_in(Path.cwd(), name, storage=storage, trials=int(trials)).run(objective)
+    study_in(Path.cwd(), name, storage=storage, trials=int(trials), heartbeat_s=BEAT_S).run(objective)
     if between:
         say(f"between trials: mean {statistics.mean(between):.3f} s, median {statistics.median(between):.3f} s, "
             f"most {max(between):.3f} s, n {len(between)}")  # fmt: skip

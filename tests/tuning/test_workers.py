@@ -18,7 +18,7 @@ from studies import bowl, children, start_worker, states, study_in
 from tuning import tickets
 from tuning.runs import STUDY_STATE_TAG
 
-DEADLINE_S = 300
+DEADLINE_S = 1200
 
 
 @pytest.fixture(scope="module")
