@@ -30,8 +30,8 @@ class DevelopmentFilms:
     @classmethod
     def of(cls, films: FilmSet) -> DevelopmentFilms:
         """The films of a dataset less its test part."""
-        parts = [tuple(film for film in films.part(part) if film.labelled) for part in ("train", "val")]
-        return cls(films.kind, films.name, films.slots, *parts)
+        train, val = (tuple(film for film in films.part(part) if film.labelled) for part in ("train", "val"))
+        return cls(films.kind, films.name, films.slots, train, val)
 
     def as_film_set(self) -> FilmSet:
         """The same as a dataset."""

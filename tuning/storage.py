@@ -15,7 +15,7 @@ from pathlib import Path
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -33,14 +33,15 @@ def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
         ConfigError: no such kind of database, its driver is missing, or it does not answer.
     """
     kind = database_kind(url)
-    engine: dict[str, object] = (
-        {"connect_args": {"timeout": SQLITE_TIMEOUT_S}} if kind == "sqlite" else {"pool_pre_ping": True}
-    )
-    make = _sqlite_lock(url, "schema") if kind == "sqlite" else ExitStack()
+    options: dict[str, object] = {"pool_pre_ping": True}
+    if kind == "sqlite":
+        options = {"connect_args": {"timeout": SQLITE_TIMEOUT_S}}
     try:
-        with warnings.catch_warnings(), make:
+        # One worker makes the tables; the others find them.
+        alone = _sqlite_lock(url, "tables") if kind == "sqlite" else _server_lock(create_engine(url), "tables")
+        with warnings.catch_warnings(), alone:
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return _with_tables(url, engine, heartbeat_s)
+            return RDBStorage(url, options, heartbeat_interval=heartbeat_s, grace_period=SILENT_BEATS * heartbeat_s)
     except ImportError:
         raise ConfigError(
             f"storage {without_password(url)}: the driver of this database is not installed. "
@@ -87,17 +88,6 @@ class StudyLock:
             else:
                 stack.enter_context(_server_lock(self._engine, self._name))
             yield stack.close
-
-
-def _with_tables(url: str, engine: dict[str, object], heartbeat_s: int) -> RDBStorage:
-    """Several workers may make the tables at once: whoever comes second finds them made."""
-    for last in (False, False, True):
-        try:
-            return RDBStorage(url, engine, heartbeat_interval=heartbeat_s, grace_period=SILENT_BEATS * heartbeat_s)
-        except SQLAlchemyError:
-            if last:
-                raise
-    raise AssertionError("unreachable")
 
 
 @contextmanager

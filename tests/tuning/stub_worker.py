@@ -15,7 +15,6 @@ from studies import bowl, study_in
 
 from tuning.attempt import Attempt, Outcome
 
-
 BEAT_S = 5
 """Long enough that a live worker on busy cores is not taken for a lost one."""
 

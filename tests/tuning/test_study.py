@@ -31,7 +31,7 @@ def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason
             case 1:
                 raise NonFiniteLossError(2, 3, {"heatmap": math.nan})
             case 2:
-                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB on /home/someone")
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB for film-of-someone")
             case 3:
                 return Outcome([math.nan], {})
             case 4:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
-from servers import postgres
+from servers import mlflow_server, postgres
 from studies import bowl, children, start_worker, states, study_in
 
 from tuning import tickets
@@ -26,6 +27,16 @@ def database() -> Iterator[str]:
     """A PostgreSQL of its own."""
     with postgres() as url:
         yield url
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[None]:
+    """An MLflow server, to which this test and its workers log."""
+    before = mlflow.get_tracking_uri()
+    with mlflow_server(tmp_path) as address:
+        mlflow.set_tracking_uri(address)
+        yield
+        mlflow.set_tracking_uri(before)
 
 
 def began(worker: subprocess.Popen[str]) -> str:
@@ -104,6 +115,7 @@ def test_ctrl_c_in_a_worker_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
     assert parent.info.run_id == study.runs.parent_id
 
 
+@pytest.mark.usefixtures("server")
 def test_four_workers_of_which_one_is_killed_make_exactly_the_trials_asked_for(tmp_path: Path, database: str) -> None:
     count = 24
     workers = [start_worker(tmp_path, database, "four", str(count), "0.3") for _ in range(4)]
