@@ -46,7 +46,7 @@ def assign_parts(
     """
     undealt = [film for film in films if not film.split]
     parts = _deal(undealt, val_fraction, test_fraction, seed)
-    for patients in _joined([{films[i].patient for i in group} for group in same]):
+    for patients in joined([{films[i].patient for i in group} for group in same]):
         dealt = patients & parts.keys()
         together = min((parts[patient] for patient in dealt), key=PARTS.index, default="")
         parts |= {patient: together for patient in dealt}
@@ -65,7 +65,7 @@ def require_parts(films: Sequence[Film], for_training: bool = True) -> None:
             )
 
 
-def _joined(groups: Sequence[set[str]]) -> list[set[str]]:
+def joined(groups: Sequence[set[str]]) -> list[set[str]]:
     """Groups that share a member become one."""
     out: list[set[str]] = []
     for group in groups:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import signal
 import statistics
 import sys
+import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +127,7 @@ def fit(
     with warnings.catch_warnings():
         for remark in REMARKS_OF_LIGHTNING:
             warnings.filterwarnings("ignore", message=remark)
-        try:
+        with _interruptible():
             trainer.fit(
                 module,
                 loader,
@@ -132,11 +135,6 @@ def fit(
                 ckpt_path=resume_from,
                 weights_only=True,
             )
-        except SystemExit as ended:
-            # Lightning makes an exit with code 1 of Ctrl-C; it is not a failure of the training.
-            if isinstance(ended.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from None
-            raise
     peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
@@ -149,6 +147,20 @@ def fit(
         peak_memory_mb=peak_memory if trained_here else math.nan,
         peak_gpu_memory_mb=peak_gpu_memory_mb() if trained_here else math.nan,
     )
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C stays Ctrl-C: Lightning answers it by ignoring the next one and leaving the whole program."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as left:
+        if not isinstance(left.__context__, KeyboardInterrupt):
+            raise
+        if handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from None
 
 
 def _callbacks(config: Config, folder: Path, report: EpochReport) -> list[Callback]:

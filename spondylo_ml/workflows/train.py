@@ -25,7 +25,7 @@ from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.figures.overlay import draw_film, tile, with_legend
-from spondylo_ml.landmarks import FilmPrediction, FloatArray
+from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, SlotRange
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model, parameter_count
@@ -112,10 +112,10 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
-            prepared = _prepare(config, films)
+            prepared = prepare_parts(config, films.part("train"), films.part("val"), films.slots)
             check_before_training(model, config, compute, prepared)
             result = fit(
-                model, config, compute, prepared, _score, run_log, _draw_panel, folder,
+                model, config, compute, prepared, score_prepared, run_log, draw_panel, folder,
                 resume_from=resume.checkpoint if resume else None,
             )  # fmt: skip
         finally:
@@ -220,13 +220,14 @@ def _overlaid(tree: dict[str, Any], dotted: Mapping[str, Any]) -> dict[str, Any]
     return tree
 
 
-def _prepare(config: Config, films: FilmSet) -> dict[str, list[PreparedFilm]]:
+def prepare_parts(
+    config: Config, train: Sequence[Film], val: Sequence[Film], slots: SlotRange
+) -> dict[str, list[PreparedFilm]]:
+    """The labelled films of both parts in the network's input space, by part; the configuration is resolved."""
     assert config.data.input_hw is not None
-    chosen = {part: [film for film in films.part(part) if film.labelled] for part in ("train", "val")}
+    chosen = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
     with tqdm(total=sum(map(len, chosen.values())), desc="preparing films", unit="film", disable=None) as bar:
-        return {
-            part: prepare_films(some, films.slots, config.data.input_hw, bar.update) for part, some in chosen.items()
-        }
+        return {part: prepare_films(some, slots, config.data.input_hw, bar.update) for part, some in chosen.items()}
 
 
 def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
@@ -306,13 +307,15 @@ Research software, not a medical device.
 """
 
 
-def _score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
+def score_prepared(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
+    """`score` of prepared films."""
     return score([film.film for film in films], predictions)
 
 
-def _draw_panel(
+def draw_panel(
     films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction], heat: Sequence[FloatArray | None]
 ) -> ColourImage:
+    """The films with what was predicted, in one picture."""
     pictures = [
         draw_film(film.film, prediction, PANEL_HEIGHT_PX, one, film.letterbox)
         for film, prediction, one in zip(films, predictions, heat, strict=True)

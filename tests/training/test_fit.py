@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import FitResult, fit
-from spondylo_ml.training.run_log import MemoryRunLog
+from spondylo_ml.training.run_log import MemoryRunLog, RunLog
 
 CPU = Compute("cpu", "fp32", "a test")
 
@@ -52,7 +53,13 @@ def score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) 
     return {"mre_px512": 1.0, "sdr_24px": 0.0}
 
 
-def run(model: LandmarkModel, folder: Path, resume_from: Path | None = None, **training: Any) -> FitResult:
+def run(
+    model: LandmarkModel,
+    folder: Path,
+    resume_from: Path | None = None,
+    run_log: RunLog | None = None,
+    **training: Any,
+) -> FitResult:
     """Four films, batches of one, plain SGD-like steps of 0.1 by a constant rate."""
     config: Config = resolve_config(
         {
@@ -67,7 +74,15 @@ def run(model: LandmarkModel, folder: Path, resume_from: Path | None = None, **t
     films = prepare_films(made.films, made.slots, (64, 64))
     parts = {"train": films[:4], "val": films[4:]}
     return fit(
-        model, config, CPU, parts, score, MemoryRunLog(), lambda *_: np.zeros((1, 1, 3), np.uint8), folder, resume_from
+        model,
+        config,
+        CPU,
+        parts,
+        score,
+        run_log or MemoryRunLog(),
+        lambda *_: np.zeros((1, 1, 3), np.uint8),
+        folder,
+        resume_from,
     )
 
 
@@ -137,3 +152,17 @@ def test_the_films_are_not_copied_with_the_weights() -> None:
     made = phantom_films(1, 0, 64)
     (film,) = prepare_films(made.films, made.slots, (64, 64))
     assert deepcopy([film])[0] is film
+
+
+class Interrupting(MemoryRunLog):
+    """Ctrl-C as the first epoch is reported."""
+
+    def metrics(self, values: Mapping[str, float], epoch: int) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_comes_out_as_such_and_the_next_one_is_heard(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(Counting(), tmp_path, run_log=Interrupting())
+    assert signal.getsignal(signal.SIGINT) is before

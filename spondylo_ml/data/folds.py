@@ -1,0 +1,68 @@
+"""Folds by patient, alike in grade and source."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.config.clinical import ClinicalConfig
+from spondylo_ml.data.split import joined
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film
+
+NO_GRADE = "none"
+
+
+def fold_of_each(
+    films: Sequence[Film],
+    count: int,
+    seed: int,
+    same: Sequence[Sequence[int]] = (),
+    rules: ClinicalConfig | None = None,
+) -> list[int]:
+    """The fold, from 0, in which each film is for validation.
+
+    A patient's films are in one fold. Among folds, the films' worst Meyerding grade and their source are spread as
+    evenly as whole patients allow; where a stratum has fewer films than there are folds, some folds have none of it.
+
+    Args:
+        same: places of films that show the same exposure, group by group: patients who share one are one person.
+
+    Raises:
+        DataError: fewer patients than folds.
+    """
+    person = {
+        name: min(names) for names in joined([{films[i].patient for i in group} for group in same]) for name in names
+    }
+    patients = [person.get(film.patient, film.patient) for film in films]
+    if len(set(patients)) < count:
+        raise DataError(
+            f"{count} folds need as many patients; the films for training and validation have {len(set(patients))}"
+        )
+    strata = [stratum(film, rules or ClinicalConfig()) for film in films]
+    # By name, so that the folds depend neither on the order of the films nor on that of a dataset's files.
+    order = np.argsort(np.array([f"{who}\0{film.film_id}" for who, film in zip(patients, films, strict=True)]))
+    labels = np.unique(strata, return_inverse=True)[1]
+    out = np.empty(len(films), dtype=int)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The least populated class")
+        dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(
+            order, labels[order], np.array(patients)[order]
+        )
+        for index, (_, held) in enumerate(dealt):
+            out[order[held]] = index
+    if len(set(out.tolist())) < count:
+        raise DataError(f"{count} folds of {len(films)} films leave one without a film: ask for fewer folds")
+    return [int(fold) for fold in out]
+
+
+def stratum(film: Film, rules: ClinicalConfig) -> str:
+    """The film's source and the worst grade of its levels; `none` where no grade can be measured."""
+    grades: list[int] = []
+    if film.vertebrae and film.facing is not Facing.NONE:
+        grades = [level.grade for level in measure_film(film, rules).levels if level.grade is not None]
+    return f"{film.source} {max(grades) if grades else NO_GRADE}"

@@ -1,0 +1,78 @@
+"""Studies with cheap objectives, in this process or in workers of their own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from tuning.attempt import Attempt, Outcome
+from tuning.options import StudyOptions
+from tuning.space import Space, SpaceFile
+from tuning.study import OpenStudy, open_study
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENT = "studies of the tests"
+RATE = {"type": "float", "low": 1e-5, "high": 3e-3, "log": True}
+SIGMA = {"type": "float", "low": 1.0, "high": 4.0}
+
+
+def space_of(parameters: Mapping[str, Any] | None = None, **fixed: Any) -> Space:
+    """A space over learning rate and sigma, unless others are given."""
+    chosen = parameters or {"training.learning_rate": RATE, "heatmap.sigma_cells": SIGMA}
+    return Space(SpaceFile.model_validate({"fixed": fixed, "parameters": chosen}))
+
+
+def study_in(folder: Path, name: str = "study", space: Space | None = None, **options: Any) -> OpenStudy:
+    """A study whose database lies in `folder`."""
+    given = {"storage": f"sqlite:///{folder}/studies.db", "sampler": "random", "heartbeat_s": 1, **options}
+    return open_study(StudyOptions(**given), space or space_of(), name, EXPERIMENT)
+
+
+def bowl(attempt: Attempt) -> Outcome:
+    """Least, 1.0, at a learning rate of 1e-3 and a sigma of 2; reports three epochs."""
+    training, heatmap = attempt.config.training, attempt.config.heatmap
+    value = 1.0 + abs(training.learning_rate - 1e-3) * 1e3 + abs(heatmap.sigma_cells - 2.0)
+    for epoch in (1, 2, 3):
+        attempt.report(value * (4 - epoch), epoch)
+    return Outcome([value], {"val_best/mre_px512": value})
+
+
+def children(study: OpenStudy) -> list[Run]:
+    """The runs of the trials, the oldest first."""
+    return child_runs(study.runs.parent_id)
+
+
+def child_runs(parent_id: str) -> list[Run]:
+    """The runs whose parent this is, the oldest first."""
+    client = MlflowClient()
+    experiment = client.get_run(parent_id).info.experiment_id
+    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent_id}'", max_results=1000)
+    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_name))
+
+
+def states(study: OpenStudy) -> list[str]:
+    """Names of the trials' states, by number."""
+    return [trial.state.name for trial in study.study.get_trials(deepcopy=False)]
+
+
+def start_worker(folder: Path, storage: str, *arguments: str) -> subprocess.Popen[str]:
+    """A worker in a process of its own; `stub_worker.py` says what it takes."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "tuning"), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
+    return subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("stub_worker.py")), storage, *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )

@@ -1,0 +1,272 @@
+"""One worker: the tree of runs, states and reasons, the exact number, resuming, pruning, what is left at the end."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+from studies import RATE, SIGMA, bowl, child_runs, children, space_of, states, study_in
+
+from spondylo_ml.config import resolve_config
+from spondylo_ml.errors import ConfigError, NonFiniteLossError, TrackingError
+from tuning.attempt import Attempt, Outcome
+from tuning.study import STUDIES
+from tuning.worker import HopelessStudyError
+
+
+def parent_of(study: object) -> mlflow.entities.Run:
+    return MlflowClient().get_run(study.runs.parent_id)  # type: ignore[attr-defined]
+
+
+def artifacts(study: object) -> set[str]:
+    return {item.path for item in MlflowClient().list_artifacts(study.runs.parent_id)}  # type: ignore[attr-defined]
+
+
+def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason(tmp_path: Path) -> None:
+    def objective(attempt: Attempt) -> Outcome:
+        match attempt.trial.number:
+            case 1:
+                raise NonFiniteLossError(2, 3, {"heatmap": math.nan})
+            case 2:
+                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB for film-of-someone")
+            case 3:
+                return Outcome([math.nan], {})
+            case 4:
+                raise KeyError("films of Jane Doe")
+        return bowl(attempt)
+
+    study = study_in(tmp_path, trials=6)
+    summary = study.run(objective)
+
+    assert states(study) == ["COMPLETE", "FAIL", "FAIL", "FAIL", "FAIL", "COMPLETE"]
+    runs = children(study)
+    assert [run.info.run_name for run in runs] == [f"trial {i:03d}" for i in range(6)]
+    assert [run.info.status for run in runs] == ["FINISHED", *["FAILED"] * 4, "FINISHED"]
+    reasons = [run.data.tags.get("failure", "") for run in runs]
+    assert reasons[0] == reasons[5] == ""
+    assert reasons[1].startswith("loss is not finite in epoch 2, step 3: heatmap=nan")
+    assert reasons[2] == "out of memory"
+    assert "its value is not finite: nan" in reasons[3]
+    assert reasons[4] == "KeyError", "what other libraries say may name a film"
+    assert summary.states == {"complete": 2, "fail": 4}
+    trial = study.study.get_trials()[0]
+    assert float(runs[0].data.params["tuned.training.learning_rate"]) == trial.params["training.learning_rate"]
+    assert runs[0].data.params["config.training.optimizer"] == "adamw"
+    assert runs[0].data.metrics["objective/0"] == trial.value
+    assert parent_of(study).info.status == "FINISHED"
+    assert parent_of(study).data.metrics["trials/fail"] == 4
+
+
+def test_the_best_trial_is_described_and_its_recipe_is_taken_by_train(tmp_path: Path) -> None:
+    study = study_in(tmp_path, "described", trials=4)
+    summary = study.run(bowl)
+    assert summary.best is not None
+    values = [trial.value for trial in study.study.get_trials()]
+    assert summary.best.value == min(values)
+    path = STUDIES / "described" / "best.yaml"
+    config = resolve_config({}, path)
+    assert config == study.space.resolve(summary.best.params)
+    assert config.training.learning_rate == summary.best.params["training.learning_rate"]
+    note = parent_of(study).data.tags["mlflow.note.content"]
+    assert f"| {summary.best.number} | {summary.best.value:.4g} |" in note
+    assert "train --recipe best.yaml" in note
+    assert {"best.yaml", "study.html", "trials.csv"} <= artifacts(study)
+    assert path.read_text(encoding="utf-8").startswith(f"# Trial {summary.best.number} of study described: mre_px512")
+
+
+def test_the_page_holds_every_picture(tmp_path: Path) -> None:
+    study = study_in(tmp_path, "drawn", trials=6, pruner="median", pruner_startup_trials=2, pruner_warmup=0)
+    study.run(bowl)
+    page = Path(mlflow.artifacts.download_artifacts(run_id=study.runs.parent_id, artifact_path="study.html"))
+    text = page.read_text(encoding="utf-8")
+    for title in ("Optimisation history", "Importance", "Slices", "Contours", "Parallel coordinates",
+                  "Learning rate and sigma", "pruned trials dashed"):  # fmt: skip
+        assert title in text
+    assert "not drawn" not in text
+    assert text.count("Plotly.newPlot") == 7
+    assert "PRUNED" in states(study)
+    assert '"dash":"dash"' in text.replace(" ", "")
+
+
+def test_a_picture_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
+    study = study_in(tmp_path, "small", space_of({"training.learning_rate": RATE}), trials=1)
+    study.run(bowl)
+    page = mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/study.html")
+    assert "not drawn: this study does not search both" in page
+    assert "not drawn: fewer than two parameters that all trials have" in page
+
+
+def test_a_pruned_trial_is_pruned_in_mlflow_too_and_is_no_score(tmp_path: Path) -> None:
+    study = study_in(tmp_path, trials=12, pruner="median", pruner_startup_trials=2, pruner_warmup=0)
+    summary = study.run(bowl)
+    found = states(study)
+    assert {"COMPLETE", "PRUNED"} == set(found)
+    for state, run in zip(found, children(study), strict=True):
+        assert run.data.tags["trial_state"] == state
+        assert run.info.status == {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}[state]
+        assert ("pruned after step" in run.data.tags.get("reason", "")) == (state == "PRUNED")
+    assert summary.best is not None
+    assert found[summary.best.number] == "COMPLETE"
+    reports = [len(t.intermediate_values) for t in study.study.get_trials()]
+    assert summary.reports_saved == pytest.approx(1 - sum(reports) / (3 * 12))
+
+
+def test_a_random_study_can_be_replayed_with_a_pruner(tmp_path: Path) -> None:
+    whole = study_in(tmp_path, "whole", trials=5)
+    whole.run(bowl)
+    cut = study_in(tmp_path, "cut", trials=5, pruner="median", pruner_startup_trials=1, pruner_warmup=0)
+    cut.run(bowl)
+    assert [t.params for t in whole.study.get_trials()] == [t.params for t in cut.study.get_trials()]
+    other = study_in(tmp_path, "other", trials=1, sampler_seed=1)
+    other.run(bowl)
+    assert other.study.get_trials()[0].params != whole.study.get_trials()[0].params
+
+
+def test_five_failures_for_one_reason_stop_the_study_and_mending_goes_on(tmp_path: Path) -> None:
+    def broken(attempt: Attempt) -> Outcome:
+        raise NonFiniteLossError(attempt.trial.number, 1, {"heatmap": math.inf})
+
+    study = study_in(tmp_path, "broken", trials=8)
+    with pytest.raises(HopelessStudyError, match="5 trials failed for the same reason: loss is not finite"):
+        study.run(broken)
+    assert states(study) == ["FAIL"] * 5 + ["WAITING"] * 3
+    assert parent_of(study).info.status == "FAILED"
+    mended = study_in(tmp_path, "broken", trials=8)
+    mended.run(bowl)
+    assert states(mended) == ["FAIL"] * 5 + ["COMPLETE"] * 3
+    assert mended.runs.parent_id == study.runs.parent_id
+    assert parent_of(mended).info.status == "FINISHED"
+
+
+def test_failures_for_different_reasons_do_not_stop_it(tmp_path: Path) -> None:
+    errors = [MemoryError(), KeyError(1), MemoryError(), ValueError(2), MemoryError(), TypeError(3)]
+
+    def unlucky(attempt: Attempt) -> Outcome:
+        raise errors[attempt.trial.number]
+
+    study = study_in(tmp_path, "unlucky", trials=6)
+    summary = study.run(unlucky)
+    assert states(study) == ["FAIL"] * 6
+    assert summary.best is None
+    assert "No trial is complete yet" in parent_of(study).data.tags["mlflow.note.content"]
+
+
+def test_the_same_name_goes_on_to_the_number_asked_for_and_no_further(tmp_path: Path) -> None:
+    study_in(tmp_path, trials=3).run(bowl)
+    longer = study_in(tmp_path, trials=5)
+    longer.run(bowl)
+    assert states(longer) == ["COMPLETE"] * 5
+    again = study_in(tmp_path, trials=5)
+    again.run(bowl)
+    assert states(again) == ["COMPLETE"] * 5
+    assert len(children(again)) == 5
+    assert again.runs.parent_id == longer.runs.parent_id
+
+
+def test_another_definition_is_not_the_same_study(tmp_path: Path) -> None:
+    study_in(tmp_path, trials=1).run(bowl)
+    with pytest.raises(ConfigError, match="study 'study' was begun with another space: its trials could not be"):
+        study_in(tmp_path, space=space_of({"training.learning_rate": RATE}), trials=2)
+    with pytest.raises(ConfigError, match="was begun with another objectives"):
+        study_in(tmp_path, trials=2, objectives=("sdr_6px",))
+    with pytest.raises(ConfigError, match=r"was begun with another .*configuration"):
+        study_in(tmp_path, space=space_of(seed=4), trials=2)
+
+
+def test_a_study_whose_run_is_in_another_store_says_so(tmp_path: Path) -> None:
+    study = study_in(tmp_path, "moved", trials=1)
+    study.study.set_user_attr("mlflow_parent", "0123456789abcdef")
+    with pytest.raises(TrackingError, match=r"logs to run 0123456789abcdef, which .* does not have"):
+        study_in(tmp_path, "moved", trials=1)
+
+
+def test_an_interrupted_trial_is_given_back_with_its_parameters_and_counted_once(tmp_path: Path) -> None:
+    def interrupted(attempt: Attempt) -> Outcome:
+        if attempt.trial.number == 2:
+            raise KeyboardInterrupt
+        return bowl(attempt)
+
+    study = study_in(tmp_path, "cut", trials=4)
+    with pytest.raises(KeyboardInterrupt):
+        study.run(interrupted)
+    assert states(study) == ["COMPLETE", "COMPLETE", "FAIL", "WAITING", "WAITING"]
+    assert children(study)[2].info.status == "KILLED"
+    assert "interrupted" in children(study)[2].data.tags["reason"]
+    assert parent_of(study).info.status == "KILLED"
+    assert (STUDIES / "cut" / "best.yaml").is_file(), "what there is was written"
+
+    again = study_in(tmp_path, "cut", trials=4)
+    summary = again.run(bowl)
+    assert states(again) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    assert summary.states == {"complete": 4, "replaced": 1}
+    trials = again.study.get_trials()
+    assert trials[4].params == trials[2].params
+    assert children(again)[4].data.tags["retry_of"] == "2"
+
+
+def test_a_grid_tries_each_point_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    space = space_of(
+        {
+            "training.optimizer": {"type": "categorical", "choices": ["adamw", "sgd"]},
+            "training.clip_norm": {"type": "int", "low": 1, "high": 3},
+        }
+    )
+    study = study_in(tmp_path, "grid", space, sampler="grid", trials=4)
+    study.run(bowl)
+    assert states(study) == ["COMPLETE"] * 4
+    rest = study_in(tmp_path, "grid", space, sampler="grid")
+    rest.run(bowl)
+    points = [(t.params["training.optimizer"], t.params["training.clip_norm"]) for t in rest.study.get_trials()]
+    assert points == [(o, c) for o in ("adamw", "sgd") for c in (1, 2, 3)]
+
+
+def test_two_objectives_are_searched_by_nsga2_and_end_with_a_front(tmp_path: Path) -> None:
+    def both(attempt: Attempt) -> Outcome:
+        attempt.report(1.0, 1)
+        sigma = attempt.config.heatmap.sigma_cells
+        return Outcome([sigma, 5.0 - sigma], {})
+
+    study = study_in(
+        tmp_path, "two", space_of({"heatmap.sigma_cells": SIGMA}), trials=5, sampler="nsga2",
+        objectives=("mre_px512", "latency_ms"),
+    )  # fmt: skip
+    summary = study.run(both)
+    assert states(study) == ["COMPLETE"] * 5
+    assert len(summary.front) == 5, "what is gained in one is lost in the other"
+    assert "Trials that no other beats in both" in parent_of(study).data.tags["mlflow.note.content"]
+    assert "Pareto front" in mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/study.html")
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random"])
+@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+def test_every_sampler_goes_with_every_pruner(tmp_path: Path, sampler: str, pruner: str) -> None:
+    study = study_in(tmp_path, f"{sampler}-{pruner}", trials=13, sampler=sampler, pruner=pruner)
+    study.run(bowl)
+    assert set(states(study)) <= {"COMPLETE", "PRUNED"}
+    assert len(states(study)) == 13
+
+
+def test_folds_are_grandchildren_and_wilcoxon_prunes_by_them(tmp_path: Path) -> None:
+    def folded(attempt: Attempt) -> Outcome:
+        values = []
+        for index in range(10):
+            with attempt.fold(index) as run_id:
+                values.append(attempt.config.heatmap.sigma_cells + 0.01 * index)
+                attempt.runs.metrics(run_id, {"val/mre_px512": values[-1]}, 1)
+            attempt.report(values[-1], index)
+        return Outcome([sum(values) / 10], {})
+
+    study = study_in(tmp_path, "folds", trials=6, folds=10, pruner="wilcoxon")
+    study.run(folded)
+    assert "PRUNED" in states(study)
+    for state, run in zip(states(study), children(study), strict=True):
+        folds = child_runs(run.info.run_id)
+        assert (len(folds) == 10) == (state == "COMPLETE")
+        assert {fold.info.status for fold in folds} == {"FINISHED"}
+        assert folds[0].data.metrics["val/mre_px512"] > 0
+    whole = [t.number for t in study.study.get_trials() if t.state.name == "COMPLETE"]
+    values = [study.study.get_trials()[n].value for n in whole]
+    assert values == sorted(values, reverse=True), "only what was better than the best so far came to its end"

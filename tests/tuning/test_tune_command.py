@@ -1,0 +1,59 @@
+"""The command line of studies, as a user calls it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tuning import cli
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--trial", "3"], "unknown option '--trial'. Did you mean '--trials'"),
+        (["--training.learning_rat", "1"], "Did you mean '--training.learning_rate'"),
+        (["--space", "optimizer"], "no space 'optimizer' for unet. Did you mean 'optimiser'"),
+        (["--heatmap.sigma_cells", "2"], "heatmap.sigma_cells: given, and searched by space.yaml"),
+        (["--sampler", "grid"], "sampler grid tries every combination, and training.learning_rate"),
+        (["--model", "unett"], "Did you mean 'unet'"),
+        (["--trials", "0"], "trials: given '0'"),
+    ],
+)
+def test_bad_input_is_told_at_once(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [], "nothing was begun"
+
+
+def test_the_command_line_starts_without_anything_slow() -> None:
+    code = "import sys, tuning.cli; print([m for m in ('torch', 'mlflow', 'optuna', 'plotly') if m in sys.modules])"
+    made = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert made.stdout.strip() == "[]"
+
+
+def test_a_whole_study_of_real_trainings_from_the_command_line(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
+                    "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}  # fmt: skip
+    command = [
+        sys.executable, "-m", "tuning", "--model", "unet", "--preset", "smoke", "--trials", "2", "--study", "s",
+        "--retrain_seeds", "2", "--data.phantom_films", "12", "--data.max_films", "12", "--pruner", "median",
+    ]  # fmt: skip
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "study       s: 2 complete" in done.stdout
+    assert "seeds       2: mre_px512" in done.stdout
+    assert (tmp_path / "studies" / "s" / "best.yaml").is_file()
+    assert (tmp_path / "studies.db").is_file()

@@ -1,0 +1,158 @@
+"""Several workers, and workers that are killed: each trial is counted once, and none is lost."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+from servers import mlflow_server, postgres
+from studies import bowl, children, start_worker, states, study_in
+
+from tuning import tickets
+from tuning.runs import STUDY_STATE_TAG
+
+DEADLINE_S = 1200
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """A PostgreSQL of its own."""
+    with postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[None]:
+    """An MLflow server, to which this test and its workers log."""
+    before = mlflow.get_tracking_uri()
+    with mlflow_server(tmp_path) as address:
+        mlflow.set_tracking_uri(address)
+        yield
+        mlflow.set_tracking_uri(before)
+
+
+def began(worker: subprocess.Popen[str]) -> str:
+    """Wait for a trial to begin in a worker; the line that says so."""
+    assert worker.stdout is not None
+    for line in worker.stdout:
+        if line.startswith("begins"):
+            return line
+    raise AssertionError(f"the worker ended with {worker.wait()} before a trial began")
+
+
+def kill(worker: subprocess.Popen[str]) -> None:
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+
+
+def test_a_trial_cut_by_sigkill_is_failed_and_retried_once_with_its_parameters(tmp_path: Path) -> None:
+    worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "killed", "3", "600")
+    try:
+        began(worker)
+    finally:
+        kill(worker)
+
+    study = study_in(tmp_path, "killed", trials=3)
+    assert states(study)[0] == "RUNNING", "nobody knows yet"
+    summary = study.run(bowl)
+
+    assert summary.states == {"complete": 3, "replaced": 1}
+    trials = study.study.get_trials()
+    (cut,) = [trial for trial in trials if trial.state is TrialState.FAIL]
+    (retry,) = [trial for trial in trials if trial.system_attrs.get("retry_history") == [cut.number]]
+    assert retry.params == cut.params
+    runs = {run.data.tags["trial"]: run for run in children(study)}
+    assert runs[str(cut.number)].info.status == "FAILED"
+    assert "its worker was lost" in runs[str(cut.number)].data.tags["failure"]
+    assert runs[str(retry.number)].data.tags["retry_of"] == str(cut.number)
+    assert len(runs) == 4
+
+
+def test_a_trial_that_is_cut_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
+    for _ in range(2):
+        worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "twice", "1", "600")
+        try:
+            began(worker)
+        finally:
+            kill(worker)
+    study = study_in(tmp_path, "twice", trials=1)
+    summary = study.run(bowl)
+    assert states(study) == ["FAIL", "FAIL"]
+    assert summary.states == {"fail": 1, "replaced": 1}
+    assert {run.info.status for run in children(study)} == {"FAILED"}
+
+
+def test_a_trial_taken_but_never_begun_is_given_up(tmp_path: Path) -> None:
+    study = study_in(tmp_path, "taken", trials=2)
+    waiting = study.study.get_trials(deepcopy=False)[0]
+    # A worker that died between taking the trial and its first heartbeat.
+    study.storage.set_trial_state_values(waiting._trial_id, TrialState.RUNNING)
+    summary = study.run(bowl)
+    assert summary.states == {"complete": 2, "replaced": 1}
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"]
+
+
+def test_ctrl_c_in_a_worker_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+    worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "stopped", "2", "600")
+    try:
+        began(worker)
+        worker.send_signal(signal.SIGINT)
+        worker.communicate(timeout=DEADLINE_S)
+    finally:
+        kill(worker)
+    study = study_in(tmp_path, "stopped", trials=2)
+    assert states(study) == ["FAIL", "WAITING", "WAITING"]
+    parent = MlflowClient().get_run(study.runs.parent_id)
+    assert study.run(bowl).states == {"complete": 2, "replaced": 1}
+    assert parent.info.run_id == study.runs.parent_id
+
+
+@pytest.mark.usefixtures("server")
+def test_four_workers_of_which_one_is_killed_make_exactly_the_trials_asked_for(tmp_path: Path, database: str) -> None:
+    count = 24
+    workers = [start_worker(tmp_path, database, "four", str(count), "0.3") for _ in range(4)]
+    try:
+        began(workers[0])
+        time.sleep(0.1)
+        kill(workers[0])
+        said = [worker.communicate(timeout=DEADLINE_S)[0] for worker in workers[1:]]
+    finally:
+        for worker in workers:
+            kill(worker)
+    assert [worker.returncode for worker in workers[1:]] == [0, 0, 0], "\n".join(said)
+    assert not re.search(r"deadlock|could not obtain lock|OperationalError|database is locked", "\n".join(said))
+
+    study = study_in(tmp_path, "four", storage=database, trials=count)
+    trials = study.study.get_trials()
+    assert len(tickets.counted(trials)) == count
+    assert sum(trial.state is TrialState.COMPLETE for trial in trials) == count
+    assert len(trials) - count == len(tickets.replaced(trials)) <= 1, "at most the trial that was cut"
+    assert_each_has_its_run(trials, study.runs.parent_id)
+    assert MlflowClient().get_run(study.runs.parent_id).data.tags[STUDY_STATE_TAG] == "running", "opened once more"
+
+
+def test_workers_that_begin_at_once_enqueue_the_trials_once(tmp_path: Path) -> None:
+    workers = [start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "race", "6", "0.05") for _ in range(3)]
+    said = [worker.communicate(timeout=DEADLINE_S)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0], "\n".join(said)
+    study = study_in(tmp_path, "race", trials=6)
+    assert states(study) == ["COMPLETE"] * 6
+    assert len(children(study)) == 6
+
+
+def assert_each_has_its_run(trials: list[FrozenTrial], parent_id: str) -> None:
+    client = MlflowClient()
+    expected = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
+    for trial in trials:
+        run = client.get_run(trial.user_attrs[tickets.RUN_ID])
+        assert run.info.status == expected[trial.state.name]
+        assert run.data.tags["mlflow.parentRunId"] == parent_id
+        assert run.data.tags["trial"] == str(trial.number)

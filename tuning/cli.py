@@ -1,0 +1,148 @@
+"""The command line of studies: `python -m tuning --name value ...`.
+
+Options of the study, and any value of the configuration by its dotted name, which then holds for all trials. Nothing
+slow is imported before they are known to be right.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from spondylo_ml.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED, given_values
+from spondylo_ml.config import Config, validate
+from spondylo_ml.errors import SpondyloError
+from tuning.options import StudyOptions
+
+if TYPE_CHECKING:
+    from tuning.retrain import NoiseFloor
+    from tuning.space import Space
+    from tuning.study import OpenStudy
+    from tuning.summary import StudySummary
+
+_SETTINGS = SettingsConfigDict(
+    extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True,
+    cli_prog_name="python -m tuning",
+)  # fmt: skip
+
+
+class TuneFlags(StudyOptions, Config, BaseSettings):
+    """Search a space of configurations; a name goes on with its study, also from several machines at once."""
+
+    model_config = _SETTINGS
+
+    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a study; its exit code: 0, 2 for bad input or a study that stopped, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        tune(given_values(TuneFlags, arguments))
+    except SpondyloError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on with the study\n")
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def tune(given: dict[str, Any]) -> None:
+    """Open the study and work on it.
+
+    Args:
+        given: nested values of the command line: options of the study and of the configuration together.
+    """
+    options = validate(StudyOptions, {name: given.pop(name) for name in StudyOptions.model_fields if name in given})
+    recipe = given.pop("recipe", None)
+    space, name = checked_space(options, given, Path(recipe) if recipe else None)
+
+    from spondylo_ml.data.synthetic import KIND as PHANTOM
+    from spondylo_ml.tracking.store import preflight
+    from spondylo_ml.workflows.train import load_and_announce
+    from tuning.films import DevelopmentFilms
+    from tuning.objective import TrainingObjective
+    from tuning.retrain import retrain
+    from tuning.study import open_study
+
+    _start_logging()
+    preflight()
+    _stop_cleanly_on_sigterm()
+    base = space.resolve({})
+    films = DevelopmentFilms.of(load_and_announce(base)[0])
+    if options.folds > 1 and films.kind != PHANTOM:  # synthetic films are each of a patient of its own
+        films = films.with_same_exposures()
+    opened = open_study(options, space, name, base.tracking.experiment)
+    objective = TrainingObjective(films, options.objectives, options.folds, base.data.split_seed)
+    summary = opened.run(objective)
+    floor = retrain(opened, objective) if options.retrain_seeds and summary.best is not None else None
+    _write(_told(opened, summary, floor))
+
+
+def checked_space(options: StudyOptions, overrides: dict[str, Any], recipe: Path | None) -> tuple[Space, str]:
+    """The space, every corner of which is a configuration, and the study's name."""
+    from spondylo_ml.config.resolve import resolve_config
+    from tuning.space import find_space, load_space
+
+    model = resolve_config(overrides, recipe).model.name
+    path = find_space(options.space, model)
+    space = load_space(path, overrides, recipe)
+    space.check()
+    if options.sampler == "grid":
+        space.grid()
+    return space, options.study or f"{model}-{path.stem}"
+
+
+def _told(opened: OpenStudy, summary: StudySummary, floor: NoiseFloor | None) -> str:
+    from tuning.study import STUDIES
+    from tuning.summary import BEST_RECIPE, PAGE, point_of
+    from tuning.worker import in_words
+
+    lines = [f"study       {opened.name}: " + ", ".join(f"{n} {s}" for s, n in sorted(summary.states.items()))]
+    if summary.best is not None:
+        values = ", ".join(f"{k} {v:.4g}" for k, v in zip(summary.objectives, summary.best.values, strict=True))
+        path = STUDIES / opened.name / BEST_RECIPE
+        lines += [
+            f"best        trial {summary.best.number}: {values} (validation part)",
+            f"parameters  {in_words(point_of(summary.best))}",
+            f"recipe      {path}; train it: python -m spondylo_ml train --recipe {path}",
+        ]
+    if summary.reports_saved == summary.reports_saved:
+        lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
+    if floor is not None:
+        lines.append(f"seeds       {len(floor.values)}: {floor.objective} {floor.mean:.4g}, sd {floor.sd:.3g}")
+    lines += [f"run         {opened.runs.parent_id}; pictures: {PAGE}, under Artifacts"]
+    return "\n".join([*lines, "Research software, not a medical device."])
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _stop_cleanly_on_sigterm() -> None:
+    """A cluster that ends a job says so with SIGTERM: then the trial is given back as with Ctrl-C."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _start_logging() -> None:
+    import optuna
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    for name in ("spondylo_ml", "tuning"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    for name in ("lightning.pytorch", "lightning.fabric", "mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -1,0 +1,185 @@
+"""The objective of a study: a training, judged on the validation part."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from spondylo_ml.config import ClinicalConfig, Config
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.slips import slip_table
+from spondylo_ml.landmarks import FilmPrediction
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.pretrained import load_pretrained
+from spondylo_ml.models.zoo import build_model
+from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.mlflow_log import MlflowRunLog
+from spondylo_ml.training.device import choose_compute
+from spondylo_ml.training.fit import FitResult, fit
+from spondylo_ml.training.module import Score
+from spondylo_ml.workflows.train import draw_panel, prepare_parts, resolve_from_films, score_prepared
+from tuning.attempt import Attempt, Outcome
+from tuning.films import DevelopmentFilms
+from tuning.out_of_fold import OutOfFold
+
+LATENCY, SLIP = "latency_ms", "slip_error_percent"
+WITHHELD_SLIP_ERROR_PERCENT = 100.0
+"""What a level with a true slip and no predicted one is charged: leaving out hard levels must not pay."""
+
+TIMED_PREDICTIONS = 15
+
+
+class ReportingRunLog(MlflowRunLog):
+    """Sends each epoch to MLflow, then tells somebody, who may end the training."""
+
+    def __init__(self, run_id: str, folder: Path, on_epoch: Callable[[Mapping[str, float], int], None]) -> None:
+        super().__init__(run_id, folder)
+        self._on_epoch = on_epoch
+
+    def metrics(self, values: Mapping[str, float], epoch: int) -> None:
+        """See `RunLog`; here it may raise what the listener raises."""
+        super().metrics(values, epoch)
+        self._on_epoch(values, epoch)
+
+
+@dataclass
+class TrainingObjective:
+    """Trains as a trial's configuration says.
+
+    No model is kept: the best configuration is trained again by `train`.
+
+    Attributes:
+        films: without the test part.
+        goals: names of the objectives.
+        n_folds: 1 for training and validation part as they are.
+    """
+
+    films: DevelopmentFilms
+    goals: Sequence[str]
+    n_folds: int = 1
+    fold_seed: int = 0
+    _prepared: dict[object, dict[str, list[PreparedFilm]]] = field(default_factory=dict)
+
+    def __call__(self, attempt: Attempt) -> Outcome:
+        """See `Objective`."""
+        if self.n_folds > 1:
+            return self._over_folds(attempt)
+        numbers, _ = self._train(attempt.config, self.films, attempt.run_id, 0, attempt.report)
+        return Outcome([numbers[goal] for goal in self.goals], _best(numbers))
+
+    def _over_folds(self, attempt: Attempt) -> Outcome:
+        """The mean over folds; each ended fold is a report. All films together are judged out of fold."""
+        found: list[Mapping[str, float]] = []
+        pooled = OutOfFold(self.films.name, self.films.slots)
+        for index, films in enumerate(self.films.folds(self.n_folds, self.fold_seed)):
+            with attempt.fold(index) as run_id:
+                numbers, predictions = self._train(attempt.config, films, run_id, index, _unheard)
+            found.append(numbers)
+            pooled.add(films.val, predictions)
+            attempt.report(numbers[self.goals[0]], index)
+        means = {name: float(np.mean([numbers[name] for numbers in found])) for name in found[0]}
+        judged, files = pooled.judged(attempt.config.clinical)
+        return Outcome([means[goal] for goal in self.goals], _best(means) | judged, files)
+
+    def _train(
+        self,
+        config: Config,
+        films: DevelopmentFilms,
+        run_id: str,
+        fold: int,
+        report: Callable[[float, int], None],
+    ) -> tuple[dict[str, float], list[FilmPrediction]]:
+        """Numbers of the epoch that `train` would keep; on folds also what its weights predict for `films.val`."""
+        config = resolve_from_films(config, films.as_film_set())
+        prepared = self._films_of(config, films, fold)
+        goal = self.goals[0]
+
+        def on_epoch(values: Mapping[str, float], epoch: int) -> None:
+            if goal != LATENCY:
+                report(values[f"val/{goal}"], epoch)
+
+        with tempfile.TemporaryDirectory(prefix="spondylo-trial-") as folder:
+            run_log = ReportingRunLog(run_id, Path(folder), on_epoch)
+            try:
+                model = build_model(config, films.slots)
+                load_pretrained(model, config.model)
+                result = self._fit(model, config, prepared, run_log, Path(folder))
+            finally:
+                run_log.close()
+        numbers = {name.removeprefix("val/"): float(v) for name, v in result.best.items() if name.startswith("val/")}
+        if LATENCY in self.goals:
+            numbers[LATENCY] = latency_ms(model, prepared["val"][0])
+        numbers |= {"best_epoch": float(result.best_epoch), "epochs": float(len(result.history))}
+        if self.n_folds == 1:
+            return numbers, []
+        bundle = Bundle(model, config, MeanShape.fit(films.train, films.slots))
+        return numbers, Predictor(bundle, choose_compute(config.training)).predict_prepared(prepared["val"])
+
+    def _fit(
+        self,
+        model: LandmarkModel,
+        config: Config,
+        prepared: Mapping[str, Sequence[PreparedFilm]],
+        run_log: ReportingRunLog,
+        folder: Path,
+    ) -> FitResult:
+        quiet = config.model_copy(update={"tracking": config.tracking.model_copy(update={"panel_films": 0})})
+        score = with_slip_error(config.clinical) if SLIP in self.goals else score_prepared
+        return fit(model, quiet, choose_compute(config.training), prepared, score, run_log, draw_panel, folder)
+
+    def _films_of(self, config: Config, films: DevelopmentFilms, fold: int) -> dict[str, list[PreparedFilm]]:
+        """The films at the configuration's input size, prepared once."""
+        key = (config.data.input_hw, fold)
+        if key not in self._prepared:
+            if len(self._prepared) >= max(2, self.n_folds):  # sizes are searched too: not all can be kept
+                self._prepared.pop(next(iter(self._prepared)))
+            self._prepared[key] = prepare_parts(config, films.train, films.val, films.slots)
+        return self._prepared[key]
+
+
+def with_slip_error(rules: ClinicalConfig) -> Score:
+    """The usual score, and the mean absolute error of the slip, percent of the endplate.
+
+    Over the levels with a true slip; one whose predicted slip is withheld is charged `WITHHELD_SLIP_ERROR_PERCENT`.
+    """
+
+    def score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
+        table = slip_table([film.film for film in films], predictions, rules)
+        known = table[table["true_slip_percent"].notna()]
+        error = (known["pred_slip_percent"] - known["true_slip_percent"]).abs().fillna(WITHHELD_SLIP_ERROR_PERCENT)
+        value = float(error.mean()) if len(error) else float("nan")
+        return {**score_prepared(films, predictions), SLIP: value}
+
+    return score
+
+
+def latency_ms(model: LandmarkModel, film: PreparedFilm) -> float:
+    """Median time of predicting one film, ms, on the device where the model is."""
+    device = next(model.parameters()).device
+    image = torch.from_numpy(np.ascontiguousarray(film.image))[None, None].to(device)
+    times: list[float] = []
+    model.eval()
+    with torch.no_grad():
+        for _ in range(TIMED_PREDICTIONS + 1):
+            started = time.perf_counter()
+            model.predict(image)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(1000 * (time.perf_counter() - started))
+    return float(np.median(times[1:]))  # the first one warms up
+
+
+def _unheard(value: float, epoch: int) -> None:
+    """An epoch of a fold: folds are compared, not their epochs."""
+
+
+def _best(numbers: Mapping[str, float]) -> dict[str, float]:
+    return {f"val_best/{name}": value for name, value in numbers.items()}

@@ -1,0 +1,75 @@
+"""What a study is asked to do."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spondylo_ml.config.section import Section
+
+Goal = Literal[
+    "mre_px512", "median_px512", "instance_mre_px512", "sdr_6px", "sdr_12px", "sdr_24px", "slip_error_percent",
+    "latency_ms",
+]  # fmt: skip
+MAXIMISED = ("sdr_6px", "sdr_12px", "sdr_24px")
+DEFAULT_TRIALS = 20
+
+
+class StudyOptions(Section):
+    """A study: how many trials, of what space, chosen and cut short how, and kept where."""
+
+    trials: int | None = Field(
+        None, ge=1, le=100_000, description="trials of the study in all; absent: 20, or a whole grid"
+    )
+    study: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$", description="name; the same name goes on with it")
+    space: str = Field("space", min_length=1, description="space file, or its name beside the model's recipe")
+    storage: str = Field(
+        "sqlite:///studies.db", description="database of studies, such as postgresql+psycopg://user@host/studies"
+    )
+    sampler: Literal["tpe", "random", "grid", "nsga2"] = Field(
+        "tpe", description="how points are chosen; grid tries every combination once, nsga2 is for two objectives"
+    )
+    sampler_seed: int = Field(0, ge=0, lt=2**31, description="seed of the points; the same for all workers")
+    pruner: Literal["none", "median", "hyperband", "wilcoxon"] = Field(
+        "none", description="how hopeless trials are cut short; wilcoxon compares folds"
+    )
+    pruner_startup_trials: int = Field(4, ge=0, description="median: trials that end before any is cut")
+    pruner_warmup: int = Field(2, ge=0, description="median, wilcoxon: epochs (or folds) in which no trial is cut")
+    objectives: tuple[Goal, ...] = Field(
+        ("mre_px512",), min_length=1, max_length=2, description="one or two of the validation part, such as a,b"
+    )
+    folds: int = Field(
+        1, ge=1, le=50, description="folds by patient over the films for training and validation; 1 for none"
+    )
+    retrain_seeds: int = Field(
+        0, ge=0, le=100, description="train the best configuration with so many seeds at the end"
+    )
+    heartbeat_s: int = Field(20, ge=1, le=3600, description="a worker that is silent for three of these is lost")
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _parts_go_together(self) -> StudyOptions:
+        two = len(self.objectives) == 2
+        if two and self.objectives[0] == self.objectives[1]:
+            raise ValueError("two objectives must differ")
+        if two and self.pruner != "none":
+            raise ValueError("a study of two objectives cannot prune (nor can nsga2): set pruner to none")
+        if two and self.sampler == "tpe":
+            raise ValueError("two objectives need sampler nsga2 (or random, grid)")
+        if self.sampler == "nsga2" and not two:
+            raise ValueError("sampler nsga2 is for two objectives, such as mre_px512,latency_ms")
+        if self.pruner == "wilcoxon" and self.folds < 2:
+            raise ValueError("pruner wilcoxon compares folds: set folds to 2 or more")
+        if self.objectives[0] == "latency_ms" and self.pruner != "none":
+            raise ValueError("latency_ms is known only at the end: name the accuracy first to prune by it")
+        return self
+
+    @property
+    def directions(self) -> tuple[Literal["minimize", "maximize"], ...]:
+        """Optuna's name of each objective's direction."""
+        return tuple("maximize" if name in MAXIMISED else "minimize" for name in self.objectives)

@@ -1,0 +1,123 @@
+"""The study as a tree of MLflow runs: a parent, a child a trial, a grandchild a fold.
+
+Runs are written by their ids, never as "the active run", so that any number of workers can write at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import mlflow
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.tracking.provenance import git_commit
+
+STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
+"""MLflow's status for each state of a trial; MLflow has none for a pruned one, whose tag `trial_state` says it."""
+
+STATE_TAG, FAILURE_TAG, STUDY_TAG, TRIAL_TAG = "trial_state", "failure", "study", "trial"
+STUDY_STATE_TAG, WORKER_OF_TAG = "study_state", "worker_of"
+LONGEST_TAG, LONGEST_PARAM = 500, 500
+
+
+class StudyRuns:
+    """Writes the runs of one study."""
+
+    def __init__(self, study: str, experiment: str) -> None:
+        self._study = study
+        self._client = MlflowClient()
+        self._experiment = experiment
+        self._commit = git_commit()
+        self.parent_id = ""
+
+    def open_parent(self, known_id: str | None) -> str:
+        """The study's run: the known one, set running again; the one `mlflow run` opened for us; or a new one.
+
+        Raises:
+            TrackingError: the study knows a run that this store does not have.
+        """
+        given = os.environ.get("MLFLOW_RUN_ID")
+        if known_id:
+            self._require(known_id)
+            self._client.update_run(known_id, status="RUNNING")
+            if given and given != known_id:
+                self._client.set_tag(given, WORKER_OF_TAG, known_id)
+                self._client.set_tag(given, MLFLOW_RUN_NAME, f"worker of {self._study}")
+        self.parent_id = known_id or given or self._create(f"study {self._study}", {})
+        self._client.set_tag(self.parent_id, STUDY_TAG, self._study)
+        self._client.set_tag(self.parent_id, STUDY_STATE_TAG, "running")
+        if given == self.parent_id:
+            self._client.set_tag(given, MLFLOW_RUN_NAME, f"study {self._study}")
+        return self.parent_id
+
+    def start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str = "") -> str:
+        """A new child of the study's run, or of `parent_id`."""
+        run_id = self._create(name, {**tags, STUDY_TAG: self._study, MLFLOW_PARENT_RUN_ID: parent_id or self.parent_id})
+        kept = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+        for first in range(0, len(kept), 100):  # MLflow takes a hundred at a time
+            self._client.log_batch(run_id, params=kept[first : first + 100])
+        return run_id
+
+    def finish(self, run_id: str, state: str, reason: str = "", metrics: Mapping[str, float] | None = None) -> None:
+        """End a run with the state of its trial."""
+        now = int(time.time() * 1000)
+        tags = [RunTag(STATE_TAG, state)]
+        if reason:
+            tags.append(RunTag(FAILURE_TAG if state == "FAIL" else "reason", reason[:LONGEST_TAG]))
+        values = [Metric(name, value, now, 0) for name, value in (metrics or {}).items() if value == value]
+        self._client.log_batch(run_id, metrics=values, tags=tags)
+        self._client.set_terminated(run_id, STATES[state])
+
+    def metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
+        """Numbers of one step of a run."""
+        now = int(time.time() * 1000)
+        self._client.log_batch(run_id, metrics=[Metric(k, v, now, step) for k, v in values.items() if v == v])
+
+    def keep(self, run_id: str, files: Mapping[str, str]) -> None:
+        """Text artefacts of a run, by path."""
+        for path, content in files.items():
+            self._client.log_text(run_id, content, path)
+
+    def describe(self, text: str, values: Mapping[str, float], files: Mapping[str, str]) -> None:
+        """The parent's description, metrics and text artefacts, as they are now."""
+        self._client.set_tag(self.parent_id, MLFLOW_RUN_NOTE, text)
+        self.metrics(self.parent_id, values, 0)
+        self.keep(self.parent_id, files)
+
+    def parent_params(self, params: Mapping[str, Any]) -> None:
+        """Facts of the study; those that the parent has already stay as they are."""
+        known = self._client.get_run(self.parent_id).data.params
+        new = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items() if key not in known]
+        self._client.log_batch(self.parent_id, params=new)
+
+    def end_parent(self, state: str) -> None:
+        """End the study's run: `finished`, `stopped`, or `interrupted`."""
+        self._client.set_tag(self.parent_id, STUDY_STATE_TAG, state)
+        status = {"finished": "FINISHED", "stopped": "FAILED", "interrupted": "KILLED"}[state]
+        self._client.set_terminated(self.parent_id, status)
+
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
+        run = self._client.create_run(self._experiment_id(), run_name=name, tags={**tags, "git_commit": self._commit})
+        return str(run.info.run_id)
+
+    def _experiment_id(self) -> str:
+        if given := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+            return given
+        found = self._client.get_experiment_by_name(self._experiment)
+        return str(found.experiment_id if found else self._client.create_experiment(self._experiment))
+
+    def _require(self, run_id: str) -> None:
+        try:
+            self._client.get_run(run_id)
+        except MlflowException:
+            raise TrackingError(
+                f"study {self._study!r} logs to run {run_id}, which {mlflow.get_tracking_uri()} does not have: set "
+                "MLFLOW_TRACKING_URI to the store that it began in, or give the study another name"
+            ) from None

@@ -1,0 +1,79 @@
+"""Samplers and pruners by name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from tuning.options import StudyOptions
+
+SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: TPESampler(seed=seed),
+    "random": lambda seed: RandomSampler(seed=seed),
+    # The points of a grid are enqueued; nothing is left to sample.
+    "grid": lambda seed: RandomSampler(seed=seed),
+    "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
+}
+
+
+class SeededByTrial(BaseSampler):
+    """A sampler made anew for each trial, seeded by the study's seed and the trial's number.
+
+    Two workers of one seed would otherwise draw the same points; and with the random sampler a point depends on
+    nothing else, so that a study can be run again with another pruner.
+    """
+
+    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
+        self._make, self._seed = make, seed
+        self._sampler = make(seed)
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Seed."""
+        self._sampler = self._make(int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0]))
+        self._sampler.before_trial(study, trial)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As the sampler itself."""
+        return self._sampler.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the sampler itself."""
+        return self._sampler.sample_relative(study, trial, search_space)
+
+    def sample_independent(self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
+        """As the sampler itself."""
+        return self._sampler.sample_independent(study, trial, name, distribution)
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """As the sampler itself."""
+        self._sampler.after_trial(study, trial, state, values)
+
+
+def build_sampler(options: StudyOptions) -> BaseSampler:
+    """The configured sampler."""
+    return SeededByTrial(SAMPLERS[options.sampler], options.sampler_seed)
+
+
+def build_pruner(options: StudyOptions) -> BasePruner:
+    """The configured pruner."""
+    match options.pruner:
+        case "median":
+            return MedianPruner(options.pruner_startup_trials, options.pruner_warmup)
+        case "hyperband":
+            return HyperbandPruner()
+        case "wilcoxon":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return WilcoxonPruner(n_startup_steps=options.pruner_warmup)
+    return NopPruner()

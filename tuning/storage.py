@@ -1,0 +1,119 @@
+"""Where studies are kept, and the lock by which workers take turns.
+
+The lock belongs to the database or the operating system, which release it when its holder dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from spondylo_ml.errors import ConfigError, nearest_hint
+
+DATABASES = ("sqlite", "postgresql", "mysql")
+SILENT_BEATS = 3
+SQLITE_TIMEOUT_S = 60
+
+
+def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
+    """The database of studies, made where there is none.
+
+    Raises:
+        ConfigError: no such kind of database, its driver is missing, or it does not answer.
+    """
+    kind = database_kind(url)
+    options: dict[str, object] = {"pool_pre_ping": True}
+    if kind == "sqlite":
+        options = {"connect_args": {"timeout": SQLITE_TIMEOUT_S}}
+    try:
+        # One worker makes the tables; the others find them.
+        alone = _sqlite_lock(url, "tables") if kind == "sqlite" else _server_lock(create_engine(url), "tables")
+        with warnings.catch_warnings(), alone:
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            return RDBStorage(url, options, heartbeat_interval=heartbeat_s, grace_period=SILENT_BEATS * heartbeat_s)
+    except ImportError:
+        raise ConfigError(
+            f"storage {without_password(url)}: the driver of this database is not installed. "
+            "For PostgreSQL: pip install 'psycopg[binary]'"
+        ) from None
+    except (SQLAlchemyError, OSError) as error:
+        raise ConfigError(
+            f"storage {without_password(url)} cannot be opened: {type(error).__name__}: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def database_kind(url: str) -> str:
+    """sqlite, postgresql or mysql.
+
+    Raises:
+        ConfigError: the URL is none, or names another database.
+    """
+    try:
+        kind = make_url(url).get_backend_name()
+    except ArgumentError:
+        raise ConfigError(f"storage {url!r} is no database URL, such as sqlite:///studies.db") from None
+    if kind not in DATABASES:
+        raise ConfigError(f"storage: no {kind!r}.{nearest_hint(kind, DATABASES)} Allowed: {', '.join(DATABASES)}")
+    return kind
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+class StudyLock:
+    """One worker at a time may decide what is to be done in a study."""
+
+    def __init__(self, storage: RDBStorage, study: str) -> None:
+        self._engine, self._url, self._name = storage.engine, storage.url, study
+
+    @contextmanager
+    def held(self) -> Iterator[Callable[[], None]]:
+        """Wait for the lock; gives a function that releases it early."""
+        with ExitStack() as stack:
+            if database_kind(self._url) == "sqlite":
+                stack.enter_context(_sqlite_lock(self._url, self._name))
+            else:
+                stack.enter_context(_server_lock(self._engine, self._name))
+            yield stack.close
+
+
+@contextmanager
+def _sqlite_lock(url: str, name: str) -> Iterator[None]:
+    database = make_url(url).database
+    if not database or database == ":memory:":
+        raise ConfigError("storage: a study in memory cannot be gone on with; give a file, sqlite:///studies.db")
+    path = Path(f"{database}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system releases it when the process ends, however it does
+        yield
+
+
+@contextmanager
+def _server_lock(engine: Engine, name: str) -> Iterator[None]:
+    """A lock of the session: it ends with the connection."""
+    key = int.from_bytes(hashlib.sha256(f"spondylo_ml {name}".encode()).digest()[:8], "big", signed=True)
+    if engine.dialect.name == "mysql":
+        take, give = "SELECT GET_LOCK(CAST(:key AS CHAR), -1)", "SELECT RELEASE_LOCK(CAST(:key AS CHAR))"
+    else:
+        take, give = "SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"
+    # Committing at once keeps no transaction open while the lock is held.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(take), {"key": key})
+        try:
+            yield
+        finally:
+            connection.execute(text(give), {"key": key})

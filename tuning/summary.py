@@ -1,0 +1,141 @@
+"""What a study has found: a table of its trials, the best one, and how to do it again."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from tuning import tickets
+from tuning.options import StudyOptions
+from tuning.parameters import json_value
+from tuning.space import Space
+from tuning.worker import in_words
+
+BEST_RECIPE, PAGE = "best.yaml", "study.html"
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """A study as it stands.
+
+    Attributes:
+        states: how many trials are in each state; those that were cut off and replaced are `replaced`.
+        best: the trial with the best value; of two objectives the best by the first; None where none is complete.
+        recipe: its whole configuration as YAML, which `train --recipe` takes; empty where there is none.
+        front: the trials that no other beats in both objectives, or the best one.
+        table: a row a trial.
+        reports_saved: share of the epochs (or folds) that pruning saved, against trials of full length; NaN where
+            nothing was reported.
+    """
+
+    name: str
+    objectives: tuple[str, ...]
+    states: dict[str, int]
+    best: FrozenTrial | None
+    recipe: str
+    front: tuple[FrozenTrial, ...]
+    table: pd.DataFrame
+    reports_saved: float
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers for the study's run."""
+        out = {f"trials/{state}": float(count) for state, count in self.states.items()}
+        if self.best is not None:
+            out |= {f"best/{name}": v for name, v in zip(self.objectives, self.best.values, strict=True)}
+            out["best/trial"] = float(self.best.number)
+        return out | {"pruning/reports_saved": self.reports_saved}
+
+    def description(self) -> str:
+        """Markdown for the study's page."""
+        counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
+        head = f"Study **{self.name}**: {counts}.\n"
+        if self.best is None:
+            return head + "\nNo trial is complete yet.\n"
+        saved = "" if math.isnan(self.reports_saved) else f"\nPruning saved {self.reports_saved:.0%} of the reports.\n"
+        rows = [trial_row(trial, self.objectives) for trial in self.front]
+        best = "Best trial" if len(self.objectives) == 1 else "Trials that no other beats in both"
+        return f"""{head}{saved}
+{best} (on the validation part, on which it was chosen):
+
+| trial | {" | ".join(self.objectives)} | parameters | run |
+| --- | {"--- | " * len(self.objectives)}--- | --- |
+{chr(10).join(rows)}
+
+Train it: download `{BEST_RECIPE}` from Artifacts, then `python -m spondylo_ml train --recipe {BEST_RECIPE}`, or
+`mlflow run . -e train -P recipe={BEST_RECIPE}`. Pictures: `{PAGE}`; all trials: `trials.csv`.
+
+Research software, not a medical device.
+"""
+
+
+def summarise(study: Study, space: Space, options: StudyOptions) -> StudySummary:
+    """The study as it stands now."""
+    trials = study.get_trials(deepcopy=False)
+    gone = tickets.replaced(trials)
+    states: dict[str, int] = {}
+    for trial in trials:
+        state = "replaced" if trial.number in gone else trial.state.name.lower()
+        states[state] = states.get(state, 0) + 1
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    sign = -1.0 if options.directions[0] == "maximize" else 1.0
+    best = min(complete, key=lambda trial: (sign * trial.values[0], trial.number), default=None)
+    front = tuple(study.best_trials) if len(options.objectives) > 1 and complete else (best,) if best else ()
+    return StudySummary(
+        name=study.study_name,
+        objectives=options.objectives,
+        states=states,
+        best=best,
+        recipe=recipe_of(best, study.study_name, space, options) if best else "",
+        front=front,
+        table=pd.DataFrame([_table_row(trial, options, trial.number in gone) for trial in trials]),
+        reports_saved=_reports_saved(trials),
+    )
+
+
+def recipe_of(trial: FrozenTrial, study: str, space: Space, options: StudyOptions) -> str:
+    """The whole configuration of a trial as YAML, with a word on where it comes from."""
+    config = space.resolve(point_of(trial))
+    values = ", ".join(f"{name} {value:.4g}" for name, value in zip(options.objectives, trial.values, strict=True))
+    said = f"# Trial {trial.number} of study {study}: {values} on the validation part, on which it was chosen.\n"
+    return said + yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def point_of(trial: FrozenTrial) -> dict[str, Any]:
+    """The parameters of a trial."""
+    return {name: json_value(value) for name, value in trial.params.items()}
+
+
+def trial_row(trial: FrozenTrial, objectives: tuple[str, ...]) -> str:
+    """A row of a Markdown table."""
+    values = " | ".join(f"{value:.4g}" for value in trial.values[: len(objectives)])
+    return f"| {trial.number} | {values} | {in_words(point_of(trial))} | {trial.user_attrs.get(tickets.RUN_ID, '')} |"
+
+
+def _table_row(trial: FrozenTrial, options: StudyOptions, replaced: bool) -> dict[str, Any]:
+    complete = trial.state is TrialState.COMPLETE
+    values = trial.values if complete and trial.values else [math.nan] * len(options.objectives)
+    return {
+        "trial": trial.number,
+        "state": trial.state.name,
+        "replaced": replaced,
+        **dict(zip(options.objectives, values, strict=True)),
+        "last_report": trial.last_step,
+        "failure": trial.user_attrs.get(tickets.FAILURE, ""),
+        "run_id": trial.user_attrs.get(tickets.RUN_ID, ""),
+        **trial.params,
+    }
+
+
+def _reports_saved(trials: list[FrozenTrial]) -> float:
+    """Of trials of full length; the length is that of the longest complete one."""
+    ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.intermediate_values]
+    longest = max((len(t.intermediate_values) for t in ended if t.state is TrialState.COMPLETE), default=0)
+    if not longest:
+        return math.nan
+    return 1.0 - sum(len(t.intermediate_values) for t in ended) / (longest * len(ended))
