@@ -2,6 +2,7 @@
 
 from spondylo_ml.config.clinical import ClinicalConfig
 from spondylo_ml.config.films import DataConfig
+from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
 from spondylo_ml.config.resolve import field_names, flatten, resolve_config, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.uncertainty import UncertaintyConfig
@@ -9,5 +10,6 @@ from spondylo_ml.config.verbs import AuditConfig, CompareConfig, EvaluateConfig,
 
 __all__ = [
     "AuditConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "EvaluateConfig", "ExportConfig",
-    "PhantomConfig", "UncertaintyConfig", "field_names", "flatten", "resolve_config", "validate",
+    "MarginsConfig", "PhantomConfig", "PromoteConfig", "RegistryConfig", "UncertaintyConfig", "field_names",
+    "flatten", "resolve_config", "validate",
 ]  # fmt: skip
