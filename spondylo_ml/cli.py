@@ -24,6 +24,8 @@ from spondylo_ml.config import (
     EvaluateConfig,
     ExportConfig,
     PhantomConfig,
+    PromoteConfig,
+    RegistryConfig,
     field_names,
     resolve_config,
     validate,
@@ -75,6 +77,18 @@ class CompareFlags(CompareConfig, BaseSettings):
     """Compare the models of two or more runs on the same films."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml compare")
+
+
+class PromoteFlags(PromoteConfig, BaseSettings):
+    """Judge models against the champion; the better one takes its place in the registry."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml promote")
+
+
+class RegistryFlags(RegistryConfig, BaseSettings):
+    """Show who was champion, when, and why replaced."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml registry")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -215,6 +229,31 @@ def _compare(arguments: Sequence[str]) -> None:
     _write(report.compared(compare(config, values.get("data", {}))))
 
 
+def _promote(arguments: Sequence[str]) -> None:
+    values = given_values(PromoteFlags, arguments)
+    config = validate(PromoteConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.history import roll_back
+    from spondylo_ml.workflows.promote import promote
+
+    _start_logging()
+    if config.rollback:
+        _write(report.rolled_back(roll_back(config)))
+    else:
+        _write(report.promoted(promote(config, values.get("data", {}))))
+
+
+def _registry(arguments: Sequence[str]) -> None:
+    config = validate(RegistryConfig, given_values(RegistryFlags, arguments))
+
+    from spondylo_ml.workflows.history import show_history
+
+    _start_logging()
+    _write(show_history(config))
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -225,11 +264,11 @@ def _require_folder(data: DataConfig) -> None:
 
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "train": _train, "evaluate": _evaluate, "compare": _compare, "audit": _audit, "export": _export,
-    "phantom": _phantom,
+    "phantom": _phantom, "promote": _promote, "registry": _registry,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
     "train": TrainFlags, "evaluate": EvaluateFlags, "compare": CompareFlags, "audit": AuditFlags,
-    "export": ExportFlags, "phantom": PhantomFlags,
+    "export": ExportFlags, "phantom": PhantomFlags, "promote": PromoteFlags, "registry": RegistryFlags,
 }  # fmt: skip
 
 
