@@ -113,12 +113,12 @@ def decide(
     against, in_favour = _on_gain(gain, champion, noise_floor)
     if candidate.rules_digest != champion.rules_digest:
         against.append(
-            f"its clinical rules ({candidate.rules_digest[:12]}) are not the champion's "
-            f"({champion.rules_digest[:12]}), by which both were judged: give models of other rules "
+            f"its clinical rules ({candidate.rules_digest[:12]}) are not those of "
+            f"{champion.name} ({champion.rules_digest[:12]}), by which both were judged: give models of other rules "
             "another registered_model"
         )
     for guard in GUARDS:
-        checked = check(guard, candidate.guarded, champion.guarded, margins)
+        checked = check(guard, candidate.guarded, champion.guarded, margins, champion.name)
         (against if checked.worse else in_favour).append(checked.sentence)
     return Decision(Verdict.CHALLENGER if against else Verdict.CHAMPION, tuple(against), tuple(in_favour))
 
@@ -128,7 +128,8 @@ def gain_text(gain: Gain) -> str:
     e = gain.estimate
     rests_on = f"n {e.n}" + (f", {e.n_absent} absent" if e.n_absent else "") + f", {e.n_patients} patients"
     rests_on += f"; {gain.on}" if gain.on else ""
-    return f"{gain.metric} better by {e.value:.2f}, 95 % interval {e.low:.2f} to {e.high:.2f} ({rests_on})"
+    change = f"{'worse' if e.value < 0 else 'better'} by {abs(e.value):.2f}"
+    return f"{gain.metric} {change}, 95 % interval of the gain {e.low:.2f} to {e.high:.2f} ({rests_on})"
 
 
 def _refusals(candidate: Standing, champion: Standing | None, gain: Gain | None) -> list[str]:
@@ -166,7 +167,7 @@ def _first(gain: Gain) -> Decision:
 
 
 def _on_gain(gain: Gain, champion: Standing, noise_floor: float | None) -> tuple[list[str], list[str]]:
-    told = f"over the champion, {champion.name}: {gain_text(gain)}"
+    told = f"over {champion.name}: {gain_text(gain)}"
     if gain.estimate.low <= 0:
         against, in_favour = [f"no gain that excludes zero {told}"], []
     else:

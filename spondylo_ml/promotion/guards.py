@@ -39,7 +39,7 @@ GUARDS = (
     Guard("listhesis_sensitivity_all", "listhesis_sensitivity", "sensitivity to listhesis", "%", "percentage points"),
     Guard("worst_source_px512", "worst_source_px512", "mean error of the worst source", "px512", "px512", True),
     Guard("latency_ms", "latency_percent", "time for one film", "ms", "percent", True, relative=True),
-    Guard("calibration_error", "calibration", "distance from the stated coverage of slips", "percentage points",
+    Guard("calibration_error", "calibration", "distance from the stated coverage of slips", "points",
           "percentage points", True),
 )  # fmt: skip
 
@@ -79,7 +79,11 @@ def guarded_values(
 
 
 def check(
-    guard: Guard, candidate: Mapping[str, float], champion: Mapping[str, float], margins: MarginsConfig
+    guard: Guard,
+    candidate: Mapping[str, float],
+    champion: Mapping[str, float],
+    margins: MarginsConfig,
+    champion_name: str,
 ) -> Checked:
     """Whether the candidate is worse than the champion by more than the margin.
 
@@ -88,13 +92,13 @@ def check(
     new, old = candidate[guard.name], champion[guard.name]
     margin = float(getattr(margins, guard.margin))
     if math.isnan(old):
-        return Checked(f"{guard.label}: the champion has no such number here, so that nothing was compared", False)
+        return Checked(f"{guard.label}: {champion_name} has no such number here, so that nothing was compared", False)
     if math.isnan(new):
-        return Checked(f"{guard.label}: the candidate has none, the champion {_value(old, guard)}", True)
+        return Checked(f"{guard.label}: the candidate has none, {champion_name} has {_value(old, guard)}", True)
     worse = new - old if guard.lower_is_better else old - new
     if guard.relative:
         worse = 100 * worse / old if old else math.inf
-    change = f"{guard.label} {_value(new, guard)}, the champion's {_value(old, guard)}"
+    change = f"{guard.label} {_value(new, guard)}, of {champion_name} {_value(old, guard)}"
     if worse > margin + TINY:
         return Checked(f"{change}: {worse:.1f} {guard.step} worse, allowed {margin:g}", True)
     return Checked(f"{change}: within the margin of {margin:g} {guard.step}", False)

@@ -135,8 +135,9 @@ def latencies_ms(predictors: Sequence[Predictor], films: Sequence[Film]) -> list
         predictor.predict(films[:1])
     times: list[list[float]] = [[] for _ in predictors]
     for film in films:
-        for own, predictor in zip(times, predictors, strict=True):
-            own.append(min(_seconds(predictor, film) for _ in range(REPEATS)))
+        tries = [[_seconds(predictor, film) for predictor in predictors] for _ in range(REPEATS)]
+        for own, tried in zip(times, zip(*tries, strict=True), strict=True):
+            own.append(min(tried))
     return [1000 * statistics.median(own) for own in times]
 
 

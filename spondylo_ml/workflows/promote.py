@@ -19,6 +19,7 @@ from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.errors import DataError, TrackingError, unknown_name
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Values, differences
+from spondylo_ml.evaluation.report import DISCLAIMER
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
@@ -35,6 +36,7 @@ from spondylo_ml.workflows.version_record import log_judged, log_refused, regist
 
 log = logging.getLogger(__name__)
 
+DESCRIPTION_TAG = "mlflow.note.content"
 NOISE_FLOOR = "noise_floor/"
 """Before the name of a metric: how far another seed alone moves it, as a metric of the run that measured it."""
 
@@ -88,6 +90,7 @@ def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)
             outcomes = _decide_all(_Judging(config, floor, lock, registry, frozen, run_id), candidates)
+            mlflow.set_tag(DESCRIPTION_TAG, _description(outcomes))
         champion = registry.champion()
     return Promotion(
         run_id, config.registered_model, tuple(outcomes), int(champion.version) if champion is not None else None
@@ -149,6 +152,16 @@ def _log_origin(
     })  # fmt: skip
     log_environment()
     log_dataset(frozen.films, ("train", "val", "test") if frozen.split == "all" else (frozen.split,))
+
+
+def _description(outcomes: Sequence[Outcome]) -> str:
+    """Markdown for the promotion's page: what became of each candidate and why."""
+    blocks = []
+    for outcome in outcomes:
+        version = "" if outcome.version is None else f", version {outcome.version}"
+        told = "\n".join(f"* {reason}" for reason in outcome.decision.reasons)
+        blocks.append(f"**{outcome.candidate}: {outcome.decision.verdict}{version}**\n\n{told}\n")
+    return "\n".join([*blocks, DISCLAIMER])
 
 
 def _decide_all(judging: _Judging, candidates: Sequence[Contestant]) -> list[Outcome]:

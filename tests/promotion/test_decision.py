@@ -45,8 +45,8 @@ def test_a_clear_gain_that_costs_nothing_makes_a_champion_and_says_why() -> None
     assert found.against == ()
     assert found.reasons == found.in_favour
     assert found.in_favour[0] == (
-        "a gain that excludes zero over the champion, version 3 (unet): grade_accuracy_all better by 4.00, "
-        "95 % interval 2.00 to 6.00 (n 400, 80 patients)"
+        "a gain that excludes zero over version 3 (unet): grade_accuracy_all better by 4.00, "
+        "95 % interval of the gain 2.00 to 6.00 (n 400, 80 patients)"
     )
     assert found.in_favour[1] == "the interval of the gain lies above 1, the noise floor between seeds"
     assert len(found.in_favour) == 2 + len(GUARDED), "each guard is told"
@@ -56,7 +56,7 @@ def test_a_clear_gain_that_costs_nothing_makes_a_champion_and_says_why() -> None
 def test_an_interval_that_reaches_zero_is_no_gain(made: Gain) -> None:
     found = decided(made=made, floor=0.0)
     assert found.verdict is Verdict.CHALLENGER
-    assert found.against[0].startswith("no gain that excludes zero over the champion, version 3 (unet)")
+    assert found.against[0].startswith("no gain that excludes zero over version 3 (unet)")
 
 
 def test_without_a_noise_floor_nothing_replaces_a_champion() -> None:
@@ -82,23 +82,23 @@ def test_the_whole_interval_must_lie_above_the_noise_floor(floor: float, verdict
     [
         (
             {"detection_recall": 96.9},
-            "detection recall 96.9 %, the champion's 98.0 %: 1.1 percentage points worse, allowed 1",
+            "detection recall 96.9 %, of version 3 (unet) 98.0 %: 1.1 percentage points worse, allowed 1",
         ),
         (
             {"listhesis_sensitivity_all": 77.5},
-            "sensitivity to listhesis 77.5 %, the champion's 80.0 %: 2.5 percentage points worse, allowed 2",
+            "sensitivity to listhesis 77.5 %, of version 3 (unet) 80.0 %: 2.5 percentage points worse, allowed 2",
         ),
         (
             {"worst_source_px512": 11.5},
-            "mean error of the worst source 11.5 px512, the champion's 10.0 px512: 1.5 px512 worse, allowed 1",
+            "mean error of the worst source 11.5 px512, of version 3 (unet) 10.0 px512: 1.5 px512 worse, allowed 1",
         ),
         (
             {"latency_ms": 260.0},
-            "time for one film 260.0 ms, the champion's 200.0 ms: 30.0 percent worse, allowed 25",
+            "time for one film 260.0 ms, of version 3 (unet) 200.0 ms: 30.0 percent worse, allowed 25",
         ),
         (
             {"calibration_error": 4.5},
-            "distance from the stated coverage of slips 4.5 percentage points, the champion's 1.0 percentage points: "
+            "distance from the stated coverage of slips 4.5 points, of version 3 (unet) 1.0 points: "
             "3.5 percentage points worse, allowed 3",
         ),
     ],
@@ -130,7 +130,7 @@ def test_a_number_that_the_champion_has_may_not_be_lost() -> None:
     found = decided(guarded(calibration_error=math.nan))
     assert found.verdict is Verdict.CHALLENGER
     assert found.against == (
-        "distance from the stated coverage of slips: the candidate has none, the champion 1.0 percentage points",
+        "distance from the stated coverage of slips: the candidate has none, version 3 (unet) has 1.0 points",
     )
 
 
@@ -138,7 +138,7 @@ def test_what_neither_has_is_told_and_holds_nothing_back() -> None:
     absent = {"listhesis_sensitivity_all": math.nan}
     found = decide(guarded(**absent), replace(CHAMPION, guarded=GUARDED | absent), CLEAR, 1.0, MARGINS)
     assert found.verdict is Verdict.CHAMPION
-    assert "sensitivity to listhesis: the champion has no such number here, so that nothing was compared" in (
+    assert "sensitivity to listhesis: version 3 (unet) has no such number here, so that nothing was compared" in (
         found.in_favour
     )
 
@@ -154,8 +154,8 @@ def test_other_clinical_rules_hold_it_back() -> None:
     found = decided(replace(CANDIDATE, rules_digest="q" * 64))
     assert found.verdict is Verdict.CHALLENGER
     assert found.against == (
-        "its clinical rules (qqqqqqqqqqqq) are not the champion's (rrrrrrrrrrrr), by which both were judged: give "
-        "models of other rules another registered_model",
+        "its clinical rules (qqqqqqqqqqqq) are not those of version 3 (unet) (rrrrrrrrrrrr), by which both were "
+        "judged: give models of other rules another registered_model",
     )
 
 
@@ -207,13 +207,13 @@ def test_the_first_model_must_beat_the_mean_shape_and_needs_no_noise_floor() -> 
     assert better.verdict is Verdict.CHAMPION
     assert better.reasons == (
         "there is no champion to compare with",
-        "it beats the mean shape: grade_accuracy_all better by 60.00, 95 % interval 55.00 to 65.00 "
+        "it beats the mean shape: grade_accuracy_all better by 60.00, 95 % interval of the gain 55.00 to 65.00 "
         "(n 400, 80 patients)",
     )
-    for made in (gain(1.0, 0.0, 2.0), gain(-4.0, -6.0, -2.0)):
+    for made, told in ((gain(1.0, 0.0, 2.0), "better by 1.00"), (gain(-4.0, -6.0, -2.0), "worse by 4.00")):
         worse = decide(CANDIDATE, None, made, 0.0, MARGINS)
         assert worse.verdict is Verdict.REFUSED
-        assert worse.against[0].startswith("it does not beat the mean shape: grade_accuracy_all better by")
+        assert worse.against[0].startswith(f"it does not beat the mean shape: grade_accuracy_all {told}, 95 % interval")
 
 
 @pytest.mark.parametrize(
@@ -230,6 +230,6 @@ def test_a_gain_says_what_it_rests_on_and_calls_synthetic_films_so() -> None:
     estimate = Estimate(value=2.0, low=1.0, high=3.0, n=40, n_absent=3, n_patients=9)
     told = gain_text(Gain("slip_error_percent", estimate, "phantom-0 test, synthetic films"))
     assert told == (
-        "slip_error_percent better by 2.00, 95 % interval 1.00 to 3.00 "
+        "slip_error_percent better by 2.00, 95 % interval of the gain 1.00 to 3.00 "
         "(n 40, 3 absent, 9 patients; phantom-0 test, synthetic films)"
     )

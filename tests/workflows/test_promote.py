@@ -63,7 +63,7 @@ def test_the_life_of_a_registered_model(current: dict[str, Run], folder: Path) -
     client = client_of(folder)
     poor = promoted(current["bad"])
     assert verdicts(poor) == ["refused"]
-    assert poor.outcomes[0].decision.against[0].startswith("it does not beat the mean shape: mre_px512 better by -")
+    assert poor.outcomes[0].decision.against[0].startswith("it does not beat the mean shape: mre_px512 worse by ")
     assert poor.champion is None
 
     first = promoted(current["first"])
@@ -158,7 +158,7 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
         "--overlays", "1", "--registered_model", "refused", "--split", "val",
     )  # fmt: skip
     assert "refused" in output
-    assert "it does not beat the mean shape: mre_px512 better by" in output
+    assert "it does not beat the mean shape: mre_px512 worse by" in output
     assert "champion: none" in output
     assert "metric: grade_accuracy_all" in output, "the configuration is printed"
     found = next(r for r in runs_of(folder) if r.data.tags.get("registered_model") == "refused")
