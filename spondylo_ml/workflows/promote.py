@@ -10,26 +10,24 @@ from typing import Any
 
 import mlflow
 import yaml
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import flatten
 from spondylo_ml.config.promotion import PromoteConfig
-from spondylo_ml.errors import DataError, TrackingError, unknown_name
+from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Values, differences
 from spondylo_ml.evaluation.report import DISCLAIMER
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
-from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
-from spondylo_ml.tracking.selection import top_runs
 from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.workflows.candidates import candidate_runs, contestant_of, noise_floor
 from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
 from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, find_films, judge_models, weights_digest
 from spondylo_ml.workflows.version_record import log_judged, log_refused, register
@@ -37,8 +35,6 @@ from spondylo_ml.workflows.version_record import log_judged, log_refused, regist
 log = logging.getLogger(__name__)
 
 DESCRIPTION_TAG = "mlflow.note.content"
-NOISE_FLOOR = "noise_floor/"
-"""Before the name of a metric: how far another seed alone moves it, as a metric of the run that measured it."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +77,10 @@ def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
     """
     preflight()
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json", exclude={"data"}), sort_keys=False))
-    floor = _noise_floor(config)
+    floor = noise_floor(config)
     with promotion_lock(config.registered_model, config.break_lock) as lock:
         registry = Registry(config.registered_model)
-        candidates = [_contestant(run) for run in _candidate_runs(config)]
+        candidates = [contestant_of(run) for run in candidate_runs(config)]
         frozen = find_films(config, given_data, registry.tags(), candidates)
         experiment = config.experiment or mlflow.get_experiment(candidates[0].run.info.experiment_id).name
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
@@ -111,32 +107,6 @@ class _Judging:
     @property
     def bootstrap(self) -> PatientBootstrap:
         return PatientBootstrap(list(self.frozen.patient_of.values()), self.config.resamples, self.config.seed)
-
-
-def _candidate_runs(config: PromoteConfig) -> list[Run]:
-    if config.run_ids:
-        return [get_run(run_id) for run_id in dict.fromkeys(config.run_ids)]
-    runs = top_runs(1, config.chosen_by, config.models, per_model=True, experiment=config.experiment)
-    found = {run.data.tags.get("model") for run in runs}
-    if missing := [name for name in config.models if name not in found]:
-        log.warning("no finished run of %s has %s: no candidate", ", ".join(missing), config.chosen_by)
-    return runs
-
-
-def _contestant(run: Run) -> Contestant:
-    return Contestant(f"{run.info.run_name} {run.info.run_id[:8]}", run, fetch_bundle(run.info.run_id))
-
-
-def _noise_floor(config: PromoteConfig) -> float | None:
-    if config.noise_floor_run is None:
-        return config.noise_floor
-    metrics, name = get_run(config.noise_floor_run).data.metrics, NOISE_FLOOR + config.metric
-    if name not in metrics:
-        known = sorted(metric for metric in metrics if metric.startswith(NOISE_FLOOR))
-        raise TrackingError(
-            f"run {config.noise_floor_run} has no metric {name!r}; of this kind it has: {', '.join(known) or 'none'}"
-        )
-    return float(metrics[name])
 
 
 def _log_origin(
@@ -241,7 +211,7 @@ def _reigning(judging: _Judging) -> Reigning | None:
     version = judging.registry.champion()
     if version is None:
         return None
-    contestant = _contestant(get_run(version.run_id or ""))
+    contestant = contestant_of(get_run(version.run_id or ""))
     standing = Standing(
         _version_name(version), weights_digest(contestant.bundle), judging.registry.tags().get(FILMS_DIGEST, "unknown"),
         {}, None, rules_digest(contestant.bundle.config.clinical),
