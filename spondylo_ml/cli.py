@@ -27,6 +27,8 @@ from spondylo_ml.config import (
     ExportConfig,
     PhantomConfig,
     PredictConfig,
+    PromoteConfig,
+    RegistryConfig,
     field_names,
     read_entries,
     resolve_config,
@@ -97,6 +99,18 @@ class PredictFlags(PredictConfig, BaseSettings):
     """Read films with a trained model: corners, slips, grades, overlays and reports."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml predict")
+
+
+class PromoteFlags(PromoteConfig, BaseSettings):
+    """Judge models against the champion; the better one takes its place in the registry."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml promote")
+
+
+class RegistryFlags(RegistryConfig, BaseSettings):
+    """Show who was champion, when, and why replaced."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml registry")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -287,6 +301,31 @@ def _benchmark(arguments: Sequence[str]) -> int:
     return EXIT_PART_FAILED if result.failed else 0
 
 
+def _promote(arguments: Sequence[str]) -> None:
+    values = given_values(PromoteFlags, arguments)
+    config = validate(PromoteConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.history import roll_back
+    from spondylo_ml.workflows.promote import promote
+
+    _start_logging()
+    if config.rollback:
+        _write(report.rolled_back(roll_back(config)))
+    else:
+        _write(report.promoted(promote(config, values.get("data", {}))))
+
+
+def _registry(arguments: Sequence[str]) -> None:
+    config = validate(RegistryConfig, given_values(RegistryFlags, arguments))
+
+    from spondylo_ml.workflows.history import show_history
+
+    _start_logging()
+    _write(show_history(config))
+
+
 def _require_folder(data: DataConfig) -> None:
     """A folder that is not there, or holds something else, is told before the slow imports."""
     from spondylo_ml.data.readers import READERS, find_reader
@@ -297,12 +336,13 @@ def _require_folder(data: DataConfig) -> None:
 
 VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare,
-    "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict,
+    "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict, "promote": _promote,
+    "registry": _registry,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
     "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags,
     "compare": CompareFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
-    "predict": PredictFlags,
+    "predict": PredictFlags, "promote": PromoteFlags, "registry": RegistryFlags,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ LAYERS = {
     "data": 1,
     "models": 2,
     "training": 3,
-    "evaluation": 4, "diagnosis": 4, "figures": 4, "report": 4,
+    "evaluation": 4, "diagnosis": 4, "figures": 4, "report": 4, "promotion": 4,
     "tracking": 5,
     "serving": 6,
     "workflows": 7,
@@ -28,7 +28,7 @@ LAYERS = {
 }  # fmt: skip
 WITHOUT_MLFLOW = (
     "errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "diagnosis", "figures",
-    "report",
+    "report", "promotion",
 )  # fmt: skip
 
 

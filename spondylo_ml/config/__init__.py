@@ -3,6 +3,7 @@
 from spondylo_ml.config.benchmark import BenchmarkConfig, Entry, EntryList, read_entries
 from spondylo_ml.config.clinical import ClinicalConfig
 from spondylo_ml.config.films import DataConfig
+from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
 from spondylo_ml.config.resolve import field_names, flatten, nest, resolve_config, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.uncertainty import UncertaintyConfig
@@ -18,6 +19,7 @@ from spondylo_ml.config.verbs import (
 
 __all__ = [
     "AuditConfig", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "DiagnoseConfig",
-    "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "PhantomConfig", "PredictConfig", "UncertaintyConfig",
-    "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
+    "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "MarginsConfig", "PhantomConfig", "PredictConfig",
+    "PromoteConfig", "RegistryConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries",
+    "resolve_config", "validate",
 ]  # fmt: skip

@@ -190,17 +190,24 @@ def _patients(values: Values, patient_of: Mapping[str, str]) -> list[str]:
 
 def _seen_in_training(contestant: Contestant, films: Sequence[Film]) -> str:
     """A remark where a run was trained on patients of the films that it is judged on; empty where it was not."""
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{contestant.run.info.run_id}/data/split.csv")
-    except (MlflowException, OSError):
+    seen = films_seen_in_training(contestant.run.info.run_id, films)
+    if seen is None:
         return f"{contestant.name}: which films it was trained on is not known"
-    rows = [line.split(",") for line in text.splitlines()[1:]]
-    patients = {row[1] for row in rows if len(row) == 3 and row[2] == "train"}
-    films_seen = {row[0] for row in rows if len(row) == 3 and row[2] == "train"}
-    seen = [film for film in films if film.film_id in films_seen or film.patient in patients]
     if not seen:
         return ""
-    return f"{contestant.name} was trained on patients of {len(seen)} of these {len(films)} films: its error is too low"
+    return f"{contestant.name} was trained on patients of {seen} of these {len(films)} films: its error is too low"
+
+
+def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
+    """How many of the films are of patients that a run was trained on; None where that is not known."""
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/data/split.csv")
+    except (MlflowException, OSError):
+        return None
+    rows = [line.split(",") for line in text.splitlines()[1:]]
+    patients = {row[1] for row in rows if len(row) == 3 and row[2] == "train"}
+    known = {row[0] for row in rows if len(row) == 3 and row[2] == "train"}
+    return sum(film.film_id in known or film.patient in patients for film in films)
 
 
 def _log_origin(config: CompareConfig, contestants: Sequence[Contestant], films: FilmSet) -> None:

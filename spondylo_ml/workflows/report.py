@@ -12,12 +12,14 @@ from spondylo_ml.evaluation.leaderboard import FINISHED, METRICS, noise_floor
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.figures.comparison_page import Compared, interval_text
 from spondylo_ml.figures.leaderboard_page import HOW_TO_READ, cost_rows, quality_rows
+from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.predict import NAMES_FILE, Predicted
+from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
@@ -188,6 +190,23 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     return [f"  {line}".rstrip() for line in lines]
+
+
+def promoted(result: Promotion) -> str:
+    """Summary of a promotion: each candidate, what became of it and why."""
+    blocks = []
+    for outcome in result.outcomes:
+        version = "" if outcome.version is None else f", version {outcome.version} of {result.registered_model}"
+        told = [f"  - {reason}" for reason in outcome.decision.against]
+        told += [f"  + {reason}" for reason in outcome.decision.in_favour]
+        blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *told]))
+    champion = "none" if result.champion is None else f"version {result.champion}"
+    return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", _where(result.run_id)])
+
+
+def rolled_back(event: Event) -> str:
+    """What a rollback did."""
+    return f"version {event.version} ({event.model}) is champion again, instead of version {event.former}"
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

@@ -1,0 +1,100 @@
+"""When a model becomes champion."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from spondylo_ml.config.films import DataConfig
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.section import Section
+from spondylo_ml.errors import unknown_name
+
+REGISTERED_MODEL = "spondylo-landmarks"
+
+
+class MarginsConfig(Section):
+    """By how much a guarded number may be worse than the champion's."""
+
+    detection_recall: float = Field(1.0, ge=0, description="detection recall may fall by so many percentage points")
+    listhesis_sensitivity: float = Field(
+        2.0, ge=0, description="sensitivity to listhesis may fall by so many percentage points"
+    )
+    worst_source_px512: float = Field(
+        1.0, ge=0, description="the mean error of the source of films with the largest one may grow by so many px512"
+    )
+    latency_percent: float = Field(25.0, ge=0, description="the time for one film may grow by so many percent")
+    calibration: float = Field(
+        3.0, ge=0, description="coverage of true slips may move away from the stated one by so many percentage points"
+    )
+
+
+class PromoteConfig(Section):
+    """Which models to judge for the registry, on which films, and what they must reach."""
+
+    run_ids: tuple[str, ...] = Field((), description="MLflow runs that are candidates, such as a,b")
+    models: tuple[str, ...] = Field(
+        ("hrnet_w32", "maht_net"), description="instead of run_ids: the best run of each of these models"
+    )
+    chosen_by: str = Field("val_best/mre_px512", min_length=1, description="metric by which the best run is chosen")
+    experiment: str | None = Field(None, description="choose only runs of this experiment; also where the result goes")
+    registered_model: str = Field(REGISTERED_MODEL, pattern=r"^[\w.-]+$", description="name in MLflow's model registry")
+    data: DataConfig = Field(
+        default_factory=DataConfig, description="films; absent: the champion's, or for the first model those of its run"
+    )
+    split: Literal["train", "val", "test", "all"] | None = Field(
+        None, description="part of the films; absent: the champion's, or test for the first model"
+    )
+    new_films: bool = Field(
+        False, description="judge the champion anew on films other than those on which it became champion"
+    )
+    metric: str = Field("grade_accuracy_all", min_length=1, description="clinical metric that must become better")
+    first_metric: str = Field(
+        "mre_px512", min_length=1, description="metric by which the very first model must beat the mean shape"
+    )
+    noise_floor: float | None = Field(
+        None, ge=0, description="difference in metric that another seed alone makes; absent: no model replaces another"
+    )
+    noise_floor_run: str | None = Field(
+        None, description="instead: a run that has it as its metric noise_floor/<metric>"
+    )
+    margins: MarginsConfig = MarginsConfig()
+    latency_films: int = Field(8, ge=1, le=1000, description="films on which the time for one film is measured")
+    overlays: int = Field(2, ge=1, le=50, description="how many best, median and worst films the model card shows")
+    resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of these draws")
+    rollback: bool = Field(False, description="judge nothing: put the former champion back")
+    reason: str = Field("", max_length=300, description="rollback: why, for the history; name no patient")
+    break_lock: str | None = Field(None, description="id of a lock, left by a promotion that died, to remove first")
+
+    @field_validator("run_ids", "models", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("models")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if name not in MODEL_NAMES:
+                raise ValueError(unknown_name("model", name, MODEL_NAMES))
+        return value
+
+    @model_validator(mode="after")
+    def _does_one_thing(self) -> PromoteConfig:
+        if self.rollback and self.run_ids:
+            raise ValueError("rollback puts the former champion back and judges no run_ids: give one of them")
+        if not (self.rollback or self.run_ids or self.models):
+            raise ValueError("give run_ids, or models of which the best runs are candidates")
+        if self.reason and not self.rollback:
+            raise ValueError("reason belongs to rollback; the reasons of a promotion are those of its numbers")
+        if self.noise_floor is not None and self.noise_floor_run is not None:
+            raise ValueError("give noise_floor or noise_floor_run: one of them, not both")
+        return self
+
+
+class RegistryConfig(Section):
+    """Whose history to show."""
+
+    registered_model: str = Field(REGISTERED_MODEL, pattern=r"^[\w.-]+$", description="name in MLflow's model registry")

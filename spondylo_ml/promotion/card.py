@@ -1,0 +1,173 @@
+"""The model card of a version, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.report import DISCLAIMER, EvaluationReport
+from spondylo_ml.promotion.decision import Decision
+from spondylo_ml.promotion.pages import HEADINGS
+
+RESULTS = {
+    "mre_px512": "mean corner error, px512",
+    "sdr_6px": "corners within 6 px512, %",
+    "sdr_24px": "corners within 24 px512, %",
+    "detection_precision": "detection precision, %",
+    "detection_recall": "detection recall, %",
+    "slip_mae_percent": "mean error of the slip, % of the endplate",
+    "slip_withheld_percent": "levels whose slip was withheld, %",
+    "grade_accuracy_all": "levels with the right grade, withheld ones counted as wrong, %",
+    "grade_kappa": "quadratic kappa of the grade",
+    "listhesis_sensitivity": "sensitivity to listhesis, of measured levels, %",
+    "listhesis_specificity": "specificity to listhesis, of measured levels, %",
+    "slip_set_coverage": "true slips inside their interval, %",
+    "referred_percent": "levels referred to a reader, %",
+    "cobb_smape_percent": "SMAPE of the Cobb angles, %",
+}
+"""Numbers of a card in order, and how it calls them."""
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card tells of a model and its training.
+
+    Attributes:
+        synthetic_training, synthetic_films: whether the films were drawn and not taken.
+        origin: digests and versions, by name.
+        mean_shape: numbers of the trivial predictor on the same films.
+        pictures: paths beside the card, with captions.
+        films_seen: how many of the films are of patients that it was trained on; None where that is not known.
+    """
+
+    registered_model: str
+    model: str
+    run_id: str
+    parameter_count: int
+    training_films: str
+    synthetic_training: bool
+    synthetic_films: bool
+    origin: Mapping[str, str]
+    mean_shape: Mapping[str, Estimate]
+    guarded: Mapping[str, float]
+    pictures: Sequence[tuple[str, str]]
+    films_seen: int | None
+
+
+def model_card(facts: CardFacts, report: EvaluationReport, decision: Decision) -> str:
+    """The whole card."""
+    parts = (_use(facts), _training(facts), _results(facts, report), _decision(decision), _limits(facts, report),
+             _pictures(facts), _origin(facts))  # fmt: skip
+    return "\n".join(parts)
+
+
+def results(numbers: Mapping[str, Estimate]) -> list[tuple[str, str, str]]:
+    """Name, label and text of the numbers that a card shows and the model has."""
+    return [
+        (name, label, estimate_text(numbers[name]))
+        for name, label in RESULTS.items()
+        if name in numbers and numbers[name].value == numbers[name].value
+    ]
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """A number, its interval, and how many observations have it."""
+    if estimate.value != estimate.value:
+        return "none"
+    between = "" if estimate.low != estimate.low else f" ({estimate.low:.2f} to {estimate.high:.2f})"
+    absent = f", {estimate.n_absent} absent" if estimate.n_absent else ""
+    return f"{estimate.value:.2f}{between}, n {estimate.n}{absent}"
+
+
+def _use(facts: CardFacts) -> str:
+    return f"""# {facts.model}, for {facts.registered_model}
+
+Research use. **{DISCLAIMER}**
+
+## Intended use
+
+Research on lateral lumbar radiographs: to propose the four corners of each vertebra, from which slip and Meyerding
+grade are measured, with the uncertainty of each. A reader looks at every film; levels that are marked for referral are
+read without the model.
+
+Not for the care of any patient, not for other views or other parts of the spine, and not for films of a kind that
+neither training nor the films below have seen.
+"""
+
+
+def _training(facts: CardFacts) -> str:
+    kind = (
+        "These are **synthetic** films, drawn by this project; no real film was used. "
+        if facts.synthetic_training
+        else ""
+    )
+    return f"""## Training data
+
+{facts.training_films}. {kind}Training run {facts.run_id}; {facts.parameter_count:,} parameters.
+"""
+
+
+def _results(facts: CardFacts, report: EvaluationReport) -> str:
+    drawn = "**Synthetic films**: nothing here says how it does on real ones.\n" if facts.synthetic_films else ""
+    shape = facts.mean_shape
+    seen = {None: "an unknown number", 0: "none"}.get(facts.films_seen, str(facts.films_seen))
+    rows = [
+        f"| {label} | {text} | {estimate_text(shape[name]) if name in shape else ''} |"
+        for name, label, text in results(report.numbers)
+    ]
+    guarded = [f"| `{name}` | {'none' if value != value else f'{value:.2f}'} |"
+               for name, value in facts.guarded.items()]  # fmt: skip
+    return f"""## Results
+
+{report.dataset}, {report.part} part: {report.n_labelled} labelled films of {report.n_patients} patients; it was
+trained on {seen} of them. In brackets the 95 % interval over patients ({report.resamples} draws).
+{drawn}
+| | this model | mean shape (ignores the film) |
+| --- | --- | --- |
+{chr(10).join(rows)}
+
+Guarded when another model replaces it, the time as measured on the machine of the promotion:
+
+| | |
+| --- | --- |
+{chr(10).join(guarded)}
+"""
+
+
+def _decision(decision: Decision) -> str:
+    lines = [f"## {HEADINGS[decision.verdict]}", "", *(f"* {reason}" for reason in decision.reasons), ""]
+    if decision.against and decision.in_favour:
+        lines += ["What speaks for it:", "", *(f"* {reason}" for reason in decision.in_favour), ""]
+    return "\n".join(lines)
+
+
+def _limits(facts: CardFacts, report: EvaluationReport) -> str:
+    counts = report.counts
+    told = [
+        f"{counts['vertebrae_missing']} of {counts['vertebrae']} vertebrae were not found, "
+        f"{counts['vertebrae_false']} were found where none is labelled.",
+        f"Of {counts['levels']} levels the slip was withheld at {counts['levels_predicted_slip_withheld']}, and the "
+        f"true one was not measurable at {counts['levels_true_slip_withheld']}.",
+    ]
+    if facts.synthetic_training:
+        told.append("It was trained on synthetic films alone: expect it to fail on real ones until that is measured.")
+    if facts.synthetic_films:
+        told.append("It was judged on synthetic films alone.")
+    if "slip_set_coverage" not in report.numbers:
+        told.append(
+            "It states no intervals of slips on these films: its uncertainty was not calibrated, or not judged."
+        )
+    told.append("Intervals hold for films like those of its validation part. Where several candidates were judged on "
+                "the same films, the best one's numbers are a little too good.")  # fmt: skip
+    return "\n".join(["## Limits", "", *(f"* {line}" for line in told), ""])
+
+
+def _pictures(facts: CardFacts) -> str:
+    shown = [f"![{caption}]({path})\n\n*{caption}*\n" for path, caption in facts.pictures]
+    return "\n".join(["## Pictures", "", *shown])
+
+
+def _origin(facts: CardFacts) -> str:
+    rows = [f"| {name} | `{value}` |" for name, value in facts.origin.items()]
+    return "\n".join(["## Origin", "", "| | |", "| --- | --- |", *rows, ""])

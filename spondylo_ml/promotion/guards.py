@@ -1,0 +1,108 @@
+"""Numbers that a new champion must not make worse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from spondylo_ml.config.promotion import MarginsConfig
+from spondylo_ml.evaluation.report import EvaluationReport
+
+TINY = 1e-9
+"""Less is no difference: sums of the same numbers in another order differ in their last digits."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A guarded number.
+
+    Attributes:
+        margin: its name in `MarginsConfig`.
+        step: what a difference is counted in.
+        relative: whether the margin is a percentage of the champion's value.
+    """
+
+    name: str
+    margin: str
+    label: str
+    unit: str
+    step: str
+    lower_is_better: bool = False
+    relative: bool = False
+
+
+GUARDS = (
+    Guard("detection_recall", "detection_recall", "detection recall", "%", "percentage points"),
+    Guard("listhesis_sensitivity_all", "listhesis_sensitivity", "sensitivity to listhesis", "%", "percentage points"),
+    Guard("worst_source_px512", "worst_source_px512", "mean error of the worst source", "px512", "px512", True),
+    Guard("latency_ms", "latency_percent", "time for one film", "ms", "percent", True, relative=True),
+    Guard("calibration_error", "calibration", "distance from the stated coverage of slips", "points",
+          "percentage points", True),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A guard between two models, in a sentence, and whether it holds the candidate back."""
+
+    sentence: str
+    worse: bool
+
+
+def guarded_values(
+    report: EvaluationReport, levels: pd.DataFrame, latency_ms: float, stated_coverage: float | None
+) -> dict[str, float]:
+    """The guarded numbers of one model by name, NaN where there is nothing to measure.
+
+    `listhesis_sensitivity_all` counts a true slip that was withheld as missed. `calibration_error` is how far the
+    measured coverage of true slips lies from the stated one, to either side.
+
+    Args:
+        levels: of `slip_table`, of the films of the report.
+        stated_coverage: of the model's slip intervals, as a share; None where it has none.
+    """
+    numbers = report.numbers
+    sources = [row["mre_px512"].value for row in report.tables["by_source"].values()]
+    slipped = levels[levels["true_grade"] > 0] if len(levels) else levels
+    measured = numbers.get("slip_set_coverage")
+    off = math.nan if measured is None or stated_coverage is None else abs(measured.value - 100 * stated_coverage)
+    return {
+        "detection_recall": numbers["detection_recall"].value,
+        "listhesis_sensitivity_all": 100 * float((slipped["pred_grade"] > 0).mean()) if len(slipped) else math.nan,
+        "worst_source_px512": max((value for value in sources if value == value), default=math.nan),
+        "latency_ms": latency_ms,
+        "calibration_error": off,
+    }
+
+
+def check(
+    guard: Guard,
+    candidate: Mapping[str, float],
+    champion: Mapping[str, float],
+    margins: MarginsConfig,
+    champion_name: str,
+) -> Checked:
+    """Whether the candidate is worse than the champion by more than the margin.
+
+    A number that the champion has and the candidate lacks is worse; one that the champion lacks cannot be.
+    """
+    new, old = candidate[guard.name], champion[guard.name]
+    margin = float(getattr(margins, guard.margin))
+    if math.isnan(old):
+        return Checked(f"{guard.label}: {champion_name} has no such number here, so that nothing was compared", False)
+    if math.isnan(new):
+        return Checked(f"{guard.label}: the candidate has none, {champion_name} has {_value(old, guard)}", True)
+    worse = new - old if guard.lower_is_better else old - new
+    if guard.relative:
+        worse = 100 * worse / old if old else math.inf
+    change = f"{guard.label} {_value(new, guard)}, of {champion_name} {_value(old, guard)}"
+    if worse > margin + TINY:
+        return Checked(f"{change}: {worse:.1f} {guard.step} worse, allowed {margin:g}", True)
+    return Checked(f"{change}: within the margin of {margin:g} {guard.step}", False)
+
+
+def _value(value: float, guard: Guard) -> str:
+    return f"{value:.1f} {guard.unit}"

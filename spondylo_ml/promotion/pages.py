@@ -1,0 +1,134 @@
+"""What the registry's pages say, in Markdown: of the registered model, and of each version."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spondylo_ml.evaluation.report import DISCLAIMER
+from spondylo_ml.promotion.decision import Decision, Verdict
+from spondylo_ml.promotion.history import Event, EventKind, Reign, reigns
+
+LONGEST_PAGE = 4800
+LONGEST_CELL = 220
+HEADINGS = {
+    Verdict.CHAMPION: "Why it is champion",
+    Verdict.CHALLENGER: "Why it is challenger and not champion",
+    Verdict.REFUSED: "Why it was refused",
+}
+
+
+def model_page(name: str, events: Sequence[Event]) -> str:
+    """The registered model's description: who is champion and why, and the table of all champions, newest first.
+
+    As many rows as a description may hold; the rest is named.
+    """
+    rows = reigns(events)[::-1]
+    if not rows:
+        return "No champion yet.\n"
+    for shown in range(len(rows), 0, -1):
+        text = _model_page(name, rows, shown, _films_line(events))
+        if len(text) <= LONGEST_PAGE:
+            break
+    return text
+
+
+def version_page(decision: Decision, when: str, facts: Sequence[tuple[str, str]], promotion: str) -> str:
+    """A version's description: the verdict with its reasons, results and origin.
+
+    Args:
+        facts: name and value, in order.
+        promotion: where all that decided was logged, as a link.
+    """
+    lines = [f"**{decision.verdict.capitalize()}** by the promotion of {when} ({promotion}).", ""]
+    lines += [f"### {HEADINGS[decision.verdict]}", *(f"* {reason}" for reason in decision.reasons), ""]
+    if decision.against and decision.in_favour:
+        lines += ["### What speaks for it", *(f"* {reason}" for reason in decision.in_favour), ""]
+    lines += ["| | |", "| --- | --- |", *(f"| {name} | {_cell(value)} |" for name, value in facts), "", DISCLAIMER]
+    return _shortened("\n".join(lines))
+
+
+def with_later_event(page: str, told: str) -> str:
+    """A version's description with what happened to it afterwards, above what was written before."""
+    return _shortened(f"**{told}**\n\n{page}")
+
+
+def history_text(name: str, events: Sequence[Event], champion: int | None) -> str:
+    """The history for a terminal, oldest first.
+
+    Args:
+        champion: version that has the alias now.
+    """
+    lines = [f"{name}: {len(events)} event(s), times in UTC"]
+    for event in events:
+        lines.append(f"\n{event.time[:19].replace('T', ' ')}  {event.kind}: {_event_text(event)}")
+        lines.append(f"    run {event.run_id}")
+        lines += [f"    - {reason}" for reason in event.reasons]
+        if event.promotion_run:
+            lines.append(f"    promotion run {event.promotion_run}")
+    lines.append(f"\nchampion now: {'none' if champion is None else f'version {champion}'}")
+    if champion != events[-1].version:
+        lines.append(f"But by the history it is version {events[-1].version}: the alias was moved by hand")
+    return "\n".join(lines)
+
+
+def _event_text(event: Event) -> str:
+    who = f"version {event.version} ({event.model})"
+    if event.kind is EventKind.NEW_FILMS:
+        return f"{who} judged anew"
+    before = "the first champion" if event.former is None else f"in place of version {event.former}"
+    return f"{who}, {before}"
+
+
+def _model_page(name: str, rows: Sequence[Reign], shown: int, films: str) -> str:
+    now = rows[0]
+    lines = [
+        f"Corners of vertebrae on lateral lumbar radiographs. **Champion: version {now.version}** ({now.model}), "
+        f"since {_day(now.since)}.",
+        "",
+        "### Why it is champion",
+        *(f"* {reason}" for reason in now.came),
+        *([films] if films else []),
+        "",
+        "A model becomes champion only by `promote`: judged on the same frozen films as the champion, with an "
+        "interval of the gain above zero and above the noise between seeds, and no guarded number worse beyond its "
+        "margin. The first one needs only to beat the mean shape, which ignores the film. "
+        f"Load it as `models:/{name}@champion`. Each version's page has its reasons, results and digests; its model "
+        f"card lies in the run of its promotion.",
+        "",
+        "### Champions",
+        "| version | model | from | to | why it came | why it went |",
+        "| --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {r.version} | {r.model} | {_time(r.since)} | {_time(r.until) if r.until else 'now'} "
+            f"| {_cell('; '.join(r.came))} | {_cell(r.ended)} |"
+            for r in rows[:shown]
+        ),
+    ]
+    if shown < len(rows):
+        lines.append(f"\n{len(rows) - shown} earlier: `python -m spondylo_ml registry`")
+    return "\n".join([*lines, "", DISCLAIMER])
+
+
+def _films_line(events: Sequence[Event]) -> str:
+    changed = [event for event in events if event.kind is EventKind.NEW_FILMS]
+    return f"* {_day(changed[-1].time)}: {changed[-1].reasons[0]}" if changed else ""
+
+
+def _cell(text: str) -> str:
+    """Text that fits a cell of a table."""
+    plain = " ".join(text.replace("|", "/").split())
+    return plain if len(plain) <= LONGEST_CELL else plain[: LONGEST_CELL - 4] + " ..."
+
+
+def _day(time: str) -> str:
+    return time[:10]
+
+
+def _time(time: str) -> str:
+    return time[:16].replace("T", " ")
+
+
+def _shortened(page: str) -> str:
+    if len(page) <= LONGEST_PAGE:
+        return page
+    return page[: LONGEST_PAGE - 60] + "\n\n... (the rest is in the promotion's run)"

@@ -1,0 +1,134 @@
+"""One promotion at a time.
+
+MLflow's aliases can be set by anyone at any moment: there is no compare-and-swap. A registered model's name, though, is
+unique in every store, so that of two that create the same one only one succeeds; and unlike an experiment it can be
+deleted altogether. The lock is a registered model of a reserved name, which exists while somebody holds it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import psutil
+from mlflow.entities.model_registry import RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.errors import TrackingError
+
+SUFFIX = ".lock"
+ID, OWNER, HOST, PID, TAKEN = "lock_id", "lock_owner", "lock_host", "lock_pid", "lock_taken"
+TAKEN_ALREADY = "RESOURCE_ALREADY_EXISTS"
+DESCRIPTION = "A lock, no model: a promotion is under way. It is removed when that ends; the tags say who holds it."
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock that was taken."""
+
+    name: str
+    lock_id: str
+
+    def require_held(self) -> None:
+        """Nobody has broken it meanwhile; called before anything is changed.
+
+        Raises:
+            TrackingError: it is gone, or somebody else's.
+        """
+        found = _find(self.name)
+        if found is None or found.tags.get(ID) != self.lock_id:
+            raise TrackingError(
+                f"the lock {self.name} was broken while this promotion ran, so that it changes nothing more: "
+                "look at the history (registry) and promote again"
+            )
+
+
+@contextmanager
+def promotion_lock(registered_model: str, break_lock: str | None = None) -> Iterator[Lock]:
+    """The only promotion of this registered model, until the block ends.
+
+    Args:
+        break_lock: id of a lock left behind, which is removed first; never another's.
+
+    Raises:
+        TrackingError: somebody else holds it (says who, since when, and how to remove it), or there is no such id.
+    """
+    name = registered_model + SUFFIX
+    if break_lock is not None:
+        _break(name, break_lock)
+    lock = _take(name)
+    try:
+        yield lock
+    finally:
+        _release(lock)
+
+
+def _take(name: str) -> Lock:
+    lock_id = uuid.uuid4().hex[:12]
+    tags = {ID: lock_id, OWNER: getpass.getuser(), HOST: socket.gethostname(), PID: str(os.getpid()), TAKEN: _now()}
+    try:
+        MlflowClient().create_registered_model(name, tags=tags, description=DESCRIPTION)
+    except MlflowException as error:
+        if error.error_code != TAKEN_ALREADY:
+            raise TrackingError(f"the lock {name} cannot be taken: {_first_line(error)}") from None
+        raise TrackingError(_held_text(name)) from None
+    return Lock(name, lock_id)
+
+
+def _release(lock: Lock) -> None:
+    found = _find(lock.name)
+    if found is not None and found.tags.get(ID) == lock.lock_id:
+        MlflowClient().delete_registered_model(lock.name)
+
+
+def _break(name: str, lock_id: str) -> None:
+    found = _find(name)
+    if found is None:
+        raise TrackingError(f"there is no lock {name} to break: leave break_lock out")
+    if found.tags.get(ID) != lock_id:
+        raise TrackingError(f"the lock {name} is not {lock_id!r} but {found.tags.get(ID)!r}, and was left as it is")
+    MlflowClient().delete_registered_model(name)
+
+
+def _held_text(name: str) -> str:
+    found = _find(name)
+    if found is None:
+        return f"another promotion held {name} a moment ago and has ended: try again"
+    tags = found.tags
+    text = (
+        f"another promotion holds {name}: {tags.get(OWNER)} on {tags.get(HOST)}, process {tags.get(PID)}, "
+        f"since {tags.get(TAKEN)}. Wait until it has ended"
+    )
+    if _is_dead(tags):
+        text += f"; but no process {tags.get(PID)} runs on this machine any more: it died"
+    return f"{text}. Once you know that it is dead: --break_lock {tags.get(ID)}"
+
+
+def _is_dead(tags: dict[str, str]) -> bool:
+    """Whether the holder was a process of this machine and is none any more."""
+    pid = tags.get(PID, "")
+    return tags.get(HOST) == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))
+
+
+def _find(name: str) -> RegisteredModel | None:
+    try:
+        return MlflowClient().get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise TrackingError(f"the lock {name} cannot be read: {_first_line(error)}") from None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]

@@ -1,0 +1,170 @@
+"""MLflow's model registry: versions, the aliases `champion` and `challenger`, and the history in tags.
+
+The history is what the registered model's tags say, an event each (`event.0001` ...): descriptions are made from it
+and may be written anew at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.promotion.history import Event
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+EVENT = "event."
+STATUS = "status"
+ROLLED_BACK = "rolled_back"
+"""Tag of a version: when and why it was taken out of use."""
+
+OUT_OF_USE = "rolled back"
+FILMS_DIGEST, FILMS, SPLIT = "frozen_films.digest", "frozen_films.data", "frozen_films.split"
+LONGEST_DESCRIPTION = 5000
+"""What PostgreSQL keeps of a description."""
+
+
+class Registry:
+    """One registered model."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self._client = name, MlflowClient()
+
+    def champion(self) -> ModelVersion | None:
+        """The version with the alias; None where no model is registered, or none has it."""
+        return self._with_alias(CHAMPION)
+
+    def challenger(self) -> ModelVersion | None:
+        """As `champion`."""
+        return self._with_alias(CHALLENGER)
+
+    def version(self, number: int) -> ModelVersion:
+        """One version.
+
+        Raises:
+            TrackingError: there is none.
+        """
+        try:
+            return self._client.get_model_version(self.name, str(number))
+        except MlflowException:
+            raise TrackingError(f"{self.name} has no version {number}: it was deleted") from None
+
+    def rolled_back(self, run_id: str) -> str:
+        """When and why the run's model was taken out of use; empty where it was not."""
+        if self._model() is None:
+            return ""
+        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
+        return next((v.tags[ROLLED_BACK] for v in known if v.tags.get(STATUS) == OUT_OF_USE), "")
+
+    def tags(self) -> dict[str, str]:
+        """Tags of the registered model; none where it does not exist."""
+        found = self._model()
+        return dict(found.tags) if found else {}
+
+    def events(self) -> list[Event]:
+        """The history, oldest first."""
+        return [Event.from_text(text) for name, text in sorted(self.tags().items()) if name.startswith(EVENT)]
+
+    def require_history(self) -> list[Event]:
+        """As `events`.
+
+        Raises:
+            TrackingError: no such registered model, or nobody was ever champion.
+        """
+        events = self.events()
+        if not events:
+            known = ", ".join(sorted(m.name for m in self._client.search_registered_models())) or "none"
+            raise TrackingError(
+                f"{self.name!r} in {mlflow.get_tracking_uri()} has no history: no model was promoted yet. "
+                f"Registered models there: {known}"
+            )
+        return events
+
+    def add_version(self, run: Run, tags: Mapping[str, str]) -> ModelVersion:
+        """The run's model as a version: a new one, or the one that it is already, with new tags.
+
+        Raises:
+            TrackingError: the run has logged no model.
+        """
+        run_id = run.info.run_id
+        outputs = run.outputs.model_outputs if run.outputs else []
+        if not outputs:
+            raise TrackingError(f"run {run_id} has logged no model that could be registered")
+        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
+        if known:
+            newest = max(known, key=lambda version: int(version.version))
+            self.tag_version(newest, tags)
+            return newest
+        if self._model() is None:
+            self._client.create_registered_model(self.name)
+        model_id = max(outputs, key=lambda output: output.step).model_id
+        return self._client.create_model_version(
+            self.name, f"models:/{model_id}", run_id, dict(tags), model_id=model_id
+        )
+
+    def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        for name, value in tags.items():
+            self._client.set_model_version_tag(self.name, version.version, name, value)
+
+    def describe_version(self, version: ModelVersion, text: str) -> None:
+        """Set a version's description."""
+        self._client.update_model_version(self.name, version.version, text[:LONGEST_DESCRIPTION])
+
+    def describe(self, text: str) -> None:
+        """Set the registered model's description."""
+        self._client.update_registered_model(self.name, text[:LONGEST_DESCRIPTION])
+
+    def set_champion(self, version: ModelVersion, event: Event) -> None:
+        """Record the event, and make the version champion; what was champion is so no longer."""
+        former = self.champion()
+        self.record(event)
+        self._client.set_registered_model_alias(self.name, CHAMPION, version.version)
+        challenger = self.challenger()
+        if challenger is not None and challenger.version == version.version:
+            self._client.delete_registered_model_alias(self.name, CHALLENGER)
+        if former is not None and former.version != version.version:
+            self.tag_version(former, {STATUS: "former champion"})
+        self.tag_version(version, {STATUS: CHAMPION})
+
+    def set_challenger(self, version: ModelVersion) -> None:
+        """Make the version the challenger, instead of what was it."""
+        former = self.challenger()
+        self._client.set_registered_model_alias(self.name, CHALLENGER, version.version)
+        if former is not None and former.version != version.version:
+            self.tag_version(former, {STATUS: "former challenger"})
+        self.tag_version(version, {STATUS: CHALLENGER})
+
+    def record(self, event: Event) -> None:
+        """Add to the history."""
+        number = 1 + sum(name.startswith(EVENT) for name in self.tags())
+        self.set_tags({f"{EVENT}{number:04d}": event.to_text()})
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags of the registered model."""
+        for name, value in tags.items():
+            self._client.set_registered_model_tag(self.name, name, value)
+
+    def _model(self) -> RegisteredModel | None:
+        try:
+            return self._client.get_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise TrackingError(f"the registry {mlflow.get_registry_uri()} cannot be read: {error}") from None
+
+    def _with_alias(self, alias: str) -> ModelVersion | None:
+        found = self._model()
+        number = found.aliases.get(alias) if found else None
+        return None if number is None else self.version(int(number))
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

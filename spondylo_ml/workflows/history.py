@@ -1,0 +1,59 @@
+"""The registry's history: shown, and taken back by one step."""
+
+from __future__ import annotations
+
+from spondylo_ml.config.promotion import PromoteConfig, RegistryConfig
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.promotion.history import Event, EventKind, former_champion
+from spondylo_ml.promotion.pages import history_text, model_page, with_later_event
+from spondylo_ml.tracking.lock import promotion_lock
+from spondylo_ml.tracking.registry import OUT_OF_USE, ROLLED_BACK, STATUS, Registry, now
+from spondylo_ml.tracking.store import preflight
+
+
+def roll_back(config: PromoteConfig) -> Event:
+    """Put the former champion back; what was recorded.
+
+    Raises:
+        TrackingError: there is none, its version was deleted, or the alias is not where the history has it.
+    """
+    preflight()
+    with promotion_lock(config.registered_model, config.break_lock) as lock:
+        registry = Registry(config.registered_model)
+        events, present = registry.require_history(), registry.champion()
+        if present is None or int(present.version) != events[-1].version:
+            raise TrackingError(
+                f"the alias champion of {registry.name} is at {present.version if present else 'no version'}, in the "
+                f"history at {events[-1].version}: it was moved by hand. Put it back by hand first, then roll back"
+            )
+        former = former_champion(events)
+        if former is None:
+            raise TrackingError(f"{registry.name} has no former champion: version {present.version} was the first")
+        version = registry.version(former)
+        reason = config.reason or "no reason was given"
+        event = Event(
+            kind=EventKind.ROLLED_BACK, time=now(), version=former, model=version.tags.get("model", "unknown"),
+            run_id=version.run_id or "", former=int(present.version), reasons=(f"rollback: {reason}",),
+        )  # fmt: skip
+        lock.require_held()
+        registry.set_champion(version, event)
+        day = event.time[:10]
+        registry.tag_version(present, {STATUS: OUT_OF_USE, ROLLED_BACK: f"on {day} ({reason})"})
+        told = f"Rolled back on {day} to version {former}: {reason}."
+        registry.describe_version(present, with_later_event(present.description or "", told))
+        told = f"Champion again since {day}, after version {present.version} was rolled back: {reason}."
+        registry.describe_version(version, with_later_event(version.description or "", told))
+        registry.describe(model_page(registry.name, registry.events()))
+    return event
+
+
+def show_history(config: RegistryConfig) -> str:
+    """The history of a registered model, for the terminal.
+
+    Raises:
+        TrackingError: it has none.
+    """
+    preflight()
+    registry = Registry(config.registered_model)
+    events, champion = registry.require_history(), registry.champion()
+    return history_text(registry.name, events, int(champion.version) if champion is not None else None)

@@ -1,0 +1,295 @@
+"""`promote`: candidates against the champion, on the same films; the registry keeps who won and why."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import mlflow
+import yaml
+from mlflow.entities.model_registry import ModelVersion
+
+from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.config import flatten
+from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.errors import DataError, unknown_name
+from spondylo_ml.evaluation.intervals import PatientBootstrap
+from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Values, differences
+from spondylo_ml.evaluation.report import DISCLAIMER
+from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
+from spondylo_ml.promotion.history import Event, EventKind
+from spondylo_ml.promotion.pages import model_page, with_later_event
+from spondylo_ml.tracking.lock import Lock, promotion_lock
+from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
+from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.workflows.candidates import candidate_runs, contestant_of, noise_floor
+from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
+from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, find_films, judge_models, weights_digest
+from spondylo_ml.workflows.version_record import log_judged, log_refused, register
+
+log = logging.getLogger(__name__)
+
+DESCRIPTION_TAG = "mlflow.note.content"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one candidate; `version` is None for a refused one."""
+
+    candidate: str
+    decision: Decision
+    version: int | None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What `promote` leaves: its own run, and what became of each candidate, the best one first."""
+
+    run_id: str
+    registered_model: str
+    outcomes: tuple[Outcome, ...]
+    champion: int | None
+
+
+@dataclass(frozen=True)
+class Reigning:
+    """The champion during a promotion."""
+
+    version: ModelVersion
+    contestant: Contestant
+    standing: Standing
+
+
+def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
+    """Judge the candidates and give out the aliases, in a run of its own and under the registry's lock.
+
+    Args:
+        given_data: the values of `config.data` that were given. Where there are none, the films are the champion's.
+
+    Raises:
+        TrackingError: no such run or model, or another promotion is under way.
+        DataError: no films to judge on, or they do not have the metric.
+    """
+    preflight()
+    log.info("%s", yaml.safe_dump(config.model_dump(mode="json", exclude={"data"}), sort_keys=False))
+    floor = noise_floor(config)
+    with promotion_lock(config.registered_model, config.break_lock) as lock:
+        registry = Registry(config.registered_model)
+        candidates = [contestant_of(run) for run in candidate_runs(config)]
+        frozen = find_films(config, given_data, registry.tags(), candidates)
+        experiment = config.experiment or mlflow.get_experiment(candidates[0].run.info.experiment_id).name
+        with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
+            _log_origin(config, floor, candidates, frozen)
+            outcomes = _decide_all(_Judging(config, floor, lock, registry, frozen, run_id), candidates)
+            mlflow.set_tag(DESCRIPTION_TAG, _description(outcomes))
+        champion = registry.champion()
+    return Promotion(
+        run_id, config.registered_model, tuple(outcomes), int(champion.version) if champion is not None else None
+    )
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """What all decisions of one promotion share."""
+
+    config: PromoteConfig
+    noise_floor: float | None
+    lock: Lock
+    registry: Registry
+    frozen: FrozenFilms
+    run_id: str
+
+    @property
+    def bootstrap(self) -> PatientBootstrap:
+        return PatientBootstrap(list(self.frozen.patient_of.values()), self.config.resamples, self.config.seed)
+
+
+def _log_origin(
+    config: PromoteConfig, floor: float | None, candidates: Sequence[Contestant], frozen: FrozenFilms
+) -> None:
+    log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
+    log_params({"noise_floor_used": "not known" if floor is None else floor})
+    mlflow.set_tags({
+        "candidates": ",".join(c.run.info.run_id for c in candidates),
+        "models": ",".join(c.bundle.config.model.name for c in candidates),
+        "registered_model": config.registered_model,
+        "dataset": frozen.films.name,
+    })  # fmt: skip
+    log_environment()
+    log_dataset(frozen.films, ("train", "val", "test") if frozen.split == "all" else (frozen.split,))
+
+
+def _description(outcomes: Sequence[Outcome]) -> str:
+    """Markdown for the promotion's page: what became of each candidate and why."""
+    blocks = []
+    for outcome in outcomes:
+        version = "" if outcome.version is None else f", version {outcome.version}"
+        told = "\n".join(f"* {reason}" for reason in outcome.decision.reasons)
+        blocks.append(f"**{outcome.candidate}: {outcome.decision.verdict}{version}**\n\n{told}\n")
+    return "\n".join([*blocks, DISCLAIMER])
+
+
+def _decide_all(judging: _Judging, candidates: Sequence[Contestant]) -> list[Outcome]:
+    """Each candidate against who is champion when its turn comes, the best one on the metric first."""
+    champion = _reigning(judging)
+    if champion is not None and champion.standing.films_digest != judging.frozen.digest:
+        if not judging.config.new_films:
+            return [_refused_by_films(judging, candidate, champion) for candidate in candidates]
+        champion = _on_new_films(judging, champion)
+    contestants = {c.run.info.run_id: c for c in candidates}
+    if champion is not None:
+        contestants.setdefault(champion.contestant.run.info.run_id, champion.contestant)
+    rules = (champion.contestant if champion else candidates[0]).bundle.config.clinical
+    judged = judge_models(list(contestants.values()), judging.frozen, rules, judging.config)
+    _require_metrics(judging.config, next(iter(judged.values())).values)
+    if champion is not None:
+        own = judged[champion.contestant.run.info.run_id]
+        champion = replace(champion, standing=replace(champion.standing, guarded=own.guarded))
+    outcomes = []
+    for one in _best_first([judged[c.run.info.run_id] for c in candidates], judging):
+        outcome, champion = _decide_one(judging, one, champion, judged)
+        outcomes.append(outcome)
+    challengers = [o.version for o in outcomes if o.decision.verdict is Verdict.CHALLENGER and o.version]
+    if challengers:  # the best of them
+        judging.lock.require_held()
+        judging.registry.set_challenger(judging.registry.version(challengers[0]))
+    return outcomes
+
+
+def _decide_one(
+    judging: _Judging, one: JudgedModel, champion: Reigning | None, judged: Mapping[str, JudgedModel]
+) -> tuple[Outcome, Reigning | None]:
+    """The outcome, and who is champion after it."""
+    against = judged[champion.contestant.run.info.run_id] if champion else None
+    standing = _standing(judging, one.contestant, one)
+    gain = _gain(judging, one, against)
+    former = champion.standing if champion else None
+    decision = decide(standing, former, gain, judging.noise_floor, judging.config.margins)
+    artefacts = log_judged(one, against, decision, judging.frozen, judging.bootstrap, judging.config)
+    if decision.verdict is Verdict.REFUSED:
+        return Outcome(one.contestant.name, decision, None), champion
+    judging.lock.require_held()
+    version = register(judging.registry, one, decision, judging.frozen, artefacts)
+    outcome = Outcome(one.contestant.name, decision, int(version.version))
+    if decision.verdict is Verdict.CHALLENGER:
+        return outcome, champion
+    event = Event(
+        kind=EventKind.PROMOTED, time=now(), version=int(version.version),
+        model=one.contestant.bundle.config.model.name, run_id=one.contestant.run.info.run_id,
+        former=int(champion.version.version) if champion else None, reasons=decision.reasons,
+        promotion_run=judging.run_id,
+    )  # fmt: skip
+    judging.registry.set_champion(version, event)
+    if champion is None:
+        judging.registry.set_tags(_film_tags(judging.frozen))
+    else:
+        told = f"Replaced on {event.time[:10]} by version {version.version}: {decision.reasons[0]}."
+        page = with_later_event(champion.version.description or "", told)
+        judging.registry.describe_version(champion.version, page)
+    judging.registry.describe(model_page(judging.registry.name, judging.registry.events()))
+    named = replace(standing, name=_version_name(version))
+    return outcome, Reigning(judging.registry.version(int(version.version)), one.contestant, named)
+
+
+def _refused_by_films(judging: _Judging, candidate: Contestant, champion: Reigning) -> Outcome:
+    """Nothing is measured where the films are not the champion's."""
+    decision = decide(
+        _standing(judging, candidate, None), champion.standing, None, judging.noise_floor, judging.config.margins
+    )
+    hint = "give the champion's films, or judge it anew on these: --new_films true"
+    decision = replace(decision, against=(*decision.against, hint))
+    log_refused(candidate, decision)
+    return Outcome(candidate.name, decision, None)
+
+
+def _reigning(judging: _Judging) -> Reigning | None:
+    version = judging.registry.champion()
+    if version is None:
+        return None
+    contestant = contestant_of(get_run(version.run_id or ""))
+    standing = Standing(
+        _version_name(version), weights_digest(contestant.bundle), judging.registry.tags().get(FILMS_DIGEST, "unknown"),
+        {}, None, rules_digest(contestant.bundle.config.clinical),
+    )  # fmt: skip
+    return Reigning(version, contestant, standing)
+
+
+def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
+    """The champion as judged on other films than before, which are the frozen ones from now on."""
+    before, frozen = champion.standing.films_digest, judging.frozen
+    told = f"judged on {frozen.films.name} {frozen.split} ({frozen.digest[:12]}) from now on, before on {before[:12]}"
+    judging.lock.require_held()
+    judging.registry.record(
+        Event(
+            kind=EventKind.NEW_FILMS,
+            time=now(),
+            version=int(champion.version.version),
+            model=champion.contestant.bundle.config.model.name,
+            run_id=champion.contestant.run.info.run_id,
+            former=int(champion.version.version),
+            reasons=(told,),
+            promotion_run=judging.run_id,
+        )
+    )
+    judging.registry.set_tags(_film_tags(frozen))
+    judging.registry.describe(model_page(judging.registry.name, judging.registry.events()))
+    return replace(champion, standing=replace(champion.standing, films_digest=frozen.digest))
+
+
+def _standing(judging: _Judging, contestant: Contestant, judged: JudgedModel | None) -> Standing:
+    run_id = contestant.run.info.run_id
+    return Standing(
+        name=contestant.name,
+        weights_digest=weights_digest(contestant.bundle),
+        films_digest=judging.frozen.digest,
+        guarded=judged.guarded if judged else {},
+        films_seen=films_seen_in_training(run_id, judging.frozen.labelled),
+        rules_digest=rules_digest(contestant.bundle.config.clinical),
+        rolled_back="" if judging.config.run_ids else judging.registry.rolled_back(run_id),
+    )
+
+
+def _gain(judging: _Judging, one: JudgedModel, champion: JudgedModel | None) -> Gain | None:
+    metric = judging.config.metric if champion else judging.config.first_metric
+    other = (champion.values if champion else one.mean_shape_values)[metric]
+    found = differences({metric: one.values[metric]}, {metric: other}, judging.frozen.patient_of, judging.bootstrap)
+    return gain_of(found[0], judging.frozen.told) if found else None
+
+
+def _best_first(judged: Sequence[JudgedModel], judging: _Judging) -> list[JudgedModel]:
+    metric = judging.config.metric
+    sign = 1 if metric in LOWER_IS_BETTER else -1
+
+    def key(one: JudgedModel) -> float:
+        value = _mean(judging, one.values[metric])
+        return sign * value if value == value else float("inf")
+
+    return sorted(judged, key=key)
+
+
+def _mean(judging: _Judging, values: Values) -> float:
+    patients = [judging.frozen.patient_of[film_id] for film_id in values.film_ids]
+    return judging.bootstrap.mean(values.values, patients).value
+
+
+def _require_metrics(config: PromoteConfig, values: Mapping[str, Values]) -> None:
+    for option, metric in (("metric", config.metric), ("first_metric", config.first_metric)):
+        if metric not in values:
+            raise DataError(f"{option}: these films have no such metric. {unknown_name('metric', metric, values)}")
+
+
+def _film_tags(frozen: FrozenFilms) -> dict[str, str]:
+    return {
+        FILMS_DIGEST: frozen.digest,
+        SPLIT: frozen.split,
+        FILMS: json.dumps(frozen.data.model_dump(mode="json")),
+    }
+
+
+def _version_name(version: ModelVersion) -> str:
+    return f"version {version.version} ({version.tags.get('model', 'unknown')})"

@@ -1,0 +1,181 @@
+"""What a promotion keeps of each model: artefacts in its own run, tags and description of the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.data.synthetic import KIND as PHANTOM
+from spondylo_ml.evaluation.intervals import PatientBootstrap
+from spondylo_ml.evaluation.paired import differences, film_means
+from spondylo_ml.figures.overlay import draw_film, with_legend
+from spondylo_ml.models.zoo import parameter_count
+from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
+from spondylo_ml.promotion.decision import Decision
+from spondylo_ml.promotion.pages import version_page
+from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now
+from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
+from spondylo_ml.workflows.evaluate import chosen_films
+from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, weights_digest
+
+OVERLAY_HEIGHT_PX = 640
+CARD = "model_card.md"
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Where a model's artefacts lie, and what its card says of its origin."""
+
+    folder: str
+    facts: CardFacts
+
+
+def log_judged(
+    one: JudgedModel,
+    champion: JudgedModel | None,
+    decision: Decision,
+    frozen: FrozenFilms,
+    bootstrap: PatientBootstrap,
+    config: PromoteConfig,
+) -> Artefacts:
+    """Log report, differences from the champion or the mean shape, decision, pictures and card to the active run."""
+    folder = folder_of(one.contestant)
+    for name, text in one.report.files().items():
+        mlflow.log_text(text, f"{folder}/report/{name}")
+    other = champion.values if champion else one.mean_shape_values
+    found = differences(dict(one.values), dict(other), frozen.patient_of, bootstrap)
+    rows = [
+        {"metric": d.metric, **d.difference.model_dump(), "wilcoxon_p": d.wilcoxon_p, "rank_biserial": d.rank_biserial}
+        for d in found
+    ]
+    mlflow.log_text(pd.DataFrame(rows).to_csv(index=False), f"{folder}/differences.csv")
+    against = champion.contestant.run.info.run_id if champion else "mean shape"
+    _log_decision(folder, decision, {"compared_with": against, "guarded": _plain(one.guarded),
+                                     "guarded_champion": _plain(champion.guarded) if champion else {}})  # fmt: skip
+    facts = _facts(one, frozen, config.registered_model, _log_overlays(one, frozen, folder, config.overlays))
+    mlflow.log_text(model_card(facts, one.report, decision), f"{folder}/{CARD}")
+    return Artefacts(folder, facts)
+
+
+def log_refused(candidate: Contestant, decision: Decision) -> None:
+    """Log the decision on a candidate that was not judged."""
+    _log_decision(folder_of(candidate), decision, {})
+
+
+def register(
+    registry: Registry, one: JudgedModel, decision: Decision, frozen: FrozenFilms, artefacts: Artefacts
+) -> ModelVersion:
+    """The model as a version with its tags and description; the alias is given elsewhere."""
+    when = now()
+    run = mlflow.active_run()
+    if run is None:
+        raise ValueError("versions are registered within the run of a promotion; none is active")
+    shown = results(one.report.numbers)
+    tags = {
+        **artefacts.facts.origin,
+        "model": artefacts.facts.model,
+        "parameter_count": str(artefacts.facts.parameter_count),
+        "synthetic_films": str(artefacts.facts.synthetic_films).lower(),
+        STATUS: "judged",
+        "decision": decision.verdict.value,
+        "decided": when,
+        "promotion_run": run.info.run_id,
+        "model_card": f"{artefacts.folder}/{CARD}",
+        **{f"metric.{name}": estimate_text(one.report.numbers[name]) for name, _, _ in shown},
+        **{f"guarded.{name}": f"{value:.4g}" for name, value in one.guarded.items() if value == value},
+    }
+    version = registry.add_version(one.contestant.run, tags)
+    link = f"[run](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{artefacts.folder}/{CARD})"
+    facts = [
+        ("films", f"{frozen.films.name}, {frozen.split} part: {len(frozen.labelled)} films of "
+                  f"{one.report.n_patients} patients{' (synthetic)' if artefacts.facts.synthetic_films else ''}"),
+        *((label, text) for _, label, text in shown),
+        ("trained on", artefacts.facts.training_films),
+        ("model", f"{artefacts.facts.model}, {artefacts.facts.parameter_count:,} parameters"),
+        ("code, data, rules, environment", "digests in the tags"),
+    ]  # fmt: skip
+    registry.describe_version(
+        version, version_page(decision, when[:10], facts, f"{link}: model card, report, pictures")
+    )
+    return registry.version(int(version.version))
+
+
+def folder_of(contestant: Contestant) -> str:
+    """Folder of a candidate's artefacts in the promotion's run."""
+    return f"candidates/{contestant.bundle.config.model.name}-{contestant.run.info.run_id[:8]}"
+
+
+def origin_of(contestant: Contestant, frozen: FrozenFilms) -> dict[str, str]:
+    """Digests and versions by which the model and its numbers can be traced."""
+    tags, run_id = contestant.run.data.tags, contestant.run.info.run_id
+    return {
+        "training_run": run_id,
+        "weights_digest": weights_digest(contestant.bundle),
+        "training_films.train": tags.get("data_digest.train", "unknown"),
+        "training_films.val": tags.get("data_digest.val", "unknown"),
+        FILMS_DIGEST: frozen.digest,
+        "git_commit": tags.get("git_commit", "unknown"),
+        "clinical_rules": rules_digest(contestant.bundle.config.clinical),
+        "environment_digest": _environment_digest(run_id),
+    }
+
+
+def _facts(one: JudgedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, str]]) -> CardFacts:
+    contestant = one.contestant
+    config, tags = contestant.bundle.config, contestant.run.data.tags
+    synthetic = config.data.kind == PHANTOM
+    films = f"{tags.get('dataset', 'unknown')}{' (synthetic)' if synthetic else ''}, preset {config.preset}"
+    return CardFacts(
+        registered_model=registered_model,
+        model=config.model.name,
+        run_id=contestant.run.info.run_id,
+        parameter_count=parameter_count(contestant.bundle.model),
+        training_films=films,
+        synthetic_training=synthetic,
+        synthetic_films=frozen.films.kind == PHANTOM,
+        origin=origin_of(contestant, frozen),
+        mean_shape=one.mean_shape,
+        guarded=one.guarded,
+        pictures=pictures,
+        films_seen=films_seen_in_training(contestant.run.info.run_id, frozen.labelled),
+    )
+
+
+def _log_overlays(one: JudgedModel, frozen: FrozenFilms, folder: str, count: int) -> list[tuple[str, str]]:
+    """The best, median and worst films; paths beside the card, with captions."""
+    ids = [film.film_id for film in frozen.labelled]
+    error = film_means(one.values["mre_px512"]).reindex(ids).to_numpy(dtype=np.float64)
+    pictures = []
+    for label, index in chosen_films(error, count):
+        picture = with_legend(draw_film(frozen.labelled[index], one.predictions[index], OVERLAY_HEIGHT_PX))
+        path = f"overlays/{label}-{ids[index]}.png"
+        mlflow.log_image(picture, artifact_file=f"{folder}/{path}")
+        kind = "synthetic film" if frozen.films.kind == PHANTOM else "film"
+        pictures.append((path, f"{label.split('-')[0]} {kind}, {error[index]:.1f} px512; truth green, model orange"))
+    return pictures
+
+
+def _log_decision(folder: str, decision: Decision, more: Mapping[str, object]) -> None:
+    told = {"verdict": decision.verdict.value, "against": decision.against, "in_favour": decision.in_favour, **more}
+    mlflow.log_text(json.dumps(told, indent=1), f"{folder}/decision.json")
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if value == value else None for name, value in values.items()}
+
+
+def _environment_digest(run_id: str) -> str:
+    try:
+        return hashlib.sha256(mlflow.artifacts.load_text(f"runs:/{run_id}/environment.txt").encode()).hexdigest()
+    except (MlflowException, OSError):
+        return "unknown"

@@ -1,0 +1,78 @@
+"""The model card says what it must, and calls synthetic what is synthetic."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from builders import plain_film, prediction_of, square
+
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card
+from spondylo_ml.promotion.decision import Decision, Verdict
+
+FACTS = CardFacts(
+    registered_model="spondylo-landmarks", model="unet", run_id="r1", parameter_count=8650192,
+    training_films="phantom-0 (synthetic), preset quick", synthetic_training=True, synthetic_films=True,
+    origin={"git_commit": "abc", "weights_digest": "def"},
+    mean_shape={"mre_px512": Estimate(value=76.1, low=70.0, high=80.0, n=8)},
+    guarded={"latency_ms": 12.345, "calibration_error": math.nan},
+    pictures=[("overlays/best-1.png", "best synthetic film")], films_seen=0,
+)  # fmt: skip
+DECISION = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
+
+
+@pytest.fixture(scope="module")
+def report() -> EvaluationReport:
+    films = [plain_film(f"f{i}", (square(0, 100, 300, 50), square(1, 100, 200, 50)), (512, 400)) for i in range(3)]
+    predictions = [prediction_of(film, SlotRange(0, 2), (3.0, 0.0)) for film in films]
+    return judge(films, predictions, ClinicalConfig(), Provenance("phantom-0", "test", "0" * 64, resamples=100)).report
+
+
+def test_the_card_says_what_it_is_for_and_what_it_reached(report: EvaluationReport) -> None:
+    card = model_card(FACTS, report, DECISION)
+    headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "Intended use", "Training data", "Results", "Why it is challenger and not champion", "Limits", "Pictures",
+        "Origin",
+    ]  # fmt: skip
+    assert "Research software, not a medical device." in card
+    assert "| mean corner error, px512 | 3.00 (3.00 to 3.00), n 24 | 76.10 (70.00 to 80.00), n 8 |" in card
+    assert "3 labelled films of 3 patients; it was\ntrained on none of them" in card
+    assert "8,650,192 parameters" in card
+    assert "| `latency_ms` | 12.35 |" in card
+    assert "| `calibration_error` | none |" in card
+    assert "* too slow\n\nWhat speaks for it:\n\n* a gain" in card
+    assert "![best synthetic film](overlays/best-1.png)" in card
+    assert "| git_commit | `abc` |" in card
+
+
+def test_synthetic_is_called_so_and_real_films_are_not(report: EvaluationReport) -> None:
+    synthetic = model_card(FACTS, report, DECISION)
+    assert "**Synthetic films**: nothing here says how it does on real ones." in synthetic
+    assert "These are **synthetic** films" in synthetic
+    assert "It was judged on synthetic films alone." in synthetic
+    real = replace(
+        FACTS, synthetic_training=False, synthetic_films=False, training_films="lateral", films_seen=2, pictures=[]
+    )
+    card = model_card(real, report, DECISION)
+    assert "ynthetic" not in card
+    assert "trained on 2 of them" in card
+    assert "trained on an unknown number of them" in model_card(replace(FACTS, films_seen=None), report, DECISION)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(value=1.234, low=1.0, high=2.0, n=5, n_absent=2), "1.23 (1.00 to 2.00), n 5, 2 absent"),
+        (Estimate(value=1.234, low=math.nan, high=math.nan, n=5), "1.23, n 5"),
+        (Estimate(value=math.nan, low=math.nan, high=math.nan, n=0), "none"),
+    ],
+)
+def test_a_number_has_its_interval_and_what_it_rests_on(estimate: Estimate, text: str) -> None:
+    assert estimate_text(estimate) == text

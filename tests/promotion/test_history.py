@@ -1,0 +1,122 @@
+"""Who was champion, when, and why replaced: from events to tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.promotion.decision import Decision, Verdict
+from spondylo_ml.promotion.history import LONGEST_JSON, Event, EventKind, former_champion, reigns
+from spondylo_ml.promotion.pages import LONGEST_PAGE, history_text, model_page, version_page, with_later_event
+
+
+def event(kind: EventKind, version: int, former: int | None, day: int, *reasons: str) -> Event:
+    return Event(
+        kind=kind, time=f"2026-05-{day:02d}T10:00:00+00:00", version=version, model="unet", run_id=f"run{version}",
+        former=former, reasons=reasons, promotion_run="" if kind is EventKind.ROLLED_BACK else f"p{day}",
+    )  # fmt: skip
+
+
+FIRST = event(EventKind.PROMOTED, 1, None, 1, "it is the first model", "it beats the mean shape; by far")
+SECOND = event(EventKind.PROMOTED, 2, 1, 2, "a gain | of 4")
+FILMS = event(EventKind.NEW_FILMS, 2, 2, 3, "judged on other films from now on")
+BACK = event(EventKind.ROLLED_BACK, 1, 2, 4, "rollback: misses L5")
+THIRD = event(EventKind.PROMOTED, 3, 1, 5, "a gain of 9")
+ALL = [FIRST, SECOND, FILMS, BACK, THIRD]
+
+
+def test_an_event_survives_its_tag() -> None:
+    for one in ALL:
+        assert Event.from_text(one.to_text()) == one
+
+
+def test_an_event_with_too_many_reasons_keeps_the_first_and_says_that_there_are_more() -> None:
+    long = SECOND.model_copy(update={"reasons": tuple(f"{i} " + "x" * 300 for i in range(30))})
+    text = long.to_text()
+    kept = Event.from_text(text)
+    assert len(text) <= LONGEST_JSON
+    assert kept.reasons[0] == long.reasons[0]
+    assert kept.reasons[-1] == "more in the promotion's run"
+    assert 5 < len(kept.reasons) < 30
+
+
+def test_something_else_in_the_history_is_an_error() -> None:
+    with pytest.raises(TrackingError, match="the history holds something that is no event: 'nonsense'"):
+        Event.from_text("nonsense")
+
+
+def test_each_reign_ends_where_the_next_one_begins_and_says_why() -> None:
+    found = reigns(ALL)
+    assert [r.version for r in found] == [1, 2, 1, 3]
+    assert [r.ended for r in found] == [
+        "replaced by version 2: a gain | of 4",
+        "rolled back to version 1: rollback: misses L5",
+        "replaced by version 3: a gain of 9",
+        "",
+    ]
+    assert [r.until for r in found] == [SECOND.time, BACK.time, THIRD.time, None]
+    assert found[0].came == FIRST.reasons
+    assert reigns([]) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "former"),
+    [
+        ([], None),
+        ([FIRST], None),
+        ([FIRST, SECOND], 1),
+        ([FIRST, SECOND, FILMS], 1),
+        ([FIRST, SECOND, BACK], None),
+        (ALL, 1),
+        ([FIRST, SECOND, THIRD.model_copy(update={"former": 2})], 2),
+    ],
+)
+def test_a_rollback_goes_to_the_champion_before_and_never_to_one_that_was_rolled_back(
+    events: list[Event], former: int | None
+) -> None:
+    assert former_champion(events) == former
+
+
+def test_the_page_says_who_is_champion_and_why_and_has_all_champions_newest_first() -> None:
+    page = model_page("spondylo-landmarks", ALL)
+    assert "**Champion: version 3** (unet), since 2026-05-05" in page
+    assert "### Why it is champion\n* a gain of 9\n" in page
+    assert "models:/spondylo-landmarks@champion" in page
+    rows = [line for line in page.splitlines() if line.startswith("| ")][2:]
+    assert [row.split(" | ")[0] for row in rows] == ["| 3", "| 1", "| 2", "| 1"]
+    assert "a gain / of 4" in rows[-1], "a bar in a reason would break the table"
+    assert "Research software, not a medical device." in page
+
+
+def test_a_page_with_many_champions_keeps_the_newest_and_names_the_rest() -> None:
+    events = [event(EventKind.PROMOTED, i, i - 1 or None, 1 + i % 28, "a gain " + "x" * 200) for i in range(1, 60)]
+    page = model_page("m", events)
+    assert len(page) <= LONGEST_PAGE
+    shown = sum(line.startswith("| ") for line in page.splitlines()) - 2
+    assert 3 < shown < 59
+    assert f"{59 - shown} earlier: `python -m spondylo_ml registry`" in page
+    assert "| 59 |" in page
+
+
+def test_a_version_says_what_was_decided_and_what_happened_later() -> None:
+    decision = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
+    page = version_page(decision, "2026-05-01", [("films", "phantom-0 | test")], "[run](#/x)")
+    assert page.startswith("**Challenger** by the promotion of 2026-05-01 ([run](#/x)).")
+    assert "### Why it is challenger and not champion\n* too slow\n" in page
+    assert "### What speaks for it\n* a gain\n" in page
+    assert "| films | phantom-0 / test |" in page
+    assert with_later_event(page, "Rolled back.").startswith("**Rolled back.**\n\n**Challenger**")
+    many = Decision(Verdict.CHALLENGER, tuple("x" * 300 for _ in range(40)), ())
+    assert len(version_page(many, "2026-05-01", [], "")) <= LONGEST_PAGE
+
+
+def test_the_terminal_has_all_events_and_tells_of_an_alias_that_was_moved_by_hand() -> None:
+    text = history_text("m", ALL, 3)
+    assert "2026-05-02 10:00:00  promoted: version 2 (unet), in place of version 1" in text
+    assert "2026-05-01 10:00:00  promoted: version 1 (unet), the first champion" in text
+    assert "2026-05-03 10:00:00  new films: version 2 (unet) judged anew" in text
+    assert "    - rollback: misses L5" in text
+    assert "    promotion run p5" in text
+    assert text.endswith("champion now: version 3")
+    assert "the alias was moved by hand" in history_text("m", ALL, 1)
+    assert "champion now: none" in history_text("m", ALL, None)

@@ -1,0 +1,209 @@
+"""The registry's life, as a user meets it: first model, an equal one, a better one, rollback."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from commands import client_of, environment, run, runs_of
+from mlflow.entities import Run
+
+from spondylo_ml.config import PromoteConfig, RegistryConfig, validate
+from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.workflows.history import roll_back, show_history
+from spondylo_ml.workflows.promote import Promotion, promote
+
+SMALL = (
+    "--preset", "smoke", "--data.phantom_films", "80", "--data.max_films", "80", "--data.test_fraction", "0.3",
+    "--data.input_side_px", "64", "--training.batch_size", "4", "--tracking.system_metrics", "false",
+)  # fmt: skip
+QUICK = {"resamples": 200, "latency_films": 2, "overlays": 1, "metric": "mre_px512", "noise_floor": 0.1}
+LOOSE = {"latency_percent": 1e6, "detection_recall": 100, "listhesis_sensitivity": 100, "calibration": 100,
+         "worst_source_px512": 1000}  # fmt: skip
+"""For models of a few seconds: what is guarded is tested in tests/promotion."""
+
+EPOCHS = {"bad": "1", "first": "12", "equal": "12", "better": "40"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose store has a run for each of `EPOCHS`, trained on the same films."""
+    made = tmp_path_factory.mktemp("promotions")
+    for name, epochs in EPOCHS.items():
+        run(made, "train", *SMALL, "--tracking.run_name", name, "--training.epochs", epochs)
+    return made
+
+
+@pytest.fixture
+def current(folder: Path) -> Iterator[dict[str, Run]]:
+    """The store of the folder as the current one; its trainings by name."""
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
+    yield {r.info.run_name: r for r in runs_of(folder) if r.info.run_name in EPOCHS}
+    mlflow.set_tracking_uri(before)
+
+
+def promoted(*runs: Run, **more: object) -> Promotion:
+    given = {"run_ids": [r.info.run_id for r in runs], **QUICK, "margins": LOOSE, **more}
+    return promote(validate(PromoteConfig, given), {})
+
+
+def verdicts(promotion: Promotion) -> list[str]:
+    return [outcome.decision.verdict.value for outcome in promotion.outcomes]
+
+
+@pytest.mark.slow
+def test_the_life_of_a_registered_model(current: dict[str, Run], folder: Path) -> None:
+    client = client_of(folder)
+    poor = promoted(current["bad"])
+    assert verdicts(poor) == ["refused"]
+    assert poor.outcomes[0].decision.against[0].startswith("it does not beat the mean shape: mre_px512 worse by ")
+    assert poor.champion is None
+
+    first = promoted(current["first"])
+    assert (verdicts(first), first.champion) == (["champion"], 1)
+    _assert_version_tells_all(folder, current["first"], first)
+
+    same = promoted(current["first"], current["equal"])
+    assert verdicts(same) == ["refused", "refused"]
+    for outcome in same.outcomes:
+        assert outcome.decision.against == (
+            "it is the same model as the champion, version 1 (unet): the weights are equal",
+        )
+
+    unsure = promoted(current["better"], noise_floor=None)
+    assert verdicts(unsure) == ["challenger"]
+    assert client.get_model_version_by_alias("spondylo-landmarks", "challenger").version == "2"
+
+    better = promoted(current["better"], current["bad"])
+    assert verdicts(better) == ["champion", "challenger"]
+    assert [outcome.version for outcome in better.outcomes] == [2, 3], "the challenger keeps its version"
+    registered = client.get_registered_model("spondylo-landmarks")
+    assert registered.aliases == {"champion": "2", "challenger": "3"}
+    assert "**Champion: version 2** (unet)" in registered.description
+    assert "replaced by version 2: a gain that excludes zero" in registered.description
+    assert "Replaced on" in client.get_model_version("spondylo-landmarks", "1").description
+
+    roll_back(validate(PromoteConfig, {"rollback": True, "reason": "misses L5"}))
+    assert client.get_registered_model("spondylo-landmarks").aliases["champion"] == "1"
+    assert "rolled back to version 1: rollback: misses L5" in client.get_registered_model(registered.name).description
+    history = show_history(RegistryConfig())
+    assert [line.split("  ")[1].split(":")[0] for line in history.splitlines() if line.startswith("20")] == [
+        "promoted", "promoted", "rolled back",
+    ]  # fmt: skip
+    with pytest.raises(TrackingError, match="spondylo-landmarks has no former champion: version 1 was the first"):
+        roll_back(PromoteConfig(rollback=True))
+    chosen = promoted(models=["unet"])
+    assert verdicts(chosen) == ["refused"]
+    assert re.search(r"rolled back on \S+ \(misses L5\): name it in run_ids", chosen.outcomes[0].decision.against[0])
+    assert verdicts(promoted(current["better"])) == ["champion"], "named, it is judged again"
+    _assert_other_films_are_refused(current)
+    assert [model.name for model in client.search_registered_models()] == ["spondylo-landmarks"], "no lock is left"
+
+
+def _assert_version_tells_all(folder: Path, trained: Run, promotion: Promotion) -> None:
+    client = client_of(folder)
+    version = client.get_model_version("spondylo-landmarks", "1")
+    tags, run = version.tags, client.get_run(promotion.run_id)
+    assert version.run_id == trained.info.run_id
+    assert tags["frozen_films.digest"] == run.data.tags["data_digest.test"]
+    assert tags["training_films.train"] == trained.data.tags["data_digest.train"]
+    assert tags["clinical_rules"] == trained.data.tags["clinical_rules"]
+    assert tags["git_commit"] == trained.data.tags["git_commit"]
+    assert tags["parameter_count"] == trained.data.params["parameter_count"]
+    assert all(len(tags[name]) == 64 for name in ("weights_digest", "environment_digest"))
+    assert (tags["status"], tags["promotion_run"]) == ("champion", promotion.run_id)
+    where = tags["model_card"].rsplit("/", 1)[0]
+    root = Path(client.download_artifacts(promotion.run_id, where))
+    report = EvaluationReport.load(root / "report")
+    mre = report.numbers["mre_px512"]
+    assert tags["metric.mre_px512"] == f"{mre.value:.2f} ({mre.low:.2f} to {mre.high:.2f}), n {mre.n}"
+    assert json.loads((root / "decision.json").read_text())["verdict"] == "champion"
+    differences = pd.read_csv(root / "differences.csv").set_index("metric")
+    assert differences.loc["mre_px512", "high"] < 0
+    card = (root / "model_card.md").read_text()
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
+    assert len(pictures) == 3
+    assert all((root / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    for told in ("Research use", "not a medical device", "**synthetic** films", "Intended use", "Limits", "8,650,192"):
+        assert told in card
+    assert "### Why it is champion\n* there is no champion to compare with" in version.description
+    assert "(synthetic)" in version.description
+
+
+def _assert_other_films_are_refused(current: dict[str, Run]) -> None:
+    config = validate(PromoteConfig, {"run_ids": [current["first"].info.run_id], **QUICK, "margins": LOOSE})
+    found = promote(config, {"phantom_seed": 7})
+    assert verdicts(found) == ["refused"]
+    told = found.outcomes[0].decision.against
+    assert re.fullmatch(r"the films are not those of the champion: digest \w{12}, the champion's \w{12}", told[0])
+    assert "--new_films true" in told[1]
+    anew = promote(config.model_copy(update={"new_films": True}), {"phantom_seed": 7})
+    assert verdicts(anew) == ["challenger"]
+    assert "new films: version 2 (unet) judged anew" in show_history(RegistryConfig())
+
+
+def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
+    trained_twice: tuple[Path, Run, Run],
+) -> None:
+    folder, _, other = trained_twice
+    output = run(
+        folder, "promote", "--run_ids", other.info.run_id, "--resamples", "100", "--latency_films", "1",
+        "--overlays", "1", "--registered_model", "refused", "--split", "val",
+    )  # fmt: skip
+    assert "refused" in output
+    assert "it does not beat the mean shape: mre_px512 worse by" in output
+    assert "champion: none" in output
+    assert "metric: grade_accuracy_all" in output, "the configuration is printed"
+    found = next(r for r in runs_of(folder) if r.data.tags.get("registered_model") == "refused")
+    assert found.info.status == "FINISHED"
+    assert found.data.params["config.margins.latency_percent"] == "25.0"
+    assert found.data.params["config.noise_floor_used"] == "not known"
+    root = Path(client_of(folder).download_artifacts(found.info.run_id, f"candidates/unet-{other.info.run_id[:8]}"))
+    assert {p.name for p in root.iterdir()} == {
+        "decision.json",
+        "differences.csv",
+        "model_card.md",
+        "overlays",
+        "report",
+    }
+    assert json.loads((root / "decision.json").read_text())["verdict"] == "refused"
+    assert client_of(folder).search_registered_models() == [], "no version, and no lock is left"
+
+
+@pytest.mark.parametrize(
+    ("more", "error", "message"),
+    [
+        ({"run_ids": ["nowhere"]}, TrackingError, "no run 'nowhere' in sqlite"),
+        ({"metric": "grade_acuracy_all"}, DataError, r"metric: .*Did you mean 'grade_accuracy_all'\?"),
+        ({"split": "test", "first_metric": "x"}, DataError, "first_metric: these films have no such metric"),
+        ({"break_lock": "0"}, TrackingError, "there is no lock spondylo-landmarks.lock to break"),
+        ({"noise_floor_run": "tiny"}, TrackingError, "has no metric 'noise_floor/grade_accuracy_all'"),
+        ({"rollback": True, "run_ids": ()}, TrackingError, "'spondylo-landmarks' in sqlite.* has no history"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_what_cannot_be_judged_is_an_error_and_leaves_no_lock(
+    trained: tuple[Path, Run, str], monkeypatch: pytest.MonkeyPatch, more: dict[str, object], error: type[Exception],
+    message: str,
+) -> None:  # fmt: skip
+    folder, tiny, _ = trained
+    monkeypatch.chdir(folder)
+    if more.get("noise_floor_run"):
+        more = {"noise_floor_run": tiny.info.run_id}
+    given = {"run_ids": [tiny.info.run_id], "split": "val", "resamples": 100, "latency_films": 1} | more
+    config = validate(PromoteConfig, given)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
+    try:
+        with pytest.raises(error, match=message):
+            roll_back(config) if config.rollback else promote(config, {})
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert client_of(folder).search_registered_models() == []
