@@ -82,7 +82,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("promote", "--reason", "x"), r"reason belongs to rollback"),
         (("promote", "--noise_floor", "1", "--noise_floor_run", "x"), r"give noise_floor or noise_floor_run: one of"),
         (("promote", "--models", "hrnet"), r"unknown model 'hrnet'\. Did you mean 'hrnet_w32'\?"),
-        (("promote", "--models", ","), r"give run_ids, or models of which the best runs are candidates"),
+        (("promote", "--models", ","), r"models: .*unknown model ''"),
         (("promote", "--margins.latency", "1"), r"unknown option .* Did you mean '--margins\.latency_percent'\?"),
         (("registry", "--registered_model", "a/b"), r"registered_model: given 'a/b'\. .* match pattern"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),

@@ -1,0 +1,87 @@
+"""A model's whole life, typed as a user types it: trained, judged, promoted, replaced, loaded, and put back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import mlflow
+import numpy as np
+import pytest
+from builders import made_film
+from commands import environment, run
+from mlflow.tracking import MlflowClient
+from servers import mlflow_server, postgres
+
+import spondylo_ml
+
+SMALL = (
+    "--preset", "smoke", "--data.phantom_films", "80", "--data.max_films", "80", "--data.test_fraction", "0.3",
+    "--data.input_side_px", "64", "--training.batch_size", "4", "--tracking.system_metrics", "false",
+)  # fmt: skip
+JUDGED = (
+    "--metric", "mre_px512", "--noise_floor", "0.1", "--resamples", "200", "--latency_films", "1", "--overlays", "1",
+    "--margins.latency_percent", "1000", "--margins.detection_recall", "100", "--margins.listhesis_sensitivity", "100",
+    "--margins.calibration", "100", "--margins.worst_source_px512", "1000",
+)  # fmt: skip
+"""For models of a few seconds: what is guarded is tested in tests/promotion."""
+
+NAME = "spondylo-landmarks"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.slow)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where MLflow keeps all: a file, or a server on PostgreSQL that is reached over HTTP alone."""
+    before = mlflow.get_tracking_uri()
+    if request.param == "sqlite":
+        mlflow.set_tracking_uri(environment(tmp_path)["MLFLOW_TRACKING_URI"])
+        yield mlflow.get_tracking_uri()
+    else:
+        with postgres() as database, mlflow_server(tmp_path, database) as address:
+            mlflow.set_tracking_uri(address)
+            yield address
+    mlflow.set_tracking_uri(before)
+
+
+def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store: str, tmp_path: Path) -> None:
+    client = MlflowClient()
+
+    def spondylo(*arguments: str) -> str:
+        return run(tmp_path, *arguments, MLFLOW_TRACKING_URI=store)
+
+    def trained(name: str, epochs: str) -> str:
+        spondylo("train", *SMALL, "--tracking.run_name", name, "--training.epochs", epochs)
+        (found,) = client.search_runs(
+            [e.experiment_id for e in client.search_experiments()], f"attributes.run_name = '{name}'"
+        )
+        return str(found.info.run_id)
+
+    first, better = trained("first", "12"), trained("better", "40")
+    assert "mean shape" in spondylo("evaluate", "--run_id", first, "--split", "test")
+
+    assert "champion, version 1 of" in spondylo("promote", "--run_ids", first, *JUDGED)
+    equal = spondylo("promote", "--run_ids", first, *JUDGED)
+    assert "refused\n  - it is the same model as the champion, version 1 (unet): the weights are equal" in equal
+    assert "champion, version 2 of" in spondylo("promote", "--run_ids", better, *JUDGED)
+    assert client.get_registered_model(NAME).aliases == {"champion": "2"}
+
+    pixels = made_film(0).pixels
+    by_version = {version: spondylo_ml.load(version).predict(pixels)[0] for version in ("1", "2", "champion")}
+    corners = {version: result.prediction.corners_xy for version, result in by_version.items()}
+    np.testing.assert_array_equal(corners["champion"], corners["2"])
+    assert np.abs(corners["1"] - corners["2"]).max() > 1
+
+    cv2.imwrite(str(tmp_path / "film.png"), pixels)
+    spondylo("predict", "--films", "film.png", "--to", "read")
+    told = json.loads((tmp_path / "read/predictions.json").read_text(encoding="utf-8"))
+    (film,) = told["films"]
+    np.testing.assert_allclose(
+        np.array(film["corners_xy_px"], np.float64), np.asarray(corners["2"], np.float64), atol=1e-3
+    )
+
+    spondylo("promote", "--rollback", "true", "--reason", "misses L5")
+    np.testing.assert_array_equal(spondylo_ml.load("champion").predict(pixels)[0].prediction.corners_xy, corners["1"])
+    events = [line.split("  ")[1].split(":")[0] for line in spondylo("registry").splitlines() if line[:2] == "20"]
+    assert events == ["promoted", "promoted", "rolled back"]
