@@ -67,8 +67,8 @@ def put_under_load(url: str, bodies: Sequence[bytes], clients: int, n_requests: 
                 if number is None:
                     return
                 begun = time.monotonic()
-                good = _answered(session, url, bodies[number % len(bodies)])
-                (seconds if good else failed).append(time.monotonic() - begun)
+                reason = reason_against(session, url, bodies[number % len(bodies)])
+                (failed if reason else seconds).append(time.monotonic() - begun)
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
     for thread in threads:
@@ -78,12 +78,15 @@ def put_under_load(url: str, bodies: Sequence[bytes], clients: int, n_requests: 
     return Load(clients, tuple(seconds), len(failed), time.monotonic() - start)
 
 
-def _answered(session: requests.Session, url: str, body: bytes) -> bool:
+def reason_against(session: requests.Session, url: str, body: bytes) -> str:
+    """Send one film; why there is no result, empty where there is one."""
     try:
         answer = session.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=TIMEOUT_SECONDS)
-        return answer.status_code == 200 and answer.json()["predictions"][0]["error"] is None
-    except (requests.RequestException, ValueError, LookupError):
-        return False
+        if answer.status_code != 200:
+            return f"status {answer.status_code}: {answer.text[:200]}"
+        return answer.json()["predictions"][0]["error"] or ""
+    except (requests.RequestException, ValueError, LookupError) as error:
+        return type(error).__name__
 
 
 def films_of(paths: Sequence[Path], long_side_px: int) -> list[bytes]:
@@ -119,7 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"--requests go up to {MAX_REQUESTS}, --seconds up to {MAX_SECONDS:g}")
     films = films_of(given.films, given.long_side_px)
     bodies = [json.dumps({"dataframe_records": [{"image": base64.b64encode(f).decode()}]}).encode() for f in films]
-    put_under_load(given.url, bodies, 1, 2, given.seconds)  # the first request pays for what is loaded late
+    with requests.Session() as session:  # the first request pays for what is loaded late
+        if reason := reason_against(session, given.url, bodies[0]):
+            say(f"no result from {given.url}: {reason}")
+            return 1
     say(f"{len(films)} films of {np.mean([len(f) for f in films]) / 1024:.0f} KiB on average")
     say(f"{os.cpu_count()} cores, load average of the last minute before it {os.getloadavg()[0]:.1f}\n")
     say("| clients | requests | failed | median ms | p95 ms | films/s |\n| --- | --- | --- | --- | --- | --- |")

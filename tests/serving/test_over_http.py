@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 import struct
+import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
@@ -265,7 +267,26 @@ def test_the_measuring_program_counts_what_it_measured(server: ScoringServer, ca
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if re.match(r"\| +\d", line)]
     assert [(int(row[0]), int(row[1]), int(row[2])) for row in rows] == [(1, 6, 0), (3, 6, 0)]
     assert all(0 < float(row[3]) <= float(row[4]) and float(row[5]) > 0 for row in rows)
-    assert measure_load([f"--url={server.url[:-3]}", "--clients=2", "--requests=2", "--long-side-px=64"]) == 1
+    assert measure_load([f"--url={server.url[:-3]}", "--long-side-px=64"]) == 1
+    assert "no result from" in (told := capsys.readouterr().out)
+    assert "status 404" in told
+    with pytest.raises(SystemExit):
+        measure_load(["--url=http://example.org/invocations"])
+    assert "--url must be on this machine" in capsys.readouterr().err
+
+
+def test_the_requests_in_the_documentation_are_answered(server: ScoringServer, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
+    (tmp_path / "film.dcm").write_bytes(DICOM)
+    (shell,), (python,) = (re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) for language in ("bash", "python"))
+    for program, code in (("bash", shell), (sys.executable, python)):
+        assert "http://127.0.0.1:5000/invocations" in code
+        if "curl" in code and shutil.which("curl") is None:
+            continue
+        code = code.replace("http://127.0.0.1:5000/invocations", server.url)
+        done = subprocess.run([program, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "slip_percent" in done.stdout
 
 
 def test_the_server_met_no_error_that_it_had_not_foreseen(server: ScoringServer) -> None:
