@@ -18,6 +18,7 @@ from spondylo_ml.landmarks import FloatArray, level_name
 
 S1, L5, L1 = 0, 1, 5
 NAN = float("nan")
+OPPOSITE = "the two endplates point in opposite directions: no line halves the disc"
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,8 @@ def _between(
     )
     if reason:
         return Measure(NAN, unit, reason)
-    return Measure(float(measure(spine.bodies[upper], spine.bodies[lower])), unit)
+    value = float(measure(spine.bodies[upper], spine.bodies[lower]))
+    return Measure(value, unit, OPPOSITE if np.isnan(value) else "")
 
 
 def _disc_height(spine: Spine, upper: int, lower: int) -> Measure:

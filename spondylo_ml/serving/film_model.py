@@ -148,13 +148,15 @@ class FilmModel:
             prepared = prepare_film(opened.film, self.bundle.slots, input_hw)
             return _Ready(opened, prepared, film_key(opened.film.image.read()))
         except FileError as error:
-            return _Ready(failed=self._failed(source, error.reason, str(error)))
+            return _Ready(failed=self._failed(source.film_id, error.reason, str(error)))
         except DataError as error:
-            return _Ready(failed=self._failed(source, str(error), str(error)))
+            return _Ready(failed=self._failed(source.film_id, str(error), str(error)))
         except Exception as error:
             # Whatever a decoder raises on a damaged film: the others go on. Its words may hold a path.
             kind = type(error).__name__
-            return _Ready(failed=self._failed(source, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})"))
+            return _Ready(
+                failed=self._failed(source.film_id, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})")
+            )
 
     def _of_batch(self, batch: Sequence[_Ready]) -> Iterator[FilmResult]:
         good = [one.prepared for one in batch if one.prepared is not None]
@@ -163,7 +165,15 @@ class FilmModel:
             if one.failed is not None:
                 yield one.failed
             elif one.opened is not None:
-                yield self._measured(one.opened, one.key, next(predictions))
+                yield self._measured_or_told(one.opened, one.key, next(predictions))
+
+    def _measured_or_told(self, opened: OpenedFilm, key: str, prediction: FilmPrediction) -> FilmResult:
+        try:
+            return self._measured(opened, key, prediction)
+        except Exception as error:
+            # Corners that no measure has met before: the other films of the batch go on.
+            kind, film_id = type(error).__name__, opened.film.film_id
+            return self._failed(film_id, f"cannot be measured ({kind})", f"cannot be measured ({kind}: {error})")
 
     def _measured(self, opened: OpenedFilm, key: str, prediction: FilmPrediction) -> FilmResult:
         film, bundle = opened.film, self.bundle
@@ -183,8 +193,8 @@ class FilmModel:
             model=self.name,
         )
 
-    def _failed(self, source: FilmSource, reason: str, detail: str) -> FilmResult:
-        return FilmResult(source.film_id, error=reason, error_detail=detail, model=self.name)
+    def _failed(self, film_id: str, reason: str, detail: str) -> FilmResult:
+        return FilmResult(film_id, error=reason, error_detail=detail, model=self.name)
 
 
 def file_source(path: Path, film_id: str, known: Known | None = None, limits: Limits = LIMITS) -> FilmSource:

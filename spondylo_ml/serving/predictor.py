@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
 
 import torch
 
@@ -16,13 +17,16 @@ from spondylo_ml.training.module import to_film_predictions
 
 
 class Predictor:
-    """A loaded model on a device."""
+    """A loaded model on a device; threads may share it."""
 
     def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = 8) -> None:
         self._bundle, self._batch_size = bundle, batch_size
         self._compute = compute or choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
         self._model = bundle.model.to(self._compute.device).eval()
         self._landmarks = landmark_predictor(self._model, bundle.config.uncertainty)
+        # A server asks from several threads. Dropout is switched on and off in the network itself, and each film that
+        # is in it at the same time takes memory.
+        self._one_at_a_time = Lock()
 
     def predict(self, films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[FilmPrediction]:
         """One prediction a film, in px of the original film, in order.
@@ -42,7 +46,7 @@ class Predictor:
         """As `predict`, from films that have been prepared for this model."""
         predictions: list[FilmPrediction] = []
         for batch in plain_loader(prepared, self._batch_size):
-            with torch.inference_mode(), self._compute.autocast():
+            with self._one_at_a_time, torch.inference_mode(), self._compute.autocast():
                 landmarks = self._landmarks(batch.images.to(self._compute.device))
             rows = [prepared[i] for i in batch.row.tolist()]
             predictions += to_film_predictions(rows, landmarks, self._model)

@@ -27,6 +27,7 @@ from spondylo_ml.landmarks import Facing, Spacing
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
+from spondylo_ml.serving.http_requests import replace_mlflows_answer
 
 IMAGE_COLUMN = "image"
 OPTIONAL_COLUMNS = ("facing", "spacing_x_mm", "spacing_y_mm")
@@ -45,12 +46,13 @@ class LandmarkPyfunc(PythonModel):
     """
 
     def load_context(self, context: Any) -> None:
-        """Load the bundle that was logged beside this code."""
+        """Load the bundle that was logged beside this code; in a scoring server, see to its answers too."""
         folder = Path(context.artifacts[BUNDLE])
         bundle = load_bundle(folder)
         self._model = FilmModel(bundle, f"{bundle.config.model.name}, digest {bundle_digest(folder)[:12]}")
         below = (context.model_config or {}).get(FILMS_BELOW) or os.environ.get(FILMS_BELOW_VARIABLE)
         self._films_below = Path(below).expanduser().resolve() if below else None
+        replace_mlflows_answer(_require_films)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row a film, in order.
@@ -71,7 +73,7 @@ def _require_films(table: object) -> None:
         raise _refused(f"a table with the column {IMAGE_COLUMN!r} is needed; given {given}")
     for name in table.columns:
         if name not in (IMAGE_COLUMN, *OPTIONAL_COLUMNS):
-            raise _refused(unknown_name("column", str(name), (IMAGE_COLUMN, *OPTIONAL_COLUMNS)))
+            raise _refused(unknown_name("column", str(name)[:100], (IMAGE_COLUMN, *OPTIONAL_COLUMNS)))
     if table.empty:
         raise _refused("the request holds no film")
 

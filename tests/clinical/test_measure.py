@@ -205,6 +205,15 @@ def test_a_partial_s1_serves_for_what_its_endplate_tells() -> None:
     assert measure_film(changed(film, 0, plate)).lordosis.value == pytest.approx(0)
 
 
+def test_a_body_upside_down_over_another_has_no_disc_height() -> None:
+    film = film_of(stacked(0.0, 0.0))
+    upside_down = (film.vertebrae or ())[1].corners_xy[::-1].copy()
+    below = measure_film(changed(film, 1, upside_down)).levels[0]
+    assert np.isnan(below.disc_height_index.value)
+    assert below.disc_height_index.reason == ("the two endplates point in opposite directions: no line halves the disc")
+    assert abs(below.disc_angle.value) == pytest.approx(180)
+
+
 def test_an_absent_corner_withholds_just_what_needs_it() -> None:
     film = film_of(stacked(10.0, 10.0, 10.0))
     corners = (film.vertebrae or ())[1].corners_xy.copy()

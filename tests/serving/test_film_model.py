@@ -21,6 +21,7 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film
+from spondylo_ml.serving import film_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
 from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
 
@@ -136,6 +137,20 @@ def test_what_a_decoder_raises_by_surprise_is_told_without_its_words(unet: FilmM
     (result,) = unet.results([FilmSource("a", broken)])
     assert result.error == "cannot be read (RuntimeError)"
     assert "Someone" in result.error_detail
+
+
+def test_corners_that_cannot_be_measured_fail_their_own_film_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(film: Film, *args: Any, **more: Any) -> Any:
+        if film.film_id == FILMS[1].film_id:
+            raise ZeroDivisionError("as no film has done yet")
+        return measure_film(film, *args, **more)
+
+    monkeypatch.setattr(film_model, "measure_film", measure)
+    before, bad, after = knowing(FILMS[:3]).predict(list(FILMS[:3]))
+    assert (before.error, after.error) == ("", "")
+    assert bad.error == "cannot be measured (ZeroDivisionError)"
+    assert "as no film has done yet" in bad.error_detail
+    assert bad.film_id == FILMS[1].film_id
 
 
 def test_a_dicom_film_brings_its_spacing_and_its_warnings(unet: FilmModel) -> None:

@@ -1,0 +1,64 @@
+"""Requests that a real server is not asked to meet in a test: too large, or to a model that fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow.pyfunc import scoring_server
+
+from spondylo_ml.serving import http_requests
+from spondylo_ml.serving.artefact import SIGNATURE
+from spondylo_ml.serving.http_requests import MAX_BODY_BYTES, SERVER, answer, replace_mlflows_answer
+
+BODY = b'{"dataframe_records": [{"image": ""}]}'
+
+
+class Failing:
+    """A model whose every prediction fails."""
+
+    def predict(self, table: pd.DataFrame) -> pd.DataFrame:
+        raise RuntimeError("no memory for /films/Someone.png")
+
+
+def accept(table: object) -> None:
+    """Any table."""
+
+
+def answered(body: bytes) -> tuple[int, dict[str, Any]]:
+    response, status, _ = answer(body, "application/json", Failing(), SIGNATURE.inputs, accept)
+    return status, json.loads(response)
+
+
+def test_a_body_is_refused_by_its_size_before_it_is_read() -> None:
+    status, told = answered(bytes(MAX_BODY_BYTES + 2**20))
+    assert (status, told["error_code"]) == (413, "CONTENT_TOO_LARGE")
+    assert told["message"] == "a request of 129.0 MiB: at most 128 MiB are read, send fewer at once"
+
+
+def test_a_model_that_fails_is_the_servers_fault_and_its_words_go_to_the_log_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    status, told = answered(BODY)
+    assert (status, told["error_code"]) == (500, "INTERNAL_ERROR")
+    assert told["message"] == "the model failed (RuntimeError): the server's log tells"
+    assert "Someone.png" in caplog.text
+
+
+def test_only_a_scoring_server_is_changed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    own = scoring_server.invocations
+    assert not replace_mlflows_answer(accept)
+    assert scoring_server.invocations is own
+    monkeypatch.setitem(sys.modules, SERVER, ModuleType(SERVER))
+    monkeypatch.setattr(scoring_server, "invocations", own)  # put back at the end
+    assert replace_mlflows_answer(accept)
+    assert scoring_server.invocations(BODY, None, Failing(), SIGNATURE.inputs).status == 415
+    monkeypatch.delattr(scoring_server, "invocations")
+    with caplog.at_level(logging.WARNING, logger=http_requests.__name__):
+        assert not replace_mlflows_answer(accept)
+    assert "this version of MLflow reads requests by another way" in caplog.text
