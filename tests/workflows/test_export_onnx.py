@@ -101,4 +101,4 @@ def test_under_mlflow_run_the_report_of_the_check_is_in_the_run(model: Path, tmp
     (made,) = runs_of(tmp_path)
     assert made.info.status == "FINISHED"
     assert (made.data.tags["onnx_parity"], made.data.tags["exported_model"]) == ("passed", "unet, folder unet")
-    assert artifacts_of(tmp_path, run_id) == ["onnx_parity.json"]
+    assert "onnx_parity.json" in artifacts_of(tmp_path, run_id)
