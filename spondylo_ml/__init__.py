@@ -5,25 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from spondylo_ml.config import Backend
     from spondylo_ml.serving.film_model import FilmModel
 
 __version__ = "0.1.0"
 
 
-def load(model: str = "champion", batch_size: int = 8) -> FilmModel:
+def load(model: str = "champion", batch_size: int = 8, backend: Backend = "torch") -> FilmModel:
     """A trained model, ready for films: `load("champion").predict(["film.dcm"])`.
 
     Args:
         model: an alias (`champion`) or version of the registered model, `models:/<name>@<alias>`,
             `models:/<name>/<version>`, `runs:/<run id>/model`, a run id, or the folder of a model.
         batch_size: films that the network sees at once.
+        backend: what computes the network: `torch`, or `onnx` for a folder that `export-onnx` has written.
 
     Raises:
+        ConfigError: no such backend, or its packages are not installed.
         TrackingError: no such version, alias or run in the store that MLFLOW_TRACKING_URI names.
-        DataError: the model's files are missing, damaged or of another format.
+        DataError: the model's files are missing, damaged or of another format, or it has no network in ONNX.
     """
-    from spondylo_ml.serving.film_model import FilmModel  # slow: torch and mlflow
-    from spondylo_ml.serving.model_source import find_model
+    from spondylo_ml.serving.backends import open_model  # slow: torch and mlflow
 
-    found = find_model(model)
-    return FilmModel(found.bundle, found.name, batch_size=batch_size)
+    return open_model(model, backend, batch_size)

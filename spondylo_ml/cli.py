@@ -25,6 +25,7 @@ from spondylo_ml.config import (
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
+    ExportOnnxConfig,
     PhantomConfig,
     PredictConfig,
     PromoteConfig,
@@ -75,6 +76,12 @@ class ExportFlags(ExportConfig, BaseSettings):
     """Write films in another layout, and list what that layout cannot carry."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export")
+
+
+class ExportOnnxFlags(ExportOnnxConfig, BaseSettings):
+    """Write a model with its network in ONNX as well, if that computes the same."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export-onnx")
 
 
 class PhantomFlags(PhantomConfig, BaseSettings):
@@ -227,6 +234,16 @@ def _export(arguments: Sequence[str]) -> None:
     _write(describe(export(config)))
 
 
+def _export_onnx(arguments: Sequence[str]) -> None:
+    config = validate(ExportOnnxConfig, given_values(ExportOnnxFlags, arguments))
+    _require_free(config.to)
+
+    from spondylo_ml.workflows.export_onnx import describe, export_onnx
+
+    _start_logging()
+    _write(describe(export_onnx(config)))
+
+
 def _phantom(arguments: Sequence[str]) -> None:
     config = validate(PhantomConfig, given_values(PhantomFlags, arguments))
     _require_free(config.to)
@@ -337,17 +354,17 @@ def _require_folder(data: DataConfig) -> None:
 VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare,
     "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict, "promote": _promote,
-    "registry": _registry,
+    "registry": _registry, "export-onnx": _export_onnx,
 }  # fmt: skip
 FLAGS: dict[str, type[BaseSettings]] = {
     "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags,
     "compare": CompareFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
-    "predict": PredictFlags, "promote": PromoteFlags, "registry": RegistryFlags,
+    "predict": PredictFlags, "promote": PromoteFlags, "registry": RegistryFlags, "export-onnx": ExportOnnxFlags,
 }  # fmt: skip
 
 
 def _usage() -> str:
-    lines = [f"  {name:10} {flags.__doc__}" for name, flags in FLAGS.items()]
+    lines = [f"  {name:11} {flags.__doc__}" for name, flags in FLAGS.items()]
     return "\n".join(
         ["usage: python -m spondylo_ml <verb> [--name value ...]", "", *lines, "", "<verb> --help lists its options."]
     )

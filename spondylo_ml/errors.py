@@ -49,6 +49,10 @@ class TrackingError(SpondyloError):
     """The MLflow store cannot be reached or does not hold what was asked for."""
 
 
+class ParityError(SpondyloError):
+    """An exported network that does not compute what the model computes."""
+
+
 class NonFiniteLossError(SpondyloError):
     """A loss became NaN or infinite; carries where, and every part's value."""
 

@@ -10,15 +10,16 @@ from builders import prediction_of
 from torch import Tensor
 from uncertain_films import films_with_noise
 
-from spondylo_ml.config import Config
+from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.letterbox import Letterbox
+from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation import uncertainty
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import Film
-from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.models.base import HeatmapModel, LandmarkModel, Landmarks
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle
 
@@ -42,6 +43,30 @@ def unet_bundle() -> Bundle:
         bias.fill_(20.0)
     mean_shape = MeanShape.fit(phantom_films(2, 3, 96).films, SLOTS)
     return Bundle(model.eval(), CONFIG, mean_shape, calibrated())
+
+
+def made_bundle(name: str, side_px: int = 64) -> Bundle:
+    """A network of random weights that has seen a few films, so that its batch norm knows the size of its features.
+
+    Of the quick recipe, which is what one trains first; its presence head says that every vertebra is there.
+    """
+    torch.manual_seed(0)
+    config = resolve_config({
+        "preset": "quick", "model": {"name": name}, "data": {"input_hw": [side_px, side_px]},
+        "training": {"precision": "fp32"},
+    })  # fmt: skip
+    model = build_model(config, SLOTS)
+    films = phantom_films(8, 3, 96).films
+    images = np.stack([film.image for film in prepare_films(films, SLOTS, (side_px, side_px))])
+    with torch.no_grad():
+        if isinstance(model, HeatmapModel):
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.momentum = None  # the mean over what was seen, not a running one that starts at 0
+            model.train()(torch.from_numpy(images)[:, None])
+            bias = [p for n, p in model.named_parameters() if n.startswith("presence") and n.endswith("bias")][-1]
+            bias.fill_(20.0)
+    return Bundle(model.eval(), config, MeanShape.fit(films, SLOTS))
 
 
 class KnownCorners(LandmarkModel):

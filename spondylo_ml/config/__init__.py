@@ -9,17 +9,19 @@ from spondylo_ml.config.schema import Config
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 from spondylo_ml.config.verbs import (
     AuditConfig,
+    Backend,
     CompareConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
+    ExportOnnxConfig,
     PhantomConfig,
     PredictConfig,
 )
 
 __all__ = [
-    "AuditConfig", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig", "DiagnoseConfig",
-    "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "MarginsConfig", "PhantomConfig", "PredictConfig",
-    "PromoteConfig", "RegistryConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries",
-    "resolve_config", "validate",
+    "AuditConfig", "Backend", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig",
+    "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "ExportOnnxConfig", "MarginsConfig",
+    "PhantomConfig", "PredictConfig", "PromoteConfig", "RegistryConfig", "UncertaintyConfig", "field_names", "flatten",
+    "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

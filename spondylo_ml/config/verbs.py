@@ -13,6 +13,7 @@ from spondylo_ml.config.section import Fraction, Section
 from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
+Backend = Literal["torch", "onnx"]
 
 
 class EvaluateConfig(Section):
@@ -113,6 +114,20 @@ class PhantomConfig(Section):
     val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")
 
 
+class ExportOnnxConfig(Section):
+    """Which model to write with an ONNX network beside its weights, where to, and the films that check it."""
+
+    model: str = Field(
+        "champion",
+        min_length=1,
+        description="alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder",
+    )
+    to: Path = Field(description="new or empty folder for the model with its ONNX network")
+    films: int = Field(200, ge=1, le=10_000, description="synthetic films on which both networks must agree")
+    seed: int = Field(730_001, ge=0, description="seed of these films; not that of the training films")
+    long_side_px: int = Field(640, ge=64, le=2048, description="longer side of these films, px")
+
+
 class PredictConfig(Section):
     """Films to read, the model that reads them, and where the results go."""
 
@@ -128,6 +143,7 @@ class PredictConfig(Section):
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
     batch_size: int = Field(8, ge=1, le=256, description="films that the network sees at once")
+    backend: Backend = Field("torch", description="what computes the network; onnx needs a model from export-onnx")
     private_names: bool = Field(
         False, description="also write names_private.csv, which says which file has which pseudonym"
     )

@@ -99,7 +99,8 @@ class VertebralAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(N, T, d) tokens to (N, K, d) queries and the (N, K, T) attention of the last layer."""
-        queries = self.queries().expand(len(tokens), -1, -1)
+        # Not len(tokens): that is a plain number, which would fix how many films an exported network takes.
+        queries = self.queries().expand(tokens.shape[0], -1, -1)
         weights = tokens.new_zeros(0)
         for layer in self.layers:
             queries, weights = layer(queries, tokens, self.bias)

@@ -1,6 +1,7 @@
 """A trained model on disk: weights in safetensors, all else in JSON, and the digest of each file. Nothing is unpickled.
 
 Format 2 is format 1 with a manifest. What was written before is still read, with a warning that nothing vouches for it.
+A copy of a model may also hold its network in ONNX, with the report of the check that both compute the same.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from spondylo_ml.models.zoo import build_model
 log = logging.getLogger(__name__)
 
 WEIGHTS, DESCRIPTION, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"
+NETWORK, PARITY = "network.onnx", "onnx_parity.json"
 FORMAT, FORMAT_WITHOUT_MANIFEST = 2, 1
 
 
@@ -65,11 +67,37 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "mean_shape": bundle.mean_shape.to_json(),
         "uncertainty": bundle.uncertainty.model_dump(mode="json") if bundle.uncertainty else None,
     }
-    files = {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()}
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    manifest = {"format": FORMAT, "files": {name: _entry(data) for name, data in files.items()}}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    _write(folder, {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()})
+
+
+def copy_with_network(source: Path, to: Path, network: bytes, parity: Mapping[str, Any]) -> None:
+    """A copy of the model in `source` with its network in ONNX and the report of the check of that.
+
+    Raises:
+        DataError: the model is damaged.
+    """
+    _, files = _checked_files(source)
+    report = {**parity, "weights_sha256": _digest(files[WEIGHTS]), "network_sha256": _digest(network)}
+    to.mkdir(parents=True, exist_ok=True)
+    _write(to, files | {NETWORK: network, PARITY: json.dumps(report, indent=1, allow_nan=False).encode()})
+
+
+def read_network(folder: Path) -> bytes | None:
+    """The model's network in ONNX; None where it has none.
+
+    Raises:
+        DataError: it is not what was saved, or was not checked against these weights.
+    """
+    if not (folder / NETWORK).exists():
+        return None
+    _, files = _checked_files(folder)
+    if not {NETWORK, PARITY} <= files.keys():
+        raise DataError(f"{folder}: {MANIFEST} has no digest of {NETWORK} and {PARITY}: nothing vouches for them")
+    report = _mapping(folder, PARITY, files[PARITY])
+    told = [report.get(name) for name in ("passed", "weights_sha256", "network_sha256")]
+    if told != [True, _digest(files[WEIGHTS]), _digest(files[NETWORK])]:
+        raise DataError(f"{folder}: {PARITY} is no passed check of {NETWORK} against {WEIGHTS}: export the model again")
+    return files[NETWORK]
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -78,9 +106,9 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         DataError: a file is missing, cut off or changed, of another format, or does not fit the model; names it.
     """
-    description, weights = _checked_files(folder)
+    description, files = _checked_files(folder)
     try:
-        state = load(weights)
+        state = load(files[WEIGHTS])
     except SafetensorError as error:
         raise DataError(f"{folder}: {WEIGHTS} holds no weights ({error})") from None
     try:
@@ -114,14 +142,17 @@ def bundle_digest(folder: Path) -> str:
     return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
 
 
-def _checked_files(folder: Path) -> tuple[dict[str, Any], bytes]:
-    """Description and weights, each as its digest says."""
+def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The description, and all files that the model has, each as its digest says."""
     if not folder.is_dir():
         raise DataError(f"{folder} holds no usable model: there is no such folder")
     files = {name: _read(folder, name) for name in (DESCRIPTION, WEIGHTS)}
     if (folder / MANIFEST).exists():
         manifest = _mapping(folder, MANIFEST, _read(folder, MANIFEST))
         _require_format(folder, manifest.get("format"), (FORMAT,))
+        listed = manifest.get("files")
+        also = (name for name in (NETWORK, PARITY) if isinstance(listed, dict) and name in listed)
+        files |= {name: _read(folder, name) for name in also}
         for name, data in files.items():
             _require_same(folder, name, data, manifest)
     description = _mapping(folder, DESCRIPTION, files[DESCRIPTION])
@@ -130,7 +161,7 @@ def _checked_files(folder: Path) -> tuple[dict[str, Any], bytes]:
             raise DataError(f"{folder} holds no usable model: {MANIFEST} is missing, nothing vouches for its files")
         _require_format(folder, description.get("format"), (FORMAT_WITHOUT_MANIFEST, FORMAT))
         log.warning("%s is a model of format 1: it has no digests, so that its files cannot be checked", folder)
-    return description, files[WEIGHTS]
+    return description, files
 
 
 def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
@@ -169,5 +200,17 @@ def _mapping(folder: Path, name: str, data: bytes) -> dict[str, Any]:
     return tree
 
 
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """The files, and last the manifest, without which a copy that was cut off is no model."""
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    manifest = {"format": FORMAT, "files": {name: _entry(data) for name, data in files.items()}}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
 def _entry(data: bytes) -> dict[str, Any]:
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    return {"bytes": len(data), "sha256": _digest(data)}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.film_files import FilmFile, find_films
+from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, file_source
 from spondylo_ml.serving.film_result import FilmResult
-from spondylo_ml.serving.model_source import find_model
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.store import open_run, preflight
 from spondylo_ml.workflows.result_folder import ResultFolder
@@ -60,8 +60,7 @@ def predict(config: PredictConfig) -> Predicted:
         SpondyloError: no such model, nothing that could be a film, or a target that is not free.
     """
     found = find_films(config.films)
-    source = find_model(config.model)
-    model = FilmModel(source.bundle, source.name, batch_size=config.batch_size)
+    model = open_model(config.model, config.backend, config.batch_size)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
     failed = []
     try:

@@ -1,0 +1,151 @@
+"""`export-onnx`: a copy of a model that also holds its network in ONNX, if that computes what the model computes.
+
+It opens no run of its own; under `mlflow run` it writes the report of the check to the run that that opened, also where
+the check fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from tqdm import tqdm
+
+from spondylo_ml.config import ExportOnnxConfig
+from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.synthetic import KIND as PHANTOM
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.writers.dataset import require_free
+from spondylo_ml.errors import ConfigError, ParityError
+from spondylo_ml.serving.bundle import NETWORK, PARITY, Bundle, copy_with_network
+from spondylo_ml.serving.model_source import FoundModel, find_model
+from spondylo_ml.serving.onnx_compare import compare
+from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportable, input_hw, onnx_network, with_onnx
+from spondylo_ml.serving.onnx_parity import Parity
+from spondylo_ml.serving.onnx_speed import measure_speed
+from spondylo_ml.tracking.provenance import log_environment
+from spondylo_ml.tracking.store import open_run, preflight
+
+log = logging.getLogger(__name__)
+
+REPORT_FORMAT = "spondylo_ml onnx parity 1"
+EVERY_GRADE_ALIKE = "even"
+
+
+@dataclass(frozen=True)
+class OnnxExported:
+    """What an export leaves.
+
+    Attributes:
+        model: which model it was.
+        report: the check, as `onnx_parity.json` has it.
+    """
+
+    folder: Path
+    model: str
+    report: dict[str, Any]
+
+
+def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
+    """Write the model with its network in ONNX; nothing at all is written where the two do not agree.
+
+    Raises:
+        ConfigError: packages are missing, the model has no ONNX form, or was trained on the films that check it.
+        ParityError: torch and ONNX Runtime disagree; says by how much and where.
+        SpondyloError: no such model, or a target that is not free.
+    """
+    folder = config.to.expanduser()
+    require_free(folder)
+    source = find_model(config.model)
+    exportable(source.bundle.model)
+    films = _fresh_films(config, source.bundle)
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return _exported(source, films, folder)
+    preflight()
+    with open_run("", f"onnx of {source.name}"):
+        mlflow.set_tag("exported_model", source.name)
+        log_environment()
+        return _exported(source, films, folder)
+
+
+def describe(exported: OnnxExported) -> str:
+    """The last lines on the terminal."""
+    report = exported.report
+    corners, grades, speed = report["corners"], report["grades"], report["speed"]
+    tensors = ", ".join(f"{name} {one['largest_difference']:.2g}" for name, one in report["tensors"].items())
+    lines = [
+        f"{exported.model}: written with {NETWORK} to {exported.folder}",
+        f"checked on {report['films']['count']} synthetic films, seed {report['films']['seed']} ({PARITY}):",
+        f"  largest difference of a tensor: {tensors}",
+        f"  {corners['compared']} corners, largest difference {corners['largest_difference_px']:.2g} px",
+        f"  {grades['compared']} grades, {len(grades['different'])} different, "
+        f"{len(grades['different_near_a_limit'])} different within {report['limits']['near_a_limit_points']} points "
+        f"of a limit, largest difference of a slip {grades['largest_slip_difference_points']:.2g} points",
+        f"milliseconds of the network, {speed['threads']} thread(s):",
+    ]
+    for batch, taken in speed["milliseconds_a_batch"].items():
+        times = ", ".join(f"{name} {value:g}" for name, value in taken.items() if name != "rounds")
+        lines.append(f"  batch of {batch}: {times}")
+    lines.append(f"use it: python -m spondylo_ml predict --model {exported.folder} --backend onnx --films ... --to ...")
+    return "\n".join([*lines, "Research software, not a medical device."])
+
+
+def _exported(source: FoundModel, films: FilmSet, folder: Path) -> OnnxExported:
+    network = onnx_network(source.bundle)
+    onnx_bundle = with_onnx(source.bundle, network)
+    with tqdm(total=len(films.films), desc="comparing", unit="film", disable=None) as bar:
+        parity = compare(source.bundle, onnx_bundle, films.films, bar.update)
+    report = _report(source, films, parity)
+    if problems := parity.problems():
+        _log(report)
+        told = "\n".join(f"  {problem}" for problem in problems)
+        raise ParityError(
+            f"the exported network does not compute what {source.name} computes; nothing was written to {folder}:\n"
+            f"{told}"
+        )
+    report["speed"] = measure_speed(source.bundle, onnx_bundle)
+    _log(report)
+    copy_with_network(source.folder, folder, network, report)
+    return OnnxExported(folder, source.name, report)
+
+
+def _fresh_films(config: ExportOnnxConfig, bundle: Bundle) -> FilmSet:
+    """Synthetic films of all grades that the model was not trained on."""
+    data = bundle.config.data
+    if data.path is None and data.kind in ("auto", PHANTOM) and data.phantom_seed == config.seed:
+        raise ConfigError(f"seed {config.seed} drew the films that this model was trained on: give another --seed")
+    return phantom_films(config.films, config.seed, config.long_side_px, slips=EVERY_GRADE_ALIKE)
+
+
+def _report(source: FoundModel, films: FilmSet, parity: Parity) -> dict[str, Any]:
+    packages = ("torch", RUNTIME, *EXPORTER)
+    return {
+        "format": REPORT_FORMAT,
+        **parity.to_json(),
+        "problems": list(parity.problems()),
+        "model": source.name,
+        "input_hw": list(input_hw(source.bundle.config)),
+        "opset": OPSET,
+        "films": {
+            "kind": "synthetic",
+            "count": len(films.films),
+            "seed": int(films.name.rpartition("-")[2]),
+            "slips": EVERY_GRADE_ALIKE,
+            "digest": digest(films.films, films.slots),
+        },
+        "packages": {name: version(name) for name in packages},
+        "machine": platform.machine(),
+    }
+
+
+def _log(report: dict[str, Any]) -> None:
+    """Under `mlflow run`: the whole report, whatever it says."""
+    if "MLFLOW_RUN_ID" in os.environ:
+        mlflow.log_dict(report, PARITY)
+        mlflow.set_tag("onnx_parity", "passed" if report["passed"] else "failed")
