@@ -24,7 +24,7 @@ def measure_speed(bundle: Bundle, onnx_bundle: Bundle, seconds: float = SECONDS)
     """Median milliseconds a batch of each backend, by batch size.
 
     The backends take turns, so that whatever else the machine does falls on all of them alike. `torch_fp32` computes as
-    ONNX Runtime does; `torch_bf16` is there where the processor has it, and is then what `predict` takes by itself.
+    ONNX Runtime and `predict` do; `torch_bf16` is there for comparison where the processor has it.
     """
     own = choose_compute(bundle.config.training.model_copy(update={"device": "cpu", "precision": "auto"}))
     contenders = {"torch_fp32": (bundle.model, COMPUTE.autocast)}

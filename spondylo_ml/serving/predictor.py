@@ -17,11 +17,12 @@ from spondylo_ml.training.module import to_film_predictions
 
 
 class Predictor:
-    """A loaded model on a device; threads may share it."""
+    """A loaded model on a device, in single precision however it was trained; threads may share it."""
 
     def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = 8) -> None:
         self._bundle, self._batch_size = bundle, batch_size
-        self._compute = compute or choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
+        compute = compute or choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
+        self._compute = compute.exact()
         self._model = bundle.model.to(self._compute.device).eval()
         self._landmarks = landmark_predictor(self._model, bundle.config.uncertainty)
         # A server asks from several threads. Dropout is switched on and off in the network itself, and each film that

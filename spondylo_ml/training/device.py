@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -29,8 +29,16 @@ class Compute:
         """Lightning's name of the precision."""
         return "bf16-mixed" if self.precision == "bf16" else "32-true"
 
+    def exact(self) -> Compute:
+        """The same device in single precision.
+
+        A film is read the same on every machine, and bf16, with its 8 significant bits, is not precise enough for that:
+        it moves peaks by most of a pixel and may turn the choice between two levels.
+        """
+        return replace(self, precision="fp32", reason="films are read in single precision")
+
     def autocast(self) -> torch.autocast:
-        """Context in which a model predicts as it was trained."""
+        """Context of this precision."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
 
 

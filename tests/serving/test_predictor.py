@@ -7,12 +7,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from small_models import KnownCorners, knowing_bundle
+import numpy as np
+from small_models import KnownCorners, knowing_bundle, unet_bundle
 from torch import Tensor
 
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.models.base import Landmarks
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.training.device import Compute
 
 FILMS = phantom_films(5, 4, 96).films
 
@@ -40,3 +42,12 @@ def test_threads_take_turns_at_the_network() -> None:
         found = list(pool.map(lambda film: predictor.predict([film]), FILMS))
     assert [one.film_id for (one,) in found] == [film.film_id for film in FILMS]
     assert model.most == 1
+
+
+def test_a_model_trained_in_bf16_reads_films_in_single_precision() -> None:
+    bundle = unet_bundle()
+    exact, mixed = (
+        Predictor(bundle, Compute("cpu", precision, "a test")).predict(FILMS) for precision in ("fp32", "bf16")
+    )
+    for one, other in zip(exact, mixed, strict=True):
+        np.testing.assert_array_equal(one.corners_xy, other.corners_xy)
