@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import spondylo_ml
-from spondylo_ml.cli import TrainFlags, given_values
+from spondylo_ml.cli.flags import TrainFlags, given_values
 from spondylo_ml.config import field_names
 from spondylo_ml.errors import ConfigError
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from spondylo_ml.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED, given_values
+from spondylo_ml.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import Config, validate
 from spondylo_ml.errors import SpondyloError
 from tuning.options import StudyOptions

@@ -1,0 +1,154 @@
+"""Flags of each verb, made from the configuration's types by pydantic-settings.
+
+It is of the same family as the schema, takes each value as one argument (which is how MLflow passes them on), and
+returns just what was given, to be laid over the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+
+from spondylo_ml.config import (
+    AuditConfig,
+    BenchmarkConfig,
+    CompareConfig,
+    Config,
+    DiagnoseConfig,
+    EvaluateConfig,
+    ExportConfig,
+    ExportOnnxConfig,
+    PhantomConfig,
+    PredictConfig,
+    PromoteConfig,
+    RegistryConfig,
+    field_names,
+)
+from spondylo_ml.errors import ConfigError, unknown_name
+
+SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes"}
+
+_SETTINGS = SettingsConfigDict(
+    extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
+)
+
+
+class TrainFlags(Config, BaseSettings):
+    """Train a model and log it to MLflow."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml train")
+
+    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
+    resume: str | None = Field(None, description="run id, or path of a last.ckpt, to go on with")
+
+
+class EvaluateFlags(EvaluateConfig, BaseSettings):
+    """Judge the best model of a run on the films of any dataset."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
+
+
+class DiagnoseFlags(DiagnoseConfig, BaseSettings):
+    """Look into a finished run: its checks, the causes of its error, dead channels."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml diagnose")
+
+
+class BenchmarkFlags(BenchmarkConfig, Config, BaseSettings):
+    """Train several entries under one budget of minutes on the same films, and rank them."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml benchmark")
+
+
+class ExportFlags(ExportConfig, BaseSettings):
+    """Write films in another layout, and list what that layout cannot carry."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export")
+
+
+class ExportOnnxFlags(ExportOnnxConfig, BaseSettings):
+    """Write a model with its network in ONNX as well, if that computes the same."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export-onnx")
+
+
+class PhantomFlags(PhantomConfig, BaseSettings):
+    """Draw synthetic films and write them in any layout."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml phantom")
+
+
+class AuditFlags(AuditConfig, BaseSettings):
+    """Check a dataset before anyone trusts it; logs a report with pictures."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml audit")
+
+
+class CompareFlags(CompareConfig, BaseSettings):
+    """Compare the models of two or more runs on the same films."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml compare")
+
+
+class PredictFlags(PredictConfig, BaseSettings):
+    """Read films with a trained model: corners, slips, grades, overlays and reports."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml predict")
+
+
+class PromoteFlags(PromoteConfig, BaseSettings):
+    """Judge models against the champion; the better one takes its place in the registry."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml promote")
+
+
+class RegistryFlags(RegistryConfig, BaseSettings):
+    """Show who was champion, when, and why replaced."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml registry")
+
+
+FLAGS: dict[str, type[BaseSettings]] = {
+    "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags,
+    "compare": CompareFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
+    "predict": PredictFlags, "promote": PromoteFlags, "registry": RegistryFlags, "export-onnx": ExportOnnxFlags,
+}  # fmt: skip
+
+
+def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[str, Any]:
+    """The nested values that were given; `--help` prints the help and exits.
+
+    Raises:
+        ConfigError: a flag that does not exist (names the nearest), or a value missing.
+    """
+    names = field_names(flags)
+    full = [_full_name(argument, names) for argument in _without_empty(arguments)]
+    source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=True)
+    return dict(source())
+
+
+def _full_name(argument: str, names: Sequence[str]) -> str:
+    """A flag with its short name replaced; other arguments as they are."""
+    if not argument.startswith("--") or argument == "--help":
+        return argument
+    flag, equals, value = argument[2:].partition("=")
+    if flag not in names:
+        flag = SHORT_NAMES.get(flag, flag)
+    if flag not in names:
+        raise ConfigError(unknown_name("option", f"--{flag}", [f"--{name}" for name in (*names, *SHORT_NAMES)]))
+    return f"--{flag}{equals}{value}"
+
+
+def _without_empty(arguments: Sequence[str]) -> list[str]:
+    """The arguments less the flags whose value is empty: MLproject passes a parameter that was not given so."""
+    kept: list[str] = []
+    for argument in arguments:
+        if argument == "" and kept and kept[-1].startswith("--"):
+            kept.pop()
+        elif not (argument.startswith("--") and argument.find("=") == len(argument) - 1):
+            kept.append(argument)
+    return kept

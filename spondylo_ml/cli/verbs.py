@@ -1,0 +1,223 @@
+"""What each verb does between its flags and its workflow: the quick checks first, the slow imports after them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from spondylo_ml.cli.flags import FLAGS, given_values
+from spondylo_ml.config import (
+    AuditConfig,
+    BenchmarkConfig,
+    CompareConfig,
+    DataConfig,
+    DiagnoseConfig,
+    EvaluateConfig,
+    ExportConfig,
+    ExportOnnxConfig,
+    PhantomConfig,
+    PredictConfig,
+    PromoteConfig,
+    RegistryConfig,
+    read_entries,
+    resolve_config,
+    validate,
+)
+from spondylo_ml.errors import ConfigError
+
+EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
+
+
+def _train(arguments: Sequence[str]) -> None:
+    values = given_values(FLAGS["train"], arguments)
+    recipe, resumed = values.pop("recipe", None), values.pop("resume", None)
+    # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
+    config = resolve_config(values, Path(recipe) if recipe else None)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.train import find_resume, resumed_config, train
+
+    _start_logging()
+    if resumed:
+        resume = find_resume(resumed)
+        result = train(resumed_config(resume, values), resume)
+    else:
+        result = train(config)
+    _write(report.trained(result))
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    values = given_values(FLAGS["evaluate"], arguments)
+    config = validate(EvaluateConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.evaluate import evaluate
+
+    _start_logging()
+    _write(report.judged(evaluate(config, values.get("data", {}))))
+
+
+def _diagnose(arguments: Sequence[str]) -> None:
+    values = given_values(FLAGS["diagnose"], arguments)
+    config = validate(DiagnoseConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.diagnose import diagnose
+
+    _start_logging()
+    _write(report.diagnosed(diagnose(config, values.get("data", {}))))
+
+
+def _export(arguments: Sequence[str]) -> None:
+    config = validate(ExportConfig, given_values(FLAGS["export"], arguments))
+    if config.data.path is None:
+        raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
+    _require_folder(config.data)
+    _require_free(config.to)
+
+    from spondylo_ml.workflows.export import describe, export
+
+    _start_logging()
+    _write(describe(export(config)))
+
+
+def _export_onnx(arguments: Sequence[str]) -> None:
+    config = validate(ExportOnnxConfig, given_values(FLAGS["export-onnx"], arguments))
+    _require_free(config.to)
+
+    from spondylo_ml.workflows.export_onnx import describe, export_onnx
+
+    _start_logging()
+    _write(describe(export_onnx(config)))
+
+
+def _phantom(arguments: Sequence[str]) -> None:
+    config = validate(PhantomConfig, given_values(FLAGS["phantom"], arguments))
+    _require_free(config.to)
+
+    from spondylo_ml.workflows.export import describe, draw_phantoms
+
+    _start_logging()
+    _write(describe(draw_phantoms(config)))
+
+
+def _require_free(to: Path) -> None:
+    """A target that holds something already is told before any film is read."""
+    from spondylo_ml.data.writers.dataset import require_free
+
+    require_free(to.expanduser())
+
+
+def _audit(arguments: Sequence[str]) -> None:
+    config = validate(AuditConfig, given_values(FLAGS["audit"], arguments))
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.audit import audit
+
+    _start_logging()
+    _write(report.audited(audit(config)))
+
+
+def _compare(arguments: Sequence[str]) -> None:
+    values = given_values(FLAGS["compare"], arguments)
+    config = validate(CompareConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.compare import compare
+
+    _start_logging()
+    _write(report.compared(compare(config, values.get("data", {}))))
+
+
+def _predict(arguments: Sequence[str]) -> int:
+    from spondylo_ml.data.film_files import find_films
+
+    config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
+    _require_free(config.to)
+    find_films(config.films)  # what is not there is told before the slow imports
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.predict import predict
+
+    _start_logging()
+    done = predict(config)
+    _write(report.predicted(done))
+    return EXIT_SOME_FILMS_FAILED if done.failed else 0
+
+
+def _benchmark(arguments: Sequence[str]) -> int:
+    given = given_values(FLAGS["benchmark"], arguments)
+    asked = {name: given.pop(name) for name in BenchmarkConfig.model_fields if name in given}
+    config = validate(BenchmarkConfig, asked)
+    if config.resume is None or "entries" in asked:
+        read_entries(config.entries)
+    if "path" in given.get("data", {}):
+        _require_folder(validate(DataConfig, given["data"]))
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.benchmark import benchmark
+
+    _start_logging()
+    result = benchmark(asked, given)
+    _write(report.benchmarked(result))
+    return EXIT_PART_FAILED if result.failed else 0
+
+
+def _promote(arguments: Sequence[str]) -> None:
+    values = given_values(FLAGS["promote"], arguments)
+    config = validate(PromoteConfig, values)
+    _require_folder(config.data)
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.history import roll_back
+    from spondylo_ml.workflows.promote import promote
+
+    _start_logging()
+    if config.rollback:
+        _write(report.rolled_back(roll_back(config)))
+    else:
+        _write(report.promoted(promote(config, values.get("data", {}))))
+
+
+def _registry(arguments: Sequence[str]) -> None:
+    config = validate(RegistryConfig, given_values(FLAGS["registry"], arguments))
+
+    from spondylo_ml.workflows.history import show_history
+
+    _start_logging()
+    _write(show_history(config))
+
+
+def _require_folder(data: DataConfig) -> None:
+    """A folder that is not there, or holds something else, is told before the slow imports."""
+    from spondylo_ml.data.readers import READERS, find_reader
+
+    if data.path is not None and data.kind in ("auto", *READERS):
+        find_reader(data.path.expanduser(), data.kind)
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
+    "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare,
+    "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict, "promote": _promote,
+    "registry": _registry, "export-onnx": _export_onnx,
+}  # fmt: skip
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def _start_logging() -> None:
+    """Our own lines on the terminal; called after the imports, because Lightning and MLflow set their own levels."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("spondylo_ml").setLevel(logging.INFO)
+    for name in ("lightning.pytorch", "lightning.fabric", "mlflow", "mlflow.system_metrics", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
