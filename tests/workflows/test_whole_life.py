@@ -20,6 +20,7 @@ import spondylo_ml
 SMALL = (
     "--preset", "smoke", "--data.phantom_films", "80", "--data.max_films", "80", "--data.test_fraction", "0.3",
     "--data.input_side_px", "64", "--training.batch_size", "4", "--tracking.system_metrics", "false",
+    "--tracking.panel_films", "0", "--training.preflight", "false",
 )  # fmt: skip
 JUDGED = (
     "--metric", "mre_px512", "--noise_floor", "0.1", "--resamples", "200", "--latency_films", "1", "--overlays", "1",
@@ -31,7 +32,7 @@ JUDGED = (
 NAME = "spondylo-landmarks"
 
 
-@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.slow)])
+@pytest.fixture(params=["sqlite", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where MLflow keeps all: a file, or a server on PostgreSQL that is reached over HTTP alone."""
     before = mlflow.get_tracking_uri()
@@ -45,6 +46,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     mlflow.set_tracking_uri(before)
 
 
+@pytest.mark.slow
 def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store: str, tmp_path: Path) -> None:
     client = MlflowClient()
 
@@ -58,7 +60,7 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
         )
         return str(found.info.run_id)
 
-    first, better = trained("first", "12"), trained("better", "40")
+    first, better = trained("first", "30"), trained("better", "90")
     assert "mean shape" in spondylo("evaluate", "--run_id", first, "--split", "test")
 
     assert "champion, version 1 of" in spondylo("promote", "--run_ids", first, *JUDGED)
