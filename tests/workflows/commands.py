@@ -44,7 +44,7 @@ def start(folder: Path, *arguments: str, new_group: bool = False, **extra: str) 
 def run(folder: Path, *arguments: str, **extra: str) -> str:
     """As `start`, to its end; what it printed. A failure shows that."""
     process = start(folder, *arguments, **extra)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
     return output
 

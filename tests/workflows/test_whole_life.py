@@ -18,8 +18,8 @@ from servers import mlflow_server, postgres
 import spondylo_ml
 
 SMALL = (
-    "--preset", "smoke", "--data.phantom_films", "80", "--data.max_films", "80", "--data.test_fraction", "0.3",
-    "--data.input_side_px", "64", "--training.batch_size", "4", "--tracking.system_metrics", "false",
+    "--preset", "quick", "--data.phantom_films", "300", "--data.test_fraction", "0.15", "--data.val_fraction", "0.1",
+    "--data.input_side_px", "64", "--heatmap.flip_average", "false", "--tracking.system_metrics", "false",
     "--tracking.panel_films", "0", "--training.preflight", "false",
 )  # fmt: skip
 JUDGED = (
@@ -53,14 +53,14 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
     def spondylo(*arguments: str) -> str:
         return run(tmp_path, *arguments, MLFLOW_TRACKING_URI=store)
 
-    def trained(name: str, epochs: str) -> str:
-        spondylo("train", *SMALL, "--tracking.run_name", name, "--training.epochs", epochs)
+    def trained(name: str, film_passes: str) -> str:
+        spondylo("train", *SMALL, "--tracking.run_name", name, "--training.film_passes", film_passes)
         (found,) = client.search_runs(
             [e.experiment_id for e in client.search_experiments()], f"attributes.run_name = '{name}'"
         )
         return str(found.info.run_id)
 
-    first, better = trained("first", "30"), trained("better", "90")
+    first, better = trained("first", "2400"), trained("better", "6000")
     assert "mean shape" in spondylo("evaluate", "--run_id", first, "--split", "test")
 
     assert "champion, version 1 of" in spondylo("promote", "--run_ids", first, *JUDGED)
