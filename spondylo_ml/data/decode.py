@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spondylo_ml.data.dicom import decode_dicom, is_dicom, too_large
 from spondylo_ml.data.films import HeldImage
-from spondylo_ml.data.image_file import UNREADABLE, decode_grey, to_8_bit, told_size_hw
+from spondylo_ml.data.image_file import LARGER_THAN_ANY_FILM, UNREADABLE, decode_grey, to_8_bit, told_size_hw
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, GreyImage, Spacing
 
@@ -98,7 +98,8 @@ def open_bytes(
     if size_hw is None:
         raise FileError(file, UNREADABLE, alias=film_id)
     if size_hw[0] * size_hw[1] > limits.max_pixels:
-        raise FileError(file, too_large(size_hw, limits.max_pixels), alias=film_id)
+        told = None if size_hw == LARGER_THAN_ANY_FILM else size_hw
+        raise FileError(file, too_large(told, limits.max_pixels), alias=film_id)
     _require_shape(size_hw, file, film_id)
     return open_array(decode_grey(data, file, film_id), film_id, known, limits, file)
 

@@ -149,12 +149,10 @@ def _reason_against(dataset: Dataset, max_pixels: int) -> str:
     return "a DICOM file without a pixel" if count == 0 else ""
 
 
-def too_large(size_hw: tuple[int, int], max_pixels: int) -> str:
-    """Reason to refuse a film for its size."""
-    return (
-        f"a film of {size_hw[1]} x {size_hw[0]} px: more than the {max_pixels / 1e6:g} million px that are read; "
-        "scale it down"
-    )
+def too_large(size_hw: tuple[int, int] | None, max_pixels: int) -> str:
+    """Reason to refuse a film for its size; None where that is beyond what its format's reader will tell."""
+    size = "larger than any" if size_hw is None else f"of {size_hw[1]} x {size_hw[0]} px"
+    return f"a film {size}: more than the {max_pixels / 1e6:g} million px that are read; scale it down"
 
 
 def _reason_against_coding(dataset: Dataset, syntax: UID) -> str:

@@ -30,7 +30,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run_with_model() -> Run:
-    with mlflow.start_run() as active:
+    # The default experiment by its id: MLflow remembers the one that another test chose in another store.
+    with mlflow.start_run(experiment_id="0") as active:
         mlflow.pyfunc.log_model(name="model", python_model=_Nothing(), pip_requirements=[])
     return mlflow.get_run(active.info.run_id)
 
@@ -89,7 +90,8 @@ def test_a_version_is_the_model_of_its_run(store: Path) -> None:
 
 
 def test_a_run_without_a_model_is_refused(store: Path) -> None:
-    with mlflow.start_run() as active:
+    # The default experiment by its id: MLflow remembers the one that another test chose in another store.
+    with mlflow.start_run(experiment_id="0") as active:
         pass
     with pytest.raises(TrackingError, match=f"run {active.info.run_id} has logged no model that could be registered"):
         Registry("landmarks").add_version(mlflow.get_run(active.info.run_id), {})

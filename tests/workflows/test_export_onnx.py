@@ -93,6 +93,7 @@ def test_keypoint_rcnn_ends_with_the_reason_and_nothing_is_written(tmp_path: Pat
     assert not (tmp_path / "with").exists()
 
 
+@pytest.mark.slow
 def test_under_mlflow_run_the_report_of_the_check_is_in_the_run(model: Path, tmp_path: Path) -> None:
     client = client_of(tmp_path)
     opened = client.create_run(client.create_experiment("made", artifact_location=(tmp_path / "artifacts").as_uri()))
