@@ -40,7 +40,7 @@ def _use() -> None:
         with pytest.raises(TrackingError, match=f"another promotion holds .* --break_lock {lock.lock_id}"):
             with promotion_lock("landmarks"):
                 pytest.fail("two hold one lock")
-        with mlflow.start_run() as active:
+        with mlflow.start_run(experiment_id="0") as active:
             mlflow.pyfunc.log_model(name="model", python_model=_Nothing(), pip_requirements=[])
         version = registry.add_version(mlflow.get_run(active.info.run_id), {"model": "unet"})
         event = Event(
