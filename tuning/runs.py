@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import mlflow
@@ -25,6 +26,8 @@ STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRU
 STATE_TAG, FAILURE_TAG, STUDY_TAG, TRIAL_TAG = "trial_state", "failure", "study", "trial"
 STUDY_STATE_TAG, WORKER_OF_TAG = "study_state", "worker_of"
 LONGEST_TAG, LONGEST_PARAM = 500, 500
+MOST_PARAMS = 100
+"""MLflow takes so many at a time."""
 
 
 class StudyRuns:
@@ -60,9 +63,7 @@ class StudyRuns:
     def start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str = "") -> str:
         """A new child of the study's run, or of `parent_id`."""
         run_id = self._create(name, {**tags, STUDY_TAG: self._study, MLFLOW_PARENT_RUN_ID: parent_id or self.parent_id})
-        kept = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
-        for first in range(0, len(kept), 100):  # MLflow takes a hundred at a time
-            self._client.log_batch(run_id, params=kept[first : first + 100])
+        self._log_params(run_id, params)
         return run_id
 
     def finish(self, run_id: str, state: str, reason: str = "", metrics: Mapping[str, float] | None = None) -> None:
@@ -94,8 +95,7 @@ class StudyRuns:
     def parent_params(self, params: Mapping[str, Any]) -> None:
         """Facts of the study; those that the parent has already stay as they are."""
         known = self._client.get_run(self.parent_id).data.params
-        new = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items() if key not in known]
-        self._client.log_batch(self.parent_id, params=new)
+        self._log_params(self.parent_id, {key: value for key, value in params.items() if key not in known})
 
     def end_parent(self, state: str) -> None:
         """End the study's run: `finished`, `stopped`, or `interrupted`."""
@@ -103,10 +103,16 @@ class StudyRuns:
         status = {"finished": "FINISHED", "stopped": "FAILED", "interrupted": "KILLED"}[state]
         self._client.set_terminated(self.parent_id, status)
 
+    def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
+        kept = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+        for first in range(0, len(kept), MOST_PARAMS):
+            self._client.log_batch(run_id, params=kept[first : first + MOST_PARAMS])
+
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self._experiment_id(), run_name=name, tags={**tags, "git_commit": self._commit})
+        run = self._client.create_run(self._experiment_id, run_name=name, tags={**tags, "git_commit": self._commit})
         return str(run.info.run_id)
 
+    @cached_property
     def _experiment_id(self) -> str:
         if given := os.environ.get("MLFLOW_EXPERIMENT_ID"):
             return given

@@ -60,7 +60,7 @@ class Space:
         return tuple(self.file.parameters)
 
     @cached_property
-    def _base(self) -> dict[str, Any]:
+    def base(self) -> dict[str, Any]:
         """Every value of the configuration before any parameter is set, by dotted name."""
         return flatten(self.resolve({}).model_dump(mode="json"))
 
@@ -165,7 +165,7 @@ class Space:
     def _exists(self, parameter: Any, point: Point) -> bool:
         known: dict[str, Any] = {}
         if parameter.when:
-            known = {**self._base, **self.settings(point), **point}
+            known = {**self.base, **self.settings(point), **point}
         for name, allowed in parameter.conditions():
             absent = name in self.file.parameters and name not in point
             if absent or known[name] not in allowed:

@@ -18,7 +18,6 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
-from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError
 from tuning import tickets
 from tuning.attempt import Objective
@@ -34,10 +33,16 @@ from tuning.worker import HopelessStudyError, Worker
 log = logging.getLogger(__name__)
 
 PARENT, DEFINITION, DEFINITION_DIGEST = "mlflow_parent", "definition", "definition_digest"
+PAGE_DUE, PAGE_OF = "page_due", "page_of"
+"""When the study's page is drawn again, seconds since 1970, and the counts of trials that the last one showed: one
+worker draws it for all."""
+
 STUDIES = Path("studies")
 """Folder of the best recipes, below the current directory; one sub-folder a study."""
 
 PAGE_EVERY_S = 15.0
+PAGE_SHARE = 0.05
+"""Share of one worker's time that the drawing of the study's page may take."""
 
 
 @dataclass
@@ -60,7 +65,6 @@ class OpenStudy:
     study: Study = field(init=False)
     runs: StudyRuns = field(init=False)
     lock: StudyLock = field(init=False)
-    _page_due: float = field(default_factory=lambda: time.monotonic() + PAGE_EVERY_S, init=False)
 
     def __post_init__(self) -> None:
         self.lock, self.runs = StudyLock(self.storage, self.name), StudyRuns(self.name, self.experiment)
@@ -99,16 +103,18 @@ class OpenStudy:
         return self._finish("finished")
 
     def refresh(self) -> None:
-        """Bring the parent's pictures and description up to date where they are due."""
-        if self.parent_id or time.monotonic() < self._page_due:
+        """Bring the parent's pictures and description up to date, where no worker has done so lately."""
+        now = time.time()
+        if self.parent_id or now < self.study.user_attrs.get(PAGE_DUE, 0.0):
             return
-        started = time.monotonic()
+        # Another worker that asks meanwhile finds it done: drawing takes seconds, longer the more trials there are.
+        self.study.set_user_attr(PAGE_DUE, now + PAGE_EVERY_S)
         try:
             self._write(self.summary())
         except MlflowException as error:
             log.warning("the study's run could not be brought up to date: %s", type(error).__name__)
-        # Drawing takes longer the more trials there are; it may take a twentieth of a worker's time.
-        self._page_due = time.monotonic() + max(PAGE_EVERY_S, 20 * (time.monotonic() - started))
+        took_s = time.time() - now
+        self.study.set_user_attr(PAGE_DUE, now + max(PAGE_EVERY_S, took_s / PAGE_SHARE))
 
     def summary(self) -> StudySummary:
         """What the study has found so far."""
@@ -120,13 +126,19 @@ class OpenStudy:
             files[BEST_RECIPE] = summary.recipe
         self.runs.describe(summary.description(), summary.metrics(), files)
 
+    def _write_last_page(self, summary: StudySummary) -> None:
+        """Unless another worker, which waited for the same last trial, has done so."""
+        if self.study.user_attrs.get(PAGE_OF) != summary.states:
+            self._write(summary)
+            self.study.set_user_attr(PAGE_OF, summary.states)
+
     def _finish(self, state: str) -> StudySummary:
         """Write what there is; the study's run ends once nobody works on it."""
         summary = self.summary()
         if self.parent_id:
             return summary
         with self.lock.held():
-            self._write(summary)
+            self._write_last_page(summary)
             if not tickets.has(self.study, TrialState.RUNNING):
                 self.runs.end_parent(state)
             if summary.best is not None:
@@ -155,12 +167,11 @@ class OpenStudy:
     def _definition(self) -> dict[str, Any]:
         """What all trials of a study must share."""
         movable = ("tracking.", "training.device", "training.workers", "data.path")
-        base = flatten(self.space.resolve({}).model_dump(mode="json"))
         return {
             "objectives": self.options.objectives,
             "folds": self.options.folds,
             "space": self.space.file.model_dump(mode="json"),
-            "configuration": {name: value for name, value in base.items() if not name.startswith(movable)},
+            "configuration": {name: value for name, value in self.space.base.items() if not name.startswith(movable)},
             "grid": self.options.sampler == "grid",
         }
 
@@ -172,13 +183,10 @@ class OpenStudy:
         parent = self.runs.open_parent(known)
         if known is None:
             self.study.set_user_attr(PARENT, parent)
-            self.runs.parent_params(
-                {
-                    f"study.{key}": value
-                    for key, value in self.options.model_dump(mode="json").items()
-                    if key != "storage"
-                }
-            )
+            self.study.set_user_attr(PAGE_DUE, time.time() + PAGE_EVERY_S)
+            asked = self.options.model_dump(mode="json", exclude={"storage"})
+            facts = {f"study.{name}": value for name, value in asked.items()}
+            self.runs.parent_params(facts | {f"config.{name}": value for name, value in self.space.base.items()})
 
     def _enqueue(self) -> None:
         grid = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from optuna import Study, Trial, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
-from spondylo_ml.config import Config, flatten
+from spondylo_ml.config import Config
 from spondylo_ml.errors import SpondyloError
 from tuning import tickets
 from tuning.attempt import Attempt, Objective
@@ -50,6 +50,8 @@ class Worker:
     child: str = "trial"
     _told_lost: set[int] = field(default_factory=set)
     _watched: dict[int, float] = field(default_factory=dict)
+    _roll_call_due: float = field(default_factory=time.monotonic)
+    _hopeful: bool = False
 
     def work(self) -> None:
         """Take trials until none waits and none runs, also none of another worker, whose cut trial would be ours.
@@ -72,8 +74,7 @@ class Worker:
         The lock is held from the look at the queue until the trial is ours, which is when its objective begins.
         """
         with self.lock.held() as release:
-            tickets.replace_cut_trials(self.study, self._on_lost)
-            if not tickets.has(self.study, TrialState.WAITING):
+            if not self._one_waits():
                 return False
 
             def objective(trial: Trial) -> tuple[float, ...]:
@@ -89,6 +90,15 @@ class Worker:
         self.on_end()
         self._stop_if_hopeless()
         return True
+
+    def _one_waits(self) -> bool:
+        """Whether a trial waits. Cut trials are looked for once a heartbeat, and before there is said to be none."""
+        now = time.monotonic()
+        if now < self._roll_call_due and tickets.has(self.study, TrialState.WAITING):
+            return True
+        tickets.replace_cut_trials(self.study, self._on_lost)
+        self._roll_call_due = now + self.heartbeat_s
+        return tickets.has(self.study, TrialState.WAITING)
 
     def _wait_for_others(self) -> bool:
         """Wait a little while other workers have trials running; False where there are none."""
@@ -106,9 +116,10 @@ class Worker:
 
     def _attempt(self, trial: Trial) -> tuple[float, ...]:
         """Run the trial; a failure leaves its reason with the study, an interruption says that it was one."""
+        retry_of = trial.user_attrs.get(tickets.STARTED)  # a successor has the attributes of the trial that was cut
         trial.set_user_attr(tickets.STARTED, trial.number)
         try:
-            return self._run(trial)
+            return self._run(trial, retry_of)
         except TrialPruned:
             raise
         except KeyboardInterrupt:
@@ -122,11 +133,11 @@ class Worker:
                 free_memory()
             raise
 
-    def _run(self, trial: Trial) -> tuple[float, ...]:
+    def _run(self, trial: Trial, retry_of: int | None) -> tuple[float, ...]:
         """Try the trial's configuration within an MLflow run that ends in the trial's state."""
         point = self.space.suggest(trial)
         config = self.space.resolve(point)
-        run_id = self._start_run(trial, point, config)
+        run_id = self._start_run(trial, point, config, retry_of)
         log.info("trial %d: %s", trial.number, in_words(point))
         try:
             prunes = len(self.study.directions) == 1
@@ -149,14 +160,15 @@ class Worker:
         log.info("trial %d: %s", trial.number, ", ".join(f"{value:.4g}" for value in found.values))
         return tuple(found.values)
 
-    def _start_run(self, trial: Trial, point: Point, config: Config) -> str:
+    def _start_run(self, trial: Trial, point: Point, config: Config, retry_of: int | None) -> str:
+        """The trial's run, with what distinguishes it: what all share is with the study's run."""
         tags = {TRIAL_TAG: str(trial.number), "model": config.model.name}
-        frozen = self.study.get_trials(deepcopy=False)[trial.number]
-        if history := frozen.system_attrs.get("retry_history"):
-            tags["retry_of"] = str(history[-1])
-        tuned = {f"tuned.{key}": value for key, value in point.items()}
-        whole = {f"config.{key}": value for key, value in flatten(config.model_dump(mode="json")).items()}
-        run_id = self.runs.start(f"{self.child} {trial.number:03d}", tags, {**tuned, **whole})
+        if retry_of is not None:
+            tags["retry_of"] = str(retry_of)
+        params = {f"tuned.{name}": value for name, value in point.items()}
+        spelt_out = self.space.settings(point).items()  # a variant sets values under other names
+        params |= {f"config.{name}": value for name, value in spelt_out if name not in point}
+        run_id = self.runs.start(f"{self.child} {trial.number:03d}", tags, params)
         trial.set_user_attr(tickets.RUN_ID, run_id)
         return run_id
 
@@ -170,7 +182,10 @@ class Worker:
         self._told_lost.add(trial.number)
 
     def _stop_if_hopeless(self) -> None:
+        if self._hopeful:
+            return
         trials = self.study.get_trials(deepcopy=False)
+        self._hopeful = any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
         if why := tickets.same_failure_throughout(trials, HOPELESS_AFTER):
             raise HopelessStudyError(
                 f"the study stops: nothing has succeeded, and {HOPELESS_AFTER} trials failed for the same reason: "

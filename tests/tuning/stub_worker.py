@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import optuna
 from studies import bowl, study_in
 
 from tuning.attempt import Attempt, Outcome
@@ -22,6 +23,7 @@ BEAT_S = 5
 def main() -> None:
     storage, name, trials, seconds = sys.argv[1:5]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # as the command does
     ended: list[float] = []
     between: list[float] = []
 

@@ -54,7 +54,8 @@ def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason
     assert summary.states == {"complete": 2, "fail": 4}
     trial = study.study.get_trials()[0]
     assert float(runs[0].data.params["tuned.training.learning_rate"]) == trial.params["training.learning_rate"]
-    assert runs[0].data.params["config.training.optimizer"] == "adamw"
+    assert set(runs[0].data.params) == {"tuned.training.learning_rate", "tuned.heatmap.sigma_cells"}
+    assert parent_of(study).data.params["config.training.optimizer"] == "adamw", "what all trials share"
     assert runs[0].data.metrics["objective/0"] == trial.value
     assert parent_of(study).info.status == "FINISHED"
     assert parent_of(study).data.metrics["trials/fail"] == 4
