@@ -63,3 +63,11 @@ def impossible(bodies: FloatArray) -> NDArray[np.bool_]:
     following = np.roll(edges, -1, axis=-2)
     turns = edges[..., 0] * following[..., 1] - edges[..., 1] * following[..., 0]
     return np.asarray(np.isfinite(turns).all(axis=-1) & ((turns > 0).sum(axis=-1) < 3))
+
+
+def centre_within(inner: FloatArray, outer: FloatArray) -> NDArray[np.bool_]:
+    """(...) whether the centre of one body lies inside the other's outline; not so where a corner is absent."""
+    loop = outer[..., list(_LOOP), :]
+    edges = np.roll(loop, -1, axis=-2) - loop
+    there = inner.mean(axis=-2)[..., None, :] - loop
+    return np.asarray((edges[..., 0] * there[..., 1] - edges[..., 1] * there[..., 0] > 0).all(axis=-1))

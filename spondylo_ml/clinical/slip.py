@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from spondylo_ml.clinical.patient_frame import (
     INFERIOR_POSTERIOR,
     SUPERIOR_POSTERIOR,
+    centre_within,
     impossible,
     longest_edge,
     superior_endplate,
@@ -33,6 +34,7 @@ SLIP_FAULTS = (
     "the lower vertebra's posterior wall is degenerate: its corners all but coincide",
     "the lower vertebra's outline crosses itself",
     "the upper vertebra's outline crosses itself",
+    "the two lie on one body: the centre of one is inside the other's outline",
 )
 """Why a slip is not measurable, by the code of `slip_fault`; nothing for a slip that is."""
 
@@ -80,6 +82,7 @@ def slip_fault(
         ((wall <= least) | (wall == 0)) & by_wall,
         impossible(lower),
         impossible(upper),
+        centre_within(upper, lower) | centre_within(lower, upper),
     ]
     return np.asarray(np.select(np.broadcast_arrays(*faults), range(1, len(SLIP_FAULTS)), 0), dtype=np.int64)
 

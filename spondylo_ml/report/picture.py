@@ -124,8 +124,13 @@ def _shapes(report: FilmReport, bodies: dict[int, FloatArray]) -> list[Shape]:
         corners = bodies[body.slot]
         shapes += [Shape("corner", _points(xy[None]), body.name) for xy in corners if _known(xy)]
         if _known(corners[:2]):
-            shapes.append(Shape("text", _points(np.nanmean(corners, axis=0)[None]), body.name))
+            shapes.append(Shape("text", _points(np.nanmean(corners, axis=0)[None]), _short(body.name)))
     return shapes
+
+
+def _short(name: str) -> str:
+    """The name as it fits on a body: vertebrae without level names are counted from the lowest one."""
+    return name.replace("lowest visible", "lowest" if name == "lowest visible" else "").strip()
 
 
 def _slip(level: LevelMeasurement, bodies: dict[int, FloatArray], measured: FilmMeasurement) -> list[Shape]:

@@ -132,6 +132,17 @@ def test_an_outline_that_crosses_itself_is_not_measured() -> None:
     assert fault(upper_at(10.0), inside_out) == SLIP_FAULTS[6]
 
 
+def test_one_body_with_two_names_is_not_measured() -> None:
+    shifted = LOWER + np.array([5.0, -20.0])
+    assert fault(shifted, LOWER) == SLIP_FAULTS[8]
+    assert fault(LOWER, shifted) == SLIP_FAULTS[8]
+    slice_within = LOWER.copy()
+    slice_within[2:] = LOWER[:2] + 0.2 * (LOWER[2:] - LOWER[:2])  # its top fifth: only one centre is inside the other
+    assert fault(slice_within, LOWER) == SLIP_FAULTS[8]
+    fallen = LOWER + np.array([-110.0, 20.0])  # a spondyloptosis lies before the body below, not on it
+    assert measured(fallen, LOWER) == pytest.approx(110.0)
+
+
 def test_many_pairs_at_once_are_the_same_as_one_by_one() -> None:
     rng = np.random.default_rng(0)
     pairs = np.stack([[upper_at(s) + rng.normal(0, 3, (4, 2)), LOWER + rng.normal(0, 3, (4, 2))] for s in range(20)])

@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pandas as pd
 import pytest
-from commands import client_of, environment, run, runs_of
+from commands import LEARNS, aliases_of, client_of, environment, run, runs_of
 from mlflow.entities import Run
 
 from spondylo_ml.config import PromoteConfig, RegistryConfig, validate
@@ -19,24 +19,20 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.workflows.history import roll_back, show_history
 from spondylo_ml.workflows.promote import Promotion, promote
 
-SMALL = (
-    "--preset", "smoke", "--data.phantom_films", "80", "--data.max_films", "80", "--data.test_fraction", "0.3",
-    "--data.input_side_px", "64", "--training.batch_size", "4", "--tracking.system_metrics", "false",
-)  # fmt: skip
 QUICK = {"resamples": 200, "latency_films": 2, "overlays": 1, "metric": "mre_px512", "noise_floor": 0.1}
 LOOSE = {"latency_percent": 1e6, "detection_recall": 100, "listhesis_sensitivity": 100, "calibration": 100,
          "worst_source_px512": 1000}  # fmt: skip
 """For models of a few seconds: what is guarded is tested in tests/promotion."""
 
-EPOCHS = {"bad": "1", "first": "12", "equal": "12", "better": "40"}
+FILM_PASSES = {"bad": "240", "first": "2400", "equal": "2400", "better": "6000"}
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose store has a run for each of `EPOCHS`, trained on the same films."""
+    """A folder whose store has a run for each of `FILM_PASSES`, trained on the same films."""
     made = tmp_path_factory.mktemp("promotions")
-    for name, epochs in EPOCHS.items():
-        run(made, "train", *SMALL, "--tracking.run_name", name, "--training.epochs", epochs)
+    for name, passes in FILM_PASSES.items():
+        run(made, "train", *LEARNS, "--tracking.run_name", name, "--training.film_passes", passes)
     return made
 
 
@@ -45,7 +41,7 @@ def current(folder: Path) -> Iterator[dict[str, Run]]:
     """The store of the folder as the current one; its trainings by name."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
-    yield {r.info.run_name: r for r in runs_of(folder) if r.info.run_name in EPOCHS}
+    yield {r.info.run_name: r for r in runs_of(folder) if r.info.run_name in FILM_PASSES}
     mlflow.set_tracking_uri(before)
 
 
@@ -79,19 +75,19 @@ def test_the_life_of_a_registered_model(current: dict[str, Run], folder: Path) -
 
     unsure = promoted(current["better"], noise_floor=None)
     assert verdicts(unsure) == ["challenger"]
-    assert client.get_model_version_by_alias("spondylo-landmarks", "challenger").version == "2"
+    assert aliases_of(client) == {"champion": 1, "challenger": 2}
 
     better = promoted(current["better"], current["bad"])
     assert verdicts(better) == ["champion", "challenger"]
     assert [outcome.version for outcome in better.outcomes] == [2, 3], "the challenger keeps its version"
     registered = client.get_registered_model("spondylo-landmarks")
-    assert registered.aliases == {"champion": "2", "challenger": "3"}
+    assert aliases_of(client) == {"champion": 2, "challenger": 3}
     assert "**Champion: version 2** (unet)" in registered.description
     assert "replaced by version 2: a gain that excludes zero" in registered.description
     assert "Replaced on" in client.get_model_version("spondylo-landmarks", "1").description
 
     roll_back(validate(PromoteConfig, {"rollback": True, "reason": "misses L5"}))
-    assert client.get_registered_model("spondylo-landmarks").aliases["champion"] == "1"
+    assert aliases_of(client)["champion"] == 1
     assert "rolled back to version 1: rollback: misses L5" in client.get_registered_model(registered.name).description
     history = show_history(RegistryConfig())
     assert [line.split("  ")[1].split(":")[0] for line in history.splitlines() if line.startswith("20")] == [

@@ -11,25 +11,18 @@ import mlflow
 import numpy as np
 import pytest
 from builders import made_film
-from commands import environment, run
+from commands import LEARNS, aliases_of, environment, run
 from mlflow.tracking import MlflowClient
 from servers import mlflow_server, postgres
 
 import spondylo_ml
 
-SMALL = (
-    "--preset", "quick", "--data.phantom_films", "300", "--data.test_fraction", "0.15", "--data.val_fraction", "0.1",
-    "--data.input_side_px", "64", "--heatmap.flip_average", "false", "--tracking.system_metrics", "false",
-    "--tracking.panel_films", "0", "--training.preflight", "false",
-)  # fmt: skip
 JUDGED = (
     "--metric", "mre_px512", "--noise_floor", "0.1", "--resamples", "200", "--latency_films", "1", "--overlays", "1",
     "--margins.latency_percent", "1000", "--margins.detection_recall", "100", "--margins.listhesis_sensitivity", "100",
     "--margins.calibration", "100", "--margins.worst_source_px512", "1000",
 )  # fmt: skip
 """For models of a few seconds: what is guarded is tested in tests/promotion."""
-
-NAME = "spondylo-landmarks"
 
 
 @pytest.fixture(params=["sqlite", "server"])
@@ -54,7 +47,7 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
         return run(tmp_path, *arguments, MLFLOW_TRACKING_URI=store)
 
     def trained(name: str, film_passes: str) -> str:
-        spondylo("train", *SMALL, "--tracking.run_name", name, "--training.film_passes", film_passes)
+        spondylo("train", *LEARNS, "--tracking.run_name", name, "--training.film_passes", film_passes)
         (found,) = client.search_runs(
             [e.experiment_id for e in client.search_experiments()], f"attributes.run_name = '{name}'"
         )
@@ -67,7 +60,7 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
     equal = spondylo("promote", "--run_ids", first, *JUDGED)
     assert "refused\n  - it is the same model as the champion, version 1 (unet): the weights are equal" in equal
     assert "champion, version 2 of" in spondylo("promote", "--run_ids", better, *JUDGED)
-    assert client.get_registered_model(NAME).aliases == {"champion": "2"}
+    assert aliases_of(client) == {"champion": 2}
 
     pixels = made_film(0).pixels
     by_version = {version: spondylo_ml.load(version).predict(pixels)[0] for version in ("1", "2", "champion")}
