@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 from reports import SURE, film_with, report_of
@@ -47,7 +48,6 @@ def test_the_json_comes_back_as_the_same_report(report: FilmReport, tmp_path: Pa
 
 @pytest.mark.parametrize("facing", [Facing.LEFT, Facing.UNKNOWN, Facing.NONE])
 def test_reports_obey_the_schema_and_broken_ones_do_not(facing: Facing) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     tree = report_of(film_with(10.0, 0.0, facing=facing)).to_json()
     check = jsonschema.Draft202012Validator(report_schema())
     check.validate(tree)
