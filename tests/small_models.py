@@ -11,7 +11,7 @@ from torch import Tensor
 from uncertain_films import films_with_noise
 
 from spondylo_ml.config import Config, resolve_config
-from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
@@ -45,10 +45,12 @@ def unet_bundle() -> Bundle:
     return Bundle(model.eval(), CONFIG, mean_shape, calibrated())
 
 
-def made_bundle(name: str, side_px: int = 64) -> Bundle:
+def made_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
     """A network of random weights that has seen a few films, so that its batch norm knows the size of its features.
 
-    Of the quick recipe, which is what one trains first; its presence head says that every vertebra is there.
+    Of the quick recipe, which is what one trains first; its presence head says that every vertebra is there. A few
+    `steps` of training on those films give its maps the definite peaks, and its vertebrae the bodies of their own, that
+    random weights do not.
     """
     torch.manual_seed(0)
     config = resolve_config({
@@ -57,16 +59,28 @@ def made_bundle(name: str, side_px: int = 64) -> Bundle:
     })  # fmt: skip
     model = build_model(config, SLOTS)
     films = phantom_films(8, 3, 96).films
-    images = np.stack([film.image for film in prepare_films(films, SLOTS, (side_px, side_px))])
+    (batch,) = plain_loader(prepare_films(films, SLOTS, (side_px, side_px)), len(films))
+    if steps:
+        _train(model, batch, steps)
     with torch.no_grad():
         if isinstance(model, HeatmapModel):
             for module in model.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
+                    module.reset_running_stats()
                     module.momentum = None  # the mean over what was seen, not a running one that starts at 0
-            model.train()(torch.from_numpy(images)[:, None])
+            model.train()(batch.images)
             bias = [p for n, p in model.named_parameters() if n.startswith("presence") and n.endswith("bias")][-1]
             bias.fill_(20.0)
     return Bundle(model.eval(), config, MeanShape.fit(films, SLOTS))
+
+
+def _train(model: LandmarkModel, batch: FilmBatch, steps: int) -> None:
+    optimizer = torch.optim.AdamW(model.train().parameters(), 1e-3)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        torch.stack(list(model.losses(batch).values())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
 
 
 class KnownCorners(LandmarkModel):

@@ -278,7 +278,7 @@ def test_the_time_of_each_backend_is_measured_at_both_batch_sizes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEATMAP_MODELS)
 def test_two_hundred_films_of_all_grades_agree(name: str) -> None:
-    bundle = made_bundle(name, 128)
+    bundle = made_bundle(name, 128, steps=60)
     films = phantom_films(200, 730_001, 640, slips="even").films
     parity = compare(bundle, with_onnx(bundle, onnx_network(bundle)), films)
     assert parity.problems() == ()
