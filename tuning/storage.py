@@ -15,7 +15,7 @@ from pathlib import Path
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
@@ -30,7 +30,7 @@ def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
     """The database of studies, made where there is none.
 
     Raises:
-        ConfigError: no such kind of database, its driver is missing, or it does not answer.
+        ConfigError: no such kind of database, its driver is missing, it does not answer, or it is another program's.
     """
     kind = database_kind(url)
     options: dict[str, object] = {"pool_pre_ping": True}
@@ -41,6 +41,7 @@ def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
         alone = _sqlite_lock(url, "tables") if kind == "sqlite" else _server_lock(create_engine(url), "tables")
         with warnings.catch_warnings(), alone:
             warnings.simplefilter("ignore", ExperimentalWarning)
+            _require_not_of_another(url)
             return RDBStorage(url, options, heartbeat_interval=heartbeat_s, grace_period=SILENT_BEATS * heartbeat_s)
     except ImportError:
         raise ConfigError(
@@ -51,6 +52,19 @@ def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
         raise ConfigError(
             f"storage {without_password(url)} cannot be opened: {type(error).__name__}: {str(error).splitlines()[0]}"
         ) from None
+
+
+def _require_not_of_another(url: str) -> None:
+    """Optuna would take the version of another program's tables, such as MLflow's, for its own."""
+    engine = create_engine(url)
+    tables = inspect(engine).get_table_names()
+    engine.dispose()
+    if "alembic_version" in tables and "studies" not in tables:
+        owner = "MLflow" if "experiments" in tables else "another program"
+        raise ConfigError(
+            f"storage {without_password(url)} is {owner}'s database: give studies one of their own, "
+            "such as sqlite:///studies.db"
+        )
 
 
 def database_kind(url: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from spondylo_ml.config import validate
 from spondylo_ml.errors import ConfigError
@@ -56,6 +57,14 @@ def test_a_database_that_does_not_answer_is_told_without_the_password() -> None:
     with pytest.raises(ConfigError, match=r"storage postgresql\+psycopg://me:\*\*\*@127\.0\.0\.1:1/x cannot be opened"):
         open_storage("postgresql+psycopg://me:secret@127.0.0.1:1/x", 1)
     assert "secret" not in without_password("postgresql://me:secret@host/x")
+
+
+def test_a_database_of_mlflow_is_told_and_left_as_it_was(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/mlflow.db"
+    MlflowClient(url).create_experiment("made")
+    with pytest.raises(ConfigError, match=r"storage sqlite:.*mlflow\.db is MLflow's database: give studies one of"):
+        open_storage(url, 1)
+    assert [one.name for one in MlflowClient(url).search_experiments()] == ["made", "Default"]
 
 
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
