@@ -95,7 +95,8 @@ def in_one_line(results: Sequence[CheckResult]) -> str:
 def _brief(result: CheckResult) -> str:
     if result.outcome is Outcome.DOES_NOT_APPLY:
         return result.outcome.value
-    number = "" if result.value != result.value else f" {result.value:.3g} {result.unit}".rstrip()
+    nothing_to_count = result.value != result.value or result.value == result.limit == 0
+    number = "" if nothing_to_count else f" {result.value:.3g} {result.unit}".rstrip()
     return f"{'FAILED' if result.outcome is Outcome.FAILED else 'ok'}{number}"
 
 

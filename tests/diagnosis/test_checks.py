@@ -263,3 +263,4 @@ def test_the_error_says_what_failed_and_what_to_change_and_the_line_names_each_c
     assert ", flip FAILED " in in_one_line(results)
     assert in_one_line(results).endswith("oracle does not apply")
     assert results[2].to_json()["value"] is None
+    assert in_one_line([check_gradients(gradient_census(model_of(), batch()))]) == "gradients ok"
