@@ -16,14 +16,19 @@ from mlflow.tracking import MlflowClient
 EPOCHS = 4
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a training that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(folder, "train", *TINY, "--training.epochs", str(EPOCHS), "--training.workers", "0")
+    return folder
+
+
 @pytest.mark.parametrize("workers", ["0", "1"])
 def test_a_run_killed_in_the_middle_of_an_epoch_resumes_and_ends_as_an_uninterrupted_one(
-    tmp_path: Path, workers: str
+    whole: Path, tmp_path: Path, workers: str
 ) -> None:
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    for folder in (whole, cut):
-        folder.mkdir()
-    run(whole, "train", *TINY, "--training.epochs", str(EPOCHS), "--training.workers", "0")
+    cut = tmp_path
     run_id = _train_and_kill(cut)
 
     output = run(cut, "train", "--resume", run_id, "--training.workers", workers)
@@ -36,8 +41,16 @@ def test_a_run_killed_in_the_middle_of_an_epoch_resumes_and_ends_as_an_uninterru
     assert [step for step, _ in ours["val/mre_px512"]] == list(range(1, EPOCHS + 1)), "no epoch twice, none missing"
 
 
-def test_under_mlflow_run_it_goes_on_in_the_run_that_was_opened_for_it(tmp_path: Path) -> None:
+def test_another_configuration_is_refused_and_under_mlflow_run_it_goes_on_in_the_run_opened_for_it(
+    tmp_path: Path,
+) -> None:
     run_id = _train_and_kill(tmp_path)
+    process = start(tmp_path, "train", "--resume", run_id, "--training.learning_rate", "0.5")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "a resumed run keeps its configuration" in output
+    assert "training.learning_rate was 0.0003, given 0.5" in output
+
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     opened = client.create_run(client.get_run(run_id).info.experiment_id).info.run_id
 
@@ -48,15 +61,6 @@ def test_under_mlflow_run_it_goes_on_in_the_run_that_was_opened_for_it(tmp_path:
     steps = [metric.step for metric in client.get_metric_history(opened, "val/mre_px512")]
     assert sorted(steps) == list(range(1, EPOCHS + 1)), "the history of the first part is carried over"
     assert client.get_run(opened).info.status == "FINISHED"
-
-
-def test_another_configuration_is_not_resumed(tmp_path: Path) -> None:
-    run_id = _train_and_kill(tmp_path)
-    process = start(tmp_path, "train", "--resume", run_id, "--training.learning_rate", "0.5")
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert "a resumed run keeps its configuration" in output
-    assert "training.learning_rate was 0.0003, given 0.5" in output
 
 
 @pytest.mark.parametrize("what", ["0123456789abcdef", "nowhere/last.ckpt"])
@@ -112,9 +116,8 @@ def _assert_same_weights(one: Path, other: Path) -> None:
         assert torch.equal(value, states[1][name]), name
 
 
-def test_the_local_copy_of_the_metrics_holds_every_epoch(tmp_path: Path) -> None:
-    run(tmp_path, "train", *TINY, "--training.epochs", "2")
-    (path,) = tmp_path.glob("checkpoints/*/metrics.jsonl")
+def test_the_local_copy_of_the_metrics_holds_every_epoch(whole: Path) -> None:
+    (path,) = whole.glob("checkpoints/*/metrics.jsonl")
     rows = [json.loads(line) for line in _lines(path)]
-    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
     assert all(math.isfinite(row["val/mre_px512"]) for row in rows)
