@@ -20,6 +20,7 @@ from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.anatomical_attention import PositionCode, VertebralAttention
 from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
 from spondylo_ml.models.base import HeatmapModel, NetworkOutput, check_multiple, network_input, pooled
+from spondylo_ml.models.convolutions import two_convolutions
 
 TAPS = (1, 2, 3, 4)  # strides 4, 8, 16, 32
 SIZE_MULTIPLE = 32
@@ -128,7 +129,7 @@ class Decoder(nn.Module):
         super().__init__()
         widths = (DECODER_INPUT, *DECODER_WIDTHS)
         self.stages = nn.ModuleList(
-            _two_convolutions(before + skip, width)
+            two_convolutions(before + skip, width)
             for (before, width), skip in zip(pairwise(widths), skip_channels, strict=True)
         )
 
@@ -154,14 +155,3 @@ def _spread_head(width: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(width, SPREAD_HIDDEN), nn.GELU(), nn.Linear(SPREAD_HIDDEN, SPREAD_HIDDEN), nn.GELU(), last
     )
-
-
-def _two_convolutions(before: int, width: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels in (before, width):
-        layers += [
-            nn.Conv2d(channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from spondylo_ml.config.schema import Config
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import HeatmapModel, NetworkOutput, check_multiple, network_input, pooled
+from spondylo_ml.models.convolutions import two_convolutions
 
 WIDTHS = (36, 72, 144, 256, 256, 256)
 SIZE_MULTIPLE = 2 ** (len(WIDTHS) - 1)
@@ -24,11 +25,11 @@ class UNet(HeatmapModel):
     def __init__(self, config: Config, slots: SlotRange) -> None:
         super().__init__(config, slots, stride=1)
         self.encoder = nn.ModuleList(
-            _two_convolutions(before, width) for before, width in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True)
+            two_convolutions(before, width) for before, width in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True)
         )
         below, width = WIDTHS[:0:-1], WIDTHS[-2::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, width, strict=True))
-        self.decoder = nn.ModuleList(_two_convolutions(2 * w, w) for w in width)
+        self.decoder = nn.ModuleList(two_convolutions(2 * w, w) for w in width)
         self.heatmaps = self.heatmap_head(WIDTHS[0])
         self.presence = nn.Linear(2 * WIDTHS[-1], slots.count)
         self.encoder_dropout = nn.ModuleList(nn.Dropout2d(p) for p in config.model.encoder_dropout)
@@ -49,14 +50,3 @@ class UNet(HeatmapModel):
         for up, level, dropout in zip(self.up, self.decoder, self.decoder_dropout, strict=True):
             x = level(dropout(torch.cat([skips.pop(), up(x)], dim=1)))
         return NetworkOutput(self.heatmaps(x), self.presence(pooled(deepest)))
-
-
-def _two_convolutions(before: int, width: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for channels in (before, width):
-        layers += [
-            nn.Conv2d(channels, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(inplace=True),
-        ]
-    return nn.Sequential(*layers)
