@@ -1,4 +1,4 @@
-"""Every model can learn four synthetic films by heart; takes minutes."""
+"""Every model can learn four synthetic films by heart; takes minutes, Keypoint R-CNN twenty on two threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.training.module import to_film_predictions
 
-STEPS = {"unet": 100, "resnet50": 120, "hrnet_w32": 120, "keypoint_rcnn": 400, "maht_net": 200}
+STEPS = {"unet": 100, "resnet50": 120, "hrnet_w32": 120, "keypoint_rcnn": 300, "maht_net": 200}
 LIMIT_PX512 = {"keypoint_rcnn": 4.0}
 SIZE_HW = {"keypoint_rcnn": (256, 192)}  # its regions need bodies of more than a few cells
 USUAL_SIZE_HW = (128, 96)
@@ -34,8 +34,6 @@ def config_of(name: str) -> Config:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_four_synthetic_films_are_learned_by_heart(name: str) -> None:
-    if name == "keypoint_rcnn" and DEVICE == "cpu":
-        pytest.skip("hundreds of steps of several seconds each without a GPU")
     films = phantom_films(4, 3, 256).films
     prepared = prepare_films(films, SLOTS, SIZE_HW.get(name, USUAL_SIZE_HW))
     (batch,) = plain_loader(prepared, 4)
