@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from builders import ArrayImage, plain_film
 from dicoms import dicom, gradient
-from small_models import knowing_bundle, unet_bundle
+from small_models import SAME_CORNER_PX, knowing_bundle, unet_bundle
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.data.decode import Limits, OpenedFilm
@@ -103,7 +103,7 @@ def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(un
     assert rows[0]["slips"]
     assert len({r.film_key for r in results}) == 1
     for row in rows[1:]:
-        np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=1e-3)
+        np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=SAME_CORNER_PX)
     alone = unet.predict(pixels)
     assert [s["low_percent"] for s in alone[0].to_row()["slips"]] == pytest.approx(
         [s["low_percent"] for s in rows[0]["slips"]], nan_ok=True, abs=0.05
@@ -124,7 +124,7 @@ def test_bad_films_are_told_in_their_place_and_spoil_no_other(unet: FilmModel, t
     assert {name for name, value in row.items() if value is not None} == {"model", "error"}
     assert "Someone" not in str(row)
     np.testing.assert_allclose(
-        results[1].to_row()["corners_xy_px"], unet.predict(good)[0].to_row()["corners_xy_px"], atol=1e-3
+        results[1].to_row()["corners_xy_px"], unet.predict(good)[0].to_row()["corners_xy_px"], atol=SAME_CORNER_PX
     )
     with pytest.raises(DataError, match=r"film .* has no report: not an image"):
         unet.report(results[2])

@@ -23,7 +23,7 @@ import pytest
 from dicoms import dicom, gradient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server import predictions_to_json
-from small_models import unet_bundle
+from small_models import SAME_CORNER_PX, unet_bundle
 
 from spondylo_ml.data.decode import LIMITS
 from spondylo_ml.data.synthetic import phantom_films
@@ -74,7 +74,7 @@ def test_every_form_of_one_film_gives_one_result(model: Any) -> None:
     assert [row["error"] for row in rows] == [None] * 8
     assert len({row["film_key"] for row in rows}) == 1
     for row in rows[1:]:  # a batch is summed in another order than one film, and untrained maps are flat
-        np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=0.01)
+        np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=SAME_CORNER_PX)
 
 
 def test_bad_films_have_their_error_in_their_row_and_spoil_no_other(model: Any, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_bad_films_have_their_error_in_their_row_and_spoil_no_other(model: Any, 
     for error, message in zip(found["error"].iloc[1:-1], bad.values(), strict=True):
         assert pd.Series([error]).str.contains(message).all(), error
     assert found.iloc[1:-1][["corners_xy_px", "slips", "film_key"]].isna().all(axis=None)
-    np.testing.assert_allclose(found.iloc[0]["corners_xy_px"], found.iloc[-1]["corners_xy_px"], atol=1e-3)
+    np.testing.assert_allclose(found.iloc[0]["corners_xy_px"], found.iloc[-1]["corners_xy_px"], atol=SAME_CORNER_PX)
 
 
 @pytest.mark.parametrize(
