@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,20 +23,25 @@ from spondylo_ml.figures.comparison_page import STYLE
 from spondylo_ml.figures.run_charts import colour
 
 HEADS = {
-    "mre_px512": "MRE px512", "median_px512": "median px512", "sdr_6px": "SDR@6 %", "sdr_12px": "@12 %",
-    "sdr_18px": "@18 %", "sdr_24px": "@24 %", "instance_sdr_5px640": "by instance @5 px640 %",
-    "instance_sdr_10px640": "@10 px640 %", "instance_sdr_15px640": "@15 px640 %", "presence_f1": "presence F1 %",
-    "grade_accuracy_all": "grade right %",
+    "mre_px512": "MRE px512", "median_px512": "median px512", "sdr_6px": "SDR@6 %", "sdr_12px": "SDR@12 %",
+    "sdr_18px": "SDR@18 %", "sdr_24px": "SDR@24 %", "instance_sdr_5px640": "by instance @5 %",
+    "instance_sdr_10px640": "by instance @10 %", "instance_sdr_15px640": "by instance @15 %",
+    "presence_f1": "presence F1 %", "grade_accuracy_all": "grade right %",
 }  # fmt: skip
+QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
+"""Metrics beside each other: error, rates strict by level, rates by instance with presence and grade."""
 COST_HEADS = {
     "parameters": ("parameters", ",.0f"), "best_epoch": ("best epoch", ".1f"), "epochs": ("epochs", ".1f"),
     "training_s": ("training s", ".0f"), "films_per_s": ("films/s", ".1f"), "latency_ms": ("one film ms", ".1f"),
     "threads": ("threads", ".0f"), "peak_memory_mb": ("peak MB", ".0f"),
     "peak_gpu_memory_mb": ("peak GPU MB", ".0f"),
 }  # fmt: skip
+PAGE_STYLE = "th, td { padding: .3rem .55rem; } .quality { margin-bottom: 1.5rem; }\n"
+LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
 HOW_TO_READ = (
     "mean over seeds [95 % interval, drawing patients] sd between seeds (least to most, n seeds); of the validation "
-    "films, on which the epoch was chosen too; none: nothing to measure"
+    "films, on which the epoch was chosen too; none: nothing to measure. SDR: level by level, within px512; by "
+    "instance: of the vertebrae found, whatever their level, within px640"
 )
 
 
@@ -65,7 +71,7 @@ def cost_rows(board: Leaderboard) -> list[list[str]]:
 def leaderboard_page(board: Leaderboard) -> str:
     """HTML: the tables, and Plotly charts that answer to the mouse."""
     figures = {
-        "Error, with its interval; a point is a seed": _error_figure(board),
+        "Error: the mean with its interval, and each seed": _error_figure(board),
         "Share of corners found": _rates_figure(board),
         "Error against the time of one film": _cost_figure(board),
     }
@@ -79,10 +85,10 @@ def leaderboard_page(board: Leaderboard) -> str:
     title = html.escape(f"Benchmark: {board.title}")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>{STYLE}</style></head><body>
+<title>{title}</title><style>{STYLE}{PAGE_STYLE}</style></head><body>
 <h1>{title}</h1>
 <p>Films: {html.escape(board.dataset)}. Budget: {html.escape(board.budget)}.</p>{remarks}
-<h2>Quality</h2>{_table(quality_rows(board))}
+<h2>Quality</h2>{"".join(_quality_table(board, metrics) for metrics in QUALITY_TABLES)}
 <p class="note">{HOW_TO_READ}. {noise if freedom else ""}</p>
 <h2>Cost</h2>{_table(cost_rows(board))}
 <p class="note">± standard deviation between seeds. Time of one film: network, mirror image and choice of levels, one at
@@ -120,6 +126,12 @@ def _number(value: float, form: str) -> str:
     return "none" if math.isnan(value) else format(value, form)
 
 
+def _quality_table(board: Leaderboard, metrics: Sequence[str]) -> str:
+    """The spread between seeds under its mean, so that all columns fit on the page."""
+    table = _table(quality_rows(board, metrics)).replace("<table>", "<table class='quality'>", 1)
+    return re.sub(r" (sd [^<]*\))</td>", r"<br><small>\1</small></td>", table)
+
+
 def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *body = rows
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
@@ -136,18 +148,17 @@ def _error_figure(board: Leaderboard) -> Any:
         "arrayminus": (table["mre_px512"] - table["mre_px512_low"]).tolist(),
     }  # fmt: skip
     figure = go.Figure()
-    figure.add_bar(
-        x=table["entry"].tolist(), y=table["mre_px512"].tolist(), error_y=limits, name="mean over seeds",
-        marker_color=colour(0), opacity=0.7,
+    figure.add_scatter(
+        x=table["entry"].tolist(), y=table["mre_px512"].tolist(), error_y=limits, mode="markers",
+        name="mean over seeds", marker={"color": colour(0), "size": 13, "symbol": "diamond"},
     )  # fmt: skip
     seeds = children_table(board)
     seeds = seeds[seeds["state"] == FINISHED]
     figure.add_scatter(
         x=seeds["entry"].tolist(), y=seeds["mre_px512"].tolist(), mode="markers", name="a seed",
-        text=[f"seed {seed}" for seed in seeds["seed"]], marker={"color": colour(1), "size": 9},
+        text=[f"seed {seed}" for seed in seeds["seed"]], marker={"color": colour(1), "size": 8},
     )  # fmt: skip
-    figure.update_yaxes(title="MRE, px512")
-    return _laid_out(figure)
+    return _laid_out(_with_error_axis(figure, [*table["mre_px512"], *seeds["mre_px512"]]))
 
 
 def _rates_figure(board: Leaderboard) -> Any:
@@ -161,8 +172,9 @@ def _rates_figure(board: Leaderboard) -> Any:
             "arrayminus": [row[m] - row[f"{m}_low"] for m in rates], "thickness": 1.2,
         }  # fmt: skip
         figure.add_bar(
-            x=rates, y=[row[m] for m in rates], error_y=limits, name=row["entry"], marker_color=colour(index)
-        )
+            x=[HEADS[m].removesuffix(" %") for m in rates], y=[row[m] for m in rates], error_y=limits,
+            name=row["entry"], marker_color=colour(index),
+        )  # fmt: skip
     figure.update_layout(barmode="group")
     figure.update_yaxes(title="%", range=[0, 100])
     return _laid_out(figure)
@@ -182,9 +194,20 @@ def _cost_figure(board: Leaderboard) -> Any:
                 "arrayminus": [row["mre_px512"] - row["mre_px512_low"]],
             },
         )  # fmt: skip
-    figure.update_xaxes(title="one film, ms", type="log")
+    figure.update_xaxes(title="one film, ms", type="log", tickvals=LOG_TICKS)
+    return _laid_out(_with_error_axis(figure, table["mre_px512"].tolist()))
+
+
+def _with_error_axis(figure: Any, errors_px512: Sequence[float]) -> Any:
+    """Logarithmic where errors span more than tenfold: one that learnt nothing does not press the others flat."""
+    known = [error for error in errors_px512 if error == error]
+    wide = bool(known) and min(known) > 0 and max(known) > 10 * min(known)
+    if wide:
+        figure.update_yaxes(type="log", tickvals=LOG_TICKS)
+    else:
+        figure.update_yaxes(type="linear", rangemode="tozero")
     figure.update_yaxes(title="MRE, px512")
-    return _laid_out(figure)
+    return figure
 
 
 def _laid_out(figure: Any) -> Any:

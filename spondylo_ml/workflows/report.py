@@ -8,10 +8,10 @@ import mlflow
 
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
-from spondylo_ml.evaluation.leaderboard import FINISHED, METRICS, noise_floor
+from spondylo_ml.evaluation.leaderboard import FINISHED, noise_floor
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.figures.comparison_page import Compared, interval_text
-from spondylo_ml.figures.leaderboard_page import HOW_TO_READ, cost_rows, quality_rows
+from spondylo_ml.figures.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
@@ -25,8 +25,6 @@ from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip
 LISTED_FILMS = 20
-BENCHMARK_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
-"""Metrics beside each other: error, rates strict by level, rates by instance with presence and grade."""
 DISCLAIMER = "Research software, not a medical device."
 
 
@@ -144,8 +142,8 @@ def benchmarked(result: BenchmarkResult) -> str:
     board = result.board
     floor, freedom = noise_floor(board)
     lines = [f"{board.title}: {board.dataset}; {board.budget}"]
-    for metrics in BENCHMARK_TABLES:
-        lines += [*_aligned(quality_rows(board, metrics, with_spread=metrics is BENCHMARK_TABLES[0])), ""]
+    for metrics in QUALITY_TABLES:
+        lines += [*_aligned(quality_rows(board, metrics, with_spread=metrics is QUALITY_TABLES[0])), ""]
     lines += [*_aligned(cost_rows(board)), ""]
     if freedom:
         lines.append(f"MRE between seeds: standard deviation {floor:.2f} px512, {freedom} degree(s) of freedom")

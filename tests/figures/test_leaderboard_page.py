@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from dataclasses import replace
+from typing import Any
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, Child, Leaderboard
@@ -59,6 +62,39 @@ def test_the_page_carries_its_own_charts_and_escapes_what_it_shows() -> None:
     assert len(re.findall(r"Plotly\.newPlot\(", page)) >= 3
     assert not re.search(r'<script[^>]+src="http', page), "it needs no network"
     assert "not a medical device" in page
+
+
+def charts(page: str) -> list[dict[str, Any]]:
+    """The layouts of the page's figures, in their order."""
+    found = []
+    for call in re.finditer(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*", page):
+        _, end = json.JSONDecoder().raw_decode(page, call.end())
+        layout, _ = json.JSONDecoder().raw_decode(page, re.compile(r",\s*").match(page, end).end())
+        found.append(layout)
+    return found
+
+
+def test_errors_that_span_more_than_tenfold_are_drawn_on_a_logarithmic_axis() -> None:
+    def axes(mre_px512: float) -> list[str]:
+        board = replace(BOARD, children=(finished(0, 4.0, 10.0), replace(finished(0, mre_px512, 9.0), entry="second")))
+        error, rates, cost = charts(leaderboard_page(board))
+        assert rates["yaxis"]["range"] == [0, 100]
+        return [error["yaxis"]["type"], cost["yaxis"]["type"]]
+
+    assert axes(39.0) == ["linear", "linear"]
+    assert axes(41.0) == ["log", "log"]
+
+
+def test_metrics_stand_in_three_tables_under_heads_that_name_their_unit() -> None:
+    page = leaderboard_page(BOARD)
+    heads = [re.findall("<th>(.*?)</th>", table) for table in re.findall("<table class='quality'>.*?</table>", page)]
+    assert [head[2:] for head in heads] == [
+        ["MRE px512", "median px512"],
+        ["SDR@6 %", "SDR@12 %", "SDR@18 %", "SDR@24 %"],
+        ["by instance @5 %", "by instance @10 %", "by instance @15 %", "presence F1 %", "grade right %"],
+    ]
+    assert "<td>5.00 [4.50, 5.50]<br><small>sd 1.41 (4.00 to 6.00, n 2)</small></td>" in page
+    assert '"SDR@6","SDR@12"' in page.replace(" ", "")
 
 
 def test_a_page_of_nothing_finished_is_a_page() -> None:
