@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher
+from itertools import takewhile
 
 
 class SpondyloError(Exception):
@@ -81,13 +82,61 @@ class PreflightError(SpondyloError):
         )
 
 
+FEW_NAMES = 20
+"""So many names are listed in full; of more only the nearest are told."""
+
+NEAREST, ALIKE = 3, 0.5
+"""How many names are told of a long list, and how like a name must be to be what was probably meant."""
+
+LEAST_PART = 3
+"""Letters that a part of a name needs to stand for the whole."""
+
+
 def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:
-    """Message for a name that does not exist: the name, its nearest match, all that exist."""
+    """Message for a name that does not exist: the name, the nearest, and all that exist or the nearest of many."""
     names = sorted(allowed)
-    return f"unknown {what} {given!r}.{nearest_hint(given, names)} Allowed: {', '.join(names)}."
+    text = f"unknown {what} {given!r}.{nearest_hint(given, names)}"
+    if len(names) <= FEW_NAMES:
+        return f"{text} Allowed: {', '.join(names)}."
+    return f"{text} The {NEAREST} nearest of {len(names)}: {', '.join(nearest_names(given, names, NEAREST))}."
 
 
-def nearest_hint(given: str, names: Sequence[str]) -> str:
+def nearest_hint(given: str, names: Iterable[str]) -> str:
     """' Did you mean ...?' for the name most like `given`, or an empty string."""
-    match = get_close_matches(given, names, n=1, cutoff=0.5)
+    match = [name for name in nearest_names(given, names, 1) if _likeness(given, name) >= ALIKE]
     return f" Did you mean {match[0]!r}?" if match else ""
+
+
+def nearest_names(given: str, names: Iterable[str], count: int) -> list[str]:
+    """The names most like `given`, the best first; of two that are as like, the one that begins as it does."""
+
+    def key(name: str) -> tuple[float, int, str]:
+        pairs = zip(_letters(given), _letters(name), strict=False)
+        same_start = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
+        return -_likeness(given, name), -same_start, name
+
+    return sorted(names, key=key)[:count]
+
+
+def _likeness(given: str, name: str) -> float:
+    """How like a name is, 0 to 1. Capitals, `-`, `_` and spaces do not count; a dotted name may be meant by its end.
+
+    Initials (`lr` of `learning_rate`) and a part of a name (`rcnn` of `keypoint_rcnn`) are like it too.
+    """
+    whole = _letters(given)
+    return max(_alike(whole, _letters(name)), 0.95 * _alike(whole.split(".")[-1], _letters(name).split(".")[-1]),
+               0.9 * (whole.strip(".") == _initials(name)))  # fmt: skip
+
+
+def _alike(given: str, name: str) -> float:
+    ratio = SequenceMatcher(None, given, name).ratio()
+    contained = len(given) >= LEAST_PART and given in name
+    return max(ratio, 0.7 + 0.2 * len(given) / len(name)) if contained else ratio
+
+
+def _letters(name: str) -> str:
+    return name.casefold().translate(str.maketrans("", "", "-_ "))
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in name.rsplit(".", 1)[-1].strip("-").split("_"))

@@ -15,7 +15,7 @@ import spondylo_ml
 
 PACKAGE = Path(spondylo_ml.__file__).parent
 LAYERS = {
-    "errors": 0, "landmarks": 0, "config": 0, "clinical": 0,
+    "errors": 0, "folders": 0, "landmarks": 0, "config": 0, "clinical": 0,
     "data": 1,
     "models": 2,
     "training": 3,
@@ -27,8 +27,8 @@ LAYERS = {
     "__main__": 9,
 }  # fmt: skip
 WITHOUT_MLFLOW = (
-    "errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "diagnosis", "figures",
-    "report", "promotion",
+    "errors", "folders", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "diagnosis",
+    "figures", "report", "promotion",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from spondylo_ml.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
+from spondylo_ml.cli.checks import require_films
 from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import Config, validate
 from spondylo_ml.errors import SpondyloError
@@ -65,6 +66,8 @@ def tune(given: dict[str, Any]) -> None:
     options = validate(StudyOptions, {name: given.pop(name) for name in StudyOptions.model_fields if name in given})
     recipe = given.pop("recipe", None)
     space, name = checked_space(options, given, Path(recipe) if recipe else None)
+    base = space.resolve({})
+    require_films(base.data)
 
     from spondylo_ml.data.synthetic import KIND as PHANTOM
     from spondylo_ml.tracking.store import preflight
@@ -77,7 +80,6 @@ def tune(given: dict[str, Any]) -> None:
     _start_logging()
     preflight()
     _stop_cleanly_on_sigterm()
-    base = space.resolve({})
     films = DevelopmentFilms.of(load_and_announce(base)[0])
     if options.folds > 1 and films.kind != PHANTOM:  # synthetic films are each of a patient of its own
         films = films.with_same_exposures()

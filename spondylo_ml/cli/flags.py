@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
 from spondylo_ml.config import (
     AuditConfig,
@@ -28,7 +28,7 @@ from spondylo_ml.config import (
     RegistryConfig,
     field_names,
 )
-from spondylo_ml.errors import ConfigError, unknown_name
+from spondylo_ml.errors import NEAREST, ConfigError, nearest_hint, nearest_names
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes"}
 
@@ -125,22 +125,35 @@ def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[st
     Raises:
         ConfigError: a flag that does not exist (names the nearest), or a value missing.
     """
+    command = str(flags.model_config.get("cli_prog_name"))
     names = field_names(flags)
-    full = [_full_name(argument, names) for argument in _without_empty(arguments)]
-    source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=True)
+    full = [_full_name(argument, names, command) for argument in _without_empty(arguments)]
+    try:
+        source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=False)
+    except SettingsError as error:
+        told = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
+        raise ConfigError(f"{told}. Options are given as --name value; all of them: {command} --help") from None
     return dict(source())
 
 
-def _full_name(argument: str, names: Sequence[str]) -> str:
+def _full_name(argument: str, names: Sequence[str], command: str) -> str:
     """A flag with its short name replaced; other arguments as they are."""
     if not argument.startswith("--") or argument == "--help":
         return argument
     flag, equals, value = argument[2:].partition("=")
+    if flag not in names and SHORT_NAMES.get(flag, flag) in names:
+        flag = SHORT_NAMES[flag]
     if flag not in names:
-        flag = SHORT_NAMES.get(flag, flag)
-    if flag not in names:
-        raise ConfigError(unknown_name("option", f"--{flag}", [f"--{name}" for name in (*names, *SHORT_NAMES)]))
+        raise ConfigError(_unknown_option(flag, names, command))
     return f"--{flag}{equals}{value}"
+
+
+def _unknown_option(flag: str, names: Sequence[str], command: str) -> str:
+    """Names the nearest options; there may be more than a hundred in all."""
+    short = [name for name, long in SHORT_NAMES.items() if long in names]
+    known = [f"--{name}" for name in (*names, *short)]
+    nearest = ", ".join(nearest_names(f"--{flag}", known, NEAREST))
+    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', known)} Nearest: {nearest}. All: {command} --help"
 
 
 def _without_empty(arguments: Sequence[str]) -> list[str]:

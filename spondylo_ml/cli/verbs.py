@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from spondylo_ml.cli.checks import require_films, require_given_films
 from spondylo_ml.cli.flags import FLAGS, given_values
 from spondylo_ml.config import (
     AuditConfig,
@@ -26,6 +28,8 @@ from spondylo_ml.config import (
     validate,
 )
 from spondylo_ml.errors import ConfigError
+from spondylo_ml.folders import require_free
+from spondylo_ml.workflows.benchmark_plan import chosen_entries, make_plan, planned_trainings
 
 EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
 
@@ -35,7 +39,7 @@ def _train(arguments: Sequence[str]) -> None:
     recipe, resumed = values.pop("recipe", None), values.pop("resume", None)
     # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
     config = resolve_config(values, Path(recipe) if recipe else None)
-    _require_folder(config.data)
+    require_given_films(config.data) if resumed else require_films(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.train import find_resume, resumed_config, train
@@ -52,7 +56,7 @@ def _train(arguments: Sequence[str]) -> None:
 def _evaluate(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["evaluate"], arguments)
     config = validate(EvaluateConfig, values)
-    _require_folder(config.data)
+    require_given_films(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.evaluate import evaluate
@@ -64,7 +68,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
 def _diagnose(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["diagnose"], arguments)
     config = validate(DiagnoseConfig, values)
-    _require_folder(config.data)
+    require_given_films(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.diagnose import diagnose
@@ -75,10 +79,10 @@ def _diagnose(arguments: Sequence[str]) -> None:
 
 def _export(arguments: Sequence[str]) -> None:
     config = validate(ExportConfig, given_values(FLAGS["export"], arguments))
-    if config.data.path is None:
+    if config.data.path is None and config.data.kind in ("auto", "phantom"):
         raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
-    _require_folder(config.data)
-    _require_free(config.to)
+    require_films(config.data)
+    require_free(config.to.expanduser())
 
     from spondylo_ml.workflows.export import describe, export
 
@@ -88,7 +92,7 @@ def _export(arguments: Sequence[str]) -> None:
 
 def _export_onnx(arguments: Sequence[str]) -> None:
     config = validate(ExportOnnxConfig, given_values(FLAGS["export-onnx"], arguments))
-    _require_free(config.to)
+    require_free(config.to.expanduser())
 
     from spondylo_ml.workflows.export_onnx import describe, export_onnx
 
@@ -98,7 +102,7 @@ def _export_onnx(arguments: Sequence[str]) -> None:
 
 def _phantom(arguments: Sequence[str]) -> None:
     config = validate(PhantomConfig, given_values(FLAGS["phantom"], arguments))
-    _require_free(config.to)
+    require_free(config.to.expanduser())
 
     from spondylo_ml.workflows.export import describe, draw_phantoms
 
@@ -106,16 +110,9 @@ def _phantom(arguments: Sequence[str]) -> None:
     _write(describe(draw_phantoms(config)))
 
 
-def _require_free(to: Path) -> None:
-    """A target that holds something already is told before any film is read."""
-    from spondylo_ml.data.writers.dataset import require_free
-
-    require_free(to.expanduser())
-
-
 def _audit(arguments: Sequence[str]) -> None:
     config = validate(AuditConfig, given_values(FLAGS["audit"], arguments))
-    _require_folder(config.data)
+    require_films(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.audit import audit
@@ -127,7 +124,7 @@ def _audit(arguments: Sequence[str]) -> None:
 def _compare(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["compare"], arguments)
     config = validate(CompareConfig, values)
-    _require_folder(config.data)
+    require_given_films(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.compare import compare
@@ -140,7 +137,7 @@ def _predict(arguments: Sequence[str]) -> int:
     from spondylo_ml.data.film_files import find_films
 
     config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
-    _require_free(config.to)
+    require_free(config.to.expanduser())
     find_films(config.films)  # what is not there is told before the slow imports
 
     from spondylo_ml.workflows import report
@@ -156,10 +153,7 @@ def _benchmark(arguments: Sequence[str]) -> int:
     given = given_values(FLAGS["benchmark"], arguments)
     asked = {name: given.pop(name) for name in BenchmarkConfig.model_fields if name in given}
     config = validate(BenchmarkConfig, asked)
-    if config.resume is None or "entries" in asked:
-        read_entries(config.entries)
-    if "path" in given.get("data", {}):
-        _require_folder(validate(DataConfig, given["data"]))
+    _check_plan(config, asked, given)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.benchmark import benchmark
@@ -170,10 +164,22 @@ def _benchmark(arguments: Sequence[str]) -> int:
     return EXIT_PART_FAILED if result.failed else 0
 
 
+def _check_plan(config: BenchmarkConfig, asked: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Of a benchmark that goes on, what it was begun with is known only to its run."""
+    if config.resume is not None:
+        if "entries" in asked:
+            read_entries(config.entries)
+        require_given_films(validate(DataConfig, given.get("data", {})))
+        return
+    plan = make_plan(config, given)
+    chosen_entries(plan, config.only)
+    require_films(planned_trainings(plan)[0].config.data)
+
+
 def _promote(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["promote"], arguments)
     config = validate(PromoteConfig, values)
-    _require_folder(config.data)
+    require_given_films(config.data)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.history import roll_back
@@ -193,14 +199,6 @@ def _registry(arguments: Sequence[str]) -> None:
 
     _start_logging()
     _write(show_history(config))
-
-
-def _require_folder(data: DataConfig) -> None:
-    """A folder that is not there, or holds something else, is told before the slow imports."""
-    from spondylo_ml.data.readers import READERS, find_reader
-
-    if data.path is not None and data.kind in ("auto", *READERS):
-        find_reader(data.path.expanduser(), data.kind)
 
 
 VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {

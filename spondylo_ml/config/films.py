@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from spondylo_ml.config.section import Fraction, Section
+from spondylo_ml.errors import ConfigError
 
 PhantomStyle = Literal[
     "young", "adult", "aged", "transitional", "even", "steep", "flat", "local", "detector", "plate", "print", "export"
@@ -67,6 +68,17 @@ class DataConfig(Section):
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction + test_fraction must be below 1, or nothing is left to train on")
         return self
+
+    def require_source(self) -> None:
+        """A folder for every kind but the films that are drawn here.
+
+        Raises:
+            ConfigError: path and kind contradict each other.
+        """
+        if self.path is None and self.kind not in ("auto", "phantom"):
+            raise ConfigError(f"data.kind {self.kind} needs a folder: --data <path>")
+        if self.path is not None and self.kind == "phantom":
+            raise ConfigError(f"data.kind phantom makes its own films: leave out --data {self.path}")
 
 
 class AugmentationConfig(Section):

@@ -19,6 +19,16 @@ from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 PRESETS = ("smoke", "quick", "full")
 
+MOVABLE = (
+    "tracking.",
+    "training.device",
+    "training.workers",
+    "training.preflight",
+    "data.path",
+    "data.on_audit_error",
+)
+"""Starts of the names of values that may change when a training goes on: its place, and its reporting."""
+
 
 class TrackingConfig(Section):
     """What a run leaves in MLflow."""

@@ -11,9 +11,9 @@ from pydantic import Field
 from spondylo_ml.config import BenchmarkConfig, Config, EntryList, flatten, nest, read_entries, resolve_config
 from spondylo_ml.config.benchmark import NAMED_OTHERWISE, OWN_DATA
 from spondylo_ml.config.resolve import merge
+from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.config.section import Section
 from spondylo_ml.errors import ConfigError, unknown_name
-from spondylo_ml.workflows.train import MOVABLE
 
 DEFAULT_MINUTES = 10.0
 

@@ -21,8 +21,8 @@ from spondylo_ml.config import ExportOnnxConfig
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.data.writers.dataset import require_free
 from spondylo_ml.errors import ConfigError, ParityError
+from spondylo_ml.folders import require_free
 from spondylo_ml.serving.bundle import NETWORK, PARITY, Bundle, copy_with_network
 from spondylo_ml.serving.model_source import FoundModel, find_model
 from spondylo_ml.serving.onnx_compare import compare

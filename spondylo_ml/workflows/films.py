@@ -19,7 +19,6 @@ from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, require_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
@@ -122,9 +121,8 @@ def _with_parts(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> Fi
 
 
 def _read(config: DataConfig) -> FilmSet:
+    config.require_source()
     if config.path is None:
-        if config.kind not in ("auto", PHANTOM):
-            raise ConfigError(f"data.kind {config.kind} needs a folder: --data <path>")
         return phantom_films(
             config.phantom_films,
             config.phantom_seed,
@@ -132,8 +130,6 @@ def _read(config: DataConfig) -> FilmSet:
             config.phantom_without,
             config.phantom_slips,
         )
-    if config.kind == PHANTOM:
-        raise ConfigError(f"data.kind phantom makes its own films: leave out --data {config.path}")
     return read_folder(Path(config.path).expanduser(), config.kind)
 
 

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, flatten, validate
+from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import common_input_hw
@@ -50,16 +51,6 @@ CHECKPOINTS = Path("checkpoints")
 """Folder of a run's checkpoints and local copies, below the current directory; one sub-folder a run."""
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
-MOVABLE = (
-    "tracking.",
-    "training.device",
-    "training.workers",
-    "training.preflight",
-    "data.path",
-    "data.on_audit_error",
-)
-"""Starts of the names of values that may change when a training goes on: its place, and its reporting."""
-
 DESCRIPTION_TAG = "mlflow.note.content"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 

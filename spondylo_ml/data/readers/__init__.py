@@ -40,6 +40,8 @@ def find_reader(root: Path, kind: str = "auto") -> Reader:
             which folder was probably meant.
     """
     looked_for = "\n".join(f"  {reader.kind}: {reader.layout}" for reader in READERS.values())
+    if root.is_file():
+        raise DataError(f"data folder {root.resolve()} is a file, a folder is needed: the one that holds the dataset")
     if not root.is_dir():
         raise DataError(f"data folder {root.resolve()} does not exist. Give one of these layouts:\n{looked_for}")
     found = _labelled_layouts(root)

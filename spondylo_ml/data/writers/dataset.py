@@ -20,6 +20,7 @@ from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.base import PlacedFilm, make_parent
 from spondylo_ml.data.writers.losses import Loss, losses
 from spondylo_ml.errors import DataError
+from spondylo_ml.folders import require_free, require_writable
 from spondylo_ml.landmarks import Film, ImageSource
 
 FEW_FILMS = 16  # so few are drawn sooner than other processes start
@@ -39,15 +40,6 @@ class Written:
     lost: tuple[Loss, ...]
 
 
-def require_free(to: Path) -> None:
-    """Raise `DataError` unless `to` does not exist or is an empty folder: nothing is ever overwritten."""
-    if to.is_dir() and not any(to.iterdir()):
-        return
-    if to.exists():
-        what = "is not empty" if to.is_dir() else "is a file"
-        raise DataError(f"{to.resolve()} {what}: give a new or empty folder, nothing is overwritten")
-
-
 def write_dataset(films: FilmSet, kind: str, to: Path) -> Written:
     """Write all films in the layout `kind`; image files are copied as they are, other films written as PNG.
 
@@ -59,6 +51,7 @@ def write_dataset(films: FilmSet, kind: str, to: Path) -> Written:
     """
     require_free(to)
     to = to.resolve()
+    require_writable(to.parent)
     partial = to.parent / f".{to.name}.partial-{os.getpid()}"
     partial.mkdir(parents=True)
     try:

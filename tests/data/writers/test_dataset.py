@@ -13,9 +13,10 @@ from builders import ArrayImage, mendeley_folder, plain_film, square
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.data.writers.dataset import FEW_FILMS, require_free, write_dataset
+from spondylo_ml.data.writers.dataset import FEW_FILMS, write_dataset
 from spondylo_ml.data.writers.losses import Loss, losses
 from spondylo_ml.errors import DataError
+from spondylo_ml.folders import require_free
 from spondylo_ml.landmarks import GreyImage, SlotRange
 
 FILMS = FilmSet(
