@@ -8,6 +8,9 @@ from pathlib import Path
 
 from spondylo_ml.errors import DataError
 
+LONGEST_NAME_BYTES = 255 - len("..partial-9999999")
+"""A dataset is written under a longer name at first."""
+
 PROBE_BYTES = 1 << 16
 """A full disk still takes an empty file."""
 
@@ -18,9 +21,9 @@ def require_free(to: Path) -> None:
     Raises:
         DataError: as above; or nothing can be written there.
     """
-    if to.exists() and not (to.is_dir() and not any(to.iterdir())):
-        what = "is not empty" if to.is_dir() else "is a file"
-        raise DataError(f"{to.resolve()} {what}: give a new or empty folder, nothing is overwritten")
+    if os.path.lexists(to) and not (os.path.isdir(to) and not any(to.iterdir())):
+        what = "is not empty" if os.path.isdir(to) else "is a file" if to.exists() else "is a link to nothing"
+        raise DataError(f"{to.absolute()} {what}: give a new or empty folder, nothing is overwritten")
     require_writable(to)
 
 
@@ -30,6 +33,8 @@ def require_writable(folder: Path) -> None:
     A file is written and removed again: the rights of a folder do not tell of a disk that is full or read-only.
     """
     whole = folder.absolute()
+    if longest := next((name for name in whole.parts if len(os.fsencode(name)) > LONGEST_NAME_BYTES), None):
+        raise DataError(f"{whole} cannot be written: the name {longest[:20]!r}... is too long")
     there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
     if not there.is_dir():
         what = "is a file" if there.is_file() else "is no folder"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spondylo_ml.config import DataConfig
+from spondylo_ml.config.paths import expanded
 
 
 def require_films(data: DataConfig) -> None:
@@ -27,4 +28,4 @@ def require_given_films(data: DataConfig) -> None:
 
     from spondylo_ml.data.readers import find_reader
 
-    find_reader(data.path.expanduser(), data.kind)
+    find_reader(expanded(data.path), data.kind)

@@ -28,6 +28,7 @@ from spondylo_ml.config import (
     RegistryConfig,
     field_names,
 )
+from spondylo_ml.config.paths import PATHS
 from spondylo_ml.errors import NEAREST, ConfigError, nearest_hint, nearest_names
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes"}
@@ -128,12 +129,31 @@ def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[st
     command = str(flags.model_config.get("cli_prog_name"))
     names = field_names(flags)
     full = [_full_name(argument, names, command) for argument in _without_empty(arguments)]
+    full, typed = _typed_paths(full, [name for name, field in flags.model_fields.items() if PATHS in field.metadata])
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=False)
     except SettingsError as error:
         told = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
         raise ConfigError(f"{told}. Options are given as --name value; all of them: {command} --help") from None
-    return dict(source())
+    return dict(source()) | typed
+
+
+def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The arguments less those of lists of paths, and these as they were typed.
+
+    pydantic-settings would part `Lumbar, lateral` at its comma and take `[2024] films` for a list.
+    """
+    others: list[str] = []
+    typed: dict[str, list[str]] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        name, equals, value = argument.removeprefix("--").partition("=")
+        if argument.startswith("--") and name in names and (equals or (rest and not rest[0].startswith("--"))):
+            typed.setdefault(name, []).append(value if equals else rest.pop(0))
+        else:  # also a flag without its value, of which argparse tells
+            others.append(argument)
+    return others, {name: values[0] if len(values) == 1 else tuple(values) for name, values in typed.items()}
 
 
 def _full_name(argument: str, names: Sequence[str], command: str) -> str:

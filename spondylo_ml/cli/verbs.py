@@ -27,6 +27,7 @@ from spondylo_ml.config import (
     resolve_config,
     validate,
 )
+from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_free
 from spondylo_ml.workflows.benchmark_plan import chosen_entries, make_plan, planned_trainings
@@ -82,7 +83,7 @@ def _export(arguments: Sequence[str]) -> None:
     if config.data.path is None and config.data.kind in ("auto", "phantom"):
         raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
     require_films(config.data)
-    require_free(config.to.expanduser())
+    require_free(expanded(config.to))
 
     from spondylo_ml.workflows.export import describe, export
 
@@ -92,7 +93,7 @@ def _export(arguments: Sequence[str]) -> None:
 
 def _export_onnx(arguments: Sequence[str]) -> None:
     config = validate(ExportOnnxConfig, given_values(FLAGS["export-onnx"], arguments))
-    require_free(config.to.expanduser())
+    require_free(expanded(config.to))
 
     from spondylo_ml.workflows.export_onnx import describe, export_onnx
 
@@ -102,7 +103,7 @@ def _export_onnx(arguments: Sequence[str]) -> None:
 
 def _phantom(arguments: Sequence[str]) -> None:
     config = validate(PhantomConfig, given_values(FLAGS["phantom"], arguments))
-    require_free(config.to.expanduser())
+    require_free(expanded(config.to))
 
     from spondylo_ml.workflows.export import describe, draw_phantoms
 
@@ -137,7 +138,7 @@ def _predict(arguments: Sequence[str]) -> int:
     from spondylo_ml.data.film_files import find_films
 
     config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
-    require_free(config.to.expanduser())
+    require_free(expanded(config.to))
     find_films(config.films)  # what is not there is told before the slow imports
 
     from spondylo_ml.workflows import report

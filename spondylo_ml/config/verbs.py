@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.paths import PathList, listed_paths
 from spondylo_ml.config.section import Fraction, Section
 from spondylo_ml.errors import unknown_name
 
@@ -131,7 +132,7 @@ class ExportOnnxConfig(Section):
 class PredictConfig(Section):
     """Films to read, the model that reads them, and where the results go."""
 
-    films: tuple[str, ...] = Field(
+    films: PathList = Field(
         min_length=1, description="image or DICOM files, folders of them, patterns such as 'films/*.dcm'; with commas"
     )
     model: str = Field(
@@ -151,6 +152,4 @@ class PredictConfig(Section):
     @field_validator("films", mode="before")
     @classmethod
     def _listed(cls, value: object) -> object:
-        if not isinstance(value, str) or Path(value).expanduser().exists():  # a file's name may hold a comma
-            return (value,) if isinstance(value, str) else value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return listed_paths(value) if isinstance(value, str) else value

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import glob
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from spondylo_ml.config.paths import matching
 from spondylo_ml.data.decode import Known
 from spondylo_ml.data.dicom import DICOM_SUFFIXES, PREFIX, PREFIX_AT
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES
+from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.own_films import FILE, Said, film_stem, read_table
+from spondylo_ml.data.readers.own_films import FILE, FilmTable, film_stem, read_table, require_any_match
 from spondylo_ml.errors import DataError
 
 NOT_FILMS = (FILE, "DICOMDIR")
@@ -48,7 +50,8 @@ def find_films(given: Sequence[str]) -> FoundFiles:
     """The films that files, folders (searched to any depth) and patterns name, each once, in order.
 
     In a folder, and of what a pattern matches, films are files with the suffix of an image or of DICOM, and those that
-    begin as DICOM does. A file that is named itself is always a film.
+    begin as DICOM does; links to nothing are among them, hidden files are not. A file that is named itself is always a
+    film. What exists is taken as it is, whatever marks of a pattern its name holds.
 
     Raises:
         DataError: a name or pattern that nothing has, no film at all, or a bad `films.csv`.
@@ -58,16 +61,16 @@ def find_films(given: Sequence[str]) -> FoundFiles:
     for path, is_film in (found for one in given for found in _matches(one)):
         if not (is_film or _looks_like_a_film(path)):
             passed_over += [] if path.name == FILE else [path]
-        elif path.resolve() not in named:
-            named[path.resolve()] = path
+        else:
+            named.setdefault(Path(os.path.realpath(path)), path)
     if not named:
         raise DataError(f"no film in what was given: {', '.join(IMAGE_SUFFIXES + DICOM_SUFFIXES)} are looked for")
     stems = Counter(_stem(path) for path in named.values())
-    tables = {folder: read_table(folder) for folder in {path.parent for path in named.values()}}
+    tables = {folder: _table(folder) for folder in {path.parent for path in named.values()}}
     films = []
     for whole, path in named.items():
         stem = _stem(path)
-        said = tables[path.parent].get(film_stem(path.name)) or tables[path.parent].get(stem) or Said()
+        said = tables[path.parent].of(path.name, stem)
         name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
         films.append(FilmFile(path, name, Known(said.facing, said.spacing)))
     return FoundFiles(tuple(films), tuple(passed_over))
@@ -75,17 +78,28 @@ def find_films(given: Sequence[str]) -> FoundFiles:
 
 def _matches(given: str) -> Iterator[tuple[Path, bool]]:
     """Files, each with whether it was named itself and so must be a film."""
-    path = Path(given).expanduser()
-    if path.is_file():
-        yield path, True
-        return
-    found = [path] if path.is_dir() else [Path(one) for one in sorted(glob.glob(str(path), recursive=True))]
+    found = matching(given)
     if not found:
         raise DataError(f"nothing is called {given}: give files, folders, or a pattern such as 'films/*.dcm'")
+    named = os.path.lexists(os.path.expanduser(given))
     for one in found:
-        for file in sorted(one.rglob("*")) if one.is_dir() else [one]:
-            if file.is_file():
-                yield file, False
+        folder = one.is_dir()
+        for file in sorted(one.rglob("*")) if folder else [one]:
+            # A link to a folder is not followed, but told; one to nothing is a film that fails.
+            if (file.is_file() or file.is_symlink()) and not (folder and is_hidden(file, one)):
+                yield file, named and not folder
+
+
+def _table(folder: Path) -> FilmTable:
+    """The table beside films.
+
+    Raises:
+        FileError: a bad table, or one of which no row is that of a file in the folder.
+    """
+    table = read_table(folder)
+    files = [path for path in folder.iterdir() if path.name != FILE] if table.said else []
+    require_any_match(table.said, {name for p in files for name in (film_stem(p.name), film_stem(_stem(p)))}, FILE)
+    return table
 
 
 def _stem(path: Path) -> str:

@@ -16,6 +16,7 @@ import secrets
 from functools import cache
 from pathlib import Path
 
+from spondylo_ml.data.names import same_form
 from spondylo_ml.errors import DataError
 
 SALT_VARIABLE = "SPONDYLO_SALT_FILE"
@@ -26,14 +27,14 @@ _PSEUDONYM = re.compile(r"anon-[0-9a-f]{16}")
 
 
 def pseudonym(name: str) -> str:
-    """`anon-` and 16 hex digits for a name; what is a pseudonym already stays as it is.
+    """`anon-` and 16 hex digits for a name, in whatever Unicode form; what is a pseudonym already stays as it is.
 
     Raises:
         DataError: the salt cannot be read or made.
     """
     if _PSEUDONYM.fullmatch(name):
         return name
-    return "anon-" + hmac.new(_salt(salt_file()), name.encode(), hashlib.sha256).hexdigest()[:16]
+    return "anon-" + hmac.new(_salt(salt_file()), same_form(name).encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def salt_file() -> Path:

@@ -8,6 +8,9 @@ import pytest
 from builders import write_rows
 from dicoms import dicom, gradient
 
+from spondylo_ml.cli.flags import FLAGS, given_values
+from spondylo_ml.config import PredictConfig, validate
+from spondylo_ml.config.paths import listed_paths
 from spondylo_ml.data.film_files import find_films
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
@@ -68,3 +71,89 @@ def test_what_is_not_there_or_holds_no_film_is_told(folder: Path) -> None:
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"no film in what was given: \.jpg, .*\.dcm"):
         find_films([str(folder / "empty")])
+
+
+# ------------------------------------------------------------------------- names that look like lists or like patterns
+
+
+def write(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("[2024] films", ["[2024] films/a[1].png", "[2024] films/b.png"]),
+        ("[2024] films/*.png", ["[2024] films/a[1].png", "[2024] films/b.png"]),
+        ("[2024] films/a[1].png", ["[2024] films/a[1].png"]),
+        ("[2024] films/a[1]*", ["[2024] films/a[1].png"]),
+        ("[2024]*/b.png", ["[2024] films/b.png"]),
+        ("plain/[ab].png", ["plain/a.png", "plain/b.png"]),
+        ("plain/*", ["plain/a.png", "plain/b.png"]),
+        ("**/b.png", ["[2024] films/b.png", "plain/b.png"]),
+        ("plain/a?b.png", []),
+    ],
+)
+def test_brackets_of_a_path_that_exists_are_no_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, found: list[str]
+) -> None:
+    write(tmp_path, "[2024] films/a[1].png", "[2024] films/b.png", "plain/a.png", "plain/b.png")
+    for at, root in ((tmp_path, ""), (Path("/"), f"{tmp_path}/")):  # relative paths and whole ones
+        monkeypatch.chdir(at)
+        if found:
+            assert [str(film.path) for film in find_films([root + given]).films] == [root + name for name in found]
+        else:
+            with pytest.raises(DataError, match="nothing is called"):
+                find_films([root + given])
+
+
+@pytest.mark.parametrize(
+    ("given", "listed"),
+    [
+        ("Lumbar, lateral", ["Lumbar, lateral"]),
+        ("Lumbar, lateral/ROE, JANE.png", ["Lumbar, lateral/ROE, JANE.png"]),
+        ("a.png, Lumbar, lateral,b.png", ["a.png", "Lumbar, lateral", "b.png"]),
+        ("Lumbar, lateral/*.png,a.png", ["Lumbar, lateral/*.png", "a.png"]),
+        ("a.png,,b.png,", ["a.png", "b.png"]),
+        ("*.png,gone.png", ["*.png", "gone.png"]),
+        ("gone, too.png", ["gone", "too.png"]),
+    ],
+)
+def test_commas_of_a_path_that_exists_are_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, listed: list[str]
+) -> None:
+    write(tmp_path, "Lumbar, lateral/ROE, JANE.png", "a.png", "b.png")
+    monkeypatch.chdir(tmp_path)
+    assert list(listed_paths(given)) == listed
+    for arguments in (["--films", given], [f"--films={given}"]):
+        values = given_values(FLAGS["predict"], ["--to", "out", *arguments])
+        assert validate(PredictConfig, values).films == tuple(listed)
+
+
+def test_a_list_longer_than_any_file_name_is_parted(tmp_path: Path) -> None:
+    names = [str(tmp_path / f"{n:04}.png") for n in range(500)]
+    assert listed_paths(",".join(names)) == tuple(names)
+
+
+def test_a_link_to_nothing_is_a_film_that_cannot_be_opened_and_hidden_files_are_none(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png", ".trash/deep/b.png")
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
+    for given in (str(tmp_path), str(tmp_path / "*.png")):
+        found = find_films([given])
+        assert [film.path.name for film in found.films] == ["a.png", "gone.png", "round.png"]
+        assert found.passed_over == ()
+    assert names([str(tmp_path / "gone.png")], tmp_path) == ["gone.png"]
+    assert names([str(tmp_path / "._a.png")], tmp_path) == ["._a.png"], "named itself"
+
+
+def test_a_table_of_other_films_is_an_error_and_one_of_more_films_is_none(tmp_path: Path) -> None:
+    write(tmp_path, "a.png", "b.png")
+    write_rows(tmp_path / "films.csv", [["filename", "facing"], ["b.png", "left"]])
+    (film,) = find_films([str(tmp_path / "a.png")]).films
+    assert film.known.facing is Facing.UNKNOWN
+    write_rows(tmp_path / "films.csv", [["filename", "facing"], ["c.png", "left"]])
+    with pytest.raises(DataError, match="none of its 1 rows is that of a film here"):
+        find_films([str(tmp_path / "a.png")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from spondylo_ml.data.films import FilmSet
@@ -40,9 +41,9 @@ def find_reader(root: Path, kind: str = "auto") -> Reader:
             which folder was probably meant.
     """
     looked_for = "\n".join(f"  {reader.kind}: {reader.layout}" for reader in READERS.values())
-    if root.is_file():
+    if os.path.isfile(root):
         raise DataError(f"data folder {root.resolve()} is a file, a folder is needed: the one that holds the dataset")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise DataError(f"data folder {root.resolve()} does not exist. Give one of these layouts:\n{looked_for}")
     found = _labelled_layouts(root)
     if kind == "auto" and len(found) == 1:

@@ -19,12 +19,14 @@ import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
 from spondylo_ml.data.readers.buu_name import BuuName, buu_name
-from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
-from spondylo_ml.data.readers.own_films import film_stem, spacing_of
+from spondylo_ml.data.readers.fields import parse_floats
+from spondylo_ml.data.readers.own_films import film_stem, require_any_match, spacing_of
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
+from spondylo_ml.data.readers.text import read_csv_rows
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Spacing
 
@@ -52,10 +54,14 @@ class BuuReader:
         jobs: list[_Job] = []
         for folder, view in _views(root).items():
             pairs, alone = pair_by_stem(folder, folder, (".csv",), root)
-            jobs += [_Job(image, label, view, spacings.get(image.stem)) for image, label in pairs]
+            jobs += [_Job(image, label, view, spacings.get(stem_of(image))) for image, label in pairs]
             bad += [finding for finding in alone if finding.file != SPACING_FILE]
         read, errors = read_each(jobs, _read_film)
-        known = {job.image.stem for job in jobs}
+        known = {stem_of(image) for folder in _views(root) for image in images_in(folder)}
+        if any(
+            (folder / SPACING_FILE).is_file() for folder in (root, *_views(root))
+        ):  # one above may be of other films
+            require_any_match(spacings, known, SPACING_FILE)
         notes = [
             Finding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in known
         ]
@@ -103,12 +109,12 @@ def _read_film(job: _Job) -> ReadFilm:
     vertebrae, impossible = usable_vertebrae(corners, ~np.isnan(corners[..., 0]), slots)
     lateral_facing = Facing.LEFT if published and not mirrored else Facing.UNKNOWN
     film = Film(
-        film_id=job.image.stem,
+        film_id=stem_of(job.image),
         image=FileImage(job.image, job.image.name),
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=lateral_facing if job.view == "LA" else Facing.NONE,
-        patient=published.patient if published else job.image.stem,
+        patient=published.patient if published else stem_of(job.image),
         source="buu",
         spacing=job.spacing,
         path=job.image,
@@ -165,7 +171,7 @@ def _spacings(root: Path) -> tuple[dict[str, Spacing], list[Finding]]:
         except FileError as error:
             bad.append(as_finding(error))
             continue
-        if rows and rows[0][0].strip() == "filename":
+        if rows and rows[0][0].strip().lower() == "filename":
             rows = rows[1:]
         for row in rows:
             try:

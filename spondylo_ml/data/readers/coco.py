@@ -25,6 +25,7 @@ import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES, checked_size_hw
+from spondylo_ml.data.names import is_hidden, is_listed, same_form
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import corner_places, levelled, require_all_inside, slot_of_level, slots_of
@@ -56,9 +57,10 @@ class CocoReader:
         """All films of all annotation files."""
         jobs: list[_Job] = []
         bad: list[Finding] = []
+        films = _films(root)
         for path in _annotation_files(root):
             try:
-                found, alone = _jobs(root, path)
+                found, alone = _jobs(films, path)
             except FileError as error:
                 bad.append(as_finding(error))
                 continue
@@ -70,7 +72,11 @@ class CocoReader:
             for name, count in counts.items()
             if count > 1
         ]
-        bad += _films_not_listed(root, set(counts))
+        bad += [
+            Finding(path.name, "no label: not listed in any annotation file")
+            for name, path in films.items()
+            if name not in counts and path.suffix.lower() in IMAGE_SUFFIXES
+        ]
         read, errors = read_each([job for job in jobs if counts[job.file_name] == 1], _read_film)
         slots = slots_of(one.film for one in read)
         return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], private=True)
@@ -80,7 +86,7 @@ class CocoReader:
 class _Job:
     """An image's entry with the annotations that name it; `part` is what the JSON file's name says."""
 
-    root: Path
+    path: Path | None
     image: Entry
     annotations: tuple[Entry, ...]
     categories: Mapping[object, Entry]
@@ -89,7 +95,7 @@ class _Job:
 
     @property
     def file_name(self) -> str:
-        return str(self.image["file_name"])
+        return _inner_name(self.image["file_name"])
 
 
 def _annotation_files(root: Path) -> list[Path]:
@@ -97,7 +103,7 @@ def _annotation_files(root: Path) -> list[Path]:
     return [*flat, *files_in(root / "annotations", (".json",))]
 
 
-def _jobs(root: Path, path: Path) -> tuple[list[_Job], list[Finding]]:
+def _jobs(films: Mapping[str, Path], path: Path) -> tuple[list[_Job], list[Finding]]:
     """The films of an annotation file, and the entries that belong to none.
 
     Raises:
@@ -128,18 +134,24 @@ def _jobs(root: Path, path: Path) -> tuple[list[_Job], list[Finding]]:
     by_id = {entry["id"]: entry for entry in categories if isinstance(entry.get("id"), int | str)}
     words = [word for word in re.split(r"[^a-z]+", path.stem.lower()) if word in PARTS]
     part = words[0] if words else None
-    return [_Job(root, one, tuple(of_image[one["id"]]), by_id, part, not annotations) for one in images], bad
+    jobs = [
+        _Job(films.get(_inner_name(one["file_name"])), one, tuple(of_image[one["id"]]), by_id, part, not annotations)
+        for one in images
+    ]
+    return jobs, bad
 
 
-def _films_not_listed(root: Path, listed: set[str]) -> list[Finding]:
-    found = sorted(p for p in (root / "images").rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-    known = {_image_path(root, name) for name in listed}
-    return [Finding(p.name, "no label: not listed in any annotation file") for p in found if p not in known]
+def _films(root: Path) -> dict[str, Path]:
+    """The files below images/ by their path there, in one Unicode form."""
+    images = root / "images"
+    found = sorted(p for p in images.rglob("*") if is_listed(p))
+    return {same_form(p.relative_to(images).as_posix()): p for p in found if not is_hidden(p, images)}
 
 
-def _image_path(root: Path, file_name: str) -> Path:
-    inner = PurePosixPath(file_name.replace("\\", "/"))
-    return root / "images" / (inner.relative_to("images") if inner.parts[:1] == ("images",) else inner)
+def _inner_name(file_name: str) -> str:
+    """A film's path below images/, in one Unicode form."""
+    inner = PurePosixPath(same_form(file_name).replace("\\", "/"))
+    return (inner.relative_to("images") if inner.parts[:1] == ("images",) else inner).as_posix()
 
 
 def _leads_outside(file_name: str) -> bool:
@@ -148,10 +160,11 @@ def _leads_outside(file_name: str) -> bool:
 
 
 def _read_film(job: _Job) -> ReadFilm:
-    path = _image_path(job.root, job.file_name)
+    path = job.path
+    if path is None:
+        name = PurePosixPath(job.file_name).name
+        raise FileError(name, "label without its film: listed in the annotations, but missing in images/")
     name = pseudonym(path.stem)
-    if not path.is_file():
-        raise FileError(path.name, "label without its film: listed in the annotations, but missing in images/")
     size_hw = checked_size_hw(path, name)
     facing, spacing, split = _said(job, path.name, size_hw)
     vertebrae, levels_from, reasons = _vertebrae(job, path.name, size_hw, facing)

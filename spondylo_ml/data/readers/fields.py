@@ -1,14 +1,19 @@
-"""Numbers and tables out of text, with errors that name the file and the place."""
+"""Numbers and words out of text, JSON and YAML, with errors that name the file and the place."""
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from spondylo_ml.data.readers.text import decoded
 from spondylo_ml.errors import FileError
+
+Number = int | float
 
 
 def finite_numbers(values: Iterable[object], file: str, what: str) -> list[float]:
@@ -19,8 +24,8 @@ def finite_numbers(values: Iterable[object], file: str, what: str) -> list[float
     """
     numbers = []
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-            raise FileError(file, f"{what} must be finite numbers", f", found {repr(value)[:20]}")
+        if isinstance(value, bool) or not isinstance(value, Number) or not abs(value) <= sys.float_info.max:
+            raise FileError(file, f"{what} must be finite numbers", f", found {_shown(value)}")
         numbers.append(float(value))
     return numbers
 
@@ -36,35 +41,85 @@ def parse_floats(fields: Sequence[str], file: str, what: str) -> list[float]:
         try:
             values.append(float(text))
         except ValueError:
-            raise FileError(file, f"{what} must be finite numbers", f", found {text[:20]!r}") from None
+            how = ", with a decimal point" if "," in text else ""
+            raise FileError(file, f"{what} must be finite numbers{how}", f", found {_shown(text)}") from None
     return finite_numbers(values, file, what)
 
 
-def read_csv_rows(path: Path) -> list[list[str]]:
-    """Non-empty rows of a CSV without header; `FileError` where the file is missing or not text."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return [row for row in csv.reader(stream) if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise FileError(path.name, "file is missing") from None
-    except (UnicodeDecodeError, csv.Error):
-        raise FileError(path.name, "not a text file") from None
+def require_classes(classes: Iterable[float], file: str, where: str) -> None:
+    """Raise `FileError` where a class is no whole number from 0 up."""
+    for value in classes:
+        if value < 0 or value != int(value):
+            raise FileError(file, f"{where}: a class is a whole number from 0 up", f", found {value:g}")
+
+
+def require_visibility(values: Iterable[float], file: str, where: str) -> None:
+    """Raise `FileError` where a visibility is not one of COCO's three."""
+    for value in values:
+        if value not in (0, 1, 2):
+            raise FileError(
+                file, f"{where}: visibility must be 0 (absent), 1 (hidden) or 2 (visible)", f", found {value:g}"
+            )
 
 
 def read_json(path: Path) -> object:
-    """A JSON file; `FileError` where it is none."""
+    """A JSON file; `FileError` where it is none, or gives one name twice in an object."""
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        return json.loads(decoded(_bytes(path), path.name), object_pairs_hook=lambda pairs: _once(pairs, path.name))
+    except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError of its own
         raise FileError(path.name, "not valid JSON (truncated, or another format)") from None
+
+
+def read_yaml(path: Path) -> object:
+    """A YAML file; `FileError` where it is none, or gives one name twice in a mapping."""
+    try:
+        return yaml.load(decoded(_bytes(path), path.name), _StrictLoader)
+    except _TwiceError as error:
+        raise FileError(path.name, "gives one name twice", f": {error.name}") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        raise FileError(path.name, "not valid YAML (truncated, or another format)") from None
 
 
 def read_text_lines(path: Path) -> list[list[str]]:
     """The fields of each line that is not empty; `FileError` where there is none, or no text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise FileError(path.name, "not a text file") from None
+    text = decoded(_bytes(path), path.name)
     if lines := [line.split() for line in text.splitlines() if line.strip()]:
         return lines
     raise FileError(path.name, "empty label file")
+
+
+class _TwiceError(ValueError):
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(name)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a name that is given twice: PyYAML would keep the last and drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        names = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for name in names:
+            if names.count(name) > 1 and name != "<<":
+                raise _TwiceError(str(name)[:40])
+        return super().construct_mapping(node, deep)
+
+
+def _once(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FileError(file, "gives one name twice in an object", f": {twice[:40]}")
+    return tree
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FileError(path.name, f"cannot be opened ({type(error).__name__})") from None
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:20] if not isinstance(value, int) or abs(value) < 1e20 else "a number without end"

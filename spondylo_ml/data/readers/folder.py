@@ -10,9 +10,10 @@ from pathlib import Path
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES, checked_size_hw
+from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.own_films import FILE, Said, read_table, unused_rows
+from spondylo_ml.data.readers.own_films import FILE, Said, read_table
 from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in
 from spondylo_ml.landmarks import Film, SlotRange
 
@@ -33,11 +34,12 @@ class FolderReader:
     def read(self, root: Path) -> FilmSet:
         """All films directly in the folder; what else lies there is listed."""
         table = read_table(root)
-        groups = by_stem(images_in(root))
+        images = images_in(root)
+        groups = by_stem(images)
         alone = [paths[0] for paths in groups.values() if len(paths) == 1]
         doubled = [finding for paths in groups.values() if len(paths) > 1 for finding in doubled_stem(paths)]
-        read, errors = read_each(alone, lambda path: _read_film(path, table.get(path.stem, Said())))
-        notes = [*_not_read(root), *unused_rows(table, set(groups))]
+        read, errors = read_each(alone, lambda path: _read_film(path, table.of(path.name)))
+        notes = [*_not_read(root), *table.remarks(images)]
         bad = [*doubled, *map(as_finding, errors)]
         return film_set(self.kind, root, read, SLOTS, bad, notes, private=True)
 
@@ -63,8 +65,9 @@ def _read_film(path: Path, said: Said) -> ReadFilm:
 
 
 def _not_read(root: Path) -> list[Finding]:
-    """Whatever in the folder is no film: a folder within, a DICOM file, a note."""
-    others = sorted(p for p in root.iterdir() if p.suffix.lower() not in IMAGE_SUFFIXES and p.name != FILE)
+    """Whatever in the folder is no film and not hidden: a folder within, a DICOM file, a note."""
+    listed = sorted(p for p in root.iterdir() if not is_hidden(p) and p.name != FILE)
+    others = [p for p in listed if p.is_dir() or p.suffix.lower() not in IMAGE_SUFFIXES]
     return [
         Finding(p.name, "a folder within the folder: not read" if p.is_dir() else "no film that is read here: left out")
         for p in others

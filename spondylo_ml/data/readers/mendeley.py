@@ -19,6 +19,7 @@ import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import LOWEST_IS_S1, Visible, from_sacrum, require_all_inside
 from spondylo_ml.data.readers.buu_name import buu_name
@@ -84,13 +85,13 @@ def _read_film(job: _Job) -> ReadFilm:
         vertebrae, reasons = from_sacrum(corners, visible, SLOTS.first, job.label.name)
         notes = [Finding(job.label.name, reason) for reason in reasons]
     film = Film(
-        film_id=job.image.stem,
+        film_id=stem_of(job.image),
         image=FileImage(job.image, job.image.name),
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=Facing.UNKNOWN,
         # Augmented exports of one film share the part of the name before the exporter's suffix.
-        patient=buu.patient if buu else job.image.stem.split("_jpg.rf.")[0],
+        patient=buu.patient if buu else stem_of(job.image).split("_jpg.rf.")[0],
         source="buu" if buu else "honduras",
         split=job.split,
         levels_from=LOWEST_IS_S1,

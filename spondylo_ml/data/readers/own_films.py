@@ -3,21 +3,28 @@
 Columns, in any order, all but the first optional, cells may be empty: `filename` (with or without suffix), `patient`,
 `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px of the film, both or none),
 `labelled` (no: the film has no label on purpose), `sex` (F or M) and `age_years`.
+
+Words may be in capital or small letters, ages may end in ".0", and yes and no may be TRUE and FALSE or 1 and 0, as
+spreadsheets write them. How the table itself may be saved is told in `text`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spondylo_ml.data.films import Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES
-from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
+from spondylo_ml.data.names import same_form
+from spondylo_ml.data.readers.fields import parse_floats
+from spondylo_ml.data.readers.text import read_cells
 from spondylo_ml.errors import FileError, unknown_name
 from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Spacing
 
 FILE = "films.csv"
 COLUMNS = ("filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "labelled", "sex", "age_years")
+YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
 @dataclass(frozen=True)
@@ -32,67 +39,149 @@ class Said:
     age_years: int | None = None
 
 
-def read_table(root: Path) -> dict[str, Said]:
-    """What `films.csv` says, by the stem of each film; nothing where there is no such table.
+@dataclass(frozen=True)
+class FilmTable:
+    """What `films.csv` says of each film; of none where there is no such table.
+
+    Attributes:
+        said: by the stem of the film, in one Unicode form.
+        patients: whether the table has a column for patients.
+        notes: what had to be guessed to read it.
+    """
+
+    said: Mapping[str, Said] = field(default_factory=dict)
+    patients: bool = False
+    notes: tuple[Finding, ...] = ()
+
+    def of(self, *names: str) -> Said:
+        """What is said of the film that has one of the names, with or without a suffix."""
+        known = (self.said.get(key) for name in names for key in (film_stem(name), same_form(name)))
+        return next((said for said in known if said is not None), Said())
+
+    def remarks(self, films: Sequence[Path], others: Iterable[str] = ()) -> list[Finding]:
+        """Rows of no film, and films of which the table should say the patient and does not.
+
+        Args:
+            others: stems of films that have no file, or whose file cannot be read.
+
+        Raises:
+            FileError: no row is that of a film here.
+        """
+        stems = {film_stem(path.name) for path in films}
+        known = stems | {same_form(stem) for stem in others}
+        require_any_match(self.said, known, FILE)
+        unused = [Finding(stem, f"in {FILE}, but there is no such film") for stem in self.said if stem not in known]
+        alone = [path for path in films if self.patients and not self.of(path.name).patient]
+        own = [Finding(path.name, f"no patient in {FILE}: taken for its own") for path in alone]
+        return [*self.notes, *unused, *own]
+
+
+def read_table(root: Path) -> FilmTable:
+    """The table in `root`.
 
     Raises:
         FileError: a column or a value that is not allowed, or a film that is listed twice.
     """
     if not (root / FILE).is_file():
-        return {}
-    header, *rows = read_csv_rows(root / FILE) or [[]]
-    names = [name.strip() for name in header]
+        return FilmTable()
+    names, rows, notes = read_columns(root / FILE)
     if "filename" not in names:
         raise FileError(FILE, f"needs the column filename, may have {', '.join(COLUMNS[1:])}", f"; it has {names}")
     for name in names:
         if name not in COLUMNS:
             raise FileError(FILE, unknown_name("column", name, COLUMNS))
-    table: dict[str, Said] = {}
+    said = by_film(FILE, rows)
+    table = {stem: _said(cells, f"row {number}") for stem, (number, cells) in said.items()}
+    return FilmTable(table, "patient" in names, tuple(notes))
+
+
+def read_columns(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[Finding]]:
+    """The columns of a table, its rows with their numbers and by column, and what had to be guessed to read it.
+
+    Raises:
+        FileError: no table, a column that comes twice, or a row of another length than the header's.
+    """
+    cells = read_cells(path)
+    header, *rows = cells.rows or [[]]
+    names = [name.strip().lower() for name in header]
+    while names and not names[-1]:  # separators at the end of each row
+        names.pop()
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise FileError(path.name, f"has the column {twice!r} twice")
+    table = []
     for number, row in enumerate(rows, start=2):
+        while len(row) > len(names) and not row[-1].strip():
+            row.pop()
         if len(row) != len(names):
-            raise FileError(FILE, f"row {number} has {len(row)} cells, the header {len(names)}")
-        cells = {name: cell.strip() for name, cell in zip(names, row, strict=True)}
+            raise FileError(path.name, f"row {number} has {len(row)} cells, the header {len(names)}")
+        table.append((number, {name: cell.strip() for name, cell in zip(names, row, strict=True)}))
+    guess = f"is neither UTF-8 nor UTF-16: read as {cells.guessed}; save it as 'CSV UTF-8' if names look wrong"
+    return names, table, [Finding(path.name, guess)] if cells.guessed else []
+
+
+def by_film(file: str, rows: Iterable[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
+    """Each row with its number, by the stem in its cell `filename`.
+
+    Raises:
+        FileError: a row without a film, or a film that is listed twice.
+    """
+    found: dict[str, tuple[int, dict[str, str]]] = {}
+    for number, cells in rows:
         stem = film_stem(cells["filename"])
-        if stem in table:
-            raise FileError(FILE, f"row {number} lists a film for the second time", f": {cells['filename']}")
-        table[stem] = _said(cells, f"row {number}")
-    return table
+        if not stem:
+            raise FileError(file, f"row {number} names no film")
+        if stem in found:
+            known = found[stem][1].get("patient", "")
+            what = "with another patient" if cells.get("patient", "") != known else "for the second time"
+            raise FileError(file, f"row {number} lists a film {what}", f": {cells['filename']}")
+        found[stem] = (number, cells)
+    return found
+
+
+def require_any_match(rows: Collection[str], films: Collection[str], file: str) -> None:
+    """Raise `FileError` where a table has rows and none is that of a film: all that it says would be lost."""
+    if rows and not set(rows) & set(films):
+        row, film = next(iter(rows)), next(iter(sorted(films)), None)
+        shown = f" ('{row}' is the first row, '{film}' a film)" if film else ""
+        raise FileError(
+            file, f"none of its {len(rows)} rows is that of a film here: name films as their files are called", shown
+        )
 
 
 def film_stem(filename: str) -> str:
-    """The name of a film without its folder and the suffix of an image."""
-    path = Path(filename)
+    """The name of a film without its folder and the suffix of an image, in one Unicode form."""
+    path = Path(same_form(filename.strip().replace("\\", "/")))
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
-
-
-def unused_rows(table: dict[str, Said], stems: set[str]) -> list[Finding]:
-    """A remark for each row of the table that no film has."""
-    return [Finding(stem, "in films.csv, but there is no such film") for stem in table if stem not in stems]
 
 
 def facing_of(value: object, file: str, where: str) -> Facing:
     """A facing by its name; `FileError` for another word."""
-    if value not in {str(facing) for facing in Facing}:
+    word = value.strip().lower() if isinstance(value, str) else None
+    if word not in {str(facing) for facing in Facing}:
         allowed = ", ".join(Facing)
         raise FileError(file, f"{where}: facing must be one of {allowed}", f", found {str(value)[:20]!r}")
-    return Facing(str(value))
+    return Facing(word)
 
 
 def sex_of(value: object, file: str, where: str) -> str:
     """F, M, or empty; `FileError` for another word."""
-    if value not in SEXES:
+    word = value.strip().upper() if isinstance(value, str) else None
+    if word not in SEXES:
         raise FileError(file, f"{where}: sex must be F or M, or left out", f", found {str(value)[:20]!r}")
-    return str(value)
+    return word
 
 
 def age_of(value: object, file: str, where: str) -> int:
-    """An age in whole years; `FileError` for what is none."""
-    text = str(value)
-    if not (text.isdecimal() and int(text) <= OLDEST_YEARS):
+    """An age in whole years, from a number or its text; `FileError` for what is none."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
+    except (ValueError, OverflowError):
+        number = -1.0
+    if not (0 <= number <= OLDEST_YEARS and number.is_integer()):
         raise FileError(
-            file, f"{where}: age_years must be a whole number up to {OLDEST_YEARS}", f", found {text[:20]!r}"
+            file, f"{where}: age_years must be a whole number up to {OLDEST_YEARS}", f", found {str(value)[:20]!r}"
         )
-    return int(text)
+    return int(number)
 
 
 def spacing_of(x_mm: float, y_mm: float, provenance: str, file: str, where: str) -> Spacing:
@@ -108,13 +197,13 @@ def _said(cells: dict[str, str], where: str) -> Said:
         raise FileError(FILE, f"{where}: spacing_x_mm and spacing_y_mm are given together or not at all")
     x_y = parse_floats(spacing, FILE, f"{where}: spacing") if spacing[0] else []
     labelled = cells.get("labelled") or "yes"
-    if labelled not in ("yes", "no"):
+    if labelled.lower() not in YES_NO:
         raise FileError(FILE, f"{where}: labelled must be yes or no", f", found {labelled[:20]!r}")
     return Said(
-        patient=cells.get("patient") or None,
+        patient=same_form(cells.get("patient", "")) or None,
         facing=facing_of(cells["facing"], FILE, where) if cells.get("facing") else Facing.UNKNOWN,
         spacing=spacing_of(x_y[0], x_y[1], FILE, FILE, where) if x_y else None,
-        labelled=labelled == "yes",
+        labelled=YES_NO[labelled.lower()],
         sex=sex_of(cells.get("sex", ""), FILE, where),
         age_years=age_of(cells["age_years"], FILE, where) if cells.get("age_years") else None,
     )

@@ -7,13 +7,17 @@ from pathlib import Path
 
 from spondylo_ml.data.films import Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES
+from spondylo_ml.data.names import is_listed, stem_of
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files directly in `folder` with one of the suffixes, in any case, sorted by name."""
+    """Files directly in `folder` with one of the suffixes, in any case, sorted by name; no hidden ones.
+
+    A link to nothing is among them, so that it is listed as a file that cannot be read.
+    """
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and p.is_file())
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and is_listed(p))
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -22,10 +26,10 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """The paths of each stem."""
+    """The paths of each stem, stems in one Unicode form."""
     groups: dict[str, list[Path]] = {}
     for path in paths:
-        groups.setdefault(path.stem, []).append(path)
+        groups.setdefault(stem_of(path), []).append(path)
     return groups
 
 
@@ -52,7 +56,7 @@ def pair_by_stem(
 
 
 def doubled_stem(films: Sequence[Path]) -> list[Finding]:
-    """One finding for each of several films that differ in their suffix alone."""
+    """One finding for each of several films that differ in their suffix, or in the Unicode form of their name."""
     suffixes = " and ".join(path.suffix for path in films)
     return [Finding(path.name, f"two films of one name, as {suffixes}: keep one") for path in films]
 

@@ -14,15 +14,19 @@ import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.names import same_form
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
-from spondylo_ml.data.readers.fields import parse_floats, read_csv_rows
+from spondylo_ml.data.readers.fields import parse_floats
+from spondylo_ml.data.readers.own_films import FILE, by_film, film_stem, read_columns, require_any_match
 from spondylo_ml.data.readers.pairing import images_in
+from spondylo_ml.data.readers.text import read_csv_rows, read_names
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
 
 N_VERTEBRAE = 17
 SLOTS = SlotRange(first=1, count=N_VERTEBRAE)  # L5 up to T1: an AP film shows the sacrum without corners
+NOT_LISTED = "film without its label: not listed in filenames.csv"
 
 
 class SpineWeb16Reader:
@@ -42,7 +46,7 @@ class SpineWeb16Reader:
         Raises:
             DataError: a CSV file is missing, or both disagree on the number of films.
         """
-        names = [row[0].strip() for row in read_csv_rows(root / "filenames.csv")]
+        names = [same_form(name) for name in read_names(root / "filenames.csv")]
         labels = read_csv_rows(root / "landmarks.csv")
         if len(names) != len(labels):
             raise DataError(
@@ -52,14 +56,14 @@ class SpineWeb16Reader:
             raise DataError(f"filenames.csv lists {len(twice)} film(s) more than once: {', '.join(twice[:5])}")
         patients, notes = _patients(root, names)
         rows = list(zip(names, labels, strict=True))
-        read, errors = read_each(rows, lambda row: _read_film(root, row[0], row[1], patients[row[0]]))
-        alone = _films_not_listed(root, names)
+        films = {same_form(path.name): path for path in images_in(root / "images")}
+        read, errors = read_each(rows, lambda row: _read_film(films.get(row[0]), row[0], row[1], patients[row[0]]))
+        alone = [Finding(name, NOT_LISTED) for name in films if name not in set(names)]
         return film_set(self.kind, root, read, SLOTS, [*alone, *map(as_finding, errors)], notes)
 
 
-def _read_film(root: Path, name: str, fields: list[str], patient: str) -> ReadFilm:
-    path = root / "images" / name
-    if not path.is_file():
+def _read_film(path: Path | None, name: str, fields: list[str], patient: str) -> ReadFilm:
+    if path is None:
         raise FileError(name, "listed in filenames.csv, but missing in images/")
     size_hw = checked_size_hw(path)
     corners = _corners_px(name, fields, size_hw)
@@ -102,23 +106,23 @@ def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> Float
     return corners
 
 
-def _films_not_listed(root: Path, names: list[str]) -> list[Finding]:
-    listed = set(names)
-    films = [path.name for path in images_in(root / "images") if path.name not in listed]
-    return [Finding(name, "film without its label: not listed in filenames.csv") for name in films]
-
-
 def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[Finding]]:
-    """Patient group by film name, from films.csv where it exists."""
-    own = {name: name for name in names}
-    if not (root / "films.csv").is_file():
-        return own, [Finding("films.csv", "missing: every film is taken for another patient's")]
-    header, *rows = read_csv_rows(root / "films.csv") or [[]]
-    if "filename" not in header or "patient" not in header:
-        raise DataError(f"films.csv needs the columns filename and patient, it has {', '.join(header)}")
-    file_at, patient_at = header.index("filename"), header.index("patient")
-    if short := [number for number, row in enumerate(rows, start=2) if len(row) <= max(file_at, patient_at)]:
-        raise DataError(f"films.csv: row {short[0]} has no filename or no patient")
-    known = {row[file_at]: row[patient_at] for row in rows}
-    notes = [Finding(name, "no patient in films.csv: taken for its own") for name in names if name not in known]
-    return own | known, notes
+    """Patient group by film name, from films.csv where it exists.
+
+    Raises:
+        FileError: a table of another form, of other films, or with two rows for a film.
+    """
+    if not (root / FILE).is_file():
+        return dict(zip(names, names, strict=True)), [
+            Finding(FILE, "missing: every film is taken for another patient's")
+        ]
+    columns, table, notes = read_columns(root / FILE)
+    if "filename" not in columns or "patient" not in columns:
+        raise FileError(FILE, "needs the columns filename and patient", f", it has {', '.join(columns)}")
+    rows = by_film(FILE, table)
+    require_any_match(rows, [film_stem(name) for name in names], FILE)
+    patients = {
+        name: same_form(rows[film_stem(name)][1]["patient"]) if film_stem(name) in rows else "" for name in names
+    }
+    own = [Finding(name, f"no patient in {FILE}: taken for its own") for name in names if not patients[name]]
+    return {name: patient or name for name, patient in patients.items()}, [*notes, *own]

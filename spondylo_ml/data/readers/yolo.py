@@ -21,12 +21,13 @@ import yaml
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.quadrilateral import turns
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import corner_places, levelled, require_all_inside, slot_of_level, slots_of
 from spondylo_ml.data.readers.fields import parse_floats, read_text_lines
-from spondylo_ml.data.readers.own_films import Said, read_table, unused_rows
+from spondylo_ml.data.readers.own_films import FilmTable, Said, read_table
 from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
@@ -62,7 +63,7 @@ class YoloReader:
             jobs += found
             bad += alone
         read, errors = read_each(jobs, lambda job: _read_film(job, classes))
-        notes = unused_rows(table, {job.image.stem for job in jobs} | {Path(finding.file).stem for finding in bad})
+        notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
         slots = slots_of(one.film for one in read)
         return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
 
@@ -83,13 +84,13 @@ class _Classes:
     places: tuple[int, ...] = tuple(range(len(CORNERS)))
 
 
-def _jobs(root: Path, part: str | None, table: Mapping[str, Said]) -> tuple[list[_Job], list[Finding]]:
+def _jobs(root: Path, part: str | None, table: FilmTable) -> tuple[list[_Job], list[Finding]]:
     images, labels = (root / name / (part or "") for name in ("images", "labels"))
     pairs, alone = pair_by_stem(images, labels, (".txt",), root)
-    jobs = [_Job(image, label, part, table.get(image.stem, Said())) for image, label in pairs]
-    unlabelled = {p.name: p for p in images_in(images) if not table.get(p.stem, Said()).labelled}
+    jobs = [_Job(image, label, part, table.of(image.name)) for image, label in pairs]
+    unlabelled = {p.name: p for p in images_in(images) if not table.of(p.name).labelled}
     wanted = {finding.file for finding in alone if finding.reason == "no label"} & unlabelled.keys()
-    jobs += [_Job(unlabelled[name], None, part, table[unlabelled[name].stem]) for name in sorted(wanted)]
+    jobs += [_Job(unlabelled[name], None, part, table.of(name)) for name in sorted(wanted)]
     said_not = {job.image.name for job in jobs if job.label and not job.said.labelled}
     bad = [finding for finding in alone if finding.file not in wanted]
     bad += [Finding(name, "has a label, but films.csv says that it has none") for name in sorted(said_not)]
@@ -99,6 +100,7 @@ def _jobs(root: Path, part: str | None, table: Mapping[str, Said]) -> tuple[list
 def _strange_folders(root: Path) -> list[Finding]:
     """Folders within images/ and labels/ that are no part: nobody would miss their films."""
     found = [p for name in ("images", "labels") for p in sorted((root / name).iterdir()) if p.is_dir()]
+    found = [p for p in found if not is_hidden(p)]
     allowed = ", ".join(PARTS)
     return [
         Finding(p.name, f"a folder of {p.parent.name}/ that is not read: parts are named {allowed}, in small letters")

@@ -187,7 +187,7 @@ def test_a_film_with_two_spacings_is_listed(tmp_path: Path) -> None:
 
 
 def test_a_spacing_without_its_film_is_a_remark(tmp_path: Path) -> None:
-    films = with_spacing(tmp_path, [["elsewhere.jpg", 0.1]])
+    films = with_spacing(tmp_path, [["elsewhere.jpg", 0.1], [LATERAL, 0.1]])
     assert [str(note) for note in films.notes] == ["elsewhere: in pixel_spacing.csv, but there is no such film"]
 
 

@@ -85,7 +85,14 @@ def test_films_csv_may_name_patient_facing_spacing_sex_and_age(tmp_path: Path) -
         ([["filename", "spacing_x_mm"], ["a", 1]], r"spacing_x_mm and spacing_y_mm are given together or not at all"),
         ([["filename", "spacing_x_mm", "spacing_y_mm"], ["a", 1, 0]], r"pixel spacing must be positive, in mm"),
         ([["filename", "spacing_x_mm", "spacing_y_mm"], ["a", 1, "x"]], r"row 2: spacing must be finite numbers"),
-        ([["filename", "sex"], ["a", "f"]], r"row 2: sex must be F or M, or left out, found 'f'"),
+        ([["filename", "sex"], ["a", "x"]], r"row 2: sex must be F or M, or left out, found 'x'"),
+        ([["filename", "patient"], ["a", 1], ["a", 2]], r"row 3 lists a film with another patient: a"),
+        ([["filename", "patient"], ["", 1]], r"row 2 names no film"),
+        ([["filename", "sex", "SEX"], ["a", "F", "F"]], r"has the column 'sex' twice"),
+        (
+            [["filename"], ["other.png"]],
+            r"none of its 1 rows is that of a film here.*'other' is the first row, 'a' a film",
+        ),
         ([["filename", "age_years"], ["a", "5.5"]], r"age_years must be a whole number up to 130, found '5.5'"),
         ([["filename", "age_years"], ["a", "131"]], r"age_years must be a whole number up to 130, found '131'"),
         ([["filename", "labelled"], ["a", "perhaps"]], r"labelled must be yes or no, found 'perhaps'"),
@@ -100,7 +107,7 @@ def test_a_films_csv_of_the_wrong_form_is_a_data_error(tmp_path: Path, table: li
 
 def test_a_row_without_its_film_is_a_remark(tmp_path: Path) -> None:
     write_film(tmp_path / "a.png")
-    write_rows(tmp_path / "films.csv", [["filename"], ["gone.png"]])
+    write_rows(tmp_path / "films.csv", [["filename"], ["gone.png"], ["a.png"]])
     assert [n.reason for n in read_folder(tmp_path).notes] == ["in films.csv, but there is no such film"]
 
 

@@ -104,7 +104,7 @@ def test_an_ap_film_that_films_csv_does_not_name_is_its_own_patient_and_is_liste
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("name,group\nap_0.png,a\n", "films.csv needs the columns filename and patient, it has name, group"),
+        ("name,group\nap_0.png,a\n", "films.csv: needs the columns filename and patient, it has name, group"),
         ("", "films.csv"),
         ("filename,patient\nap_0.png\n", "films.csv"),
     ],

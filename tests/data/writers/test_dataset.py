@@ -133,3 +133,17 @@ def test_a_stretch_that_is_not_carried_is_a_loss() -> None:
     assert withheld == Loss("stretch, unknown from here on: slips and angles are withheld", 1)
     for one in (unknown, stretched):
         assert losses((one,), {"a": film}) == (Loss("stretch: slips and angles of these films will be wrong", 1),)
+
+
+def test_a_target_below_a_file_at_a_dead_link_or_of_too_long_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file.txt").write_text("kept")
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    for name in ("x", "x/y/z"):
+        with pytest.raises(DataError, match=rf"file.txt/{name} cannot be written: {tmp_path}/file.txt is a file"):
+            require_free(tmp_path / "file.txt" / name)
+    with pytest.raises(DataError, match="gone is a link to nothing: give a new or empty folder"):
+        require_free(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"cannot be written: the name 'aaaaaaaaaaaaaaaaaaaa'... is too long"):
+        require_free(tmp_path / ("a" * 250))
+    require_free(tmp_path / "new" / "folder")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file.txt", "gone"]

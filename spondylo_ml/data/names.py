@@ -1,0 +1,32 @@
+"""Names of files and patients: compared in one Unicode form, hidden ones told from the user's own."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+
+def same_form(name: str) -> str:
+    """The name in Unicode's composed form (NFC): macOS writes 'é' as two characters, other systems as one."""
+    return unicodedata.normalize("NFC", name)
+
+
+def stem_of(path: Path) -> str:
+    """The path's stem, as names are compared."""
+    return same_form(path.stem)
+
+
+def is_hidden(path: Path, root: Path | None = None) -> bool:
+    """Whether the name, or that of a folder between `root` and it, begins with a dot, as in `._film.png`."""
+    parts = path.relative_to(root).parts if root is not None else (path.name,)
+    return any(part.startswith(".") for part in parts)
+
+
+def is_dead_link(path: Path) -> bool:
+    """Whether the path is a link to a file that does not exist."""
+    return path.is_symlink() and not path.exists()
+
+
+def is_listed(path: Path) -> bool:
+    """Whether the path is a file that a reader must account for: one that is not hidden, or a dead link to one."""
+    return not is_hidden(path) and (path.is_file() or is_dead_link(path))
