@@ -100,7 +100,7 @@ class CategoricalParameter(_Parameter):
     def _distinct_and_numeric(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
         for choice in value:
             if isinstance(choice, str) and _is_number(choice):
-                raise ValueError(f"{choice!r} is text to YAML: write a number with a point, such as 1.0e-3")
+                raise ValueError(f"{choice!r} is text: write the number without quotes")
         if len({json.dumps(choice) for choice in value}) < len(value):
             raise ValueError("a choice is given twice")
         return value

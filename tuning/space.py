@@ -22,8 +22,9 @@ from typing import Any
 from pydantic import Field
 
 from spondylo_ml.config import Config, field_names, flatten, resolve_config, validate
-from spondylo_ml.config.resolve import merge, projects_dir, read_yaml
+from spondylo_ml.config.resolve import merge, projects_dir
 from spondylo_ml.config.section import Section
+from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint
 from tuning.parameters import Parameter, VariantsParameter, nested, stored
 
@@ -180,7 +181,7 @@ def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = N
         ConfigError: a name that does not exist (names the nearest), a range that is none, a condition on a parameter
             that comes later, or a value that is both given and searched.
     """
-    file = validate(SpaceFile, read_yaml(path))
+    file = validate(SpaceFile, read_yaml(path, "space"))
     _require_known_names(file, path)
     _require_earlier_conditions(file, path)
     given = flatten(overrides)

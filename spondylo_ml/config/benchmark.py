@@ -9,9 +9,10 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
-from spondylo_ml.config.resolve import field_names, projects_dir, read_yaml, validate
+from spondylo_ml.config.resolve import field_names, flatten, projects_dir, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.section import Section
+from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 
 Part = TypeVar("Part", bound=Section)
@@ -35,11 +36,14 @@ class Entry(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$", description="letters, digits, dots, _ and -")
     model: Literal["unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net"] = Field(description="which network")
-    values: dict[str, Any] = Field({}, description="configuration values by their dotted names; they win over all else")
+    values: dict[str, Any] = Field(
+        {}, description="configuration values by their dotted names or in sections; they win over all else"
+    )
 
     @field_validator("values")
     @classmethod
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        value = flatten(value)
         for name in value:
             _require_value(name)
             if name.startswith("data.") and name not in OWN_DATA:
@@ -54,13 +58,14 @@ class EntryList(Section):
 
     title: str = Field(min_length=1, max_length=80, description="what is compared, in words")
     common: dict[str, Any] = Field(
-        {}, description="values by their dotted names for all entries; the command line wins"
+        {}, description="values by their dotted names or in sections, for all entries; the command line wins"
     )
     entries: tuple[Entry, ...] = Field(min_length=1, description="contestants")
 
     @field_validator("common")
     @classmethod
     def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+        value = flatten(value)
         for name in value:
             _require_value(name)
         return value
@@ -104,7 +109,7 @@ def read_entries(what: str) -> EntryList:
         ConfigError: no such list; or what is wrong in it, with the nearest name.
     """
     path = _entries_file(what)
-    tree = read_yaml(path)
+    tree = read_yaml(path, "entries file")
     given = tree.get("entries", [])
     if not isinstance(given, list) or not all(isinstance(item, Mapping) for item in given):
         raise ConfigError(

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import PRESETS, Config
+from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,7 +35,7 @@ def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | No
         ConfigError: an unknown name or a value out of range, with the nearest match and what is allowed.
     """
     given = dict(overrides or {})
-    own = read_yaml(recipe) if recipe else {}
+    own = read_recipe(recipe) if recipe else {}
     named = merge(own, given)
     model = str(_at(named, "model", "name", default=MODEL_NAMES[0]))
     preset = str(named.get("preset", "quick"))
@@ -43,7 +43,7 @@ def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | No
         raise ConfigError(f"model.name: {unknown_name('model', model, MODEL_NAMES)}")
     if preset not in PRESETS:
         raise ConfigError(f"preset: {unknown_name('preset', preset, PRESETS)}")
-    layers = [read_yaml(path) for path in recipe_files(model, preset, _at(named, "data", "path", default=None))]
+    layers = [read_recipe(path) for path in recipe_files(model, preset, _at(named, "data", "path", default=None))]
     for layer in (own, given):
         layers += [_other_length_ended(layer), layer]
     tree: Tree = {}
@@ -80,17 +80,40 @@ def projects_dir() -> Path:
     raise ConfigError(f"no recipes found beside {package}: reinstall spondylo_ml, or run from a clone")
 
 
-def read_yaml(path: Path) -> Tree:
-    """A YAML mapping; `ConfigError` where the file is missing or holds something else."""
-    if not path.is_file():
-        raise ConfigError(f"recipe {path} does not exist")
+def read_recipe(path: Path) -> Tree:
+    """The values of a recipe, nested; a name may be dotted, `training.epochs: 3` for `training: {epochs: 3}`.
+
+    Raises:
+        ConfigError: as `read_yaml`; or a value is given in both ways.
+    """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"recipe {path} is not valid YAML: {error}") from None
-    if not isinstance(tree, dict | None):
-        raise ConfigError(f"recipe {path} must hold names and values, not {type(tree).__name__}")
-    return tree or {}
+        return _spelt_out(read_yaml(path))
+    except ValueError as error:
+        raise ConfigError(f"recipe {path}: {error}") from None
+
+
+def _spelt_out(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    out: Tree = {}
+    for name, value in tree.items():
+        whole = f"{prefix}{name}"
+        inner = _spelt_out(value, f"{whole}.") if isinstance(value, Mapping) else value
+        for section in reversed(name.split(".")[1:]):
+            inner = {section: inner}
+        out = _united(out, {name.split(".", 1)[0]: inner}, prefix)
+    return out
+
+
+def _united(one: Tree, other: Mapping[str, Any], prefix: str) -> Tree:
+    """Both trees together; `ValueError` where they give the same value."""
+    out = dict(one)
+    for name, value in other.items():
+        if name not in out:
+            out[name] = value
+        elif isinstance(out[name], Mapping) and isinstance(value, Mapping):
+            out[name] = _united(out[name], value, f"{prefix}{name}.")
+        else:
+            raise ValueError(f"{prefix}{name} is given twice: by its dotted name and in its section")
+    return out
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
@@ -156,6 +179,8 @@ def _explain(schema: type[BaseModel], item: dict[str, Any]) -> str:
         return f"unknown name {name!r}.{nearest_hint(name, field_names(schema))}"
     if item["type"] == "missing":
         return f"{name}: a value is needed (--{name} ...)"
+    if item["type"] in ("model_type", "model_attributes_type") and name:
+        return f"{name}: given {item['input']!r}. A section of names and values is needed, such as {name}: {{...: ...}}"
     message = str(item["msg"]).removeprefix("Value error, ")
     text = f"{name}: given {item['input']!r}. {message}" if name else message
     if item["type"] == "literal_error":

@@ -46,6 +46,13 @@ def test_a_file_of_ones_own_is_read_and_frozen(tmp_path: Path) -> None:
         found.title = "other"  # type: ignore[misc]
 
 
+def test_values_may_stand_in_sections_as_in_a_recipe(tmp_path: Path) -> None:
+    text = SOUND.replace("unet}", "unet, values: {loss: {heatmap: mse}, data.input_side_px: 64}}")
+    found = read_entries(entries_file(tmp_path, text + "common: {training: {batch_size: 4}}\n"))
+    assert found.entries[0].values == {"loss.heatmap": "mse", "data.input_side_px": 64}
+    assert found.common == {"training.batch_size": 4}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, flatten, resolve_config, validate
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.resolve import merge, nest, projects_dir, read_yaml, recipe_files
+from spondylo_ml.config.resolve import merge, nest, projects_dir, recipe_files
 from spondylo_ml.config.schema import PRESETS
+from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError
 
 
@@ -222,6 +223,31 @@ def test_a_recipe_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_an_empty_recipe_file_changes_nothing(tmp_path: Path) -> None:
     assert resolve_config({}, recipe(tmp_path, "# nothing\n")) == resolve_config()
+
+
+def test_a_recipe_may_use_dotted_names_in_any_section(tmp_path: Path) -> None:
+    text = "training.epochs: 3\ntraining: {batch_size: 5}\nmodel: {maht_net.width: 64}\nmodel.name: maht_net"
+    config = resolve_config({}, recipe(tmp_path, text))
+    assert (config.training.epochs, config.training.batch_size) == (3, 5)
+    assert (config.model.name, config.model.maht_net.width) == ("maht_net", 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "training.epochs: 3\ntraining: {epochs: 4}",
+            r"training\.epochs is given twice: by its dotted name and in its",
+        ),
+        ("training: {epochs: 4}\ntraining.epochs: 3", r"training\.epochs is given twice"),
+        ("training.epochs: 3\ntraining: 4", r"training is given twice"),
+        ("training.epoch: 3", r"unknown name 'training\.epoch'\. Did you mean 'training\.epochs'\?"),
+        ("training:", r"training: given None\. A section of names and values is needed"),
+    ],
+)
+def test_what_a_dotted_name_leaves_open_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_config({}, recipe(tmp_path, text))
 
 
 def test_merging_keeps_what_is_not_named_and_changes_neither_side() -> None:

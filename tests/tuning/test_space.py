@@ -103,6 +103,14 @@ def test_suggesting_asks_for_what_exists_and_keeps_lists() -> None:
     assert (config.model.encoder_dropout[4], config.seed, config.training.clip_norm) == (0.5, 5, 2.0)
 
 
+def test_a_number_in_any_notation_is_a_number(tmp_path: Path) -> None:
+    text = "parameters: {training.clip_norm: {type: categorical, choices: [1e-3, 1.0e-2]}}"
+    assert load_space(write(tmp_path, text), {}).grid() == [
+        {"training.clip_norm": 0.001},
+        {"training.clip_norm": 0.01},
+    ]
+
+
 def test_an_empty_variant_is_the_recipe() -> None:
     space = load_space(find_space("space_ablation", "maht_net"), {"model": {"name": "maht_net"}})
     assert space.resolve({"ablation": "full"}) == resolve_config({"model": {"name": "maht_net"}})
@@ -123,8 +131,8 @@ def test_an_empty_variant_is_the_recipe() -> None:
          "a logarithmic range starts above 0; given 0"),
         ("parameters: {training.clip_norm: {type: float, low: 1, high: 2, log: true, step: 1}}",
          "a logarithmic range has no step"),
-        ("parameters: {training.clip_norm: {type: categorical, choices: [1e-3]}}",
-         "'1e-3' is text to YAML: write a number with a point, such as 1.0e-3"),
+        ("parameters: {training.clip_norm: {type: categorical, choices: ['1e-3']}}",
+         "'1e-3' is text: write the number without quotes"),
         ("parameters: {training.clip_norm: {type: categorical, choices: [1.0, 1.0]}}", "a choice is given twice"),
         ("parameters: {training.clip_norm: {type: flaot, low: 1, high: 2}}", "'float', 'int', 'categorical'"),
         ("parameters: {training.clip_norm: {type: float, low: 1, hihg: 2}}", "hihg"),
