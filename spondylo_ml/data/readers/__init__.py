@@ -6,12 +6,14 @@ import os
 from pathlib import Path
 
 from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.readers.base import Reader
 from spondylo_ml.data.readers.buu import BuuReader
 from spondylo_ml.data.readers.coco import CocoReader
 from spondylo_ml.data.readers.folder import FolderReader
 from spondylo_ml.data.readers.mendeley import MendeleyReader
 from spondylo_ml.data.readers.pairing import by_stem, files_in, images_in
+from spondylo_ml.data.readers.parts import folders_in, part_named
 from spondylo_ml.data.readers.spineweb16 import SpineWeb16Reader
 from spondylo_ml.data.readers.yolo import YoloReader
 from spondylo_ml.errors import DataError
@@ -57,7 +59,7 @@ def find_reader(root: Path, kind: str = "auto") -> Reader:
     if kind == "auto" and _PLAIN.recognises(root):
         _require_plain(root)
         return _PLAIN
-    state = "is empty" if not any(root.iterdir()) else "has no such layout"
+    state = "is empty" if all(map(is_hidden, root.iterdir())) else "has no such layout"
     wanted = looked_for if kind == "auto" else f"  {kind}: {READERS[kind].layout}"
     raise DataError(f"data folder {root.resolve()} {state}. Looked in it for:\n{wanted}{_hint(root)}")
 
@@ -104,9 +106,18 @@ def _hint(root: Path) -> str:
     for mark in dict.fromkeys(mark for reader in READERS.values() for mark in reader.marks):
         if (found := _in_other_case(root, mark)) is not None:
             return f"\nThere is {found!r}, which must be named {mark!r}: capital and small letters count."
-    if (inner := _dataset_below(root, CHILDREN)) is not None:
-        return f"\nDid you mean {inner}?"
-    return ""
+    return _hint_below(root)
+
+
+def _hint_below(root: Path) -> str:
+    """The dataset within, never one of several folders, nor one that is named as a part: the others would be lost."""
+    inner = _datasets_below(root, CHILDREN)
+    names = ", ".join(folder.relative_to(root.resolve()).as_posix() for folder in inner)
+    if any(part_named(folder.name) for folder in inner):
+        return f"\nIt holds {names}: a part alone is not the dataset. Arrange all of them as one of these layouts."
+    if len(inner) > 1:
+        return f"\nIt holds several folders that can be read: {names}. Give one of them."
+    return f"\nDid you mean {inner[0]}?" if inner else ""
 
 
 def _dataset_above(root: Path) -> Path | None:
@@ -115,15 +126,14 @@ def _dataset_above(root: Path) -> Path | None:
     return next((folder for folder in reversed(parents) if _labelled_layouts(folder)), None)
 
 
-def _dataset_below(root: Path, depth: int) -> Path | None:
-    """The first folder below that can be read, nearer ones first."""
+def _datasets_below(root: Path, depth: int) -> list[Path]:
+    """The folders below that can be read, on the nearest level that has any."""
     level = [root.resolve()]
     for _ in range(depth):
-        level = [child for folder in level for child in sorted(folder.iterdir()) if child.is_dir()]
-        for folder in level:
-            if _labelled_layouts(folder) or _PLAIN.recognises(folder):
-                return folder
-    return None
+        level = [child for folder in level for child in folders_in(folder)]
+        if found := [folder for folder in level if _labelled_layouts(folder) or _PLAIN.recognises(folder)]:
+            return found
+    return []
 
 
 def _in_other_case(root: Path, mark: str) -> str | None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from spondylo_ml.data.readers.own_films import COLUMNS, FILE
-from spondylo_ml.data.readers.yolo import CLASSES_FILE, HIDDEN, VISIBLE
+from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
+from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
 from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Film, Vertebra

@@ -65,6 +65,12 @@ def test_the_order_of_the_corners_may_be_named(tmp_path: Path) -> None:
         ("kpt_names: [tl, tl, bl, br]", r"keypoints must be named superior_left"),
         ("kpt_names: {0: [tl, tr, bl, br], 1: [tr, tl, bl, br]}", r"kpt_names must be one list of four corners"),
         ("[1, 2", r"not valid YAML"),
+        ("names: {0: S1, 0: L5}", r"data.yaml: gives one name twice: 0"),
+        ("names: {-1: S1}", r"names must be a list of classes"),
+        ("names: [[S1]]", r"each of the names must be a word"),
+        ("names: [S1, L5]\nnc: 3", r"nc is not the number of names: 3 and 2"),
+        ("kpt_shape: [5, 3]", r"kpt_shape must be \[4, 3\] or \[4, 2\]"),
+        ("names: 2020-13-45", r"not valid YAML"),
         ("[1, 2]", r"must hold names and values"),
     ],
 )
@@ -80,10 +86,18 @@ def test_a_data_yaml_of_the_wrong_form_is_a_data_error(tmp_path: Path, content: 
     [
         ("", "empty label file"),
         (" \n\n", "empty label file"),
-        ("0 .5 .5 .1 .1\n", "line 1 has 5 fields, 17 are needed"),
+        ("0 .5 .5 .1 .1\n", "line 1 has 5 fields, 17 are needed: it is a box without points"),
         ("0" + " .5" * 17, "line 1 has 18 fields, 17 are needed"),
         ("0" + " .5" * 15 + " x", "line 1 must be finite numbers, found 'x'"),
-        ("0 0 0 1 1" + " .5 .5 3" * 4, "visibility must be 0 (absent), 1 (hidden) or 2 (visible)"),
+        ("0.5 0 0 1 1" + " .5 .5 2" * 4, "line 1: a class is a whole number from 0 up, found 0.5"),
+        ("-1 0 0 1 1" + " .5 .5 2" * 4, "line 1: a class is a whole number from 0 up, found -1"),
+        ("0 320 320 9 9" + " .5 .5 2" * 4, "line 1: the box must be shares of width and height, between 0 and 1"),
+        ("0 .5 .5 -1 1" + " .5 .5 2" * 4, "line 1: the box must be shares of width and height, between 0 and 1"),
+        (
+            "0 0 0 1 1" + " .5 .5" * 4,
+            "line 1 has 13 fields, 17 are needed: two values a point are read where data.yaml says kpt_shape: [4, 2]",
+        ),
+        ("0 0 0 1 1" + " .5 .5 3" * 4, "line 1: visibility must be 0 (absent), 1 (hidden) or 2 (visible), found 3"),
         ("0 0 0 1 1" + " .5 .5 0" * 4, "a vertebra has no visible corner"),
     ],
 )
@@ -128,14 +142,14 @@ def test_a_flat_folder_has_no_parts(tmp_path: Path) -> None:
     assert film.labelled
 
 
-@pytest.mark.parametrize("name", ["Train", "valid"])
+@pytest.mark.parametrize("name", ["dev", "train2"])
 def test_a_folder_that_is_no_part_is_listed(tmp_path: Path, name: str) -> None:
     root = one_film("yolo", tmp_path)
     write_film(root / "images" / name / "two.png")
     (finding,) = read_folder(root).bad_files
     assert finding.file == name
     assert finding.reason == (
-        "a folder of images/ that is not read: parts are named train, val, test, in small letters"
+        "a folder of images/ that is not read: parts are named train, val (or valid, validation), test"
     )
 
 
