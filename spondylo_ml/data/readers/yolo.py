@@ -1,15 +1,15 @@
 """YOLO-pose labels for one's own films: a line a vertebra, a file a film.
 
 Layout: `images/{train,val,test}/<film>` with `labels/{train,val,test}/<film>.txt`, or flat, `images/` and `labels/`
-without parts, or as Roboflow writes it, `{train,valid,test}/images/` and `labels/`; valid and validation mean val. A line
-holds 17 fields, `class cx cy w h` and four times `x y visibility`, as shares of width and height; visibility 0 is absent,
-1 labelled but hidden, 2 visible.
+without parts, or as Roboflow writes it, `{train,valid,test}/images/` and `labels/`; valid and validation mean val. A
+line holds 17 fields, `class cx cy w h` and four times `x y visibility`, as shares of width and height; visibility 0 is
+absent, 1 labelled but hidden, 2 visible.
 
 What the classes are and in what order the corners come is said by `names` (a class for each level, such as S1, L5; else
 one class, and the lowest vertebra is taken for S1), `kpt_names` (else superior left, superior right, inferior left,
 inferior right) and `kpt_shape` ([4, 2]: no visibilities, all are visible); in which files is told in `yolo_classes`.
-`films.csv` (see `own_films`) carries patient, facing, spacing, and films that have no label on purpose. In runs the films
-appear under pseudonyms.
+`films.csv` (see `own_films`) carries patient, facing, spacing, and films that have no label on purpose. In runs the
+films appear under pseudonyms.
 """
 
 from __future__ import annotations

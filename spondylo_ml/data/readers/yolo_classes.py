@@ -66,9 +66,8 @@ def read_classes(root: Path, labels: Sequence[Path]) -> Classes:
     for one in said:
         for number, name in (one.names or {}).items():
             if names.setdefault(number, name).casefold() != name.casefold():
-                raise FileError(
-                    one.file.name, f"class {number} has another name in another file: keep one", f": {name}"
-                )
+                why = f"class {number} has another name in another file: keep one"
+                raise FileError(one.file.name, why, f": {name}")
     slots = {number: slot_of_level(name) for number, name in names.items()}
     if len({slot is None for slot in slots.values()}) > 1:
         where = next(one.file.name for one in said if one.names)
@@ -95,8 +94,8 @@ def require_told(classes: Classes, used: Collection[int], root: Path) -> None:
     told = sorted({classes.names[number] for number in used if number in classes.names})
     if len(told) > 1 and None in classes.slots.values():
         raise DataError(
-            f"the labels in {root.resolve()} hold several classes that are no levels ({', '.join(told)}): no vertebra's "
-            "level follows from them. Name the classes after levels (S1, L5, ..., T1), or give all vertebrae one class"
+            f"the labels in {root.resolve()} hold several classes that are no levels ({', '.join(told)}): no vertebra's"
+            " level follows from them. Name the classes after levels (S1, L5, ..., T1), or give all vertebrae one class"
         )
 
 
