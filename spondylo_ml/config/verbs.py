@@ -109,7 +109,9 @@ class PhantomConfig(Section):
     seed: int = Field(0, ge=0, description="seed of the films; the same seed draws the same films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
     without: tuple[PhantomStyle, ...] = Field((), description="styles left out, such as print,aged")
-    slips: PhantomSlips = Field("clinic", description="slips: as in a clinic, or even (all grades equally often)")
+    slips: PhantomSlips = Field(
+        "clinic", description="slips: as in a clinic, or even (all levels, ways and grades alike)"
+    )
     format: Layout = Field("mendeley", description="layout to write")
     to: Path = Field(description="new or empty folder for the dataset")
     val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")

@@ -25,19 +25,22 @@ _FRONT_TO_BACK = np.array([1.0, 1.10, 1.03, 1.0, 0.98, 0.96, 0.95, 0.95, 0.96, 0
 
 _NARROW_DISCS = {Anatomy.YOUNG: 0.04, Anatomy.ADULT: 0.12, Anatomy.AGED: 0.35, Anatomy.TRANSITIONAL: 0.12}
 _FRACTURES = {Anatomy.YOUNG: 0.0, Anatomy.ADULT: 0.008, Anatomy.AGED: 0.07, Anatomy.TRANSITIONAL: 0.008}
-_FORWARD_SLIPS = ((8.0, 25.0), (25.0, 50.0), (50.0, 75.0), (75.0, 100.0), (100.0, 112.0))
-"""Slip per cent of the grades I to V; a slip below 8 is within what small steps reach."""
+_SLIP_PERCENT = ((8.0, 25.0), (25.0, 50.0), (50.0, 75.0), (75.0, 100.0), (100.0, 112.0))
+"""Size of slip of the grades I to V; one below 8 is within what small steps reach."""
+
+EVEN_LEVELS = 6
+"""Levels, from L5/S1 up to T12/L1, at which even slips lie."""
 
 
 class Slips(StrEnum):
-    """How often spines slip forward, and how far."""
+    """How often spines slip, and how far."""
 
-    CLINIC = "clinic"  # a third of the patients, high grades rare
-    EVEN = "even"  # every patient, grades I to V equally often: enough of each to calibrate and to judge on
+    CLINIC = "clinic"  # forward in a third of the patients, backward in a fifth, high grades rare
+    EVEN = "even"  # every patient; levels, directions and grades I to V equally often, to calibrate and to judge on
 
 
-_SLIPPED_SHARE = {Slips.CLINIC: 0.30, Slips.EVEN: 1.0}
-_GRADE_SHARES = {Slips.CLINIC: (0.66, 0.18, 0.09, 0.05, 0.02), Slips.EVEN: (0.2, 0.2, 0.2, 0.2, 0.2)}
+_SLIPPED_SHARE = 0.30
+_GRADE_SHARES = (0.66, 0.18, 0.09, 0.05, 0.02)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +72,9 @@ def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, sli
     tilt = _tilts(rng, usual)
     local = _bodies(rng, usual, anatomy) * depth
     corners = _rotated(local, -np.radians(tilt))
-    slip = _slips(rng, slips)
+    slip = _slips(rng)
+    if slips is Slips.EVEN:
+        slip = _even_slips(rng.spawn(1)[0])  # a stream of its own, so that all else is as on the clinic's spine
     gaps = np.interp(usual[:-1], np.arange(DRAWN - 1), _DISC_GAP)
     gaps *= np.exp(rng.normal(0.0, 0.10, DRAWN - 1)) * np.exp(rng.normal(0.0, 0.12))
     narrow = rng.random(DRAWN - 1) < _NARROW_DISCS[anatomy]
@@ -121,17 +126,30 @@ def _bodies(rng: np.random.Generator, usual: FloatArray, anatomy: Anatomy) -> Fl
     return np.stack([x, y], axis=-1)
 
 
-def _slips(rng: np.random.Generator, slips: Slips) -> FloatArray:
+def _slips(rng: np.random.Generator) -> FloatArray:
     """(V - 1,) slip per cent: a little physiological step everywhere, a real slip of any grade now and then."""
-    slip = rng.normal(-2.0, 2.6, DRAWN - 1)
-    if rng.random() < _SLIPPED_SHARE[slips]:
+    slip = _small_steps(rng)
+    if rng.random() < _SLIPPED_SHARE:
         level = int(rng.choice(5, p=[0.37, 0.40, 0.13, 0.06, 0.04]))
-        low, high = _FORWARD_SLIPS[int(rng.choice(len(_FORWARD_SLIPS), p=_GRADE_SHARES[slips]))]
+        low, high = _SLIP_PERCENT[int(rng.choice(len(_SLIP_PERCENT), p=_GRADE_SHARES))]
         slip[level] = rng.uniform(low, high)
     if rng.random() < 0.20:
         low, high = (6.0, 25.0) if rng.random() < 0.85 else (25.0, 45.0)
         slip[int(rng.integers(0, 6))] = -rng.uniform(low, high)
     return slip
+
+
+def _even_slips(rng: np.random.Generator) -> FloatArray:
+    """(V - 1,) slip per cent: one real slip, its level, direction and grade each equally likely; small steps else."""
+    slip = _small_steps(rng)
+    level, backward = int(rng.integers(0, EVEN_LEVELS)), bool(rng.integers(0, 2))
+    size = rng.uniform(*_SLIP_PERCENT[int(rng.integers(0, len(_SLIP_PERCENT)))])
+    slip[level] = -size if backward else size
+    return slip
+
+
+def _small_steps(rng: np.random.Generator) -> FloatArray:
+    return rng.normal(-2.0, 2.6, DRAWN - 1)
 
 
 def _stack(corners: FloatArray, gaps: FloatArray, slip: FloatArray) -> FloatArray:
