@@ -71,6 +71,39 @@ class Spacing:
         return self.x_mm / self.y_mm
 
 
+UNKNOWN_ASPECT = "unknown"
+"""In place of a pixel aspect: the film was stretched by an unknown amount."""
+
+SaidAspect = float | str | None
+"""A pixel aspect as a user says it: a number, `UNKNOWN_ASPECT`, or None where nothing is said."""
+
+
+def said_aspect(text: object) -> SaidAspect:
+    """A pixel aspect from a cell of a table, a flag or a request: a number above 0, unknown, or nothing.
+
+    Raises:
+        DataError: anything else; quotes nothing.
+    """
+    if text is None or text == "" or text != text:
+        return None
+    if isinstance(text, str) and text.strip().lower() == UNKNOWN_ASPECT:
+        return UNKNOWN_ASPECT
+    try:
+        aspect = float("nan") if isinstance(text, bool) else float(str(text))
+    except ValueError:
+        aspect = float("nan")
+    if not 0 < aspect < float("inf"):
+        raise DataError("pixel_aspect must be a number above 0 (width of a pixel over its height), or unknown")
+    return aspect
+
+
+def film_aspect(said: SaidAspect, spacing: Spacing | None, otherwise: float = 1.0) -> tuple[float | None, bool]:
+    """`Film.pixel_aspect` and `Film.aspect_given` from what is said; else as the spacing has it, else `otherwise`."""
+    if said is None:
+        return (spacing.pixel_aspect if spacing else otherwise), False
+    return (None, False) if isinstance(said, str) else (said, True)
+
+
 @dataclass(frozen=True)
 class Vertebra:
     """Four corners of one vertebral body.
@@ -151,6 +184,7 @@ class Film:
         spacing: mm per px with provenance, or None.
         pixel_aspect: width of a pixel over its height; other than 1 where the film was stretched (multiplying x by it
             undoes that), None where it was stretched by an unknown amount.
+        aspect_given: whether someone stated the pixel aspect; else it follows from the spacing, or is assumed.
         sex: of the patient, F or M; empty where it is not known.
         age_years: of the patient when the film was taken; None where it is not known.
     """
@@ -169,6 +203,7 @@ class Film:
     pixel_aspect: float | None = 1.0
     sex: str = ""
     age_years: int | None = None
+    aspect_given: bool = False
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1:
@@ -254,6 +289,8 @@ class FilmPrediction:
             before any calibration; None where a model has none.
         heat_share: (V, 4) share of the model's heat, or of its passes with dropout, round each corner, 0 to 1; None
             where there is no covariance.
+        evidence: how definite the corners are against those of the model's validation films, 0 (nothing is seen) to 1
+            (as usual, or nothing is known to compare with).
     """
 
     film_id: str
@@ -264,3 +301,4 @@ class FilmPrediction:
     corner_spread_px: FloatArray | None = None
     covariance_px2: FloatArray | None = None
     heat_share: FloatArray | None = None
+    evidence: float = 1.0

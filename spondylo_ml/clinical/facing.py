@@ -50,17 +50,20 @@ class FacingEstimate:
     signs: dict[str, float]
 
 
-def infer_facing(vertebrae: Sequence[Vertebra]) -> FacingEstimate:
+def infer_facing(vertebrae: Sequence[Vertebra], evidence: float = 1.0) -> FacingEstimate:
     """The facing of a lateral film whose vertebrae count from the sacrum up; made for the lumbar spine.
 
     A stretch of the film hardly matters, so that it need not be undone.
+
+    Args:
+        evidence: how far the corners themselves are to be believed, 0 to 1: without any, both sides are as likely.
     """
     signs = facing_signs(vertebrae)
     named = dict(zip(SIGNS, signs.tolist(), strict=True))
     odds = float(signs @ WEIGHTS)
     if odds == 0:
         return FacingEstimate(Facing.UNKNOWN, 0.0, named)
-    confidence = float(1 / (1 + np.exp(-abs(odds))))
+    confidence = 0.5 + (float(1 / (1 + np.exp(-abs(odds)))) - 0.5) * evidence
     return FacingEstimate(Facing.RIGHT if odds > 0 else Facing.LEFT, confidence, named)
 
 

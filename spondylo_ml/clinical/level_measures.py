@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
@@ -30,6 +30,7 @@ class Spine:
         names: by slot, from the lowest vertebra of the film to the topmost.
         withheld: why nothing can be measured; else empty.
         mm_withheld: why nothing can be given in mm; else empty, and the frame's unit is mm.
+        impossible: by slot, why a body is none that could be measured.
     """
 
     bodies: Mapping[int, FloatArray]
@@ -38,6 +39,7 @@ class Spine:
     withheld: str
     mm_withheld: str
     rules: ClinicalConfig
+    impossible: Mapping[int, str] = field(default_factory=dict)
 
     def name(self, slot: int) -> str:
         """Name of a slot, whether the film shows it or not."""
@@ -46,7 +48,9 @@ class Spine:
     def absent(self, *slots: int) -> str:
         """Why these slots cannot be measured together; empty where they can."""
         missing = [self.name(slot) for slot in slots if slot not in self.bodies]
-        return self.withheld or (f"no corners of {' and '.join(missing)}" if missing else "")
+        if self.withheld or missing:
+            return self.withheld or f"no corners of {' and '.join(missing)}"
+        return next((self.impossible[slot] for slot in slots if slot in self.impossible), "")
 
 
 def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:
@@ -155,7 +159,8 @@ def _wedge(spine: Spine, slot: int) -> Measure:
 def _compression(spine: Spine, slot: int) -> Measure:
     reason = spine.absent(slot) or _whole_fault(spine, slot)
     lowest = 1 if spine.levels_known else 0
-    beside = [s for s in (slot - 1, slot + 1) if s >= lowest and s in spine.bodies and not _whole_fault(spine, s)]
+    near = [s for s in (slot - 1, slot + 1) if s >= lowest and not spine.absent(s)]
+    beside = [s for s in near if not _whole_fault(spine, s)]
     if not reason and not beside:
         reason = "no whole neighbour to compare with"
     if reason:

@@ -54,19 +54,22 @@ class LevelNaming:
     reason: str = ""
 
 
-def name_levels(vertebrae: Sequence[Vertebra], facing: Facing, levels_from: str, rules: ClinicalConfig) -> LevelNaming:
+def name_levels(
+    vertebrae: Sequence[Vertebra], facing: Facing, levels_from: str, rules: ClinicalConfig, evidence: float = 1.0
+) -> LevelNaming:
     """Names of vertebrae that count from the sacrum up.
 
     Args:
         facing: as given or inferred; unknown gives less certainty about an assumed sacrum.
         levels_from: the film's reason for its slots; `LEVELS_LABELLED` where labels name them.
+        evidence: how far the corners themselves are to be believed, 0 to 1.
     """
     seen = [v.slot for v in vertebrae]
     slots = range(min(seen), max(seen) + 1) if seen else range(0)
     named = {slot: level_name(slot) for slot in slots}
     if levels_from == LEVELS_LABELLED:
         return LevelNaming(named, True, 1.0)
-    confidence = sacrum_confidence(vertebrae, facing)
+    confidence = sacrum_confidence(vertebrae, facing) * evidence
     if confidence >= rules.least_sacrum_confidence:
         return LevelNaming(named, True, confidence)
     counted = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}

@@ -5,25 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from spondylo_ml.clinical import level_measures
 from spondylo_ml.clinical.facing import infer_facing
 from spondylo_ml.clinical.level_measures import Spine
 from spondylo_ml.clinical.levels import LevelNaming, name_levels
-from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement
+from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, LevelMeasurement
 from spondylo_ml.clinical.meyerding import RULES
 from spondylo_ml.clinical.patient_frame import patient_frame
+from spondylo_ml.clinical.plausibility import impossible_parts
 from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.clinical.scale import NO_SPACING, Scale, film_scale
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, FloatArray, Spacing, Vertebra
 
-ASPECT_TOLERANCE = 0.01
-"""Spacing and pixel aspect may differ by so much of their ratio; a stretch that small moves a slip by under 0.5 %."""
+LEAST_EVIDENCE = 0.5
+"""Below, a network has seen so little on the film that nothing is measured."""
 
-STRETCHED = "the film was stretched by an unknown amount, which changes slips, angles and ratios"
-NO_SPACING = "no pixel spacing is known"
+WEAK = (
+    "the network's evidence on this film is weak: its corners are far less definite than on the films it was "
+    "validated on, so that it may see no spine at all"
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def measure_film(
     vertebrae: Sequence[Vertebra] | None = None,
     levels_from: str | None = None,
     facing: Facing | None = None,
+    evidence: float = 1.0,
 ) -> FilmMeasurement:
     """Everything that can be measured on a film.
 
@@ -48,6 +51,7 @@ def measure_film(
         vertebrae: predicted ones, from the sacrum up, instead of the film's own.
         levels_from: why these have their slots; the film's own reason where None.
         facing: overrides the film's own; it is inferred where both are unknown.
+        evidence: of a network for these vertebrae on this film, 0 to 1; 1 for labels.
 
     Raises:
         DataError: neither the film nor the caller has vertebrae.
@@ -61,7 +65,10 @@ def measure_film(
         rules,
         spacing=film.spacing,
         pixel_aspect=film.pixel_aspect,
+        aspect_given=film.aspect_given,
+        square=film.size_hw[0] == film.size_hw[1],
         levels_from=film.levels_from if levels_from is None else levels_from,
+        evidence=evidence,
     )
 
 
@@ -72,22 +79,30 @@ def measure_vertebrae(
     *,
     spacing: Spacing | None = None,
     pixel_aspect: float | None = 1.0,
+    aspect_given: bool = False,
+    square: bool = False,
     levels_from: str = LEVELS_LABELLED,
+    evidence: float = 1.0,
 ) -> FilmMeasurement:
     """As `measure_film`, from what it reads of a film; vertebrae of the same slot twice are refused."""
     slots = [v.slot for v in vertebrae]
     if len(set(slots)) < len(slots):
         raise DataError(f"a film has each level once; given slots {slots}")
-    side = _side(vertebrae, facing, rules)
-    naming = name_levels(vertebrae, side.facing, levels_from, rules)
-    distorted = _distortion(spacing, pixel_aspect)
+    side = _side(vertebrae, facing, rules, evidence)
+    naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence)
+    scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)
+    weak = WEAK if evidence < LEAST_EVIDENCE else ""
+    withheld = weak or scale.withheld or side.reason
+    lateral = side.facing is not Facing.NONE
+    strange = impossible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
     spine = Spine(
-        bodies={} if side.reason or distorted else _bodies(vertebrae, side.facing, spacing, pixel_aspect),
+        bodies={} if withheld else _bodies(vertebrae, side.facing, scale),
         names=naming.names,
         levels_known=naming.known,
-        withheld=distorted or side.reason,
-        mm_withheld="" if spacing else NO_SPACING,
+        withheld=withheld,
+        mm_withheld=scale.mm_withheld,
         rules=rules,
+        impossible=strange.bodies,
     )
     return FilmMeasurement(
         schema_version=SCHEMA_VERSION,
@@ -96,17 +111,29 @@ def measure_vertebrae(
         facing_confidence=side.confidence,
         levels_known=naming.known,
         levels_confidence=naming.confidence,
-        spacing_provenance=spacing.provenance if spacing else "",
-        pixel_aspect=pixel_aspect,
+        spacing_provenance=scale.spacing.provenance if scale.spacing else "",
+        pixel_aspect=scale.pixel_aspect,
+        aspect_from=scale.aspect_from,
         lordosis=level_measures.lordosis(spine, naming.reason),
         lordosis_variant=rules.lordosis,
         sacral_slope=level_measures.sacral_slope(spine, naming.reason),
+        withheld=withheld,
         levels=level_measures.levels(spine),
         bodies=level_measures.bodies(spine),
-        warnings=_warnings(side, naming, levels_from, spacing, distorted),
+        warnings=_warnings(side, naming, levels_from, scale, weak, strange.warnings),
         rules=rules.model_dump(mode="json"),
         rules_digest=rules_digest(rules),
     )
+
+
+def levels_by_geometry(
+    vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, spacing: Spacing | None, pixel_aspect: float
+) -> tuple[LevelMeasurement, ...]:
+    """The levels as their corners lie, however unlikely, so that two networks can be compared; not to be believed."""
+    scale = Scale(spacing, pixel_aspect, "given", "", "" if spacing else NO_SPACING)
+    names = {v.slot: v.level for v in vertebrae}
+    bodies = _bodies(vertebrae, facing, scale)
+    return level_measures.levels(Spine(bodies, names, True, "", scale.mm_withheld, rules))
 
 
 def in_words(confidence: float) -> str:
@@ -116,12 +143,12 @@ def in_words(confidence: float) -> str:
     return "above 0.99" if confidence > 0.99 else f"of {confidence:.2f}"
 
 
-def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig) -> _Side:
+def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, evidence: float) -> _Side:
     if facing is Facing.NONE:
         return _Side(facing, "given", 1.0, "an AP film has no anterior side")
     if facing is not Facing.UNKNOWN:
         return _Side(facing, "given", 1.0, "")
-    estimate = infer_facing(vertebrae)
+    estimate = infer_facing(vertebrae, evidence)
     reason = ""
     if estimate.facing is Facing.UNKNOWN:
         reason = "nothing on the film tells which side is anterior; give the facing"
@@ -133,41 +160,21 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig) 
     return _Side(estimate.facing, "inferred", estimate.confidence, reason)
 
 
-def _distortion(spacing: Spacing | None, pixel_aspect: float | None) -> str:
-    """Why lengths across and along the film cannot be compared; empty where they can."""
-    if pixel_aspect is None:
-        return STRETCHED
-    if spacing and abs(spacing.x_mm / spacing.y_mm / pixel_aspect - 1) > ASPECT_TOLERANCE:
-        return (
-            f"the spacing ({spacing.x_mm:g} x {spacing.y_mm:g} mm) and the pixel aspect ({pixel_aspect:g}) disagree "
-            "on the shape of a pixel"
-        )
-    return ""
-
-
-def _bodies(
-    vertebrae: Sequence[Vertebra], facing: Facing, spacing: Spacing | None, pixel_aspect: float | None
-) -> Mapping[int, FloatArray]:
+def _bodies(vertebrae: Sequence[Vertebra], facing: Facing, scale: Scale) -> Mapping[int, FloatArray]:
     """Bodies by slot, in mm where the spacing is known, else in px of an unstretched film."""
-    pixel = pixel_size_xy(spacing, pixel_aspect)
-    return {v.slot: patient_frame(v.corners_xy, facing, pixel) for v in vertebrae if v.present.any()}
-
-
-def pixel_size_xy(spacing: Spacing | None, pixel_aspect: float | None) -> tuple[float, float]:
-    """Width and height of a pixel: in mm where the spacing is known, else its aspect and 1; NaN where neither is."""
-    return (spacing.x_mm, spacing.y_mm) if spacing else (pixel_aspect or np.nan, 1.0)
+    return {v.slot: patient_frame(v.corners_xy, facing, scale.pixel_size_xy) for v in vertebrae if v.present.any()}
 
 
 def _warnings(
-    side: _Side, naming: LevelNaming, levels_from: str, spacing: Spacing | None, distorted: str
+    side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, weak: str, strange: Sequence[str]
 ) -> tuple[str, ...]:
-    told = [distorted, side.reason, naming.reason]
+    told = [weak, scale.withheld, *scale.warnings, *strange, side.reason, naming.reason]
     if side.source == "inferred" and not side.reason:
         told.append(f"facing inferred: {side.facing.value}, with a confidence {in_words(side.confidence)}")
     if naming.known and levels_from != LEVELS_LABELLED:
         told.append(f"level names {levels_from}; with a confidence {in_words(naming.confidence)}")
     if naming.known and naming.names:
         told.append("levels are counted for five lumbar vertebrae; transitional anatomy is not looked for")
-    if spacing and "imager" in spacing.provenance.lower():
+    if scale.spacing and "imager" in scale.spacing.provenance.lower():
         told.append("ImagerPixelSpacing is measured at the detector: mm are too large by the magnification")
     return tuple(text for text in told if text)

@@ -125,7 +125,9 @@ class FilmMeasurement:
         levels_confidence: probability that the lowest vertebra is what it is taken for.
         spacing_provenance: who says how large a pixel is; empty where no one does.
         pixel_aspect: width of a pixel over its height; None where it is unknown.
+        aspect_from: who says so: "given", "spacing", "assumed" (no one: 1) or "unknown".
         lordosis: between the endplates that `lordosis_variant` names, positive in lordosis.
+        withheld: why nothing on the film is measured; empty where something may be.
         levels: from the sacrum up.
         bodies: from the sacrum up.
         warnings: what a reader must know before believing the values.
@@ -141,9 +143,11 @@ class FilmMeasurement:
     levels_confidence: float
     spacing_provenance: str
     pixel_aspect: float | None
+    aspect_from: str
     lordosis: Measure
     lordosis_variant: str
     sacral_slope: Measure
+    withheld: str
     levels: tuple[LevelMeasurement, ...]
     bodies: tuple[BodyMeasurement, ...]
     warnings: tuple[str, ...]

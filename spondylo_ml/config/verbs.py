@@ -150,6 +150,28 @@ class PredictConfig(Section):
     private_names: bool = Field(
         False, description="also write names_private.csv, which says which file has which pseudonym"
     )
+    pixel_aspect: float | Literal["unknown"] | None = Field(
+        None,
+        description="width of a pixel over its height on all films of which films.csv does not say it; unknown: they "
+        "were stretched by an unknown amount",
+    )
+    spacing_mm: float | None = Field(
+        None, description="size of a pixel in mm, likewise: of the films as they are given; goes before a DICOM file's"
+    )
+
+    @field_validator("pixel_aspect")
+    @classmethod
+    def _aspect_above_0(cls, value: float | str | None) -> float | str | None:
+        if isinstance(value, float) and not 0 < value < float("inf"):
+            raise ValueError("a number above 0 (width of a pixel over its height), or unknown")
+        return value
+
+    @field_validator("spacing_mm")
+    @classmethod
+    def _spacing_above_0(cls, value: float | None) -> float | None:
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError("a number above 0, in mm")
+        return value
 
     @field_validator("films", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from spondylo_ml.data.dicom import decode_dicom, is_dicom, too_large
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.image_file import LARGER_THAN_ANY_FILM, UNREADABLE, decode_grey, to_8_bit, told_size_hw
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Facing, Film, GreyImage, Spacing
+from spondylo_ml.landmarks import Facing, Film, GreyImage, SaidAspect, Spacing, film_aspect
 
 IMAGE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM")
 """First bytes of PNG, JPEG, TIFF and BMP: no other format reaches a decoder from here."""
@@ -56,10 +56,13 @@ class Known:
 
     Attributes:
         spacing: goes before one that the file itself tells.
+        pixel_aspect: width of a pixel over its height, "unknown" where the film was stretched by an unknown amount, or
+            None where nothing is said; goes before that of the file.
     """
 
     facing: Facing = Facing.UNKNOWN
     spacing: Spacing | None = None
+    pixel_aspect: SaidAspect = None
 
 
 def open_file(path: Path, film_id: str, known: Known | None = None, limits: Limits = LIMITS) -> OpenedFilm:
@@ -91,9 +94,8 @@ def open_bytes(
     if is_dicom(data):
         found = decode_dicom(data, file, limits.max_pixels, film_id)
         _require_shape(found.pixels.shape, file, film_id)
-        spacing = known.spacing or found.spacing
-        aspect = spacing.pixel_aspect if spacing else found.pixel_aspect
-        return OpenedFilm(_film(found.pixels, film_id, known.facing, spacing, aspect), found.notes)
+        film = _film(found.pixels, film_id, known, known.spacing or found.spacing, found.pixel_aspect)
+        return OpenedFilm(film, found.notes)
     size_hw = told_size_hw(data) if data.startswith(IMAGE_STARTS) else None
     if size_hw is None:
         raise FileError(file, UNREADABLE, alias=film_id)
@@ -124,22 +126,23 @@ def open_array(
     _require_shape((height, width), file, film_id)
     if not np.isfinite(levels).all():
         raise FileError(file, "holds grey levels that are no finite numbers", alias=film_id)
-    aspect = known.spacing.pixel_aspect if known.spacing else 1.0
-    return OpenedFilm(_film(to_8_bit(levels), film_id, known.facing, known.spacing, aspect))
+    return OpenedFilm(_film(to_8_bit(levels), film_id, known, known.spacing))
 
 
-def _film(pixels: GreyImage, film_id: str, facing: Facing, spacing: Spacing | None, aspect: float) -> Film:
+def _film(pixels: GreyImage, film_id: str, known: Known, spacing: Spacing | None, file_aspect: float = 1.0) -> Film:
     height, width = pixels.shape
+    aspect, given = film_aspect(known.pixel_aspect, spacing, file_aspect)
     return Film(
         film_id=film_id,
         image=HeldImage(pixels),
         size_hw=(height, width),
         vertebrae=None,
-        facing=facing,
+        facing=known.facing,
         patient=film_id,
         source="own",
         spacing=spacing,
         pixel_aspect=aspect,
+        aspect_given=given,
     )
 
 

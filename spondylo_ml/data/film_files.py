@@ -72,7 +72,7 @@ def find_films(given: Sequence[str]) -> FoundFiles:
         stem = _stem(path)
         said = tables[path.parent].of(path.name, stem)
         name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
-        films.append(FilmFile(path, name, Known(said.facing, said.spacing)))
+        films.append(FilmFile(path, name, Known(said.facing, said.spacing, said.pixel_aspect)))
     return FoundFiles(tuple(films), tuple(passed_over))
 
 

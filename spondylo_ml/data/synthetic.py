@@ -76,6 +76,7 @@ def _film(image: PhantomImage) -> Film:
         levels_from="label",
         spacing=made.spacing,
         pixel_aspect=made.spacing.pixel_aspect,
+        aspect_given=True,
     )
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondylo_ml.clinical.measure import measure_film, pixel_size_xy
 from spondylo_ml.clinical.measurement import LevelMeasurement
 from spondylo_ml.clinical.meyerding import Grade, grades
 from spondylo_ml.clinical.patient_frame import patient_frame
+from spondylo_ml.clinical.scale import film_scale
 from spondylo_ml.clinical.slip import endplate_length, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import CornerCalibration
-from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.evaluation.slips import measure_prediction, said_vertebrae
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray
 
 LEAST_MEASURABLE = 20
@@ -49,20 +49,22 @@ def film_slips(
     Facing, stretch and spacing are those by which the film itself is measured. The same film gives the same samples on
     every machine.
     """
-    vertebrae = said_vertebrae(prediction)
-    measured = measure_film(film, rules, vertebrae=vertebrae) if vertebrae else None
-    levels = [level for level in measured.levels if not level.slip.reason] if measured else []
-    if not levels or measured is None:
+    measured = measure_prediction(film, prediction, rules)
+    levels = [level for level in measured.levels if not level.slip.reason]
+    if not levels:
         return ()
+    scale = film_scale(
+        said_vertebrae(prediction), Facing(measured.facing), film.spacing, film.pixel_aspect, film.aspect_given
+    )
     # The predicted corners come first, so that one pass measures them and the samples.
     corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples)])
-    bodies = patient_frame(corners, Facing(measured.facing), pixel_size_xy(film.spacing, film.pixel_aspect))
+    bodies = patient_frame(corners, Facing(measured.facing), scale.pixel_size_xy)
     upper, lower = (
         bodies[:, [slot - prediction.slots.first for slot in slots]]
         for slots in ([level.upper_slot for level in levels], [level.lower_slot for level in levels])
     )
     slip = slip_percent(upper, lower, rules.slip_method, rules.degenerate_fraction)
-    length_mm = endplate_length(lower) if film.spacing else np.full(slip.shape, np.nan)
+    length_mm = endplate_length(lower) if scale.spacing else np.full(slip.shape, np.nan)
     graded = grades(slip, rules, slip / 100 * length_mm)
     return tuple(_summary(level, float(length_mm[0, i]), slip[1:, i], graded[1:, i]) for i, level in enumerate(levels))
 

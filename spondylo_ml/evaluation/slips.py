@@ -9,7 +9,7 @@ import pandas as pd
 
 from spondylo_ml.clinical.facing import infer_facing
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.measurement import LevelMeasurement
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.agreement import (
     area_under_curve,
@@ -56,6 +56,18 @@ def said_vertebrae(prediction: FilmPrediction) -> tuple[Vertebra, ...]:
     """The vertebrae that a prediction says are there."""
     rows = np.flatnonzero(prediction.presence >= PRESENCE_THRESHOLD)
     return tuple(Vertebra(prediction.slots.first + int(row), prediction.corners_xy[row]) for row in rows)
+
+
+def measure_prediction(
+    film: Film, prediction: FilmPrediction, rules: ClinicalConfig, levels_from: str | None = None
+) -> FilmMeasurement:
+    """What is measured at predicted corners: the same, withheld for the same reasons, wherever it is asked for.
+
+    Args:
+        levels_from: why vertebrae have their slots; the film's own reason where None.
+    """
+    vertebrae = said_vertebrae(prediction)
+    return measure_film(film, rules, vertebrae=vertebrae, levels_from=levels_from, evidence=prediction.evidence)
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:
@@ -113,7 +125,7 @@ def _of_measured(
 
 def _film_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
     true = measure_film(film, rules)
-    found = measure_film(film, rules, vertebrae=said_vertebrae(prediction))
+    found = measure_prediction(film, prediction, rules)
     by_level = {(level.upper_slot, level.lower_slot): level for level in found.levels}
     rows = []
     for level in true.levels:

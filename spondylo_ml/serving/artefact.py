@@ -60,6 +60,7 @@ SIGNATURE = ModelSignature(
             ColSpec(DataType.string, "facing", required=False),
             ColSpec(DataType.double, "spacing_x_mm", required=False),
             ColSpec(DataType.double, "spacing_y_mm", required=False),
+            ColSpec(AnyType(), "pixel_aspect", required=False),  # type: ignore[no-untyped-call]
         ]
     ),
     outputs=Schema([ColSpec(kind, name, required=name == "model") for name, kind in OUTPUT.items()]),

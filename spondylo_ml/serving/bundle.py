@@ -21,6 +21,7 @@ from safetensors.torch import load, save
 from spondylo_ml.clinical.rules import rules_digest, written_rules_digest
 from spondylo_ml.config import Config, validate
 from spondylo_ml.errors import ConfigError, DataError
+from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
@@ -42,12 +43,14 @@ class Bundle:
         config: resolved configuration; its data part holds the input size and the slots.
         mean_shape: the trivial predictor of the same training films.
         uncertainty: calibrated on the validation films; None where they were too few, or the model has no spread.
+        evidence: how definite corners usually are, on the validation films; None where they were too few.
     """
 
     model: LandmarkModel
     config: Config
     mean_shape: MeanShape
     uncertainty: UncertaintyModel | None = None
+    evidence: Evidence | None = None
 
     @property
     def slots(self) -> SlotRange:
@@ -66,6 +69,7 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
         "clinical_rules": rules_digest(bundle.config.clinical),
         "mean_shape": bundle.mean_shape.to_json(),
         "uncertainty": bundle.uncertainty.model_dump(mode="json") if bundle.uncertainty else None,
+        "evidence": bundle.evidence.model_dump(mode="json") if bundle.evidence else None,
     }
     _write(folder, {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()})
 
@@ -117,6 +121,8 @@ def load_bundle(folder: Path) -> Bundle:
         mean_shape = MeanShape.from_json(description["mean_shape"])
         calibrated = description.get("uncertainty")
         uncertainty = UncertaintyModel.model_validate(calibrated) if calibrated else None
+        usual = description.get("evidence")
+        evidence = Evidence.model_validate(usual) if usual else None
         same_rules = description["clinical_rules"] == written_rules_digest(description["config"]["clinical"])
     except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -130,7 +136,7 @@ def load_bundle(folder: Path) -> Bundle:
     except RuntimeError as error:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise DataError(f"{folder}: {WEIGHTS} does not fit {config.model.name} ({first[0].strip()})") from None
-    return Bundle(model.eval(), config, mean_shape, uncertainty)
+    return Bundle(model.eval(), config, mean_shape, uncertainty, evidence)
 
 
 def bundle_digest(folder: Path) -> str:

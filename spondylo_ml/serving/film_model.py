@@ -15,13 +15,13 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.data.decode import LIMITS, Known, Limits, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.data.exposure import Exposure, bone_contrast, doubt_on_sign, exposure_of, small_film
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
-from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.evaluation.slips import measure_prediction, said_vertebrae
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.report.film_report import FilmReport, film_key, film_report
 from spondylo_ml.serving.bundle import Bundle
@@ -56,6 +56,7 @@ class _Ready:
     opened: OpenedFilm | None = None
     prepared: PreparedFilm | None = None
     key: str = ""
+    exposure: Exposure | None = None
     failed: FilmResult | None = None
 
 
@@ -79,21 +80,31 @@ class FilmModel:
         self._predictor = Predictor(bundle, compute, batch_size)
         self._batch_size, self._limits = batch_size, limits
 
-    def predict(self, films: FilmInput | list[FilmInput] | tuple[FilmInput, ...]) -> list[FilmResult]:
+    def predict(
+        self,
+        films: FilmInput | list[FilmInput] | tuple[FilmInput, ...],
+        known: Known | Sequence[Known] | None = None,
+    ) -> list[FilmResult]:
         """What the model finds, one result a film, in order; a bad film has its `error` and spoils no other.
 
         Args:
             films: paths of image or DICOM files, the bytes of such files, (H, W) arrays of grey levels with bone
                 bright, or `Film` objects; one or many.
+            known: facing, spacing and pixel aspect of all films, or of each; `Film` objects bear their own.
 
         Raises:
-            DataError: something that is none of these.
+            DataError: something that is none of these, or another number of `known` than of films.
         """
-        return list(self.stream(films if isinstance(films, list | tuple) else [films]))
+        many = list(films) if isinstance(films, list | tuple) else [films]
+        each = [known or Known()] * len(many) if known is None or isinstance(known, Known) else list(known)
+        if len(each) != len(many):
+            raise DataError(f"known is one for all films, or one a film; given {len(each)} for {len(many)} film(s)")
+        sources = (self._source(film, number, said) for number, (film, said) in enumerate(zip(many, each, strict=True)))
+        return list(self.results(sources))
 
-    def stream(self, films: Iterable[FilmInput]) -> Iterator[FilmResult]:
+    def stream(self, films: Iterable[FilmInput], known: Known | None = None) -> Iterator[FilmResult]:
         """As `predict`, film by film: results hold their films' pixels, which need not all fit into memory."""
-        return self.results(self._source(film, number) for number, film in enumerate(films))
+        return self.results(self._source(film, number, known) for number, film in enumerate(films))
 
     def results(self, sources: Iterable[FilmSource]) -> Iterator[FilmResult]:
         """As `stream`, from films that are opened as they are needed."""
@@ -121,19 +132,19 @@ class FilmModel:
             uncertainty=result.uncertainty,
         )
 
-    def _source(self, film: FilmInput, number: int) -> FilmSource:
+    def _source(self, film: FilmInput, number: int, known: Known | None) -> FilmSource:
         limits = self._limits
         if isinstance(film, Film):
             return FilmSource(film.film_id, lambda: _held(film))
         if isinstance(film, str | Path):
             path = Path(film).expanduser()
             name = pseudonym(path.stem)
-            return FilmSource(name, lambda: open_file(path, name, limits=limits))
+            return FilmSource(name, lambda: open_file(path, name, known, limits))
         name = f"film-{number}"
         if isinstance(film, bytes):
-            return FilmSource(name, lambda: open_bytes(film, name, limits=limits))
+            return FilmSource(name, lambda: open_bytes(film, name, known, limits))
         if hasattr(film, "__array__"):
-            return FilmSource(name, lambda: open_array(film, name, limits=limits))
+            return FilmSource(name, lambda: open_array(film, name, known, limits))
         raise DataError(
             f"film {number} is a {type(film).__name__}: give a path, the bytes of an image or DICOM file, "
             "a (height, width) array, or a Film"
@@ -145,8 +156,12 @@ class FilmModel:
             raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
         try:
             opened = source.open()
+            pixels = opened.film.image.read()
+            exposure = exposure_of(small_film(pixels))
+            if exposure.blank:
+                raise DataError(exposure.blank)
             prepared = prepare_film(opened.film, self.bundle.slots, input_hw)
-            return _Ready(opened, prepared, film_key(opened.film.image.read()))
+            return _Ready(opened, prepared, film_key(pixels), exposure)
         except FileError as error:
             return _Ready(failed=self._failed(source.film_id, error.reason, str(error)))
         except DataError as error:
@@ -164,21 +179,23 @@ class FilmModel:
         for one in batch:
             if one.failed is not None:
                 yield one.failed
-            elif one.opened is not None:
-                yield self._measured_or_told(one.opened, one.key, next(predictions))
+            elif one.opened is not None and one.exposure is not None:
+                yield self._measured_or_told(one.opened, one.exposure, one.key, next(predictions))
 
-    def _measured_or_told(self, opened: OpenedFilm, key: str, prediction: FilmPrediction) -> FilmResult:
+    def _measured_or_told(
+        self, opened: OpenedFilm, exposure: Exposure, key: str, prediction: FilmPrediction
+    ) -> FilmResult:
         try:
-            return self._measured(opened, key, prediction)
+            return self._measured(opened, exposure, key, prediction)
         except Exception as error:
             # Corners that no measure has met before: the other films of the batch go on.
             kind, film_id = type(error).__name__, opened.film.film_id
             return self._failed(film_id, f"cannot be measured ({kind})", f"cannot be measured ({kind}: {error})")
 
-    def _measured(self, opened: OpenedFilm, key: str, prediction: FilmPrediction) -> FilmResult:
+    def _measured(self, opened: OpenedFilm, exposure: Exposure, key: str, prediction: FilmPrediction) -> FilmResult:
         film, bundle = opened.film, self.bundle
         rules = bundle.config.clinical
-        measured = measure_film(film, rules, vertebrae=said_vertebrae(prediction), levels_from=SAID_BY_MODEL)
+        measured = measure_prediction(film, prediction, rules, levels_from=SAID_BY_MODEL)
         sure = bundle.uncertainty
         # Samples are drawn by the film's name: by its pixels' here, so that its numbers do not hang on what it is
         # called.
@@ -188,13 +205,23 @@ class FilmModel:
             film_key=key,
             film=film,
             prediction=prediction,
-            measurement=replace(measured, warnings=(*opened.notes, *measured.warnings)),
+            measurement=replace(
+                measured,
+                warnings=(*opened.notes, *_looks(film, exposure, prediction), *measured.warnings),
+            ),
             uncertainty=levels,
             model=self.name,
         )
 
     def _failed(self, film_id: str, reason: str, detail: str) -> FilmResult:
         return FilmResult(film_id, error=reason, error_detail=detail, model=self.name)
+
+
+def _looks(film: Film, exposure: Exposure, prediction: FilmPrediction) -> tuple[str, ...]:
+    """What is wrong with the film as a picture, as an audit would say."""
+    small = small_film(film.image.read())
+    contrast = bone_contrast(small, said_vertebrae(prediction), film.size_hw, exposure.range_grey)
+    return tuple(text for text in (exposure.poor, doubt_on_sign(exposure, contrast)) if text)
 
 
 def file_source(path: Path, film_id: str, known: Known | None = None, limits: Limits = LIMITS) -> FilmSource:

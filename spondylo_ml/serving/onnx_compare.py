@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spondylo_ml.clinical.measure import levels_by_geometry
 from spondylo_ml.clinical.measurement import LevelMeasurement
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, level_name
+from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.landmarks import CORNERS, Facing, Film, FilmPrediction, level_name
 from spondylo_ml.models.base import LandmarkModel, NetworkOutput
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.film_model import FilmModel
@@ -129,12 +131,17 @@ def _largest_distance(a: FilmPrediction, b: FilmPrediction, rows: Any) -> tuple[
 
 
 def _level_pairs(ours: FilmResult, theirs: FilmResult, rules: ClinicalConfig) -> tuple[LevelPair, ...]:
-    a, b = ({(one.upper_slot, one.lower_slot): one for one in _levels(result)} for result in (ours, theirs))
+    a, b = ({(one.upper_slot, one.lower_slot): one for one in _levels(result, rules)} for result in (ours, theirs))
     return tuple(_level_pair(ours.film_id, a.get(key), b.get(key), rules) for key in sorted(a.keys() | b.keys()))
 
 
-def _levels(result: FilmResult) -> tuple[LevelMeasurement, ...]:
-    return result.measurement.levels if result.measurement else ()
+def _levels(result: FilmResult, rules: ClinicalConfig) -> tuple[LevelMeasurement, ...]:
+    """The levels by geometry alone: what is withheld as implausible hangs on limits that decide nothing here."""
+    film, prediction = result.film, result.prediction
+    if film is None or prediction is None:
+        return ()
+    facing = film.facing if film.facing in (Facing.LEFT, Facing.RIGHT) else Facing.LEFT
+    return levels_by_geometry(said_vertebrae(prediction), facing, rules, film.spacing, film.pixel_aspect or 1.0)
 
 
 def _level_pair(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from threading import Lock
 
 import torch
@@ -50,8 +51,12 @@ class Predictor:
             with self._one_at_a_time, torch.inference_mode(), self._compute.autocast():
                 landmarks = self._landmarks(batch.images.to(self._compute.device))
             rows = [prepared[i] for i in batch.row.tolist()]
-            predictions += to_film_predictions(rows, landmarks, self._model)
+            predictions += map(self._with_evidence, to_film_predictions(rows, landmarks, self._model))
         return predictions
+
+    def _with_evidence(self, prediction: FilmPrediction) -> FilmPrediction:
+        usual = self._bundle.evidence
+        return replace(prediction, evidence=usual.of(prediction)) if usual else prediction
 
 
 def _chunks(films: Sequence[Film], size: int) -> Iterator[Sequence[Film]]:

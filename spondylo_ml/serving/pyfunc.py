@@ -3,7 +3,8 @@
 A request is a table with the column `image`; each cell is one film: the bytes of a PNG, JPEG, TIFF, BMP or DICOM file
 as base64 text (or as bytes), or a (height, width) array or nested list of grey levels. Paths are refused unless the
 server's own environment or the loading program names a folder of films; then `file:<path>` opens what lies below it.
-Optional columns: `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm`.
+Optional columns: `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm`, `pixel_aspect` (width of a
+pixel over its height, or unknown for a film stretched by an unknown amount).
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from mlflow.pyfunc.model import PythonModel
 
 from spondylo_ml.data.decode import LIMITS, Known, OpenedFilm, open_array, open_bytes, open_file
 from spondylo_ml.errors import DataError, unknown_name
-from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.landmarks import Facing, Spacing, said_aspect
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
 from spondylo_ml.serving.http_requests import replace_mlflows_answer
 
 IMAGE_COLUMN = "image"
-OPTIONAL_COLUMNS = ("facing", "spacing_x_mm", "spacing_y_mm")
+SPACING_COLUMNS = ("spacing_x_mm", "spacing_y_mm")
+OPTIONAL_COLUMNS = ("facing", *SPACING_COLUMNS, "pixel_aspect")
 BUNDLE = "bundle"
 FILMS_BELOW, FILMS_BELOW_VARIABLE = "films_below", "SPONDYLO_FILMS_BELOW"
 """Key of the `model_config` and environment variable that name the folder from which paths may be read."""
@@ -144,7 +146,7 @@ def _known(record: Mapping[Any, Any]) -> Known:
         facing = Facing.UNKNOWN
     if facing not in list(Facing):
         raise DataError(f"facing must be one of {', '.join(Facing)}")
-    x_y = [record.get(name) for name in OPTIONAL_COLUMNS[1:]]
+    x_y = [record.get(name) for name in SPACING_COLUMNS]
     given = [value is not None and value == value for value in x_y]
     if any(given) and not all(given):
         raise DataError("spacing_x_mm and spacing_y_mm are given together or not at all")
@@ -152,4 +154,4 @@ def _known(record: Mapping[Any, Any]) -> Known:
         spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(given) else None
     except ValueError:
         raise DataError("spacing_x_mm and spacing_y_mm are numbers, in mm") from None
-    return Known(Facing(facing), spacing)
+    return Known(Facing(facing), spacing, said_aspect(record.get("pixel_aspect")))

@@ -78,7 +78,7 @@ def findings_table(found: Audit) -> pd.DataFrame:
 
 def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:
     table = film_table(films.films)
-    slips = slip_table(films.films, table)
+    slips = slip_table(films.films)
     mlflow.set_tags({"dataset": films.name, "verb": "audit"})
     mlflow.log_metrics({f"audit/{name}": float(count) for name, count in found.counts().items()})
     mlflow.log_metrics(_dataset_metrics(table, slips))

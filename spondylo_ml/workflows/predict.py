@@ -9,14 +9,16 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
 from tqdm import tqdm
 
 from spondylo_ml.config import PredictConfig
+from spondylo_ml.data.decode import Known
 from spondylo_ml.data.film_files import FilmFile, find_films
+from spondylo_ml.landmarks import Spacing
 from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, file_source
 from spondylo_ml.serving.film_result import FilmResult
@@ -64,7 +66,7 @@ def predict(config: PredictConfig) -> Predicted:
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
     failed = []
     try:
-        for film, result in zip(found.films, _with_progress(model, found.films), strict=True):
+        for film, result in zip(found.films, _with_progress(model, found.films, config), strict=True):
             folder.add(result)
             if result.error:
                 failed.append(Failure(film.path, film.film_id, result.error_detail))
@@ -78,6 +80,14 @@ def predict(config: PredictConfig) -> Predicted:
     return done
 
 
+def _known(known: Known, config: PredictConfig) -> Known:
+    """What `films.csv` says of a film, else what was said of all films."""
+    spacing, aspect = known.spacing, known.pixel_aspect
+    if spacing is None and config.spacing_mm is not None:
+        spacing = Spacing(config.spacing_mm, config.spacing_mm, "given with the command")
+    return replace(known, spacing=spacing, pixel_aspect=config.pixel_aspect if aspect is None else aspect)
+
+
 def write_names(path: Path, films: Sequence[FilmFile]) -> None:
     """Which file has which pseudonym, for this user's eyes alone."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -87,8 +97,8 @@ def write_names(path: Path, films: Sequence[FilmFile]) -> None:
         writer.writerows((film.film_id, film.path.resolve()) for film in films)
 
 
-def _with_progress(model: FilmModel, films: Sequence[FilmFile]) -> Iterator[FilmResult]:
-    sources = (file_source(film.path, film.film_id, film.known) for film in films)
+def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictConfig) -> Iterator[FilmResult]:
+    sources = (file_source(film.path, film.film_id, _known(film.known, config)) for film in films)
     yield from tqdm(model.results(sources), total=len(films), desc="predicting", unit="film", disable=None)
 
 

@@ -23,6 +23,7 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.errors import ConfigError, TrackingError
+from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.figures.overlay import draw_film, tile, with_legend
@@ -256,10 +257,10 @@ def _log_unused(model: LandmarkModel) -> None:
 
 
 def _calibrated(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
-    """The bundle with the uncertainty of its best weights, where the validation films suffice."""
+    """The bundle with uncertainty and usual evidence of its best weights, where the validation films suffice."""
     predictions = Predictor(bundle, compute).predict_prepared(val)
     fitted = fit_uncertainty([film.film for film in val], predictions, bundle.config)
-    return replace(bundle, uncertainty=fitted)
+    return replace(bundle, uncertainty=fitted, evidence=Evidence.fit(predictions))
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:

@@ -155,7 +155,7 @@ def test_a_slip_too_small_for_an_arrow_has_none() -> None:
 
 
 def test_the_picture_is_the_film_around_the_corners_with_its_stretch_undone() -> None:
-    film = replace(film_with(30.0), pixel_aspect=0.5)
+    film = replace(film_with(30.0), pixel_aspect=0.5, aspect_given=True)
     picture = picture_of(film)
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(picture.png_base64), np.uint8), cv2.IMREAD_GRAYSCALE)
     assert pixels is not None

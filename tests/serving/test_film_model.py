@@ -16,11 +16,12 @@ from dicoms import dicom, gradient
 from small_models import SAME_CORNER_PX, knowing_bundle, unet_bundle
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.data.decode import Limits, OpenedFilm
+from spondylo_ml.data.decode import Known, Limits, OpenedFilm
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Film
+from spondylo_ml.evaluation.slips import measure_prediction
+from spondylo_ml.landmarks import Facing, Film, Spacing
 from spondylo_ml.serving import film_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
 from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
@@ -113,7 +114,7 @@ def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(un
 def test_bad_films_are_told_in_their_place_and_spoil_no_other(unet: FilmModel, tmp_path: Path) -> None:
     good = FILMS[0].image.read()
     (tmp_path / "Someone.png").write_bytes(b"noise")
-    torn = replace(FILMS[1], image=ArrayImage(np.zeros((9, 9), np.uint8)))
+    torn = replace(FILMS[1], image=ArrayImage(np.arange(81, dtype=np.uint8).reshape(9, 9)))
     results = unet.predict([b"", good, tmp_path / "Someone.png", good, torn, tmp_path / "gone.png", good])
     assert [bool(r.error) for r in results] == [True, False, True, False, True, True, False]
     assert results[2].error == "not an image that can be read (broken, empty, or another format)"
@@ -143,9 +144,9 @@ def test_corners_that_cannot_be_measured_fail_their_own_film_alone(monkeypatch: 
     def measure(film: Film, *args: Any, **more: Any) -> Any:
         if film.film_id == FILMS[1].film_id:
             raise ZeroDivisionError("as no film has done yet")
-        return measure_film(film, *args, **more)
+        return measure_prediction(film, *args, **more)
 
-    monkeypatch.setattr(film_model, "measure_film", measure)
+    monkeypatch.setattr(film_model, "measure_prediction", measure)
     before, bad, after = knowing(FILMS[:3]).predict(list(FILMS[:3]))
     assert (before.error, after.error) == ("", "")
     assert bad.error == "cannot be measured (ZeroDivisionError)"
@@ -153,15 +154,43 @@ def test_corners_that_cannot_be_measured_fail_their_own_film_alone(monkeypatch: 
     assert bad.film_id == FILMS[1].film_id
 
 
-def test_a_dicom_film_brings_its_spacing_and_its_warnings(unet: FilmModel) -> None:
-    data = dicom(gradient((96, 64)), ImagerPixelSpacing=[0.2, 0.1], BurnedInAnnotation="YES")
-    (result,) = unet.predict(data)
+def test_a_dicom_film_brings_its_spacing_and_its_warnings() -> None:
+    spacing = FILMS[0].spacing
+    assert spacing is not None
+    mm = [round(spacing.y_mm, 6), round(spacing.x_mm, 6)]
+    data = dicom(gradient(FILMS[0].size_hw), ImagerPixelSpacing=mm, BurnedInAnnotation="YES")
+    model = knowing(FILMS[:1])
+    (result,) = model.predict(data)
     assert result.measurement is not None
     assert result.measurement.spacing_provenance == "DICOM ImagerPixelSpacing"
-    assert result.measurement.pixel_aspect == 0.5
+    assert result.measurement.pixel_aspect == pytest.approx(mm[1] / mm[0])
+    assert not np.isnan(result.measurement.levels[0].slip_mm.value)
     assert result.warnings[0].startswith("the file says that text is burnt into its pixels")
     assert "magnification" in result.warnings[-1]
-    assert unet.report(result).measurement == result.measurement
+    assert model.report(result).measurement == result.measurement
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_an_impossible_spacing_is_set_aside_with_its_millimetres_whoever_says_it(factor: float) -> None:
+    """Of a header, said beside the film, and of a film itself: all is as without a spacing."""
+    spacing = FILMS[0].spacing
+    assert spacing is not None
+    wrong = Spacing(spacing.x_mm * factor, spacing.y_mm * factor, "made")
+    pixels = FILMS[0].image.read()
+    header = dicom(pixels.astype(np.uint16) * 16, PixelSpacing=[f"{wrong.y_mm:.6g}", f"{wrong.x_mm:.6g}"])
+    (bare,) = knowing(FILMS[:1]).predict(pixels, Known(FILMS[0].facing, None, spacing.pixel_aspect))
+    assert bare.measurement is not None
+    known = Known(FILMS[0].facing, wrong)
+    given = [(header, Known(FILMS[0].facing)), (pixels, known), (replace(FILMS[0], spacing=wrong), None)]
+    for film, said in given:
+        (result,) = knowing(FILMS[:1]).predict(film, said)
+        assert result.measurement is not None
+        assert any("bodies would be" in text and "it is set aside" in text for text in result.warnings)
+        assert result.measurement.spacing_provenance == ""
+        for level, other in zip(result.measurement.levels, bare.measurement.levels, strict=True):
+            assert level.slip.value == pytest.approx(other.slip.value, rel=1e-3)
+            assert (level.grade, level.grade0_limit) == (other.grade, "5 %")
+            assert "cannot be: bodies would be" in level.slip_mm.reason
 
 
 def test_limits_hold_and_what_is_no_film_is_refused_by_type(unet: FilmModel) -> None:

@@ -48,8 +48,8 @@ class SamePair:
 
 def find_same(facts: Sequence[ImageFacts | None]) -> list[SamePair]:
     """All pairs of films that show the same exposure."""
-    known = np.array([i for i, fact in enumerate(facts) if fact is not None and fact.range_grey > 1], dtype=np.int64)
-    kept = [fact for fact in facts if fact is not None and fact.range_grey > 1]
+    seen = [(i, fact) for i, fact in enumerate(facts) if fact is not None and fact.exposure.range_grey > 1]
+    known, kept = np.array([i for i, _ in seen], dtype=np.int64), [fact for _, fact in seen]
     exact = set(_exact_pairs(kept))
     pairs = [SamePair(int(known[i]), int(known[j]), True, False) for i, j in sorted(exact)]
     for mirrored in (False, True):

@@ -11,12 +11,6 @@ from spondylo_ml.data.audit.image_facts import ImageFacts
 from spondylo_ml.data.audit.robust import robust_z
 from spondylo_ml.landmarks import Film
 
-BLANK_RANGE, FLAT_RANGE = 10, 40
-"""Grey levels between the 1st and 99th percentile: a film with less is blank, or has hardly any contrast."""
-
-ALMOST_ALL = 0.85
-"""Share of pixels from which on a film is almost all black, or white."""
-
 INVERTED_Z = -4.0
 LEAST_CONTRAST_SD = 0.05
 
@@ -44,12 +38,6 @@ def check_exposure(films: Sequence[Film], facts: Sequence[ImageFacts | None]) ->
 def _tell(fact: ImageFacts | None) -> tuple[Severity, str, str] | None:
     if fact is None:
         return Severity.ERROR, "bad_file", "its pixels cannot be read"
-    if fact.range_grey < BLANK_RANGE:
-        return Severity.ERROR, "blank_film", f"only {fact.range_grey:.0f} grey levels are used: nothing can be seen"
-    if fact.dark_share > ALMOST_ALL:
-        return Severity.WARNING, "exposure", f"{fact.dark_share:.0%} of the film is black"
-    if fact.bright_share > ALMOST_ALL:
-        return Severity.WARNING, "exposure", f"{fact.bright_share:.0%} of the film is white"
-    if fact.range_grey < FLAT_RANGE:
-        return Severity.WARNING, "exposure", f"only {fact.range_grey:.0f} of 256 grey levels are used"
-    return None
+    if fact.exposure.blank:
+        return Severity.ERROR, "blank_film", fact.exposure.blank
+    return (Severity.WARNING, "exposure", fact.exposure.poor) if fact.exposure.poor else None

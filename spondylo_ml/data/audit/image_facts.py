@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from spondylo_ml.data.exposure import Exposure, bone_contrast, exposure_of, small_film
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage
 
 HASH_SIDE_PX, HASH_FREQUENCIES = 32, 12
-SMALL_SIDE_PX, THUMBNAIL_PX = 256, 96
-DARK, BRIGHT = 8, 247
+THUMBNAIL_PX = 96
 BLUR_PX = 6.0
 
 Thumbnail = NDArray[np.float32]
@@ -32,8 +32,7 @@ class ImageFacts:
         spine_dct: the same of the labelled part alone, which a crop or a zoom leaves as it is; None without labels.
         spine_box: x, y of the least and of the largest corner, as shares of the film; None without labels.
         thumbnail: (96, 96) film with its local brightness and contrast made even.
-        range_grey: grey levels between the 1st and the 99th percentile.
-        dark_share, bright_share: share of pixels that are all but black, or all but white.
+        exposure: what the grey levels say of the film.
         bone_contrast: how much brighter the bodies are than what lies beside them, as a share of the range.
     """
 
@@ -42,9 +41,7 @@ class ImageFacts:
     spine_dct: FloatArray | None
     spine_box: FloatArray | None
     thumbnail: Thumbnail
-    range_grey: float
-    dark_share: float
-    bright_share: float
+    exposure: Exposure
     bone_contrast: float
 
 
@@ -56,18 +53,16 @@ def measure_image(film: Film) -> ImageFacts:
     """
     image = film.image.read()
     box = _spine_box(film)
-    small = cv2.resize(image, (SMALL_SIDE_PX, SMALL_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
-    low, high = np.percentile(small, [1, 99])
+    small = small_film(image)
+    exposure = exposure_of(small)
     return ImageFacts(
         pixels_sha256=hashlib.sha256(np.ascontiguousarray(image).tobytes() + repr(image.shape).encode()).hexdigest(),
         whole_dct=_lowest_frequencies(small),
         spine_dct=None if box is None else _lowest_frequencies(_within(image, box)),
         spine_box=box,
         thumbnail=_even(small),
-        range_grey=float(high - low),
-        dark_share=float((small < DARK).mean()),
-        bright_share=float((small > BRIGHT).mean()),
-        bone_contrast=_bone_contrast(film, small) / max(1.0, float(high - low)),
+        exposure=exposure,
+        bone_contrast=bone_contrast(small, film.vertebrae or (), film.size_hw, exposure.range_grey),
     )
 
 
@@ -115,21 +110,3 @@ def _even(small: NDArray[np.float32]) -> Thumbnail:
     mean = cv2.GaussianBlur(image, (0, 0), BLUR_PX)
     variance = cv2.GaussianBlur((image - mean) ** 2, (0, 0), BLUR_PX)
     return np.asarray((image - mean) / np.sqrt(variance + 4), dtype=np.float32)
-
-
-def _bone_contrast(film: Film, small: NDArray[np.float32]) -> float:
-    """Mean grey at the bodies' centres less that one body's width beside them; NaN without labels."""
-    bodies = [v.corners_xy for v in film.vertebrae or () if v.present.all()]
-    if not bodies:
-        return float("nan")
-    corners = np.stack(bodies)
-    centres = corners.mean(axis=1)
-    across = (corners[:, 1] - corners[:, 0] + corners[:, 3] - corners[:, 2]) / 2
-    scale = np.array([SMALL_SIDE_PX / film.size_hw[1], SMALL_SIDE_PX / film.size_hw[0]])
-    inside, left, right = (_grey_at(small, (centres + shift * across) * scale) for shift in (0.0, -1.0, 1.0))
-    return float(np.median(inside - (left + right) / 2))
-
-
-def _grey_at(image: NDArray[np.float32], points_xy: FloatArray) -> FloatArray:
-    xy = np.clip(points_xy.astype(int), 0, SMALL_SIDE_PX - 1)
-    return np.asarray(cv2.blur(image, (5, 5))[xy[:, 1], xy[:, 0]], dtype=np.float64)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spondylo_ml.clinical.spacing import impossible_spacing
+from spondylo_ml.clinical.stretch import film_stretch
 from spondylo_ml.data.audit.bodies import Bodies
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.data.audit.robust import FEWEST_FILMS, group_medians, robust_z
@@ -20,16 +22,8 @@ LEAST_SD = 0.05
 FILM_FACTOR = 1.5
 """A film's size or shape within this factor of the usual one is no finding, however alike the others are."""
 
-LATERAL_ASPECT = 1.39
-"""Width over height of a lumbar body on a lateral film (median of 1,755 films: anterior height 0.72 of the depth)."""
-
 STRETCH_FACTOR = 1.25
-"""A film's median aspect further than this factor from the expected one: the film was stretched."""
-
-LUMBAR_SLOTS = range(1, 6)
-
-WIDTH_LIMITS_MM = (20.0, 75.0)
-"""Widths of a vertebral body between which a spacing is believed."""
+"""An AP film's median aspect further than this factor from that of the dataset's others stands out."""
 
 SQUARE_PIXEL = 0.05
 """A spacing whose x and y differ by more than this share is not that of a detector."""
@@ -77,16 +71,14 @@ def check_spacing(bodies: Bodies) -> list[AuditFinding]:
     """Spacings with which bodies would have impossible sizes, that are not square, or unlike the others'."""
     films = bodies.films
     mm = np.array([film.spacing.x_mm if film.spacing else np.nan for film in films])
-    widths_mm = film_medians(bodies, bodies.width_px) * mm
     z = robust_z(np.log(mm), LEAST_SD)
     findings = []
-    for film, width_mm, far in zip(films, widths_mm, np.abs(z) > OUTLIER_Z, strict=True):
+    for film, far in zip(films, np.abs(z) > OUTLIER_Z, strict=True):
         if film.spacing is None:
             continue
         said = f"{film.spacing.x_mm:.4g} x {film.spacing.y_mm:.4g} mm per px"
-        if not np.isnan(width_mm) and not WIDTH_LIMITS_MM[0] <= width_mm <= WIDTH_LIMITS_MM[1]:
-            low, high = WIDTH_LIMITS_MM
-            message = f"{said}: bodies would be {width_mm:.0f} mm wide, {low:.0f} to {high:.0f} are possible"
+        if impossible := impossible_spacing(film.vertebrae or (), film.spacing):
+            message = f"{impossible}: it is set aside in measurements"
         elif abs(np.log(film.spacing.x_mm / film.spacing.y_mm)) > SQUARE_PIXEL:
             message = f"{said}: pixels of a detector are square"
         elif far:
@@ -101,30 +93,34 @@ def check_stretch(bodies: Bodies) -> list[AuditFinding]:
     """Films whose bodies are too wide or too high: against anatomy on lateral films, against the dataset on AP ones."""
     factors = stretch_factors(bodies)
     findings = []
-    for i in map(int, np.flatnonzero(np.abs(np.log(factors)) > np.log(STRETCH_FACTOR))):
-        film, message = bodies.films[i], f"bodies are {factors[i]:.2f} times as wide for their height as expected"
+    for film, factor in zip(bodies.films, factors, strict=True):
+        message = f"bodies are {factor:.2f} times as wide for their height as expected"
         if film.facing is Facing.NONE:
-            check, message = "body_aspect", f"{message}: endplates labelled out of place, or the film was stretched"
+            check, told = "body_aspect", abs(np.log(factor)) > np.log(STRETCH_FACTOR)
+            message = f"{message}: endplates labelled out of place, or the film was stretched"
         else:
-            check, message = "stretched_film", f"{message}: slip, angles and mm are wrong on a stretched film"
-        findings.append(AuditFinding(Severity.WARNING, check, (film.film_id,), message))
+            check, told = "stretched_film", film_stretch(film.vertebrae or (), film.pixel_aspect or 1.0).probable
+            message = f"{message}: slip, angles and mm are wrong on a stretched film"
+            if film.aspect_given:
+                message = f"{message}; a pixel aspect of {film.pixel_aspect:g} is given, is that right?"
+        if told:
+            findings.append(AuditFinding(Severity.WARNING, check, (film.film_id,), message))
     return findings
 
 
 def stretch_factors(bodies: Bodies) -> FloatArray:
-    """(F,) median aspect of each film's bodies over the expected one; NaN where nothing is expected or labelled.
-
-    Spacing that differs in x and y explains a stretch, and is taken out of it.
-    """
-    lateral = np.array([film.facing is not Facing.NONE for film in bodies.films], dtype=bool)[bodies.film]
-    known = np.array([f.spacing.x_mm / f.spacing.y_mm if f.spacing else 1.0 for f in bodies.films])
-    aspect = bodies.width_px / bodies.height_px * known[bodies.film]
-    lumbar = np.isin(bodies.slot, LUMBAR_SLOTS)
-    expected = np.where(lumbar, LATERAL_ASPECT, np.nan)
+    """(F,) how many times too wide each film is: by its bodies' shapes on lateral films, against the dataset's other
+    films on AP ones; NaN where nothing is expected or labelled. A known pixel aspect is taken out."""
+    lateral = np.array([film.facing is not Facing.NONE for film in bodies.films], dtype=bool)
+    known = np.array([film.pixel_aspect or 1.0 for film in bodies.films])
+    factors = np.full(len(bodies.films), np.nan)
     if not lateral.all():
+        aspect = bodies.width_px / bodies.height_px * known[bodies.film]
         usual = np.exp(group_medians(np.log(aspect), bodies.slot, FEWEST_FILMS))
-        expected = np.where(lateral, expected, usual)
-    return film_medians(bodies, aspect / expected)
+        factors = film_medians(bodies, np.where(lateral[bodies.film], np.nan, aspect / usual))
+    for place in map(int, np.flatnonzero(lateral)):
+        factors[place] = film_stretch(bodies.films[place].vertebrae or (), known[place]).factor
+    return factors
 
 
 def film_medians(bodies: Bodies, values: FloatArray) -> FloatArray:

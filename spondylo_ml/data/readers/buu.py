@@ -4,7 +4,8 @@ Layout: `{AP,LA}/<id>-<F|M>-<age>Y{0=AP,1=LA}.jpg` with a `.csv` of the same ste
 endplate, `x1,y1,x2,y2,label` in px: L1 superior, L1 inferior, ... L5 inferior, and on lateral films S1 superior, so
 that S1 has two corners. Point 1 is the image's left one. `label` grades slips by eye (0 none, 1 and 2 laterolisthesis,
 3 antero-, 4 retrolisthesis) and is checked, not used. `pixel_spacing.csv` (`filename,pixel_spacing_mm`) beside the
-folders, where there is one, holds the spacing.
+folders, where there is one, holds the spacing; `films.csv` (see `own_films`) may say it too, and pixel aspect, patient
+and facing.
 
 The published lateral films face left. Films of other names may face anywhere: theirs is unknown. One of the two
 folders may be given alone.
@@ -24,7 +25,7 @@ from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_e
 from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
 from spondylo_ml.data.readers.buu_name import BuuName, buu_name
 from spondylo_ml.data.readers.fields import parse_floats
-from spondylo_ml.data.readers.own_films import film_stem, require_any_match, spacing_of
+from spondylo_ml.data.readers.own_films import FILE, Said, as_said, film_stem, read_table, require_any_match, spacing_of
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
 from spondylo_ml.data.readers.text import read_csv_rows
 from spondylo_ml.errors import FileError
@@ -51,13 +52,15 @@ class BuuReader:
     def read(self, root: Path) -> FilmSet:
         """All films of both views."""
         spacings, bad = _spacings(root)
+        table = read_table(root)
         jobs: list[_Job] = []
         for folder, view in _views(root).items():
             pairs, alone = pair_by_stem(folder, folder, (".csv",), root)
             jobs += [_Job(image, label, view, spacings.get(stem_of(image))) for image, label in pairs]
-            bad += [finding for finding in alone if finding.file != SPACING_FILE]
-        read, errors = read_each(jobs, _read_film)
-        known = {stem_of(image) for folder in _views(root) for image in images_in(folder)}
+            bad += [finding for finding in alone if finding.file not in (SPACING_FILE, FILE)]
+        read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
+        images = [image for folder in _views(root) for image in images_in(folder)]
+        known = {stem_of(image) for image in images}
         if any(
             (folder / SPACING_FILE).is_file() for folder in (root, *_views(root))
         ):  # one above may be of other films
@@ -65,6 +68,7 @@ class BuuReader:
         notes = [
             Finding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in known
         ]
+        notes += table.remarks(images)
         lateral = any(job.view == "LA" for job in jobs)
         slots = LATERAL_SLOTS if lateral or not jobs else FRONTAL_SLOTS
         return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes)
@@ -95,7 +99,7 @@ def _published(stem: str) -> BuuName | None:
     return name if name and not name.rest else None
 
 
-def _read_film(job: _Job) -> ReadFilm:
+def _read_film(job: _Job, said: Said) -> ReadFilm:
     published = _published(job.image.stem)
     if published and published.view != job.view:
         digit = int(published.view == "LA")
@@ -117,11 +121,13 @@ def _read_film(job: _Job) -> ReadFilm:
         patient=published.patient if published else stem_of(job.image),
         source="buu",
         spacing=job.spacing,
+        pixel_aspect=job.spacing.pixel_aspect if job.spacing else 1.0,
         path=job.image,
         sex=published.sex if published else "",
         age_years=published.age_years if published else None,
     )
-    return ReadFilm(film, tuple(Finding(job.label.name, reason) for reason in (*reasons, *impossible)))
+    notes = tuple(Finding(job.label.name, reason) for reason in (*reasons, *impossible))
+    return ReadFilm(as_said(film, said), notes)
 
 
 def _endplates(path: Path, view: str) -> tuple[FloatArray, list[str], bool]:

@@ -169,6 +169,7 @@ def _read_film(job: _Job) -> ReadFilm:
     facing, spacing, split = _said(job, path.name, size_hw)
     vertebrae, levels_from, reasons = _vertebrae(job, path.name, size_hw, facing)
     patient, age = job.image.get("patient"), job.image.get("age_years")
+    aspect = _pixel_aspect(job.image, path.name, spacing)
     film = Film(
         film_id=name,
         image=FileImage(path, name),
@@ -180,7 +181,8 @@ def _read_film(job: _Job) -> ReadFilm:
         split=split,
         levels_from=levels_from,
         spacing=spacing,
-        pixel_aspect=_pixel_aspect(job.image, path.name, spacing),
+        pixel_aspect=aspect,
+        aspect_given="pixel_aspect" in job.image and aspect is not None,
         path=path,
         sex=sex_of(job.image.get("sex", ""), path.name, "image"),
         age_years=age_of(age, path.name, "image") if age is not None else None,

@@ -1,7 +1,7 @@
 """A plain folder of films without labels: PNG, JPEG, TIFF or BMP, side by side.
 
 How files of more than 8 bits, of colour and with an orientation are read is told in `image_file`. A `films.csv` (see
-`own_films`) may name patient, facing and spacing. In runs the films appear under pseudonyms.
+`own_films`) may name patient, facing, spacing and pixel aspect. In runs the films appear under pseudonyms.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.own_films import FILE, Said, read_table
 from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in
-from spondylo_ml.landmarks import Film, SlotRange
+from spondylo_ml.landmarks import Film, SlotRange, film_aspect
 
 SLOTS = SlotRange(first=0, count=10)
 
@@ -46,6 +46,7 @@ class FolderReader:
 
 def _read_film(path: Path, said: Said) -> ReadFilm:
     name = pseudonym(path.stem)
+    aspect, given = film_aspect(said.pixel_aspect, said.spacing)
     return ReadFilm(
         Film(
             film_id=name,
@@ -58,7 +59,8 @@ def _read_film(path: Path, said: Said) -> ReadFilm:
             spacing=said.spacing,
             sex=said.sex,
             age_years=said.age_years,
-            pixel_aspect=said.spacing.pixel_aspect if said.spacing else 1.0,
+            pixel_aspect=aspect,
+            aspect_given=given,
             path=path,
         )
     )

@@ -7,7 +7,8 @@ JSON holds BL, BR, TL, TR in px, TXT (YOLO-pose) TL, BL, BR, TR as shares of wid
 No level is named. The lowest labelled vertebra is taken for S1, which it nearly always is; films say so in
 `levels_from`. Facing is not labelled either.
 
-Films of 640 x 640 px are exports, each stretched to that size by an amount that is not given.
+Films of 640 x 640 px are exports, each stretched to that size by an amount that is not given. A `films.csv` (see
+`own_films`) beside `Train/` may say it, and patient, facing and spacing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_e
 from spondylo_ml.data.readers.bodies import LOWEST_IS_S1, Visible, from_sacrum, require_all_inside
 from spondylo_ml.data.readers.buu_name import buu_name
 from spondylo_ml.data.readers.fields import finite_numbers, parse_floats, read_json, read_text_lines
+from spondylo_ml.data.readers.own_films import Said, as_said, read_table
 from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in, pair_by_stem
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
@@ -50,7 +52,7 @@ class MendeleyReader:
 
     def read(self, root: Path) -> FilmSet:
         """All films of the three parts, unlabelled test films included."""
-        data = root / "Train" / "Keypointrcnn_data"
+        data, table = root / "Train" / "Keypointrcnn_data", read_table(root)
         jobs: list[_Job] = []
         bad: list[Finding] = []
         for split in ("train", "val"):
@@ -62,8 +64,9 @@ class MendeleyReader:
                 jobs.append(_Job(images[0], None, "test"))
             else:
                 bad += doubled_stem(images)
-        read, errors = read_each(jobs, _read_film)
-        return film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)])
+        read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
+        notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
+        return film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)], notes)
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class _Job:
     split: str
 
 
-def _read_film(job: _Job) -> ReadFilm:
+def _read_film(job: _Job, said: Said) -> ReadFilm:
     size_hw = checked_size_hw(job.image)
     buu = buu_name(job.image.stem)
     notes: list[Finding] = []
@@ -100,7 +103,7 @@ def _read_film(job: _Job) -> ReadFilm:
         sex=buu.sex if buu else "",
         age_years=buu.age_years if buu else None,
     )
-    return ReadFilm(film, tuple(notes))
+    return ReadFilm(as_said(film, said), tuple(notes))
 
 
 def _read_json(path: Path) -> tuple[FloatArray, Visible]:

@@ -2,6 +2,7 @@
 
 Columns, in any order, all but the first optional, cells may be empty: `filename` (with or without suffix), `patient`,
 `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px of the film, both or none),
+`pixel_aspect` (width of a pixel over its height, unknown for a film stretched by an unknown amount),
 `labelled` (no: the film has no label on purpose), `sex` (F or M) and `age_years`.
 
 Words may be in capital or small letters, ages may end in ".0", and yes and no may be TRUE and FALSE or 1 and 0, as
@@ -11,19 +12,22 @@ spreadsheets write them. How the table itself may be saved is told in `text`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spondylo_ml.data.films import Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES
 from spondylo_ml.data.names import same_form
+from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.text import read_cells
-from spondylo_ml.errors import FileError, unknown_name
-from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Spacing
+from spondylo_ml.errors import DataError, FileError, unknown_name
+from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Film, SaidAspect, Spacing, film_aspect, said_aspect
 
 FILE = "films.csv"
-COLUMNS = ("filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "labelled", "sex", "age_years")
+COLUMNS = (
+    "filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "pixel_aspect", "labelled", "sex", "age_years",
+)  # fmt: skip
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
@@ -37,6 +41,7 @@ class Said:
     labelled: bool = True
     sex: str = ""
     age_years: int | None = None
+    pixel_aspect: SaidAspect = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +159,24 @@ def film_stem(filename: str) -> str:
     return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
 
 
+def as_said(film: Film, said: Said) -> Film:
+    """A film of a layout that says these things otherwise, or not at all, with what the table says of it."""
+    spacing = said.spacing or film.spacing
+    aspect, given = film.pixel_aspect, film.aspect_given
+    if said.pixel_aspect is not None or said.spacing is not None:
+        aspect, given = film_aspect(said.pixel_aspect, spacing)
+    return replace(
+        film,
+        patient=pseudonym(said.patient) if said.patient else film.patient,
+        facing=film.facing if said.facing is Facing.UNKNOWN else said.facing,
+        spacing=spacing,
+        pixel_aspect=aspect,
+        aspect_given=given,
+        sex=said.sex or film.sex,
+        age_years=film.age_years if said.age_years is None else said.age_years,
+    )
+
+
 def facing_of(value: object, file: str, where: str) -> Facing:
     """A facing by its name; `FileError` for another word."""
     word = value.strip().lower() if isinstance(value, str) else None
@@ -191,6 +214,14 @@ def spacing_of(x_mm: float, y_mm: float, provenance: str, file: str, where: str)
     return Spacing(x_mm, y_mm, provenance)
 
 
+def aspect_of(value: object, file: str, where: str) -> SaidAspect:
+    """A pixel aspect as it is said; `FileError` for what is none."""
+    try:
+        return said_aspect(value)
+    except DataError as error:
+        raise FileError(file, f"{where}: {error}", f", found {str(value)[:20]!r}") from None
+
+
 def _said(cells: dict[str, str], where: str) -> Said:
     spacing = [cells.get(name, "") for name in ("spacing_x_mm", "spacing_y_mm")]
     if bool(spacing[0]) != bool(spacing[1]):
@@ -206,4 +237,5 @@ def _said(cells: dict[str, str], where: str) -> Said:
         labelled=YES_NO[labelled.lower()],
         sex=sex_of(cells.get("sex", ""), FILE, where),
         age_years=age_of(cells["age_years"], FILE, where) if cells.get("age_years") else None,
+        pixel_aspect=aspect_of(cells.get("pixel_aspect", ""), FILE, where),
     )

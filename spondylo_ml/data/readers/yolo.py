@@ -33,7 +33,7 @@ from spondylo_ml.data.readers.parts import ALLOWED, folders_in, part_named
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
 from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_told
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Film, FloatArray, Vertebra
+from spondylo_ml.landmarks import Film, FloatArray, Vertebra, film_aspect
 
 HIDDEN, VISIBLE = 1, 2
 LABELS = (".txt",)
@@ -155,6 +155,7 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         require_all_inside(corners, size_hw, job.label.name)
         seen = visibility == VISIBLE
         vertebrae, levels_from, reasons = levelled(corners, seen, slots, job.said.facing, job.label.name)
+    aspect, given = film_aspect(job.said.pixel_aspect, job.said.spacing)
     film = Film(
         film_id=name,
         image=FileImage(job.image, name),
@@ -168,7 +169,8 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         spacing=job.said.spacing,
         sex=job.said.sex,
         age_years=job.said.age_years,
-        pixel_aspect=job.said.spacing.pixel_aspect if job.said.spacing else 1.0,
+        pixel_aspect=aspect,
+        aspect_given=given,
         path=job.image,
     )
     return ReadFilm(film, tuple(Finding(job.image.name, reason) for reason in reasons))

@@ -52,7 +52,7 @@ def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
     if film.spacing:
         entry["pixel_spacing_mm"] = [film.spacing.x_mm, film.spacing.y_mm]
         entry["pixel_spacing_from"] = film.spacing.provenance
-    if film.pixel_aspect != (film.spacing.pixel_aspect if film.spacing else 1.0):
+    if film.aspect_given or film.pixel_aspect != (film.spacing.pixel_aspect if film.spacing else 1.0):
         entry["pixel_aspect"] = film.pixel_aspect
     known = {"split": film.split, "sex": film.sex or None, "age_years": film.age_years}
     return entry | {name: value for name, value in known.items() if value is not None}

@@ -55,6 +55,8 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
         yield "stretch, unknown from here on: slips and angles are withheld"
     elif read.pixel_aspect is not None and not math.isclose(film.pixel_aspect or 0.0, read.pixel_aspect, rel_tol=1e-6):
         yield "stretch: slips and angles of these films will be wrong"
+    elif film.aspect_given and not read.aspect_given:
+        yield "pixel aspect, right by assumption alone"
     if film.split != read.split:
         yield "part"
     if film.sex != read.sex:

@@ -13,7 +13,7 @@ from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
 from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
-from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Film, Vertebra
+from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, UNKNOWN_ASPECT, Film, Vertebra, film_aspect
 
 
 class YoloWriter:
@@ -68,4 +68,12 @@ def _row(placed: PlacedFilm) -> list[str]:
     spacing = (repr(film.spacing.x_mm), repr(film.spacing.y_mm)) if film.spacing else ("", "")
     age = "" if film.age_years is None else str(film.age_years)
     labelled = "yes" if film.labelled else "no"
-    return [placed.image.name, film.patient, str(film.facing), *spacing, labelled, film.sex, age]
+    return [placed.image.name, film.patient, str(film.facing), *spacing, _aspect(film), labelled, film.sex, age]
+
+
+def _aspect(film: Film) -> str:
+    """What the table must say of the pixel aspect: nothing where it follows from the spacing, or is assumed."""
+    if film.pixel_aspect is None:
+        return UNKNOWN_ASPECT
+    follows = film.pixel_aspect == film_aspect(None, film.spacing)[0]
+    return "" if follows and not film.aspect_given else repr(film.pixel_aspect)
