@@ -93,7 +93,7 @@ def common_films(contestants: Sequence[Contestant], split: str, given_data: Mapp
     """
     first = contestants[0]
     if given_data:
-        return load_films(data_to_judge(first.bundle.config.data, given_data))
+        return load_films(data_to_judge(first.bundle.config.data, given_data), for_training=False)
     logged = {c.name: c.run.data.tags.get(f"data_digest.{split}") for c in contestants}
     known = {name: value for name, value in logged.items() if value}
     if len(set(known.values())) > 1:
@@ -104,7 +104,7 @@ def common_films(contestants: Sequence[Contestant], split: str, given_data: Mapp
         data = contestant.bundle.config.data
         key = _which_films(data)
         if key not in loaded:
-            loaded[key] = load_films(data)
+            loaded[key] = load_films(data, for_training=False)
         digests[contestant.name] = digest(loaded[key].part(split), first.bundle.slots)
     if len(set(digests.values())) > 1:
         raise _different(split, digests)

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TINY = (
     "--preset", "smoke", "--data.phantom_films", "24", "--data.max_films", "24", "--data.input_side_px", "64",
+    "--data.val_fraction", "0.2", "--data.test_fraction", "0.2",
     "--training.batch_size", "4", "--tracking.system_metrics", "false", "--training.precision", "fp32",
 )  # fmt: skip
 """Validated in the precision in which films are read, so that both give the same numbers."""
