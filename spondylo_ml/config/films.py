@@ -38,8 +38,8 @@ class DataConfig(Section):
     max_films: int | None = Field(
         None,
         ge=3,
-        description="use only so many films, evenly spaced over the dataset; of synthetic ones so many for training and "
-        "validation together, the test part staying whole",
+        description="use only so many films, evenly spaced over the dataset; of synthetic ones so many for training "
+        "and validation together, the test part staying whole",
     )
     phantom_films: int = Field(PHANTOM_FILMS, ge=3, description="number of synthetic films, all parts together")
     phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
