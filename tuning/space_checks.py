@@ -109,7 +109,7 @@ def _never(parameter: Parameter, value: Scalar) -> str:
 def _no_value_of(name: str, value: Scalar) -> str:
     """Why a value of the configuration never is this; empty where it may be."""
     info = _field(Config, name)
-    kind = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
     try:
         TypeAdapter(kind).validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:

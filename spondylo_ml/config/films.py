@@ -51,8 +51,8 @@ class DataConfig(Section):
     )
     phantom_slips: PhantomSlips = Field(
         "clinic",
-        description="slips of the synthetic films: as in a clinic, where high grades are rare, or one in every patient: "
-        "each level from L5/S1 to T12/L1, forward and backward, grades I to V equally often",
+        description="slips of the synthetic films: as in a clinic, where high grades are rare, or one in every "
+        "patient: each level from L5/S1 to T12/L1, forward and backward, grades I to V equally often",
     )
     val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
     test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")
