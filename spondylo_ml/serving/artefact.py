@@ -23,8 +23,9 @@ from spondylo_ml.serving.model_source import MODEL_NAME
 from spondylo_ml.serving.pyfunc import BUNDLE, FILMS_BELOW, IMAGE_COLUMN
 
 REQUIRED = (
-    "Jinja2", "PyYAML", "albumentations", "lightning", "mlflow", "numpy", "opencv-python-headless", "pandas", "pillow",
-    "pydantic", "pydicom", "requests", "safetensors", "scikit-learn", "scipy", "timm", "torch", "torchvision", "tqdm",
+    "Jinja2", "PyYAML", "albumentations", "imagecodecs", "lightning", "mlflow", "numpy", "opencv-python-headless",
+    "pandas", "pillow", "pydantic", "pydicom", "requests", "safetensors", "scikit-learn", "scipy", "timm", "torch",
+    "torchvision", "tqdm",
 )  # fmt: skip
 
 _SLIP: dict[str, DataType | Array] = {
