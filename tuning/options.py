@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +15,9 @@ Goal = Literal[
 ]  # fmt: skip
 MAXIMISED = ("sdr_6px", "sdr_12px", "sdr_24px")
 DEFAULT_TRIALS = 20
+
+STUDIES = Path("studies")
+"""Folder of the best recipes, below the current directory; one sub-folder a study."""
 
 
 class StudyOptions(Section):

@@ -15,6 +15,7 @@ from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
 Backend = Literal["torch", "onnx"]
+AUDITS = "spondylo-audits"
 
 
 class EvaluateConfig(Section):
@@ -28,7 +29,9 @@ class EvaluateConfig(Section):
     overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
     resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
-    experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")
+    experiment: str | None = Field(
+        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or the judged run's"
+    )
 
 
 class DiagnoseConfig(Section):
@@ -41,7 +44,9 @@ class DiagnoseConfig(Section):
     films: int = Field(8, ge=1, le=1000, description="validation films on which dead channels are looked for")
     resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
-    experiment: str | None = Field(None, description="MLflow experiment; absent: the run's own")
+    experiment: str | None = Field(
+        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or the run's own"
+    )
 
 
 class CompareConfig(Section):
@@ -91,7 +96,9 @@ class AuditConfig(Section):
     data: DataConfig = DataConfig()
     pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, the worst first")
     sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
-    experiment: str = Field("spondylo-audits", min_length=1, description="MLflow experiment")
+    experiment: str | None = Field(
+        None, min_length=1, description=f"MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or {AUDITS}"
+    )
 
 
 class ExportConfig(Section):

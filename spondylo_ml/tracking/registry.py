@@ -17,6 +17,8 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event
+from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store_uri import shown
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 EVENT = "event."
@@ -81,7 +83,7 @@ class Registry:
         if not events:
             known = ", ".join(sorted(m.name for m in self._client.search_registered_models())) or "none"
             raise TrackingError(
-                f"{self.name!r} in {mlflow.get_tracking_uri()} has no history: no model was promoted yet. "
+                f"{self.name!r} in {store_name()} has no history: no model was promoted yet. "
                 f"Registered models there: {known}"
             )
         return events
@@ -157,7 +159,7 @@ class Registry:
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
-            raise TrackingError(f"the registry {mlflow.get_registry_uri()} cannot be read: {error}") from None
+            raise TrackingError(f"the registry {shown(mlflow.get_registry_uri())} cannot be read: {error}") from None
 
     def _with_alias(self, alias: str) -> ModelVersion | None:
         found = self._model()

@@ -28,7 +28,7 @@ from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages,
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.module import LandmarkTraining, Score
-from spondylo_ml.training.run_log import RunLog
+from spondylo_ml.training.run_log import BEST, LAST, RunLog
 
 MONITOR = "val/mre_px512"
 REMARKS_OF_LIGHTNING = (
@@ -37,7 +37,6 @@ REMARKS_OF_LIGHTNING = (
     ".*exists and is not empty.*",
     ".*LeafSpec.*",
 )
-LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import BenchmarkConfig, validate
+from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation import leaderboard
 from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_table, entries_table
@@ -20,7 +21,8 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.figures.leaderboard_page import leaderboard_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.store import FAILURE_TAG, RESUMED_AS, get_run, open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.benchmark_children import ChildRuns
 from spondylo_ml.workflows.benchmark_plan import (
     Plan,
@@ -66,7 +68,8 @@ def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkRe
     planned = planned_trainings(plan)
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
-    with open_run(first.tracking.experiment, title, former.info.run_id if former else None) as run_id:
+    experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
+    with open_run(experiment, title, former.info.run_id if former else None) as run_id:
         children = ChildRuns(get_run(run_id))
         if former:
             children.adopt(former.info.run_id)

@@ -29,8 +29,9 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.selection import metric_history, top_runs
-from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.evaluate import data_to_judge
 from spondylo_ml.workflows.films import load_films
 
@@ -74,7 +75,7 @@ def compare(config: CompareConfig, given_data: Mapping[str, Any]) -> Comparison:
     chosen = [film for film in films.part(config.split) if film.labelled]
     if not chosen:
         raise DataError(f"{films.name} has no labelled film in its {config.split} part: choose another --split")
-    experiment = config.experiment or mlflow.get_experiment(contestants[0].run.info.experiment_id).name
+    experiment = chosen_experiment(config.experiment, experiment_of(contestants[0].run))
     title = f"compare {len(contestants)} runs on {films.name} {config.split}"
     with open_run(experiment, title) as run_id:
         _log_origin(config, contestants, films)

@@ -23,7 +23,8 @@ from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, file_source
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import open_run
 from spondylo_ml.workflows.result_folder import ResultFolder
 
 NAMES_FILE = "names_private.csv"

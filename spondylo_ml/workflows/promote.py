@@ -25,8 +25,9 @@ from spondylo_ml.promotion.pages import model_page, with_later_event
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
-from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.candidates import candidate_runs, contestant_of, noise_floor
 from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
 from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, find_films, judge_models, weights_digest
@@ -82,7 +83,7 @@ def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
         registry = Registry(config.registered_model)
         candidates = [contestant_of(run) for run in candidate_runs(config)]
         frozen = find_films(config, given_data, registry.tags(), candidates)
-        experiment = config.experiment or mlflow.get_experiment(candidates[0].run.info.experiment_id).name
+        experiment = chosen_experiment(config.experiment, experiment_of(candidates[0].run))
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)
             outcomes = _decide_all(_Judging(config, floor, lock, registry, frozen, run_id), candidates)

@@ -20,7 +20,7 @@ from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.predict import NAMES_FILE, Predicted
 from spondylo_ml.workflows.promote import Promotion
-from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
+from spondylo_ml.workflows.train import TrainResult
 
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip
@@ -40,8 +40,7 @@ def trained(result: TrainResult) -> str:
         ("run", result.run_id),
     ]
     if result.unsent:
-        folder = CHECKPOINTS / result.run_id
-        rows.append(("not sent", f"{result.unsent} log calls; the copies lie in {folder}"))
+        rows.append(("not sent", f"{result.unsent} log calls; the copies lie in {result.folder}"))
     return _table(rows) + "\n" + _where(result.run_id)
 
 
