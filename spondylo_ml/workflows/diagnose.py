@@ -34,6 +34,7 @@ from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.training.device import choose_compute
+from spondylo_ml.training.reading import reading
 from spondylo_ml.workflows.evaluate import data_to_judge
 from spondylo_ml.workflows.films import load_films
 
@@ -106,7 +107,7 @@ def _look_inside(
     checked = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
     watched = [some_val[i] for i in _places(len(some_val), n_films)]
     images = [batch.images.to(compute.device) for batch in plain_loader(watched, 4)]
-    with compute.autocast():
+    with reading(compute):
         return checked, dead_channels(bundle.model, images)
 
 
