@@ -24,6 +24,7 @@ from spondylo_ml.config import (
     AuditConfig,
     BenchmarkConfig,
     CompareConfig,
+    ConvertModelConfig,
     DataConfig,
     DiagnoseConfig,
     EvaluateConfig,
@@ -118,6 +119,16 @@ def _export_onnx(arguments: Sequence[str]) -> None:
 
     _start_logging()
     _write(describe(export_onnx(config)))
+
+
+def _convert_model(arguments: Sequence[str]) -> None:
+    config = validate(ConvertModelConfig, given_values(FLAGS["convert-model"], arguments))
+    require_free(expanded(config.to))
+
+    from spondylo_ml.workflows.convert_model import convert_model, describe
+
+    _start_logging()
+    _write(describe(convert_model(config)))
 
 
 def _phantom(arguments: Sequence[str]) -> None:
@@ -238,7 +249,7 @@ def _registry(arguments: Sequence[str]) -> None:
 VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare,
     "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict, "promote": _promote,
-    "registry": _registry, "export-onnx": _export_onnx,
+    "registry": _registry, "export-onnx": _export_onnx, "convert-model": _convert_model,
 }  # fmt: skip
 
 

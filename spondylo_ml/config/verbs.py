@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
@@ -16,6 +16,9 @@ from spondylo_ml.errors import unknown_name
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
 Backend = Literal["torch", "onnx"]
 AUDITS = "spondylo-audits"
+Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
+MODEL_TOLD = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
+DIGEST_TOLD = "SHA-256 of the model's manifest.json: no other model is used; a plain folder is known by nothing else"
 
 
 class EvaluateConfig(Section):
@@ -130,12 +133,20 @@ class ExportOnnxConfig(Section):
     model: str = Field(
         "champion",
         min_length=1,
-        description="alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder",
+        description=MODEL_TOLD,
     )
+    digest: Digest | None = Field(None, description=DIGEST_TOLD)
     to: Path = Field(description="new or empty folder for the model with its ONNX network")
     films: int = Field(200, ge=1, le=10_000, description="synthetic films on which both networks must agree")
     seed: int = Field(730_001, ge=0, description="seed of these films; not that of the training films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of these films, px")
+
+
+class ConvertModelConfig(Section):
+    """Which model of a former format to write anew, and where to."""
+
+    model: str = Field(min_length=1, description="the model: a local folder, or a run, alias or version as in predict")
+    to: Path = Field(description="new or empty folder for the model in the current format")
 
 
 class PredictConfig(Section):
@@ -147,8 +158,9 @@ class PredictConfig(Section):
     model: str = Field(
         "champion",
         min_length=1,
-        description="alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder",
+        description=MODEL_TOLD,
     )
+    digest: Digest | None = Field(None, description=DIGEST_TOLD)
     to: Path = Field(description="new or empty folder for the results")
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")

@@ -63,7 +63,7 @@ def predict(config: PredictConfig) -> Predicted:
         SpondyloError: no such model, nothing that could be a film, or a target that is not free.
     """
     found = find_films(config.films)
-    model = open_model(config.model, config.backend, config.batch_size)
+    model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
     failed = []
     try:

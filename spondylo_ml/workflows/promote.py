@@ -22,6 +22,7 @@ from spondylo_ml.evaluation.report import DISCLAIMER
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
+from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
@@ -213,6 +214,7 @@ def _reigning(judging: _Judging) -> Reigning | None:
     if version is None:
         return None
     contestant = contestant_of(get_run(version.run_id or ""))
+    require_same_digest(version, digest_of_run(version.run_id or ""))
     standing = Standing(
         _version_name(version), weights_digest(contestant.bundle), judging.registry.tags().get(FILMS_DIGEST, "unknown"),
         {}, None, rules_digest(contestant.bundle.config.clinical),
