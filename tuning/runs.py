@@ -77,6 +77,10 @@ class StudyRuns:
         self._client.log_batch(run_id, metrics=values, tags=tags)
         self._client.set_terminated(run_id, STATES[state])
 
+    def tag(self, run_id: str, name: str, value: str) -> None:
+        """A tag of a run."""
+        self._client.set_tag(run_id, name, value)
+
     def metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
         """Numbers of one step of a run."""
         now = int(time.time() * 1000)

@@ -29,7 +29,7 @@ from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.candidates import candidate_runs, contestant_of, noise_floor
+from spondylo_ml.workflows.candidates import NoiseFloor, candidate_runs, contestant_of, noise_floor
 from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
 from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, find_films, judge_models, weights_digest
 from spondylo_ml.workflows.version_record import log_judged, log_refused, register
@@ -100,7 +100,7 @@ class _Judging:
     """What all decisions of one promotion share."""
 
     config: PromoteConfig
-    noise_floor: float | None
+    noise_floor: NoiseFloor
     lock: Lock
     registry: Registry
     frozen: FrozenFilms
@@ -112,10 +112,10 @@ class _Judging:
 
 
 def _log_origin(
-    config: PromoteConfig, floor: float | None, candidates: Sequence[Contestant], frozen: FrozenFilms
+    config: PromoteConfig, floor: NoiseFloor, candidates: Sequence[Contestant], frozen: FrozenFilms
 ) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
-    log_params({"noise_floor_used": "not known" if floor is None else floor})
+    log_params({"noise_floor_used": "not known" if floor.value is None else floor.value})
     mlflow.set_tags({
         "candidates": ",".join(c.run.info.run_id for c in candidates),
         "models": ",".join(c.bundle.config.model.name for c in candidates),
@@ -171,7 +171,9 @@ def _decide_one(
     standing = _standing(judging, one.contestant, one)
     gain = _gain(judging, one, against)
     former = champion.standing if champion else None
-    decision = decide(standing, former, gain, judging.noise_floor, judging.config.margins)
+    decision = decide(
+        standing, former, gain, judging.noise_floor.value, judging.config.margins, judging.noise_floor.told
+    )
     artefacts = log_judged(one, against, decision, judging.frozen, judging.bootstrap, judging.config)
     if decision.verdict is Verdict.REFUSED:
         return Outcome(one.contestant.name, decision, None), champion
@@ -201,7 +203,7 @@ def _decide_one(
 def _refused_by_films(judging: _Judging, candidate: Contestant, champion: Reigning) -> Outcome:
     """Nothing is measured where the films are not the champion's."""
     decision = decide(
-        _standing(judging, candidate, None), champion.standing, None, judging.noise_floor, judging.config.margins
+        _standing(judging, candidate, None), champion.standing, None, judging.noise_floor.value, judging.config.margins
     )
     hint = "give the champion's films, or judge it anew on these: --new_films true"
     decision = replace(decision, against=(*decision.against, hint))
