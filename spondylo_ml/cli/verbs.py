@@ -221,7 +221,7 @@ def _promote(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["promote"], arguments)
     config = validate(PromoteConfig, values)
     require_given_films(config.data)
-    named = [*config.run_ids, *([config.noise_floor_run] if config.noise_floor_run else [])]
+    named = [*config.run_ids, *([config.noise_floor_from] if config.noise_floor_from else [])]
     runs = require_runs(named)
     require_target(config.experiment, experiment_name(runs[0]) if config.run_ids else "")
 
