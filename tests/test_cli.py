@@ -105,7 +105,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("promote", "--metrc", "x"), r"unknown option '--metrc'\. Did you mean '--metric'\?"),
         (("promote", "--rollback", "true", "--run_ids", "a"), r"rollback puts the former champion back and judges no"),
         (("promote", "--reason", "x"), r"reason belongs to rollback"),
-        (("promote", "--noise_floor", "1", "--noise_floor_run", "x"), r"give noise_floor or noise_floor_run: one of"),
+        (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),
         (("promote", "--models", "hrnet"), r"unknown model 'hrnet'\. Did you mean 'hrnet_w32'\?"),
         (("promote", "--models", ","), r"models: .*unknown model ''"),
         (("promote", "--margins.latency", "1"), r"unknown option .* Did you mean '--margins\.latency_percent'\?"),

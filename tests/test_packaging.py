@@ -39,7 +39,7 @@ def test_mlproject_has_its_entry_points_and_a_main() -> None:
     assert project["conda_env"] == "conda.yaml"
     verbs = (
         "main", "train", "benchmark", "evaluate", "diagnose", "compare", "audit", "export", "phantom", "predict",
-        "export-onnx", "promote", "tune",
+        "export-onnx", "convert-model", "promote", "tune",
     )  # fmt: skip
     assert set(verbs) <= set(project["entry_points"])
     for entry in project["entry_points"].values():

@@ -10,21 +10,24 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from spondylo_ml.cli import EXIT_BAD_INPUT, EXIT_INTERRUPTED
-from spondylo_ml.cli.checks import require_films
+from spondylo_ml.cli import run_to_end
+from spondylo_ml.cli.checks import require_films, require_target
 from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import Config, validate
-from spondylo_ml.errors import SpondyloError
-from tuning.options import StudyOptions
+from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.folders import require_writable
+from tuning.options import STUDIES, StudyOptions
 
 if TYPE_CHECKING:
-    from tuning.retrain import NoiseFloor
+    from tuning.retrain import SeedSpread
     from tuning.space import Space
     from tuning.study import OpenStudy
     from tuning.summary import StudySummary
@@ -45,16 +48,13 @@ class TuneFlags(StudyOptions, Config, BaseSettings):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a study; its exit code: 0, 2 for bad input or a study that stopped, 130 for Ctrl-C."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        tune(given_values(TuneFlags, arguments))
-    except SpondyloError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on with the study\n")
-        return EXIT_INTERRUPTED
-    return 0
+    given = list(sys.argv[1:] if arguments is None else arguments)
+
+    def work() -> int:
+        tune(given_values(TuneFlags, given))
+        return 0
+
+    return run_to_end(work, "interrupted; the same command goes on with the study")
 
 
 def tune(given: dict[str, Any]) -> None:
@@ -68,9 +68,11 @@ def tune(given: dict[str, Any]) -> None:
     space, name = checked_space(options, given, Path(recipe) if recipe else None)
     base = space.resolve({})
     require_films(base.data)
+    _require_places(options)
+    require_target(base.tracking.experiment, EXPERIMENT)
 
     from spondylo_ml.data.synthetic import KIND as PHANTOM
-    from spondylo_ml.tracking.store import preflight
+    from spondylo_ml.tracking.store import chosen_experiment
     from spondylo_ml.workflows.train import load_and_announce
     from tuning.films import DevelopmentFilms
     from tuning.objective import TrainingObjective
@@ -78,16 +80,26 @@ def tune(given: dict[str, Any]) -> None:
     from tuning.study import open_study
 
     _start_logging()
-    preflight()
     _stop_cleanly_on_sigterm()
     films = DevelopmentFilms.of(load_and_announce(base)[0])
     if options.folds > 1 and films.kind != PHANTOM:  # synthetic films are each of a patient of its own
         films = films.with_same_exposures()
-    opened = open_study(options, space, name, base.tracking.experiment)
+    opened = open_study(options, space, name, chosen_experiment(base.tracking.experiment, EXPERIMENT))
     objective = TrainingObjective(films, options.objectives, options.folds, base.data.split_seed)
     summary = opened.run(objective)
-    floor = retrain(opened, objective) if options.retrain_seeds and summary.best is not None else None
-    _write(_told(opened, summary, floor))
+    spread = None
+    if options.retrain_seeds and summary.best is not None:
+        judged_on = f"{films.name} {'out of fold' if options.folds > 1 else 'val'}"
+        spread = retrain(opened, replace(objective, keep_values=True), judged_on)
+    _write(_told(opened, summary, spread))
+
+
+def _require_places(options: StudyOptions) -> None:
+    """The study's database and its best recipe can be written."""
+    from tuning.storage import require_storage
+
+    require_writable(STUDIES)
+    require_storage(options.storage)
 
 
 def checked_space(options: StudyOptions, overrides: dict[str, Any], recipe: Path | None) -> tuple[Space, str]:
@@ -104,8 +116,7 @@ def checked_space(options: StudyOptions, overrides: dict[str, Any], recipe: Path
     return space, options.study or f"{model}-{path.stem}"
 
 
-def _told(opened: OpenStudy, summary: StudySummary, floor: NoiseFloor | None) -> str:
-    from tuning.study import STUDIES
+def _told(opened: OpenStudy, summary: StudySummary, spread: SeedSpread | None) -> str:
     from tuning.summary import BEST_RECIPE, PAGE, point_of
     from tuning.worker import in_words
 
@@ -120,10 +131,19 @@ def _told(opened: OpenStudy, summary: StudySummary, floor: NoiseFloor | None) ->
         ]
     if summary.reports_saved == summary.reports_saved:
         lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
-    if floor is not None:
-        lines.append(f"seeds       {len(floor.values)}: {floor.objective} {floor.mean:.4g}, sd {floor.sd:.3g}")
+    if spread is not None:
+        lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
+        lines.append(f"noise floor {_floor_told(spread, opened.runs.parent_id)}")
     lines += [f"run         {opened.runs.parent_id}; pictures: {PAGE}, under Artifacts"]
     return "\n".join([*lines, "Research software, not a medical device."])
+
+
+def _floor_told(spread: SeedSpread, run_id: str) -> str:
+    metric = str(PromoteConfig.model_fields["metric"].default)
+    floor = spread.floors.get(f"noise_floor/{metric}")
+    if floor is None:
+        return f"of {metric} not measured: two trainings that have it are needed"
+    return f"{metric} {floor:.3g} (95 % of two seeds differ by less); use it: promote --noise_floor_from {run_id}"
 
 
 def _write(text: str) -> None:

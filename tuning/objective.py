@@ -14,8 +14,10 @@ import torch
 from spondylo_ml.config import ClinicalConfig, Config
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.paired import paired_values
+from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.evaluation.slips import slip_table
-from spondylo_ml.landmarks import FilmPrediction
+from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model
@@ -60,20 +62,23 @@ class TrainingObjective:
         films: without the test part.
         goals: names of the objectives.
         n_folds: 1 for training and validation part as they are.
+        keep_values: leave with each trial what every validation observation was worth, for the noise floor.
     """
 
     films: DevelopmentFilms
     goals: Sequence[str]
     n_folds: int = 1
     fold_seed: int = 0
+    keep_values: bool = False
     _prepared: dict[object, dict[str, list[PreparedFilm]]] = field(default_factory=dict)
 
     def __call__(self, attempt: Attempt) -> Outcome:
         """See `Objective`."""
         if self.n_folds > 1:
             return self._over_folds(attempt)
-        numbers, _ = self._train(attempt.config, self.films, attempt.run_id, 0, attempt.report)
-        return Outcome([numbers[goal] for goal in self.goals], _best(numbers))
+        numbers, predictions = self._train(attempt.config, self.films, attempt.run_id, 0, attempt.report)
+        files = self._values(self.films.val, predictions, attempt.config.clinical)
+        return Outcome([numbers[goal] for goal in self.goals], _best(numbers), files)
 
     def _over_folds(self, attempt: Attempt) -> Outcome:
         """The mean over folds; each ended fold is a report. All films together are judged out of fold."""
@@ -87,7 +92,13 @@ class TrainingObjective:
             attempt.report(numbers[self.goals[0]], index)
         means = {name: float(np.mean([numbers[name] for numbers in found])) for name in found[0]}
         judged, files = pooled.judged(attempt.config.clinical)
+        files |= self._values(pooled.films, pooled.predictions, attempt.config.clinical)
         return Outcome([means[goal] for goal in self.goals], _best(means) | judged, files)
+
+    def _values(
+        self, films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig
+    ) -> dict[str, str]:
+        return {VALUES_FILE: values_text(paired_values(films, predictions, rules))} if self.keep_values else {}
 
     def _train(
         self,
@@ -97,7 +108,7 @@ class TrainingObjective:
         fold: int,
         report: Callable[[float, int], None],
     ) -> tuple[dict[str, float], list[FilmPrediction]]:
-        """Numbers of the epoch that `train` would keep; on folds also what its weights predict for `films.val`."""
+        """Numbers of the epoch that `train` would keep, and what its weights predict for `films.val` where needed."""
         config = resolve_from_films(config, films.as_film_set())
         prepared = self._films_of(config, films, fold)
         goal = self.goals[0]
@@ -118,7 +129,7 @@ class TrainingObjective:
         if LATENCY in self.goals:
             numbers[LATENCY] = latency_ms(model, prepared["val"][0])
         numbers |= {"best_epoch": float(result.best_epoch), "epochs": float(len(result.history))}
-        if self.n_folds == 1:
+        if self.n_folds == 1 and not self.keep_values:
             return numbers, []
         bundle = Bundle(model, config, MeanShape.fit(films.train, films.slots))
         return numbers, Predictor(bundle, choose_compute(config.training)).predict_prepared(prepared["val"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -14,6 +15,9 @@ Goal = Literal[
 ]  # fmt: skip
 MAXIMISED = ("sdr_6px", "sdr_12px", "sdr_24px")
 DEFAULT_TRIALS = 20
+
+STUDIES = Path("studies")
+"""Folder of the best recipes, below the current directory; one sub-folder a study."""
 
 
 class StudyOptions(Section):
@@ -43,7 +47,11 @@ class StudyOptions(Section):
         1, ge=1, le=50, description="folds by patient over the films for training and validation; 1 for none"
     )
     retrain_seeds: int = Field(
-        0, ge=0, le=100, description="train the best configuration with so many seeds at the end"
+        0,
+        ge=0,
+        le=100,
+        description="train the best configuration with so many seeds at the end, at least 2, and log the noise floor "
+        "that promote reads; 0 for none",
     )
     heartbeat_s: int = Field(20, ge=1, le=3600, description="a worker that is silent for three of these is lost")
 
@@ -63,6 +71,8 @@ class StudyOptions(Section):
             raise ValueError("two objectives need sampler nsga2 (or random, grid)")
         if self.sampler == "nsga2" and not two:
             raise ValueError("sampler nsga2 is for two objectives, such as mre_px512,latency_ms")
+        if self.retrain_seeds == 1:
+            raise ValueError("retrain_seeds: one seed has no spread; give 2 or more, or 0")
         if self.pruner == "wilcoxon" and self.folds < 2:
             raise ValueError("pruner wilcoxon compares folds: set folds to 2 or more")
         if self.objectives[0] == "latency_ms" and self.pruner != "none":

@@ -5,14 +5,19 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import mlflow
 import numpy as np
-from optuna.trial import TrialState
+from mlflow.exceptions import MlflowException
+from optuna.trial import FrozenTrial, TrialState
 
 from spondylo_ml.config import validate
+from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, VALUES_FILE, noise_floors, values_from_text
 from tuning.attempt import Objective
 from tuning.space import Space, SpaceFile
 from tuning.study import OpenStudy
 from tuning.summary import point_of
+from tuning.tickets import RUN_ID
 
 log = logging.getLogger(__name__)
 
@@ -20,16 +25,18 @@ SEED = "seed"
 
 
 @dataclass(frozen=True)
-class NoiseFloor:
-    """Values of the first objective over seeds.
+class SeedSpread:
+    """The best configuration over seeds.
 
     Attributes:
-        values: by seed; a seed whose training failed has none.
+        values: of the first objective, by seed; a seed whose training failed has none.
         sd: standard deviation of the sample; NaN for fewer than two values.
+        floors: of `noise_floors`; empty where fewer than two trainings have values.
     """
 
     objective: str
     values: dict[int, float]
+    floors: dict[str, float]
 
     @property
     def mean(self) -> float:
@@ -42,10 +49,14 @@ class NoiseFloor:
         return float(np.std(list(self.values.values()), ddof=1)) if len(self.values) > 1 else float("nan")
 
 
-def retrain(found: OpenStudy, objective: Objective) -> NoiseFloor:
+def retrain(found: OpenStudy, objective: Objective, films: str) -> SeedSpread:
     """Train the best configuration of a study with `retrain_seeds` seeds; all workers share the work.
 
-    It is a study of its own in the same database, whose runs stand below the same parent.
+    It is a study of its own in the same database, whose runs stand below the same parent, which gets the noise floor.
+
+    Args:
+        objective: leaves `VALUES_FILE` with each training.
+        films: on which they are judged, in words.
     """
     best = found.summary().best
     assert best is not None
@@ -64,12 +75,21 @@ def retrain(found: OpenStudy, objective: Objective) -> NoiseFloor:
     )
     seeded.run(objective)
     complete = seeded.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    floor = NoiseFloor(options.objectives[0], {t.params[SEED]: t.values[0] for t in complete})
-    found.runs.metrics(
-        found.runs.parent_id,
-        {f"noise_floor/{floor.objective}_mean": floor.mean, f"noise_floor/{floor.objective}_sd": floor.sd,
-         "noise_floor/n_seeds": float(len(floor.values))},
-        0,
-    )  # fmt: skip
-    log.info("%s over %d seeds: %.4g, standard deviation %.3g", floor.objective, len(seeds), floor.mean, floor.sd)
-    return floor
+    groups = [values for trial in complete if (values := _values_of(trial)) is not None]
+    spread = SeedSpread(options.objectives[0], {t.params[SEED]: t.values[0] for t in complete}, noise_floors([groups]))
+    parent, runs = found.runs.parent_id, found.runs
+    told = {"mean": spread.mean, "sd": spread.sd}
+    runs.metrics(parent, {f"seeds/{spread.objective}_{name}": value for name, value in told.items()} | spread.floors, 0)
+    runs.metrics(parent, {"seeds/n": float(len(spread.values))}, 0)
+    if spread.floors:
+        runs.tag(parent, NOISE_FLOOR_OF, f"{settings['model']['name']} {len(groups)} seeds; on {films}")
+    log.info("%s over %d seeds: %.4g, standard deviation %.3g", spread.objective, len(seeds), spread.mean, spread.sd)
+    return spread
+
+
+def _values_of(trial: FrozenTrial) -> dict[str, Values] | None:
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{trial.user_attrs[RUN_ID]}/{VALUES_FILE}")
+    except (MlflowException, OSError):
+        return None
+    return values_from_text(text)

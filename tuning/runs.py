@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import mlflow
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
@@ -19,6 +18,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.provenance import git_commit
+from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store import experiment_id
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
 """MLflow's status for each state of a trial; MLflow has none for a pruned one, whose tag `trial_state` says it."""
@@ -76,6 +77,10 @@ class StudyRuns:
         self._client.log_batch(run_id, metrics=values, tags=tags)
         self._client.set_terminated(run_id, STATES[state])
 
+    def tag(self, run_id: str, name: str, value: str) -> None:
+        """A tag of a run."""
+        self._client.set_tag(run_id, name, value)
+
     def metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
         """Numbers of one step of a run."""
         now = int(time.time() * 1000)
@@ -114,16 +119,15 @@ class StudyRuns:
 
     @cached_property
     def _experiment_id(self) -> str:
-        if given := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return given
-        found = self._client.get_experiment_by_name(self._experiment)
-        return str(found.experiment_id if found else self._client.create_experiment(self._experiment))
+        if self.parent_id:  # the tree lies in one experiment
+            return str(self._client.get_run(self.parent_id).info.experiment_id)
+        return experiment_id(self._experiment)
 
     def _require(self, run_id: str) -> None:
         try:
             self._client.get_run(run_id)
         except MlflowException:
             raise TrackingError(
-                f"study {self._study!r} logs to run {run_id}, which {mlflow.get_tracking_uri()} does not have: set "
+                f"study {self._study!r} logs to run {run_id}, which {store_name()} does not have: set "
                 "MLFLOW_TRACKING_URI to the store that it began in, or give the study another name"
             ) from None

@@ -15,22 +15,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
-from spondylo_ml.config import Config, field_names, flatten, resolve_config, validate
+from spondylo_ml.config import Config, flatten, resolve_config, validate
+from spondylo_ml.config.benchmark import OWN_DATA
 from spondylo_ml.config.resolve import merge, projects_dir
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint
 from tuning.parameters import Parameter, VariantsParameter, nested, stored
+from tuning.space_checks import check_file, set_names, without_effect
 
 SHARED_SPACES = Path(__file__).parent / "spaces"
 CHECKED_AT_START = 300
-"""A space with more corners than this is checked value by value before a study; its test resolves all of them."""
+"""A space with more points than this is checked by its corners, or value by value; the test of the shipped ones
+resolves all corners."""
+
+OVERRULED_BY = {"data.input_side_px": "data.input_hw", "training.film_passes": "training.epochs"}
 
 Point = dict[str, Any]
 """The value of each parameter that exists, by the parameter's name."""
@@ -77,10 +83,16 @@ class Space:
         """The configuration at a point.
 
         Raises:
-            ConfigError: a value that the configuration does not allow.
+            ConfigError: a value that the configuration does not allow, that is set twice or changes nothing, or films
+                other than those of the study.
         """
         tree = merge(nested(self.file.fixed), self.overrides)
-        return resolve_config(merge(tree, nested(self.settings(point))), self.recipe)
+        config = resolve_config(merge(tree, nested(self.settings(point))), self.recipe)
+        if point:
+            self._require_set_once(point)
+            self._require_effect(point, config)
+            self._require_same_films(config)
+        return config
 
     def settings(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the configuration that a point sets, by dotted name; variants are spelt out."""
@@ -118,8 +130,11 @@ class Space:
         Raises:
             ConfigError: a combination that is not allowed.
         """
-        if prod(len(parameter.ends()) for parameter in self.file.parameters.values()) <= CHECKED_AT_START:
-            points = self.corners()
+        parameters = self.file.parameters.values()
+        if prod(len(_checked(parameter)) for parameter in parameters) <= CHECKED_AT_START:
+            points = self._points(_checked)
+        elif prod(len(parameter.ends()) for parameter in parameters) <= CHECKED_AT_START:
+            points = chain(self.corners(), self._one_at_a_time())
         else:
             points = self._one_at_a_time()
         for point in points:
@@ -130,7 +145,35 @@ class Space:
         try:
             return self.resolve(point)
         except ConfigError as error:
-            raise ConfigError(f"the space allows {_words(point)}, which is no configuration: {error}") from None
+            raise ConfigError(
+                f"the space allows {_words(point)}, which is no configuration: {error}. Change the range or the "
+                "choices, give the range a step, or one of them a condition (when)"
+            ) from None
+
+    def _require_set_once(self, point: Mapping[str, Any]) -> None:
+        names = [name for one, value in point.items() for name in self.settings({one: value})]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ConfigError(f"{', '.join(twice)}: set by two parameters at once; give one of them a condition (when)")
+
+    def _require_effect(self, point: Mapping[str, Any], config: Config) -> None:
+        settings, flat = self.settings(point), flatten(config.model_dump(mode="json"))
+        for name in settings:
+            if without_effect(name, config.model.name):
+                raise ConfigError(
+                    f"{name} changes nothing of {config.model.name}: leave it out, or let it exist for the networks "
+                    "that have it, such as when: {model.name: [unet, maht_net]}"
+                )
+        for name, stronger in OVERRULED_BY.items():
+            if name in settings and flat[stronger] is not None:
+                raise ConfigError(f"{name} changes nothing where {stronger} is set: leave out one of them")
+
+    def _require_same_films(self, config: Config) -> None:
+        for name, value in flatten({"data": config.data.model_dump(mode="json")}).items():
+            if name not in OWN_DATA and value != self.base[name]:
+                raise ConfigError(
+                    f"{name} is {value!r} there and {self.base[name]!r} in the study: all trials have the same films, "
+                    f"or their values could not be compared. Give it for all trials: --{name}"
+                )
 
     def _points(self, values: Callable[[Any], tuple[Any, ...]]) -> Iterator[Point]:
         def extend(point: Point, names: tuple[str, ...]) -> Iterator[Point]:
@@ -152,7 +195,7 @@ class Space:
         first = next(self.corners())
         yield first
         for name, parameter in self.file.parameters.items():
-            for value in parameter.ends():
+            for value in _checked(parameter):
                 yield self._completed({**first, name: value})
 
     def _completed(self, point: Point) -> Point:
@@ -178,14 +221,12 @@ def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = N
     """The space of a file.
 
     Raises:
-        ConfigError: a name that does not exist (names the nearest), a range that is none, a condition on a parameter
-            that comes later, or a value that is both given and searched.
+        ConfigError: as `check_file`; a range that is none, or a value that is both given and searched.
     """
     file = validate(SpaceFile, read_yaml(path, "space"))
-    _require_known_names(file, path)
-    _require_earlier_conditions(file, path)
+    check_file(file.parameters, file.fixed, path.name)
     given = flatten(overrides)
-    searched = {name for name in _set_names(file) if name in given}
+    searched = {name for name in set_names(file.parameters) if name in given}
     if searched:
         listed = ", ".join(sorted(searched))
         raise ConfigError(f"{listed}: given, and searched by {path.name}. Leave it out, or use another space")
@@ -209,33 +250,10 @@ def find_space(name: str, model: str) -> Path:
     )
 
 
-def _set_names(file: SpaceFile) -> Iterator[str]:
-    """Names of the configuration that the parameters set."""
-    for name, parameter in file.parameters.items():
-        if isinstance(parameter, VariantsParameter):
-            for settings in parameter.choices.values():
-                yield from settings
-        else:
-            yield name
-
-
-def _require_known_names(file: SpaceFile, path: Path) -> None:
-    names = field_names(Config)
-    for name in [*file.fixed, *_set_names(file)]:
-        if name not in names:
-            raise ConfigError(f"{path.name}: unknown parameter {name!r}.{nearest_hint(name, names)}")
-
-
-def _require_earlier_conditions(file: SpaceFile, path: Path) -> None:
-    names, earlier = field_names(Config), set[str]()
-    for name, parameter in file.parameters.items():
-        for other, _ in parameter.conditions():
-            if other in file.parameters and other not in earlier:
-                raise ConfigError(f"{path.name}: {name} depends on {other}, which must stand before it")
-            if other not in names and other not in file.parameters:
-                known = [*names, *file.parameters]
-                raise ConfigError(f"{path.name}: {name} depends on unknown {other!r}.{nearest_hint(other, known)}")
-        earlier.add(name)
+def _checked(parameter: Parameter) -> tuple[Any, ...]:
+    """The values of a parameter that are tried before a study: all where there are few, or else its ends."""
+    values = parameter.finite()
+    return values if values is not None and len(values) <= CHECKED_AT_START else parameter.ends()
 
 
 def _words(point: Point) -> str:

@@ -15,15 +15,17 @@ from pathlib import Path
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from spondylo_ml.errors import ConfigError, nearest_hint
+from spondylo_ml.errors import ConfigError, DataError, nearest_hint
+from spondylo_ml.folders import require_writable
 
 DATABASES = ("sqlite", "postgresql", "mysql")
 SILENT_BEATS = 3
 SQLITE_TIMEOUT_S = 60
+CONNECT_S = 5
 
 
 def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
@@ -43,15 +45,35 @@ def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
             warnings.simplefilter("ignore", ExperimentalWarning)
             _require_not_of_another(url)
             return RDBStorage(url, options, heartbeat_interval=heartbeat_s, grace_period=SILENT_BEATS * heartbeat_s)
-    except ImportError:
-        raise ConfigError(
-            f"storage {without_password(url)}: the driver of this database is not installed. "
+    except (ImportError, SQLAlchemyError, OSError) as error:
+        raise _cannot_be_opened(url, error) from None
+
+
+def require_storage(url: str) -> None:
+    """The database can be reached, or made: asked before the films are read.
+
+    Raises:
+        ConfigError: as `open_storage`.
+    """
+    kind = database_kind(url)
+    try:
+        if kind == "sqlite":
+            require_writable(_sqlite_path(url).parent)
+        else:
+            create_engine(url, connect_args={"connect_timeout": CONNECT_S}, poolclass=NullPool).connect().close()
+    except (ImportError, SQLAlchemyError, DataError) as error:
+        raise _cannot_be_opened(url, error) from None
+
+
+def _cannot_be_opened(url: str, error: Exception) -> ConfigError:
+    shown = without_password(url)
+    if isinstance(error, ImportError):
+        return ConfigError(
+            f"storage {shown}: the driver of this database is not installed. "
             "For PostgreSQL: pip install 'psycopg[binary]'"
-        ) from None
-    except (SQLAlchemyError, OSError) as error:
-        raise ConfigError(
-            f"storage {without_password(url)} cannot be opened: {type(error).__name__}: {str(error).splitlines()[0]}"
-        ) from None
+        )
+    told = str(error).splitlines()[0]
+    return ConfigError(f"storage {shown} cannot be opened: {type(error).__name__}: {told}")
 
 
 def _require_not_of_another(url: str) -> None:
@@ -104,12 +126,16 @@ class StudyLock:
             yield stack.close
 
 
-@contextmanager
-def _sqlite_lock(url: str, name: str) -> Iterator[None]:
+def _sqlite_path(url: str) -> Path:
     database = make_url(url).database
     if not database or database == ":memory:":
         raise ConfigError("storage: a study in memory cannot be gone on with; give a file, sqlite:///studies.db")
-    path = Path(f"{database}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.lock")
+    return Path(database)
+
+
+@contextmanager
+def _sqlite_lock(url: str, name: str) -> Iterator[None]:
+    path = Path(f"{_sqlite_path(url)}-{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # the system releases it when the process ends, however it does

@@ -8,7 +8,6 @@ import logging
 import time
 import warnings
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -21,7 +20,7 @@ from optuna.trial import TrialState
 from spondylo_ml.errors import ConfigError
 from tuning import tickets
 from tuning.attempt import Objective
-from tuning.options import DEFAULT_TRIALS, StudyOptions
+from tuning.options import DEFAULT_TRIALS, STUDIES, StudyOptions
 from tuning.pictures import study_page
 from tuning.runs import StudyRuns
 from tuning.samplers import build_pruner, build_sampler
@@ -36,9 +35,6 @@ PARENT, DEFINITION, DEFINITION_DIGEST = "mlflow_parent", "definition", "definiti
 PAGE_DUE, PAGE_OF = "page_due", "page_of"
 """When the study's page is drawn again, seconds since 1970, and the counts of trials that the last one showed: one
 worker draws it for all."""
-
-STUDIES = Path("studies")
-"""Folder of the best recipes, below the current directory; one sub-folder a study."""
 
 PAGE_EVERY_S = 15.0
 PAGE_SHARE = 0.05

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from optuna import Study, Trial, TrialPruned
 from optuna.trial import FrozenTrial, TrialState
 
-from spondylo_ml.config import Config
 from spondylo_ml.errors import SpondyloError
 from tuning import tickets
 from tuning.attempt import Attempt, Objective
@@ -136,10 +135,10 @@ class Worker:
     def _run(self, trial: Trial, retry_of: int | None) -> tuple[float, ...]:
         """Try the trial's configuration within an MLflow run that ends in the trial's state."""
         point = self.space.suggest(trial)
-        config = self.space.resolve(point)
-        run_id = self._start_run(trial, point, config, retry_of)
+        run_id = self._start_run(trial, point, retry_of)
         log.info("trial %d: %s", trial.number, in_words(point))
         try:
+            config = self.space.resolve(point)
             prunes = len(self.study.directions) == 1
             found = self.objective(Attempt(trial, config, run_id, self.runs, prunes))
             if not all(math.isfinite(value) for value in found.values):
@@ -160,14 +159,15 @@ class Worker:
         log.info("trial %d: %s", trial.number, ", ".join(f"{value:.4g}" for value in found.values))
         return tuple(found.values)
 
-    def _start_run(self, trial: Trial, point: Point, config: Config, retry_of: int | None) -> str:
+    def _start_run(self, trial: Trial, point: Point, retry_of: int | None) -> str:
         """The trial's run, with what distinguishes it: what all share is with the study's run."""
-        tags = {TRIAL_TAG: str(trial.number), "model": config.model.name}
+        spelt_out = self.space.settings(point)  # a variant sets values under other names
+        model = spelt_out.get("model.name", self.space.base["model.name"])
+        tags = {TRIAL_TAG: str(trial.number), "model": str(model)}
         if retry_of is not None:
             tags["retry_of"] = str(retry_of)
         params = {f"tuned.{name}": value for name, value in point.items()}
-        spelt_out = self.space.settings(point).items()  # a variant sets values under other names
-        params |= {f"config.{name}": value for name, value in spelt_out if name not in point}
+        params |= {f"config.{name}": value for name, value in spelt_out.items() if name not in point}
         run_id = self.runs.start(f"{self.child} {trial.number:03d}", tags, params)
         trial.set_user_attr(tickets.RUN_ID, run_id)
         return run_id

@@ -1,9 +1,20 @@
-"""What can be known to be wrong before anything slow is imported."""
+"""What can be known to be wrong before anything slow is imported: in about a second, or three where MLflow is asked."""
 
 from __future__ import annotations
 
-from spondylo_ml.config import DataConfig
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from spondylo_ml.config import Config, DataConfig
 from spondylo_ml.config.paths import expanded
+from spondylo_ml.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from spondylo_ml.workflows.resume import Resume
 
 
 def require_films(data: DataConfig) -> None:
@@ -29,3 +40,101 @@ def require_given_films(data: DataConfig) -> None:
     from spondylo_ml.data.readers import find_reader
 
     find_reader(expanded(data.path), data.kind)
+
+
+def require_runs(run_ids: Sequence[str] = ()) -> list[Run]:
+    """The runs of the store, which is there, answers, and has all of them.
+
+    Raises:
+        TrackingError: it is not so.
+    """
+    _require_store_file()
+
+    from spondylo_ml.tracking.store import get_run
+
+    _require_store()
+    return [get_run(run_id) for run_id in run_ids]
+
+
+def require_target(asked: str | None, otherwise: str, resumed_run_id: str | None = None) -> None:
+    """The store answers, and the run that will be written to can be opened; see `tracking.store.require_target`.
+
+    Args:
+        asked: the experiment that was given.
+        otherwise: the command's own.
+
+    Raises:
+        TrackingError: it is not so.
+    """
+    from spondylo_ml.tracking.store import chosen_experiment, require_target
+
+    _require_store()
+    require_target(chosen_experiment(asked, otherwise), resumed_run_id)
+
+
+def experiment_name(run: Run) -> str:
+    """Of the run."""
+    from spondylo_ml.tracking.store import experiment_of
+
+    return experiment_of(run)
+
+
+def require_checkpoint_place() -> None:
+    """New checkpoints can be written; see `tracking.checkpoints`.
+
+    Raises:
+        TrackingError: they cannot.
+    """
+    from spondylo_ml.tracking.checkpoints import require_checkpoint_place
+
+    require_checkpoint_place()
+
+
+def require_resume(what: str) -> Resume:
+    """The training to go on with; see `workflows.resume`.
+
+    Raises:
+        TrackingError: it is not on this machine.
+    """
+    from spondylo_ml.workflows.resume import find_resume
+
+    _require_store()
+    return find_resume(what)
+
+
+def require_resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
+    """Its configuration, with what may be changed; see `workflows.resume`.
+
+    Raises:
+        ConfigError: an override would make it another experiment.
+    """
+    from spondylo_ml.workflows.resume import resumed_config
+
+    return resumed_config(resume, overrides)
+
+
+def require_opened_run() -> None:
+    """As `require_target`, for commands that write to a run only where `mlflow run` has opened one for them."""
+    if "MLFLOW_RUN_ID" in os.environ:
+        require_target("", "")
+
+
+def _require_store() -> None:
+    """The store answers; MLflow's remarks on making its tables are not for the terminal."""
+    from spondylo_ml.tracking.reachable import preflight
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    preflight()
+
+
+def _require_store_file() -> None:
+    """A command that reads runs needs a store that was written to: MLflow would make an empty one."""
+    from spondylo_ml.tracking.store_uri import sqlite_file, usual_uri
+
+    file = sqlite_file(usual_uri())
+    if file is not None and not file.exists():
+        raise TrackingError(
+            f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder where mlflow.db lies, or "
+            "set MLFLOW_TRACKING_URI"
+        )

@@ -18,6 +18,7 @@ from spondylo_ml.config import (
     BenchmarkConfig,
     CompareConfig,
     Config,
+    ConvertModelConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
@@ -77,6 +78,12 @@ class ExportOnnxFlags(ExportOnnxConfig, BaseSettings):
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export-onnx")
 
 
+class ConvertModelFlags(ConvertModelConfig, BaseSettings):
+    """Write a model of a former format anew in the current one, with digests of its files."""
+
+    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml convert-model")
+
+
 class PhantomFlags(PhantomConfig, BaseSettings):
     """Draw synthetic films and write them in any layout."""
 
@@ -117,6 +124,7 @@ FLAGS: dict[str, type[BaseSettings]] = {
     "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags,
     "compare": CompareFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
     "predict": PredictFlags, "promote": PromoteFlags, "registry": RegistryFlags, "export-onnx": ExportOnnxFlags,
+    "convert-model": ConvertModelFlags,
 }  # fmt: skip
 
 

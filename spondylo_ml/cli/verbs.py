@@ -8,12 +8,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spondylo_ml.cli.checks import require_films, require_given_films
+from spondylo_ml.cli.checks import (
+    experiment_name,
+    require_checkpoint_place,
+    require_films,
+    require_given_films,
+    require_opened_run,
+    require_resume,
+    require_resumed_config,
+    require_runs,
+    require_target,
+)
 from spondylo_ml.cli.flags import FLAGS, given_values
 from spondylo_ml.config import (
     AuditConfig,
     BenchmarkConfig,
     CompareConfig,
+    ConvertModelConfig,
     DataConfig,
     DiagnoseConfig,
     EvaluateConfig,
@@ -28,8 +39,10 @@ from spondylo_ml.config import (
     validate,
 )
 from spondylo_ml.config.paths import expanded
+from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.config.verbs import AUDITS
 from spondylo_ml.errors import ConfigError
-from spondylo_ml.folders import require_free
+from spondylo_ml.folders import require_free, require_writable
 from spondylo_ml.workflows.benchmark_plan import chosen_entries, make_plan, planned_trainings
 
 EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
@@ -39,25 +52,27 @@ def _train(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["train"], arguments)
     recipe, resumed = values.pop("recipe", None), values.pop("resume", None)
     # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
-    config = resolve_config(values, Path(recipe) if recipe else None)
+    config = resolve_config(values, expanded(Path(recipe)) if recipe else None)
     require_given_films(config.data) if resumed else require_films(config.data)
+    resume = require_resume(resumed) if resumed else None
+    if resume is not None:
+        config = require_resumed_config(resume, values)
+    require_target(config.tracking.experiment, EXPERIMENT, resume.run_id if resume else None)
+    require_checkpoint_place()
 
     from spondylo_ml.workflows import report
-    from spondylo_ml.workflows.train import find_resume, resumed_config, train
+    from spondylo_ml.workflows.train import train
 
     _start_logging()
-    if resumed:
-        resume = find_resume(resumed)
-        result = train(resumed_config(resume, values), resume)
-    else:
-        result = train(config)
-    _write(report.trained(result))
+    _write(report.trained(train(config, resume)))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["evaluate"], arguments)
     config = validate(EvaluateConfig, values)
     require_given_films(config.data)
+    (run,) = require_runs([config.run_id])
+    require_target(config.experiment, experiment_name(run))
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.evaluate import evaluate
@@ -70,6 +85,8 @@ def _diagnose(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["diagnose"], arguments)
     config = validate(DiagnoseConfig, values)
     require_given_films(config.data)
+    (run,) = require_runs([config.run_id])
+    require_target(config.experiment, experiment_name(run))
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.diagnose import diagnose
@@ -84,6 +101,8 @@ def _export(arguments: Sequence[str]) -> None:
         raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
     require_films(config.data)
     require_free(expanded(config.to))
+    require_writable(expanded(config.to).absolute().parent)
+    require_opened_run()
 
     from spondylo_ml.workflows.export import describe, export
 
@@ -94,6 +113,7 @@ def _export(arguments: Sequence[str]) -> None:
 def _export_onnx(arguments: Sequence[str]) -> None:
     config = validate(ExportOnnxConfig, given_values(FLAGS["export-onnx"], arguments))
     require_free(expanded(config.to))
+    require_opened_run()
 
     from spondylo_ml.workflows.export_onnx import describe, export_onnx
 
@@ -101,9 +121,21 @@ def _export_onnx(arguments: Sequence[str]) -> None:
     _write(describe(export_onnx(config)))
 
 
+def _convert_model(arguments: Sequence[str]) -> None:
+    config = validate(ConvertModelConfig, given_values(FLAGS["convert-model"], arguments))
+    require_free(expanded(config.to))
+
+    from spondylo_ml.workflows.convert_model import convert_model, describe
+
+    _start_logging()
+    _write(describe(convert_model(config)))
+
+
 def _phantom(arguments: Sequence[str]) -> None:
     config = validate(PhantomConfig, given_values(FLAGS["phantom"], arguments))
     require_free(expanded(config.to))
+    require_writable(expanded(config.to).absolute().parent)
+    require_opened_run()
 
     from spondylo_ml.workflows.export import describe, draw_phantoms
 
@@ -114,6 +146,7 @@ def _phantom(arguments: Sequence[str]) -> None:
 def _audit(arguments: Sequence[str]) -> None:
     config = validate(AuditConfig, given_values(FLAGS["audit"], arguments))
     require_films(config.data)
+    require_target(config.experiment, AUDITS)
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.audit import audit
@@ -126,6 +159,8 @@ def _compare(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["compare"], arguments)
     config = validate(CompareConfig, values)
     require_given_films(config.data)
+    runs = require_runs(config.run_ids)
+    require_target(config.experiment, experiment_name(runs[0]) if runs else "")
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.compare import compare
@@ -140,6 +175,7 @@ def _predict(arguments: Sequence[str]) -> int:
     config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
     require_free(expanded(config.to))
     find_films(config.films)  # what is not there is told before the slow imports
+    require_opened_run()
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.predict import predict
@@ -171,16 +207,23 @@ def _check_plan(config: BenchmarkConfig, asked: Mapping[str, Any], given: Mappin
         if "entries" in asked:
             read_entries(config.entries)
         require_given_films(validate(DataConfig, given.get("data", {})))
+        require_runs([config.resume])
         return
     plan = make_plan(config, given)
     chosen_entries(plan, config.only)
-    require_films(planned_trainings(plan)[0].config.data)
+    first = planned_trainings(plan)[0].config
+    require_films(first.data)
+    require_target(first.tracking.experiment, EXPERIMENT)
+    require_checkpoint_place()
 
 
 def _promote(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["promote"], arguments)
     config = validate(PromoteConfig, values)
     require_given_films(config.data)
+    named = [*config.run_ids, *([config.noise_floor_from] if config.noise_floor_from else [])]
+    runs = require_runs(named)
+    require_target(config.experiment, experiment_name(runs[0]) if config.run_ids else "")
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.history import roll_back
@@ -195,6 +238,7 @@ def _promote(arguments: Sequence[str]) -> None:
 
 def _registry(arguments: Sequence[str]) -> None:
     config = validate(RegistryConfig, given_values(FLAGS["registry"], arguments))
+    require_runs()
 
     from spondylo_ml.workflows.history import show_history
 
@@ -205,7 +249,7 @@ def _registry(arguments: Sequence[str]) -> None:
 VERBS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "train": _train, "benchmark": _benchmark, "evaluate": _evaluate, "diagnose": _diagnose, "compare": _compare,
     "audit": _audit, "export": _export, "phantom": _phantom, "predict": _predict, "promote": _promote,
-    "registry": _registry, "export-onnx": _export_onnx,
+    "registry": _registry, "export-onnx": _export_onnx, "convert-model": _convert_model,
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from spondylo_ml.config.verbs import (
     AuditConfig,
     Backend,
     CompareConfig,
+    ConvertModelConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
@@ -20,8 +21,8 @@ from spondylo_ml.config.verbs import (
 )
 
 __all__ = [
-    "AuditConfig", "Backend", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "DataConfig",
-    "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "ExportOnnxConfig", "MarginsConfig",
-    "PhantomConfig", "PredictConfig", "PromoteConfig", "RegistryConfig", "UncertaintyConfig", "field_names", "flatten",
-    "nest", "read_entries", "resolve_config", "validate",
+    "AuditConfig", "Backend", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "ConvertModelConfig",
+    "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "ExportOnnxConfig",
+    "MarginsConfig", "PhantomConfig", "PredictConfig", "PromoteConfig", "RegistryConfig", "UncertaintyConfig",
+    "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

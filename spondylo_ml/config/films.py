@@ -18,6 +18,9 @@ PhantomStyle = Literal[
 PhantomSlips = Literal["clinic", "even"]
 """How often synthetic spines slip, and how far."""
 
+PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
+"""The one synthetic dataset that all presets of all models share, so that their models can be compared."""
+
 
 class DataConfig(Section):
     """Films: where they are, how they are split, and what size the network sees."""
@@ -32,17 +35,24 @@ class DataConfig(Section):
     on_audit_error: Literal["error", "continue"] = Field(
         "error", description="findings of the audit that are errors: stop before training, or train all the same"
     )
-    max_films: int | None = Field(None, ge=3, description="use only so many films, evenly spaced over the dataset")
-    phantom_films: int = Field(1200, ge=3, description="number of synthetic films, all parts together")
+    max_films: int | None = Field(
+        None,
+        ge=3,
+        description="use only so many films, evenly spaced over the dataset; of synthetic ones so many for training "
+        "and validation together, the test part staying whole",
+    )
+    phantom_films: int = Field(PHANTOM_FILMS, ge=3, description="number of synthetic films, all parts together")
     phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
-    phantom_long_side_px: int = Field(384, ge=64, le=2048, description="longer side of a synthetic film, px")
+    phantom_long_side_px: int = Field(
+        PHANTOM_LONG_SIDE_PX, ge=64, le=2048, description="longer side of a synthetic film, px"
+    )
     phantom_without: tuple[PhantomStyle, ...] = Field(
         (), description="styles held out of the synthetic films, such as print,aged"
     )
     phantom_slips: PhantomSlips = Field(
         "clinic",
-        description="slips of the synthetic films: as in a clinic, with few of high grade, or one in every patient, "
-        "each level from L5/S1 to T12/L1, forward and backward, grades I to V equally often",
+        description="slips of the synthetic films: as in a clinic, where high grades are rare, or one in every "
+        "patient: each level from L5/S1 to T12/L1, forward and backward, grades I to V equally often",
     )
     val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
     test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")

@@ -56,8 +56,8 @@ class PromoteConfig(Section):
     noise_floor: float | None = Field(
         None, ge=0, description="difference in metric that another seed alone makes; absent: no model replaces another"
     )
-    noise_floor_run: str | None = Field(
-        None, description="instead: a run that has it as its metric noise_floor/<metric>"
+    noise_floor_from: str | None = Field(
+        None, description="instead: run id of a study with retrain_seeds, or of a benchmark, that measured it"
     )
     margins: MarginsConfig = MarginsConfig()
     latency_films: int = Field(8, ge=1, le=1000, description="films on which the time for one film is measured")
@@ -89,8 +89,8 @@ class PromoteConfig(Section):
             raise ValueError("give run_ids, or models of which the best runs are candidates")
         if self.reason and not self.rollback:
             raise ValueError("reason belongs to rollback; the reasons of a promotion are those of its numbers")
-        if self.noise_floor is not None and self.noise_floor_run is not None:
-            raise ValueError("give noise_floor or noise_floor_run: one of them, not both")
+        if self.noise_floor is not None and self.noise_floor_from is not None:
+            raise ValueError("give noise_floor or noise_floor_from: one of them, not both")
         return self
 
 

@@ -18,6 +18,7 @@ from spondylo_ml.config.section import Section
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 PRESETS = ("smoke", "quick", "full")
+EXPERIMENT = "spondylo-landmarks"
 
 MOVABLE = (
     "tracking.",
@@ -33,7 +34,9 @@ MOVABLE = (
 class TrackingConfig(Section):
     """What a run leaves in MLflow."""
 
-    experiment: str = Field("spondylo-landmarks", min_length=1, description="MLflow experiment")
+    experiment: str | None = Field(
+        None, min_length=1, description=f"MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or {EXPERIMENT}"
+    )
     run_name: str | None = Field(None, description="name of the run; absent: model and data")
     panel_films: int = Field(6, ge=0, le=64, description="validation films in the panel of overlays")
     panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels; the last epoch has one too")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
@@ -15,6 +15,10 @@ from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
 Backend = Literal["torch", "onnx"]
+AUDITS = "spondylo-audits"
+Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
+MODEL_TOLD = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
+DIGEST_TOLD = "SHA-256 of the model's manifest.json: no other model is used; a plain folder is known by nothing else"
 
 
 class EvaluateConfig(Section):
@@ -28,7 +32,9 @@ class EvaluateConfig(Section):
     overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
     resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
-    experiment: str | None = Field(None, description="MLflow experiment; absent: the judged run's")
+    experiment: str | None = Field(
+        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or the judged run's"
+    )
 
 
 class DiagnoseConfig(Section):
@@ -41,7 +47,9 @@ class DiagnoseConfig(Section):
     films: int = Field(8, ge=1, le=1000, description="validation films on which dead channels are looked for")
     resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
-    experiment: str | None = Field(None, description="MLflow experiment; absent: the run's own")
+    experiment: str | None = Field(
+        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or the run's own"
+    )
 
 
 class CompareConfig(Section):
@@ -91,7 +99,9 @@ class AuditConfig(Section):
     data: DataConfig = DataConfig()
     pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, the worst first")
     sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
-    experiment: str = Field("spondylo-audits", min_length=1, description="MLflow experiment")
+    experiment: str | None = Field(
+        None, min_length=1, description=f"MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or {AUDITS}"
+    )
 
 
 class ExportConfig(Section):
@@ -123,12 +133,20 @@ class ExportOnnxConfig(Section):
     model: str = Field(
         "champion",
         min_length=1,
-        description="alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder",
+        description=MODEL_TOLD,
     )
+    digest: Digest | None = Field(None, description=DIGEST_TOLD)
     to: Path = Field(description="new or empty folder for the model with its ONNX network")
     films: int = Field(200, ge=1, le=10_000, description="synthetic films on which both networks must agree")
     seed: int = Field(730_001, ge=0, description="seed of these films; not that of the training films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of these films, px")
+
+
+class ConvertModelConfig(Section):
+    """Which model of a former format to write anew, and where to."""
+
+    model: str = Field(min_length=1, description="the model: a local folder, or a run, alias or version as in predict")
+    to: Path = Field(description="new or empty folder for the model in the current format")
 
 
 class PredictConfig(Section):
@@ -140,8 +158,9 @@ class PredictConfig(Section):
     model: str = Field(
         "champion",
         min_length=1,
-        description="alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder",
+        description=MODEL_TOLD,
     )
+    digest: Digest | None = Field(None, description=DIGEST_TOLD)
     to: Path = Field(description="new or empty folder for the results")
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spondylo_ml.data.dicom import decode_dicom, is_dicom, too_large
+from spondylo_ml.data.dicom import decode_dicom, is_dicom
+from spondylo_ml.data.dicom.stored import too_large
 from spondylo_ml.data.films import HeldImage
-from spondylo_ml.data.image_file import LARGER_THAN_ANY_FILM, UNREADABLE, decode_grey, to_8_bit, told_size_hw
+from spondylo_ml.data.grey_levels import to_8_bit
+from spondylo_ml.data.image_file import LARGER_THAN_ANY_FILM, UNREADABLE, decode_grey, told_size_hw
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, GreyImage, SaidAspect, Spacing, film_aspect
 

@@ -1,9 +1,7 @@
 """Image files: their size and soundness without decoding them, and their pixels as 8-bit grey.
 
 PNG, JPEG, TIFF and BMP; 8 or 16 bit (TIFF also floating point), grey or colour. EXIF orientation is obeyed. Colour
-becomes grey by the usual weights of red, green and blue. More than 8 bits are mapped linearly, so that the 0.1th and
-99.9th percentile of the film's own levels become 0 and 255: 12 bits in a 16-bit file would else be nearly black, and a
-burnt-in marker would take the range for itself.
+becomes grey by the usual weights of red, green and blue. How more than 8 bits become 8 is told in `grey_levels`.
 """
 
 from __future__ import annotations
@@ -18,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
+from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import GreyImage
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-DEEP_PERCENTILES = (0.1, 99.9)
 LARGER_THAN_ANY_FILM = (2**31, 2**31)
 """Size told for a header of so many pixels that Pillow will not even look at it."""
 UNREADABLE = "not an image that can be read (broken, empty, or another format)"
@@ -82,17 +80,6 @@ def told_size_hw(data: bytes) -> tuple[int, int] | None:
         return LARGER_THAN_ANY_FILM
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return None
-
-
-def to_8_bit(pixels: NDArray[Any]) -> GreyImage:
-    """8-bit levels as they are; deeper ones spread between their outer percentiles, black where all are equal."""
-    if pixels.dtype == np.uint8:
-        return np.asarray(pixels, dtype=np.uint8)
-    low, high = np.percentile(pixels, DEEP_PERCENTILES)
-    if high <= low:
-        return np.zeros(pixels.shape, dtype=np.uint8)
-    scaled = (pixels.astype(np.float64) - low) * (255.0 / (high - low))
-    return np.asarray(np.clip(scaled, 0, 255).round(), dtype=np.uint8)
 
 
 def _bytes(path: Path, alias: str) -> bytes:

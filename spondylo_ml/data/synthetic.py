@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from spondylo_ml.config.films import PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX
 from spondylo_ml.data import phantom
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
@@ -56,10 +57,22 @@ def phantom_films(
     drawn = phantom.Slips(slips)
     return FilmSet(
         kind=KIND,
-        name=f"phantom-{seed}",
+        name=_name(count, seed, long_side_px, without, drawn),
         films=tuple(_film(PhantomImage(seed, index, long_side_px, tuple(without), drawn)) for index in range(count)),
         slots=SLOTS,
     )
+
+
+def _name(count: int, seed: int, long_side_px: int, without: Sequence[str], slips: phantom.Slips) -> str:
+    """`phantom-<seed>` for the dataset that all presets share; others say how they differ from it."""
+    own = []
+    if (count, long_side_px) != (PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX):
+        own.append(f"{count}x{long_side_px}px")
+    if without:
+        own.append(f"without-{'+'.join(sorted(without))}")
+    if slips is not phantom.Slips.CLINIC:
+        own.append(str(slips))
+    return "-".join([f"phantom-{seed}", *own])
 
 
 def _film(image: PhantomImage) -> Film:

@@ -88,7 +88,7 @@ class Leaderboard:
         if len(devices := {c.device for c in self.children if c.device}) > 1:
             made.append(f"the trainings ran on different devices ({'; '.join(sorted(devices))}): times do not compare")
         if short := [e for e in self.entries if len(self.of(e, FINISHED)) < 2]:
-            made.append(f"fewer than two finished seeds, so without a noise floor of their own: {', '.join(short)}")
+            made.append(f"fewer than two finished seeds, so without a spread of their own: {', '.join(short)}")
         return made
 
 
@@ -122,7 +122,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def noise_floor(board: Leaderboard, metric: str = RANKED_BY) -> tuple[float, int]:
+def pooled_sd(board: Leaderboard, metric: str = RANKED_BY) -> tuple[float, int]:
     """Standard deviation between seeds, pooled over the entries, and its degrees of freedom; NaN and 0 for none."""
     squares, freedom = 0.0, 0
     for entry in board.entries:

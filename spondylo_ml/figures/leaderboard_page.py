@@ -17,7 +17,7 @@ from spondylo_ml.evaluation.leaderboard import (
     Leaderboard,
     children_table,
     entries_table,
-    noise_floor,
+    pooled_sd,
 )
 from spondylo_ml.figures.comparison_page import STYLE
 from spondylo_ml.figures.run_charts import colour
@@ -79,7 +79,7 @@ def leaderboard_page(board: Leaderboard) -> str:
         f"<h2>{html.escape(title)}</h2>{figure.to_html(full_html=False, include_plotlyjs=index == 0)}"
         for index, (title, figure) in enumerate(figures.items())
     ]
-    floor, freedom = noise_floor(board)
+    floor, freedom = pooled_sd(board)
     noise = f"MRE between seeds: standard deviation {floor:.2f} px512, {freedom} degree(s) of freedom, pooled."
     remarks = "".join(f"<p><b>Note:</b> {html.escape(remark)}</p>" for remark in board.remarks())
     title = html.escape(f"Benchmark: {board.title}")

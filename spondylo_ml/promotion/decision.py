@@ -10,6 +10,7 @@ from enum import StrEnum
 from spondylo_ml.config.promotion import MarginsConfig
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Difference
+from spondylo_ml.evaluation.seed_noise import checked_floor
 from spondylo_ml.promotion.guards import GUARDS, check
 
 MEAN_SHAPE = "the mean shape"
@@ -93,6 +94,7 @@ def decide(
     gain: Gain | None,
     noise_floor: float | None,
     margins: MarginsConfig,
+    floor_told: str = "",
 ) -> Decision:
     """What becomes of the candidate.
 
@@ -104,13 +106,19 @@ def decide(
         gain: over the champion, or over the mean shape where there is no champion; None where nothing was measured,
             since the films differ.
         noise_floor: how far another seed alone moves the metric, in its unit; None where nobody has measured it.
+        floor_told: where the floor comes from, or who has measured one.
+
+    Raises:
+        ConfigError: the noise floor is no finite number of at least 0.
     """
+    if noise_floor is not None:
+        checked_floor(noise_floor, "noise_floor")
     refusals = _refusals(candidate, champion, gain)
     if refusals or gain is None:
         return Decision(Verdict.REFUSED, tuple(refusals), ())
     if champion is None:
         return _first(gain)
-    against, in_favour = _on_gain(gain, champion, noise_floor)
+    against, in_favour = _on_gain(gain, champion, noise_floor, floor_told)
     if candidate.rules_digest != champion.rules_digest:
         against.append(
             f"its clinical rules ({candidate.rules_digest[:12]}) are not those of "
@@ -166,7 +174,7 @@ def _first(gain: Gain) -> Decision:
     return Decision(Verdict.REFUSED, (f"it does not beat {MEAN_SHAPE}: {gain_text(gain)}",), ())
 
 
-def _on_gain(gain: Gain, champion: Standing, noise_floor: float | None) -> tuple[list[str], list[str]]:
+def _on_gain(gain: Gain, champion: Standing, noise_floor: float | None, floor_told: str) -> tuple[list[str], list[str]]:
     told = f"over {champion.name}: {gain_text(gain)}"
     if gain.estimate.low <= 0:
         against, in_favour = [f"no gain that excludes zero {told}"], []
@@ -174,10 +182,13 @@ def _on_gain(gain: Gain, champion: Standing, noise_floor: float | None) -> tuple
         against, in_favour = [], [f"a gain that excludes zero {told}"]
     if noise_floor is None:
         against.append(
-            f"how far another seed alone moves {gain.metric} is not known: give noise_floor, measured over seeds"
+            f"how far another seed alone moves {gain.metric} is not known: give noise_floor, or noise_floor_from=<run "
+            "id> of a study with retrain_seeds or of a benchmark" + (f". {floor_told}" if floor_told else "")
         )
-    elif gain.estimate.low <= noise_floor:
-        against.append(f"the interval of the gain does not lie above {noise_floor:g}, the noise floor between seeds")
+        return against, in_favour
+    floor = f"{noise_floor:.4g}, the noise floor between seeds" + (f" ({floor_told})" if floor_told else "")
+    if gain.estimate.low <= noise_floor:
+        against.append(f"the interval of the gain does not lie above {floor}")
     else:
-        in_favour.append(f"the interval of the gain lies above {noise_floor:g}, the noise floor between seeds")
+        in_favour.append(f"the interval of the gain lies above {floor}")
     return against, in_favour

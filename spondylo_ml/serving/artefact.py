@@ -18,13 +18,15 @@ from mlflow.types.schema import AnyType, Array, Object, Property
 
 from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.serving.bundle import DESCRIPTION, Bundle, load_bundle, save_bundle
-from spondylo_ml.serving.model_source import MODEL_NAME
-from spondylo_ml.serving.pyfunc import BUNDLE, FILMS_BELOW, IMAGE_COLUMN
+from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
+from spondylo_ml.serving.model_source import MODEL_NAME, only_model
+from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN
+from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
 
 REQUIRED = (
-    "Jinja2", "PyYAML", "albumentations", "lightning", "mlflow", "numpy", "opencv-python-headless", "pandas", "pillow",
-    "pydantic", "pydicom", "requests", "safetensors", "scikit-learn", "scipy", "timm", "torch", "torchvision", "tqdm",
+    "Jinja2", "PyYAML", "albumentations", "imagecodecs", "lightning", "mlflow", "numpy", "opencv-python-headless",
+    "pandas", "pillow", "pydantic", "pydicom", "requests", "safetensors", "scikit-learn", "scipy", "timm", "torch",
+    "torchvision", "tqdm",
 )  # fmt: skip
 
 _SLIP: dict[str, DataType | Array] = {
@@ -32,7 +34,7 @@ _SLIP: dict[str, DataType | Array] = {
     "slip_percent": DataType.double, "slip_mm": DataType.double, "grade": DataType.long,
     "grade_name": DataType.string, "reason": DataType.string, "low_percent": DataType.double,
     "high_percent": DataType.double, "coverage": DataType.double, "grade_probabilities": Array(DataType.double),
-    "grade_set": Array(DataType.long), "refer": DataType.boolean, "verdict": DataType.string,
+    "grade_set": Array(DataType.long), "refer": DataType.boolean,
 }  # fmt: skip
 _SLOT_VALUES = Array(DataType.double)
 
@@ -71,29 +73,32 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def log_bundle(bundle: Bundle, step: int) -> str:
-    """Log the model to the active run; its MLflow URI."""
+    """Log the model to the active run, and its digest as the run's tag; its MLflow URI."""
     package = Path(__file__).resolve().parents[1]
     with tempfile.TemporaryDirectory() as folder:
         save_bundle(bundle, Path(folder))
+        digest = bundle_digest(Path(folder))
         logged = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             python_model=str(package / "serving" / "pyfunc_entry.py"),
             artifacts={BUNDLE: folder},
-            model_config={FILMS_BELOW: ""},  # MLflow lets a loading program set only what was named here
+            model_config={FILMS_BELOW: "", DIGEST: digest},  # MLflow lets a loading program set only what is named here
             code_paths=[str(package)],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIRED],
             signature=SIGNATURE,
             input_example=_example(),
             step=step,
         )
+    mlflow.set_tag(BUNDLE_DIGEST, digest)
     return str(logged.model_uri)
 
 
 def fetch_bundle(run_id: str) -> Bundle:
-    """The model that a run logged.
+    """The model that a run logged, if its files are those whose digest the run logged.
 
     Raises:
-        TrackingError: the run has logged none.
+        TrackingError: the run has logged none, or no digest of it.
+        DataError: the files are damaged, or not those that were logged.
     """
     try:
         folder = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL_NAME}")
@@ -101,8 +106,7 @@ def fetch_bundle(run_id: str) -> Bundle:
         raise TrackingError(
             f"run {run_id} has logged no model: it failed or still runs. Go on with it: train --resume {run_id}"
         ) from None
-    (description,) = Path(folder).rglob(DESCRIPTION)
-    return load_bundle(description.parent)
+    return load_bundle(only_model(Path(folder)), digest_of_run(run_id))
 
 
 def _example() -> pd.DataFrame:

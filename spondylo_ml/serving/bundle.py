@@ -1,14 +1,14 @@
 """A trained model on disk: weights in safetensors, all else in JSON, and the digest of each file. Nothing is unpickled.
 
-Format 2 is format 1 with a manifest. What was written before is still read, with a warning that nothing vouches for it.
-A copy of a model may also hold its network in ONNX, with the report of the check that both compute the same.
+The digest of the manifest is the digest of the model: a run and the model registry keep it, and whoever has it can tell
+any change. Format 2 is format 1 with a manifest; `bundle_formats` converts the one to the other. A copy of a model may
+also hold its network in ONNX, with the report of the check that both compute the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,10 @@ from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
 
-log = logging.getLogger(__name__)
-
 WEIGHTS, DESCRIPTION, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"
 NETWORK, PARITY = "network.onnx", "onnx_parity.json"
 FORMAT, FORMAT_WITHOUT_MANIFEST = 2, 1
+CONVERT = "python -m spondylo_ml convert-model --model <folder> --to <new folder>"
 
 
 @dataclass(frozen=True)
@@ -74,27 +73,35 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
     _write(folder, {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()})
 
 
-def copy_with_network(source: Path, to: Path, network: bytes, parity: Mapping[str, Any]) -> None:
+def copy_with_network(
+    source: Path, to: Path, network: bytes, parity: Mapping[str, Any], digest: str | None = None
+) -> None:
     """A copy of the model in `source` with its network in ONNX and the report of the check of that.
+
+    Args:
+        digest: of the model that was checked.
 
     Raises:
         DataError: the model is damaged.
     """
-    _, files = _checked_files(source)
+    _, files = _checked_files(source, digest)
     report = {**parity, "weights_sha256": _digest(files[WEIGHTS]), "network_sha256": _digest(network)}
     to.mkdir(parents=True, exist_ok=True)
     _write(to, files | {NETWORK: network, PARITY: json.dumps(report, indent=1, allow_nan=False).encode()})
 
 
-def read_network(folder: Path) -> bytes | None:
+def read_network(folder: Path, digest: str | None = None) -> bytes | None:
     """The model's network in ONNX; None where it has none.
+
+    Args:
+        digest: as `load_bundle`.
 
     Raises:
         DataError: it is not what was saved, or was not checked against these weights.
     """
     if not (folder / NETWORK).exists():
         return None
-    _, files = _checked_files(folder)
+    _, files = _checked_files(folder, digest)
     if not {NETWORK, PARITY} <= files.keys():
         raise DataError(f"{folder}: {MANIFEST} has no digest of {NETWORK} and {PARITY}: nothing vouches for them")
     report = _mapping(folder, PARITY, files[PARITY])
@@ -104,15 +111,28 @@ def read_network(folder: Path) -> bytes | None:
     return files[NETWORK]
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
     """The inverse of `save_bundle`, on the CPU and ready to predict.
+
+    Args:
+        digest: what `bundle_digest` must be, from whoever vouches for the model. Without it, files that were rewritten
+            together with their manifest cannot be told from those that were saved.
 
     Raises:
         DataError: a file is missing, cut off or changed, of another format, or does not fit the model; names it.
     """
-    description, files = _checked_files(folder)
+    description, files = _checked_files(folder, digest)
+    return described_bundle(folder, description, files[WEIGHTS])
+
+
+def described_bundle(folder: Path, description: Mapping[str, Any], weights: bytes) -> Bundle:
+    """The model of a description and its weights.
+
+    Raises:
+        DataError: one of them does not fit; names it and the folder.
+    """
     try:
-        state = load(files[WEIGHTS])
+        state = load(weights)
     except SafetensorError as error:
         raise DataError(f"{folder}: {WEIGHTS} holds no weights ({error})") from None
     try:
@@ -140,7 +160,7 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def bundle_digest(folder: Path) -> str:
-    """SHA-256 of the manifest, and so of all files: what a registry keeps to know the model again.
+    """SHA-256 of the manifest, and so of all files: what runs and the registry keep to know the model again.
 
     Raises:
         DataError: there is no manifest.
@@ -148,26 +168,40 @@ def bundle_digest(folder: Path) -> str:
     return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
 
 
-def _checked_files(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _checked_files(folder: Path, digest: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The description, and all files that the model has, each as its digest says."""
     if not folder.is_dir():
         raise DataError(f"{folder} holds no usable model: there is no such folder")
-    files = {name: _read(folder, name) for name in (DESCRIPTION, WEIGHTS)}
-    if (folder / MANIFEST).exists():
-        manifest = _mapping(folder, MANIFEST, _read(folder, MANIFEST))
-        _require_format(folder, manifest.get("format"), (FORMAT,))
-        listed = manifest.get("files")
-        also = (name for name in (NETWORK, PARITY) if isinstance(listed, dict) and name in listed)
-        files |= {name: _read(folder, name) for name in also}
-        for name, data in files.items():
-            _require_same(folder, name, data, manifest)
-    description = _mapping(folder, DESCRIPTION, files[DESCRIPTION])
     if not (folder / MANIFEST).exists():
-        if description.get("format") == FORMAT:
-            raise DataError(f"{folder} holds no usable model: {MANIFEST} is missing, nothing vouches for its files")
-        _require_format(folder, description.get("format"), (FORMAT_WITHOUT_MANIFEST, FORMAT))
-        log.warning("%s is a model of format 1: it has no digests, so that its files cannot be checked", folder)
+        raise DataError(_without_manifest(folder))
+    told = _read(folder, MANIFEST)
+    if digest is not None and _digest(told) != digest:
+        raise DataError(
+            f"{folder} is not the model that was asked for: its digest is {_digest(told)[:12]}..., {digest[:12]}... is "
+            "vouched for. Its files were changed, or it is another model: fetch it again from where it was trained"
+        )
+    manifest = _mapping(folder, MANIFEST, told)
+    _require_format(folder, MANIFEST, manifest)
+    listed = manifest.get("files")
+    also = [name for name in (NETWORK, PARITY) if isinstance(listed, dict) and name in listed]
+    files = {name: _read(folder, name) for name in (DESCRIPTION, WEIGHTS, *also)}
+    for name, data in files.items():
+        _require_same(folder, name, data, manifest)
+    description = _mapping(folder, DESCRIPTION, files[DESCRIPTION])
+    _require_format(folder, DESCRIPTION, description)
     return description, files
+
+
+def _without_manifest(folder: Path) -> str:
+    """Why a folder without a manifest is no model."""
+    if not (folder / DESCRIPTION).exists():
+        return f"{folder} holds no usable model: {DESCRIPTION} and {MANIFEST} are missing"
+    if read_json(folder, DESCRIPTION).get("format") == FORMAT_WITHOUT_MANIFEST:
+        return (
+            f"{folder} is a model of format {FORMAT_WITHOUT_MANIFEST}, without {MANIFEST}: nothing vouches for its "
+            f"files. If you know where it comes from, convert it: {CONVERT}"
+        )
+    return f"{folder} holds no usable model: {MANIFEST} is missing, nothing vouches for its files: fetch it again"
 
 
 def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
@@ -181,12 +215,22 @@ def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, A
         raise DataError(f"{folder}: {name} is not what was saved (its SHA-256 is another): fetch it again")
 
 
-def _require_format(folder: Path, found: object, read: tuple[int, ...]) -> None:
-    if found not in read:
+def _require_format(folder: Path, name: str, tree: Mapping[str, Any]) -> None:
+    found = tree.get("format")
+    if found != FORMAT or isinstance(found, bool | float):
         raise DataError(
-            f"{folder}: model format {found}, this version reads {' and '.join(map(str, read))}; "
-            "use the version of spondylo_ml that wrote it"
+            f"{folder}: {name} says model format {found!r}, this version reads {FORMAT}. A model of format "
+            f"{FORMAT_WITHOUT_MANIFEST} has no {MANIFEST}; one of a later format needs the spondylo_ml that wrote it"
         )
+
+
+def read_json(folder: Path, name: str) -> dict[str, Any]:
+    """One of the model's files of names and values, unchecked.
+
+    Raises:
+        DataError: it cannot be read, or holds something else.
+    """
+    return _mapping(folder, name, _read(folder, name))
 
 
 def _read(folder: Path, name: str) -> bytes:

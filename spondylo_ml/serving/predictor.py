@@ -6,21 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from threading import Lock
 
-import torch
-
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.models.monte_carlo import landmark_predictor
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.training.device import Compute, choose_compute
-from spondylo_ml.training.module import to_film_predictions
+from spondylo_ml.training.reading import FILMS_AT_ONCE, read_batch, to_film_predictions
 
 
 class Predictor:
     """A loaded model on a device, in single precision however it was trained; threads may share it."""
 
-    def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = 8) -> None:
+    def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = FILMS_AT_ONCE) -> None:
         self._bundle, self._batch_size = bundle, batch_size
         compute = compute or choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
         self._compute = compute.exact()
@@ -48,8 +46,8 @@ class Predictor:
         """As `predict`, from films that have been prepared for this model."""
         predictions: list[FilmPrediction] = []
         for batch in plain_loader(prepared, self._batch_size):
-            with self._one_at_a_time, torch.inference_mode(), self._compute.autocast():
-                landmarks = self._landmarks(batch.images.to(self._compute.device))
+            with self._one_at_a_time:
+                landmarks = read_batch(self._landmarks, batch.images.to(self._compute.device), self._compute)
             rows = [prepared[i] for i in batch.row.tolist()]
             predictions += map(self._with_evidence, to_film_predictions(rows, landmarks, self._model))
         return predictions

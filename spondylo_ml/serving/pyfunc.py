@@ -29,11 +29,15 @@ from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
 from spondylo_ml.serving.http_requests import replace_mlflows_answer
+from spondylo_ml.serving.registered import require_as_registered
 
 IMAGE_COLUMN = "image"
 SPACING_COLUMNS = ("spacing_x_mm", "spacing_y_mm")
 OPTIONAL_COLUMNS = ("facing", *SPACING_COLUMNS, "pixel_aspect")
 BUNDLE = "bundle"
+DIGEST = "digest"
+"""Key of the `model_config`: SHA-256 of the bundle's manifest, as it was logged or as the loading program knows it."""
+
 FILMS_BELOW, FILMS_BELOW_VARIABLE = "films_below", "SPONDYLO_FILMS_BELOW"
 """Key of the `model_config` and environment variable that name the folder from which paths may be read."""
 
@@ -48,9 +52,15 @@ class LandmarkPyfunc(PythonModel):
     """
 
     def load_context(self, context: Any) -> None:
-        """Load the bundle that was logged beside this code; in a scoring server, see to its answers too."""
+        """Load the bundle that was logged beside this code; in a scoring server, see to its answers too.
+
+        Raises:
+            DataError: its files are not those that were logged, or that the model registry knows.
+        """
         folder = Path(context.artifacts[BUNDLE])
-        bundle = load_bundle(folder)
+        digest = (context.model_config or {}).get(DIGEST) or None
+        bundle = load_bundle(folder, digest)
+        require_as_registered(folder, bundle_digest(folder))
         self._model = FilmModel(bundle, f"{bundle.config.model.name}, digest {bundle_digest(folder)[:12]}")
         below = (context.model_config or {}).get(FILMS_BELOW) or os.environ.get(FILMS_BELOW_VARIABLE)
         self._films_below = Path(below).expanduser().resolve() if below else None

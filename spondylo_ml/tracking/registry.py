@@ -17,6 +17,9 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event
+from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run, require_same_digest
+from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store_uri import shown
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 EVENT = "event."
@@ -81,7 +84,7 @@ class Registry:
         if not events:
             known = ", ".join(sorted(m.name for m in self._client.search_registered_models())) or "none"
             raise TrackingError(
-                f"{self.name!r} in {mlflow.get_tracking_uri()} has no history: no model was promoted yet. "
+                f"{self.name!r} in {store_name()} has no history: no model was promoted yet. "
                 f"Registered models there: {known}"
             )
         return events
@@ -89,16 +92,20 @@ class Registry:
     def add_version(self, run: Run, tags: Mapping[str, str]) -> ModelVersion:
         """The run's model as a version: a new one, or the one that it is already, with new tags.
 
+        The version carries the digest of the model's files, by which loading knows them again.
+
         Raises:
-            TrackingError: the run has logged no model.
+            TrackingError: the run has logged no model, or another digest than its version has.
         """
         run_id = run.info.run_id
         outputs = run.outputs.model_outputs if run.outputs else []
         if not outputs:
             raise TrackingError(f"run {run_id} has logged no model that could be registered")
+        tags = {**tags, BUNDLE_DIGEST: digest_of_run(run_id)}
         known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
         if known:
             newest = max(known, key=lambda version: int(version.version))
+            require_same_digest(newest, tags[BUNDLE_DIGEST])
             self.tag_version(newest, tags)
             return newest
         if self._model() is None:
@@ -157,7 +164,7 @@ class Registry:
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
-            raise TrackingError(f"the registry {mlflow.get_registry_uri()} cannot be read: {error}") from None
+            raise TrackingError(f"the registry {shown(mlflow.get_registry_uri())} cannot be read: {error}") from None
 
     def _with_alias(self, alias: str) -> ModelVersion | None:
         found = self._model()

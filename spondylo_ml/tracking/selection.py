@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError, unknown_name
+from spondylo_ml.tracking.reachable import store_name
 
 LOWER_IS_BETTER = ("mre", "mse", "median", "p75", "p90", "p95", "mae", "loss", "smape", "withheld", "missed")
 """Parts of the names of metrics of which less is better."""
@@ -39,7 +39,7 @@ def top_runs(
     if not ranked:
         names = {name for run in runs for name in run.data.metrics}
         hint = unknown_name("metric", metric, names) if names else "Train one first, or leave out --models."
-        raise TrackingError(f"no finished run with a model has {metric!r} in {mlflow.get_tracking_uri()}. {hint}")
+        raise TrackingError(f"no finished run with a model has {metric!r} in {store_name()}. {hint}")
     sign = 1 if lower_is_better(metric) else -1
     ranked.sort(key=lambda run: (sign * run.data.metrics[metric], run.info.start_time))
     if not per_model:

@@ -7,40 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import mlflow
-import requests
-from mlflow.entities import Run
+from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.errors import SpondyloError, TrackingError
+from spondylo_ml.errors import DataError, SpondyloError, TrackingError
+from spondylo_ml.folders import require_writable
+from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store_uri import database_url
 
-PREFLIGHT_SECONDS = 5
 RESUMED_FROM, RESUMED_AS = "resumed_from", "resumed_as"
 FAILURE_TAG = "failure"
-
-
-def preflight() -> str:
-    """The URI of the store, once it has answered.
-
-    Raises:
-        TrackingError: it does not answer within a few seconds, or cannot be opened.
-    """
-    uri = mlflow.get_tracking_uri()
-    advice = "Start the server, or set MLFLOW_TRACKING_URI (unset: a local mlflow.db)."
-    if urlparse(uri).scheme in ("http", "https"):
-        try:
-            requests.get(f"{uri.rstrip('/')}/health", timeout=PREFLIGHT_SECONDS).raise_for_status()
-        except requests.RequestException as error:
-            raise TrackingError(f"the MLflow server {uri} does not answer ({type(error).__name__}). {advice}") from None
-        return uri
-    try:
-        MlflowClient().search_experiments(max_results=1)
-    except (MlflowException, OSError) as error:
-        raise TrackingError(f"the MLflow store {uri} cannot be opened: {error}. {advice}") from None
-    return uri
+OPEN = ("RUNNING", "SCHEDULED")
+"""States of a run that may be written to."""
 
 
 def get_run(run_id: str) -> Run:
@@ -53,8 +35,76 @@ def get_run(run_id: str) -> Run:
         return mlflow.get_run(run_id)
     except MlflowException:
         raise TrackingError(
-            f"no run {run_id!r} in {mlflow.get_tracking_uri()}: copy the id from the run's page in the MLflow UI"
+            f"no run {run_id!r} in {store_name()}: copy the id from the run's page in the MLflow UI"
         ) from None
+
+
+def chosen_experiment(asked: str | None, otherwise: str) -> str:
+    """Name of the experiment to write to: as asked, as `MLFLOW_EXPERIMENT_NAME` or `_ID` say, or `otherwise`.
+
+    Raises:
+        TrackingError: the two variables name different ones, or there is none of this id.
+    """
+    name, number = (os.environ.get(f"MLFLOW_EXPERIMENT_{kind}") for kind in ("NAME", "ID"))
+    if asked or not (name or number):
+        return asked or otherwise
+    if not number:
+        return str(name)
+    try:
+        found = str(MlflowClient().get_experiment(number).name)
+    except MlflowException:
+        raise TrackingError(
+            f"MLFLOW_EXPERIMENT_ID is {number}, and {store_name()} has no such experiment: unset "
+            "it, or set MLFLOW_TRACKING_URI to its store"
+        ) from None
+    if name and name != found:
+        raise TrackingError(
+            f"MLFLOW_EXPERIMENT_NAME is {name!r} and MLFLOW_EXPERIMENT_ID that of {found!r}: unset one of them"
+        )
+    return found
+
+
+def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
+    """What `open_run` of the same arguments needs is there: the run or experiment, and a place for its artefacts.
+
+    Raises:
+        TrackingError: `MLFLOW_RUN_ID` names a run that is not in this store or has ended; the run to resume or the
+            experiment was deleted; or artefacts cannot be written.
+    """
+    given = _given_run(resumed_run_id)
+    if given is None and resumed_run_id is not None:
+        given = _present(get_run(resumed_run_id))
+    if given is not None:
+        _require_local_place(given.info.artifact_uri)
+        return
+    found = _find_experiment(experiment)
+    if found is not None:
+        _require_local_place(found.artifact_location)
+    elif database_url(mlflow.get_tracking_uri()) is not None:
+        _require_local_place("mlruns")  # where MLflow keeps the artefacts of a database's new experiments
+
+
+def experiment_id(name: str) -> str:
+    """The experiment of this name, made where there is none; never made the process's own, as MLflow would.
+
+    Raises:
+        TrackingError: it was deleted, or cannot be made.
+    """
+    found = _find_experiment(name)
+    if found is not None:
+        return str(found.experiment_id)
+    try:
+        return str(MlflowClient().create_experiment(name))
+    except MlflowException as error:
+        made_meanwhile = _find_experiment(name)
+        if made_meanwhile is None:
+            raise TrackingError(f"experiment {name!r} cannot be made: {str(error).splitlines()[0]}") from None
+        return str(made_meanwhile.experiment_id)
+
+
+def experiment_of(run: Run) -> str:
+    """Name of the run's experiment."""
+    return str(mlflow.get_experiment(run.info.experiment_id).name)
 
 
 @contextmanager
@@ -65,12 +115,19 @@ def open_run(
 
     Under `mlflow run` a resumed training goes on in that new run; the two are linked by tags. An error leaves the
     run as failed, Ctrl-C as killed.
+
+    Raises:
+        TrackingError: as `require_target`.
     """
+    require_target(experiment, resumed_run_id)
     given = os.environ.get("MLFLOW_RUN_ID")
-    if not given:
-        mlflow.set_experiment(experiment)
     run_id = given or resumed_run_id
-    active = mlflow.start_run(run_id=run_id, run_name=None if run_id else run_name, log_system_metrics=system_metrics)
+    active = mlflow.start_run(
+        run_id=run_id,
+        experiment_id=None if run_id else experiment_id(experiment),
+        run_name=None if run_id else run_name,
+        log_system_metrics=system_metrics,
+    )
     own_id = active.info.run_id
     if given:
         mlflow.set_tag("mlflow.runName", run_name)
@@ -87,6 +144,54 @@ def open_run(
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
+
+
+def _given_run(resumed_run_id: str | None) -> Run | None:
+    """The run that `MLFLOW_RUN_ID` names; a variable left from an earlier run must not add to that one."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id:
+        return None
+    cure = "unset it for a new run, or set MLFLOW_TRACKING_URI to its store"
+    try:
+        run = mlflow.get_run(run_id)
+    except MlflowException:
+        where = store_name()
+        raise TrackingError(f"MLFLOW_RUN_ID is {run_id}, and {where} has no such run: {cure}") from None
+    if run.info.status not in OPEN and run_id != resumed_run_id:
+        raise TrackingError(f"MLFLOW_RUN_ID is {run_id}, a run that has ended ({run.info.status}): {cure}")
+    return _present(run)
+
+
+def _present(run: Run) -> Run:
+    if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
+        raise TrackingError(
+            f"run {run.info.run_id} was deleted: restore it (mlflow runs restore --run-id {run.info.run_id}), or leave "
+            "it out"
+        )
+    return run
+
+
+def _find_experiment(name: str) -> Experiment | None:
+    """None where there is none; a deleted one keeps its name."""
+    found = MlflowClient().get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage != LifecycleStage.ACTIVE:
+        number = found.experiment_id
+        raise TrackingError(
+            f"experiment {name!r} was deleted: restore it (mlflow experiments restore --experiment-id {number}), or "
+            "give another experiment"
+        )
+    return found
+
+
+def _require_local_place(uri: str) -> None:
+    """Artefacts of a store on this machine lie in a folder that must be writable."""
+    parts = urlparse(uri)
+    if parts.scheme not in ("", "file"):
+        return
+    try:
+        require_writable(Path(unquote(parts.path)))
+    except DataError as error:
+        raise TrackingError(f"artefacts of runs cannot be kept: {error}") from None
 
 
 def _is_own(file: Path, package: Path) -> bool:

@@ -10,6 +10,9 @@ import torch
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.errors import ConfigError
 
+# Otherwise cuDNN rounds what convolutions are given to 10 bits (TF32) and still calls it single precision.
+torch.backends.cudnn.allow_tf32 = False
+
 
 @dataclass(frozen=True)
 class Compute:

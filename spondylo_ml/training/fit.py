@@ -28,7 +28,8 @@ from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages,
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.module import LandmarkTraining, Score
-from spondylo_ml.training.run_log import RunLog
+from spondylo_ml.training.reading import FILMS_AT_ONCE
+from spondylo_ml.training.run_log import BEST, LAST, RunLog
 
 MONITOR = "val/mre_px512"
 REMARKS_OF_LIGHTNING = (
@@ -37,7 +38,6 @@ REMARKS_OF_LIGHTNING = (
     ".*exists and is not empty.*",
     ".*LeafSpec.*",
 )
-LAST, BEST = "last.ckpt", "best.ckpt"
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def fit(
     model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
     measured = {"val": films["val"], "train": _evenly(films["train"], training.train_metric_films)}
     budget = Budget(training.minutes)
-    module = LandmarkTraining(model, training, config.seed, measured, score, budget.share_used)
+    module = LandmarkTraining(model, training, config.seed, measured, score, compute, budget.share_used)
     report = EpochReport(run_log, budget.seconds_left)
     callbacks = [budget, *_callbacks(config, folder, report)]
     if panel_films := _evenly(films["val"], config.tracking.panel_films):
@@ -131,7 +131,7 @@ def fit(
             trainer.fit(
                 module,
                 loader,
-                [plain_loader(part, training.batch_size) for part in measured.values()],
+                [plain_loader(part, FILMS_AT_ONCE) for part in measured.values()],
                 ckpt_path=resume_from,
                 weights_only=True,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import lightning as L
@@ -16,8 +17,10 @@ from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import NonFiniteLossError
 from spondylo_ml.landmarks import FilmPrediction
-from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.device import Compute
 from spondylo_ml.training.optimisers import build_optimizer, build_scheduler
+from spondylo_ml.training.reading import read_batch, reading, to_film_predictions
 
 Score = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction]], Mapping[str, float]]
 
@@ -37,17 +40,19 @@ class LandmarkTraining(L.LightningModule):
         seed: int,
         parts: Mapping[str, Sequence[PreparedFilm]],
         score: Score,
+        compute: Compute,
         share_used: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """Args: parts: films measured after each epoch, by part name, in the order of the loaders.
-
+        """Args:
+        parts: films measured after each epoch, by part name, in the order of the loaders.
+        compute: where and how precisely to train; films are read in single precision all the same.
         share_used: share of the training's minutes that is used.
         """
         super().__init__()
         self.model = model
         self.epoch_metrics: dict[str, float] = {}
         self._config, self._seed, self._parts, self._score = config, seed, parts, score
-        self._share_used = share_used
+        self._compute, self._share_used = compute, share_used
         self.films_seen = 0
         self._sums: dict[str, float] = {}
         self._seen: dict[str, list[FilmPrediction]] = {}
@@ -90,10 +95,16 @@ class LandmarkTraining(L.LightningModule):
         self._seen = {part: [] for part in self._parts}
 
     def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
-        """Predict and keep."""
+        """Read the films as `evaluate` and `predict` will, and keep what was found."""
         part = list(self._parts)[dataloader_idx]
         films = [self._parts[part][i] for i in batch.row.tolist()]
-        self._seen[part] += to_film_predictions(films, self.model.predict(batch.images), self.model)
+        self._seen[part] += to_film_predictions(
+            films, read_batch(self.model.predict, batch.images, self._compute), self.model
+        )
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Context in which films are read as they will be in use, not as in the steps."""
+        return reading(self._compute)
 
     def on_validation_epoch_end(self) -> None:
         """Score the predictions; `val/mre_px512` decides which checkpoint is best."""
@@ -104,25 +115,3 @@ class LandmarkTraining(L.LightningModule):
             self.epoch_metrics |= {f"{part}/{name}": float(value) for name, value in numbers.items()}
         mre = torch.tensor(self.epoch_metrics["val/mre_px512"])
         self.log("val/mre_px512", mre, prog_bar=True, logger=False)
-
-
-def to_film_predictions(
-    films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
-) -> list[FilmPrediction]:
-    """A batch of landmarks in px of the input as predictions in px of each original film."""
-    corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
-    covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
-    spread = None if landmarks.spread_px is None else landmarks.spread_px.cpu().double().numpy()
-    return [
-        FilmPrediction(
-            film_id=film.film.film_id,
-            slots=model.slots,
-            corners_xy=film.letterbox.to_film(corners[i]),
-            corner_score=score[i],
-            presence=presence[i],
-            covariance_px2=None if covariance is None else film.letterbox.covariance_to_film(covariance[i]),
-            heat_share=None if share is None else share[i],
-            corner_spread_px=None if spread is None else spread[i] / film.letterbox.scale_xy,
-        )
-        for i, film in enumerate(films)
-    ]

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 METRICS_FILE, TAGS_FILE = "metrics.jsonl", "tags.json"
+LAST, BEST = "last.ckpt", "best.ckpt"
+"""A training's checkpoints, in the same folder."""
 
 ColourImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""

@@ -10,13 +10,15 @@ import mlflow
 import pandas as pd
 
 from spondylo_ml.config import AuditConfig, flatten
+from spondylo_ml.config.verbs import AUDITS
 from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import film_table, slip_table
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.figures.audit_report import build_report
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import chosen_experiment, open_run
 from spondylo_ml.workflows.films import audit_of, load_films_to_audit
 
 log = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ def audit(config: AuditConfig) -> AuditResult:
     preflight()
     films, pixels = load_films_to_audit(config.data)
     found = audit_of(films, pixels)
-    with open_run(config.experiment, f"audit {films.name}") as run_id:
+    with open_run(chosen_experiment(config.experiment, AUDITS), f"audit {films.name}") as run_id:
         log_params(flatten(config.model_dump(mode="json")))
         log_environment()
         parts = sorted({film.split or "" for film in films.films})

@@ -13,14 +13,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import BenchmarkConfig, validate
+from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation import leaderboard
 from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_table, entries_table
+from spondylo_ml.evaluation.paired import Values
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
 from spondylo_ml.figures.leaderboard_page import leaderboard_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.store import FAILURE_TAG, RESUMED_AS, get_run, open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.benchmark_children import ChildRuns
 from spondylo_ml.workflows.benchmark_plan import (
     Plan,
@@ -30,7 +34,7 @@ from spondylo_ml.workflows.benchmark_plan import (
     planned_trainings,
     resumed_plan,
 )
-from spondylo_ml.workflows.standing import read_standing
+from spondylo_ml.workflows.standing import read_standing, read_values
 from spondylo_ml.workflows.train import DESCRIPTION_TAG
 
 log = logging.getLogger(__name__)
@@ -41,11 +45,16 @@ TABLE_FILE, CHILDREN_FILE, PAGE_FILE = "leaderboard.csv", "children.csv", "leade
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What `benchmark` leaves: its run, the leaderboard, and what failed, now or before, or was cut now."""
+    """What `benchmark` leaves: its run, the leaderboard, and what failed, now or before, or was cut now.
+
+    Attributes:
+        floors: the noise floors that `promote` reads, of `noise_floors`; empty where none was measured.
+    """
 
     run_id: str
     board: Leaderboard
     failed: tuple[Child, ...]
+    floors: Mapping[str, float]
 
 
 def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkResult:
@@ -66,7 +75,8 @@ def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkRe
     planned = planned_trainings(plan)
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
-    with open_run(first.tracking.experiment, title, former.info.run_id if former else None) as run_id:
+    experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
+    with open_run(experiment, title, former.info.run_id if former else None) as run_id:
         children = ChildRuns(get_run(run_id))
         if former:
             children.adopt(former.info.run_id)
@@ -75,6 +85,7 @@ def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkRe
             children, [p for p in planned if p.entry in wanted], lambda: _log(plan, planned, children)
         )
         board = _log(plan, planned, children)
+        floors = log_noise_floor(board)
     failed = tuple(
         c
         for c in board.children
@@ -86,7 +97,7 @@ def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkRe
         client.set_terminated(run_id, "FAILED")
     elif former and FAILURE_TAG in get_run(run_id).data.tags:
         MlflowClient().delete_tag(run_id, FAILURE_TAG)
-    return BenchmarkResult(run_id, board, failed)
+    return BenchmarkResult(run_id, board, failed, floors)
 
 
 def find_benchmark(run_id: str) -> Run:
@@ -154,6 +165,30 @@ def _log(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard
         f"its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\nResearch software, not a medical device.",
     )
     return board
+
+
+def log_noise_floor(board: Leaderboard) -> dict[str, float]:
+    """How far another seed alone moves each metric: pooled over the entries, and of each entry by itself.
+
+    `promote` reads the pooled one. Nothing where no entry has two finished seeds that were judged on the same films.
+    """
+    groups: dict[str, list[Mapping[str, Values]]] = {}
+    finished = [child for child in board.children if child.state == leaderboard.FINISHED]
+    for child in finished:
+        values = read_values(child.run_id) if child.data_digest == finished[0].data_digest else None
+        if values is None:
+            log.warning("%s seed %d: other films, or no values; not in the noise floor", child.entry, child.seed)
+        else:
+            groups.setdefault(child.entry, []).append(values)
+    several = {entry: group for entry, group in groups.items() if len(group) > 1}
+    for entry, group in several.items():
+        mlflow.log_metrics({f"{entry}/{name}": v for name, v in noise_floors([group]).items()})
+    floors = noise_floors(list(several.values()))
+    if floors:
+        mlflow.log_metrics(floors)
+        seeds = ", ".join(f"{entry} {len(group)} seeds" for entry, group in several.items())
+        mlflow.set_tag(NOISE_FLOOR_OF, f"{seeds}; on {board.dataset}")
+    return floors
 
 
 def read_board(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard:

@@ -21,10 +21,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError
+from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.store import FAILURE_TAG
-from spondylo_ml.training.fit import LAST
+from spondylo_ml.training.run_log import LAST
 from spondylo_ml.workflows.benchmark_plan import Planned
-from spondylo_ml.workflows.train import CHECKPOINTS
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class ChildRuns:
             return Start(self._create(planned), False, "begun")
         run_id = former.info.run_id
         _require_ended(run_id, planned.name)
-        checkpoint = CHECKPOINTS / run_id / LAST
+        checkpoint = checkpoint_folder(run_id) / LAST
         if checkpoint.is_file():
             if FAILURE_TAG in former.data.tags:
                 self._client.delete_tag(run_id, FAILURE_TAG)
@@ -84,7 +84,7 @@ class ChildRuns:
 
     def train(self, planned: Planned, start: Start) -> None:
         """Train to the end, in a process of its own; how it ended is the run's status and failure."""
-        folder = CHECKPOINTS / start.run_id
+        folder = checkpoint_folder(start.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         recipe = folder / RECIPE_FILE
         recipe.write_text(yaml.safe_dump(planned.config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
@@ -157,7 +157,7 @@ def _run_to_end(command: list[str], extra: Mapping[str, str], folder: Path) -> i
 
 def _require_ended(run_id: str, name: str) -> None:
     """Two processes must not write the same checkpoints: a benchmark that was killed may have left one behind."""
-    path = CHECKPOINTS / run_id / PROCESS_FILE
+    path = checkpoint_folder(run_id) / PROCESS_FILE
     if not path.is_file():
         return
     left = json.loads(path.read_text(encoding="utf-8"))

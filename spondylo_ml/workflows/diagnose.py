@@ -31,8 +31,10 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.training.device import choose_compute
+from spondylo_ml.training.reading import reading
 from spondylo_ml.workflows.evaluate import data_to_judge
 from spondylo_ml.workflows.films import load_films
 
@@ -77,7 +79,7 @@ def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis
     trained = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
     films = load_films(data_to_judge(bundle.config.data, given_data))
-    experiment = config.experiment or mlflow.get_experiment(trained.info.experiment_id).name
+    experiment = chosen_experiment(config.experiment, experiment_of(trained))
     name = str(trained.info.run_name)
     with open_run(experiment, f"diagnose {name} on {films.name}") as run_id:
         digests = _log_origin(config, bundle.config, films)
@@ -105,7 +107,7 @@ def _look_inside(
     checked = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
     watched = [some_val[i] for i in _places(len(some_val), n_films)]
     images = [batch.images.to(compute.device) for batch in plain_loader(watched, 4)]
-    with compute.autocast():
+    with reading(compute):
         return checked, dead_channels(bundle.model, images)
 
 

@@ -29,7 +29,8 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.store import get_run, open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.films import load_films
 from spondylo_ml.workflows.uncertainty import judge_uncertainty, log_curves, log_levels
 
@@ -70,7 +71,7 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
     chosen = films.part(config.split)
     if not chosen:
         raise DataError(f"{films.name} has no {config.split} part: choose another --split")
-    experiment = config.experiment or mlflow.get_experiment(judged.info.experiment_id).name
+    experiment = chosen_experiment(config.experiment, experiment_of(judged))
     name = f"evaluate {judged.info.run_name} on {films.name} {config.split}"
     with open_run(experiment, name) as run_id:
         _log_origin(config, bundle.config, films)

@@ -85,7 +85,8 @@ def _write(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
     if "MLFLOW_RUN_ID" not in os.environ:
         return _written(films, config)
 
-    from spondylo_ml.tracking.store import open_run, preflight  # slow, and needed under `mlflow run` alone
+    from spondylo_ml.tracking.reachable import preflight  # slow, and needed under `mlflow run` alone
+    from spondylo_ml.tracking.store import open_run
 
     preflight()
     with open_run("", f"{config.format} of {films.name}"):

@@ -30,7 +30,8 @@ from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportabl
 from spondylo_ml.serving.onnx_parity import Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import open_run
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
     """
     folder = config.to.expanduser()
     require_free(folder)
-    source = find_model(config.model)
+    source = find_model(config.model, config.digest)
     exportable(source.bundle.model)
     films = _fresh_films(config, source.bundle)
     if "MLFLOW_RUN_ID" not in os.environ:
@@ -111,7 +112,7 @@ def _exported(source: FoundModel, films: FilmSet, folder: Path) -> OnnxExported:
         )
     report["speed"] = measure_speed(source.bundle, onnx_bundle)
     _log(report)
-    copy_with_network(source.folder, folder, network, report)
+    copy_with_network(source.folder, folder, network, report, source.digest)
     return OnnxExported(folder, source.name, report)
 
 

@@ -60,7 +60,7 @@ def load_audited_films(config: DataConfig) -> tuple[FilmSet, Audit]:
 
 def load_films_to_audit(config: DataConfig) -> tuple[FilmSet, Pixels]:
     """As `load_films`, whatever is wrong with the files, the parts or their number."""
-    films = _with_slots(_read(config).limited(config.max_films), config)
+    films = _with_slots(_limited(_read(config), config), config)
     pixels = look_at(films.films)
     return _with_parts(films, config, pixels), pixels
 
@@ -92,7 +92,7 @@ def read_films(config: DataConfig) -> FilmSet:
         log.warning("%d bad file(s) skipped: %s", len(films.bad_files), _first(films.bad_files))
     if films.notes:
         log.warning("%d remark(s) by the reader: %s", len(films.notes), _first(films.notes))
-    return films.limited(config.max_films)
+    return _limited(films, config)
 
 
 def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixels | None]:
@@ -103,6 +103,20 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
     if overflow := films.overflow():
         log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))
     return films, pixels
+
+
+def _limited(films: FilmSet, config: DataConfig) -> FilmSet:
+    """At most `max_films`. Of synthetic films the parts are dealt first, and the test part stays whole.
+
+    So all presets have one test part, and none trains on a film by which another is tested. It costs little: films are
+    drawn only when they are read.
+    """
+    if films.kind != PHANTOM or config.max_films is None:
+        return films.limited(config.max_films)
+    dealt = _with_parts(films, config, None)
+    developed = replace(dealt, films=tuple(film for film in dealt.films if film.split != "test"))
+    kept = {film.film_id for film in (*developed.limited(config.max_films).films, *dealt.part("test"))}
+    return replace(dealt, films=tuple(film for film in dealt.films if film.film_id in kept))
 
 
 def _with_slots(films: FilmSet, config: DataConfig) -> FilmSet:

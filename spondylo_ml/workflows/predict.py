@@ -23,7 +23,8 @@ from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, file_source
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import open_run
 from spondylo_ml.workflows.result_folder import ResultFolder
 
 NAMES_FILE = "names_private.csv"
@@ -62,7 +63,7 @@ def predict(config: PredictConfig) -> Predicted:
         SpondyloError: no such model, nothing that could be a film, or a target that is not free.
     """
     found = find_films(config.films)
-    model = open_model(config.model, config.backend, config.batch_size)
+    model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
     failed = []
     try:

@@ -22,12 +22,14 @@ from spondylo_ml.evaluation.report import DISCLAIMER
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
+from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
-from spondylo_ml.tracking.store import get_run, open_run, preflight
-from spondylo_ml.workflows.candidates import candidate_runs, contestant_of, noise_floor
+from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.workflows.candidates import NoiseFloor, candidate_runs, contestant_of, noise_floor
 from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
 from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, find_films, judge_models, weights_digest
 from spondylo_ml.workflows.version_record import log_judged, log_refused, register
@@ -82,7 +84,7 @@ def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
         registry = Registry(config.registered_model)
         candidates = [contestant_of(run) for run in candidate_runs(config)]
         frozen = find_films(config, given_data, registry.tags(), candidates)
-        experiment = config.experiment or mlflow.get_experiment(candidates[0].run.info.experiment_id).name
+        experiment = chosen_experiment(config.experiment, experiment_of(candidates[0].run))
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)
             outcomes = _decide_all(_Judging(config, floor, lock, registry, frozen, run_id), candidates)
@@ -98,7 +100,7 @@ class _Judging:
     """What all decisions of one promotion share."""
 
     config: PromoteConfig
-    noise_floor: float | None
+    noise_floor: NoiseFloor
     lock: Lock
     registry: Registry
     frozen: FrozenFilms
@@ -110,10 +112,10 @@ class _Judging:
 
 
 def _log_origin(
-    config: PromoteConfig, floor: float | None, candidates: Sequence[Contestant], frozen: FrozenFilms
+    config: PromoteConfig, floor: NoiseFloor, candidates: Sequence[Contestant], frozen: FrozenFilms
 ) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
-    log_params({"noise_floor_used": "not known" if floor is None else floor})
+    log_params({"noise_floor_used": "not known" if floor.value is None else floor.value})
     mlflow.set_tags({
         "candidates": ",".join(c.run.info.run_id for c in candidates),
         "models": ",".join(c.bundle.config.model.name for c in candidates),
@@ -169,7 +171,9 @@ def _decide_one(
     standing = _standing(judging, one.contestant, one)
     gain = _gain(judging, one, against)
     former = champion.standing if champion else None
-    decision = decide(standing, former, gain, judging.noise_floor, judging.config.margins)
+    decision = decide(
+        standing, former, gain, judging.noise_floor.value, judging.config.margins, judging.noise_floor.told
+    )
     artefacts = log_judged(one, against, decision, judging.frozen, judging.bootstrap, judging.config)
     if decision.verdict is Verdict.REFUSED:
         return Outcome(one.contestant.name, decision, None), champion
@@ -199,7 +203,7 @@ def _decide_one(
 def _refused_by_films(judging: _Judging, candidate: Contestant, champion: Reigning) -> Outcome:
     """Nothing is measured where the films are not the champion's."""
     decision = decide(
-        _standing(judging, candidate, None), champion.standing, None, judging.noise_floor, judging.config.margins
+        _standing(judging, candidate, None), champion.standing, None, judging.noise_floor.value, judging.config.margins
     )
     hint = "give the champion's films, or judge it anew on these: --new_films true"
     decision = replace(decision, against=(*decision.against, hint))
@@ -212,6 +216,7 @@ def _reigning(judging: _Judging) -> Reigning | None:
     if version is None:
         return None
     contestant = contestant_of(get_run(version.run_id or ""))
+    require_same_digest(version, digest_of_run(version.run_id or ""))
     standing = Standing(
         _version_name(version), weights_digest(contestant.bundle), judging.registry.tags().get(FILMS_DIGEST, "unknown"),
         {}, None, rules_digest(contestant.bundle.config.clinical),

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import mlflow
 
+from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
-from spondylo_ml.evaluation.leaderboard import FINISHED, noise_floor
+from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
 from spondylo_ml.figures.comparison_page import Compared, interval_text
 from spondylo_ml.figures.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows
 from spondylo_ml.promotion.history import Event
@@ -20,11 +22,12 @@ from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.predict import NAMES_FILE, Predicted
 from spondylo_ml.workflows.promote import Promotion
-from spondylo_ml.workflows.train import CHECKPOINTS, TrainResult
+from spondylo_ml.workflows.train import TrainResult
 
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip
 LISTED_FILMS = 20
+PROMOTED_BY = str(PromoteConfig.model_fields["metric"].default)
 DISCLAIMER = "Research software, not a medical device."
 
 
@@ -40,8 +43,7 @@ def trained(result: TrainResult) -> str:
         ("run", result.run_id),
     ]
     if result.unsent:
-        folder = CHECKPOINTS / result.run_id
-        rows.append(("not sent", f"{result.unsent} log calls; the copies lie in {folder}"))
+        rows.append(("not sent", f"{result.unsent} log calls; the copies lie in {result.folder}"))
     return _table(rows) + "\n" + _where(result.run_id)
 
 
@@ -76,9 +78,8 @@ def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list
         text = f"MAE {mae} %, grade right {right} %"
         rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
     if "slip_set_coverage" in numbers:
-        kept, unknown = numbers["grade_accuracy_not_referred"], numbers["slip_not_known_percent"].value
-        text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, not known for {unknown:.1f} %"
-        text = f"{text} of the levels; {kept.n} levels not referred"
+        kept = numbers["grade_accuracy_not_referred"]
+        text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, {kept.n} levels not referred"
         rows.append(("intervals", f"{text}, their grade right {interval_text(kept, 1)} %"))
     if "cobb_smape_percent" in numbers:
         rows.append(
@@ -141,13 +142,15 @@ def _causes(shares: Mapping[str, float]) -> str:
 def benchmarked(result: BenchmarkResult) -> str:
     """Summary of a benchmark: quality and cost of each entry, the noise floor, and what is not finished."""
     board = result.board
-    floor, freedom = noise_floor(board)
+    sd, freedom = pooled_sd(board)
     lines = [f"{board.title}: {board.dataset}; {board.budget}"]
     for metrics in QUALITY_TABLES:
         lines += [*_aligned(quality_rows(board, metrics, with_spread=metrics is QUALITY_TABLES[0])), ""]
     lines += [*_aligned(cost_rows(board)), ""]
     if freedom:
-        lines.append(f"MRE between seeds: standard deviation {floor:.2f} px512, {freedom} degree(s) of freedom")
+        lines.append(f"MRE between seeds: standard deviation {sd:.2f} px512, {freedom} degree(s) of freedom")
+    if (floor := result.floors.get(NOISE_FLOOR + PROMOTED_BY)) is not None:
+        lines.append(f"noise floor of {PROMOTED_BY} {floor:.3g}; use it: promote --noise_floor_from {result.run_id}")
     lines += [
         f"{child.state}: {child.entry} seed {child.seed}{f': {child.reason}' if child.reason else ''}"
         for child in board.children

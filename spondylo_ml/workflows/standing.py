@@ -17,7 +17,9 @@ from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.judge import Provenance, judge
 from spondylo_ml.evaluation.leaderboard import COSTS
+from spondylo_ml.evaluation.paired import Values, paired_values
 from spondylo_ml.evaluation.report import REPORT_FILE, EvaluationReport
+from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_from_text, values_text
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -55,6 +57,9 @@ def log_standing(
     for folder, predictions in ((MODEL_REPORT, predictor.predict_prepared(val)), (MEAN_SHAPE_REPORT, trivial)):
         for name, text in judge(films, predictions, bundle.config.clinical, origin).report.files().items():
             mlflow.log_text(text, f"{folder}/{name}")
+        if folder == MODEL_REPORT:
+            values = paired_values(films, predictions, bundle.config.clinical)
+            mlflow.log_text(values_text(values), f"{folder}/{VALUES_FILE}")
     chosen = [val[index % len(val)] for index in range(WARM_UP_CALLS + TIMED_FILMS)]
     costs = {
         "parameters": float(parameter_count(bundle.model)),
@@ -87,3 +92,12 @@ def read_standing(run: Run) -> Standing:
             f"run {run_id} has no validation report ({type(error).__name__}): it was trained without tracking.standing"
         ) from None
     return Standing(report, mean_shape, {name: run.data.metrics.get(COST + name, math.nan) for name in COSTS})
+
+
+def read_values(run_id: str) -> dict[str, Values] | None:
+    """What each validation observation of a run was worth; None where it logged none, as older runs did not."""
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{MODEL_REPORT}/{VALUES_FILE}")
+    except (MlflowException, OSError):
+        return None
+    return values_from_text(text)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -16,13 +14,12 @@ import yaml
 from tqdm import tqdm
 
 from spondylo_ml.clinical.rules import rules_digest
-from spondylo_ml.config import Config, flatten, validate
-from spondylo_ml.config.schema import MOVABLE
+from spondylo_ml.config import Config, flatten
+from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
-from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
@@ -34,24 +31,23 @@ from spondylo_ml.models.zoo import build_model, parameter_count
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.store import open_run, preflight
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import chosen_experiment, open_run
 from spondylo_ml.training.device import Compute, choose_compute
-from spondylo_ml.training.fit import LAST, FitResult, fit
+from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
 from spondylo_ml.workflows.films import load_audited_films
 from spondylo_ml.workflows.preflight import check_before_training
+from spondylo_ml.workflows.resume import Resume, write_run_folder
 from spondylo_ml.workflows.standing import log_standing
 from spondylo_ml.workflows.uncertainty import fit_uncertainty
 
 log = logging.getLogger(__name__)
 
-CHECKPOINTS = Path("checkpoints")
-"""Folder of a run's checkpoints and local copies, below the current directory; one sub-folder a run."""
-
-CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
 DESCRIPTION_TAG = "mlflow.note.content"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
@@ -61,19 +57,11 @@ class TrainResult:
     """What `train` leaves."""
 
     run_id: str
+    folder: Path
     config: Config
     fit: FitResult
     mean_shape_mre_px512: float
     unsent: int
-
-
-@dataclass(frozen=True)
-class Resume:
-    """A training to go on with: where its checkpoint lies, and the run that it belongs to."""
-
-    checkpoint: Path
-    run_id: str
-    config: Config
 
 
 def train(config: Config, resume: Resume | None = None) -> TrainResult:
@@ -90,9 +78,11 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     log.info("device %s, precision %s: %s", compute.device, compute.precision, compute.reason)
     tracking = config.tracking
     name = tracking.run_name or f"{config.model.name}-{films.name}"
-    with open_run(tracking.experiment, name, resume.run_id if resume else None, tracking.system_metrics) as run_id:
-        folder = CHECKPOINTS / run_id
+    experiment = chosen_experiment(tracking.experiment, EXPERIMENT)
+    with open_run(experiment, name, resume.run_id if resume else None, tracking.system_metrics) as run_id:
+        folder = checkpoint_folder(run_id)
         write_run_folder(folder, run_id, config)
+        mlflow.set_tag(FOLDER_TAG, str(folder))
         _log_origin(config, films, compute)
         log_audit(audit)
         run_log = MlflowRunLog(run_id, folder)
@@ -117,44 +107,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         if tracking.standing:
             log_standing(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
-    return TrainResult(run_id, config, result, trivial, unsent)
-
-
-def find_resume(what: str) -> Resume:
-    """The training that `what`, a run id or the path of a `last.ckpt`, names.
-
-    Raises:
-        TrackingError: no such checkpoint on this machine; says where it was looked for.
-    """
-    given = Path(what)
-    checkpoint = given if given.suffix == ".ckpt" else CHECKPOINTS / what / LAST
-    folder = checkpoint.parent
-    missing = [path for path in (checkpoint, folder / CONFIG_FILE, folder / RUN_FILE) if not path.is_file()]
-    if missing:
-        known = sorted(path.parent.name for path in CHECKPOINTS.glob(f"*/{LAST}"))
-        raise TrackingError(
-            f"cannot resume {what!r}: {missing[0].resolve()} does not exist. "
-            f"Runs with a checkpoint here: {', '.join(known) or 'none'}"
-        )
-    config = validate(Config, json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
-    return Resume(checkpoint, (folder / RUN_FILE).read_text(encoding="utf-8").strip(), config)
-
-
-def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
-    """The configuration of the run that goes on; only its place and its reporting may be changed.
-
-    Raises:
-        ConfigError: an override would make it another experiment.
-    """
-    before = flatten(resume.config.model_dump(mode="json"))
-    wanted = flatten(overrides)
-    changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
-    after = flatten(changed.model_dump(mode="json"))
-    different = [name for name in after if after[name] != before[name] and not name.startswith(MOVABLE)]
-    if different:
-        listed = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
-        raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {listed}")
-    return changed
+    return TrainResult(run_id, folder, config, result, trivial, unsent)
 
 
 def resolve_from_films(config: Config, films: FilmSet) -> Config:
@@ -193,23 +146,6 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit]:
     found = audit.counts()
     log.info("audit: %d error(s), %d warning(s); the verb audit shows them", found["errors"], found["warnings"])
     return films, audit
-
-
-def write_run_folder(folder: Path, run_id: str, config: Config) -> None:
-    """Beside the weights: which run they belong to, and its configuration."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1), encoding="utf-8")
-    (folder / RUN_FILE).write_text(run_id, encoding="utf-8")
-
-
-def _overlaid(tree: dict[str, Any], dotted: Mapping[str, Any]) -> dict[str, Any]:
-    for name, value in dotted.items():
-        *sections, leaf = name.split(".")
-        target = tree
-        for section in sections:
-            target = target[section]
-        target[leaf] = value
-    return tree
 
 
 def prepare_parts(

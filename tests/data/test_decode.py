@@ -13,7 +13,7 @@ from builders import damaged_within
 from dicoms import dicom, gradient
 
 from spondylo_ml.data.decode import Known, Limits, open_array, open_bytes, open_file
-from spondylo_ml.data.image_file import to_8_bit
+from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Spacing
 

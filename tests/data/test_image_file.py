@@ -11,7 +11,8 @@ from builders import damaged_within
 from numpy.typing import NDArray
 from PIL import Image
 
-from spondylo_ml.data.image_file import checked_size_hw, read_grey, to_8_bit
+from spondylo_ml.data.grey_levels import to_8_bit
+from spondylo_ml.data.image_file import checked_size_hw, read_grey
 from spondylo_ml.errors import FileError
 
 GREY = (np.arange(60 * 40).reshape(60, 40) % 251).astype(np.uint8)

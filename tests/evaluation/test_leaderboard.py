@@ -19,7 +19,7 @@ from spondylo_ml.evaluation.leaderboard import (
     children_table,
     entries_table,
     estimate_over_seeds,
-    noise_floor,
+    pooled_sd,
     spread,
 )
 
@@ -101,12 +101,12 @@ def test_the_spread_of_nothing_is_nan_with_a_count() -> None:
     assert all(math.isnan(spread([math.nan])[name]) for name in ("sd", "min", "max"))
 
 
-def test_the_noise_floor_is_pooled_over_entries() -> None:
+def test_the_standard_deviation_between_seeds_is_pooled_over_entries() -> None:
     # Variances 8 (1 degree of freedom) and 1 (2 degrees): (8 + 2 * 1) / 3.
     three = board(*BOARD.children[:3], *(child("other", seed, mre) for seed, mre in enumerate((6.0, 7.0, 8.0))))
-    value, freedom = noise_floor(three)
+    value, freedom = pooled_sd(three)
     assert (value, freedom) == (pytest.approx(math.sqrt(10 / 3)), 3)
-    value, freedom = noise_floor(board(child("quick", 0, 4.0)))
+    value, freedom = pooled_sd(board(child("quick", 0, 4.0)))
     assert math.isnan(value)
     assert freedom == 0
 
@@ -118,4 +118,4 @@ def test_what_makes_numbers_incomparable_is_remarked() -> None:
     films, devices = other.remarks()
     assert "not all trainings were judged on the same validation films" in films
     assert "different devices (cpu; cuda)" in devices
-    assert "without a noise floor of their own: quick, never" in BOARD.remarks()[0]
+    assert "without a spread of their own: quick, never" in BOARD.remarks()[0]

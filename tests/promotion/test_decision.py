@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from spondylo_ml.config import MarginsConfig
+from spondylo_ml.errors import ConfigError
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import Difference
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of, gain_text
@@ -63,7 +64,24 @@ def test_without_a_noise_floor_nothing_replaces_a_champion() -> None:
     found = decided(floor=None)
     assert found.verdict is Verdict.CHALLENGER
     assert found.against == (
-        "how far another seed alone moves grade_accuracy_all is not known: give noise_floor, measured over seeds",
+        "how far another seed alone moves grade_accuracy_all is not known: give noise_floor, or noise_floor_from=<run "
+        "id> of a study with retrain_seeds or of a benchmark",
+    )
+    told = decide(CANDIDATE, CHAMPION, CLEAR, None, MARGINS, "The store has: noise_floor_from=abc (1.2)").against[0]
+    assert told.endswith("or of a benchmark. The store has: noise_floor_from=abc (1.2)")
+
+
+@pytest.mark.parametrize("floor", [math.nan, math.inf, -1.0])
+def test_a_noise_floor_that_is_none_decides_nothing(floor: float) -> None:
+    with pytest.raises(ConfigError, match="is no noise floor; a finite number of at least 0 is needed"):
+        decided(floor=floor)
+
+
+def test_where_the_noise_floor_comes_from_is_told() -> None:
+    found = decide(CANDIDATE, CHAMPION, CLEAR, 1.0, MARGINS, "measured by study s 12345678: unet 3 seeds; on a val")
+    assert found.in_favour[1] == (
+        "the interval of the gain lies above 1, the noise floor between seeds (measured by study s 12345678: unet 3 "
+        "seeds; on a val)"
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,11 @@ import pytest
 import torch
 from small_models import unet_bundle
 
+from spondylo_ml.config import ConvertModelConfig
 from spondylo_ml.errors import DataError
-from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
+from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, read_network, save_bundle
+from spondylo_ml.serving.bundle_formats import convert_bundle
+from spondylo_ml.workflows.convert_model import convert_model, describe
 
 
 @pytest.fixture(scope="module")
@@ -138,17 +140,56 @@ def test_a_description_of_another_shape_is_told_without_a_traceback(
         load_bundle(folder)
 
 
-def test_another_format_is_refused_and_format_1_is_read_with_a_warning(
-    folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_format_is_refused_wherever_it_is_said(folder: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     manifest = (other / "manifest.json").read_text()
-    (other / "manifest.json").write_text(manifest.replace('"format": 2', '"format": 99'))
-    with pytest.raises(DataError, match="model format 99, this version reads 2"):
-        load_bundle(other)
+    for written, told in (("99", "99"), ("1", "1"), ("true", "True"), ('"2"', "'2'")):
+        (other / "manifest.json").write_text(manifest.replace('"format": 2', f'"format": {written}'))
+        with pytest.raises(DataError, match=rf"manifest\.json says model format {told}, this version reads 2"):
+            load_bundle(other)
+    rewrite(folder, lambda tree: tree.update(format=1))
+    with pytest.raises(DataError, match=r"bundle\.json says model format 1, this version reads 2"):
+        load_bundle(folder)
+
+
+def test_format_1_without_a_manifest_is_converted_and_never_loaded(
+    bundle: Bundle, folder: Path, tmp_path: Path
+) -> None:
     rewrite(folder, lambda tree: tree.update(format=1), with_manifest=False)
-    with caplog.at_level(logging.WARNING):
-        assert load_bundle(folder).config.model.name == "unet"
-    assert "it has no digests, so that its files cannot be checked" in caplog.text
+    for load in (load_bundle, lambda path: read_network(path) or load_bundle(path)):
+        with pytest.raises(DataError, match=r"model of format 1, without manifest\.json: nothing .* convert-model"):
+            load(folder)
     with pytest.raises(DataError, match=r"manifest\.json cannot be read"):
         bundle_digest(folder)
+    done = convert_model(ConvertModelConfig(model=str(folder), to=tmp_path / "new"))
+    assert done.digest == bundle_digest(tmp_path / "new")
+    assert f"--digest {done.digest}" in describe(done)
+    loaded = load_bundle(tmp_path / "new", done.digest)
+    assert (loaded.config, loaded.uncertainty) == (bundle.config, bundle.uncertainty)
+    for name, value in loaded.model.state_dict().items():
+        assert torch.equal(value, bundle.model.state_dict()[name]), name
+
+
+def test_only_format_1_is_converted_and_only_to_a_free_folder(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"only models of format 1, which have no manifest\.json, are converted"):
+        convert_bundle(folder, tmp_path / "new")
+    (folder / "manifest.json").unlink()
+    with pytest.raises(DataError, match=r"says format 2, whose manifest\.json belongs to it: fetch the model again"):
+        convert_bundle(folder, tmp_path / "new")
+    with pytest.raises(DataError, match="is not empty: give a new or empty folder"):
+        convert_model(ConvertModelConfig(model=str(folder), to=folder))
+    rewrite_description = json.loads((folder / "bundle.json").read_text()) | {"format": 1}
+    (folder / "bundle.json").write_text(json.dumps(rewrite_description))
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(DataError, match=r"weights\.safetensors cannot be read"):
+        convert_bundle(folder, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_files_rewritten_with_their_manifest_are_known_by_the_digest_alone(folder: Path, saved: Path) -> None:
+    digest = bundle_digest(saved)
+    assert load_bundle(folder, digest).config.model.name == "unet"
+    rewrite(folder, lambda tree: tree.update(more="than was saved"))
+    assert load_bundle(folder).config.model.name == "unet", "nothing in the folder itself can tell"
+    with pytest.raises(DataError, match=f"is not the model that was asked for: .*, {digest[:12]}.* is vouched for"):
+        load_bundle(folder, digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def run_with_model() -> Run:
     # The default experiment by its id: MLflow remembers the one that another test chose in another store.
     with mlflow.start_run(experiment_id="0") as active:
         mlflow.pyfunc.log_model(name="model", python_model=_Nothing(), pip_requirements=[])
+        mlflow.set_tag("bundle_digest", hashlib.sha256(active.info.run_id.encode()).hexdigest())
     return mlflow.get_run(active.info.run_id)
 
 

@@ -42,6 +42,7 @@ def _use() -> None:
                 pytest.fail("two hold one lock")
         with mlflow.start_run(experiment_id="0") as active:
             mlflow.pyfunc.log_model(name="model", python_model=_Nothing(), pip_requirements=[])
+            mlflow.set_tag("bundle_digest", "0" * 64)
         version = registry.add_version(mlflow.get_run(active.info.run_id), {"model": "unet"})
         event = Event(
             kind=EventKind.PROMOTED, time=now(), version=1, model="unet", run_id=active.info.run_id, former=None,

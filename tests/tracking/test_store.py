@@ -21,14 +21,15 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError, FileError, TrackingError
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
-from spondylo_ml.tracking.store import failure_text, get_run, open_run, preflight
+from spondylo_ml.tracking.store import chosen_experiment, failure_text, get_run, open_run, require_target
 
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     """An empty SQLite store as the current one."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    for name in ("RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME"):
+        monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield MlflowClient()
@@ -62,17 +63,6 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_server_that_does_not_answer_is_named_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = mlflow.get_tracking_uri()
-    uri = f"http://127.0.0.1:{_free_port()}"
-    mlflow.set_tracking_uri(uri)
-    try:
-        with pytest.raises(TrackingError, match=f"the MLflow server {uri} does not answer"):
-            preflight()
-    finally:
-        mlflow.set_tracking_uri(before)
-
-
 def test_a_run_that_does_not_exist_is_said(sqlite_store: MlflowClient) -> None:
     with pytest.raises(TrackingError, match="no run 'nope' in sqlite"):
         get_run("nope")
@@ -87,6 +77,73 @@ def test_a_run_that_ends_by_an_error_has_that_state(
     run = sqlite_store.get_run(run_id)
     assert run.info.status == status
     assert run.data.tags.get("failure") == ("ValueError" if status == "FAILED" else None)
+
+
+def test_the_experiment_is_the_one_asked_for_then_the_environments_then_the_commands_own(
+    sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = sqlite_store.create_experiment("by number")
+    assert chosen_experiment(None, "own") == "own"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
+    assert chosen_experiment(None, "own") == "by number"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by name")
+    with pytest.raises(TrackingError, match=r"NAME is 'by name' and MLFLOW_EXPERIMENT_ID that of 'by number'"):
+        chosen_experiment(None, "own")
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
+    assert chosen_experiment(None, "own") == "by name"
+    assert chosen_experiment("asked", "own") == "asked"
+    with open_run(chosen_experiment(None, "own"), "name") as run_id:
+        pass
+    experiment = sqlite_store.get_experiment_by_name("by name")
+    assert experiment is not None
+    assert sqlite_store.get_run(run_id).info.experiment_id == experiment.experiment_id
+    assert "MLFLOW_EXPERIMENT_ID" not in os.environ, "the next run of this process may have another experiment"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "77")
+    with pytest.raises(TrackingError, match=r"MLFLOW_EXPERIMENT_ID is 77, and .* has no such experiment: unset it"):
+        chosen_experiment(None, "own")
+
+
+def test_a_deleted_experiment_and_a_deleted_run_are_said(sqlite_store: MlflowClient) -> None:
+    number = sqlite_store.create_experiment("old")
+    run_id = sqlite_store.create_run(number).info.run_id
+    sqlite_store.delete_run(run_id)
+    with pytest.raises(TrackingError, match=rf"run {run_id} was deleted: restore it \(mlflow runs restore"):
+        require_target("old", resumed_run_id=run_id)
+    sqlite_store.delete_experiment(number)
+    with pytest.raises(TrackingError, match=rf"'old' was deleted: restore it .*--experiment-id {number}\), or give an"):
+        require_target("old")
+    with pytest.raises(TrackingError, match=r"'old' was deleted"), open_run("old", "name"):
+        pytest.fail("nothing may be written there")
+
+
+def test_a_run_id_left_in_the_environment_is_no_place_for_a_new_run(
+    sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+    with pytest.raises(
+        TrackingError, match=r"MLFLOW_RUN_ID is 0+, and sqlite.* has no such run: unset it for a new run"
+    ):
+        require_target("one")
+    run_id = sqlite_store.create_run(sqlite_store.create_experiment("one")).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    with open_run("another", "name") as opened:
+        assert opened == run_id, "as `mlflow run` has it"
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)  # MLflow takes it away from its own process
+    with pytest.raises(TrackingError, match=rf"MLFLOW_RUN_ID is {run_id}, a run that has ended \(FINISHED\): unset it"):
+        require_target("one")
+    require_target("one", resumed_run_id=run_id)
+
+
+def test_artefacts_that_cannot_be_kept_are_told_before_the_run_is_opened(
+    sqlite_store: MlflowClient, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    sqlite_store.create_experiment("nowhere", artifact_location=f"{tmp_path}/file/artefacts")
+    with pytest.raises(TrackingError, match=r"artefacts of runs cannot be kept: .*file is a file, a folder is needed"):
+        require_target("nowhere")
+    (tmp_path / "mlruns").write_text("")
+    with pytest.raises(TrackingError, match=r"artefacts of runs cannot be kept: .*mlruns is a file"):
+        require_target("new")
 
 
 def test_a_failure_says_our_own_message_without_names_and_of_others_only_where_they_arose(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -12,11 +13,17 @@ from studies import RATE, space_of
 from spondylo_ml.config import resolve, resolve_config
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.errors import ConfigError
-from tuning.space import SHARED_SPACES, find_space, load_space
+from tuning.space import SHARED_SPACES, Space, SpaceFile, find_space, load_space
 
 PROJECTS = resolve.projects_dir()
 OWN = [(path.stem, path.parent.name) for path in sorted(PROJECTS.glob("*/space*.yaml"))]
-SHARED = [(path.stem, model) for path in sorted(SHARED_SPACES.glob("*.yaml")) for model in MODEL_NAMES]
+NO_SUCH_LOSS = ("loss", "keypoint_rcnn")
+SHARED = [
+    (path.stem, model)
+    for path in sorted(SHARED_SPACES.glob("*.yaml"))
+    for model in MODEL_NAMES
+    if (path.stem, model) != NO_SUCH_LOSS
+]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -141,6 +148,29 @@ def test_an_empty_variant_is_the_recipe() -> None:
          "training.epochs: {type: int, low: 1, high: 2}}", "seed depends on training.epochs, which must stand before"),
         ("parameters: {seed: {type: int, low: 0, high: 1, when: {training.epoch: 2}}}",
          r"seed depends on unknown 'training\.epoch'\. Did you mean 'training\.epochs'\?"),
+        ("fixed: {training.clip_norm: 1.0}\nparameters: {training.clip_norm: {type: float, low: 1, high: 2}}",
+         r"mine\.yaml: training\.clip_norm: both fixed and searched\. Leave it out of one of them"),
+        ("fixed: {seed: 1}\nparameters: {v: {type: variants, choices: {a: {seed: 2}}}}", "both fixed and searched"),
+        ("parameters: {data.phantom_films: {type: int, low: 10, high: 40}}",
+         r"not search data\.phantom_films: its trials would be judged on different films.* as --data\.phantom_films"),
+        ("parameters: {v: {type: variants, choices: {a: {data.split_seed: 2}}}}", r"cannot search data\.split_seed"),
+        ("parameters: {uncertainty.source: {type: categorical, choices: [flip, heatmap]}}",
+         r"cannot search uncertainty\.source: a trial's model is not calibrated"),
+        ("parameters: {training.step_factor: {type: float, low: 0.1, high: 0.5, when: {training.scheduler: stp}}}",
+         r"step_factor depends on training\.scheduler being 'stp', which it never is\. .* Did you mean 'step'\?"),
+        ("parameters: {training.clip_norm: {type: float, low: 0.1, high: 0.5, when: {training.batch_size: 0}}}",
+         r"on training\.batch_size being 0, which it never is\. Input should be greater than or equal to 1"),
+        ("parameters: {training.clip_norm: {type: float, low: 0.1, high: 0.5, when: {training.batch_size: '8'}}}",
+         r"on training\.batch_size being '8', which it never is\. Input should be a valid integer"),
+        ("parameters: {training.optimizer: {type: categorical, choices: [adamw, sgd]}, training.weight_decay: {type: "
+         "categorical, choices: [0.0, 0.01], when: {training.optimizer: [sgd, adm]}}}",
+         r"being 'adm', which it never is\. It is searched among adamw, sgd\. Did you mean 'adamw'\?"),
+        ("parameters: {v: {type: variants, choices: {a: {}, b: {}}}, seed: {type: int, low: 0, high: 1, when: {v: c}}}",
+         r"on v being 'c', which it never is\. It is searched among a, b"),
+        ("parameters: {training.clip_norm: {type: float, low: 1, high: 2}, seed: {type: int, low: 0, high: 1, when: "
+         "{training.clip_norm: 3}}}", r"being 3, which it never is\. It is searched from 1\.0 to 2\.0"),
+        ("parameters: {training.batch_size: {type: int, low: 1, high: 99}, seed: {type: int, low: 0, high: 1, when: "
+         "{training.batch_size: 2.5}}}", r"being 2\.5, which it never is\. It is searched from 1 to 99"),
     ],
 )  # fmt: skip
 def test_a_space_file_that_is_none_says_why(tmp_path: Path, text: str, message: str) -> None:
@@ -164,6 +194,60 @@ def test_a_corner_that_is_no_configuration_is_found_before_the_study() -> None:
         "type": "int", "low": -5, "high": 3}})  # fmt: skip
     with pytest.raises(ConfigError, match="seed=-5, which is no configuration"):
         bad.check()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "given", "message"),
+    [
+        ({"model.maht_net.width": {"type": "int", "low": 32, "high": 64}}, {"model": {"name": "maht_net"}},
+         r"width=33, which is no configuration: .*width 33 must be a multiple of heads \(8\) and of 4\. Change"),
+        ({"model.maht_net.heads": {"type": "categorical", "choices": [4, 8]}}, {},
+         r"model\.maht_net\.heads changes nothing of unet: leave it out, or let it exist for the networks"),
+        ({"model.encoder_dropout": {"type": "categorical", "choices": [[0, 0, 0, 0, 0]]}},
+         {"model": {"name": "resnet50"}}, r"model\.encoder_dropout changes nothing of resnet50"),
+        ({"data.input_side_px": {"type": "categorical", "choices": [64, 96]}}, {"data": {"input_hw": (64, 64)}},
+         r"data\.input_side_px changes nothing where data\.input_hw is set"),
+        ({"training.film_passes": {"type": "int", "low": 100, "high": 200}}, {"training": {"epochs": 3}},
+         r"training\.film_passes changes nothing where training\.epochs is set"),
+        ({"v": {"type": "variants", "choices": {"a": {"seed": 1}}}, "seed": {"type": "int", "low": 2, "high": 3}}, {},
+         r"seed: set by two parameters at once; give one of them a condition"),
+        ({"preset": {"type": "categorical", "choices": ["quick", "smoke"]}}, {},
+         r"preset=smoke, .*data\.max_films is 10 there and None in the study: all trials have the same films"),
+    ],
+)  # fmt: skip
+def test_what_a_trial_could_not_be_is_told_before_the_study(
+    parameters: dict[str, Any], given: dict[str, Any], message: str
+) -> None:
+    space = Space(SpaceFile.model_validate({"parameters": parameters}), given)
+    with pytest.raises(ConfigError, match=message):
+        space.check()
+
+
+def test_losses_of_heatmaps_are_refused_where_a_network_has_none() -> None:
+    space = load_space(find_space(*NO_SUCH_LOSS), {"model": {"name": "keypoint_rcnn"}})
+    with pytest.raises(ConfigError, match=r"loss\.heatmap changes nothing of keypoint_rcnn"):
+        space.check()
+
+
+def test_a_value_of_one_network_is_searched_under_a_condition() -> None:
+    space = space_of({
+        "model.name": {"type": "categorical", "choices": ["unet", "maht_net"]},
+        "model.maht_net.heads": {"type": "categorical", "choices": [4, 8], "when": {"model.name": "maht_net"}},
+        "data.input_side_px": {"type": "categorical", "choices": [64, 128]},
+    })  # fmt: skip
+    space.check()
+    found = [(c.model.name, c.model.maht_net.heads, c.data.input_side_px) for c in map(space.resolve, space.grid())]
+    assert found == [
+        ("unet", 8, 64), ("unet", 8, 128), ("maht_net", 4, 64), ("maht_net", 4, 128), ("maht_net", 8, 64),
+        ("maht_net", 8, 128),
+    ]  # fmt: skip
+
+
+def test_the_architectures_are_searched_on_the_films_that_the_study_loads() -> None:
+    space = load_space(find_space("architecture", "unet"), {})
+    base = space.resolve({}).data
+    for point in space.corners():
+        assert space.resolve(point).data == base
 
 
 def test_a_grid_needs_an_end_of_values() -> None:

@@ -61,6 +61,19 @@ def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason
     assert parent_of(study).data.metrics["trials/fail"] == 4
 
 
+def test_a_trial_whose_configuration_is_refused_has_a_run_that_says_why(tmp_path: Path) -> None:
+    width = {"type": "categorical", "choices": [32, 33]}  # unchecked: the command line refuses it before the study
+    space = space_of({"model.maht_net.width": width}, **{"model.name": "maht_net"})
+    study = study_in(tmp_path, "refused", space, sampler="grid")
+    study.run(lambda attempt: Outcome([float(attempt.config.model.maht_net.width)], {}))
+    assert states(study) == ["COMPLETE", "FAIL"]
+    good, bad = children(study)
+    assert (good.info.status, bad.info.status) == ("FINISHED", "FAILED")
+    assert bad.data.params == {"tuned.model.maht_net.width": "33"}
+    assert bad.data.tags["model"] == "maht_net"
+    assert "width 33 must be a multiple of heads (8) and of 4" in bad.data.tags["failure"]
+
+
 def test_the_best_trial_is_described_and_its_recipe_is_taken_by_train(tmp_path: Path) -> None:
     study = study_in(tmp_path, "described", trials=4)
     summary = study.run(bowl)

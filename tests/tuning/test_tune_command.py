@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,5 +56,6 @@ def test_a_whole_study_of_real_trainings_from_the_command_line(tmp_path: Path) -
     assert done.returncode == 0, done.stdout + done.stderr
     assert "study       s: 2 complete" in done.stdout
     assert "seeds       2: mre_px512" in done.stdout
+    assert re.search(r"noise floor grade_accuracy_all [\d.]+ \(95 % .*: promote --noise_floor_from \w{32}", done.stdout)
     assert (tmp_path / "studies" / "s" / "best.yaml").is_file()
     assert (tmp_path / "studies.db").is_file()

@@ -10,9 +10,17 @@ import time
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
-from commands import TINY, artifacts_of, client_of, runs_of, start
+from commands import TINY, artifacts_of, client_of, environment, runs_of, start
 from mlflow.entities import Run
+
+from spondylo_ml.config import PromoteConfig, validate
+from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
+from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.seed_noise import values_text
+from spondylo_ml.workflows.benchmark import log_noise_floor
+from spondylo_ml.workflows.candidates import noise_floor
 
 TWO = """
 title: two
@@ -73,6 +81,34 @@ def test_a_failed_training_is_listed_with_its_reason_and_does_not_stop_the_other
     assert (rows["other"]["n_finished"], rows["other"]["n_failed"], rows["other"]["mre_px512"]) == ("0", "1", "")
     listed = table(tmp_path, parent.info.run_id, "children.csv")
     assert listed["other"]["reason"] == other.data.tags["failure"]
+
+
+def test_the_noise_floor_is_measured_on_each_observation_and_read_by_promote(tmp_path: Path) -> None:
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(environment(tmp_path)["MLFLOW_TRACKING_URI"])
+    experiment = mlflow.create_experiment("floors", artifact_location=str(tmp_path / "artifacts"))
+    rights = {
+        ("a", 0): (100.0, 0.0),
+        ("a", 1): (100.0, 100.0),
+        ("b", 0): (0.0, 0.0),
+        ("old", 0): None,
+        ("old", 1): None,
+    }
+    children = []
+    try:
+        for (entry, seed), right in rights.items():
+            with mlflow.start_run(experiment_id=experiment) as child:
+                if right is not None:
+                    values = {"grade_accuracy_all": Values(np.array(right), ("f1", "f2"))}
+                    mlflow.log_text(values_text(values), "val_report/paired_values.json")
+            children.append(Child(entry, "unet", seed, FINISHED, child.info.run_id, data_digest="d"))
+        with mlflow.start_run(experiment_id=experiment, run_name="benchmark: t") as parent:
+            log_noise_floor(Leaderboard("t", "made films, val part", "3 minutes", tuple(children)))
+        found = noise_floor(validate(PromoteConfig, {"noise_floor_from": parent.info.run_id}))
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert found.value == pytest.approx(1.96 * 50), "of entry a alone, whose seeds differ by half of the levels"
+    assert found.told == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on made films, val part")
 
 
 @pytest.mark.slow

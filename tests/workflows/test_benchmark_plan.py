@@ -64,12 +64,15 @@ def test_the_packaged_lists_resolve_with_the_same_films(name: str) -> None:
     assert {p.config.preset for p in planned} == {"quick"}
 
 
+SMALLER = "{name: b, model: resnet50, values: {preset: smoke}}"
+
+
 def test_entries_with_other_films_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
-    path.write_text("title: t\nentries: [{name: a, model: unet}, {name: b, model: resnet50}]\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"same films: data\.phantom_films is 1800 for a, 1200 for b\. Give it under"):
+    path.write_text(f"title: t\nentries: [{{name: a, model: unet}}, {SMALLER}]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"same films: data\.max_films is None for a, 10 for b\. Give it under"):
         planned_trainings(plan_of(str(path)))
-    given = {"data.phantom_films": "60", "data.phantom_long_side_px": "96"}
+    given = {"data.max_films": "60"}
     assert len(planned_trainings(plan_of(str(path), given))) == 4
 
 

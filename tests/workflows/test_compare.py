@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,7 +14,9 @@ import pytest
 from commands import artifacts_of, client_of, environment, run, runs_of
 from mlflow.entities import Run
 
-from spondylo_ml.config import CompareConfig, Config
+from spondylo_ml.config import CompareConfig, Config, validate
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.writers.dataset import write_dataset
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.landmarks import SlotRange
@@ -129,8 +132,8 @@ def test_runs_of_different_films_are_refused_unless_films_are_named(tmp_path: Pa
         ):
             common_films([ours, theirs], "val", {})
         films = common_films([ours, theirs], "val", {"kind": "phantom", "phantom_seed": 1})
-        assert films.name == "phantom-1"
-        assert common_films([ours, _contestant("same", seed=0)], "val", {}).name == "phantom-0"
+        assert films.name == "phantom-1-10x64px"
+        assert common_films([ours, _contestant("same", seed=0)], "val", {}).name == "phantom-0-10x64px"
 
 
 def test_runs_whose_films_differed_when_they_were_trained_are_refused(tmp_path: Path) -> None:
@@ -138,6 +141,25 @@ def test_runs_whose_films_differed_when_they_were_trained_are_refused(tmp_path: 
         ours, theirs = (_contestant(name, seed=0, tags={"data_digest.val": name * 12}) for name in "ab")
         with pytest.raises(DataError, match=r"different val films.*a: a{12}; b: b{12}"):
             common_films([ours, theirs], "val", {})
+
+
+def test_films_of_a_test_part_alone_are_compared(
+    trained_twice: tuple[Path, Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, tiny, other = trained_twice
+    monkeypatch.setenv("SPONDYLO_SALT_FILE", str(tmp_path / "salt"))
+    held_out = tmp_path / "held-out"
+    made = phantom_films(4, 77, 96)
+    write_dataset(replace(made, films=tuple(replace(film, split="test") for film in made.films)), "yolo", held_out)
+    given = {"run_ids": f"{tiny.info.run_id},{other.info.run_id}", "split": "test", "overlays": 0, "resamples": 100}
+    with _store(folder):
+        found = compare(validate(CompareConfig, given), {"path": str(held_out)})
+        assert len(found.compared.films) == 4
+        truth = sum(4 * len(film.vertebrae or ()) for film in made.films)
+        for numbers in found.compared.numbers.values():
+            assert numbers["sdr_24px"].n == truth
+        with pytest.raises(DataError, match="has no labelled film in its val part: choose another --split"):
+            compare(validate(CompareConfig, {**given, "split": "val"}), {"path": str(held_out)})
 
 
 def test_a_run_that_does_not_exist_is_named(trained: tuple[Path, Run, str]) -> None:

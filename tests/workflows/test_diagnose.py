@@ -22,7 +22,7 @@ def diagnosed(trained: tuple[Path, Run, str]) -> tuple[Path, Run, Run, str]:
 def test_a_diagnosis_is_a_run_of_its_own_that_names_the_model(diagnosed: tuple[Path, Run, Run, str]) -> None:
     folder, tiny, made, _ = diagnosed
     assert made.info.run_id != tiny.info.run_id
-    assert made.info.run_name == "diagnose tiny on phantom-0"
+    assert made.info.run_name == "diagnose tiny on phantom-0-24x256px"
     tags = made.data.tags
     assert (tags["diagnosed_run"], tags["model"], tags["verb"]) == (tiny.info.run_id, "unet", "diagnose")
     assert tags["data_digest.val"] == tiny.data.tags["data_digest.val"]

@@ -180,7 +180,7 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
         ({"metric": "grade_acuracy_all"}, DataError, r"metric: .*Did you mean 'grade_accuracy_all'\?"),
         ({"split": "test", "first_metric": "x"}, DataError, "first_metric: these films have no such metric"),
         ({"break_lock": "0"}, TrackingError, "there is no lock spondylo-landmarks.lock to break"),
-        ({"noise_floor_run": "tiny"}, TrackingError, "has no metric 'noise_floor/grade_accuracy_all'"),
+        ({"noise_floor_from": "tiny"}, TrackingError, "has no metric 'noise_floor/grade_accuracy_all'"),
         ({"rollback": True, "run_ids": ()}, TrackingError, "'spondylo-landmarks' in sqlite.* has no history"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -191,8 +191,8 @@ def test_what_cannot_be_judged_is_an_error_and_leaves_no_lock(
 ) -> None:  # fmt: skip
     folder, tiny, _ = trained
     monkeypatch.chdir(folder)
-    if more.get("noise_floor_run"):
-        more = {"noise_floor_run": tiny.info.run_id}
+    if more.get("noise_floor_from"):
+        more = {"noise_floor_from": tiny.info.run_id}
     given = {"run_ids": [tiny.info.run_id], "split": "val", "resamples": 100, "latency_films": 1} | more
     config = validate(PromoteConfig, given)
     before = mlflow.get_tracking_uri()

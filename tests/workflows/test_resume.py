@@ -70,7 +70,7 @@ def test_what_cannot_be_resumed_is_said_with_the_place_looked_at(tmp_path: Path,
     assert process.returncode == 2
     assert f"cannot resume {what!r}" in output
     assert "last.ckpt does not exist" in output
-    assert "Runs with a checkpoint here: none" in output
+    assert f"Runs with a checkpoint in {tmp_path}/checkpoints: none" in output
 
 
 def _train_and_kill(folder: Path) -> str:

@@ -32,12 +32,15 @@ def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, s
     assert tiny.data.params["config.data.input_hw"].startswith("[")
     assert tiny.data.params["parameter_count"] == "8650192"
     tags = tiny.data.tags
-    assert tags["dataset"] == "phantom-0"
+    assert tags["dataset"] == "phantom-0-24x256px"
     assert tags["pretrained"] == "none"
     assert tags["clinical_rules"] == rules_digest(ClinicalConfig())
     assert len(tags["data_digest.train"]) == 64
     assert {"git_commit", "python", "platform", "compute"} <= tags.keys()
-    assert {i.dataset.name for i in tiny.inputs.dataset_inputs} == {"phantom-0-train", "phantom-0-val"}
+    assert {i.dataset.name for i in tiny.inputs.dataset_inputs} == {
+        "phantom-0-24x256px-train",
+        "phantom-0-24x256px-val",
+    }
     assert {"config.yaml", "environment.txt", "data", "images"} <= set(artifacts_of(folder, tiny.info.run_id))
     for part in ("train", "val"):
         assert {f"{part}/{name}" for name in TRAIN_METRICS} <= tiny.data.metrics.keys()

@@ -1,0 +1,109 @@
+"""Where the user is, under `mlflow run`.
+
+MLflow starts a project's commands in the project's folder; of a project given by a git or zip URL that is a temporary
+clone, which nobody finds again. Paths are the user's, who gave them in another folder: commands go there first, so that
+inputs, results, checkpoints and a local store all lie where `mlflow run` was called.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+import spondylo_ml
+from spondylo_ml.errors import ConfigError
+
+RUN_ID = "MLFLOW_RUN_ID"
+PROJECT = Path(spondylo_ml.__file__).resolve().parents[1]
+MADE_BY_TEMPFILE = "tmp"
+"""Start of the names of folders that Python's `tempfile`, and so MLflow, makes."""
+
+
+def enter_users_folder() -> None:
+    """Go to the folder in which `mlflow run` was called; nothing changes for a command that was started otherwise.
+
+    Raises:
+        ConfigError: the current folder is gone; or it is a temporary clone, and where the user is cannot be known.
+    """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise ConfigError("the current folder was deleted: go to one that exists") from None
+    run_id = os.environ.get(RUN_ID)
+    if not run_id or here != PROJECT:  # MLflow names the run, and starts commands in the project's own folder
+        return
+    starter = _starter(run_id)
+    temporary = _is_temporary(here)
+    known = starter is not None and (_is_mlflow_run(starter) or (temporary and _is_python(starter)))
+    users = _folder_of(starter) if starter is not None and known else None
+    if users is None:
+        if temporary:
+            raise ConfigError(
+                f"this is a temporary clone of the project ({here}), where results would be lost, and the folder in "
+                "which mlflow run was called is not known. Clone the project yourself, and call mlflow run . there"
+            )
+        return
+    if users != here:
+        _go(users)
+
+
+def _starter(run_id: str) -> psutil.Process | None:
+    """The process that gave the run to this one: the nearest that has not got it itself."""
+    for process in _ancestors():
+        try:
+            if process.environ().get(RUN_ID) != run_id:
+                return process
+        except psutil.Error:
+            return None
+    return None
+
+
+def _ancestors() -> Iterator[psutil.Process]:
+    process: psutil.Process | None = psutil.Process()
+    while process is not None:
+        try:
+            process = process.parent()
+        except psutil.Error:
+            return
+        if process is not None:
+            yield process
+
+
+def _folder_of(process: psutil.Process) -> Path | None:
+    try:
+        folder = Path(process.cwd())
+    except psutil.Error:
+        return None
+    return folder if folder.is_dir() else None
+
+
+def _is_mlflow_run(process: psutil.Process) -> bool:
+    """Whether it is the command `mlflow run` (`python -m mlflow run`), by its arguments."""
+    try:
+        words = [Path(word).name for word in process.cmdline()]
+    except psutil.Error:
+        return False
+    return "mlflow" in words and "run" in words[words.index("mlflow") + 1 :]
+
+
+def _is_python(process: psutil.Process) -> bool:
+    """Whether it may be a program that called `mlflow.projects.run`; the system's first process is none."""
+    try:
+        return "python" in process.name()
+    except psutil.Error:
+        return False
+
+
+def _is_temporary(folder: Path) -> bool:
+    temporary = Path(tempfile.gettempdir()).resolve()
+    return folder.is_relative_to(temporary) and folder.relative_to(temporary).parts[0].startswith(MADE_BY_TEMPFILE)
+
+
+def _go(users: Path) -> None:
+    """Processes that this one starts, too, take their code from the project."""
+    os.chdir(users)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))

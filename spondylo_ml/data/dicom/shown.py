@@ -1,0 +1,193 @@
+"""Stored levels as 8-bit grey as the file wants them shown, bone bright.
+
+In order (PS3.3 C.11.1, C.11.2, C.11.6, C.7.6.3.1.2): rescale or modality LUT, then VOI LUT or window, then the negative
+where MONOCHROME1 or PresentationLUTShape INVERSE say that the lowest level is white. Without window and VOI LUT, levels
+of 8 bits stay as they are, and deeper ones are spread like those of any film. Padding is background, in no range.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondylo_ml.data.dicom.header import Header, OddElementError, Refusal
+from spondylo_ml.data.dicom.luts import read_lut
+from spondylo_ml.data.dicom.stored import Layout
+from spondylo_ml.data.grey_levels import spread
+from spondylo_ml.landmarks import FloatArray, GreyImage
+
+WHITE_IS_LOW, WHITE_IS_HIGH = "MONOCHROME1", "MONOCHROME2"
+BACKGROUND = 0
+FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+FEW_LEVELS = 16
+_NO_CONTRAST = "the file's {} leaves no contrast and was not applied"
+
+
+def shown(levels: NDArray[np.int32], layout: Layout, header: Header) -> GreyImage:
+    """(H, W) grey levels, 0 to 255, bone bright.
+
+    Raises:
+        Refusal: nothing but padding.
+    """
+    padding = _padding(levels, layout, header)
+    used = None if padding is None else ~padding
+    if used is not None and not used.any():
+        raise Refusal("a DICOM file of padding alone (PixelPaddingValue)")
+    stored = np.arange(layout.lowest, layout.lowest + (1 << layout.stored), dtype=np.float64)
+    occurring = np.zeros(len(stored), dtype=bool)
+    occurring[(levels if used is None else levels[used]) - layout.lowest] = True
+    values, linear = _modality(stored, layout, header)
+    bright = _voi(values, occurring, header)
+    if bright is not None:
+        grey = (255 * bright).round().astype(np.uint8)[levels - layout.lowest]
+    elif layout.stored == 8 and linear:
+        grey = (levels - layout.lowest).astype(np.uint8)
+        grey = 255 - grey if values[-1] < values[0] else grey
+    else:
+        grey, remarks = spread(values[levels - layout.lowest] if not _as_stored(values) else levels, used)
+        for remark in remarks:
+            header.set_aside(remark)
+    grey = 255 - grey if _negative(header) else grey
+    return grey if padding is None else np.where(padding, np.uint8(BACKGROUND), grey)
+
+
+def _as_stored(values: FloatArray) -> bool:
+    """Whether rescaling leaves the order and the distances of levels, so that whole numbers may be spread instead."""
+    steps = np.diff(values)
+    return bool((steps > 0).all() and np.allclose(steps, steps[0]))
+
+
+def _padding(levels: NDArray[np.int32], layout: Layout, header: Header) -> NDArray[np.bool_] | None:
+    """(H, W) which pixels are padding; None where none are. PS3.3 C.7.5.1.1.2."""
+    ends = []
+    for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        try:
+            numbers = header.numbers(name)
+        except OddElementError:
+            numbers = (0.5,)
+        if len(numbers) > 1 or any(number != int(number) for number in numbers):
+            header.set_aside(f"{name} is not one whole number and was not used")
+            numbers = ()
+        ends += [_as_level(int(number), layout) for number in numbers]
+        if not ends:
+            return None
+    mask = (levels >= min(ends)) & (levels <= max(ends))
+    return mask if mask.any() else None
+
+
+def _as_level(number: int, layout: Layout) -> int:
+    """A padding value as a level: its VR, and so its sign, is often not that of the pixels."""
+    level = number % (1 << 16)
+    if layout.signed:
+        return level - (1 << 16) if level >= 1 << 15 else level
+    return level
+
+
+def _modality(stored: FloatArray, layout: Layout, header: Header) -> tuple[FloatArray, bool]:
+    """What each stored level means, and whether that is a straight line. PS3.3 C.11.1."""
+    if items := header.items("ModalityLUTSequence"):
+        try:
+            return read_lut(items[0], layout.signed)(stored), False
+        except OddElementError as odd:
+            header.set_aside(f"the modality LUT was not applied: its {odd} is not as in the standard")
+    rescale = {}
+    for name, usual in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+        try:
+            numbers = header.numbers(name)
+            if len(numbers) > 1 or (numbers and name == "RescaleSlope" and numbers[0] == 0):
+                raise OddElementError(name)
+        except OddElementError:
+            header.set_aside(f"{name} is not one number as in the standard: levels were not rescaled")
+            return stored, True
+        if not numbers and name in header.dataset:
+            header.set_aside(f"{name} is empty: taken as {usual:g}")
+        rescale[name] = numbers[0] if numbers else usual
+    with np.errstate(over="ignore"):
+        values = stored * rescale["RescaleSlope"] + rescale["RescaleIntercept"]
+    if not np.isfinite(values).all() or values[0] == values[1]:
+        header.set_aside("the rescale leaves no levels: they were not rescaled")
+        return stored, True
+    return values, True
+
+
+def _voi(values: FloatArray, occurring: NDArray[np.bool_], header: Header) -> FloatArray | None:
+    """Brightness of each stored level, 0 to 1; None without a VOI LUT and a window that can be used. PS3.3 C.11.2."""
+    if items := header.items("VOILUTSequence"):
+        try:
+            lut = read_lut(items[0], bool(values.min() < 0))
+        except OddElementError as odd:
+            header.set_aside(f"the VOI LUT was not applied: its {odd} is not as in the standard")
+        else:
+            bright = (lut(values) / lut.top).clip(0, 1)
+            if _has_contrast(bright, occurring):
+                return np.asarray(bright)
+            header.set_aside(_NO_CONTRAST.format("VOI LUT"))
+    window = _window(header)
+    if window is None:
+        return None
+    if any("rescaled" in remark for remark in header.remarks):
+        header.set_aside("the window was not applied: it is meant for rescaled levels")
+        return None
+    bright = _in_window(values, *window)
+    if _has_contrast(bright, occurring):
+        return bright
+    header.set_aside(_NO_CONTRAST.format("window"))
+    return None
+
+
+def _has_contrast(bright: FloatArray, occurring: NDArray[np.bool_]) -> bool:
+    """Whether enough of the levels that occur remain apart for a film to be seen."""
+    grey = (255 * bright[occurring]).round()
+    n_shown, n_stored = len(np.unique(grey)), int(occurring.sum())
+    return n_shown >= min(FEW_LEVELS, n_stored / 2) and (n_shown > 1 or n_stored == 1)
+
+
+def _window(header: Header) -> tuple[float, float, str] | None:
+    """Centre, width and function of the first window; None where there is none that can be used."""
+    function = header.word("VOILUTFunction") or "LINEAR"
+    try:
+        centres, widths = header.numbers("WindowCenter"), header.numbers("WindowWidth")
+    except OddElementError as odd:
+        header.set_aside(f"{odd} is not a number: the window was not applied")
+        return None
+    if not centres and not widths:
+        return None
+    if not centres or not widths:
+        header.set_aside(f"{'WindowWidth' if centres else 'WindowCenter'} is missing: the window was not applied")
+        return None
+    if function not in FUNCTIONS:
+        header.set_aside("VOILUTFunction is not one of the standard: the window was applied as LINEAR")
+        function = "LINEAR"
+    if widths[0] < 1 if function == "LINEAR" else widths[0] <= 0:
+        header.set_aside("WindowWidth is smaller than the standard allows: the window was not applied")
+        return None
+    return centres[0], widths[0], function
+
+
+def _in_window(values: FloatArray, centre: float, width: float, function: str) -> FloatArray:
+    """Brightness by the formulas of PS3.3 C.11.2.1.2 and C.11.2.1.3."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        if function == "SIGMOID":
+            return np.asarray(1 / (1 + np.exp(-4 * (values - centre) / width)))
+        if function == "LINEAR_EXACT":
+            return np.asarray(((values - centre) / width + 0.5).clip(0, 1))
+        if width == 1:
+            return (values > centre - 0.5).astype(np.float64)
+        return np.asarray(((values - (centre - 0.5)) / (width - 1) + 0.5).clip(0, 1))
+
+
+def _negative(header: Header) -> bool:
+    """Whether the lowest level is white.
+
+    By the standard MONOCHROME1 goes with INVERSE and MONOCHROME2 with IDENTITY; both together say it once, not twice.
+    """
+    low = header.word("PhotometricInterpretation") == WHITE_IS_LOW
+    shape = header.word("PresentationLUTShape")
+    if shape == "INVERSE" and not low:
+        header.set_aside(
+            "MONOCHROME2 and PresentationLUTShape INVERSE contradict each other: read as INVERSE, lowest level white"
+        )
+        return True
+    if shape not in ("", "IDENTITY", "INVERSE"):
+        header.set_aside("PresentationLUTShape is not one of the standard and was not used")
+    return low

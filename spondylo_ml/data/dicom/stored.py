@@ -1,0 +1,169 @@
+"""Stored levels of a DICOM file: the bits of each pixel that hold its level, wherever the header says that they lie.
+
+PS3.5 8.1.1: a pixel's level is `BitsStored` bits wide and its highest bit is `HighBit`; what lies above or below is no
+part of it (once it was overlays).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.uid import UID
+
+from spondylo_ml.data.dicom.coding import Decoded, decode
+from spondylo_ml.data.dicom.header import Header, Refusal
+
+DEPTHS = (8, 16)
+BIT_DEPTHS = range(8, 17)
+MONOCHROME = ("MONOCHROME1", "MONOCHROME2")
+COLOURS = (
+    "PALETTE COLOR", "RGB", "HSV", "ARGB", "CMYK", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420",
+    "YBR_ICT", "YBR_RCT", "XYB",
+)  # fmt: skip
+_NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Size of the film in px, and where in a pixel of `allocated` bits its level lies."""
+
+    size_hw: tuple[int, int]
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+
+    @property
+    def lowest(self) -> int:
+        """The lowest level that can be stored."""
+        return -(1 << (self.stored - 1)) if self.signed else 0
+
+    @property
+    def shift(self) -> int:
+        """Bits below the level."""
+        return self.high_bit - self.stored + 1
+
+
+def layout_of(header: Header, max_pixels: int) -> Layout:
+    """How the pixels are laid out.
+
+    Raises:
+        Refusal: not one grey film of 8 to 16 bits, or larger than `max_pixels`.
+    """
+    if "PixelData" not in header.dataset:
+        raise Refusal("a DICOM file without pixels (a report, a structured document or a raw measurement)")
+    if (frames := header.whole("NumberOfFrames") or 1) != 1:
+        raise Refusal(f"a DICOM file of {frames} frames: export the one that is to be read as a file of its own")
+    found = {name: header.whole(name) for name in _NEEDED}
+    if missing := [name for name, value in found.items() if value is None]:
+        raise Refusal(f"a DICOM file without {', '.join(missing)}: its pixels have no known shape")
+    rows, columns, allocated, stored, representation = (value or 0 for value in found.values())
+    _require_grey(header)
+    if allocated not in DEPTHS or stored not in BIT_DEPTHS or stored > allocated:
+        raise Refusal(f"a DICOM file of {stored} bits in {allocated}: 8 to 16 in 8 or 16 are read")
+    if representation not in (0, 1):
+        raise Refusal("a DICOM file whose PixelRepresentation is neither 0 (unsigned) nor 1 (signed)")
+    if min(rows, columns) < 1:
+        raise Refusal("a DICOM file without a pixel")
+    if rows * columns > max_pixels:
+        raise Refusal(too_large((rows, columns), max_pixels))
+    high_bit = header.whole("HighBit")
+    if high_bit is None:
+        header.set_aside(f"HighBit is missing: taken as {stored - 1}, the usual one for {stored} bits")
+        high_bit = stored - 1
+    if not stored - 1 <= high_bit < allocated:
+        raise Refusal(f"a DICOM file whose {stored} bits cannot end at bit {high_bit} of {allocated} (HighBit)")
+    return Layout((rows, columns), allocated, stored, high_bit, representation == 1)
+
+
+def too_large(size_hw: tuple[int, int] | None, max_pixels: int) -> str:
+    """Reason to refuse a film for its size."""
+    size = "larger than any" if size_hw is None else f"of {size_hw[1]} x {size_hw[0]} px"
+    return f"a film {size}: more than the {max_pixels / 1e6:g} million px that are read; scale it down"
+
+
+def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[np.int32], Layout]:
+    """(H, W) levels as they are stored, and the layout that they turned out to have.
+
+    Raises:
+        Refusal: pixels that cannot be decoded, or of which the header does not say the truth.
+    """
+    try:
+        found = decode(header.dataset, syntax, layout.size_hw, layout.allocated)
+    except Refusal:
+        raise
+    except Exception as error:
+        # Whatever the decoders raise on a damaged file; their words may quote the file.
+        raise Refusal(f"a DICOM file whose pixels cannot be decoded ({type(error).__name__})") from None
+    layout = _as_coded(found, layout, header)
+    containers = found.pixels.astype(np.int32) & ((1 << layout.allocated) - 1)
+    layout = _as_it_lies(containers, layout, header)
+    mask = (1 << layout.stored) - 1
+    levels = (containers >> layout.shift) & mask
+    if _has_bits_above(containers, layout):
+        if _wraps(containers >> layout.shift, levels, layout.stored):
+            raise Refusal(
+                f"a DICOM file whose pixels use more than the {layout.stored} bits that its header says (BitsStored, "
+                "HighBit): its grey levels are not known"
+            )
+        header.set_aside("bits of the pixels that hold no grey level, such as overlays, were masked")
+    if layout.signed:
+        levels -= (levels >> (layout.stored - 1)) << layout.stored
+    return levels, layout
+
+
+def _require_grey(header: Header) -> None:
+    colours = header.word("PhotometricInterpretation")
+    samples = header.whole("SamplesPerPixel")
+    if colours not in MONOCHROME or samples not in (None, 1):
+        named = repr(colours) if colours in (*MONOCHROME, *COLOURS) else "that are not as in the standard"
+        if not colours:
+            named = "that it does not name"
+        many = "" if samples in (None, 1) else f" and {samples} values a pixel"
+        raise Refusal(f"a DICOM file with the colours {named}{many}: {' or '.join(MONOCHROME)} is needed")
+
+
+def _as_coded(found: Decoded, layout: Layout, header: Header) -> Layout:
+    """The layout of compressed pixels, which lie at the low end of their containers."""
+    if found.precision is None:
+        return layout
+    if found.precision < layout.stored:
+        header.set_aside(f"the pixels are coded with {found.precision} bits, fewer than BitsStored says")
+    stored = min(layout.stored, found.precision)
+    high_bit = stored - 1 if found.precision <= layout.stored else layout.high_bit
+    signed = layout.signed if found.signed is None else found.signed
+    allocated = max(layout.allocated, 8 * found.pixels.dtype.itemsize)
+    return replace(layout, stored=stored, high_bit=high_bit, signed=signed, allocated=allocated)
+
+
+def _as_it_lies(containers: NDArray[np.int32], layout: Layout, header: Header) -> Layout:
+    """The layout for a header whose HighBit is above the usual one while all levels lie in the low bits."""
+    if layout.shift == 0 or containers.max() >= 1 << layout.stored:
+        return layout
+    below = containers & ((1 << layout.shift) - 1)
+    if np.count_nonzero(below) * 2 <= np.count_nonzero(containers):
+        return layout
+    header.set_aside(f"HighBit is {layout.high_bit}, but all levels lie in the low {layout.stored} bits: read there")
+    return replace(layout, high_bit=layout.stored - 1)
+
+
+def _has_bits_above(containers: NDArray[np.int32], layout: Layout) -> bool:
+    """Whether bits beside the level are set that are no copy of its sign."""
+    above = containers >> (layout.high_bit + 1)
+    if layout.signed:
+        ones = (1 << (layout.allocated - layout.high_bit - 1)) - 1
+        negative = (containers >> layout.high_bit) & 1 == 1
+        above = np.where(negative & (above == ones), 0, above)
+    return bool(above.any())
+
+
+def _wraps(whole: NDArray[Any], masked: NDArray[Any], stored: int) -> bool:
+    """Whether masking tears neighbours apart that are alike with their upper bits: then those are of the level."""
+    half = 1 << (stored - 1)
+    steps, masked_steps = (np.abs(np.diff(levels, axis=1)) for levels in (whole, masked))
+    torn = np.count_nonzero((steps < half) & (masked_steps >= half))
+    mended = np.count_nonzero((steps >= half) & (masked_steps < half))
+    return bool(torn > mended)

@@ -1,0 +1,153 @@
+"""One annotation of a COCO file: a vertebra with its corners and its level, or something that is passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spondylo_ml.data.readers.bodies import corner_places, slot_of_level
+from spondylo_ml.data.readers.fields import finite_numbers, require_visibility
+from spondylo_ml.errors import FileError
+from spondylo_ml.landmarks import CORNERS, FloatArray
+
+Entry = Mapping[str, Any]
+
+SUPERIOR = CORNERS[:2]
+CROWD, NO_POINTS, OTHER = "of a crowd", "without a keypoint", "of a category without keypoints"
+
+
+@dataclass(frozen=True)
+class Body:
+    """A vertebra as it is annotated.
+
+    Attributes:
+        corners_xy: (4, 2) px, NaN where absent.
+        visibility: (4,) as in the file, 0 where a corner is absent.
+        slot: of the level; None where none is named.
+    """
+
+    corners_xy: FloatArray
+    visibility: FloatArray
+    slot: int | None
+
+
+def is_id(value: object) -> bool:
+    """Whether a value can name an image or a category."""
+    return isinstance(value, int | str) and not isinstance(value, bool)
+
+
+def passed_over(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> str | None:
+    """Why an annotation is no vertebra; None for one that is.
+
+    Raises:
+        FileError: `iscrowd` or `num_keypoints` has a value that is not allowed.
+    """
+    crowd, count = entry.get("iscrowd", 0), entry.get("num_keypoints")
+    if crowd not in (0, 1):
+        raise FileError(file, f"{where}: iscrowd must be 0 or 1", f", found {str(crowd)[:20]!r}")
+    if count is not None and (type(count) is not int or count < 0):
+        raise FileError(
+            file, f"{where}: num_keypoints must be a whole number from 0 up", f", found {str(count)[:20]!r}"
+        )
+    category = _category(entry, categories)
+    if crowd:
+        return CROWD
+    if category is not None and not category.get("keypoints") and not entry.get("keypoints"):
+        return OTHER
+    # A body whose level is named is kept without corners: it is known to be there.
+    if count == 0 and _level(entry, file, where) is None:
+        points = entry.get("keypoints")
+        if isinstance(points, list) and any(value not in (0, None) for value in points[2::3]):
+            raise FileError(file, f"{where}: num_keypoints is 0, but it has keypoints")
+        return NO_POINTS
+    return None
+
+
+def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> Body:
+    """The vertebra of an annotation.
+
+    Raises:
+        FileError: a value of another type or outside its range.
+    """
+    category = _category(entry, categories)
+    names = category.get("keypoints") if category else None
+    if category is None or not isinstance(names, list):
+        raise FileError(file, f"{where}: its category must exist and name its keypoints")
+    columns = _columns(names, file)
+    keypoints = entry.get("keypoints")
+    if not isinstance(keypoints, list) or len(keypoints) != 3 * len(names):
+        count = len(keypoints) if isinstance(keypoints, list) else "no"
+        raise FileError(file, f"{where} has {count} keypoint values, {3 * len(names)} are needed (x, y, visibility)")
+    table = np.full((len(CORNERS), 3), (np.nan, np.nan, 0.0))
+    table[list(columns)] = np.array(finite_numbers(keypoints, file, where)).reshape(-1, 3)
+    corners, visibility = table[:, :2].copy(), table[:, 2]
+    require_visibility(visibility, file, where)
+    corners[visibility == 0] = np.nan
+    for name, length in (("bbox", 4), ("area", 1)):
+        _require_measure(entry.get(name), length, file, f"{where}: {name}")
+    return Body(corners, visibility, _slot(entry, category, file, where))
+
+
+def names_some_levels(entries: Iterable[Entry], categories: Mapping[object, Entry]) -> bool:
+    """Whether of a film's vertebrae some have a level and some have none; bad ones are told when they are read."""
+    named = set()
+    for entry in entries:
+        try:
+            if not passed_over(entry, categories, "", ""):
+                named.add(read_body(entry, categories, "", "").slot is not None)
+        except FileError:
+            continue
+    return len(named) > 1
+
+
+def _category(entry: Entry, categories: Mapping[object, Entry]) -> Entry | None:
+    number = entry.get("category_id")
+    return categories.get(number) if is_id(number) else None
+
+
+def _columns(names: list[object], file: str) -> tuple[int, ...]:
+    """Place in `CORNERS` of each keypoint: all four, or of a sacrum the two of its endplate."""
+    if len(names) == len(SUPERIOR):
+        # The other two are named last here, so that one function knows all spellings.
+        places = corner_places([*names, *CORNERS[2:]], file)
+    else:
+        places = corner_places(names, file)
+    return tuple(places.index(column) for column in range(len(names)))
+
+
+def _require_measure(value: object, length: int, file: str, what: str) -> None:
+    """A box or an area, where it is given: finite, no side below 0."""
+    if value is None:
+        return
+    values = value if isinstance(value, list) else [value]
+    numbers = finite_numbers(values, file, what)
+    if len(numbers) != length or min(numbers[length // 2 :]) < 0:
+        raise FileError(file, f"{what} must be {'x, y, width, height' if length > 1 else 'a number from 0 up'}")
+
+
+def _level(entry: Entry, file: str, where: str) -> str | None:
+    """The level among the attributes; None where it is left out or empty."""
+    attributes = entry.get("attributes")
+    if attributes is None or attributes == []:
+        return None
+    if not isinstance(attributes, dict):
+        raise FileError(file, f"{where}: attributes must be names and values")
+    level = attributes.get("level")
+    return None if level is None or level == "" else str(level)
+
+
+def _slot(entry: Entry, category: Entry, file: str, where: str) -> int | None:
+    level, named = _level(entry, file, where), slot_of_level(str(category.get("name")))
+    if level is None:
+        return named
+    slot = slot_of_level(level)
+    if slot is None:
+        raise FileError(file, f"{where}: level must be S1, L5 ... L1, T12 ... T1", f", found {level[:20]!r}")
+    if named is not None and named != slot:
+        raise FileError(
+            file, f"{where}: its level and its category name two levels", f", {level} and {category['name']}"
+        )
+    return slot

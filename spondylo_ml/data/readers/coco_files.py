@@ -1,0 +1,209 @@
+"""The annotation files of a COCO dataset, and the films that they list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from spondylo_ml.data.films import Finding
+from spondylo_ml.data.names import is_hidden, is_listed, same_form
+from spondylo_ml.data.readers.base import as_finding
+from spondylo_ml.data.readers.coco_entries import Entry, is_id
+from spondylo_ml.data.readers.fields import read_json
+from spondylo_ml.data.readers.pairing import files_in, images_in
+from spondylo_ml.data.readers.parts import folders_in, part_named, part_within
+from spondylo_ml.errors import FileError
+
+ROBOFLOW = "_annotations.coco.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """An image's entry with the annotations that name it.
+
+    Attributes:
+        file: in which it stands.
+        path: of its film; None where there is none.
+        part: what the annotation file's name or folder says.
+        unlabelled_file: the annotation file has no annotation at all.
+    """
+
+    file: Path
+    path: Path | None
+    image: Entry
+    annotations: tuple[Entry, ...]
+    categories: Mapping[object, Entry]
+    part: str | None
+    unlabelled_file: bool
+
+    @property
+    def key(self) -> str:
+        """What two entries of one film share."""
+        return str(self.path or inner_name(self.image["file_name"]))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """An annotation file, the films that it may list by their names, and its part."""
+
+    path: Path
+    films: Mapping[str, Path]
+    part: str | None
+
+
+def has_annotations(root: Path) -> bool:
+    """Whether there are images and annotations, in the usual folders or as Roboflow writes them."""
+    usual = (root / "images").is_dir() and bool(_usual_files(root))
+    return usual or any(images_in(path.parent) for path in _roboflow_files(root))
+
+
+def read_jobs(root: Path) -> tuple[list[Job], list[Finding], list[Finding]]:
+    """The films of all annotation files, what is bad, and which files hold no keypoints and were passed over."""
+    jobs: list[list[Job]] = []
+    bad: list[Finding] = []
+    boxes: list[tuple[_Source, list[Job]]] = []
+    sources = _sources(root)
+    for source in sources:
+        try:
+            found, alone = _jobs(source)
+        except FileError as error:
+            bad.append(as_finding(error))
+            continue
+        entries = [entry for job in found for entry in job.annotations]
+        if entries and not any("keypoints" in entry for entry in entries):
+            boxes.append((source, found))
+            continue
+        jobs.append(found)
+        bad += alone
+    known = {job.key for some in jobs for job in some}
+    notes = []
+    for source, found in boxes:
+        if {job.key for job in found} <= known:
+            count = sum(len(job.annotations) for job in found)
+            notes.append(
+                Finding(source.path.name, f"{count} annotations without keypoints (boxes, outlines): not read")
+            )
+        else:
+            bad.append(Finding(source.path.name, "none of its annotations has keypoints: boxes are no labels here"))
+            known |= {job.key for job in found}
+    bad += _films_not_listed(sources, known)
+    return [job for some in jobs for job in some], bad, notes
+
+
+def inner_name(file_name: str) -> str:
+    """A film's path below images/, in one Unicode form."""
+    inner = PurePosixPath(same_form(file_name).replace("\\", "/"))
+    return (inner.relative_to("images") if inner.parts[:1] == ("images",) else inner).as_posix()
+
+
+def _usual_files(root: Path) -> list[Path]:
+    flat = [path for path in files_in(root, (".json",)) if path.name.lower().startswith("annotations")]
+    return [*flat, *files_in(root / "annotations", (".json",))]
+
+
+def _roboflow_files(root: Path) -> list[Path]:
+    parts = [folder for folder in folders_in(root) if part_named(folder.name)]
+    return [path for folder in (root, *parts) if (path := folder / ROBOFLOW).is_file()]
+
+
+def _sources(root: Path) -> list[_Source]:
+    films = _films(root / "images")
+    usual = [_Source(path, films, part_within(path.stem)) for path in _usual_files(root)]
+    beside = [
+        _Source(path, {same_form(image.name): image for image in images_in(path.parent)}, part_named(path.parent.name))
+        for path in _roboflow_files(root)
+    ]
+    return [*usual, *(_Source(one.path, one.films, one.part if one.path.parent != root else None) for one in beside)]
+
+
+def _films(images: Path) -> dict[str, Path]:
+    """The files below images/ by their path there, in one Unicode form."""
+    found = sorted(p for p in images.rglob("*") if is_listed(p)) if images.is_dir() else []
+    return {same_form(p.relative_to(images).as_posix()): p for p in found if not is_hidden(p, images)}
+
+
+def _found(source: _Source, file_name: str) -> Path | None:
+    """The film of an entry: at its path below images/, or in the folder there that is named as the file's part."""
+    inner = inner_name(file_name)
+    if (path := source.films.get(inner)) is not None:
+        return path
+    folders = {name.split("/")[0] for name in source.films if "/" in name}
+    places = [f"{folder}/{inner}" for folder in sorted(folders) if source.part and part_within(folder) == source.part]
+    return next((source.films[place] for place in places if place in source.films), None)
+
+
+def _jobs(source: _Source) -> tuple[list[Job], list[Finding]]:
+    """The films of an annotation file, and the entries that belong to none.
+
+    Raises:
+        FileError: it is no COCO file.
+    """
+    file = source.path.name
+    images, annotations, categories = _lists(read_json(source.path), file)
+    for number, entry in enumerate(images):
+        if not isinstance(entry.get("file_name"), str) or not is_id(entry.get("id")):
+            raise FileError(file, f"images[{number}] needs an id and a file_name")
+        if _leads_outside(entry["file_name"]):
+            raise FileError(file, f"images[{number}]: file_name must be a path below images/")
+    if len({entry["id"] for entry in images}) < len(images):
+        raise FileError(file, "two images have one id")
+    of_image: dict[object, list[Entry]] = {entry["id"]: [] for entry in images}
+    bad = []
+    for number, entry in enumerate(annotations):
+        owner = entry.get("image_id")
+        if is_id(owner) and owner in of_image:
+            of_image[owner].append(entry)
+        else:
+            bad.append(Finding(file, f"annotations[{number}] is a label without its film: no image has its image_id"))
+    by_id = _categories(categories, file)
+    jobs = [
+        Job(
+            source.path,
+            _found(source, one["file_name"]),
+            one,
+            tuple(of_image[one["id"]]),
+            by_id,
+            source.part,
+            not annotations,
+        )
+        for one in images
+    ]
+    return jobs, bad
+
+
+def _lists(tree: object, file: str) -> tuple[list[Entry], list[Entry], list[Entry]]:
+    lists: list[Any] = [
+        tree.get(n) if isinstance(tree, dict) else None for n in ("images", "annotations", "categories")
+    ]
+    if not all(isinstance(part, list) and all(isinstance(entry, dict) for entry in part) for part in lists):
+        raise FileError(file, "images, annotations and categories must be lists of objects, as in COCO keypoints")
+    return lists[0], lists[1], lists[2]
+
+
+def _categories(categories: Sequence[Entry], file: str) -> dict[object, Entry]:
+    known = [entry for entry in categories if is_id(entry.get("id"))]
+    if len(known) < len(categories):
+        raise FileError(file, "each of the categories needs an id, a number or a word")
+    by_id = {entry["id"]: entry for entry in known}
+    if len(by_id) < len(known):
+        raise FileError(file, "two categories have one id")
+    return by_id
+
+
+def _films_not_listed(sources: Sequence[_Source], listed: set[str]) -> list[Finding]:
+    films = dict.fromkeys(path for source in sources for path in source.films.values())
+    shown = {
+        path for source in sources for folder in {p.parent for p in source.films.values()} for path in images_in(folder)
+    }
+    return [
+        Finding(path.name, "no label: not listed in any annotation file")
+        for path in films
+        if path in shown and str(path) not in listed
+    ]
+
+
+def _leads_outside(file_name: str) -> bool:
+    inner = PurePosixPath(file_name.replace("\\", "/"))
+    return inner.is_absolute() or ".." in inner.parts or not inner.name

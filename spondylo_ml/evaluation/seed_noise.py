@@ -1,0 +1,103 @@
+"""The noise floor: how far another seed alone moves a metric, in its unit, on the same films.
+
+Trainings that differ in nothing but their seed are compared in pairs as a promotion compares two models: by the mean
+difference over the observations that both have. The floor is the repeatability coefficient of these differences (Bland
+and Altman 1986, ISO 5725): 95 % of such pairs differ by less. A study and a benchmark log it under the same name, which
+`promote` reads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from spondylo_ml.errors import ConfigError, DataError
+from spondylo_ml.evaluation.paired import Values
+
+NOISE_FLOOR = "noise_floor/"
+"""Before the name of a metric: its floor, as a metric of the run that measured it."""
+
+NOISE_FLOOR_OF = "noise_floor_of"
+"""Tag of that run: which trainings and films the floors are of, in words."""
+
+VALUES_FILE = "paired_values.json"
+NORMAL_95 = 1.96
+
+
+def noise_floors(groups: Sequence[Sequence[Mapping[str, Values]]]) -> dict[str, float]:
+    """The floor of each metric, under its name after `NOISE_FLOOR`; no metric without two trainings that have it.
+
+    Args:
+        groups: trainings that differ in their seed alone, group by group; the groups' variances are pooled.
+
+    Raises:
+        DataError: trainings of a group were not judged on the same films.
+    """
+    metrics = dict.fromkeys(name for group in groups for values in group for name in values)
+    floors = {}
+    for metric in metrics:
+        squares, freedom = 0.0, 0
+        for group in groups:
+            of_group = [values[metric] for values in group if metric in values and _known(values[metric])]
+            if len(of_group) > 1:
+                pairs = itertools.combinations(of_group, 2)
+                # The squared differences of all pairs sum to n times the squared deviations from the mean.
+                squares += sum(_difference(metric, a, b) ** 2 for a, b in pairs) / len(of_group)
+                freedom += len(of_group) - 1
+        if freedom and math.isfinite(squares):
+            floors[NOISE_FLOOR + metric] = NORMAL_95 * math.sqrt(2 * squares / freedom)
+    return floors
+
+
+def checked_floor(value: float, where: str) -> float:
+    """The floor, where it is one.
+
+    Raises:
+        ConfigError: it is no finite number of at least 0, so that nothing can be held against it.
+    """
+    if not 0 <= value < sys.float_info.max:  # MLflow keeps infinity as the largest number
+        raise ConfigError(
+            f"{where}: {value:g} is no noise floor; a finite number of at least 0 is needed. Measure it over two seeds "
+            "or more: tune with retrain_seeds, or benchmark"
+        )
+    return value
+
+
+def values_text(values: Mapping[str, Values]) -> str:
+    """Values as JSON, for a run; NaN is null."""
+    films: dict[tuple[str, ...], int] = {}
+    metrics = {
+        name: {
+            "films": films.setdefault(its.film_ids, len(films)),
+            "values": [None if math.isnan(value) else round(float(value), 6) for value in its.values],
+        }
+        for name, its in values.items()
+    }
+    return json.dumps({"films": list(films), "metrics": metrics})
+
+
+def values_from_text(text: str) -> dict[str, Values]:
+    """The inverse of `values_text`."""
+    tree = json.loads(text)
+    return {
+        name: Values(np.array(its["values"], dtype=np.float64), tuple(tree["films"][its["films"]]))
+        for name, its in tree["metrics"].items()
+    }
+
+
+def _known(values: Values) -> bool:
+    return bool(np.isfinite(values.values).any())
+
+
+def _difference(metric: str, one: Values, other: Values) -> float:
+    """Mean difference over the observations that both have; NaN where there is none."""
+    if one.film_ids != other.film_ids:
+        raise DataError(f"{metric}: two trainings of one kind were not measured on the same films")
+    each = one.values - other.values
+    known = ~np.isnan(each)
+    return float(each[known].mean()) if known.any() else math.nan

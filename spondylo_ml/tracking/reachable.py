@@ -1,0 +1,100 @@
+"""The tracking store, asked at once whether it can be used.
+
+MLflow itself tries a database again and again for two minutes before it says that it is not there.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import urlparse
+
+import mlflow
+import requests
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
+
+from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.folders import require_writable
+from spondylo_ml.tracking.store_uri import SERVERS, database_url, shown, sqlite_file
+
+PREFLIGHT_SECONDS = 5
+ADVICE = "Start the server, or set MLFLOW_TRACKING_URI (unset: a local mlflow.db)"
+
+
+def preflight() -> str:
+    """The URI of the store, once it has answered and can be written.
+
+    Raises:
+        TrackingError: it does not answer within a few seconds, or cannot be opened or written.
+    """
+    uri = mlflow.get_tracking_uri()
+    if urlparse(uri).scheme in ("http", "https"):
+        _require_server(uri)
+        return uri
+    database = database_url(uri)
+    if database is not None:
+        _require_database(database)
+    try:
+        MlflowClient().search_experiments(max_results=1)
+    except (MlflowException, OSError, ImportError) as error:
+        raise _cannot_be_opened(uri, error) from None
+    return uri
+
+
+def store_name() -> str:
+    """The URI of the current store as it may be shown."""
+    return shown(mlflow.get_tracking_uri())
+
+
+def _require_server(uri: str) -> None:
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=PREFLIGHT_SECONDS).raise_for_status()
+    except requests.RequestException as error:
+        reason = type(error).__name__
+        raise TrackingError(f"the MLflow server {shown(uri)} does not answer ({reason}). {ADVICE}.") from None
+
+
+def _require_database(url: URL) -> None:
+    """One attempt to connect, and for a file to write."""
+    uri = url.render_as_string(hide_password=False)
+    file = sqlite_file(uri)
+    if file is None and url.get_backend_name() == "sqlite":
+        raise TrackingError(f"the MLflow store {uri} is in memory and ends with this process: name a file. {ADVICE}.")
+    try:
+        if file is not None:
+            _require_file(file)
+        elif url.get_backend_name() in SERVERS:
+            engine = create_engine(url, connect_args={"connect_timeout": PREFLIGHT_SECONDS}, poolclass=NullPool)
+            with engine.connect():
+                pass
+    except (SQLAlchemyError, sqlite3.Error, ImportError, DataError) as error:
+        raise _cannot_be_opened(uri, error) from None
+
+
+def _require_file(file: Path) -> None:
+    if file.is_dir():
+        raise DataError(f"{file} is a folder")
+    require_writable(file.parent)
+    if not file.exists():
+        return
+    connection = sqlite3.connect(file, timeout=PREFLIGHT_SECONDS, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):  # somebody writes to it: it can be written
+            raise
+    finally:
+        connection.close()
+
+
+def _cannot_be_opened(uri: str, error: Exception) -> TrackingError:
+    """In one line; drivers tell their reasons in several, and some with the password."""
+    reason = " ".join((str(getattr(error, "orig", None) or error).strip().splitlines() or [""])[0].split())
+    password = urlparse(uri).password
+    reason = reason.replace(password, "***") if password else reason
+    return TrackingError(f"the MLflow store {shown(uri)} cannot be opened: {reason.rstrip('.')}. {ADVICE}.")

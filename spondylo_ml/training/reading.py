@@ -1,0 +1,57 @@
+"""How a model reads films. Validation, the panel, `evaluate` and every prediction go through here, and agree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.landmarks import FilmPrediction
+from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.training.device import Compute
+
+FILMS_AT_ONCE = 8
+"""Films of a batch that is read, whatever the batch of the training steps: sums are rounded alike everywhere."""
+
+
+@contextmanager
+def reading(compute: Compute) -> Iterator[None]:
+    """What is computed in it is computed for use, not for training: in single precision, without gradients."""
+    with torch.inference_mode(), compute.exact().autocast():
+        yield
+
+
+def read_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: Compute) -> Landmarks:
+    """Landmarks of (N, 1, H, W) uint8 images, in single precision however the model was trained.
+
+    Args:
+        predict: the model's own `predict`, or one that adds covariances to it.
+        compute: where the images and the model are.
+    """
+    with reading(compute):
+        return predict(images)
+
+
+def to_film_predictions(
+    films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
+) -> list[FilmPrediction]:
+    """A batch of landmarks in px of the input as predictions in px of each original film."""
+    corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
+    covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
+    spread = None if landmarks.spread_px is None else landmarks.spread_px.cpu().double().numpy()
+    return [
+        FilmPrediction(
+            film_id=film.film.film_id,
+            slots=model.slots,
+            corners_xy=film.letterbox.to_film(corners[i]),
+            corner_score=score[i],
+            presence=presence[i],
+            covariance_px2=None if covariance is None else film.letterbox.covariance_to_film(covariance[i]),
+            heat_share=None if share is None else share[i],
+            corner_spread_px=None if spread is None else spread[i] / film.letterbox.scale_xy,
+        )
+        for i, film in enumerate(films)
+    ]

@@ -1,0 +1,48 @@
+"""`convert-model`: a model of a former format, written anew in the current one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from spondylo_ml.config import ConvertModelConfig
+from spondylo_ml.config.paths import expanded
+from spondylo_ml.folders import require_free
+from spondylo_ml.serving.bundle_formats import convert_bundle
+from spondylo_ml.serving.model_source import model_folder
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What a conversion leaves.
+
+    Attributes:
+        digest: of the model in `folder`, to pin it by.
+    """
+
+    source: str
+    folder: Path
+    digest: str
+
+
+def convert_model(config: ConvertModelConfig) -> Converted:
+    """Write the model anew.
+
+    Raises:
+        SpondyloError: no such model, not of a former format, or a target that is not free.
+    """
+    folder = expanded(config.to)
+    require_free(folder)
+    source = model_folder(config.model)
+    return Converted(config.model, folder, convert_bundle(source, folder))
+
+
+def describe(converted: Converted) -> str:
+    """The last lines on the terminal."""
+    return "\n".join([
+        f"{converted.source} written to {converted.folder} in the current format",
+        f"digest {converted.digest}",
+        "Its files had no digests: what lay there now was taken as it is. Keep this digest, and pin the model by it:",
+        f"python -m spondylo_ml predict --model {converted.folder} --digest {converted.digest} --films ... --to ...",
+        "Research software, not a medical device.",
+    ])  # fmt: skip

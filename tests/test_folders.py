@@ -1,0 +1,54 @@
+"""Whether files can be written into a folder, asked beforehand."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from spondylo_ml.errors import DataError
+from spondylo_ml.folders import require_free, require_writable
+
+
+def test_a_folder_and_one_that_can_be_made_are_writable_and_stay_as_they_were(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "new" / "below"):
+        require_writable(path)
+        require_free(path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_below_a_file_nothing_can_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "film.png"
+    file.write_bytes(b"")
+    with pytest.raises(DataError, match=r"film\.png/a/b cannot be written: .*film\.png is a file, a folder is needed"):
+        require_writable(file / "a" / "b")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "gone")
+    with pytest.raises(DataError, match=r"link is no folder, a folder is needed"):
+        require_writable(link / "a")
+
+
+def test_where_the_system_allows_no_files_its_reason_is_told() -> None:
+    with pytest.raises(DataError, match=r"/proc/results cannot be written \(.+ in /proc\): give a folder that can be"):
+        require_writable(Path("/proc/results"))
+
+
+def test_a_full_disk_is_found_although_it_takes_an_empty_file(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("this user cannot mount a small disk")
+    try:
+        with pytest.raises(DataError, match=r"cannot be written \(No space left on device in .*disk\)"):
+            require_writable(disk / "results")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_what_holds_something_is_not_free(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    with pytest.raises(DataError, match="is not empty: give a new or empty folder, nothing is overwritten"):
+        require_free(tmp_path)
+    with pytest.raises(DataError, match="is a file: give a new or empty folder"):
+        require_free(tmp_path / "a")

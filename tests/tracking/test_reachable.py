@@ -1,0 +1,66 @@
+"""A store that cannot be used is told at once: MLflow itself would try for two minutes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store_uri import shown, sqlite_file
+
+
+@pytest.fixture(autouse=True)
+def _uri_kept() -> Iterator[None]:
+    before = mlflow.get_tracking_uri()
+    yield
+    mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("sqlite:////proc/a.db", r"sqlite:////proc/a\.db cannot be opened: /proc cannot be written"),
+        ("sqlite:///{folder}/text.txt/a.db", r"text\.txt is a file, a folder is needed"),
+        ("sqlite:///{folder}/text.txt", r"text\.txt cannot be opened: file is not a database"),
+        ("sqlite:///{folder}", r"cannot be opened: .* is a folder"),
+        ("sqlite://", r"is in memory and ends with this process: name a file"),
+        ("postgresql://me:secret@127.0.0.1:1/db", r"postgresql://me:\*\*\*@127\.0\.0\.1:1/db cannot be opened"),
+        ("http://me:secret@127.0.0.1:1", r"server http://me:\*\*\*@127\.0\.0\.1:1 does not answer \(ConnectionError\)"),
+        ("nonsense://x", r"the MLflow store nonsense://x cannot be opened"),
+    ],
+)  # fmt: skip
+def test_a_store_that_cannot_be_used_is_named_in_one_line_without_its_password(
+    tmp_path: Path, uri: str, message: str
+) -> None:
+    (tmp_path / "text.txt").write_text("no database\n" * 200)
+    mlflow.set_tracking_uri(uri.format(folder=tmp_path))
+    with pytest.raises(TrackingError, match=message) as caught:
+        preflight()
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "set MLFLOW_TRACKING_URI" in str(caught.value)
+
+
+def test_a_store_that_somebody_writes_to_can_be_used(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    mlflow.set_tracking_uri(uri)
+    assert preflight() == uri
+    writer = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        assert preflight() == uri
+    finally:
+        writer.close()
+
+
+def test_only_a_local_store_has_a_file() -> None:
+    assert sqlite_file("sqlite:////a/b.db") == Path("/a/b.db")
+    assert sqlite_file("sqlite:///b.db") == Path.cwd() / "b.db"
+    for other in ("sqlite://", "sqlite:///:memory:", "postgresql://a/b", "http://a", "file:///a", "mlruns"):
+        assert sqlite_file(other) is None
+    assert shown("http://a:5000/x") == "http://a:5000/x"

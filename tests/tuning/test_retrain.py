@@ -1,0 +1,127 @@
+"""From a study's best point over several seeds to the noise floor that `promote` holds a gain against."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from builders import plain_film, prediction_of, square
+from mlflow.tracking import MlflowClient
+from studies import RATE, space_of, study_in
+
+from spondylo_ml.config import ClinicalConfig, MarginsConfig, PromoteConfig, validate
+from spondylo_ml.errors import ConfigError, TrackingError
+from spondylo_ml.evaluation.intervals import PatientBootstrap
+from spondylo_ml.evaluation.paired import Values, differences, paired_values
+from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
+from spondylo_ml.landmarks import SlotRange, Vertebra
+from spondylo_ml.promotion.decision import Standing, decide, gain_of
+from spondylo_ml.workflows.candidates import noise_floor
+from tuning.attempt import Attempt, Outcome
+from tuning.retrain import retrain
+
+SLOTS = SlotRange(0, 2)
+METRIC = "grade_accuracy_all"
+NAMES = [f"film-{i:02d}" for i in range(40)]
+LOWER = square(0, 100, 300, 50)
+FILMS = [plain_film(n, (LOWER, Vertebra(1, LOWER.corners_xy - np.array([0.0, 80.0]))), (512, 400)) for n in NAMES]
+
+
+def seen(n_right: int) -> dict[str, Values]:
+    """Values of a model that finds the upper vertebra on so many films, where its grade is right, and not elsewhere."""
+    presence = [(1.0, 1.0 if index < n_right else 0.0) for index in range(len(FILMS))]
+    predicted = [prediction_of(film, SLOTS, presence=p) for film, p in zip(FILMS, presence, strict=True)]
+    return paired_values(FILMS, predicted, ClinicalConfig())
+
+
+RIGHT_BY_SEED = {0: 20, 1: 22, 2: 24}  # 50, 55 and 60 % of the levels
+
+
+def trained(attempt: Attempt) -> Outcome:
+    """Another seed finds two films more; the first point of the study, which has no seed, is not asked."""
+    values = seen(RIGHT_BY_SEED[attempt.config.seed])
+    return Outcome([float(attempt.config.seed)], {}, {VALUES_FILE: values_text(values)})
+
+
+def measured(folder: Path, name: str = "floor", seeds: int = 3) -> str:
+    """The run of a study whose best point was trained with several seeds."""
+    study = study_in(folder, name, space_of({"training.learning_rate": RATE}), trials=1, retrain_seeds=seeds)
+    study.run(trained)
+    retrain(study, trained, "made films val")
+    return study.runs.parent_id
+
+
+def verdict(n_right: int, n_before: int, run_id: str) -> str:
+    """What becomes of a model that is right on so many films, against a champion, by the floor of a study."""
+    config = validate(PromoteConfig, {"noise_floor_from": run_id})
+    floor = noise_floor(config)
+    patients = {film.film_id: film.patient for film in FILMS}
+    bootstrap = PatientBootstrap(list(patients.values()), 500)
+    values, before = ({METRIC: seen(n)[METRIC]} for n in (n_right, n_before))
+    (difference,) = differences(values, before, patients, bootstrap)
+    guarded = {"detection_recall": 90.0, "listhesis_sensitivity_all": math.nan, "worst_source_px512": 5.0,
+               "latency_ms": 1.0, "calibration_error": math.nan}  # fmt: skip
+    champion = Standing("version 1 (unet)", "a" * 64, "f" * 64, guarded, 0, "r" * 64)
+    candidate = replace(champion, name="better", weights_digest="b" * 64)
+    found = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.told)
+    assert any("the noise floor between seeds (measured by study" in reason for reason in found.reasons)
+    return found.verdict.value
+
+
+def test_a_study_measures_the_floor_that_promote_reads_and_a_gain_above_it_makes_a_champion(tmp_path: Path) -> None:
+    run_id = measured(tmp_path)
+    run = MlflowClient().get_run(run_id)
+    # The means are 50, 55 and 60: a standard deviation of 5.
+    assert run.data.metrics[f"noise_floor/{METRIC}"] == pytest.approx(1.96 * math.sqrt(2) * 5)
+    assert run.data.metrics["seeds/n"] == 3
+    assert run.data.tags["noise_floor_of"] == "unet 3 seeds; on made films val"
+    assert noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id})).value == pytest.approx(13.859, abs=1e-3)
+    assert verdict(40, 20, run_id) == "champion", "the interval of 50 points lies above 13.9"
+    assert verdict(26, 20, run_id) == "challenger", "the interval of 15 points does not"
+
+
+def test_without_a_floor_the_runs_that_have_one_are_offered(tmp_path: Path) -> None:
+    run_id = measured(tmp_path, "offered")
+    found = noise_floor(validate(PromoteConfig, {}))
+    assert found.value is None
+    assert f"noise_floor_from={run_id} (13.9, unet 3 seeds; on made films val)" in found.told
+    assert noise_floor(validate(PromoteConfig, {"metric": "nothing_like_it"})).told == ""
+    assert noise_floor(validate(PromoteConfig, {"noise_floor": 2.5})).value == 2.5
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+def test_a_run_whose_floor_is_no_number_is_refused(value: float) -> None:
+    run_id = _run_with(value)
+    with pytest.raises(ConfigError, match=rf"noise_floor_from {run_id}, noise_floor/{METRIC}: .* is no noise floor"):
+        noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id}))
+
+
+def test_a_run_that_measured_another_metric_says_which() -> None:
+    client = MlflowClient()
+    run_id = _run_with(1.0)
+    with pytest.raises(TrackingError, match=r"no metric 'noise_floor/mre_mm'; of this kind it has: noise_floor/grade"):
+        noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id, "metric": "mre_mm"}))
+    client.delete_run(run_id)
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "-1"])
+def test_a_floor_that_is_given_must_be_one(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"noise_floor: given '.*'\. Input should be"):
+        validate(PromoteConfig, {"noise_floor": given})
+
+
+def test_one_seed_has_no_spread() -> None:
+    with pytest.raises(ValueError, match="retrain_seeds: one seed has no spread; give 2 or more, or 0"):
+        study_in(Path(), retrain_seeds=1)
+
+
+def _run_with(value: float) -> str:
+    client = MlflowClient()
+    experiment = mlflow.get_experiment_by_name("studies of the tests")
+    run = client.create_run(experiment.experiment_id)
+    client.log_metric(run.info.run_id, f"noise_floor/{METRIC}", value)
+    return str(run.info.run_id)

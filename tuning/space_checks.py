@@ -1,0 +1,131 @@
+"""What a space file must fulfil before any of its configurations is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from spondylo_ml.config import Config, field_names
+from spondylo_ml.config.benchmark import OWN_DATA
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.errors import ConfigError, nearest_hint
+from tuning.parameters import CategoricalParameter, Parameter, Scalar, VariantsParameter
+
+NOT_SEARCHED = {
+    "data.": "its trials would be judged on different films, so that their values could not be compared",
+    "clinical.": "the slips of its trials would be measured by different rules, and their values could not be compared",
+    "tracking.": "it changes nothing of a trial's value",
+    "uncertainty.": "a trial's model is not calibrated, so that it changes nothing of a trial's value",
+    "training.preflight": "it changes nothing of a trial's value",
+    "training.train_metric_films": "it changes nothing of a trial's value",
+}
+"""Starts of names that a study cannot search, and why; `OWN_DATA` excepted."""
+
+OWN_DROPOUT = ("model.encoder_dropout", "model.decoder_dropout")
+SHOWN = 8
+
+
+def check_file(parameters: Mapping[str, Parameter], fixed: Mapping[str, Any], file: str) -> None:
+    """Names and conditions of a space file.
+
+    Raises:
+        ConfigError: a name that does not exist (names the nearest), one that is both fixed and searched, one that a
+            study cannot search, or a condition that can never hold.
+    """
+    _require_known_names(parameters, fixed, file)
+    if both := sorted({name for name in set_names(parameters) if name in fixed}):
+        raise ConfigError(f"{file}: {', '.join(both)}: both fixed and searched. Leave it out of one of them")
+    for name in set_names(parameters):
+        for start, why in NOT_SEARCHED.items():
+            if name.startswith(start) and name not in OWN_DATA:
+                raise ConfigError(
+                    f"{file}: a study cannot search {name}: {why}. Give it for all trials, under 'fixed' or as --{name}"
+                )
+    _require_possible_conditions(parameters, file)
+
+
+def set_names(parameters: Mapping[str, Parameter]) -> Iterator[str]:
+    """Names of the configuration that the parameters set."""
+    for name, parameter in parameters.items():
+        if isinstance(parameter, VariantsParameter):
+            for settings in parameter.choices.values():
+                yield from settings
+        else:
+            yield name
+
+
+def without_effect(name: str, model: str) -> bool:
+    """Whether a value of the configuration changes nothing of a network."""
+    own = name.split(".")[1] if name.startswith("model.") and name.count(".") > 1 else ""
+    if own in MODEL_NAMES and own != model:
+        return True
+    if name in OWN_DROPOUT:
+        return model != "unet"
+    return model == "keypoint_rcnn" and name.startswith(("loss.", "heatmap."))
+
+
+def _require_known_names(parameters: Mapping[str, Parameter], fixed: Mapping[str, Any], file: str) -> None:
+    names = field_names(Config)
+    for name in [*fixed, *set_names(parameters)]:
+        if name not in names:
+            raise ConfigError(f"{file}: unknown parameter {name!r}.{nearest_hint(name, names)}")
+
+
+def _require_possible_conditions(parameters: Mapping[str, Parameter], file: str) -> None:
+    names, earlier = field_names(Config), set[str]()
+    for name, parameter in parameters.items():
+        for other, allowed in parameter.conditions():
+            if other in parameters and other not in earlier:
+                raise ConfigError(f"{file}: {name} depends on {other}, which must stand before it")
+            if other not in names and other not in parameters:
+                known = [*names, *parameters]
+                raise ConfigError(f"{file}: {name} depends on unknown {other!r}.{nearest_hint(other, known)}")
+            for value in allowed:
+                wrong = _never(parameters[other], value) if other in parameters else _no_value_of(other, value)
+                if wrong:
+                    raise ConfigError(f"{file}: {name} depends on {other} being {value!r}, which it never is. {wrong}")
+        earlier.add(name)
+
+
+def _never(parameter: Parameter, value: Scalar) -> str:
+    """Why a parameter never has this value; empty where it may have it."""
+    values = parameter.finite()
+    if values is not None:
+        if any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values):
+            return ""
+        if isinstance(parameter, CategoricalParameter | VariantsParameter) or len(values) <= SHOWN:
+            listed = [str(one) for one in values]
+            return f"It is searched among {', '.join(listed)}.{nearest_hint(str(value), listed)}"
+    low, high = parameter.ends()[0], parameter.ends()[-1]
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if values is None and number and low <= value <= high:  # type: ignore[operator]  # a number, as was just asked
+        return ""
+    return f"It is searched from {low} to {high}"
+
+
+def _no_value_of(name: str, value: Scalar) -> str:
+    """Why a value of the configuration never is this; empty where it may be."""
+    info = _field(Config, name)
+    kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+    try:
+        TypeAdapter(kind).validate_python(value, strict=isinstance(value, str | bool))
+    except ValidationError as error:
+        first = error.errors()[0]
+        options = [part.strip("' ") for part in str(first.get("ctx", {}).get("expected", "")).split(" or ")]
+        listed = [one.strip("' ") for part in options for one in part.split(",")]
+        return str(first["msg"]) + "." + nearest_hint(str(value), listed)
+    return ""
+
+
+def _field(schema: type[BaseModel], name: str) -> FieldInfo:
+    first, _, rest = name.partition(".")
+    info = schema.model_fields[first]
+    if not rest:
+        return info
+    section = info.annotation
+    assert isinstance(section, type)
+    assert issubclass(section, BaseModel)
+    return _field(section, rest)
