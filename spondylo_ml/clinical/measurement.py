@@ -11,6 +11,9 @@ from spondylo_ml.errors import DataError
 
 SCHEMA_VERSION = 1
 
+NOT_KNOWN = "not known"
+"""Said of slips where no set of them tells anything."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -89,28 +92,32 @@ class LevelUncertainty:
 
     Attributes:
         upper_slot: the level, by its upper vertebra.
-        pieces_percent: (low, high) of the intervals that the slips which cannot be excluded fill, rising.
-        low_percent: the least of these slips.
-        high_percent: the greatest.
-        coverage: probability that these slips are made to hold the true one with.
-        grade_probabilities: by grade, 0 to 5.
-        grade_set: the grades that cannot be excluded at the stated coverage.
-        refer: whether the grade is indeterminate, to be read by a person.
+        pieces_percent: (low, high) of the intervals that the slips which cannot be excluded fill, rising; none where
+            nothing is known of them.
+        low_percent: the least of these slips; None where nothing is known of them.
+        high_percent: the greatest; None likewise.
+        coverage: probability that these slips, and these grades, are made to hold the true one with; None where there
+            are neither.
+        grade_probabilities: by grade, 0 to 5; empty where there are none.
+        grade_set: the grades that cannot be excluded, by their probability or by the slips.
+        refer: whether the level must be read by a person: more than one grade, or more than one direction, is left.
+        verdict: the grades that are left in words, such as "indeterminate between 0 and I, refer".
     """
 
     upper_slot: int
     pieces_percent: tuple[tuple[float, float], ...]
-    low_percent: float
-    high_percent: float
-    coverage: float
+    low_percent: float | None
+    high_percent: float | None
+    coverage: float | None
     grade_probabilities: dict[int, float]
     grade_set: tuple[int, ...]
     refer: bool
+    verdict: str
 
 
 def slips_in_words(pieces_percent: Sequence[tuple[float, float]]) -> str:
-    """Such as "-2.0 to +3.1 or +5.0 to +11.4", percent."""
-    return " or ".join(f"{low:+.1f} to {high:+.1f}" for low, high in pieces_percent)
+    """Such as "-2.0 to +3.1 or +5.0 to +11.4", percent; "not known" where there are none."""
+    return " or ".join(f"{low:+.1f} to {high:+.1f}" for low, high in pieces_percent) or NOT_KNOWN
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration
 from spondylo_ml.evaluation.calibration import CornerCalibration
 from spondylo_ml.evaluation.grade_conformal import GradeConformal
-from spondylo_ml.evaluation.slip_conformal import SlipConformal, grade_limits, slip_score, slip_set
+from spondylo_ml.evaluation.slip_conformal import SlipConformal, SlipSet, grade_limits, slip_score, slip_set
 from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, film_slips
 from spondylo_ml.evaluation.slips import slip_table
+from spondylo_ml.evaluation.verdict import NOTHING_KNOWN, joint_verdict, level_uncertainty
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, level_name
 
 TRUTH = ("true_slip_percent", "true_grade")
@@ -122,9 +123,10 @@ def level_table(
 
     Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; what was `SAMPLED`, NaN
     where no slip was predicted; the `PROBABILITIES` of the grades; the `SETS`: the slips that cannot be excluded in
-    words, the least and the greatest of them, what they fill, grades that cannot be excluded ("0 I"), whether the level
-    is to be referred and in words; whether the true slip lies in the conformal set and in the interval round it, and
-    the true grade among the grades, NaN where that cannot be said. A level without an interval is referred.
+    words, the least and the greatest of them, what they fill, NaN where they tell nothing; grades that cannot be
+    excluded by either set ("0 I"), whether the level is to be referred, and the verdict in words; whether the true slip
+    lies in the conformal set and in the interval round it, and the true grade among the grades, NaN where that cannot
+    be said. A level without an interval is referred.
     """
     table = sample_table(films, predictions, model.corners, rules, model.samples)
     return add_sets(table, model.slips, model.grades, rules)
@@ -161,51 +163,61 @@ def add_sets(table: pd.DataFrame, slips: SlipConformal, grades: GradeConformal, 
     return pd.concat([table.reset_index(drop=True), pd.DataFrame(rows, columns=list(SETS))], axis=1)
 
 
-def verdict(grade_set: Sequence[int]) -> str:
-    """A set of grades in words."""
-    names = [Grade(grade).label for grade in grade_set]
-    return (
-        f"grade {names[0]}"
-        if len(names) == 1
-        else f"indeterminate between {' and '.join((names[0], names[-1]))}, refer"
-    )
-
-
 def _sets(
     row: Mapping[Hashable, Any], slips: SlipConformal, grades: GradeConformal, rules: ClinicalConfig
 ) -> tuple[object, ...]:
     if np.isnan(row["spread_percent"]):
-        return "", np.nan, np.nan, np.nan, "", True, "no interval, refer", np.nan, np.nan, np.nan
-    reach = slips.reach_percent(int(row["upper_slot"]), row["spread_percent"])
+        told = level_uncertainty(0, NOTHING_KNOWN, None, slips.coverage, {})
+        return *_told(told, np.nan), np.nan, np.nan, np.nan
     predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
-    found = slip_set(predicted, reach, grade_limits(rules, row["endplate_mm"]))
-    kept = grades.grade_set(np.array([row[name] for name in PROBABILITIES]), int(row["pred_grade"]))
-    names = " ".join(Grade(grade).label for grade in kept)
-    interval = found.low_percent, found.high_percent, found.width_percent
-    made = (slips_in_words(found.pieces_percent), *interval, names, len(kept) > 1, verdict(kept))
+    probabilities = {int(grade): row[f"probability_{grade.label}"] for grade in Grade}
+    slot, spread = int(row["upper_slot"]), row["spread_percent"]
+    found, told = _judged(
+        slot, predicted, spread, row["endplate_mm"], probabilities, int(row["pred_grade"]), slips, grades, rules
+    )
+    made = _told(told, found.width_percent)
     if np.isnan(true):
         return *made, np.nan, np.nan, np.nan
     grade = int(row["true_grade"])
-    inside = abs(true - predicted) <= reach[grade], found.low_percent <= true <= found.high_percent
-    return *made, *map(float, inside), float(grade in kept)
+    # How far the sets keep their promise is asked of all of them, also of those that are too wide to be shown.
+    inside = abs(true - predicted) <= slips.reach_percent(slot, spread)[grade]
+    return *made, float(inside), float(found.low_percent <= true <= found.high_percent), float(grade in told.grade_set)
+
+
+def _told(told: LevelUncertainty, width_percent: float) -> tuple[object, ...]:
+    """The first of the `SETS`, up to `verdict`."""
+    known = told.low_percent is not None
+    names = " ".join(Grade(grade).label for grade in told.grade_set)
+    interval = (told.low_percent, told.high_percent, width_percent) if known else (np.nan, np.nan, np.nan)
+    return slips_in_words(told.pieces_percent), *interval, names, told.refer, told.verdict
 
 
 def _level_uncertainty(seen: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
-    level = seen.level
-    reach = model.slips.reach_percent(level.upper_slot, seen.spread_percent)
-    found = slip_set(level.slip.value, reach, grade_limits(rules, seen.endplate_mm))
-    probabilities = np.array([seen.grade_probabilities[int(grade)] for grade in Grade])
-    kept = model.grades.grade_set(probabilities, int(level.grade or 0))
-    return LevelUncertainty(
-        upper_slot=level.upper_slot,
-        pieces_percent=found.pieces_percent,
-        low_percent=found.low_percent,
-        high_percent=found.high_percent,
-        coverage=model.slips.coverage,
-        grade_probabilities=seen.grade_probabilities,
-        grade_set=kept,
-        refer=len(kept) > 1,
-    )
+    level, probabilities = seen.level, seen.grade_probabilities
+    grade = int(level.grade or 0)
+    return _judged(
+        level.upper_slot, level.slip.value, seen.spread_percent, seen.endplate_mm, probabilities, grade, model.slips,
+        model.grades, rules,
+    )[1]  # fmt: skip
+
+
+def _judged(
+    slot: int,
+    slip_percent: float,
+    spread_percent: float,
+    endplate_mm: float,
+    probabilities: Mapping[int, float],
+    grade: int,
+    slips: SlipConformal,
+    grades: GradeConformal,
+    rules: ClinicalConfig,
+) -> tuple[SlipSet, LevelUncertainty]:
+    """The slip set of a level, and what is told of it: for tables and for single films alike."""
+    limits = grade_limits(rules, endplate_mm)
+    found = slip_set(slip_percent, slips.reach_percent(slot, spread_percent), limits)
+    kept = grades.grade_set(np.array([probabilities[int(one)] for one in Grade]), grade)
+    verdict = joint_verdict(found, kept, limits)
+    return found, level_uncertainty(slot, verdict, found, slips.coverage, probabilities)
 
 
 def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:

@@ -24,9 +24,9 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
 
     Rates in percent: `slip_set_coverage` (true slip in the conformal set, for which the coverage is stated),
     `slip_interval_coverage` (in the interval round the set, which is at least as wide), `grade_set_coverage` (true
-    grade among the grades that are not excluded), `slip_set_width_percent` and `slip_interval_width_percent` (median,
-    percent of the endplate), `referred_percent` (more than one grade, or no interval), `grade_accuracy_not_referred`
-    and `_referred`.
+    grade among the grades that neither set excludes), `slip_not_known_percent` (no set of slips that tells anything),
+    `slip_set_width_percent` and `slip_interval_width_percent` (median of the others, percent of the endplate),
+    `referred_percent` (more than one grade or direction left), `grade_accuracy_not_referred` and `_referred`.
 
     Args:
         levels: of `uncertainty.level_table`.
@@ -39,6 +39,7 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
         "slip_set_coverage": 100 * levels["in_set"].to_numpy(dtype=np.float64),
         "slip_interval_coverage": 100 * levels["in_interval"].to_numpy(dtype=np.float64),
         "grade_set_coverage": 100 * levels["in_grade_set"].to_numpy(dtype=np.float64),
+        "slip_not_known_percent": 100.0 * levels["low_percent"].isna().to_numpy(dtype=np.float64),
         "referred_percent": 100.0 * referred,
     }
     made = {name: bootstrap.mean(values, patients) for name, values in rates.items()}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spondylo_ml.clinical.measure import in_words
-from spondylo_ml.clinical.measurement import LevelMeasurement, LevelUncertainty, Measure, slips_in_words
+from spondylo_ml.clinical.measurement import NOT_KNOWN, LevelMeasurement, LevelUncertainty, Measure, slips_in_words
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.report.film_report import FilmReport
@@ -84,7 +85,7 @@ def film_html(report: FilmReport, pixels: GreyImage) -> str:
     notes = Footnotes()
     measured = report.measurement
     by_slot = {u.upper_slot: u for u in report.uncertainty}
-    levels = [_level_row(level, by_slot.get(level.upper_slot), notes) for level in reversed(measured.levels)]
+    levels = [_level_row(level, by_slot, notes) for level in reversed(measured.levels)]
     bodies = [
         Row(b.name, (_cell(b.wedge_ratio, notes), _cell(b.compression_ratio, notes))) for b in reversed(measured.bodies)
     ]
@@ -113,7 +114,9 @@ def write_html(report: FilmReport, pixels: GreyImage, path: Path) -> Path:
     return path
 
 
-def _level_row(level: LevelMeasurement, uncertainty: LevelUncertainty | None, notes: Footnotes) -> LevelRow:
+def _level_row(level: LevelMeasurement, sure: Mapping[int, LevelUncertainty], notes: Footnotes) -> LevelRow:
+    """A level; `sure` is by upper slot, and empty where no uncertainty was computed for the film."""
+    uncertainty = sure.get(level.upper_slot)
     return LevelRow(
         name=level.name,
         grade=level.grade,
@@ -121,7 +124,7 @@ def _level_row(level: LevelMeasurement, uncertainty: LevelUncertainty | None, no
         slip=_cell(level.slip, notes, signed=True),
         slip_mm=_cell(level.slip_mm, notes, signed=True),
         interval=_interval(uncertainty),
-        refer=uncertainty is not None and uncertainty.refer,
+        refer=uncertainty.refer if uncertainty else bool(sure),
         disc=Row(
             level.name,
             (
@@ -148,13 +151,13 @@ def _cell(measure: Measure, notes: Footnotes, signed: bool = False, unit: str = 
 
 
 def _interval(uncertainty: LevelUncertainty | None) -> dict[str, str]:
-    """Interval, grade probabilities and the grades that cannot be excluded, in words."""
+    """Interval, grade probabilities and the verdict, in words; shown where uncertainty was computed at all."""
     if uncertainty is None:
-        return {"range": ABSENT, "grades": ABSENT, "set": ABSENT}
+        return {"range": NOT_KNOWN, "grades": ABSENT, "verdict": f"{NOT_KNOWN}, refer"}
     likely = sorted(uncertainty.grade_probabilities.items(), key=lambda item: -item[1])
-    kept = " or ".join(Grade(g).label for g in sorted(uncertainty.grade_set)) or "none"
+    stated = f" ({100 * uncertainty.coverage:g} %)" if uncertainty.pieces_percent and uncertainty.coverage else ""
     return {
-        "range": f"{slips_in_words(uncertainty.pieces_percent)} ({100 * uncertainty.coverage:g} %)".replace("-", MINUS),
-        "grades": ", ".join(f"{Grade(g).label}: {100 * p:.0f} %" for g, p in likely if p >= 0.005),
-        "set": f"indeterminate: {kept}; refer" if uncertainty.refer else kept,
+        "range": f"{slips_in_words(uncertainty.pieces_percent)}{stated}".replace("-", MINUS),
+        "grades": ", ".join(f"{Grade(g).label}: {100 * p:.0f} %" for g, p in likely if p >= 0.005) or ABSENT,
+        "verdict": uncertainty.verdict,
     }

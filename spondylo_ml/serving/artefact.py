@@ -34,7 +34,7 @@ _SLIP: dict[str, DataType | Array] = {
     "slip_percent": DataType.double, "slip_mm": DataType.double, "grade": DataType.long,
     "grade_name": DataType.string, "reason": DataType.string, "low_percent": DataType.double,
     "high_percent": DataType.double, "coverage": DataType.double, "grade_probabilities": Array(DataType.double),
-    "grade_set": Array(DataType.long), "refer": DataType.boolean,
+    "grade_set": Array(DataType.long), "refer": DataType.boolean, "verdict": DataType.string,
 }  # fmt: skip
 _SLOT_VALUES = Array(DataType.double)
 

@@ -22,6 +22,7 @@ from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.evaluation.slips import measure_prediction, said_vertebrae
+from spondylo_ml.evaluation.verdict import of_every_level
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.report.film_report import FilmReport, film_key, film_report
 from spondylo_ml.serving.bundle import Bundle
@@ -209,7 +210,7 @@ class FilmModel:
                 measured,
                 warnings=(*opened.notes, *_looks(film, exposure, prediction), *measured.warnings),
             ),
-            uncertainty=levels,
+            uncertainty=of_every_level(measured.levels, levels),
             model=self.name,
         )
 

@@ -17,7 +17,7 @@ COLUMNS = (
 
 SLIP_FIELDS = (
     "level", "upper_slot", "lower_slot", "slip_percent", "slip_mm", "grade", "grade_name", "reason", "low_percent",
-    "high_percent", "coverage", "grade_probabilities", "grade_set", "refer",
+    "high_percent", "coverage", "grade_probabilities", "grade_set", "refer", "verdict",
 )  # fmt: skip
 """Fields of each entry of `slips`."""
 
@@ -34,7 +34,7 @@ class FilmResult:
         film: the film with its pixels in memory; None where it could not be read.
         prediction: corners in px of the original film, scores and presence of every slot.
         measurement: slips, grades, angles of the vertebrae whose presence is at least 0.5.
-        uncertainty: intervals and grade probabilities of the levels that have them; empty where the model has none.
+        uncertainty: the verdict on each measured level, with intervals and grade probabilities where there are any.
         model: which model it was.
     """
 
@@ -75,8 +75,8 @@ class FilmResult:
 
 
 def _slip(level: LevelMeasurement, by_slot: Mapping[int, LevelUncertainty]) -> dict[str, Any]:
-    """One level with the `SLIP_FIELDS`; a level without an interval is referred."""
-    sure = by_slot.get(level.upper_slot)
+    """One level with the `SLIP_FIELDS`."""
+    sure = by_slot[level.upper_slot]
     values = (
         level.name,
         level.upper_slot,
@@ -86,11 +86,12 @@ def _slip(level: LevelMeasurement, by_slot: Mapping[int, LevelUncertainty]) -> d
         level.grade,
         level.grade_name,
         level.slip.reason or None,
-        sure.low_percent if sure else None,
-        sure.high_percent if sure else None,
-        sure.coverage if sure else None,
-        [sure.grade_probabilities[grade] for grade in sorted(sure.grade_probabilities)] if sure else None,
-        list(sure.grade_set) if sure else None,
-        sure.refer if sure else True,
+        sure.low_percent,
+        sure.high_percent,
+        sure.coverage,
+        [sure.grade_probabilities[grade] for grade in sorted(sure.grade_probabilities)] or None,
+        list(sure.grade_set),
+        sure.refer,
+        sure.verdict,
     )
     return dict(zip(SLIP_FIELDS, values, strict=True))

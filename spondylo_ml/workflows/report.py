@@ -78,8 +78,9 @@ def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list
         text = f"MAE {mae} %, grade right {right} %"
         rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
     if "slip_set_coverage" in numbers:
-        kept = numbers["grade_accuracy_not_referred"]
-        text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, {kept.n} levels not referred"
+        kept, unknown = numbers["grade_accuracy_not_referred"], numbers["slip_not_known_percent"].value
+        text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, not known for {unknown:.1f} %"
+        text = f"{text} of the levels; {kept.n} levels not referred"
         rows.append(("intervals", f"{text}, their grade right {interval_text(kept, 1)} %"))
     if "cobb_smape_percent" in numbers:
         rows.append(

@@ -11,12 +11,13 @@ from builders import plain_film, prediction_of, spineweb_folder
 from uncertain_films import films_with_noise
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.clinical.meyerding import RULES, Grade
 from spondylo_ml.config import UncertaintyConfig
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.synthetic import SLOTS
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
+from spondylo_ml.evaluation.slip_conformal import grade_limits
 from spondylo_ml.evaluation.slips import said_vertebrae
 from spondylo_ml.evaluation.uncertainty import (
     PROBABILITIES,
@@ -24,7 +25,6 @@ from spondylo_ml.evaluation.uncertainty import (
     UncertaintyModel,
     fit,
     level_table,
-    verdict,
 )
 from spondylo_ml.evaluation.uncertainty_numbers import (
     KEPT_PERCENT,
@@ -61,11 +61,43 @@ def test_new_films_are_covered_as_stated(judged: pd.DataFrame, fitted: Calibrate
 
 def test_every_row_is_one_level_with_probabilities_that_add_to_one(judged: pd.DataFrame) -> None:
     assert not judged.duplicated(["film_id", "level"]).any()
-    known = judged["spread_percent"].notna()
-    assert known.any()
-    assert judged.loc[known, list(PROBABILITIES)].sum(axis=1).to_numpy() == pytest.approx(np.ones(known.sum()))
+    sampled = judged["spread_percent"].notna()
+    assert sampled.any()
+    assert judged.loc[sampled, list(PROBABILITIES)].sum(axis=1).to_numpy() == pytest.approx(np.ones(sampled.sum()))
+    known = judged["low_percent"].notna()
     assert (judged.loc[known, "low_percent"] <= judged.loc[known, "pred_slip_percent"]).all()
-    assert (judged.loc[known, "refer"] == judged.loc[known, "grade_set"].str.contains(" ")).all()
+    assert (judged["refer"] == judged["verdict"].str.endswith("refer")).all()
+    assert (judged["refer"] | ~judged["grade_set"].str.contains(" ")).all()
+
+
+def test_no_level_is_left_to_itself_whose_slips_have_other_grades(fitted: Calibrated) -> None:
+    films, predictions = films_with_noise(150, 8, 0.4, 0.3)
+    table = level_table(films, predictions, fitted.model, RULES)
+    table = table[table["low_percent"].notna()]
+    alone = table[~table["refer"].astype(bool)]
+    assert 20 < len(alone) < len(table)
+    for row in alone.to_dict("records"):
+        limits = grade_limits(RULES, row["endplate_mm"])
+        sizes = [abs(row["low_percent"]), abs(row["high_percent"])]
+        assert row["verdict"] == f"grade {row['grade_set']}" == f"grade {Grade(int(row['pred_grade'])).label}"
+        assert max(sizes) <= limits[int(row["pred_grade"]) + 1] + 1e-9
+        if row["pred_grade"]:
+            assert min(sizes) >= limits[int(row["pred_grade"])] - 1e-9
+            assert row["low_percent"] * row["high_percent"] > 0
+    assert (table["in_grade_set"] >= table["in_set"]).mean() > 0.999, "the grade of a slip in the set is left"
+
+
+def test_slips_of_which_nothing_is_known_are_shown_as_such(judged: pd.DataFrame) -> None:
+    unknown = judged[judged["low_percent"].isna() & judged["spread_percent"].notna()]
+    assert len(unknown) > 5
+    assert set(unknown["slip_set"]) == {"not known"}
+    assert set(unknown["verdict"]) == {"not known, refer"}
+    assert set(unknown["grade_set"]) == {"0 I II III IV V"}
+    assert (judged["high_percent"] - judged["low_percent"]).max() <= 200
+    numbers = uncertainty_estimates(judged, PatientBootstrap(judged["patient"].tolist(), 200))
+    true = judged[judged["true_slip_percent"].notna()]
+    assert numbers["slip_not_known_percent"].value == pytest.approx(100 * true["low_percent"].isna().mean())
+    assert numbers["slip_set_coverage"].n == true["in_set"].notna().sum()
 
 
 def test_intervals_are_wider_where_corners_are_less_sure(fitted: Calibrated) -> None:
@@ -84,8 +116,10 @@ def test_a_film_s_levels_are_those_of_the_table_and_fit_into_its_report(fitted: 
         levels = fitted.model.levels(film, prediction, RULES)
         rows = table[(table["film_id"] == film.film_id) & table["spread_percent"].notna()].sort_values("upper_slot")
         assert [u.upper_slot for u in levels] == rows["upper_slot"].tolist()
-        assert [u.low_percent for u in levels] == rows["low_percent"].tolist()
+        lows = rows["low_percent"].astype(object).where(rows["low_percent"].notna(), None)
+        assert [u.low_percent for u in levels] == lows.tolist()
         assert [u.refer for u in levels] == rows["refer"].tolist()
+        assert [u.verdict for u in levels] == rows["verdict"].tolist()
         assert all(u.coverage == 0.9 for u in levels)
         vertebrae = said_vertebrae(prediction)
         measured = measure_film(film, RULES, vertebrae=vertebrae)
@@ -111,17 +145,11 @@ def test_a_level_that_was_not_found_is_referred_and_counted(fitted: Calibrated) 
     table = level_table(films, blind, fitted.model, RULES)
     assert len(table) == len(films[0].vertebrae or ()) - 1
     assert table["refer"].all()
-    assert set(table["verdict"]) == {"no interval, refer"}
+    assert set(table["verdict"]) == {"not known, refer"}
     numbers = uncertainty_estimates(table, PatientBootstrap([films[0].patient]))
     assert numbers["slip_set_coverage"].n == 0
     assert numbers["slip_set_coverage"].n_absent == len(table)
     assert numbers["referred_percent"].value == 100
-
-
-def test_a_set_in_words() -> None:
-    assert verdict((1,)) == "grade I"
-    assert verdict((0, 1)) == "indeterminate between 0 and I, refer"
-    assert verdict((0, 1, 2)) == "indeterminate between 0 and II, refer"
 
 
 def test_the_model_survives_json(fitted: Calibrated) -> None:

@@ -16,6 +16,7 @@ from builders import plain_film
 from reports import SURE, film_with, report_of
 
 from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.measurement import LevelUncertainty
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film
 from spondylo_ml.report.film_report import NOTICE, film_report
@@ -83,9 +84,16 @@ def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
     assert rows["L5/S1"][-3:] == [
         "+4.0 to +6.5 or +8.0 to +16.0 (90 %)",
         "I: 90 %, 0: 10 %",
-        "indeterminate: 0 or I; refer",
+        "indeterminate between 0 and I, refer",
     ]
-    assert rows["L4/L5"][-3:] == ["–"] * 3  # noqa: RUF001
+    assert rows["L4/L5"][-3:] == ["not known", "–", "not known, refer"]  # noqa: RUF001
+
+
+def test_an_interval_that_tells_nothing_is_shown_as_not_known() -> None:
+    nothing = LevelUncertainty(1, (), None, None, 0.9, {0: 0.3, 5: 0.7}, (0, 1, 2, 3, 4, 5), True, "not known, refer")
+    film = film_with(10.0)
+    page = film_html(film_report(film, measure_film(film), uncertainty=[nothing]), film.image.read())
+    assert rows_of(page)["L5/S1"][-3:] == ["not known", "V: 70 %, 0: 30 %", "not known, refer"]
 
 
 def test_the_page_needs_nothing_else_and_tells_nothing_about_the_patient(tmp_path: Path) -> None:

@@ -21,10 +21,13 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.slips import measure_prediction
+from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.landmarks import Facing, Film, Spacing
+from spondylo_ml.report.html import film_html
 from spondylo_ml.serving import film_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
 from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
+from spondylo_ml.workflows.result_folder import tables
 
 FILMS = phantom_films(5, 4, 256).films
 
@@ -84,12 +87,41 @@ def test_a_row_has_all_columns_in_order_and_only_plain_values() -> None:
 def test_a_level_without_an_interval_is_referred_and_absent_corners_are_null() -> None:
     bundle = replace(knowing_bundle(FILMS[:1]), uncertainty=None)
     (result,) = FilmModel(bundle, "m").predict(FILMS[0])
-    assert all(slip["refer"] and slip["low_percent"] is None for slip in result.to_row()["slips"])
+    slips = result.to_row()["slips"]
+    assert slips
+    assert {(slip["refer"], slip["verdict"]) for slip in slips} == {(True, "not known, refer")}
+    assert all(slip["low_percent"] is None and slip["coverage"] is None for slip in slips)
+    assert all(slip["grade_set"] == [0, 1, 2, 3, 4, 5] for slip in slips)
+    told = FilmModel(bundle, "m").report(result).uncertainty
+    assert [one.verdict for one in told] == ["not known, refer"] * len(slips)
     assert result.prediction is not None
     gap = result.prediction.corners_xy.copy()
     gap[9] = np.nan
     row = replace(result, prediction=replace(result.prediction, corners_xy=gap)).to_row()
     assert row["corners_xy_px"][9] == [[None, None]] * 4
+
+
+def test_the_verdict_of_a_level_is_the_same_wherever_it_is_told() -> None:
+    """In the row of the pyfunc and of predict's tables, in the report, and in the table of an evaluation."""
+    model = knowing(FILMS[:1])
+    (result,) = model.predict(FILMS[0])
+    row, report = result.to_row(), model.report(result)
+    _, levels, _ = tables([{"film": "f", **row}], SLOTS.first)
+    assert levels["verdict"].tolist() == [slip["verdict"] for slip in row["slips"]]
+    assert [one.verdict for one in report.uncertainty] == levels["verdict"].tolist()
+    page = film_html(report, FILMS[0].image.read())
+    sure, rules = model.bundle.uncertainty, model.bundle.config.clinical
+    assert sure is not None
+    assert result.film is not None
+    assert result.prediction is not None
+    same_samples = replace(result.prediction, film_id=result.film_key)
+    judged = level_table([replace(result.film, film_id=result.film_key)], [same_samples], sure, rules)
+    by_slot = judged.dropna(subset="upper_slot").set_index("upper_slot")["verdict"]
+    assert len(by_slot) > 0
+    for slip in row["slips"]:
+        assert slip["verdict"] in page
+        assert slip["refer"] == slip["verdict"].endswith("refer")
+        assert slip["verdict"] == by_slot.get(slip["upper_slot"], "not known, refer")
 
 
 def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(unet: FilmModel, tmp_path: Path) -> None:

@@ -1,0 +1,124 @@
+"""The one verdict on a level, from its slip set and its grade set together.
+
+The rule, the same wherever a level is told of: a grade cannot be excluded where it belongs to the grade set *or* where
+the slip set holds a slip of it. A level is left to itself only where one grade is left, in one direction. Either set
+alone holds the truth with the stated coverage, and so does their union; that they contradict each other can only make
+it larger, never leave a level to itself.
+
+A slip set that excludes no grade, or is wider than all slips short of spondyloptosis, tells nothing: it is shown as not
+known, no grade is excluded, and the level is referred.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from spondylo_ml.clinical.measurement import NOT_KNOWN, LevelMeasurement, LevelUncertainty
+from spondylo_ml.clinical.meyerding import TOLERANCE, Grade
+from spondylo_ml.evaluation.slip_conformal import SlipSet
+from spondylo_ml.landmarks import FloatArray
+
+ALL_GRADES = tuple(int(grade) for grade in Grade)
+REFER = "refer"
+UNKNOWN = f"{NOT_KNOWN}, {REFER}"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What can be said of a level.
+
+    Attributes:
+        slips_known: whether the slip set tells anything.
+        grades: that cannot be excluded, rising.
+        refer: whether a person must read the level.
+        words: the same in words.
+    """
+
+    slips_known: bool
+    grades: tuple[int, ...]
+    refer: bool
+    words: str
+
+
+NOTHING_KNOWN = Verdict(False, ALL_GRADES, True, UNKNOWN)
+"""Of a level without a slip, or without a set of slips."""
+
+
+def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: FloatArray) -> Verdict:
+    """The verdict on a level.
+
+    Args:
+        slips: those that cannot be excluded, signed.
+        grade_set: grades that cannot be excluded by their probability; the predicted one among them.
+        limits_percent: (7,) of `slip_conformal.grade_limits`, for this level: its limit of grade 0 may be in mm.
+    """
+    forward, backward = grades_touched(slips, limits_percent), grades_touched(slips, limits_percent, backward=True)
+    touched = forward | backward
+    if not _informative(slips, limits_percent) or touched >= set(ALL_GRADES):
+        return NOTHING_KNOWN
+    left = tuple(sorted(touched | set(grade_set)))
+    if len(left) > 1:
+        return Verdict(True, left, True, f"indeterminate {_listed(left)}, {REFER}")
+    name = f"grade {Grade(left[0]).label}"
+    if left[0] != Grade.NONE and forward and backward:
+        return Verdict(True, left, True, f"{name}, indeterminate between forward and backward, {REFER}")
+    return Verdict(True, left, False, name)
+
+
+def grades_touched(slips: SlipSet, limits_percent: FloatArray, backward: bool = False) -> set[int]:
+    """The grades that slips of a set have in one direction; a lone point on a limit belongs to neither side."""
+    sign = -1.0 if backward else 1.0
+    found = set()
+    for piece in slips.pieces_percent:
+        low, high = sorted(sign * end for end in piece)
+        for grade in ALL_GRADES:
+            nearest, furthest = limits_percent[grade], limits_percent[grade + 1]
+            if min(high, furthest) - max(low, nearest) > TOLERANCE:
+                found.add(grade)
+    return found
+
+
+def level_uncertainty(
+    upper_slot: int, verdict: Verdict, slips: SlipSet | None, coverage: float | None, probabilities: Mapping[int, float]
+) -> LevelUncertainty:
+    """The verdict with what it follows from; slips that tell nothing are left out."""
+    shown = slips if verdict.slips_known else None
+    return LevelUncertainty(
+        upper_slot=upper_slot,
+        pieces_percent=shown.pieces_percent if shown else (),
+        low_percent=shown.low_percent if shown else None,
+        high_percent=shown.high_percent if shown else None,
+        coverage=coverage,
+        grade_probabilities=dict(probabilities),
+        grade_set=verdict.grades,
+        refer=verdict.refer,
+        verdict=verdict.words,
+    )
+
+
+def of_every_level(
+    levels: Sequence[LevelMeasurement], known: Sequence[LevelUncertainty]
+) -> tuple[LevelUncertainty, ...]:
+    """The verdict on each level of a film: those given, and that nothing is known where there is none, or no slip."""
+    by_slot = {one.upper_slot: one for one in known}
+    unknown = (level_uncertainty(level.upper_slot, NOTHING_KNOWN, None, None, {}) for level in levels)
+    return tuple(
+        nothing if level.slip.reason else by_slot.get(level.upper_slot, nothing)
+        for level, nothing in zip(levels, unknown, strict=True)
+    )
+
+
+def _informative(slips: SlipSet, limits_percent: FloatArray) -> bool:
+    """Whether the set is there, finite, and no wider than from grade IV backward to grade IV forward."""
+    ends = [end for piece in slips.pieces_percent for end in piece]
+    finite = bool(ends) and all(map(math.isfinite, ends))
+    return finite and slips.high_percent - slips.low_percent <= 2 * limits_percent[-2]
+
+
+def _listed(grades: Sequence[int]) -> str:
+    names = [Grade(grade).label for grade in grades]
+    if grades[-1] - grades[0] == len(grades) - 1:
+        return f"between {names[0]} and {names[-1]}"
+    return f"between {', '.join(names[:-1])} and {names[-1]}"

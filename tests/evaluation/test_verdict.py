@@ -1,0 +1,106 @@
+"""One verdict a level from both sets together, worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from uncertain_films import films_with_noise
+
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.measurement import slips_in_words
+from spondylo_ml.clinical.meyerding import RULES, Grade, grades
+from spondylo_ml.evaluation.slip_conformal import SlipSet, grade_limits, slip_set
+from spondylo_ml.evaluation.verdict import (
+    ALL_GRADES,
+    NOTHING_KNOWN,
+    Verdict,
+    grades_touched,
+    joint_verdict,
+    level_uncertainty,
+    of_every_level,
+)
+
+LIMITS = grade_limits(RULES, np.nan)
+
+
+def judged(*pieces: tuple[float, float], grade_set: tuple[int, ...], limits: np.ndarray = LIMITS) -> Verdict:
+    return joint_verdict(SlipSet(pieces), grade_set, limits)
+
+
+def test_one_grade_in_both_sets_is_left_to_itself() -> None:
+    assert judged((8.0, 21.0), grade_set=(1,)) == Verdict(True, (1,), False, "grade I")
+    assert judged((-4.0, 4.9), grade_set=(0,)) == Verdict(True, (0,), False, "grade 0")
+    assert judged((-72.0, -51.0), grade_set=(3,)) == Verdict(True, (3,), False, "grade III")
+
+
+def test_a_slip_set_that_crosses_a_limit_which_the_grade_set_denies_refers() -> None:
+    crossing = judged((-2.0, 31.0), grade_set=(1,))
+    assert crossing == Verdict(True, (0, 1, 2), True, "indeterminate between 0 and II, refer")
+    assert judged((3.0, 12.0), grade_set=(1,)).grades == (0, 1)
+    assert judged((-26.0, -20.0), grade_set=(1,)).grades == (1, 2)
+
+
+def test_a_grade_that_the_slip_set_denies_is_kept_where_it_is_probable() -> None:
+    assert judged((10.0, 20.0), grade_set=(1, 2)).words == "indeterminate between I and II, refer"
+    assert judged((10.0, 20.0), grade_set=(0, 1, 3)).words == "indeterminate between 0, I and III, refer"
+
+
+def test_a_set_that_ends_on_a_limit_stays_on_its_side() -> None:
+    """Upper limits are inclusive: 25.0 is grade I, and a slip set that is cut there holds no grade II."""
+    assert judged((5.0, 25.0), grade_set=(1,)) == Verdict(True, (1,), False, "grade I")
+    assert judged((25.0, 25.0), grade_set=(1,)) == Verdict(True, (1,), False, "grade I")
+    assert judged((25.0, 50.0), grade_set=(2,)) == Verdict(True, (2,), False, "grade II")
+
+
+def test_pieces_on_both_sides_leave_the_direction_open() -> None:
+    open_ = judged((-24.0, -6.0), (6.0, 20.0), grade_set=(1,))
+    assert open_.refer
+    assert open_.words == "grade I, indeterminate between forward and backward, refer"
+    assert not judged((-4.0, 4.0), grade_set=(0,)).refer, "no listhesis has no direction"
+
+
+def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
+    """3 mm are 10 % of an endplate of 30 mm: a set up to 8 % is no listhesis there, but grade 0 or I without mm."""
+    assert not judged((-1.0, 8.0), grade_set=(0,), limits=grade_limits(RULES, 30.0)).refer
+    assert judged((-1.0, 8.0), grade_set=(0,)).grades == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "pieces", [((-231.0, 282.0),), ((-10.0, 112.0),), ((-150.0, -101.0), (40.0, 60.0)), (), ((np.nan, np.nan),),
+               ((-np.inf, np.inf),)]
+)  # fmt: skip
+def test_a_set_that_tells_nothing_is_not_known(pieces: tuple[tuple[float, float], ...]) -> None:
+    verdict = judged(*pieces, grade_set=(2, 3))
+    assert verdict == NOTHING_KNOWN == Verdict(False, ALL_GRADES, True, "not known, refer")
+    told = level_uncertainty(1, verdict, SlipSet(pieces), 0.9, {})
+    assert (told.pieces_percent, told.low_percent, told.high_percent) == ((), None, None)
+    assert slips_in_words(told.pieces_percent) == "not known"
+
+
+@given(st.floats(-130, 130), st.lists(st.floats(0, 60), min_size=6, max_size=6), st.sets(st.integers(0, 5)))
+def test_what_is_left_to_itself_is_denied_by_neither_set(slip: float, reach: list[float], more: set[int]) -> None:
+    predicted = int(grades(np.array(slip)))
+    found = slip_set(slip, np.array(reach), LIMITS)
+    verdict = joint_verdict(found, more | {predicted}, LIMITS)
+    assert set(verdict.grades) >= more | {predicted}
+    assert set(verdict.grades) >= grades_touched(found, LIMITS) | grades_touched(found, LIMITS, backward=True)
+    assert verdict.refer == (verdict.words.endswith("refer"))
+    if not verdict.refer:
+        samples = [x for low, high in found.pieces_percent for x in np.linspace(low + 1e-6, high - 1e-6, 50)]
+        inside = [x for x in samples if any(low < x < high for low, high in found.pieces_percent)]
+        assert set(grades(np.array(inside)).astype(int)) <= {predicted}
+        assert predicted == 0 or len({np.sign(x) for x in inside}) <= 1
+
+
+def test_every_measured_level_has_a_verdict() -> None:
+    film = films_with_noise(1, 3)[0][0]
+    levels = measure_film(film).levels
+    given_one = level_uncertainty(2, judged((8.0, 21.0), grade_set=(1,)), SlipSet(((8.0, 21.0),)), 0.9, {1: 1.0})
+    found = of_every_level(levels, [given_one])
+    assert [one.upper_slot for one in found] == [level.upper_slot for level in levels]
+    assert found[1] is given_one
+    assert (found[0].verdict, found[0].refer, found[0].grade_set) == ("not known, refer", True, ALL_GRADES)
+    assert found[0].coverage is None
+    assert {Grade(g).label for g in ALL_GRADES} == {"0", "I", "II", "III", "IV", "V"}
