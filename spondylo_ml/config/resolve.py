@@ -53,11 +53,17 @@ def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | No
 
 
 def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
-    """The files of a model's recipe under a preset, in the order in which they are laid over each other."""
+    """The files of a model's recipe under a preset, in the order in which they are laid over each other.
+
+    Raises:
+        ConfigError: the document that the project starts from gives no recipe for this model.
+    """
     folder = projects_dir() / model
     files = [folder / "config.yaml"]
     if preset != "full":
         files.append(folder / f"{preset}.yaml")
+    if preset == "document" and not files[-1].is_file():
+        raise ConfigError(f"preset: the document gives no recipe for {model}; preset full is ours")
     of_folders = folder / f"{preset}_folder.yaml"
     return [*files, of_folders] if data_path and of_folders.is_file() else files
 

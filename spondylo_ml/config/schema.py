@@ -17,7 +17,7 @@ from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 
-PRESETS = ("smoke", "quick", "full")
+PRESETS = ("smoke", "quick", "full", "document")
 EXPERIMENT = "spondylo-landmarks"
 
 MOVABLE = (
@@ -49,8 +49,10 @@ class TrackingConfig(Section):
 class Config(Section):
     """Everything that decides a training run."""
 
-    preset: Literal["smoke", "quick", "full"] = Field(
-        "quick", description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the recipe)"
+    preset: Literal["smoke", "quick", "full", "document"] = Field(
+        "quick",
+        description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the best recipe that we "
+        "know, for a GPU), document (the one of the document that the project starts from)",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, order and augmentation")
     data: DataConfig = DataConfig()

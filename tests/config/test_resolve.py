@@ -15,6 +15,8 @@ from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError
 
+NO_RECIPE = ("keypoint_rcnn", "document")
+
 
 def recipe(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "recipe.yaml"
@@ -80,8 +82,28 @@ def test_a_folder_named_in_a_recipe_file_adds_that_layer_too(tmp_path: Path) -> 
     assert config.data.input_side_px == own("unet", "quick_folder")["data.input_side_px"]
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("name", MODEL_NAMES)
+RECIPES = [(name, preset) for name in MODEL_NAMES for preset in PRESETS if (name, preset) != NO_RECIPE]
+
+
+@pytest.mark.parametrize("name", [name for name in MODEL_NAMES if name != "keypoint_rcnn"])
+def test_the_documents_recipe_differs_from_the_full_one_in_how_maps_become_levels(name: str) -> None:
+    full, document = (
+        flatten(resolve_config({"model": {"name": name}, "preset": preset}).model_dump())
+        for preset in ("full", "document")
+    )
+    assert {key: (full[key], document[key]) for key in full if full[key] != document[key]} == {
+        "preset": ("full", "document"),
+        "heatmap.levels": ("chain", "slot"),
+        "heatmap.flip_average": (True, False),
+    }
+
+
+def test_a_model_of_which_the_document_says_nothing_has_no_such_recipe() -> None:
+    with pytest.raises(ConfigError, match="the document gives no recipe for keypoint_rcnn; preset full is ours"):
+        resolve_config({"model": {"name": "keypoint_rcnn"}, "preset": "document"})
+
+
+@pytest.mark.parametrize(("name", "preset"), RECIPES)
 def test_every_recipe_names_its_own_model_and_the_length_of_the_run(name: str, preset: str) -> None:
     config = resolve_config({"model": {"name": name}, "preset": preset})
     assert config.model.name == name
@@ -135,7 +157,10 @@ def test_a_run_without_a_length_is_refused() -> None:
         ({"data": {"val_fractoin": 0.1}}, r"'data\.val_fractoin'\. Did you mean 'data\.val_fraction'\?"),
         ({"model": {"depth": 3}}, r"unknown name 'model\.depth'"),
         ({"model": {"name": "unett"}}, r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
-        ({"preset": "quik"}, r"preset: unknown preset 'quik'\. Did you mean 'quick'\? Allowed: full, quick, smoke\."),
+        (
+            {"preset": "quik"},
+            r"preset: unknown preset 'quik'\. Did you mean 'quick'\? Allowed: document, full, quick, smoke\.",
+        ),
     ],
 )
 def test_an_unknown_name_at_any_depth_is_answered_with_the_nearest(tree: dict[str, object], message: str) -> None:

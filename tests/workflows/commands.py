@@ -36,6 +36,14 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
     return kept | own | extra
 
 
+def tune(folder: Path, *arguments: str) -> str:
+    """`python -m tuning` with the arguments, to its end; what it printed. A failure shows that."""
+    command = [sys.executable, "-m", "tuning", *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=3600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def start(folder: Path, *arguments: str, new_group: bool = False, **extra: str) -> subprocess.Popen[str]:
     """`python -m spondylo_ml` with the arguments, started; in a group of processes of its own where that is asked."""
     return subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import mlflow
 import numpy as np
 import pytest
 from builders import made_film
-from commands import LEARNS, aliases_of, environment, run
+from commands import LEARNS, aliases_of, client_of, environment, run, runs_of, tune
 from mlflow.tracking import MlflowClient
 from servers import mlflow_server, postgres
 
@@ -80,3 +81,26 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
     np.testing.assert_array_equal(spondylo_ml.load("champion").predict(pixels)[0].prediction.corners_xy, corners["1"])
     events = [line.split("  ")[1].split(":")[0] for line in spondylo("registry").splitlines() if line[:2] == "20"]
     assert events == ["promoted", "promoted", "rolled back"]
+
+
+@pytest.mark.slow
+def test_tune_retrain_train_and_promote_against_the_floor_so_measured(tmp_path: Path) -> None:
+    given = (*LEARNS, "--model", "maht_net")
+    run(tmp_path, "train", *given, "--tracking.run_name", "first", "--training.film_passes", "1200")
+    output = tune(tmp_path, *given, "--training.film_passes", "3000", "--space", "recipe", "--sampler", "grid",
+                  "--study", "s", "--retrain_seeds", "2")  # fmt: skip
+    study = re.search(r"noise floor grade_accuracy_all .*promote --noise_floor_from (\w{32})", output)
+    assert study is not None, output
+    run(tmp_path, "train", "--recipe", "studies/s/best.yaml", "--tracking.run_name", "better")
+    ids = {found.info.run_name: found.info.run_id for found in runs_of(tmp_path)}
+    judged = list(JUDGED)
+    del judged[2:4]  # the floor by hand
+    assert "champion, version 1 of" in run(tmp_path, "promote", "--run_ids", ids["first"], *judged)
+    without = run(tmp_path, "promote", "--run_ids", ids["better"], *judged)
+    assert "challenger, version 2 of spondylo-landmarks\n  - how far another seed alone moves mre_px512 is" in without
+    assert f"The store has: noise_floor_from={study[1]}" in without
+    told = run(tmp_path, "promote", "--run_ids", ids["better"], "--noise_floor_from", study[1], *judged)
+    assert "champion, version 3 of" in told
+    floor = client_of(tmp_path).get_run(study[1]).data.metrics["noise_floor/mre_px512"]
+    assert f"above {floor:.4g}, the noise floor between seeds (measured by study s {study[1][:8]}: maht_net 2" in told
+    assert aliases_of(client_of(tmp_path))["champion"] == 3
