@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spondylo_ml.config import Config, DataConfig
+from spondylo_ml.config import CompareConfig, Config, DataConfig, PromoteConfig
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import TrackingError
 
@@ -42,18 +43,76 @@ def require_given_films(data: DataConfig) -> None:
     find_reader(expanded(data.path), data.kind)
 
 
-def require_runs(run_ids: Sequence[str] = ()) -> list[Run]:
+def require_runs(run_ids: Sequence[str] = (), with_models: bool = False) -> list[Run]:
     """The runs of the store, which is there, answers, and has all of them.
+
+    Args:
+        with_models: each has logged a model.
 
     Raises:
         TrackingError: it is not so.
     """
     _require_store_file()
 
+    from spondylo_ml.tracking.selection import require_model
     from spondylo_ml.tracking.store import get_run
 
     _require_store()
-    return [get_run(run_id) for run_id in run_ids]
+    runs = [get_run(run_id) for run_id in run_ids]
+    for run in runs if with_models else ():
+        require_model(run)
+    return runs
+
+
+def require_compared(config: CompareConfig) -> Run:
+    """The first of the runs to compare, each of which is there with its model.
+
+    Raises:
+        TrackingError: it is not so, or there are none to choose from.
+    """
+    if config.run_ids:
+        return require_runs(config.run_ids, with_models=True)[0]
+    require_runs()
+
+    from spondylo_ml.tracking.selection import top_runs
+
+    return top_runs(1, config.metric, config.models, config.per_model, config.experiment)[0]
+
+
+def require_candidates(config: PromoteConfig) -> Run:
+    """The first of the runs to promote; the run of the noise floor is there too.
+
+    Raises:
+        TrackingError: it is not so, or there are none to choose from.
+    """
+    require_runs([config.noise_floor_from] if config.noise_floor_from else [])
+    if config.run_ids:
+        return require_runs(config.run_ids, with_models=True)[0]
+
+    from spondylo_ml.tracking.selection import top_runs
+
+    return top_runs(1, config.chosen_by, config.models, per_model=True, experiment=config.experiment)[0]
+
+
+def require_model(which: str, digest: str | None = None) -> None:
+    """The model is there: its folder, or its address and digest in the store.
+
+    Raises:
+        SpondyloError: it is not so.
+    """
+    if not expanded(Path(which)).is_dir():
+        _require_store_file()
+
+    from spondylo_ml.serving.model_address import local_folder, model_address, only_model
+
+    folder = local_folder(which)
+    if folder is not None:
+        only_model(folder)
+        return
+    _require_store()
+    address = model_address(which)
+    if digest is None:
+        address.digest()
 
 
 def require_target(asked: str | None, otherwise: str, resumed_run_id: str | None = None) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 
 from spondylo_ml.cli.checks import (
     experiment_name,
+    require_candidates,
     require_checkpoint_place,
+    require_compared,
     require_films,
     require_given_films,
+    require_model,
     require_opened_run,
     require_resume,
     require_resumed_config,
@@ -71,7 +74,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["evaluate"], arguments)
     config = validate(EvaluateConfig, values)
     require_given_films(config.data)
-    (run,) = require_runs([config.run_id])
+    (run,) = require_runs([config.run_id], with_models=True)
     require_target(config.experiment, experiment_name(run))
 
     from spondylo_ml.workflows import report
@@ -85,7 +88,7 @@ def _diagnose(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["diagnose"], arguments)
     config = validate(DiagnoseConfig, values)
     require_given_films(config.data)
-    (run,) = require_runs([config.run_id])
+    (run,) = require_runs([config.run_id], with_models=True)
     require_target(config.experiment, experiment_name(run))
 
     from spondylo_ml.workflows import report
@@ -113,6 +116,7 @@ def _export(arguments: Sequence[str]) -> None:
 def _export_onnx(arguments: Sequence[str]) -> None:
     config = validate(ExportOnnxConfig, given_values(FLAGS["export-onnx"], arguments))
     require_free(expanded(config.to))
+    require_model(config.model, config.digest)
     require_opened_run()
 
     from spondylo_ml.workflows.export_onnx import describe, export_onnx
@@ -124,6 +128,7 @@ def _export_onnx(arguments: Sequence[str]) -> None:
 def _convert_model(arguments: Sequence[str]) -> None:
     config = validate(ConvertModelConfig, given_values(FLAGS["convert-model"], arguments))
     require_free(expanded(config.to))
+    require_model(config.model, digest="")  # one of a former format has none
 
     from spondylo_ml.workflows.convert_model import convert_model, describe
 
@@ -159,8 +164,7 @@ def _compare(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["compare"], arguments)
     config = validate(CompareConfig, values)
     require_given_films(config.data)
-    runs = require_runs(config.run_ids)
-    require_target(config.experiment, experiment_name(runs[0]) if runs else "")
+    require_target(config.experiment, experiment_name(require_compared(config)))
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.compare import compare
@@ -175,6 +179,7 @@ def _predict(arguments: Sequence[str]) -> int:
     config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
     require_free(expanded(config.to))
     find_films(config.films)  # what is not there is told before the slow imports
+    require_model(config.model, config.digest)
     require_opened_run()
 
     from spondylo_ml.workflows import report
@@ -221,9 +226,10 @@ def _promote(arguments: Sequence[str]) -> None:
     values = given_values(FLAGS["promote"], arguments)
     config = validate(PromoteConfig, values)
     require_given_films(config.data)
-    named = [*config.run_ids, *([config.noise_floor_from] if config.noise_floor_from else [])]
-    runs = require_runs(named)
-    require_target(config.experiment, experiment_name(runs[0]) if config.run_ids else "")
+    if config.rollback:
+        require_runs()
+    else:
+        require_target(config.experiment, experiment_name(require_candidates(config)))
 
     from spondylo_ml.workflows import report
     from spondylo_ml.workflows.history import roll_back

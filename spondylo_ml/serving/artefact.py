@@ -19,7 +19,7 @@ from mlflow.types.schema import AnyType, Array, Object, Property
 from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
-from spondylo_ml.serving.model_source import MODEL_NAME, only_model
+from spondylo_ml.serving.model_address import MODEL_NAME, only_model
 from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
 

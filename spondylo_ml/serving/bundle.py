@@ -27,8 +27,9 @@ from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
+from spondylo_ml.serving.model_address import DESCRIPTION
 
-WEIGHTS, DESCRIPTION, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"
+WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
 NETWORK, PARITY = "network.onnx", "onnx_parity.json"
 FORMAT, FORMAT_WITHOUT_MANIFEST = 2, 1
 CONVERT = "python -m spondylo_ml convert-model --model <folder> --to <new folder>"

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from spondylo_ml.errors import DataError
 from spondylo_ml.serving.bundle import (
-    DESCRIPTION,
     FORMAT,
     FORMAT_WITHOUT_MANIFEST,
     MANIFEST,
@@ -16,6 +15,7 @@ from spondylo_ml.serving.bundle import (
     read_json,
     save_bundle,
 )
+from spondylo_ml.serving.model_address import DESCRIPTION
 
 
 def convert_bundle(source: Path, to: Path) -> str:

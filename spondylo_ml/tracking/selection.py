@@ -20,6 +20,20 @@ def lower_is_better(metric: str) -> bool:
     return any(part in metric.rsplit("/", 1)[-1] for part in LOWER_IS_BETTER)
 
 
+def has_model(run: Run) -> bool:
+    """Whether the run has logged a model."""
+    return bool(run.outputs and run.outputs.model_outputs)
+
+
+def require_model(run: Run) -> None:
+    """Raise `TrackingError` where the run has logged no model."""
+    if not has_model(run):
+        run_id = run.info.run_id
+        raise TrackingError(
+            f"run {run_id} has logged no model: it failed or still runs. Go on with it: train --resume {run_id}"
+        )
+
+
 def top_runs(
     count: int, metric: str, models: Sequence[str] = (), per_model: bool = False, experiment: str | None = None
 ) -> list[Run]:
@@ -33,7 +47,7 @@ def top_runs(
     Raises:
         TrackingError: no such experiment, or no run has the metric.
     """
-    runs = [run for run in _finished(experiment) if run.outputs and run.outputs.model_outputs]
+    runs = [run for run in _finished(experiment) if has_model(run)]
     runs = [run for run in runs if not models or run.data.tags.get("model") in models]
     ranked = [run for run in runs if metric in run.data.metrics]
     if not ranked:

@@ -18,7 +18,8 @@ import spondylo_ml
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import save_bundle
-from spondylo_ml.serving.model_source import REGISTERED_MODEL, find_model
+from spondylo_ml.serving.model_address import REGISTERED_MODEL
+from spondylo_ml.serving.model_source import find_model
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import COLUMNS
-from spondylo_ml.serving.model_source import REGISTERED_MODEL
+from spondylo_ml.serving.model_address import REGISTERED_MODEL
 
 PIXELS = phantom_films(1, 4, 96).films[0].image.read()
 PNG = cv2.imencode(".png", PIXELS)[1].tobytes()

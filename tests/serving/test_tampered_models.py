@@ -21,7 +21,8 @@ import spondylo_ml
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.serving.artefact import fetch_bundle, log_bundle
 from spondylo_ml.serving.bundle import bundle_digest
-from spondylo_ml.serving.model_source import REGISTERED_MODEL, find_model
+from spondylo_ml.serving.model_address import REGISTERED_MODEL
+from spondylo_ml.serving.model_source import find_model
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST
 from spondylo_ml.tracking.registry import Registry
 

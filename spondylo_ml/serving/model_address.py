@@ -1,0 +1,122 @@
+"""Which model is meant: its address in the store, or its folder; neither loads it, nor anything slow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config.paths import expanded
+from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
+from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store_uri import shown
+
+DESCRIPTION = "bundle.json"
+"""The file by which the folder of a model is known."""
+
+REGISTERED_MODEL = "spondylo-landmarks"
+MODEL_NAME = "model"
+"""What a run calls the model that it logs."""
+
+FORMS = (
+    f"an alias or version of {REGISTERED_MODEL} (champion, 3), models:/<name>@<alias>, models:/<name>/<version>, "
+    f"runs:/<run id>/{MODEL_NAME}, a run id, or a folder with a {DESCRIPTION}"
+)
+_RUN_ID, _ALIAS = re.compile(r"[0-9a-f]{32}"), re.compile(r"[A-Za-z][\w-]*")
+_BY_ALIAS = re.compile(r"models:/([^/@]+)@(.+)")
+_BY_VERSION = re.compile(r"models:/([^/@]+)/(\d+)")
+_BY_ID = re.compile(r"models:/(m-[0-9a-f]+)")
+
+
+@dataclass(frozen=True)
+class ModelAddress:
+    """A model of the store that never changes.
+
+    Attributes:
+        told: how results say it.
+        digest: asks the store for what it keeps of the model.
+    """
+
+    uri: str
+    told: str
+    digest: Callable[[], str]
+
+
+def local_folder(which: str) -> Path | None:
+    """The folder that `which` names; None where it names a model of the store."""
+    folder = expanded(Path(which))
+    return folder if folder.is_dir() else None
+
+
+def model_address(which: str) -> ModelAddress:
+    """What `which`, in one of the `FORMS` but that of a folder, stands for now.
+
+    Raises:
+        TrackingError: no such alias, or the store cannot be reached.
+        DataError: not one of the forms.
+    """
+    if _RUN_ID.fullmatch(which):
+        which = f"runs:/{which}/{MODEL_NAME}"
+    if which.startswith("runs:/"):
+        run_id = which.removeprefix("runs:/").split("/")[0]
+        return ModelAddress(which, f"run {run_id}", partial(digest_of_run, run_id))
+    if which.isdigit():
+        which = f"models:/{REGISTERED_MODEL}/{which}"
+    elif _ALIAS.fullmatch(which):
+        which = f"models:/{REGISTERED_MODEL}@{which}"
+    if by_alias := _BY_ALIAS.fullmatch(which):
+        name, alias = by_alias.groups()
+        version = _version_of(name, alias)
+        number = str(version.version)
+        return ModelAddress(
+            f"models:/{name}/{number}", f"{name} version {number} ({alias})", partial(digest_of_version, version)
+        )
+    if by_version := _BY_VERSION.fullmatch(which):
+        name, number = by_version.groups()
+        return ModelAddress(which, f"{name} version {number}", lambda: digest_of_version(find_version(name, number)))
+    if by_id := _BY_ID.fullmatch(which):
+        return ModelAddress(which, by_id[1], lambda: digest_of_run(_run_of(by_id[1])))
+    raise DataError(f"no model {which!r}: there is no such folder. Give {FORMS}")
+
+
+def _run_of(model_id: str) -> str:
+    try:
+        return str(MlflowClient().get_logged_model(model_id).source_run_id or "")
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"no model {model_id!r} in {store_name()} ({type(error).__name__})") from None
+
+
+def _version_of(name: str, alias: str) -> ModelVersion:
+    client = MlflowClient()
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except (MlflowException, OSError):
+        try:
+            known = ", ".join(sorted(client.get_registered_model(name).aliases)) or "none"
+        except (MlflowException, OSError):
+            raise TrackingError(
+                f"no registered model {name!r} in {shown(mlflow.get_registry_uri())}; give {FORMS}, "
+                "or set MLFLOW_TRACKING_URI to the store that has it"
+            ) from None
+        raise TrackingError(f"{name} has no alias {alias!r}; its aliases: {known}") from None
+
+
+def only_model(folder: Path) -> Path:
+    """The folder in it, or itself, that holds a model.
+
+    Raises:
+        DataError: there is none, or more than one.
+    """
+    places = sorted({path.parent for path in folder.rglob(DESCRIPTION)})
+    if len(places) != 1:
+        where = "no" if not places else "more than one"
+        raise DataError(f"{folder} holds {where} {DESCRIPTION}: give the folder of one model")
+    return places[0]
