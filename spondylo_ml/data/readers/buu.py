@@ -27,6 +27,7 @@ from spondylo_ml.data.readers.buu_name import BuuName, buu_name
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.own_films import FILE, Said, as_said, film_stem, read_table, require_any_match, spacing_of
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
+from spondylo_ml.data.readers.parts import deeper_folders
 from spondylo_ml.data.readers.text import read_csv_rows
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Spacing
@@ -58,6 +59,7 @@ class BuuReader:
             pairs, alone = pair_by_stem(folder, folder, (".csv",), root)
             jobs += [_Job(image, label, view, spacings.get(stem_of(image))) for image, label in pairs]
             bad += [finding for finding in alone if finding.file not in (SPACING_FILE, FILE)]
+            bad += [] if folder == root else deeper_folders(folder)
         read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
         images = [image for folder in _views(root) for image in images_in(folder)]
         known = {stem_of(image) for image in images}

@@ -186,6 +186,8 @@ def _categories(categories: Sequence[Entry], file: str) -> dict[object, Entry]:
     known = [entry for entry in categories if is_id(entry.get("id"))]
     if len(known) < len(categories):
         raise FileError(file, "each of the categories needs an id, a number or a word")
+    if not all(entry.get("name") is None or is_id(entry["name"]) for entry in known):
+        raise FileError(file, "the name of a category must be a word")
     by_id = {entry["id"]: entry for entry in known}
     if len(by_id) < len(known):
         raise FileError(file, "two categories have one id")

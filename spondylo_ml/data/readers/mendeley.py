@@ -13,6 +13,7 @@ Films of 640 x 640 px are exports, each stretched to that size by an amount that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,11 @@ from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import LOWEST_IS_S1, Visible, from_sacrum, require_all_inside
 from spondylo_ml.data.readers.buu_name import buu_name
-from spondylo_ml.data.readers.fields import finite_numbers, parse_floats, read_json, read_text_lines
+from spondylo_ml.data.readers.fields import finite_numbers, read_json, require_classes, require_visibility
 from spondylo_ml.data.readers.own_films import Said, as_said, read_table
-from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in, pair_by_stem
+from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, files_in, images_in, pair_by_stem
+from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part
+from spondylo_ml.data.readers.pose_lines import read_pose_lines
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
 
@@ -36,7 +39,7 @@ EXPORT_HW = (640, 640)
 # Position of each corner of CORNERS (superior left, superior right, inferior left, inferior right) in the files.
 JSON_ORDER = (2, 3, 0, 1)  # the file holds BL, BR, TL, TR
 TXT_ORDER = (0, 3, 1, 2)  # the file holds TL, BL, BR, TR
-TXT_FIELDS = 17  # class, box centre and size, then x, y, visibility of four corners
+LABELS = (".json", ".txt")
 
 
 class MendeleyReader:
@@ -55,15 +58,17 @@ class MendeleyReader:
         data, table = root / "Train" / "Keypointrcnn_data", read_table(root)
         jobs: list[_Job] = []
         bad: list[Finding] = []
-        for split in ("train", "val"):
-            pairs, alone = pair_by_stem(data / "images" / split, data / "labels" / split, (".json", ".txt"), data)
+        folders, strange = folders_by_part(data / "images", data / "labels")
+        for images, labels, split in folders:
+            pairs, alone = pair_by_stem(images, labels, LABELS, data)
             jobs += [_Job(image, label, split) for image, label in pairs]
             bad += alone
-        for images in by_stem(images_in(root / "Test")).values():
-            if len(images) == 1:
-                jobs.append(_Job(images[0], None, "test"))
+        bad += [*strange, *_loose(data, root)]
+        for films in by_stem(images_in(root / "Test")).values():
+            if len(films) == 1:
+                jobs.append(_Job(films[0], None, "test"))
             else:
-                bad += doubled_stem(images)
+                bad += doubled_stem(films)
         read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
         notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
         return film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)], notes)
@@ -106,6 +111,17 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
     return ReadFilm(as_said(film, said), tuple(notes))
 
 
+def _loose(data: Path, root: Path) -> list[Finding]:
+    """Films and labels that lie in no part, which nobody would miss."""
+    places = [(data / "images", images_in(data / "images")), (data / "labels", files_in(data / "labels", LABELS))]
+    loose = [
+        Finding(path.name, f"lies in {folder.name}/ itself and is not read: put it into a part, such as train/")
+        for folder, paths in places
+        for path in paths
+    ]
+    return loose + deeper_folders(root / "Test")
+
+
 def _read_json(path: Path) -> tuple[FloatArray, Visible]:
     """(V, 4, 2) px and visibility, corners reordered; vertebrae as in the file."""
     tree = read_json(path)
@@ -118,22 +134,46 @@ def _read_json(path: Path) -> tuple[FloatArray, Visible]:
         if not shaped:
             raise FileError(path.name, f"vertebra {index} must hold 4 corners of x, y, visibility")
         rows.append(finite_numbers([v for corner in vertebra for v in corner], path.name, f"vertebra {index}"))
-    return _ordered(rows, JSON_ORDER)
+        require_visibility([corner[2] for corner in vertebra], path.name, f"vertebra {index}")
+    assert isinstance(tree, dict)
+    _check_boxes(tree, len(rows), path.name)
+    return _ordered(np.array(rows).reshape(-1, 4, 3), JSON_ORDER)
+
+
+def _check_boxes(tree: dict[str, object], count: int, file: str) -> None:
+    """What stands beside the keypoints is not used, but where it is none of this layout, the file is another's."""
+    boxes, labels = (tree.get(name, []) for name in ("boxes", "labels"))
+    if not isinstance(boxes, list) or len(boxes) not in (0, count):
+        raise FileError(file, f"'boxes' must list {count}, as 'keypoints' does")
+    for index, box in enumerate(boxes):
+        if not isinstance(box, list) or len(box) != 4:
+            raise FileError(file, f"box {index} must be x1, y1, x2, y2")
+        left, top, right, bottom = finite_numbers(box, file, f"box {index}")
+        if right < left or bottom < top:
+            raise FileError(file, f"box {index} must be x1, y1, x2, y2, the smaller ones first")
+    if not isinstance(labels, list) or len(labels) not in (0, count):
+        raise FileError(file, f"'labels' must list {count}, as 'keypoints' does")
+    classes = finite_numbers(labels, file, "'labels'")
+    require_classes(classes, file, "'labels'")
+    _require_one_class(classes, file)
+
+
+def _require_one_class(classes: Iterable[float], file: str) -> None:
+    """Classes would be levels, of which this layout has none."""
+    if len(set(classes)) > 1:
+        raise FileError(file, "vertebrae of several classes: this layout names no levels and has one class")
 
 
 def _read_txt(path: Path, size_hw: tuple[int, int]) -> tuple[FloatArray, Visible]:
     """As `_read_json`, from YOLO-pose lines in shares of width and height."""
-    rows = []
-    for number, fields in enumerate(read_text_lines(path), start=1):
-        if len(fields) != TXT_FIELDS:
-            raise FileError(path.name, f"line {number} has {len(fields)} fields, {TXT_FIELDS} are needed")
-        rows.append(parse_floats(fields, path.name, f"line {number}")[5:])
-    corners, visible = _ordered(rows, TXT_ORDER)
+    lines = read_pose_lines(path)
+    _require_one_class(lines.classes, path.name)
+    corners, visible = _ordered(lines.points, TXT_ORDER)
     return corners * np.array([size_hw[1], size_hw[0]]), visible
 
 
-def _ordered(rows: list[list[float]], order: tuple[int, ...]) -> tuple[FloatArray, Visible]:
-    table = np.array(rows).reshape(-1, 4, 3)[:, list(order)]
+def _ordered(points: FloatArray, order: tuple[int, ...]) -> tuple[FloatArray, Visible]:
+    table = points[:, list(order)]
     corners, visible = table[..., :2].copy(), table[..., 2] > 0
     corners[~visible] = np.nan  # visibility 0 means that the corner was not labelled
     return corners, visible

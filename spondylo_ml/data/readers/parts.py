@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+from spondylo_ml.data.films import Finding
+from spondylo_ml.data.image_file import IMAGE_SUFFIXES
 from spondylo_ml.data.names import is_hidden
 
 _PARTS = {
@@ -30,3 +33,33 @@ def folders_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_hidden(p))
+
+
+def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, str]], list[Finding]]:
+    """The folders of films and of labels within two folders, with their part; and those that are no part.
+
+    The two of a part need not have the same name: images/valid goes with labels/val. A folder without its counterpart
+    goes with one that does not exist, so that its files are listed as alone.
+    """
+    of_images, of_labels = ({folder.name: folder for folder in folders_in(above)} for above in (images, labels))
+    places: list[tuple[Path, Path, str]] = []
+    strange = []
+    for name in dict.fromkeys([*of_images, *of_labels]):  # films first
+        part = part_named(name)
+        if part is None:
+            above = images if name in of_images else labels
+            why = f"a folder of {above.name}/ that is not read: parts are named {ALLOWED}"
+            strange.append(Finding(name, why))
+        elif name in of_images:
+            alike = [other for other in of_labels if part_named(other) == part and other not in of_images]
+            label = name if name in of_labels or len(alike) != 1 else alike[0]
+            places.append((of_images[name], labels / label, part))
+        elif all(of_labels[name] != place[1] for place in places):
+            places.append((images / name, of_labels[name], part))
+    return places, strange
+
+
+def deeper_folders(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Finding]:
+    """Folders with such files within a folder of which only its own files are read."""
+    deeper = [inner for inner in folders_in(folder) if any(p.suffix.lower() in suffixes for p in inner.rglob("*"))]
+    return [Finding(p.name, f"a folder of {folder.name}/ that is not read: move its files up") for p in deeper]

@@ -20,6 +20,7 @@ from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.own_films import FILE, by_film, film_stem, read_columns, require_any_match
 from spondylo_ml.data.readers.pairing import images_in
+from spondylo_ml.data.readers.parts import deeper_folders
 from spondylo_ml.data.readers.text import read_csv_rows, read_names
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
@@ -59,6 +60,7 @@ class SpineWeb16Reader:
         films = {same_form(path.name): path for path in images_in(root / "images")}
         read, errors = read_each(rows, lambda row: _read_film(films.get(row[0]), row[0], row[1], patients[row[0]]))
         alone = [Finding(name, NOT_LISTED) for name in films if name not in set(names)]
+        alone += deeper_folders(root / "images")
         return film_set(self.kind, root, read, SLOTS, [*alone, *map(as_finding, errors)], notes)
 
 

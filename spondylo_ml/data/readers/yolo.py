@@ -29,7 +29,7 @@ from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_
 from spondylo_ml.data.readers.fields import read_text_lines
 from spondylo_ml.data.readers.own_films import FilmTable, Said, read_table
 from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
-from spondylo_ml.data.readers.parts import ALLOWED, folders_in, part_named
+from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part, folders_in, part_named
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
 from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_told
 from spondylo_ml.errors import FileError
@@ -99,24 +99,15 @@ def _pairs_of_folders(root: Path) -> list[_Place]:
 
 def _places(root: Path) -> tuple[list[_Place], list[Finding]]:
     """Where films and labels lie, and the folders of which nobody would miss the films."""
-    places, bad = [], []
+    places, bad = [], list[Finding]()
     for pair in _pairs_of_folders(root):
         places.append(pair)
-        of_images, of_labels = ({p.name: p for p in folders_in(f)} for f in (pair.images, pair.labels))
-        for name in [*of_images, *(name for name in of_labels if name not in of_images)]:  # films first
-            part, here = part_named(name), of_images.get(name) or of_labels[name]
-            if part is None or pair.part is not None:
-                what = f"a folder of {here.parent.name}/ that is not read: "
-                how = f"parts are named {ALLOWED}" if part is None else "films lie in images/ itself here"
-                bad.append(Finding(name, what + how))
-                continue
-            # images/valid with labels/val: the names differ, the part is the same.
-            alike = [p for p in of_labels if part_named(p) == part and p not in of_images]
-            if name in of_images:
-                label = name if name in of_labels or len(alike) != 1 else alike[0]
-                places.append(_Place(of_images[name], pair.labels / label, part))
-            elif not any(place.labels == of_labels[name] for place in places):
-                places.append(_Place(pair.images / name, of_labels[name], part))
+        if pair.part is None:
+            within, strange = folders_by_part(pair.images, pair.labels)
+            places += [_Place(images, labels, part) for images, labels, part in within]
+            bad += strange
+        else:
+            bad += [*deeper_folders(pair.images), *deeper_folders(pair.labels, (".txt",))]
     return places, bad
 
 

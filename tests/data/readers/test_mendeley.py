@@ -273,7 +273,7 @@ def test_a_json_label_of_the_wrong_form_is_bad(tmp_path: Path, label: object, wh
     [
         ("", "empty label file"),
         (" \n\n", "empty label file"),
-        ("0 .5 .5 .1 .1\n", "line 1 has 5 fields, 17 are needed"),
+        ("0 .5 .5 .1 .1\n", "line 1 has 5 fields, 17 are needed: it is a box without points"),
         ("0" + " .5" * 17 + "\n", "line 1 has 18 fields, 17 are needed"),
         ("0" + " .5" * 15 + " nan\n", "line 1 must be finite numbers, found nan"),
         ("0" + " .5" * 15 + " x\n", "line 1 must be finite numbers, found 'x'"),
