@@ -45,7 +45,11 @@ def assign_parts(
             two names: should they be dealt to several parts, all their films go to the first of train, val, test.
     """
     undealt = [film for film in films if not film.split]
-    parts = _deal(undealt, val_fraction, test_fraction, seed)
+    labelled = {film.patient for film in undealt if film.labelled}
+    parts: dict[str, str] = {}
+    # Patients with labels first, so that each part gets some of them where there are enough.
+    for group in (labelled, {film.patient for film in undealt} - labelled):
+        parts |= _deal([film for film in undealt if film.patient in group], val_fraction, test_fraction, seed)
     for patients in joined([{films[i].patient for i in group} for group in same]):
         dealt = patients & parts.keys()
         together = min((parts[patient] for patient in dealt), key=PARTS.index, default="")
@@ -59,10 +63,35 @@ def require_parts(films: Sequence[Film], for_training: bool = True) -> None:
     labelled = {film.split for film in films if film.labelled}
     for part in ("train", "val") if for_training else ():
         if part not in labelled:
-            raise DataError(
-                f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for "
-                f"{part}: give more films, or change data.val_fraction and data.test_fraction"
-            )
+            raise DataError(_without_labels(films, part))
+
+
+def _without_labels(films: Sequence[Film], part: str) -> str:
+    """Why a part has no labelled film, and what to do."""
+    labelled = [film for film in films if film.labelled]
+    patients = {film.patient for film in labelled}
+    if not labelled:
+        return f"none of the {len(films)} films has labels: there is nothing to train on"
+    if len(patients) == 1:
+        what = "one labelled film" if len(labelled) == 1 else f"{len(labelled)} labelled films of one patient"
+        return (
+            f"{what} cannot be parted into train and val: a network would be judged on a patient that it has seen. "
+            "Give labelled films of two patients at least; if these are of several, say so in films.csv, column patient"
+        )
+    return (
+        f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for {part}: give "
+        "more films, give each part labelled films where the dataset has parts of its own, or change "
+        "data.val_fraction and data.test_fraction"
+    )
+
+
+def told_parts(films: Sequence[Film]) -> str:
+    """How many films and patients each part has, and which part could not be made."""
+    told = []
+    for part in PARTS:
+        some = [film for film in films if film.split == part]
+        told.append(f"{part} {len(some)} film(s) of {len({film.patient for film in some})} patient(s)")
+    return ", ".join(told)
 
 
 def joined(groups: Sequence[set[str]]) -> list[set[str]]:
@@ -85,9 +114,15 @@ def _deal(films: Sequence[Film], val_fraction: float, test_fraction: float, seed
         part: max(1, round(share * len(films))) if share > 0 else 0
         for part, share in (("val", val_fraction), ("test", test_fraction))
     }
+    # Two patients are enough for train and val, one for train alone.
+    others = [part for part in ("val", "test") if wanted[part]]
+    needed = [*others[: max(0, len(patients) - 1)], "train"]
     parts: dict[str, str] = {}
-    for patient in patients:
-        part = next((name for name, count in wanted.items() if count > 0), "train")
+    for number, patient in enumerate(patients):
+        part = next((name for name, count in wanted.items() if count > 0 and name in needed), "train")
+        empty = [name for name in needed if name not in parts.values()]
+        if len(patients) - number <= len(empty) and part not in empty:
+            part = empty[0]
         parts[patient] = part
         if part in wanted:
             wanted[part] -= by_patient[patient]

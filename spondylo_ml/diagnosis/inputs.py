@@ -12,13 +12,15 @@ from typing import NamedTuple
 import numpy as np
 
 from spondylo_ml.data.prepare import PreparedFilm
-from spondylo_ml.diagnosis.results import CheckResult, judged
+from spondylo_ml.diagnosis.results import CheckResult, does_not_apply, judged
 from spondylo_ml.landmarks import FloatArray
 
 NAME = "inputs"
 FILMS = 16
 SPREAD_RATIO = 4.0
 """Of the medians of both parts; dividing by 255, or by a standard deviation, gives 50 or more."""
+FEW_FILMS, SPREAD_RATIO_OF_FEW = 3, 16.0
+"""One or two films may differ by themselves as much as parts do; by this much only their preparation does."""
 MEAN_APART = 64.0
 """Grey levels between the medians, a quarter of the range, where no film of one part is like any of the other."""
 
@@ -52,6 +54,9 @@ def check_inputs(train: Sequence[PreparedFilm], val: Sequence[PreparedFilm]) -> 
         f"{spreads[1]:.0f}, on {len(ours.mean)} and {len(theirs.mean)} films"
     )
     sound = ratio <= SPREAD_RATIO and not (apart > MEAN_APART and disjoint)
+    fewest = min(len(train), len(val))
+    if not sound and fewest < FEW_FILMS and ratio <= SPREAD_RATIO_OF_FEW:
+        return does_not_apply(NAME, f"{fewest} film(s) in a part are too few to tell preparation from look: {text}")
     return judged(NAME, sound, text, ratio, SPREAD_RATIO, "times", ADVICE)
 
 

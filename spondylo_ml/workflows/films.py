@@ -16,7 +16,7 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.films import FilmSet, require_usable
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.data.split import assign_parts, require_parts
+from spondylo_ml.data.split import assign_parts, require_parts, told_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Film, SlotRange
@@ -98,7 +98,12 @@ def read_films(config: DataConfig) -> FilmSet:
 def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixels | None]:
     films = _with_slots(read_films(config), config)
     pixels = None if films.kind == PHANTOM else look_at(films.films)
+    dealt = [film for film in films.films if film.split is None]
     films = _with_parts(films, config, pixels)
+    if dealt and films.kind != PHANTOM:
+        log.info("parts made by patient, seed %d: %s", config.split_seed, told_parts(films.films))
+        if config.test_fraction and not films.part("test"):
+            log.warning("too few patients for a test part: there is none")
     require_parts(films.films, for_training)
     if overflow := films.overflow():
         log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))

@@ -11,7 +11,7 @@ from builders import plain_film
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.data.split import split_by_patient
+from spondylo_ml.data.split import split_by_patient, told_parts
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film
 
@@ -84,21 +84,49 @@ def test_a_tiny_set_has_something_to_train_and_to_validate_on(count: int) -> Non
     assert sum(parts.values()) == count
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_too_few_films_are_an_error_that_says_what_to_do(count: int) -> None:
-    message = rf"{count} films of {count} patients leave no labelled film for train: give more films, or change"
+def test_two_patients_are_enough_for_train_and_val() -> None:
+    for seed in range(5):
+        parts = Counter(f.split for f in split_by_patient(films_of(["a", "a", "b"]), 0.15, 0.1, seed))
+        assert parts in ({"train": 2, "val": 1}, {"train": 1, "val": 2})
+
+
+@pytest.mark.parametrize("sizes", [(1, 1, 1, 9), (9, 1, 1, 1), (1, 9, 1, 1, 1), (5, 5, 5)])
+def test_a_patient_with_nearly_all_films_leaves_no_part_empty(sizes: tuple[int, ...]) -> None:
+    names = [name for name, count in enumerate(sizes) for _ in range(count)]
+    for seed in range(10):
+        out = split_by_patient(films_of(names), 0.15, 0.1, seed)
+        assert {film.split for film in out} == {"train", "val", "test"}
+
+
+@pytest.mark.parametrize(
+    ("names", "what"), [(["a"], "one labelled film"), (["same"] * 9, "9 labelled films of one patient")]
+)
+def test_films_of_one_patient_are_an_error_that_says_what_to_do(names: list[str], what: str) -> None:
+    message = f"^{what} cannot be parted into train and val: .*Give labelled films of two patients at least.*films.csv"
     with pytest.raises(DataError, match=message):
-        split_by_patient(films_of(range(count)), 0.15, 0.1, 0)
+        split_by_patient(films_of(names), 0.15, 0.1, 0)
 
 
-def test_many_films_of_one_patient_cannot_be_split() -> None:
-    with pytest.raises(DataError, match="9 films of 1 patients leave no labelled film for train"):
-        split_by_patient(films_of(["same"] * 9), 0.15, 0.1, 0)
+def test_few_labelled_films_among_many_unlabelled_ones_reach_both_parts() -> None:
+    unlabelled = [plain_film(f"u{i}", None, patient=f"u{i}") for i in range(100)]
+    for seed in range(5):
+        out = split_by_patient([*unlabelled, *films_of("abcdef")], 0.15, 0.1, seed)
+        assert Counter(f.split for f in out if f.labelled) == {"train": 4, "val": 1, "test": 1}
+
+
+def test_parts_are_told_with_their_patients() -> None:
+    out = split_by_patient(films_of(["a", "a", "a", "b"]), 0.3, 0.0, 0)
+    counts = {part: len([f for f in out if f.split == part]) for part in ("train", "val")}
+    assert told_parts(out) == (
+        f"train {counts['train']} film(s) of 1 patient(s), val {counts['val']} film(s) of 1 patient(s), "
+        "test 0 film(s) of 0 patient(s)"
+    )
 
 
 def test_unlabelled_films_do_not_count_as_something_to_train_on() -> None:
-    films = [plain_film("a", None, split="train"), plain_film("b", split="val")]
-    with pytest.raises(DataError, match="no labelled film for train"):
+    films = [plain_film("a", None, split="train"), plain_film("b", split="val"), plain_film("c", split="val")]
+    message = "3 films of 3 patients leave no labelled film for train: .*where the dataset has parts of its own"
+    with pytest.raises(DataError, match=message):
         split_by_patient(films, 0.15, 0.1, 0)
 
 
@@ -127,7 +155,7 @@ def test_real_shares_are_near_what_was_asked_for_with_several_films_a_patient() 
 
 def test_films_to_judge_may_be_few_and_without_labels() -> None:
     films = [plain_film(name, None) for name in "ab"]
-    with pytest.raises(DataError, match="leave no labelled film for train"):
+    with pytest.raises(DataError, match="none of the 2 films has labels: there is nothing to train on"):
         split_by_patient(films, 0.5, 0.0, 0)
     assert len(split_by_patient(films, 0.5, 0.0, 0, for_training=False)) == 2
 

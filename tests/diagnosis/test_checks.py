@@ -167,6 +167,20 @@ def test_validation_films_that_are_prepared_otherwise_are_found(change: Any, mes
     assert "data/prepare.py" in result.advice
 
 
+@pytest.mark.parametrize(("n_train", "n_val"), [(4, 1), (1, 4), (2, 2), (1, 1)])
+def test_one_film_of_another_look_is_not_enough_to_judge_by_and_the_training_goes_on(n_train: int, n_val: int) -> None:
+    light = changed(lambda image: (200 + image // 10).astype(np.uint8))
+    assert check_inputs(films()[:4], light).outcome is Outcome.FAILED
+    result = check_inputs(films()[:n_train], light[:n_val])
+    assert result.outcome is Outcome.DOES_NOT_APPLY
+    assert result.finding.startswith(
+        f"{min(n_train, n_val)} film(s) in a part are too few to tell preparation from look"
+    )
+    require_passed([result])
+    divided = changed(lambda image: image // 255)
+    assert check_inputs(films()[:n_train], divided[:n_val]).outcome is Outcome.FAILED, "no film's own contrast"
+
+
 def test_films_that_only_differ_as_films_do_are_no_fault() -> None:
     # Brighter by a fifth of the range, and with two thirds of the contrast, as another device may give them.
     result = check_inputs(films()[:4], changed(lambda image: (50 + 0.65 * image).astype(np.uint8)))

@@ -57,7 +57,7 @@ def test_a_dataset_without_parts_is_dealt_by_patient_where_the_layout_has_parts(
 
 
 def test_one_film_is_too_few_for_two_parts(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="leave no labelled film for train"):
+    with pytest.raises(DataError, match="one labelled film cannot be parted into train and val"):
         draw_phantoms(PhantomConfig(count=1, long_side_px=64, to=tmp_path / "a"))
     assert not (tmp_path / "a").exists()
 

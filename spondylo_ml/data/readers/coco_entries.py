@@ -45,8 +45,10 @@ def passed_over(entry: Entry, categories: Mapping[object, Entry], file: str, whe
     Raises:
         FileError: `iscrowd` or `num_keypoints` has a value that is not allowed.
     """
+    if entry.get("id") is not None and not is_id(entry["id"]):
+        raise FileError(file, f"{where}: its id must be a number or a word", f", found {str(entry['id'])[:20]!r}")
     crowd, count = entry.get("iscrowd", 0), entry.get("num_keypoints")
-    if crowd not in (0, 1):
+    if crowd not in (0, 1):  # true and false are written too
         raise FileError(file, f"{where}: iscrowd must be 0 or 1", f", found {str(crowd)[:20]!r}")
     if count is not None and (type(count) is not int or count < 0):
         raise FileError(
