@@ -53,6 +53,18 @@ class Facing(StrEnum):
         return {Facing.LEFT: Facing.RIGHT, Facing.RIGHT: Facing.LEFT}.get(self, self)
 
 
+PATIENT_CORNERS = ("superior_anterior", "superior_posterior", "inferior_anterior", "inferior_posterior")
+"""The corners by the patient's sides, in the order of `CORNERS` on a film that faces left."""
+
+
+def patient_corners(facing: Facing) -> tuple[str, ...]:
+    """The `CORNERS` of a film, in their order, by the patient's sides; by the image's where it is not known which is
+    which, or where no side is anterior."""
+    if facing is Facing.RIGHT:
+        return tuple(PATIENT_CORNERS[place] for place in MIRRORED_CORNERS)
+    return PATIENT_CORNERS if facing is Facing.LEFT else CORNERS
+
+
 @dataclass(frozen=True)
 class Spacing:
     """Millimetres per pixel of the original film, and who says so."""

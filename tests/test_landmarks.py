@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from spondylo_ml.errors import DataError, NonFiniteLossError, nearest_hint, unknown_name
 from spondylo_ml.landmarks import (
     CORNERS,
+    MIRRORED_CORNERS,
     Facing,
     SlotRange,
     Spacing,
     Vertebra,
     level_name,
+    patient_corners,
     vertebrae_from_sacrum,
 )
 
@@ -44,6 +46,10 @@ def test_mirroring_exchanges_left_and_right_and_moves_x_alone() -> None:
     corners = np.array([[1.0, 2.0], [5.0, 3.0], [0.0, 7.0], [6.0, 8.0]])
     mirrored = Vertebra(0, corners, np.array([True, False, True, True])).mirrored(10)
     assert CORNERS == ("superior_left", "superior_right", "inferior_left", "inferior_right")
+    left = ("superior_anterior", "superior_posterior", "inferior_anterior", "inferior_posterior")
+    assert patient_corners(Facing.LEFT) == left
+    assert patient_corners(Facing.RIGHT) == tuple(left[place] for place in MIRRORED_CORNERS)
+    assert patient_corners(Facing.NONE) == patient_corners(Facing.UNKNOWN) == CORNERS
     np.testing.assert_array_equal(mirrored.corners_xy, [[4, 3], [8, 2], [3, 8], [9, 7]])
     np.testing.assert_array_equal(mirrored.visible, [False, True, True, True])
 

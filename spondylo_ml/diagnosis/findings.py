@@ -69,14 +69,14 @@ def findings(
     census: GradientCensus | None,
     layers: Sequence[LayerChannels],
     error_shares: Mapping[str, float],
-    mended_px512: Mapping[str, float],
+    fixed_px512: Mapping[str, float],
     mre_px512: float,
 ) -> list[Finding]:
     """The findings, those on which all others rest first.
 
     Args:
         error_shares: percent of the summed error by kind, NaN where there is no error.
-        mended_px512: what the mean error would be with a kind mended.
+        fixed_px512: what the mean error would be with the corners of a kind put right.
     """
     found = [
         Finding(
@@ -87,7 +87,7 @@ def findings(
         )
         for r in failed(checks)
     ]
-    found += _of_error(error_shares, mended_px512, mre_px512)
+    found += _of_error(error_shares, fixed_px512, mre_px512)
     found += _of_channels(layers)
     return found + (_of_parameters(census) if census else [])
 
@@ -97,13 +97,13 @@ def dead_in(layers: Sequence[LayerChannels]) -> tuple[int, int]:
     return sum(layer.dead for layer in layers), sum(layer.channels for layer in layers)
 
 
-def _of_error(shares: Mapping[str, float], mended: Mapping[str, float], mre_px512: float) -> list[Finding]:
+def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512: float) -> list[Finding]:
     told = [(kind, share) for kind, share in shares.items() if share >= LEAST_SHARE_OF_ERROR]
     return [
         Finding(
             f"error: {kind.replace('_', ' ')}",
-            f"{share:.0f} % of the summed error. The mean error is {mre_px512:.1f} px512; with this mended it would be "
-            f"{mended[kind]:.1f}.",
+            f"{share:.0f} % of the summed error. The mean error is {mre_px512:.1f} px512; with this fixed it would be "
+            f"{fixed[kind]:.1f}.",
             *CAUSES[kind],
         )
         for kind, share in sorted(told, key=lambda pair: -pair[1])

@@ -9,7 +9,7 @@ import pandas as pd
 
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.vertebra_size import width_px
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Spacing
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Spacing, patient_corners
 
 REFERENCE_SIDE_PX = 512
 """px512: px of the film scaled to 512 on its longer side."""
@@ -17,7 +17,7 @@ REFERENCE_SIDE_PX = 512
 SDR_THRESHOLDS_PX512 = (6, 12, 18, 24)
 
 COLUMNS = (
-    "film_id", "slot", "level", "corner", "true_x_px", "true_y_px", "pred_x_px", "pred_y_px",
+    "film_id", "slot", "level", "corner", "patient_corner", "true_x_px", "true_y_px", "pred_x_px", "pred_y_px",
     "error_px", "error_px512", "error_mm", "error_body_percent", "missed", "corner_score", "presence",
 )  # fmt: skip
 
@@ -28,7 +28,8 @@ def corner_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -
     A corner for which there is no prediction (its vertebra is beyond the model's slots) stays in the table as
     missed, its prediction NaN. It is charged the film's diagonal, the largest error that a guess on the film could
     have, so that leaving a corner out never pays. `error_mm` is NaN where the film has no spacing;
-    `error_body_percent` is in percent of the true body's depth (its width on an AP film).
+    `error_body_percent` is in percent of the true body's depth (its width on an AP film). `corner` is named by the
+    image's side, `patient_corner` by anterior and posterior where the film's facing is known, else like `corner`.
 
     Raises:
         DataError: films and predictions are not of the same films in the same order.
@@ -45,7 +46,7 @@ def to_px512(length_px: float, size_hw: tuple[int, int]) -> float:
 
 
 def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
-    slots = prediction.slots
+    slots, names = prediction.slots, patient_corners(film.facing)
     rows: list[tuple[object, ...]] = []
     for vertebra in film.vertebrae or ():
         has_slot = vertebra.slot in slots
@@ -60,7 +61,7 @@ def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...
             score = float(prediction.corner_score[row, corner]) if has_slot else np.nan
             presence = float(prediction.presence[row]) if has_slot else np.nan
             rows.append((
-                film.film_id, vertebra.slot, vertebra.level, CORNERS[corner], *true, *guess,
+                film.film_id, vertebra.slot, vertebra.level, CORNERS[corner], names[corner], *true, *guess,
                 error, to_px512(error, film.size_hw), _to_mm(offset, film.spacing),
                 100 * error / depth if depth > 0 else np.nan, missed, score, presence,
             ))  # fmt: skip

@@ -24,8 +24,8 @@ from spondylo_ml.evaluation.metrics import (
     presence_counts,
 )
 from spondylo_ml.evaluation.report import EvaluationReport
-from spondylo_ml.evaluation.strata import STRATA, film_strata
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
+from spondylo_ml.evaluation.strata import STRATA, film_strata, in_order
+from spondylo_ml.landmarks import CORNERS, LEVELS, PATIENT_CORNERS, Film, FilmPrediction
 
 Numbers = dict[str, Estimate]
 GROUP_METRICS = ("mre_px512", "mre_body_percent", "mre_mm", "sdr_6px", "sdr_12px", "sdr_24px")
@@ -116,15 +116,18 @@ def cobb_estimates(angles: pd.DataFrame, patients: Sequence[str], bootstrap: Pat
 def _breakdown(
     kinds: pd.DataFrame, patients: Sequence[str], strata: pd.DataFrame, bootstrap: PatientBootstrap
 ) -> dict[str, dict[str, Numbers]]:
-    """Tables by level (from the sacrum up), by corner, and by what is known of the film."""
+    """Tables by level (from the sacrum up), by corner (of the patient where facing is known), and by what is known of
+    the film."""
     joined = kinds.assign(patient=patients).join(strata[list(STRATA)], on="film_id")
-    order = {"level": list(dict.fromkeys(joined.sort_values("slot")["level"])), "corner": list(CORNERS)}
+    corners = [name for name in (*PATIENT_CORNERS, *CORNERS) if (joined["patient_corner"] == name).any()]
+    groups = {
+        "level": ("level", list(dict.fromkeys(joined.sort_values("slot")["level"]))),
+        "corner": ("patient_corner", corners),
+        **{stratum: (stratum, in_order(stratum, joined[stratum].unique())) for stratum in STRATA},
+    }
     return {
-        f"by_{column}": {
-            group: _group(joined[joined[column] == group], bootstrap)
-            for group in order.get(column, sorted(joined[column].unique()))
-        }
-        for column in ("level", "corner", *STRATA)
+        f"by_{name}": {group: _group(joined[joined[column] == group], bootstrap) for group in found}
+        for name, (column, found) in groups.items()
     }
 
 
@@ -192,9 +195,12 @@ def _slips(
 
 
 def _by(levels: pd.DataFrame, column: str, patient: pd.Series, bootstrap: PatientBootstrap) -> dict[str, Numbers]:
-    """Errors of slip and grade in each group; the groups in order of their names, withheld ones left out."""
+    """Errors of slip and grade in each group, levels from the sacrum up, grades rising; withheld ones left out."""
     out = {}
-    for group, rows in levels[levels["true_slip_percent"].notna()].groupby(column):
+    known = levels[levels["true_slip_percent"].notna()]
+    order = _from_sacrum if column == "level" else float
+    for group in sorted(known[column].dropna().unique(), key=order):
+        rows = known[known[column] == group]
         names = patient.loc[rows["film_id"]].tolist()
         off = rows["pred_slip_percent"] - rows["true_slip_percent"]
         right = (rows["pred_grade"] == rows["true_grade"]).where(rows["pred_grade"].notna())
@@ -204,6 +210,11 @@ def _by(levels: pd.DataFrame, column: str, patient: pd.Series, bootstrap: Patien
             "grade_accuracy": bootstrap.mean(100 * right.astype(float), names),
         }
     return out
+
+
+def _from_sacrum(level: str) -> int:
+    """Place of a level such as L4/L5, by its upper vertebra."""
+    return LEVELS.index(level.split("/")[0])
 
 
 def _counts(

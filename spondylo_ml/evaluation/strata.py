@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -12,11 +12,20 @@ STRATA = ("source", "sex", "age_band", "facing")
 UNKNOWN = "unknown"
 AGE_BANDS = ((0, 39, "under 40"), (40, 49, "40-49"), (50, 59, "50-59"), (60, 69, "60-69"), (70, 150, "70 and over"))
 
+AGE_ORDER = (*(name for _, _, name in AGE_BANDS), UNKNOWN)
+
 
 def film_strata(films: Sequence[Film]) -> pd.DataFrame:
     """One row a film: `film_id`, `patient`, and the `STRATA`; "unknown" where the dataset does not say."""
     rows = [(f.film_id, f.patient, f.source, f.sex or UNKNOWN, age_band(f.age_years), str(f.facing)) for f in films]
     return pd.DataFrame(rows, columns=["film_id", "patient", *STRATA])
+
+
+def in_order(stratum: str, groups: Iterable[str]) -> list[str]:
+    """The groups of one of the `STRATA` as a table lists them: ages rising, others by name, unknown ones last."""
+    if stratum == "age_band":
+        return sorted(groups, key=AGE_ORDER.index)
+    return sorted(groups, key=lambda name: (name == UNKNOWN, name))
 
 
 def age_band(age_years: int | None) -> str:

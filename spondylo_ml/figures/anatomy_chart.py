@@ -12,12 +12,12 @@ from spondylo_ml.figures.overlay import Picture
 PANELS = (
     ("share_of_corners_percent", "share of corners, %"),
     ("share_of_error_percent", "share of the summed error, %"),
-    ("mre_mended_px512", "MRE if it were mended, px512"),
+    ("mre_fixed_px512", "MRE if it were fixed, px512"),
 )
 
 
 def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
-    """(H, W, 3) RGB: for each cause its share of corners and of error, and the MRE without it; bars with intervals."""
+    """(H, W, 3) RGB: for each cause its share of corners and of error, and the MRE if it were fixed, with intervals."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -127,7 +127,7 @@ def _findings(checked: Checked, layers: Sequence[LayerChannels], report: Evaluat
         checked.census,
         layers,
         {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()},
-        {kind: row["mre_mended_px512"].value for kind, row in anatomy.items()},
+        {kind: row["mre_fixed_px512"].value for kind, row in anatomy.items()},
         report.numbers["mre_px512"].value,
     )
 

@@ -23,7 +23,7 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.figures.overlay import draw_film, with_legend
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, patient_corners
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -118,15 +118,16 @@ def vertebra_table(corners: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def prediction_table(predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
+def prediction_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
     """One row a predicted corner of every slot, labels or not; px of the original film."""
     rows = [
-        (p.film_id, p.slots.first + v, level, CORNERS[c], *p.corners_xy[v, c], p.corner_score[v, c], p.presence[v])
-        for p in predictions
+        (p.film_id, p.slots.first + v, level, CORNERS[c], patient_corners(film.facing)[c], *p.corners_xy[v, c],
+         p.corner_score[v, c], p.presence[v])
+        for film, p in zip(films, predictions, strict=True)
         for v, level in enumerate(p.slots.names)
         for c in range(len(CORNERS))
-    ]
-    columns = ["film_id", "slot", "level", "corner", "x_px", "y_px", "corner_score", "presence"]
+    ]  # fmt: skip
+    columns = ["film_id", "slot", "level", "corner", "patient_corner", "x_px", "y_px", "corner_score", "presence"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -145,7 +146,7 @@ def _log_results(
     config: EvaluateConfig,
     origin: Provenance,
 ) -> tuple[dict[str, float], EvaluationReport | None]:
-    mlflow.log_text(prediction_table(predictions).to_csv(index=False), "predictions.csv")
+    mlflow.log_text(prediction_table(films, predictions).to_csv(index=False), "predictions.csv")
     labelled = [film for film in films if film.labelled]
     metrics: dict[str, float] = {"n_films": float(len(films)), "n_labelled": float(len(labelled))}
     report, ranking = None, np.full(len(films), np.nan)

@@ -3,7 +3,7 @@
     predictions.json      all of it, a row a film (`serving.film_result.COLUMNS`)
     films.csv             a row a film: its state, facing, warnings
     levels.csv            a row a level: slip, interval, grade and their probabilities
-    corners.csv           a row a corner of every slot
+    corners.csv           a row a corner of every slot, by the image's side and by the patient's
     overlays/<film>.png   the film with its corners
     reports/<film>.html   the one-film report, and the same as JSON
 
@@ -22,7 +22,7 @@ import pandas as pd
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.figures.overlay import draw_film
-from spondylo_ml.landmarks import CORNERS
+from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
 from spondylo_ml.report.film_report import NOTICE, write_json
 from spondylo_ml.report.html import write_html
 from spondylo_ml.serving.film_model import FilmModel
@@ -34,7 +34,7 @@ OVERLAY_HEIGHT_PX = 768
 FILM_COLUMNS = ("film", "film_key", "height_px", "width_px", "n_vertebrae", "facing", "levels_known", "warnings",
                 "error")  # fmt: skip
 LEVEL_COLUMNS = ("film", *SLIP_FIELDS)
-CORNER_COLUMNS = ("film", "slot", "level", "presence", "corner", "x_px", "y_px", "corner_score")
+CORNER_COLUMNS = ("film", "slot", "level", "presence", "corner", "patient_corner", "x_px", "y_px", "corner_score")
 
 
 class ResultFolder:
@@ -87,7 +87,8 @@ def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, p
         (row["film"], *(_cell(slip[name]) for name in SLIP_FIELDS)) for row in rows for slip in row["slips"] or ()
     ]
     corners = [
-        (row["film"], first_slot + v, level, row["presence"][v], CORNERS[c], *row["corners_xy_px"][v][c],
+        (row["film"], first_slot + v, level, row["presence"][v], CORNERS[c],
+         patient_corners(Facing(row["facing"]))[c], *row["corners_xy_px"][v][c],
          row["corner_score"][v][c])
         for row in rows
         for v, level in enumerate(row["levels"] or ())

@@ -28,13 +28,11 @@ def test_failed_checks_come_first_then_the_causes_by_their_share() -> None:
     check = CheckResult("flip", Outcome.FAILED, "3 slips change", advice="Exchange the corners.")
     passed = CheckResult("oracle", Outcome.PASSED, "fine")
     shares = {**NO_ERROR, "missed": 20.0, "level_shift": 60.0, "localisation": 14.9}
-    mended = dict.fromkeys(KINDS, 5.0) | {"level_shift": 8.0}
-    found = findings([passed, check], SOUND, [ALIVE], shares, mended, 20.0)
+    fixed = dict.fromkeys(KINDS, 5.0) | {"level_shift": 8.0}
+    found = findings([passed, check], SOUND, [ALIVE], shares, fixed, 20.0)
     assert [one.title for one in found] == ["check flip failed", "error: level shift", "error: missed"]
     assert found[0].advice == "Exchange the corners."
-    assert found[1].seen == (
-        "60 % of the summed error. The mean error is 20.0 px512; with this mended it would be 8.0."
-    )
+    assert found[1].seen == ("60 % of the summed error. The mean error is 20.0 px512; with this fixed it would be 8.0.")
     assert "heatmap.levels=chain" in found[1].advice
 
 

@@ -20,7 +20,16 @@ from spondylo_ml.evaluation.judge import Judged, Provenance, judge
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.strata import film_strata
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing, vertebrae_from_sacrum
+from spondylo_ml.landmarks import (
+    CORNERS,
+    PATIENT_CORNERS,
+    Facing,
+    Film,
+    FilmPrediction,
+    SlotRange,
+    Spacing,
+    vertebrae_from_sacrum,
+)  # fmt: skip
 
 SLOTS = SlotRange(0, 18)
 RULES = ClinicalConfig()
@@ -76,14 +85,47 @@ def test_tables_break_down_by_level_corner_and_what_is_known_of_the_film(judged:
     tables = judged.report.tables
     assert list(tables["by_level"])[:3] == ["S1", "L5", "L4"]
     assert tables["by_level"]["S1"]["mre_px512"].n == 16
-    assert list(tables["by_corner"]) == ["superior_left", "superior_right", "inferior_left", "inferior_right"]
+    assert list(tables["by_corner"]) == [*PATIENT_CORNERS, *CORNERS], "AP films have no anterior side"
+    assert tables["by_corner"]["superior_anterior"]["mre_px512"].n == 12
+    assert tables["by_corner"]["superior_left"]["mre_px512"].n == 17
     assert set(tables["by_facing"]) == {"left", "none"}
     assert set(tables["by_sex"]) == {"F", "unknown"}
     assert tables["by_age_band"]["60-69"]["mre_px512"].n == 48
-    assert list(tables["slips_by_level"]) == ["L4/L5", "L5/S1"]
+    assert list(tables["slips_by_level"]) == ["L5/S1", "L4/L5"]
     assert list(tables["slips_by_grade"]) == ["grade 0", "grade 1", "grade 2"]
     n = sum(row["mre_px512"].n for row in tables["by_level"].values())
     assert n == judged.report.numbers["mre_px512"].n
+
+
+def test_corners_are_told_by_anterior_and_posterior_on_films_that_face_either_way() -> None:
+    """A model that misses anterior corners by 3 px and posterior ones by 1 px, on a film and its mirror image."""
+    film = plain_film("a", stacked(0.0, 30.0), (512, 512))
+    films = [film, replace(film.mirrored_labels(), film_id="b", patient="b"), replace(film, film_id="c", patient="c",
+             facing=Facing.UNKNOWN)]  # fmt: skip
+    made = [prediction_of(one, SLOTS) for one in films]
+    for one, anterior in zip(made, ([0, 2], [1, 3], [0, 2]), strict=True):
+        one.corners_xy[:, :, 1] += 1.0
+        one.corners_xy[:, anterior, 1] += 2.0
+    table = judge(films, made, RULES, ORIGIN).report.tables["by_corner"]
+    errors = {name: round(row["mre_px512"].value, 6) for name, row in table.items()}
+    assert errors == {
+        "superior_anterior": 3, "superior_posterior": 1, "inferior_anterior": 3, "inferior_posterior": 1,
+        "superior_left": 3, "superior_right": 1, "inferior_left": 3, "inferior_right": 1,
+    }  # fmt: skip
+    assert {name: row["mre_px512"].n for name, row in table.items()} == dict.fromkeys(PATIENT_CORNERS, 6) | (
+        dict.fromkeys(CORNERS, 3)
+    )
+
+
+def test_age_bands_and_levels_stand_in_their_order() -> None:
+    ages = (72, None, 33, 65, 45, 51)
+    films = [
+        replace(plain_film(f"f{i}", stacked(0.0, 10.0, 20.0), (600, 512)), patient=f"p{i}", age_years=age)
+        for i, age in enumerate(ages)
+    ]
+    tables = judge(films, [prediction_of(film, SLOTS) for film in films], RULES, ORIGIN).report.tables
+    assert list(tables["by_age_band"]) == ["under 40", "40-49", "50-59", "60-69", "70 and over", "unknown"]
+    assert list(tables["slips_by_level"]) == ["L5/S1", "L4/L5", "L3/L4"]
 
 
 def test_slips_and_cobb_angles_of_moved_films_are_right(judged: Judged) -> None:

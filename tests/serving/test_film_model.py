@@ -22,7 +22,7 @@ from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table
-from spondylo_ml.landmarks import Facing, Film, Spacing
+from spondylo_ml.landmarks import Facing, Film, Spacing, patient_corners
 from spondylo_ml.report.html import film_html
 from spondylo_ml.serving import film_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
@@ -99,6 +99,16 @@ def test_a_level_without_an_interval_is_referred_and_absent_corners_are_null() -
     gap[9] = np.nan
     row = replace(result, prediction=replace(result.prediction, corners_xy=gap)).to_row()
     assert row["corners_xy_px"][9] == [[None, None]] * 4
+
+
+def test_corners_are_listed_by_the_patient_s_sides_too_where_facing_is_known() -> None:
+    mirrored = FILMS[0].mirrored_labels()
+    for film, side in ((FILMS[0], FILMS[0].facing), (replace(mirrored, image=FILMS[0].image), mirrored.facing)):
+        (result,) = knowing([film]).predict(film)
+        _, _, corners = tables([{"film": "f", **result.to_row()}], SLOTS.first)
+        assert corners["patient_corner"].tolist() == list(patient_corners(side)) * SLOTS.count
+        front = corners["patient_corner"].str.endswith("anterior")
+        assert set(corners.loc[front, "corner"].str.split("_").str[1]) == {str(side)}
 
 
 def test_the_verdict_of_a_level_is_the_same_wherever_it_is_told() -> None:
