@@ -39,6 +39,15 @@ def get_run(run_id: str) -> Run:
         ) from None
 
 
+def is_run(run_id: str) -> bool:
+    """Whether the store has a run of this id."""
+    try:
+        mlflow.get_run(run_id)
+    except MlflowException:
+        return False
+    return True
+
+
 def chosen_experiment(asked: str | None, otherwise: str) -> str:
     """Name of the experiment to write to: as asked, as `MLFLOW_EXPERIMENT_NAME` or `_ID` say, or `otherwise`.
 

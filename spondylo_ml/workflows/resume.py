@@ -14,6 +14,7 @@ from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folders, checkpoint_root
 from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store import is_run
 from spondylo_ml.training.run_log import LAST
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
@@ -81,8 +82,9 @@ def _missing(folder: Path, name: str) -> Path | None:
 def _not_found(what: str, missing: list[str]) -> str:
     known = sorted(path.parent.name for path in checkpoint_root().glob(f"*/{LAST}"))
     where, do = " and ".join(missing), "does" if len(missing) == 1 else "do"
+    store = f"the store is {store_name()}" if is_run(what) else f"{store_name()} has no such run either"
     return (
-        f"cannot resume {what!r}: {where} {do} not exist (the store is {store_name()}). "
+        f"cannot resume {what!r}: {where} {do} not exist ({store}). "
         f"Runs with a checkpoint in {checkpoint_root()}: {', '.join(known) or 'none'}"
     )
 

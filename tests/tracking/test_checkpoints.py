@@ -63,6 +63,8 @@ def test_a_tag_of_another_machine_is_passed_over(client: MlflowClient, tmp_path:
     assert checkpoint_folder(run_id) == tmp_path / "store" / "checkpoints" / run_id
     with pytest.raises(TrackingError, match=r"cannot resume .*: /no/such/place/last\.ckpt and .* do not exist"):
         find_resume(run_id)
+    with pytest.raises(TrackingError, match=r"nope/last\.ckpt do not exist \(sqlite.* has no such run"):
+        find_resume("nope")
 
 
 def test_a_damaged_configuration_beside_a_checkpoint_is_said(client: MlflowClient, tmp_path: Path) -> None:
