@@ -51,8 +51,8 @@ class Config(Section):
 
     preset: Literal["smoke", "quick", "full", "document"] = Field(
         "quick",
-        description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the best that we know, "
-        "for a GPU), document (that of the document that the project starts from)",
+        description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the best known, for "
+        "a GPU), document (that of the document that the project starts from)",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, order and augmentation")
     data: DataConfig = DataConfig()
