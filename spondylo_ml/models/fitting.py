@@ -1,0 +1,93 @@
+"""How much of a file of weights fits a network, and for which of the project's networks it seems to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.schema import Config
+from spondylo_ml.landmarks import SlotRange
+
+State = Mapping[str, Tensor]
+
+LEAST_SHARE = 0.95
+"""Of a network's tensors, and of the values in them, what a file must bring: the rest would stay random."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What of a network a file brings: tensors of the same name and shape, with finite values.
+
+    Attributes:
+        tensors: names that fit, of `of_tensors`.
+        value_share: share of the network's values that they hold.
+        first_left: name of the first tensor that does not fit; empty where all do.
+    """
+
+    tensors: frozenset[str]
+    of_tensors: int
+    value_share: float
+    first_left: str
+
+    @property
+    def enough(self) -> bool:
+        """Whether the network is then the file's, and not a random one with a few weights of it.
+
+        Tensors count as well as values: batch norm has most of the tensors and few of the values, and a network whose
+        normalisation is another is another.
+        """
+        return self.value_share >= LEAST_SHARE and len(self.tensors) >= LEAST_SHARE * self.of_tensors
+
+    def told(self) -> str:
+        """In words."""
+        left = f", first {self.first_left}" if self.first_left else ""
+        return (
+            f"{len(self.tensors)} of {self.of_tensors} weights fit ({100 * self.value_share:.1f} % of the values; "
+            f"{100 * LEAST_SHARE:.0f} % of both are needed); the others are missing, of another shape or not "
+            f"finite{left}"
+        )
+
+
+def fit_of(file: State, own: State) -> Fit:
+    """How much of `own`, a network's tensors, is in the file; counters of batch norm do not count."""
+    counted = {name: value for name, value in own.items() if not name.endswith("num_batches_tracked")}
+    fitting = frozenset(
+        name
+        for name, value in counted.items()
+        if name in file and file[name].shape == value.shape and _is_finite(file[name])
+    )
+    values = sum(value.numel() for value in counted.values())
+    held = sum(counted[name].numel() for name in fitting)
+    left = next((name for name in counted if name not in fitting), "")
+    return Fit(fitting, len(counted), held / max(1, values), left)
+
+
+def seems_to_be(file: State) -> str:
+    """Which of the project's models, or of their backbones, the file fits best; empty where none fits."""
+    from spondylo_ml.models.zoo import build_model  # it imports the models, which import backbones
+
+    shares: dict[str, float] = {}
+    for name in MODEL_NAMES:
+        config = Config.model_validate({"model": {"name": name}, "training": {"epochs": 1}})
+        with torch.device("meta"):
+            model = build_model(config, SlotRange(0, 10))
+        shares[name] = _shared(file, model.state_dict())
+        if model.backbone_net is not None:
+            backbone = model.backbone_net
+            shares[f"the timm network {backbone.name}"] = _shared(file, backbone.network.state_dict())
+    best = max(shares, key=lambda name: shares[name])
+    return best if shares[best] >= LEAST_SHARE else ""
+
+
+def _shared(file: State, own: State) -> float:
+    """Share of the network's values that the file has, by name and shape."""
+    held = sum(v.numel() for name, v in own.items() if name in file and file[name].shape == v.shape)
+    return held / max(1, sum(v.numel() for v in own.values()))
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())
