@@ -66,6 +66,37 @@ class NonFiniteLossError(SpondyloError):
         )
 
 
+class NoUsableCornerError(DataError):
+    """A part of the films without a single corner that can be believed: nothing can be learnt or judged on it."""
+
+    def __init__(self, part: str, n_films: int) -> None:
+        self.part, self.n_films = part, n_films
+        super().__init__(
+            f"no usable corner in the {part} part ({n_films} labelled film(s)): all are absent, outside the film, or "
+            "listed in an order in which they are no vertebral bodies. The command audit shows them, and names the "
+            "order that fits"
+        )
+
+    def __reduce__(self) -> tuple[type[NoUsableCornerError], tuple[str, int]]:
+        """Made again from its parts, so that it comes through from other processes."""
+        return NoUsableCornerError, (self.part, self.n_films)
+
+
+class NonFiniteMetricError(SpondyloError):
+    """The validation error by which epochs are chosen is not a finite number."""
+
+    def __init__(self, epoch: int, name: str, value: float) -> None:
+        self.epoch, self.name, self.value = epoch, name, value
+        super().__init__(
+            f"{name} is {value} after epoch {epoch}: no labelled corner of the validation films could be judged. "
+            "Look at their labels with the command audit"
+        )
+
+    def __reduce__(self) -> tuple[type[NonFiniteMetricError], tuple[int, str, float]]:
+        """Made again from its parts, so that it comes through from other processes."""
+        return NonFiniteMetricError, (self.epoch, self.name, self.value)
+
+
 class PreflightError(SpondyloError):
     """Checks before the first epoch that failed.
 

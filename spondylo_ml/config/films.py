@@ -32,8 +32,10 @@ class DataConfig(Section):
     on_bad_file: Literal["error", "skip"] = Field(
         "error", description="bad files: stop before training, or skip, list and count them"
     )
-    on_audit_error: Literal["error", "continue"] = Field(
-        "error", description="findings of the audit that are errors: stop before training, or train all the same"
+    on_audit_error: Literal["error", "set_aside", "continue"] = Field(
+        "error",
+        description="errors of the audit: stop before training; or leave out single impossible vertebrae, and films "
+        "whose levels are not known, and stop on all others; or train all the same, without impossible vertebrae",
     )
     max_films: int | None = Field(
         None,

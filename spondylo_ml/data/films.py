@@ -25,12 +25,14 @@ class Finding:
         reason: names no film and quotes no label.
         detail: what only the terminal may add, such as the value that was found.
         alias: what a run calls the file instead of its name; None where its name may appear in runs.
+        doubt: whether what the reader decided may be wrong; the audit warns of it.
     """
 
     file: str
     reason: str
     detail: str = ""
     alias: str | None = None
+    doubt: bool = False
 
     def __str__(self) -> str:
         name = f"{self.file} ({self.alias})" if self.alias else self.file
@@ -73,7 +75,7 @@ class FilmSet:
     def overflow(self) -> tuple[Finding, ...]:
         """Vertebrae beyond the last slot: they have no channel and count as missed."""
         return tuple(
-            _finding_on(film, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
+            finding_on(film, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
             for film in self.films
             for v in self.slots.overflow(film.vertebrae or ())
         )
@@ -89,7 +91,8 @@ def terminal_name(film: Film) -> str:
     return f"{film.path.name} ({film.film_id})" if film.path and goes_by_pseudonym(film) else film.film_id
 
 
-def _finding_on(film: Film, reason: str) -> Finding:
+def finding_on(film: Film, reason: str) -> Finding:
+    """A finding on a film, under its pseudonym in runs where it has one."""
     if film.path and goes_by_pseudonym(film):
         return Finding(film.path.name, reason, alias=film.film_id)
     return Finding(film.film_id, reason)

@@ -91,6 +91,7 @@ def fit(
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
+        NonFiniteMetricError: the validation error did.
     """
     training = config.training
     epochs = training.epochs
@@ -192,7 +193,6 @@ def _callbacks(config: Config, folder: Path, report: EpochReport) -> list[Callba
         report,
     ]
     if config.training.early_stop_patience:
-        # A value that is not finite means a part without labels, which the split has already refused.
         callbacks.append(EarlyStopping(MONITOR, patience=config.training.early_stop_patience, mode="min"))
     return callbacks
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import PreparedFilm
-from spondylo_ml.errors import NonFiniteLossError
+from spondylo_ml.errors import NonFiniteLossError, NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
@@ -107,11 +107,17 @@ class LandmarkTraining(L.LightningModule):
         return reading(self._compute)
 
     def on_validation_epoch_end(self) -> None:
-        """Score the predictions; `val/mre_px512` decides which checkpoint is best."""
+        """Score the predictions; `val/mre_px512` decides which checkpoint is best.
+
+        Raises:
+            NonFiniteMetricError: it is no finite number.
+        """
         for name, value in self._sums.items():
             self.epoch_metrics["train/loss" if name == "total" else f"train/loss_{name}"] = value / self.films_seen
         for part, predictions in self._seen.items():
             numbers = self._score(self._parts[part], predictions)
             self.epoch_metrics |= {f"{part}/{name}": float(value) for name, value in numbers.items()}
-        mre = torch.tensor(self.epoch_metrics["val/mre_px512"])
-        self.log("val/mre_px512", mre, prog_bar=True, logger=False)
+        mre = self.epoch_metrics["val/mre_px512"]
+        if not math.isfinite(mre):
+            raise NonFiniteMetricError(self.current_epoch + 1, "val/mre_px512", mre)
+        self.log("val/mre_px512", torch.tensor(mre), prog_bar=True, logger=False)

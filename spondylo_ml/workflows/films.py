@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from spondylo_ml.clinical.outlines import impossible_slots
 from spondylo_ml.config import DataConfig
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.duplicates import SamePair, find_same, same_groups
@@ -19,6 +20,7 @@ from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, require_parts, told_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.errors import NoUsableCornerError
 from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
@@ -89,9 +91,9 @@ def read_films(config: DataConfig) -> FilmSet:
     for finding in (*films.bad_files, *films.notes):
         log.debug("%s", finding)
     if films.bad_files:
-        log.warning("%d bad file(s) skipped: %s", len(films.bad_files), _first(films.bad_files))
+        log.warning("%d bad file(s) skipped: %s", len(films.bad_files), first_of(films.bad_files))
     if films.notes:
-        log.warning("%d remark(s) by the reader: %s", len(films.notes), _first(films.notes))
+        log.warning("%d remark(s) by the reader: %s", len(films.notes), first_of(films.notes))
     return _limited(films, config)
 
 
@@ -106,7 +108,7 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
             log.warning("too few patients for a test part: there is none")
     require_parts(films.films, for_training)
     if overflow := films.overflow():
-        log.warning("%d vertebra(e) without a slot: %s", len(overflow), _first(overflow))
+        log.warning("%d vertebra(e) without a slot: %s", len(overflow), first_of(overflow))
     return films, pixels
 
 
@@ -152,6 +154,17 @@ def _read(config: DataConfig) -> FilmSet:
     return read_folder(Path(config.path).expanduser(), config.kind)
 
 
-def _first(findings: tuple[object, ...]) -> str:
+def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) -> None:
+    """Raise `NoUsableCornerError` where no labelled corner of the films can be one of a vertebra with a slot."""
+    labelled = [film for film in films if film.labelled]
+    for film in labelled:
+        own = [v for v in film.vertebrae or () if v.slot in slots and v.present.any()]
+        if len(impossible_slots(own)) < len(own):
+            return
+    raise NoUsableCornerError(part, len(labelled))
+
+
+def first_of(findings: tuple[object, ...]) -> str:
+    """The first of them as text, and how many more there are."""
     more = f"; and {len(findings) - LISTED} more" if len(findings) > LISTED else ""
     return "; ".join(str(finding) for finding in findings[:LISTED]) + more

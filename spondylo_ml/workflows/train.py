@@ -18,8 +18,10 @@ from spondylo_ml.config import Config, flatten
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.left_out import TrainingFilms, believed, leave_out
 from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
+from spondylo_ml.data.split import require_parts
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
@@ -40,7 +42,7 @@ from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
-from spondylo_ml.workflows.films import load_audited_films
+from spondylo_ml.workflows.films import first_of, load_audited_films, require_usable_corner
 from spondylo_ml.workflows.preflight import check_before_training
 from spondylo_ml.workflows.resume import Resume, write_run_folder
 from spondylo_ml.workflows.standing import log_standing
@@ -71,7 +73,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
     """
     preflight()
-    films, audit = load_and_announce(config)
+    films, audit, left_out = load_and_announce(config)
     config = resolve_from_films(config, films)
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     compute = choose_compute(config.training)
@@ -85,6 +87,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         mlflow.set_tag(FOLDER_TAG, str(folder))
         _log_origin(config, films, compute)
         log_audit(audit)
+        mlflow.set_tags({"left_out_vertebrae": str(left_out.vertebrae), "left_out_films": str(left_out.whole_films)})
         run_log = MlflowRunLog(run_id, folder)
         try:
             model = build_model(config, films.slots)
@@ -131,8 +134,8 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
     )
 
 
-def load_and_announce(config: Config) -> tuple[FilmSet, Audit]:
-    """The films and their audit, with a line on each.
+def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
+    """The films as the training uses them, the audit of all, and what was left out; with a line on each.
 
     Raises:
         DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
@@ -145,14 +148,28 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit]:
     require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
     found = audit.counts()
     log.info("audit: %d error(s), %d warning(s); the verb audit shows them", found["errors"], found["warnings"])
-    return films, audit
+    used = leave_out(films, audit, config.data.on_audit_error)
+    if used.findings:
+        log.warning(
+            "%d vertebra(e) and %d film(s) left out of the training: %s",
+            used.vertebrae, used.whole_films, first_of(used.findings),
+        )  # fmt: skip
+    require_parts(used.films.films)
+    return replace(used.films, notes=(*used.films.notes, *used.findings)), audit, used
 
 
 def prepare_parts(
     config: Config, train: Sequence[Film], val: Sequence[Film], slots: SlotRange
 ) -> dict[str, list[PreparedFilm]]:
-    """The labelled films of both parts in the network's input space, by part; the configuration is resolved."""
+    """The labelled films of both parts in the network's input space, by part; the configuration is resolved.
+
+    Raises:
+        NoUsableCornerError: a part has none.
+    """
     assert config.data.input_hw is not None
+    train = [believed(film) for film in train]  # films of a fold may come from the validation part
+    for part, films in (("train", train), ("val", val)):
+        require_usable_corner(films, part, slots)
     chosen = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
     with tqdm(total=sum(map(len, chosen.values())), desc="preparing films", unit="film", disable=None) as bar:
         return {part: prepare_films(some, slots, config.data.input_hw, bar.update) for part, some in chosen.items()}

@@ -10,7 +10,7 @@ from spondylo_ml.data.audit.exposure import check_exposure
 from spondylo_ml.data.audit.facing import check_mirrored
 from spondylo_ml.data.audit.findings import Audit, AuditFinding, in_order
 from spondylo_ml.data.audit.image_facts import ImageFacts
-from spondylo_ml.data.audit.order import check_neighbours, check_vertebra_order
+from spondylo_ml.data.audit.order import check_neighbours, check_overlaps, check_vertebra_order
 from spondylo_ml.data.audit.outlines import check_corner_order
 from spondylo_ml.data.audit.reading import check_patients, check_reading, check_slots
 from spondylo_ml.data.audit.shapes import check_shapes
@@ -39,6 +39,7 @@ def check_labels(films: FilmSet) -> list[AuditFinding]:
     return [
         *check_corner_order(films.films),
         *check_vertebra_order(films.films),
+        *check_overlaps(films.films),
         *check_mirrored(films.films),
         *check_neighbours(bodies),
         *check_shapes(bodies),

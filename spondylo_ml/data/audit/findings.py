@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -18,6 +18,14 @@ class Severity(StrEnum):
     ERROR = "error"  # a training on these films would be wrong, or its result dishonest
     WARNING = "warning"  # look at it: probably a wrong label or an unusual film
     REMARK = "remark"  # worth knowing
+
+
+class LeftOut(StrEnum):
+    """What a training leaves out for an error under `data.on_audit_error=set_aside`."""
+
+    NOTHING = "nothing"  # the error stops it
+    CORNERS = "corners"  # of the vertebrae concerned
+    FILM = "film"  # the whole film: its levels are not known
 
 
 SEVERITIES = tuple(Severity)
@@ -33,6 +41,7 @@ class AuditFinding:
         films: ids of the films, or the name of a file that is no film.
         message: what is wrong, what was expected.
         slots: the vertebrae concerned, on the first film.
+        left_out: what a training can leave out for it.
     """
 
     severity: Severity
@@ -40,6 +49,7 @@ class AuditFinding:
     films: tuple[str, ...]
     message: str
     slots: tuple[int, ...] = ()
+    left_out: LeftOut = LeftOut.NOTHING
 
     def __str__(self) -> str:
         return f"{self.check}: {', '.join(self.films)}: {self.message}"
@@ -96,16 +106,28 @@ def require_no_errors(audit: Audit, on_audit_error: str, where: object) -> None:
     """Stop on errors of the audit unless training is to go on with them.
 
     Raises:
-        DataError: errors under `error`; lists them and says what to do.
+        DataError: errors under `error`, or under `set_aside` errors for which nothing can be left out; lists them and
+            says what to do.
     """
+    if on_audit_error == "continue":
+        return
     errors = audit.of(Severity.ERROR)
-    if not errors or on_audit_error == "continue":
+    if on_audit_error == "set_aside":
+        errors = tuple(finding for finding in errors if finding.left_out is LeftOut.NOTHING)
+    if not errors:
         return
     listed = "\n".join(f"  {finding}" for finding in errors[:LISTED])
     more = f"\n  and {len(errors) - LISTED} more" if len(errors) > LISTED else ""
     raise DataError(
         f"the audit of {where} found {len(errors)} error(s), with which a training would be wrong or its result "
         f"dishonest:\n{listed}{more}\n"
-        "Mend the films or labels (the verb audit shows pictures of each), or train on them as they are: "
-        "--data.on_audit_error continue"
+        f"Correct the films or labels (the command audit shows a picture of each){_or_else(errors)}"
     )
+
+
+def _or_else(errors: Sequence[AuditFinding]) -> str:
+    """What else can be done about errors."""
+    ways = ["train on the films as they are: --data.on_audit_error continue"]
+    if any(finding.left_out is not LeftOut.NOTHING for finding in errors):
+        ways.insert(0, "leave out single vertebrae and films with such labels: --data.on_audit_error set_aside")
+    return ", or " + ", or ".join(ways)

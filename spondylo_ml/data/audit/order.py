@@ -1,20 +1,21 @@
-"""The chain of vertebrae: its direction, and neighbours that overlap or leave a gap."""
+"""The chain of vertebrae: its direction, bodies that overlap, and neighbours that leave a gap."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
 
-import cv2
 import numpy as np
 
+from spondylo_ml.clinical.outlines import impossible_slots, runs_down
 from spondylo_ml.data.audit.bodies import Bodies
-from spondylo_ml.data.audit.findings import AuditFinding, Severity
+from spondylo_ml.data.audit.findings import AuditFinding, LeftOut, Severity
 from spondylo_ml.data.audit.robust import FEWEST_FILMS, group_medians
-from spondylo_ml.landmarks import OUTLINE, Film, FloatArray, Vertebra, level_name
+from spondylo_ml.data.overlaps import IMPOSSIBLE, overlaps, shared_share
+from spondylo_ml.landmarks import Film, FloatArray, Vertebra, level_name
 
-OVERLAP, DOUBLED = 0.25, 0.60
-"""Share of the smaller of two neighbours that the other covers: more is overlapping, or the same body twice."""
+NOTABLE_OVERLAP = 0.10
+"""Share of the smaller of two neighbours that the other covers: more is worth a look."""
 
 BACKWARD = 0.25
 """Share of the usual step by which a vertebra lies below the one that it should lie above; less is the same place."""
@@ -33,8 +34,9 @@ def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
         known = [v for v in film.vertebrae or () if v.present.any()]
         if len(known) < 2:
             continue
-        steps = np.diff([np.nanmean(v.corners_xy, axis=0) for v in known], axis=0)
-        if steps[:, 1].sum() > 0:
+        centres = np.array([np.nanmean(v.corners_xy, axis=0) for v in known])
+        steps = np.diff(centres, axis=0)
+        if runs_down(centres):
             message = f"the slots run from the head down: {known[0].level} lies above {known[-1].level}"
             findings.append(_finding(Severity.ERROR, "vertebra_order", film, message, known))
         else:
@@ -50,10 +52,11 @@ def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
 
 def _below(film: Film, lower: Vertebra, upper: Vertebra, beside: bool) -> AuditFinding:
     """A vertebra below the one that it should lie above; one beside it may have slipped off altogether."""
-    message, severity = f"{upper.level} lies below {lower.level}", Severity.ERROR
+    message = f"{upper.level} lies below {lower.level}"
     if beside:
-        message, severity = f"{message} and beside it: spondyloptosis, or a wrong order", Severity.WARNING
-    return _finding(severity, "vertebra_order", film, message, (lower, upper))
+        message = f"{message} and beside it: spondyloptosis, or a wrong order"
+        return _finding(Severity.WARNING, "vertebra_order", film, message, (lower, upper))
+    return _finding(Severity.ERROR, "vertebra_order", film, message, (lower, upper), LeftOut.FILM)
 
 
 def _beside(step: FloatArray, along: FloatArray) -> bool:
@@ -62,19 +65,28 @@ def _beside(step: FloatArray, along: FloatArray) -> bool:
     return bool(across > BESIDE * (along @ along))
 
 
+def check_overlaps(films: Sequence[Film]) -> list[AuditFinding]:
+    """Bodies of one film that cover each other by more than bones can, neighbours or not."""
+    return [
+        AuditFinding(Severity.ERROR, "overlap", (film.film_id,), str(found), (found.lower, found.upper), LeftOut.FILM)
+        for film in films
+        for found in overlaps(film.vertebrae or (), impossible_slots(film.vertebrae or ()))
+    ]
+
+
 def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
-    """Neighbours that overlap, and steps much longer or shorter than elsewhere on the film and in the dataset."""
+    """Neighbours that overlap a little, and steps much longer or shorter than elsewhere on the film and the dataset."""
     low = bodies.lower_of_pairs
     ratios = _step_ratios(bodies)
     findings = []
     for place, ratio in zip(low, ratios, strict=True):
-        shared = _shared_area_px2(bodies.corners_xy[place], bodies.corners_xy[place + 1])
-        share = shared / max(1e-9, min(bodies.area_px2[place], bodies.area_px2[place + 1]))
+        share = shared_share(bodies.corners_xy[place], bodies.corners_xy[place + 1])
         slots = (int(bodies.slot[place]), int(bodies.slot[place + 1]))
         lower, upper = map(level_name, slots)
-        if share > OVERLAP:
-            doubled = ": the same body twice?" if share > DOUBLED else ""
-            check, message = "overlap", f"{upper} and {lower} share {share:.0%} of the smaller one{doubled}"
+        if share > IMPOSSIBLE:
+            continue  # see check_overlaps and check_corner_order
+        if share > NOTABLE_OVERLAP:
+            check, message = "overlap", f"{upper} and {lower} share {share:.0%} of the smaller one"
         elif ratio > WIDE_STEP:
             check, message = "gap", f"{upper} lies {ratio:.2f} of the usual step above {lower}: a vertebra missed?"
         elif ratio < NARROW_STEP:
@@ -101,12 +113,6 @@ def _film_median(bodies: Bodies, values: FloatArray) -> FloatArray:
     return group_medians(values, bodies.film[bodies.lower_of_pairs])
 
 
-def _shared_area_px2(first_xy: FloatArray, second_xy: FloatArray) -> float:
-    """Area of the intersection of two bodies, taken as their convex hulls."""
-    first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
-    return float(cv2.intersectConvexConvex(first, second)[0])
-
-
 def _levels_left_out(film: Film) -> list[AuditFinding]:
     return [
         _finding(
@@ -121,5 +127,12 @@ def _levels_left_out(film: Film) -> list[AuditFinding]:
     ]
 
 
-def _finding(severity: Severity, check: str, film: Film, message: str, vertebrae: Sequence[Vertebra]) -> AuditFinding:
-    return AuditFinding(severity, check, (film.film_id,), message, tuple(v.slot for v in vertebrae))
+def _finding(
+    severity: Severity,
+    check: str,
+    film: Film,
+    message: str,
+    vertebrae: Sequence[Vertebra],
+    left_out: LeftOut = LeftOut.NOTHING,
+) -> AuditFinding:
+    return AuditFinding(severity, check, (film.film_id,), message, tuple(v.slot for v in vertebrae), left_out)

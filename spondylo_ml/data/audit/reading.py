@@ -11,9 +11,14 @@ from spondylo_ml.landmarks import Film
 
 
 def check_reading(films: FilmSet) -> list[AuditFinding]:
-    """Bad files, and what the reader repaired, assumed or set aside."""
+    """Bad files, what the reader assumed or saw, and what it decided in doubt."""
     bad = [AuditFinding(Severity.ERROR, "bad_file", _named(f), f.reason) for f in films.bad_files]
-    notes = [AuditFinding(Severity.REMARK, "reader_remark", _named(f), f.reason) for f in films.notes]
+    notes = [
+        AuditFinding(Severity.WARNING, "reader_doubt", _named(f), f.reason)
+        if f.doubt
+        else AuditFinding(Severity.REMARK, "reader_remark", _named(f), f.reason)
+        for f in films.notes
+    ]
     return bad + notes
 
 

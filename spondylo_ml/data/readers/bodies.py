@@ -1,4 +1,7 @@
-"""From corners in a file to vertebrae: levels, order, mirrored labels, bodies that are impossible."""
+"""From corners in a file to vertebrae: levels, order, and what is wrong with them.
+
+Corners are kept as they are given. What cannot be right is remarked on; nothing is set aside here.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,22 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from spondylo_ml.data.quadrilateral import fault, require_inside, signed_area_px2, toward_head
-from spondylo_ml.errors import DataError, FileError
-from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Facing, Film, FloatArray, SlotRange, Vertebra
+from spondylo_ml.clinical.outlines import OutlineFault, outline_faults
+from spondylo_ml.data.overlaps import overlaps
+from spondylo_ml.data.readers.chain import order_from_sacrum
+from spondylo_ml.data.readers.remarks import Remark
+from spondylo_ml.errors import FileError
+from spondylo_ml.landmarks import (
+    CORNERS,
+    LEVELS,
+    LEVELS_LABELLED,
+    MIRRORED_CORNERS,
+    Facing,
+    Film,
+    FloatArray,
+    SlotRange,
+    Vertebra,
+)
 
 Visible = NDArray[np.bool_]
 
@@ -19,6 +35,8 @@ LOWEST_IS_S1 = "assumed: the lowest labelled vertebra is S1"
 LOWEST_IS_L5 = "assumed: the lowest labelled vertebra is L5, on an AP film"
 EXCHANGED = "left and right corners exchanged: the labels are those of a mirrored film"
 MAX_SLOTS = 24
+OUTSIDE_SHARE = 0.1
+"""Share of the film's longer side by which a corner may lie outside it."""
 
 _SIDES = {"top": "superior", "upper": "superior", "bottom": "inferior", "lower": "inferior"}
 _SHORT = {"tl": CORNERS[0], "tr": CORNERS[1], "bl": CORNERS[2], "br": CORNERS[3]}
@@ -44,36 +62,51 @@ def corner_places(names: Sequence[object], file: str) -> tuple[int, ...]:
 
 def require_all_inside(corners_xy: FloatArray, size_hw: tuple[int, int], file: str) -> None:
     """Raise `FileError` where a corner lies far outside the film."""
-    try:
-        require_inside(corners_xy, size_hw)
-    except DataError as error:
-        raise FileError(file, str(error)) from None
+    height, width = size_hw
+    margin = OUTSIDE_SHARE * max(size_hw)
+    x, y = corners_xy[..., 0], corners_xy[..., 1]
+    outside = (x < -margin) | (x > width - 1 + margin) | (y < -margin) | (y > height - 1 + margin)
+    if outside.any():
+        far = np.asarray(corners_xy)[outside][0]
+        raise FileError(
+            file, f"a corner at ({far[0]:.0f}, {far[1]:.0f}) px lies far outside the film of {width} x {height}"
+        )
 
 
 def from_sacrum(
-    corners_xy: FloatArray, visible: Visible, first_slot: int, file: str
-) -> tuple[tuple[Vertebra, ...], list[str]]:
-    """Vertebrae of a label without levels, from the lowest up, and what had to be changed or set aside for it.
+    corners_xy: FloatArray,
+    visible: Visible,
+    first_slot: int,
+    file: str,
+    places: Sequence[int] | None = None,
+    mirrored_exports: bool = False,
+) -> tuple[tuple[Vertebra, ...], list[Remark]]:
+    """Vertebrae of a label without levels, from the lowest up, and what is to be remarked on them.
+
+    Args:
+        places: of each corner of `CORNERS` in the file, for a format that lists corners in an order of its own.
+        mirrored_exports: the dataset holds mirrored films whose corners have kept their names: left and right are
+            exchanged on a label that fits so.
 
     Raises:
         FileError: a vertebra without any corner, so that its place among the others is unknown.
     """
     if np.isnan(corners_xy[..., 0]).all(axis=1).any():
         raise FileError(file, "a vertebra has no visible corner")
-    notes = []
-    heights = np.nanmean(corners_xy[..., 1], axis=1)
-    order = np.argsort(-heights, kind="stable")
-    if (np.diff(heights) < 0).any():
-        notes.append("vertebrae not listed head to tail: reordered by height on the film")
+    order, remarks = order_from_sacrum(corners_xy)
     slots = range(first_slot, first_slot + len(order))
-    vertebrae, reasons = _facing_right_way(corners_xy[order], visible[order], slots)
-    return vertebrae, notes + reasons
+    vertebrae = as_vertebrae(corners_xy[order], visible[order], slots)
+    if mirrored_exports and any(fault.mirrored for fault in outline_faults(vertebrae)):
+        sides = list(MIRRORED_CORNERS)
+        vertebrae = tuple(Vertebra(v.slot, v.corners_xy[sides], v.visible[sides]) for v in vertebrae)
+        remarks.append(Remark(EXCHANGED))
+    return vertebrae, [*remarks, *label_remarks(vertebrae, places)]
 
 
 def by_level(
-    corners_xy: FloatArray, visible: Visible, slots: Sequence[int], file: str
-) -> tuple[tuple[Vertebra, ...], list[str]]:
-    """Vertebrae of a label that names each level, from the lowest up, and what had to be changed or set aside.
+    corners_xy: FloatArray, visible: Visible, slots: Sequence[int], file: str, places: Sequence[int] | None = None
+) -> tuple[tuple[Vertebra, ...], list[Remark]]:
+    """Vertebrae of a label that names each level, from the lowest up, and what is to be remarked on them.
 
     Raises:
         FileError: two vertebrae of one level.
@@ -81,47 +114,54 @@ def by_level(
     if twice := [slot for slot, count in Counter(slots).items() if count > 1]:
         raise FileError(file, f"two vertebrae are labelled {LEVELS[twice[0]]}")
     order = np.argsort(slots)
-    return _facing_right_way(corners_xy[order], visible[order], [slots[i] for i in order])
+    vertebrae = as_vertebrae(corners_xy[order], visible[order], [slots[i] for i in order])
+    return vertebrae, label_remarks(vertebrae, places)
 
 
 def levelled(
-    corners_xy: FloatArray, visible: Visible, slots: Sequence[int | None], facing: Facing, file: str
-) -> tuple[tuple[Vertebra, ...], str, list[str]]:
-    """Vertebrae by the levels that a file names, or else by the usual assumption; where the levels come from; notes.
+    corners_xy: FloatArray,
+    visible: Visible,
+    slots: Sequence[int | None],
+    facing: Facing,
+    file: str,
+    places: Sequence[int] | None = None,
+) -> tuple[tuple[Vertebra, ...], str, list[Remark]]:
+    """Vertebrae by the levels that a file names, or else by the usual assumption; where the levels come from; remarks.
+
+    Args:
+        places: of each corner of `CORNERS` in the file, for a format that lists corners in an order of its own.
 
     Raises:
         FileError: some vertebrae have a level and some have none, or as `by_level` and `from_sacrum`.
     """
     named = [slot for slot in slots if slot is not None]
     if len(named) == len(slots):
-        vertebrae, notes = by_level(corners_xy, visible, named, file)
-        return vertebrae, "label", notes
+        vertebrae, remarks = by_level(corners_xy, visible, named, file, places)
+        return vertebrae, LEVELS_LABELLED, remarks
     if named:
         raise FileError(file, f"{len(slots) - len(named)} of {len(slots)} vertebrae have no level: name all or none")
     first, why = (1, LOWEST_IS_L5) if facing == Facing.NONE else (0, LOWEST_IS_S1)
-    vertebrae, notes = from_sacrum(corners_xy, visible, first, file)
-    return vertebrae, why, notes
+    vertebrae, remarks = from_sacrum(corners_xy, visible, first, file, places)
+    return vertebrae, why, remarks
 
 
-def usable_vertebrae(
-    corners_xy: FloatArray, visible: Visible, slots: Sequence[int]
-) -> tuple[tuple[Vertebra, ...], list[str]]:
-    """Vertebrae from (V, 4, 2) corners ordered from the sacrum up, and what had to be set aside.
+def as_vertebrae(corners_xy: FloatArray, visible: Visible, slots: Sequence[int]) -> tuple[Vertebra, ...]:
+    """Vertebrae from (V, 4, 2) corners ordered from the sacrum up, as they are."""
+    return tuple(Vertebra(slot, quad, seen) for slot, quad, seen in zip(slots, corners_xy, visible, strict=True))
 
-    A vertebra whose outline is impossible is known to be there, but its corners cannot be believed: it is kept with
-    its corners absent, so that nothing is trained or judged on them.
+
+def label_remarks(vertebrae: Sequence[Vertebra], places: Sequence[int] | None = None) -> list[Remark]:
+    """What cannot be right about vertebrae from the sacrum up: corners in another order, outlines, bodies listed twice.
+
+    Args:
+        places: of each corner of `CORNERS` in the file, for a format that lists corners in an order of its own.
     """
-    known = ~np.isnan(corners_xy[..., 0]).all(axis=1)
-    up = np.tile([0.0, -1.0], (len(corners_xy), 1))
-    up[known] = toward_head(np.nanmean(corners_xy[known], axis=1))
-    vertebrae, reasons = [], []
-    for slot, quad, seen, direction in zip(slots, corners_xy, visible, up, strict=True):
-        reason = _incomplete_fault(quad) if np.isnan(quad).any() else fault(quad, direction)
-        vertebra = Vertebra(slot, np.full((4, 2), np.nan) if reason else quad, seen)
-        vertebrae.append(vertebra)
-        if reason:
-            reasons.append(f"{vertebra.level} set aside: {reason}")
-    return tuple(vertebrae), reasons
+    faults = outline_faults(vertebrae)
+    remarks = [Remark(f"{_in_file(fault, places)}; corners kept as given") for fault in faults]
+    if any(fault.whole for fault in faults):
+        return remarks
+    impossible = {slot for fault in faults for slot in fault.slots}
+    return remarks + [Remark(str(overlap)) for overlap in overlaps(vertebrae, impossible)]
 
 
 def slots_of(films: Iterable[Film], at_least: int = 10) -> SlotRange:
@@ -134,24 +174,15 @@ def slots_of(films: Iterable[Film], at_least: int = 10) -> SlotRange:
     return SlotRange(first, min(MAX_SLOTS, count if frontal else max(at_least, count)))
 
 
-def _facing_right_way(
-    corners_xy: FloatArray, visible: Visible, slots: Sequence[int]
-) -> tuple[tuple[Vertebra, ...], list[str]]:
-    """A mirrored export keeps its corner names, so that all its outlines run the wrong way round: exchanged here."""
-    notes = []
-    whole = ~np.isnan(corners_xy).any(axis=(1, 2))
-    if whole.any() and all(signed_area_px2(quad) < 0 for quad in corners_xy[whole]):
-        places = list(MIRRORED_CORNERS)
-        corners_xy, visible = corners_xy[:, places], visible[:, places]
-        notes.append(EXCHANGED)
-    vertebrae, reasons = usable_vertebrae(corners_xy, visible, slots)
-    return vertebrae, notes + reasons
-
-
-def _incomplete_fault(corners_xy: FloatArray) -> str | None:
-    points = corners_xy[~np.isnan(corners_xy[:, 0])]
-    apart = np.linalg.norm(points[:, None] - points[None], axis=-1)[np.triu_indices(len(points), 1)]
-    return "two of its corners coincide" if (apart < 1.0).any() else None
+def _in_file(fault: OutlineFault, places: Sequence[int] | None) -> str:
+    """The fault; what the corners of a whole label are in truth is told in the order of the file."""
+    if fault.order is None or places is None:
+        return str(fault)
+    listed = [CORNERS[fault.order[corner]] for corner in np.argsort(places)]
+    return (
+        f"the whole label has its corners in another order (of most bodies, {fault.reason}); the file lists them as "
+        f"{', '.join(listed)}"
+    )
 
 
 def _corner_name(name: str) -> str:

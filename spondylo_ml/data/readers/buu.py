@@ -22,12 +22,13 @@ from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
+from spondylo_ml.data.readers.bodies import as_vertebrae, label_remarks, require_all_inside
 from spondylo_ml.data.readers.buu_name import BuuName, buu_name
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.own_films import FILE, Said, as_said, film_stem, read_table, require_any_match, spacing_of
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import deeper_folders
+from spondylo_ml.data.readers.remarks import Remark, on_file
 from spondylo_ml.data.readers.text import read_csv_rows
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Spacing
@@ -36,6 +37,7 @@ SPACING_FILE = "pixel_spacing.csv"
 ROW_FIELDS, LABELS = 5, range(5)
 N_LUMBAR = 5
 N_ROWS = {"AP": 2 * N_LUMBAR, "LA": 2 * N_LUMBAR + 1}
+ALL_EXCHANGED = "every row has x1 > x2: points exchanged; the film may be mirrored, facing unknown"
 LATERAL_SLOTS, FRONTAL_SLOTS = SlotRange(0, N_LUMBAR + 1), SlotRange(1, N_LUMBAR)
 
 
@@ -107,12 +109,12 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
         digit = int(published.view == "LA")
         raise FileError(job.image.name, f"named as a film of view {published.view} (Y{digit}), but lies in {job.view}/")
     size_hw = checked_size_hw(job.image)
-    endplates, reasons, mirrored = _endplates(job.label, job.view)
+    endplates, remarks, mirrored = _endplates(job.label, job.view)
     corners = _bodies(endplates)
     require_all_inside(corners, size_hw, job.label.name)
     lowest = 0 if job.view == "LA" else 1
     slots = range(lowest, lowest + len(corners))
-    vertebrae, impossible = usable_vertebrae(corners, ~np.isnan(corners[..., 0]), slots)
+    vertebrae = as_vertebrae(corners, ~np.isnan(corners[..., 0]), slots)
     lateral_facing = Facing.LEFT if published and not mirrored else Facing.UNKNOWN
     film = Film(
         film_id=stem_of(job.image),
@@ -128,11 +130,11 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
         sex=published.sex if published else "",
         age_years=published.age_years if published else None,
     )
-    notes = tuple(Finding(job.label.name, reason) for reason in (*reasons, *impossible))
+    notes = on_file(job.label.name, (*remarks, *label_remarks(vertebrae)))
     return ReadFilm(as_said(film, said), notes)
 
 
-def _endplates(path: Path, view: str) -> tuple[FloatArray, list[str], bool]:
+def _endplates(path: Path, view: str) -> tuple[FloatArray, list[Remark], bool]:
     """(E, 2, 2) endplates from L1 down, left point first; what was exchanged; whether every pair was."""
     rows = read_csv_rows(path)
     if len(rows) != N_ROWS[view]:
@@ -152,9 +154,9 @@ def _endplates(path: Path, view: str) -> tuple[FloatArray, list[str], bool]:
     wrong = endplates[:, 0, 0] > endplates[:, 1, 0]
     endplates[wrong] = endplates[wrong][:, ::-1]
     if wrong.all():
-        return endplates, ["every row has x1 > x2: points exchanged; the film may be mirrored, facing unknown"], True
+        return endplates, [Remark(ALL_EXCHANGED)], True
     listed = ", ".join(str(row + 1) for row in np.flatnonzero(wrong))
-    return endplates, [f"x1 > x2 in row {listed}: points exchanged"] if listed else [], False
+    return endplates, [Remark(f"x1 > x2 in row {listed}: points exchanged")] if listed else [], False
 
 
 def _bodies(endplates: FloatArray) -> FloatArray:

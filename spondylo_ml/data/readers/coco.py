@@ -32,6 +32,7 @@ from spondylo_ml.data.readers.coco_files import ROBOFLOW, Job, has_annotations, 
 from spondylo_ml.data.readers.fields import finite_numbers
 from spondylo_ml.data.readers.own_films import age_of, facing_of, sex_of, spacing_of
 from spondylo_ml.data.readers.parts import part_named
+from spondylo_ml.data.readers.remarks import Remark, on_file
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
@@ -80,7 +81,7 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
     said = {name: value for name, value in job.image.items() if value is not None or name == "pixel_aspect"}
     facing, spacing, split = _said(job, said, path.name, size_hw)
     kept, notes = _bodies(job, path.name)
-    vertebrae, levels_from, reasons = _vertebrae(job, said, kept, path.name, size_hw, facing, partly_named)
+    vertebrae, levels_from, remarks = _vertebrae(job, said, kept, path.name, size_hw, facing, partly_named)
     aspect = _pixel_aspect(said, path.name, spacing)
     film = Film(
         film_id=name,
@@ -99,7 +100,7 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         sex=sex_of(said.get("sex", ""), path.name, "image"),
         age_years=age_of(said["age_years"], path.name, "image") if "age_years" in said else None,
     )
-    return ReadFilm(film, tuple(Finding(path.name, reason) for reason in (*notes, *reasons)))
+    return ReadFilm(film, on_file(path.name, (*map(Remark, notes), *remarks)))
 
 
 def _patient(patient: object, file: str) -> str | None:
@@ -181,8 +182,8 @@ def _vertebrae(
     size_hw: tuple[int, int],
     facing: Facing,
     partly_named: bool,
-) -> tuple[tuple[Vertebra, ...] | None, str, list[str]]:
-    """Vertebrae (None without a label on purpose), where their levels come from, and notes."""
+) -> tuple[tuple[Vertebra, ...] | None, str, list[Remark]]:
+    """Vertebrae (None without a label on purpose), where their levels come from, and remarks."""
     said_labelled = said.get("labelled", not job.unlabelled_file)
     if not isinstance(said_labelled, bool):
         raise FileError(file, "labelled must be true or false")

@@ -7,6 +7,9 @@ JSON holds BL, BR, TL, TR in px, TXT (YOLO-pose) TL, BL, BR, TR as shares of wid
 No level is named. The lowest labelled vertebra is taken for S1, which it nearly always is; films say so in
 `levels_from`. Facing is not labelled either.
 
+Some films are mirrored exports whose corners have kept their names: where all corners of a label fit with left and
+right exchanged, they are, and it is remarked.
+
 Films of 640 x 640 px are exports, each stretched to that size by an amount that is not given. A `films.csv` (see
 `own_films`) beside `Train/` may say it, and patient, facing and spacing.
 """
@@ -30,6 +33,7 @@ from spondylo_ml.data.readers.own_films import Said, as_said, read_table
 from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, files_in, images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
+from spondylo_ml.data.readers.remarks import on_file
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
 
@@ -84,14 +88,16 @@ class _Job:
 def _read_film(job: _Job, said: Said) -> ReadFilm:
     size_hw = checked_size_hw(job.image)
     buu = buu_name(job.image.stem)
-    notes: list[Finding] = []
+    notes: tuple[Finding, ...] = ()
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
         is_json = job.label.suffix.lower() == ".json"
         corners, visible = _read_json(job.label) if is_json else _read_txt(job.label, size_hw)
         require_all_inside(corners, size_hw, job.label.name)
-        vertebrae, reasons = from_sacrum(corners, visible, SLOTS.first, job.label.name)
-        notes = [Finding(job.label.name, reason) for reason in reasons]
+        vertebrae, remarks = from_sacrum(
+            corners, visible, SLOTS.first, job.label.name, JSON_ORDER if is_json else TXT_ORDER, mirrored_exports=True
+        )
+        notes = on_file(job.label.name, remarks)
     film = Film(
         film_id=stem_of(job.image),
         image=FileImage(job.image, job.image.name),
@@ -108,7 +114,7 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
         sex=buu.sex if buu else "",
         age_years=buu.age_years if buu else None,
     )
-    return ReadFilm(as_said(film, said), tuple(notes))
+    return ReadFilm(as_said(film, said), notes)
 
 
 def _loose(data: Path, root: Path) -> list[Finding]:

@@ -16,16 +16,18 @@ from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.names import same_form
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import require_all_inside, usable_vertebrae
+from spondylo_ml.data.readers.bodies import as_vertebrae, label_remarks, require_all_inside
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.own_films import FILE, by_film, film_stem, read_columns, require_any_match
 from spondylo_ml.data.readers.pairing import images_in
 from spondylo_ml.data.readers.parts import deeper_folders
+from spondylo_ml.data.readers.remarks import Remark, on_file
 from spondylo_ml.data.readers.text import read_csv_rows, read_names
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
 
 N_VERTEBRAE = 17
+TOPMOST_LAST = "the topmost vertebra is listed last: taken for T1, the others one lower"
 SLOTS = SlotRange(first=1, count=N_VERTEBRAE)  # L5 up to T1: an AP film shows the sacrum without corners
 NOT_LISTED = "film without its label: not listed in filenames.csv"
 
@@ -70,7 +72,7 @@ def _read_film(path: Path | None, name: str, fields: list[str], patient: str) ->
     size_hw = checked_size_hw(path)
     corners = _corners_px(name, fields, size_hw)
     corners, reordered = _head_to_tail(corners)
-    vertebrae, reasons = usable_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), range(1, 1 + N_VERTEBRAE))
+    vertebrae = as_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), range(1, 1 + N_VERTEBRAE))
     film = Film(
         film_id=Path(name).stem,
         image=FileImage(path, path.name),
@@ -81,10 +83,10 @@ def _read_film(path: Path | None, name: str, fields: list[str], patient: str) ->
         source="spineweb16",
         path=path,
     )
-    return ReadFilm(film, tuple(Finding(name, reason) for reason in (*reordered, *reasons)))
+    return ReadFilm(film, on_file(name, (*reordered, *label_remarks(vertebrae))))
 
 
-def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[str]]:
+def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[Remark]]:
     """(17, 4, 2) corners in order, and what had to be done for it.
 
     In some rows the topmost vertebra is listed last. Taken as listed, it would be L5 and all others one level too
@@ -92,7 +94,7 @@ def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[str]]:
     """
     heights = corners[..., 1].mean(axis=1)
     if np.argmin(heights) == N_VERTEBRAE - 1:
-        return np.roll(corners, 1, axis=0), ["the topmost vertebra is listed last: taken for T1, the others one lower"]
+        return np.roll(corners, 1, axis=0), [Remark(TOPMOST_LAST)]
     return corners, []
 
 

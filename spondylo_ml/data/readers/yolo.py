@@ -23,7 +23,6 @@ import numpy as np
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.quadrilateral import turns
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
 from spondylo_ml.data.readers.fields import read_text_lines
@@ -31,9 +30,10 @@ from spondylo_ml.data.readers.own_films import FilmTable, Said, read_table
 from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part, folders_in, part_named
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
+from spondylo_ml.data.readers.remarks import Remark, on_file
 from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_told
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Film, FloatArray, Vertebra, film_aspect
+from spondylo_ml.landmarks import LEVELS_LABELLED, Film, FloatArray, Vertebra, film_aspect
 
 HIDDEN, VISIBLE = 1, 2
 LABELS = (".txt",)
@@ -139,13 +139,15 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
     name = pseudonym(job.image.stem)
     size_hw = checked_size_hw(job.image, name)
     vertebrae: tuple[Vertebra, ...] | None = None
-    levels_from, reasons = "label", list[str]()
+    levels_from, remarks = LEVELS_LABELLED, list[Remark]()
     if job.label:
         corners, visibility, slots = _read_label(job.label, classes)
         corners = corners * np.array([size_hw[1], size_hw[0]])
         require_all_inside(corners, size_hw, job.label.name)
         seen = visibility == VISIBLE
-        vertebrae, levels_from, reasons = levelled(corners, seen, slots, job.said.facing, job.label.name)
+        vertebrae, levels_from, remarks = levelled(
+            corners, seen, slots, job.said.facing, job.label.name, classes.places
+        )
     aspect, given = film_aspect(job.said.pixel_aspect, job.said.spacing)
     film = Film(
         film_id=name,
@@ -164,7 +166,7 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         aspect_given=given,
         path=job.image,
     )
-    return ReadFilm(film, tuple(Finding(job.image.name, reason) for reason in reasons))
+    return ReadFilm(film, on_file(job.image.name, remarks))
 
 
 def _read_label(path: Path, classes: Classes) -> tuple[FloatArray, FloatArray, list[int | None]]:
@@ -177,9 +179,4 @@ def _read_label(path: Path, classes: Classes) -> tuple[FloatArray, FloatArray, l
     table = lines.points[:, list(classes.places)]
     corners, visibility = table[..., :2].copy(), table[..., 2]
     corners[visibility == 0] = np.nan
-    whole = corners[~np.isnan(corners).any(axis=(1, 2))]
-    if len(whole) > 1 and all(np.sum(turns(quad) > 0) == 2 for quad in whole):
-        raise FileError(
-            path.name, "every outline crosses itself: name the order of the corners in data.yaml, kpt_names"
-        )
     return corners, visibility, [classes.slots.get(one) for one in lines.classes]

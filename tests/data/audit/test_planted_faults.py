@@ -154,7 +154,7 @@ PLANTED: dict[str, tuple[FilmChange, str, Severity, str]] = {
     "two levels exchanged": (lambda f: exchanged(f, 2, 3), "vertebra_order", Severity.ERROR, "L3 lies below L4"),
     "a level left out": (lambda f: left_out(f, 2), "vertebra_order", Severity.WARNING, "no level between L5 and L3"),
     "a vertebra missed": (lambda f: missed(f, 3), "gap", Severity.WARNING, "a vertebra missed"),
-    "a body labelled twice": (lambda f: doubled(f, 2), "overlap", Severity.WARNING, "the same body twice"),
+    "a body labelled twice": (lambda f: doubled(f, 2), "overlap", Severity.ERROR, "one body listed twice"),
     "a corner out of place": (
         lambda f: with_corners(f, corner_pulled, (3,)), "body_shape", Severity.WARNING, r"unusual shape of L3 \(left",
     ),

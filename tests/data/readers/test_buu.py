@@ -88,11 +88,12 @@ def test_where_every_row_is_exchanged_the_film_may_be_mirrored(tmp_path: Path) -
     assert films.films[0].facing == Facing.UNKNOWN
 
 
-def test_an_endplate_of_s1_without_length_is_set_aside(tmp_path: Path) -> None:
+def test_an_endplate_of_s1_without_length_is_remarked_on_and_kept(tmp_path: Path) -> None:
     table = rows(11)
     table[10] = [80.0, 240.0, 80.0, 240.0, 0]
     films = read_folder(film(tmp_path, table=table))
-    assert [note.reason for note in films.notes] == ["S1 set aside: two of its corners coincide"]
+    assert [note.reason for note in films.notes] == ["S1: two of its corners coincide; corners kept as given"]
+    np.testing.assert_array_equal(corners_of(films.films[0])[0, :2], [[80, 240], [80, 240]])
 
 
 # ------------------------------------------------------------------------------------------------------- bad files

@@ -20,8 +20,8 @@ from builders import (
 )
 from reading import corners_of
 
+from spondylo_ml.clinical.outlines import signed_area_px2, toward_head, turns
 from spondylo_ml.data.films import FilmSet, require_usable
-from spondylo_ml.data.quadrilateral import signed_area_px2, toward_head, turns
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing
@@ -132,13 +132,13 @@ def test_the_json_order_is_bl_br_tl_tr_and_the_txt_order_tl_bl_br_tr(tmp_path: P
     np.testing.assert_allclose(corners_of(one_film(tmp_path / "txt", lines, "txt").films[0])[0], lower, atol=1e-9)
 
 
-def test_a_reversed_list_of_vertebrae_is_reordered_and_listed(tmp_path: Path) -> None:
+def test_a_reversed_list_of_vertebrae_is_read_from_the_other_end_and_listed(tmp_path: Path) -> None:
     film = made_film()
     label = json_label(film.corners_xy)
     label["keypoints"] = list(reversed(label["keypoints"]))  # type: ignore[call-overload]
     films = one_film(tmp_path, label, film=film)
     np.testing.assert_allclose(corners_of(films.films[0]), film.corners_xy)
-    assert [n.reason for n in films.notes] == ["vertebrae not listed head to tail: reordered by height on the film"]
+    assert [n.reason for n in films.notes] == ["vertebrae listed from the sacrum up: read from the other end"]
 
 
 def test_labels_of_a_mirrored_film_get_their_left_and_right_exchanged_and_are_listed(tmp_path: Path) -> None:
@@ -180,16 +180,13 @@ def test_a_vertebra_without_any_visible_corner_makes_its_label_bad_as_its_height
     assert "no visible corner" in finding.reason
 
 
-def test_an_outline_that_crosses_itself_is_set_aside_and_its_vertebra_kept(tmp_path: Path) -> None:
+def test_an_outline_that_crosses_itself_is_kept_as_given_and_listed(tmp_path: Path) -> None:
     film = made_film()
     crossed = film.corners_xy.copy()
     crossed[1, [2, 3]] = crossed[1, [3, 2]]
     films = one_film(tmp_path, json_label(crossed), film=film)
-    vertebrae = films.films[0].vertebrae or ()
-    assert len(vertebrae) == len(film.corners_xy)
-    assert not vertebrae[1].present.any()
-    assert all(v.present.all() for v in vertebrae if v.slot != 1)
-    assert [str(n) for n in films.notes] == [f"{STEM}.json: L5 set aside: its outline crosses itself"]
+    np.testing.assert_allclose(corners_of(films.films[0]), crossed)
+    assert [str(n) for n in films.notes] == [f"{STEM}.json: L5: its outline crosses itself; corners kept as given"]
     assert films.bad_files == ()
 
 

@@ -15,7 +15,9 @@ from reading import (
     PRIVATE,
     SIZE_HW,
     Corners,
+    boxes,
     corners_of,
+    count_of,
     images_of,
     one_film,
     reasons,
@@ -23,9 +25,9 @@ from reading import (
     write_film,
 )
 
+from spondylo_ml.clinical.outlines import fault, toward_head, turns
 from spondylo_ml.data.films import digest, require_usable
 from spondylo_ml.data.image_file import UNREADABLE
-from spondylo_ml.data.quadrilateral import fault, toward_head, turns
 from spondylo_ml.data.readers import READERS, find_reader, read_folder
 from spondylo_ml.data.readers.base import read_each
 from spondylo_ml.errors import DataError, FileError
@@ -218,16 +220,17 @@ def flat(corners: Corners) -> None:
 
 @every_labelled_kind
 @pytest.mark.parametrize("damage", ["crossed", "flat"])
-def test_an_impossible_outline_is_set_aside_and_listed(kind: str, damage: str, tmp_path: Path) -> None:
+def test_an_impossible_outline_is_kept_as_given_and_listed(kind: str, damage: str, tmp_path: Path) -> None:
     change = flat if damage == "flat" else crossed_endplates if kind == "buu" else crossed
     films = read_folder(one_film(kind, tmp_path, change))
     assert films.bad_files == ()
     level = "L4" if kind == "spineweb16" else "L5"
     why = {"flat": "its corners lie on a line", "crossed": "its outline crosses itself"}[damage]
-    assert [note.reason for note in films.notes] == [f"{level} set aside: {why}"]
+    assert [note.reason for note in films.notes] == [f"{level}: {why}; corners kept as given"]
     (film,) = films.films
-    absent = [v.level for v in film.vertebrae or () if not v.present.any()]
-    assert absent == [level]
+    given: Corners = boxes(count_of(kind))
+    change(given)
+    np.testing.assert_allclose(corners_of(film)[1], np.array(given[1], dtype=float))
 
 
 # ---------------------------------------------------------------------------------------------------------- at once

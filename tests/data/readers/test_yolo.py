@@ -49,7 +49,8 @@ def test_the_order_of_the_corners_may_be_named(tmp_path: Path) -> None:
         corners[:] = [[quad[i] for i in (0, 2, 3, 1)] for quad in corners]
 
     root = one_film("yolo", tmp_path, reorder)
-    assert reason(root) == "every outline crosses itself: name the order of the corners in data.yaml, kpt_names"
+    (note,) = read_folder(root).notes
+    assert "the file lists them as superior_left, inferior_left, inferior_right, superior_right" in note.reason
     for names in ("[tl, bl, br, tr]", "{0: [top-left, bottom_left, Lower Right, superior_right]}"):
         (root / "data.yaml").write_text(f"names: [vertebra]\nkpt_names: {names}")
         np.testing.assert_allclose(corners_of(read_folder(root).films[0]), boxes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spondylo_ml.data.quadrilateral import fault
+from spondylo_ml.clinical.outlines import fault
 
 
 @pytest.mark.parametrize(

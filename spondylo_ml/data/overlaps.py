@@ -1,0 +1,64 @@
+"""Labelled bodies that cover each other by more than bones can, on one film."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import cv2
+import numpy as np
+
+from spondylo_ml.landmarks import OUTLINE, FloatArray, Vertebra, level_name
+
+IMPOSSIBLE, DOUBLED = 0.25, 0.60
+"""Share of the smaller of two bodies that the other covers: more is impossible, or one body listed twice. On 8,000
+synthetic films with slips of all grades no two bodies share 2 %; on 481 real AP films all pairs above 25 % are wrong
+labels."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Two bodies that cover each other.
+
+    Attributes:
+        share: of the smaller one's area.
+    """
+
+    lower: int
+    upper: int
+    share: float
+
+    def __str__(self) -> str:
+        both = f"{level_name(self.upper)} and {level_name(self.lower)} share {self.share:.0%} of the smaller one"
+        if self.share > DOUBLED:
+            return f"{both}: one body listed twice; if so, all levels above it are one too high"
+        return f"{both}: more than bones can"
+
+
+def overlaps(vertebrae: Sequence[Vertebra], impossible: Collection[int] = ()) -> tuple[Overlap, ...]:
+    """All pairs of whole bodies that cover each other by more than `IMPOSSIBLE`.
+
+    Args:
+        impossible: slots whose outlines are none: what they cover says nothing.
+    """
+    bodies = [v for v in vertebrae if v.present.all() and v.slot not in impossible]
+    found = []
+    for lower, upper in combinations(bodies, 2):
+        if _boxes_meet(lower.corners_xy, upper.corners_xy):
+            share = shared_share(lower.corners_xy, upper.corners_xy)
+            if share > IMPOSSIBLE:
+                found.append(Overlap(lower.slot, upper.slot, share))
+    return tuple(found)
+
+
+def shared_share(first_xy: FloatArray, second_xy: FloatArray) -> float:
+    """Area that two bodies, taken as their convex hulls, have in common, as a share of the smaller one."""
+    first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
+    smaller = min(cv2.contourArea(first), cv2.contourArea(second))
+    return float(cv2.intersectConvexConvex(first, second)[0]) / max(1e-9, smaller)
+
+
+def _boxes_meet(first_xy: FloatArray, second_xy: FloatArray) -> bool:
+    low = np.maximum(first_xy.min(axis=0), second_xy.min(axis=0))
+    return bool((low < np.minimum(first_xy.max(axis=0), second_xy.max(axis=0))).all())
