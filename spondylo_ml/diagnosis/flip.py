@@ -11,7 +11,7 @@ from spondylo_ml.clinical.slip import slip_percent
 from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.data.augment import Augmenter
 from spondylo_ml.data.prepare import PreparedFilm
-from spondylo_ml.diagnosis.results import CheckResult, does_not_apply, judged
+from spondylo_ml.diagnosis.results import CheckResult, judged, no_usable_corner, not_applicable
 from spondylo_ml.landmarks import Facing, FloatArray, GreyImage
 
 NAME = "flip"
@@ -46,8 +46,10 @@ def check_flip(films: Sequence[PreparedFilm], flip: Flip = augmentation_flip) ->
         lost += int((measurable & np.isnan(after)).sum())
         worst = max(worst, float(np.nanmax(np.abs(after - before), initial=0.0)))
         still += not np.array_equal(image, film.image[:, ::-1])
+    if all(np.isnan(film.corners_xy).all() for film in films):
+        return no_usable_corner(NAME)
     if not levels:
-        return does_not_apply(NAME, "no level of the films that were looked at has a slip that can be measured")
+        return not_applicable(NAME, "no level of the films that were looked at has a slip that can be measured")
     text = f"{levels} slips change by up to {worst:.4f} % of the endplate when the film is mirrored"
     if lost:
         text += f", {lost} of them can no longer be measured"

@@ -9,7 +9,7 @@ import torch
 
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.prepare import PreparedFilm
-from spondylo_ml.diagnosis.results import CheckResult, does_not_apply, judged
+from spondylo_ml.diagnosis.results import CheckResult, judged, no_usable_corner, not_applicable
 from spondylo_ml.models.base import HeatmapModel, LandmarkModel
 from spondylo_ml.models.codec import HeatmapCodec
 
@@ -22,10 +22,10 @@ window is cut by the border."""
 def check_oracle(model: LandmarkModel, films: Sequence[PreparedFilm]) -> CheckResult:
     """Encoded and decoded, the films' corners lie where they were."""
     if not isinstance(model, HeatmapModel):
-        return does_not_apply(NAME, "the model has no heatmaps to encode corners in")
+        return not_applicable(NAME, "the model has no heatmaps to encode corners in")
     errors = oracle_errors_cells(model.codec, films)
     if not len(errors):
-        return does_not_apply(NAME, "the films have no labelled corner inside the input")
+        return no_usable_corner(NAME)
     worst, limit = float(errors.max()), TOLERANCE_CELLS[model.codec.decoder]
     return judged(
         NAME, worst <= limit,

@@ -19,7 +19,7 @@ from spondylo_ml.diagnosis.inputs import check_inputs
 from spondylo_ml.diagnosis.learning_rate import check_learning_rate
 from spondylo_ml.diagnosis.memory import available_bytes, check_memory, footprint
 from spondylo_ml.diagnosis.oracle import check_oracle
-from spondylo_ml.diagnosis.results import CheckResult, does_not_apply, judged
+from spondylo_ml.diagnosis.results import CheckResult, judged, not_applicable
 from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
@@ -52,7 +52,8 @@ def run_checks(
         val: labelled films of the validation part, all or some.
         n_films: labelled films in the whole training part.
     """
-    few = [train[i] for i in np.unique(np.linspace(0, len(train) - 1, FILMS).round().astype(int))]
+    cornered = [film for film in train if np.isfinite(film.corners_xy).any()] or train
+    few = [cornered[i] for i in np.unique(np.linspace(0, len(cornered) - 1, FILMS).round().astype(int))]
     model.to(compute.device)
     with untouched(model):  # loaders, too, draw from torch's random state
         census, step = _try_step(model, config, compute, few, n_films)
@@ -81,7 +82,7 @@ def _try_step(
         advice = "Lower data.input_side_px, choose a smaller model, or end what else uses the device."
         nan = float("nan")
         full = judged(memory.NAME, False, text, nan, memory.USABLE * available / memory.GIB, "GiB", advice)
-        return None, [does_not_apply(gradients.NAME, "no step fits into memory"), full]
+        return None, [not_applicable(gradients.NAME, "no step fits into memory"), full]
     return census, [check_gradients(census), check_memory(need, config.training, n_films, available)]
 
 

@@ -14,7 +14,7 @@ class Outcome(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    DOES_NOT_APPLY = "does not apply"
+    NOT_APPLICABLE = "not applicable"
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,27 @@ def judged(
     return CheckResult(name, outcome, finding, value, limit, unit, "" if passed else advice, tuple(listed))
 
 
-def does_not_apply(name: str, reason: str) -> CheckResult:
-    """A check for which there is nothing to look at."""
-    return CheckResult(name, Outcome.DOES_NOT_APPLY, reason)
+def not_applicable(name: str, reason: str) -> CheckResult:
+    """A check that cannot be made, which is no pass: nothing is known of what it looks for."""
+    return CheckResult(name, Outcome.NOT_APPLICABLE, reason)
 
 
 def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
     """Those that failed."""
     return [result for result in results if result.outcome is Outcome.FAILED]
+
+
+def not_made(results: Sequence[CheckResult]) -> list[CheckResult]:
+    """Those that could not be made."""
+    return [result for result in results if result.outcome is Outcome.NOT_APPLICABLE]
+
+
+def no_usable_corner(name: str) -> CheckResult:
+    """The failure of a check that found no corner at all to look at."""
+    return CheckResult(
+        name, Outcome.FAILED, "the films that were looked at have no usable corner inside the input",
+        advice="Look at the labels with the command audit: nothing can be learnt from them.",
+    )  # fmt: skip
 
 
 def require_passed(results: Sequence[CheckResult]) -> None:
@@ -93,7 +106,7 @@ def in_one_line(results: Sequence[CheckResult]) -> str:
 
 
 def _brief(result: CheckResult) -> str:
-    if result.outcome is Outcome.DOES_NOT_APPLY:
+    if result.outcome is Outcome.NOT_APPLICABLE:
         return result.outcome.value
     nothing_to_count = result.value != result.value or result.value == result.limit == 0
     number = "" if nothing_to_count else f" {result.value:.3g} {result.unit}".rstrip()

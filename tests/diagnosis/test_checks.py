@@ -40,7 +40,7 @@ def test_a_sound_training_passes_every_check_and_leaves_no_trace(name: str) -> N
     outcomes = {result.name: result.outcome for result in checked.results}
     assert list(outcomes) == ["gradients", "oracle", "inputs", "first rate", "flip", "memory"]
     oracle = outcomes.pop("oracle")
-    assert oracle is (Outcome.DOES_NOT_APPLY if name == "keypoint_rcnn" else Outcome.PASSED)
+    assert oracle is (Outcome.NOT_APPLICABLE if name == "keypoint_rcnn" else Outcome.PASSED)
     assert set(outcomes.values()) == {Outcome.PASSED}
     require_passed(checked.results)
     assert checked.census is not None
@@ -140,9 +140,12 @@ def test_a_decoder_that_is_half_a_cell_off_is_found(name: str, decoder: str, lim
     assert f"targets decoded by {decoder} are off by up to {result.value:.3f} cells" in result.finding
 
 
-def test_films_without_a_corner_have_no_oracle() -> None:
+def test_films_without_a_corner_fail_what_looks_at_corners() -> None:
     blank = [replace(film, corners_xy=np.full_like(film.corners_xy, np.nan)) for film in films()]
-    assert check_oracle(model_of(), blank).outcome is Outcome.DOES_NOT_APPLY
+    results = [check_oracle(model_of(), blank), check_flip(blank)]
+    assert [result.outcome for result in results] == [Outcome.FAILED, Outcome.FAILED]
+    with pytest.raises(PreflightError, match=r"have no usable corner inside the input\n.*command audit"):
+        require_passed(results)
 
 
 # -------------------------------------------------------------------------------------------------------------- inputs
@@ -261,7 +264,7 @@ def test_slips_of_films_without_a_side_are_tested_too_and_films_without_a_pair_a
     sideless = [replace(film, film=replace(film.film, facing=Facing.NONE)) for film in films()]
     assert check_flip(sideless).outcome is Outcome.PASSED
     single = [replace(f, corners_xy=np.where(np.arange(10)[:, None, None] == 3, f.corners_xy, np.nan)) for f in films()]
-    assert check_flip(single).outcome is Outcome.DOES_NOT_APPLY
+    assert check_flip(single).outcome is Outcome.NOT_APPLICABLE
 
 
 # ------------------------------------------------------------------------------------------------------------- results
@@ -275,6 +278,6 @@ def test_the_error_says_what_failed_and_what_to_change_and_the_line_names_each_c
         require_passed(results)
     assert in_one_line(results).startswith("flip ok 5")
     assert ", flip FAILED " in in_one_line(results)
-    assert in_one_line(results).endswith("oracle does not apply")
+    assert in_one_line(results).endswith("oracle not applicable")
     assert results[2].to_json()["value"] is None
     assert in_one_line([check_gradients(gradient_census(model_of(), batch()))]) == "gradients ok"

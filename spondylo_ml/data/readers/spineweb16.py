@@ -90,10 +90,11 @@ def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[Remark]]:
     """(17, 4, 2) corners in order, and what had to be done for it.
 
     In some rows the topmost vertebra is listed last. Taken as listed, it would be L5 and all others one level too
-    high; it lies one step above the first one, and the lowest of the others stands on the sacrum.
+    high; it lies one step above the first one, and the lowest of the others stands on the sacrum. A row in any other
+    order is left as it is: the audit finds it.
     """
     heights = corners[..., 1].mean(axis=1)
-    if np.argmin(heights) == N_VERTEBRAE - 1:
+    if np.argmin(heights) == N_VERTEBRAE - 1 and np.argmin(heights[:-1]) == 0:
         return np.roll(corners, 1, axis=0), [Remark(TOPMOST_LAST)]
     return corners, []
 

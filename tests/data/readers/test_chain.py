@@ -1,0 +1,103 @@
+"""The order of vertebrae whose labels name no levels: as listed where that is possible, and a remark in doubt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from spines import LOWER, rotated, stacked
+
+from spondylo_ml.data.phantom import Slips, phantom_film
+from spondylo_ml.data.readers.chain import (
+    BY_HEIGHT,
+    EITHER_END,
+    OTHER_CHAIN,
+    REVERSED,
+    SHORTEST,
+    order_from_sacrum,
+)
+from spondylo_ml.data.readers.remarks import Remark
+from spondylo_ml.landmarks import MIRRORED_CORNERS, FloatArray
+
+
+def fallen_l5(drop_px: float, forward: float, count: int, mirrored: bool, tilt_deg: float = 0.0) -> FloatArray:
+    """(V, 4, 2) from S1 up: L5 `forward` bodies in front of S1 (behind it where negative) and lower than a disc above.
+
+    The others stand on L5.
+    """
+    shift = np.array([-100.0 * forward, drop_px])
+    bodies = [v.corners_xy + (shift if v.slot else 0.0) for v in stacked(*[0.0] * (count - 1))]
+    corners = rotated(np.array(bodies), tilt_deg)
+    return np.asarray(corners[:, list(MIRRORED_CORNERS)] * [-1.0, 1.0] + [500.0, 0.0]) if mirrored else corners
+
+
+def moved(right_px: float, down_px: float) -> FloatArray:
+    return np.asarray(np.add(LOWER, [right_px, down_px]))
+
+
+def given(listed_xy: FloatArray) -> tuple[list[list[float]], list[Remark]]:
+    """Centres from the sacrum up as the list is taken, and the remarks."""
+    order, remarks = order_from_sacrum(listed_xy)
+    return listed_xy[order].mean(axis=1).round(6).tolist(), remarks
+
+
+def centres(corners_xy: FloatArray) -> list[list[float]]:
+    return [list(map(float, xy)) for xy in corners_xy.mean(axis=1).round(6)]
+
+
+def test_lists_of_synthetic_spines_with_slips_of_all_grades_are_taken_as_they_are_from_either_end() -> None:
+    crossing = 0
+    for index in range(400):
+        true = np.stack([v.corners_xy for v in phantom_film(12, index, slips=Slips.EVEN).vertebrae])
+        crossing += bool((np.diff(true.mean(axis=1)[:, 1]) > 0).any())
+        assert given(true[::-1]) == (centres(true), []), index
+        assert given(true) == (centres(true), [Remark(REVERSED)] if len(true) > 1 else []), index
+    assert crossing > 5, "some would change places if sorted by height"
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("forward", [1.1, 1.3, -1.2])
+@pytest.mark.parametrize(("drop_px", "tilt_deg"), [(60.0, 0.0), (110.0, 0.0), (150.0, 0.0), (60.0, 35.0)])
+def test_a_vertebra_that_fell_beside_the_sacrum_keeps_its_place_in_the_list(
+    drop_px: float, tilt_deg: float, forward: float, mirrored: bool
+) -> None:
+    true = fallen_l5(drop_px, forward, 6, mirrored, tilt_deg)
+    for listed in (true[::-1], true):
+        found, remarks = given(listed)
+        assert found == centres(true)
+        assert {remark.reason for remark in remarks} <= {OTHER_CHAIN, REVERSED}
+
+
+def test_a_list_sorted_by_height_in_spite_of_a_high_slip_is_in_doubt() -> None:
+    true = fallen_l5(150.0, 1.2, 6, mirrored=False)
+    by_height = true[np.argsort(true.mean(axis=1)[:, 1])]
+    assert centres(by_height[::-1]) != centres(true)
+    _, remarks = given(by_height)
+    assert remarks == [Remark(OTHER_CHAIN, doubt=True)] or remarks == [Remark(SHORTEST, doubt=True)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 3, 2, 4, 5), (3, 0, 5, 1, 4, 2), (1, 0, 2, 3, 4, 5)])
+def test_a_list_that_jumps_is_put_into_the_shortest_chain_and_that_is_a_doubt(order: tuple[int, ...]) -> None:
+    true = np.array([v.corners_xy for v in stacked(0, 30, 0, 10, 0)])
+    assert given(true[list(order)]) == (centres(true), [Remark(SHORTEST, doubt=True)])
+
+
+def test_two_vertebrae_side_by_side_that_tell_no_head_are_taken_as_listed_in_doubt() -> None:
+    beside = np.array([LOWER, moved(130, 0)])
+    assert given(beside) == (centres(beside[::-1]), [Remark(EITHER_END, doubt=True)])
+
+
+def test_labels_that_form_no_chain_are_taken_by_height_in_doubt() -> None:
+    star = np.array([LOWER, moved(0, -300), moved(300, -200), moved(0, -150), moved(-310, -160)])
+    found, remarks = given(star[[0, 1, 2, 4, 3]])
+    assert remarks == [Remark(BY_HEIGHT, doubt=True)]
+    assert (np.diff(np.array(found)[:, 1]) <= 0).all()
+
+
+def test_a_vertebra_listed_twice_does_not_disturb_the_order() -> None:
+    true = np.array([v.corners_xy for v in stacked(0, 0, 0, 0)])
+    listed = np.concatenate([true[:3], true[2:3] + 1.0, true[3:]])[::-1]
+    assert given(listed) == (centres(listed[::-1]), [])
+
+
+def test_a_single_vertebra_has_no_order() -> None:
+    assert given(LOWER[None]) == (centres(LOWER[None]), [])
