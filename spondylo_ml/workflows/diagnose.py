@@ -36,7 +36,7 @@ from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.reading import reading
 from spondylo_ml.workflows.evaluate import data_to_judge
-from spondylo_ml.workflows.films import load_films
+from spondylo_ml.workflows.films import load_films, require_usable_corner
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,8 @@ def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis
     with open_run(experiment, f"diagnose {name} on {films.name}") as run_id:
         digests = _log_origin(config, bundle.config, films)
         train, val = (_labelled(films, part) for part in PARTS)
+        for part, some in zip(PARTS, (train, val), strict=True):
+            require_usable_corner(some, part, films.slots)
         checked, layers = _look_inside(bundle, train, val, config.films)
         report = _judge(bundle, films.name, val, digests["val"], config)
         found = _findings(checked, layers, report)

@@ -23,7 +23,7 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.figures.overlay import draw_film, with_legend
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, patient_corners
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, SlotRange, patient_corners
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -31,7 +31,7 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.films import load_films
+from spondylo_ml.workflows.films import first_of, impossible_labels, load_films, require_usable_corner
 from spondylo_ml.workflows.uncertainty import judge_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
     name = f"evaluate {judged.info.run_name} on {films.name} {config.split}"
     with open_run(experiment, name) as run_id:
         _log_origin(config, bundle.config, films)
+        _tell_of_labels(chosen, config.split, films.slots)
         with tqdm(total=len(chosen), desc="predicting", unit="film", disable=None) as bar:
             predictions = Predictor(bundle).predict(chosen, bar.update)
         origin = Provenance(
@@ -137,6 +138,21 @@ def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None
     mlflow.set_tags({"judged_run": config.run_id, "model": trained.model.name, "dataset": films.name})
     log_environment()
     log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
+
+
+def _tell_of_labels(films: Sequence[Film], part: str, slots: SlotRange) -> None:
+    """Stop where no labelled corner can be right; list the labels that cannot, which count all the same.
+
+    Raises:
+        NoUsableCornerError: films with labels, none of them possible.
+    """
+    if any(film.vertebrae for film in films):
+        require_usable_corner(films, part, slots)
+    wrong = impossible_labels(films)
+    mlflow.set_tag("impossible_labels", str(len(wrong)))
+    if wrong:
+        log.warning("%d label(s) that cannot be right, counted as they are: %s", len(wrong), first_of(wrong))
+        mlflow.log_text("\n".join(finding.in_run() for finding in wrong) + "\n", "impossible_labels.txt")
 
 
 def _log_results(

@@ -15,7 +15,9 @@ from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.duplicates import SamePair, find_same, same_groups
 from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
-from spondylo_ml.data.films import FilmSet, require_usable
+from spondylo_ml.data.audit.order import check_overlaps
+from spondylo_ml.data.audit.outlines import check_corner_order
+from spondylo_ml.data.films import FilmSet, Finding, finding_on, require_usable
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, require_parts, told_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
@@ -162,6 +164,16 @@ def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) ->
         if len(impossible_slots(own)) < len(own):
             return
     raise NoUsableCornerError(part, len(labelled))
+
+
+def impossible_labels(films: Sequence[Film]) -> tuple[Finding, ...]:
+    """What is wrong with the labels of films to judge a model on; it counts all the same.
+
+    A model that is right is counted wrong there; leaving these corners out would count labels by what is easy.
+    """
+    errors = [*check_corner_order(films), *check_overlaps(films)]
+    by_id = {film.film_id: film for film in films}
+    return tuple(finding_on(by_id[error.films[0]], f"{error.message}; counted as labelled") for error in errors)
 
 
 def first_of(findings: tuple[object, ...]) -> str:

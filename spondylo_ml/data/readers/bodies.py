@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.clinical.outlines import OutlineFault, outline_faults
+from spondylo_ml.data.levels_from import LOWEST_IS_L5, LOWEST_IS_S1
 from spondylo_ml.data.overlaps import overlaps
 from spondylo_ml.data.readers.chain import order_from_sacrum
 from spondylo_ml.data.readers.remarks import Remark
@@ -31,8 +32,6 @@ from spondylo_ml.landmarks import (
 
 Visible = NDArray[np.bool_]
 
-LOWEST_IS_S1 = "assumed: the lowest labelled vertebra is S1"
-LOWEST_IS_L5 = "assumed: the lowest labelled vertebra is L5, on an AP film"
 EXCHANGED = "left and right corners exchanged: the labels are those of a mirrored film"
 MAX_SLOTS = 24
 OUTSIDE_SHARE = 0.1
@@ -125,21 +124,26 @@ def levelled(
     facing: Facing,
     file: str,
     places: Sequence[int] | None = None,
+    said_from: str | None = None,
 ) -> tuple[tuple[Vertebra, ...], str, list[Remark]]:
     """Vertebrae by the levels that a file names, or else by the usual assumption; where the levels come from; remarks.
 
     Args:
         places: of each corner of `CORNERS` in the file, for a format that lists corners in an order of its own.
+        said_from: where the file says that named levels come from, such as an assumption before an export.
 
     Raises:
-        FileError: some vertebrae have a level and some have none, or as `by_level` and `from_sacrum`.
+        FileError: some vertebrae have a level and some have none, the file says that its labels name levels and they
+            do not, or as `by_level` and `from_sacrum`.
     """
     named = [slot for slot in slots if slot is not None]
     if len(named) == len(slots):
         vertebrae, remarks = by_level(corners_xy, visible, named, file, places)
-        return vertebrae, LEVELS_LABELLED, remarks
+        return vertebrae, said_from or LEVELS_LABELLED, remarks
     if named:
         raise FileError(file, f"{len(slots) - len(named)} of {len(slots)} vertebrae have no level: name all or none")
+    if said_from == LEVELS_LABELLED:
+        raise FileError(file, "levels_from says that the label names the levels, but its vertebrae have none")
     first, why = (1, LOWEST_IS_L5) if facing == Facing.NONE else (0, LOWEST_IS_S1)
     vertebrae, remarks = from_sacrum(corners_xy, visible, first, file, places)
     return vertebrae, why, remarks

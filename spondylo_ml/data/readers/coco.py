@@ -10,8 +10,9 @@ Crowds, boxes of other categories and annotations without a keypoint are passed 
 Of an image, fields beside the standard's say what the standard lacks, all of them optional: `patient`, `facing` (left,
 right, none, unknown), `pixel_spacing_mm` ([x, y] or one number) and `pixel_spacing_from`, `pixel_aspect` (null:
 stretched by an unknown amount; absent: as the spacing has it, or 1), `split` (train, val, test; else taken from
-the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose), `sex` (F or M) and
-`age_years`. In runs the films appear under pseudonyms.
+the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose), `sex` (F or M),
+`age_years` and `levels_from` (assumed S1, assumed L5: the levels that the annotations name were assumed, of the lowest
+vertebra; else label). In runs the films appear under pseudonyms.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.levels_from import levels_from_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
@@ -202,4 +204,5 @@ def _vertebrae(
         raise FileError(
             file, "names no level, and other films of its file name some only: name the level of each vertebra"
         )
-    return levelled(corners, visibility == VISIBLE, slots, facing, file)
+    said_from = levels_from_of(said.get("levels_from"), file, "image")
+    return levelled(corners, visibility == VISIBLE, slots, facing, file, said_from=said_from)

@@ -24,9 +24,10 @@ import numpy as np
 
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
 from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.levels_from import LOWEST_IS_S1
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import LOWEST_IS_S1, Visible, from_sacrum, require_all_inside
+from spondylo_ml.data.readers.bodies import Visible, from_sacrum, require_all_inside
 from spondylo_ml.data.readers.buu_name import buu_name
 from spondylo_ml.data.readers.fields import finite_numbers, read_json, require_classes, require_visibility
 from spondylo_ml.data.readers.own_films import Said, as_said, read_table

@@ -3,7 +3,9 @@
 Columns, in any order, all but the first optional, cells may be empty: `filename` (with or without suffix), `patient`,
 `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px of the film, both or none),
 `pixel_aspect` (width of a pixel over its height, unknown for a film stretched by an unknown amount),
-`labelled` (no: the film has no label on purpose), `sex` (F or M) and `age_years`.
+`labelled` (no: the film has no label on purpose), `sex` (F or M), `age_years`, `levels_from` (assumed S1, assumed L5:
+the levels that the label names were assumed, of the lowest vertebra; else label) and `spacing_from` (who says the
+spacing).
 
 Words may be in capital or small letters, ages may end in ".0", and yes and no may be TRUE and FALSE or 1 and 0, as
 spreadsheets write them. How the table itself may be saved is told in `text`.
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from spondylo_ml.data.films import Finding
 from spondylo_ml.data.image_file import IMAGE_SUFFIXES
+from spondylo_ml.data.levels_from import levels_from_of
 from spondylo_ml.data.names import same_form
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.fields import parse_floats
@@ -27,6 +30,7 @@ from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Film, SaidAspect,
 FILE = "films.csv"
 COLUMNS = (
     "filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "pixel_aspect", "labelled", "sex", "age_years",
+    "levels_from", "spacing_from",
 )  # fmt: skip
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
@@ -42,6 +46,7 @@ class Said:
     sex: str = ""
     age_years: int | None = None
     pixel_aspect: SaidAspect = None
+    levels_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +165,13 @@ def film_stem(filename: str) -> str:
 
 
 def as_said(film: Film, said: Said) -> Film:
-    """A film of a layout that says these things otherwise, or not at all, with what the table says of it."""
+    """A film of a layout that says these things otherwise, or not at all, with what the table says of it.
+
+    Raises:
+        FileError: it says where level names come from, which follows from such a layout.
+    """
+    if said.levels_from is not None:
+        raise FileError(FILE, "levels_from is for YOLO labels that name levels: leave it empty for this layout")
     spacing = said.spacing or film.spacing
     aspect, given = film.pixel_aspect, film.aspect_given
     if said.pixel_aspect is not None or said.spacing is not None:
@@ -233,9 +244,10 @@ def _said(cells: dict[str, str], where: str) -> Said:
     return Said(
         patient=same_form(cells.get("patient", "")) or None,
         facing=facing_of(cells["facing"], FILE, where) if cells.get("facing") else Facing.UNKNOWN,
-        spacing=spacing_of(x_y[0], x_y[1], FILE, FILE, where) if x_y else None,
+        spacing=spacing_of(x_y[0], x_y[1], cells.get("spacing_from") or FILE, FILE, where) if x_y else None,
         labelled=YES_NO[labelled.lower()],
         sex=sex_of(cells.get("sex", ""), FILE, where),
         age_years=age_of(cells["age_years"], FILE, where) if cells.get("age_years") else None,
         pixel_aspect=aspect_of(cells.get("pixel_aspect", ""), FILE, where),
+        levels_from=levels_from_of(cells.get("levels_from"), FILE, where),
     )

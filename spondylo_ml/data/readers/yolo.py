@@ -146,7 +146,7 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         require_all_inside(corners, size_hw, job.label.name)
         seen = visibility == VISIBLE
         vertebrae, levels_from, remarks = levelled(
-            corners, seen, slots, job.said.facing, job.label.name, classes.places
+            corners, seen, slots, job.said.facing, job.label.name, classes.places, job.said.levels_from
         )
     aspect, given = film_aspect(job.said.pixel_aspect, job.said.spacing)
     film = Film(

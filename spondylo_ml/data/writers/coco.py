@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from spondylo_ml.data.levels_from import levels_from_word
 from spondylo_ml.data.readers.coco import HIDDEN, VISIBLE
 from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy
 from spondylo_ml.landmarks import CORNERS, OUTLINE, Film, Vertebra
@@ -49,6 +50,8 @@ def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
     height, width = film.size_hw
     entry: dict[str, Any] = {"id": number, "file_name": placed.image.name, "width": width, "height": height}
     entry |= {"patient": film.patient, "facing": str(film.facing), "labelled": film.labelled}
+    if film.vertebrae:
+        entry["levels_from"] = levels_from_word(film)
     if film.spacing:
         entry["pixel_spacing_mm"] = [film.spacing.x_mm, film.spacing.y_mm]
         entry["pixel_spacing_from"] = film.spacing.provenance

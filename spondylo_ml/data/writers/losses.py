@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondylo_ml.landmarks import Film
+from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film
 
 TOLERANCE_PX = 1e-6
 
@@ -28,8 +28,7 @@ class Loss:
 def losses(before: Sequence[Film], after: Mapping[str, Film]) -> tuple[Loss, ...]:
     """Everything in which films differ once written and read back; `after` by the names of the films before.
 
-    Not compared: `source`, which no layout carries, and who says the spacing. Patients are compared by which films
-    they group.
+    Not compared: `source`, which no layout carries. Patients are compared by which films they group.
     """
     groups_before = _companions({film.film_id: film.patient for film in before if film.film_id in after})
     groups_after = _companions({name: film.patient for name, film in after.items()})
@@ -48,9 +47,11 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
     elif film.labelled:
         yield from _label_differences(film, read)
     if film.facing != read.facing:
-        yield "facing"
+        yield "facing" if read.facing is Facing.UNKNOWN else "facing, read as another: slips may change their sign"
     if _spacing_mm(film) != _spacing_mm(read):
         yield "spacing"
+    elif film.spacing and read.spacing and film.spacing.provenance != read.spacing.provenance:
+        yield "who says the spacing"
     if read.pixel_aspect is None and film.pixel_aspect is not None:
         yield "stretch, unknown from here on: slips and angles are withheld"
     elif read.pixel_aspect is not None and not math.isclose(film.pixel_aspect or 0.0, read.pixel_aspect, rel_tol=1e-6):
@@ -72,8 +73,8 @@ def _label_differences(film: Film, read: Film) -> Iterator[str]:
         yield "vertebrae"
     if not now.keys() <= set(slots):
         yield "levels, read as others"
-    elif film.levels_from == "label" and read.levels_from != "label":
-        yield "level names, right by assumption alone"
+    if film.levels_from != read.levels_from:
+        yield _names_now(film.levels_from, read.levels_from)
     both = [(v, now[v.slot]) for v in film.vertebrae or () if v.slot in now]
     if any((one.present & ~other.present).any() for one, other in both):
         yield "corners"
@@ -81,6 +82,15 @@ def _label_differences(film: Film, read: Film) -> Iterator[str]:
         yield "coordinates"
     if any((one.visible != other.visible)[one.present & other.present].any() for one, other in both):
         yield "which corners are hidden"
+
+
+def _names_now(before: str, after: str) -> str:
+    """What became of the reason for the level names."""
+    if LEVELS_LABELLED not in (before, after):
+        return "level names, by another assumption"
+    if before == LEVELS_LABELLED:
+        return "level names, right by assumption alone"
+    return "level names, assumed until here, labelled from here on: nothing tells that S1 may be another vertebra"
 
 
 def _moved(one_xy: np.ndarray, other_xy: np.ndarray) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from spondylo_ml.data.levels_from import levels_from_word
 from spondylo_ml.data.readers.own_films import COLUMNS, FILE
 from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
 from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
@@ -68,7 +69,10 @@ def _row(placed: PlacedFilm) -> list[str]:
     spacing = (repr(film.spacing.x_mm), repr(film.spacing.y_mm)) if film.spacing else ("", "")
     age = "" if film.age_years is None else str(film.age_years)
     labelled = "yes" if film.labelled else "no"
-    return [placed.image.name, film.patient, str(film.facing), *spacing, _aspect(film), labelled, film.sex, age]
+    levels_from = levels_from_word(film) if film.vertebrae else ""
+    provenance = film.spacing.provenance if film.spacing else ""
+    said = [placed.image.name, film.patient, str(film.facing), *spacing, _aspect(film), labelled, film.sex, age]
+    return [*said, levels_from, provenance]
 
 
 def _aspect(film: Film) -> str:

@@ -51,7 +51,7 @@ def test_lists_of_synthetic_spines_with_slips_of_all_grades_are_taken_as_they_ar
         crossing += bool((np.diff(true.mean(axis=1)[:, 1]) > 0).any())
         assert given(true[::-1]) == (centres(true), []), index
         assert given(true) == (centres(true), [Remark(REVERSED)] if len(true) > 1 else []), index
-    assert crossing > 5, "some would change places if sorted by height"
+    assert crossing > 0, "some would change places if sorted by height"
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from builders import plain_film, square
 
-from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.films import FilmSet, HeldImage, digest
+from spondylo_ml.data.levels_from import LOWEST_IS_L5, LOWEST_IS_S1
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import find_reader, read_folder
 from spondylo_ml.data.synthetic import phantom_films
@@ -72,23 +73,30 @@ def assert_same_labels(before: Film, after: Film) -> None:
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
 def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Path) -> None:
     films = rich_films()
+    bodies = films.films[0].vertebrae or ()
+    assumed = (
+        film("e", bodies, patient="s", split="val", levels_from=LOWEST_IS_S1),
+        film("f", bodies[1:], patient="t", split="val", facing=Facing.NONE, levels_from=LOWEST_IS_L5),
+    )
+    films = replace(films, films=films.films + assumed)
     written = write_dataset(films, kind, tmp_path / "set")
     assert written.lost == ()
     assert written.films.bad_files == written.films.notes == ()
     after = by_stem(written)
-    assert after.keys() == {"a", "b", "c", "d"}
+    assert after.keys() == {"a", "b", "c", "d", "e", "f"}
     for before in films.films:
         read = after[before.film_id]
         assert_same_labels(before, read)
         np.testing.assert_array_equal(before.image.read(), read.image.read())
         assert (read.split, read.facing, read.size_hw) == (before.split, before.facing, before.size_hw)
         assert (read.film_id, read.patient) == (pseudonym(before.film_id), pseudonym(before.patient))
+        assert read.levels_from == before.levels_from
         assert (read.spacing is None) == (before.spacing is None)
         assert (read.pixel_aspect, read.sex, read.age_years) == (before.pixel_aspect, before.sex, before.age_years)
     spacing = after["a"].spacing
     assert spacing is not None
     assert (spacing.x_mm, spacing.y_mm) == (0.14, 0.15)
-    assert spacing.provenance == ("the maker of the film" if kind == "coco" else "films.csv")
+    assert spacing.provenance == "the maker of the film"
 
 
 @pytest.mark.parametrize("aspect", [None, 0.8, 1.0])
@@ -216,3 +224,69 @@ def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path:
     for before in films.films:
         if before.film_id in after:
             np.testing.assert_array_equal(before.image.read(), after[before.film_id].image.read())
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+def test_levels_that_were_assumed_stay_assumed_whatever_they_are_written_in(kind: str, tmp_path: Path) -> None:
+    bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
+    films = FilmSet("made", "made", (film("a", bodies, split="train"),), SlotRange(0, 10))
+    assumed = write_dataset(films, "mendeley", tmp_path / "mendeley").films
+    assert {f.levels_from for f in assumed.films} == {LOWEST_IS_S1}
+    written = write_dataset(assumed, kind, tmp_path / kind)
+    assert {f.levels_from for f in read_folder(tmp_path / kind).films} == {LOWEST_IS_S1}
+    assert not any("level" in what for what in lost(written))
+
+
+def test_where_a_layout_makes_a_fact_of_an_assumption_that_is_listed(tmp_path: Path) -> None:
+    bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
+    spacing = Spacing(0.2, 0.2, "a ruler")
+    one = film("0001-F-050Y1", bodies, spacing, levels_from=LOWEST_IS_S1, facing=Facing.UNKNOWN, split=None)
+    found = lost(write_dataset(FilmSet("made", "made", (one,), SlotRange(0, 6)), "buu", tmp_path / "set"))
+    (names,) = [what for what in found if what.startswith("level names")]
+    assert names.startswith("level names, assumed until here, labelled from here on")
+    assert found["facing, read as another: slips may change their sign"] == 1
+    assert found["who says the spacing"] == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("guessed", "levels_from must be one of label, assumed S1, assumed L5"),
+        (["label"], "levels_from must be one of label, assumed S1, assumed L5"),
+    ],
+)
+def test_a_reason_for_levels_that_is_none_is_a_bad_file(value: object, said: str, tmp_path: Path) -> None:
+    root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
+    tree = json.loads((root / "annotations.json").read_text())
+    tree["images"][0]["levels_from"] = value
+    (root / "annotations.json").write_text(json.dumps(tree))
+    (finding,) = read_folder(root).bad_files
+    assert said in finding.reason
+
+
+def test_labels_without_levels_cannot_be_said_to_name_them(tmp_path: Path) -> None:
+    root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
+    tree = json.loads((root / "annotations.json").read_text())
+    for annotation in tree["annotations"]:
+        del annotation["attributes"]
+    (root / "annotations.json").write_text(json.dumps(tree))
+    assert {f.reason for f in read_folder(root).bad_files} == {
+        "levels_from says that the label names the levels, but its vertebrae have none"
+    }
+
+
+def test_films_with_slips_of_all_grades_come_back_with_the_same_levels_in_every_layout(tmp_path: Path) -> None:
+    made = phantom_films(300, 12, 192, ("export",), "even")
+    whole = [f for f in made.films if len(f.vertebrae or ()) >= 6]
+    chosen = sorted(whole, key=lambda f: f.vertebrae[1].corners_xy[:, 1].max() - f.vertebrae[0].corners_xy[:, 1].max())
+    blank = {f.size_hw: HeldImage(np.zeros(f.size_hw, dtype=np.uint8)) for f in made.films}
+    films = replace(made, films=tuple(replace(f, image=blank[f.size_hw], split="train") for f in chosen[-15:]))
+    highest = max(abs(f.image.made().slip_percent[0]) for f in chosen[-15:])  # type: ignore[attr-defined]
+    assert highest > 95, "some would change places if sorted by height"
+    for kind in sorted(WRITERS):
+        after = by_stem(write_dataset(films, kind, tmp_path / kind))
+        for before in films.films:
+            read = after[before.film_id].vertebrae or ()
+            for one, other in zip(before.vertebrae or (), read, strict=kind != "buu"):
+                assert one.slot == other.slot
+                np.testing.assert_allclose(one.corners_xy[other.present], other.corners_xy[other.present], atol=1e-6)
