@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import IMAGES, LABELS, mendeley_folder
+from builders import IMAGES, LABELS, json_label, made_film, mendeley_folder, write_label
 from commands import TINY, environment, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -102,6 +102,28 @@ def test_a_training_told_to_continue_logs_what_was_found(damaged: Path, tmp_path
     assert len(made.data.tags["audit_digest"]) == 64
     assert made.data.tags["audit_images_checked"] == "true"
     assert "duplicate" in (files / "audit" / "findings.csv").read_text(encoding="utf-8")
+
+
+def test_a_training_without_a_usable_corner_fails_and_logs_no_model(tmp_path: Path) -> None:
+    root = mendeley_folder(tmp_path / "lateral", train=4, val=2, test=0)
+    for label in sorted((root / LABELS).rglob("*.*")):
+        label.unlink()
+        corners = made_film(int(label.stem[-4:], 16)).corners_xy[:, [0, 2, 3, 1]]
+        write_label(root, label.parent.name, f"{label.stem}.json", json_label(corners))
+    process = start(tmp_path, "train", *TINY, "--data", str(root))
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "found 6 error(s)" in output
+    assert "they fit when superior_left, superior_right, inferior_left, inferior_right are read as" in output
+    process = start(tmp_path, "train", *TINY, "--data", str(root), "--data.on_audit_error", "continue")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "no usable corner in the train part (4 labelled film(s))" in output
+    client = MlflowClient(environment(tmp_path)["MLFLOW_TRACKING_URI"])
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    (made,) = client.search_runs(experiments)
+    assert made.info.status == "FAILED"
+    assert client.search_logged_models(experiments) == []
 
 
 def test_synthetic_films_are_trained_on_after_a_check_of_their_labels() -> None:
