@@ -175,7 +175,7 @@ def test_one_film_of_another_look_is_not_enough_to_judge_by_and_the_training_goe
     light = changed(lambda image: (200 + image // 10).astype(np.uint8))
     assert check_inputs(films()[:4], light).outcome is Outcome.FAILED
     result = check_inputs(films()[:n_train], light[:n_val])
-    assert result.outcome is Outcome.DOES_NOT_APPLY
+    assert result.outcome is Outcome.NOT_APPLICABLE
     assert result.finding.startswith(
         f"{min(n_train, n_val)} film(s) in a part are too few to tell preparation from look"
     )

@@ -16,11 +16,13 @@ from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.errors import NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction, SlotRange
 from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import FitResult, fit
+from spondylo_ml.training.module import Score
 from spondylo_ml.training.run_log import MemoryRunLog, RunLog
 
 CPU = Compute("cpu", "fp32", "a test")
@@ -58,6 +60,7 @@ def run(
     folder: Path,
     resume_from: Path | None = None,
     run_log: RunLog | None = None,
+    judge: Score = score,
     **training: Any,
 ) -> FitResult:
     """Four films, batches of one, plain SGD-like steps of 0.1 by a constant rate."""
@@ -78,7 +81,7 @@ def run(
         config,
         CPU,
         parts,
-        score,
+        judge,
         run_log or MemoryRunLog(),
         lambda *_: np.zeros((1, 1, 3), np.uint8),
         folder,
@@ -97,6 +100,15 @@ def test_a_pretrained_backbone_rests_until_it_thaws(tmp_path: Path) -> None:
     assert bodies(model)[:5] == [0.0] * 5
     assert bodies(model)[5] == pytest.approx(-0.19)  # 0.1 with Nesterov's look ahead of 0.9
     assert model.at_step[1][0] == pytest.approx(-0.19)
+
+
+def test_a_validation_error_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
+    def nothing_to_judge(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> Mapping[str, float]:
+        return {"mre_px512": float("nan")}
+
+    with pytest.raises(NonFiniteMetricError, match="val/mre_px512 is nan after epoch 1: no labelled corner"):
+        run(Counting(), tmp_path, judge=nothing_to_judge)
+    assert not list(tmp_path.glob("*.ckpt"))
 
 
 def test_random_weights_are_never_frozen_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
