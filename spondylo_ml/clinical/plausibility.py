@@ -11,7 +11,7 @@ to 1.5 times as far as the film's others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -84,9 +84,11 @@ def impossible_parts(
     bodies = [b for v in vertebrae if (b := _body(names.get(v.slot, v.level), v, v.corners_xy * scale)) is not None]
     found: dict[int, str] = {}
     told = [f"{b.name}'s outline crosses itself: not measured there" for b in bodies if _crossed(b)]
-    turned = _turned(bodies)
-    upright = [body for body in bodies if not any(body.slot in slots for slots, _ in turned)]
-    for slots, reason in (*turned, *_sizes(bodies), *_overlaps(bodies), *_order(upright), *_gaps(upright)):
+    alone = [*_turned(bodies), *_sizes(bodies)]
+    # A body that is none tells nothing of its neighbours.
+    rest = [body for body in bodies if not any(body.slot in slots for slots, _ in alone)]
+    seen = frozenset(body.slot for body in bodies)
+    for slots, reason in (*alone, *_overlaps(rest), *_order(rest), *_gaps(rest, seen)):
         for slot in slots:
             found.setdefault(slot, reason)
         told.append(f"{reason}: not measured there" if slots else reason)
@@ -195,9 +197,13 @@ def _order(bodies: Sequence[_Body]) -> list[Found]:
     return found
 
 
-def _gaps(bodies: Sequence[_Body]) -> list[Found]:
-    """Bodies or names passed over: above such a gap the names cannot be right, so that nothing is measured there."""
-    pairs = list(pairwise(bodies))
+def _gaps(bodies: Sequence[_Body], seen: Set[int]) -> list[Found]:
+    """Bodies or names passed over: above such a gap the names cannot be right, so that nothing is measured there.
+
+    Args:
+        seen: slots of all bodies of the film, of which some may be left out here.
+    """
+    pairs = [(a, b) for a, b in pairwise(bodies) if not seen & set(range(a.slot + 1, b.slot))]
     rises = [_step(*pair)[0] for pair in pairs]
     single = [rise for (lower, upper), rise in zip(pairs, rises, strict=True) if upper.slot - lower.slot == 1]
     own = max(float(np.median(single)), LEAST_RISE) if len(single) >= FEWEST_STEPS else None

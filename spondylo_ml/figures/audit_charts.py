@@ -24,7 +24,8 @@ class Chart:
 
 def dataset_charts(films: pd.DataFrame, slips: pd.DataFrame) -> list[Chart]:
     """All charts of a table of films and one of slips."""
-    withheld = films.loc[films["slip_withheld"] != "", "slip_withheld"].value_counts()
+    why = films.loc[films["slip_withheld"] != "", "slip_withheld"]
+    withheld = why.astype(str).str.split(r"[:(;]", n=1, regex=True).str[0].str.strip().value_counts()
     reasons = "; ".join(f"{count} films: {reason}" for reason, count in withheld.items())
     made: list[tuple[str, Callable[[], go.Figure | None], str]] = [
         ("Films by part", lambda: _parts(films), ""),

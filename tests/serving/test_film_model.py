@@ -13,18 +13,22 @@ import numpy as np
 import pytest
 from builders import ArrayImage, plain_film
 from dicoms import dicom, gradient
+from numpy.typing import NDArray
 from small_models import SAME_CORNER_PX, knowing_bundle, unet_bundle
 
-from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.measure import WEAK, measure_film
+from spondylo_ml.clinical.scale import STRETCHED
 from spondylo_ml.data.decode import Known, Limits, OpenedFilm
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table
-from spondylo_ml.landmarks import Facing, Film, Spacing, patient_corners
+from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra, patient_corners
 from spondylo_ml.report.html import film_html
 from spondylo_ml.serving import film_model
+from spondylo_ml.serving.bundle import load_bundle, save_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
 from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
 from spondylo_ml.workflows.result_folder import tables
@@ -263,3 +267,73 @@ def test_reading_runs_ahead_of_the_network_and_not_without_bound() -> None:
     assert first == 0
     assert len(opened) == 5, "four more than were asked for, and the one that was"
     assert [first, *stream] == list(range(50))
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".png", pixels)[1].tobytes()
+
+
+def test_a_film_on_which_nothing_can_be_seen_is_refused_as_by_the_audit() -> None:
+    """Grey, black, white, with little text burnt in, and a film that lies in the alpha channel alone."""
+    pixels = FILMS[0].image.read()
+    height, width = pixels.shape
+    hidden = np.dstack([np.zeros((height, width, 3), np.uint8), pixels])
+    text = cv2.putText(np.full((height, width), 40, np.uint8), "L", (8, 20), cv2.FONT_HERSHEY_PLAIN, 1, 255)
+    blank: list[Any] = [np.full((height, width), grey, np.uint8) for grey in (0, 128, 255)]
+    results = FilmModel(unet_bundle(), "m").predict([*blank, png(hidden), np.asarray(text), pixels])
+    assert [bool(result.error) for result in results] == [True] * 5 + [False]
+    for result in results[:5]:
+        assert result.error.startswith("only 0 grey levels are used: nothing can be seen")
+        assert result.to_row()["slips"] is None
+
+
+def test_a_negative_and_a_badly_exposed_film_are_told_with_their_result() -> None:
+    pixels = FILMS[0].image.read()
+    dark = np.where(pixels > np.percentile(pixels, 95), pixels, 0).astype(np.uint8)
+    flat = (pixels // 10 + 100).astype(np.uint8)
+    plain, negative, black, grey = knowing([FILMS[0]] * 4, 4).predict([pixels, 255 - pixels, dark, flat])
+    assert not any("negative" in text or "of the film is" in text for text in plain.warnings)
+    assert any("a negative? Bone must be bright" in text for text in negative.warnings)
+    assert any(text.endswith("of the film is black") for text in black.warnings)
+    assert any("of 256 grey levels are used" in text for text in grey.warnings)
+
+
+def test_the_aspect_can_be_said_of_any_film_and_an_unknown_one_withholds() -> None:
+    """The film of a known scale, widened by 1.4; then said to be so, said to be unknown, and not said at all."""
+    spacing = FILMS[0].spacing
+    assert spacing is not None
+    size_hw = (FILMS[0].size_hw[0], round(FILMS[0].size_hw[1] * 1.4))
+    ratio = size_hw[1] / FILMS[0].size_hw[1]
+    pixels = cv2.resize(FILMS[0].image.read(), size_hw[::-1])
+    wide = tuple(Vertebra(v.slot, v.corners_xy * [ratio, 1.0]) for v in FILMS[0].vertebrae or ())
+    film = replace(FILMS[0], image=ArrayImage(np.asarray(pixels)), size_hw=size_hw, vertebrae=wide)
+    aspects = (spacing.pixel_aspect / ratio, "unknown", None)
+    known = [Known(film.facing, None, aspect) for aspect in aspects]
+    said, unknown, unsaid = knowing([film] * 3, 4).predict([np.asarray(pixels)] * 3, known)
+    true = {level.upper_slot: level.slip.value for level in measure_film(FILMS[0]).levels}
+    assert said.measurement is not None
+    assert said.measurement.aspect_from == "given"
+    for level in said.measurement.levels:
+        assert level.slip.value == pytest.approx(true[level.upper_slot], abs=1e-6, nan_ok=True)
+    assert any(text == STRETCHED for text in unknown.warnings)
+    assert any(text.startswith("the film was probably stretched") for text in unsaid.warnings)
+    for result in (unknown, unsaid):
+        assert all(slip["slip_percent"] is None and slip["grade"] is None for slip in result.to_row()["slips"])
+        assert result.uncertainty == ()
+    with pytest.raises(DataError, match=r"known is one for all films, or one a film; given 2 for 1 film"):
+        knowing([film]).predict(np.asarray(pixels), known[:2])
+
+
+def test_evidence_travels_with_the_model_and_a_film_without_any_is_not_measured(tmp_path: Path) -> None:
+    """Peaks as high as ever on the model's films; a model whose films were far more definite believes nothing."""
+    bundle = replace(unet_bundle(), evidence=Evidence(measure="heat_share", median_log=3.0, spread_log=0.25))
+    save_bundle(bundle, tmp_path)
+    kept = load_bundle(tmp_path)
+    assert kept.evidence == bundle.evidence
+    noise = np.random.default_rng(0).integers(0, 256, (96, 64)).astype(np.uint8)
+    (result,) = FilmModel(kept, "m").predict(noise)
+    assert result.prediction is not None
+    assert result.prediction.evidence == 0.0
+    assert WEAK in result.warnings
+    assert all(slip["grade"] is None for slip in result.to_row()["slips"])
+    assert not result.to_row()["levels_known"]
