@@ -10,14 +10,11 @@ from pathlib import Path
 
 from spondylo_ml.config.paths import matching
 from spondylo_ml.data.decode import Known
-from spondylo_ml.data.dicom import DICOM_SUFFIXES, PREFIX, PREFIX_AT
-from spondylo_ml.data.image_file import IMAGE_SUFFIXES
-from spondylo_ml.data.names import is_hidden
+from spondylo_ml.data.film_pixels import looks_like_a_film
+from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.own_films import FILE, FilmTable, film_stem, read_table, require_any_match
 from spondylo_ml.errors import DataError
-
-NOT_FILMS = (FILE, "DICOMDIR")
 
 
 @dataclass(frozen=True)
@@ -59,17 +56,17 @@ def find_films(given: Sequence[str]) -> FoundFiles:
     named: dict[Path, Path] = {}
     passed_over: list[Path] = []
     for path, is_film in (found for one in given for found in _matches(one)):
-        if not (is_film or _looks_like_a_film(path)):
+        if not (is_film or looks_like_a_film(path)):
             passed_over += [] if path.name == FILE else [path]
         else:
             named.setdefault(Path(os.path.realpath(path)), path)
     if not named:
-        raise DataError(f"no film in what was given: {', '.join(IMAGE_SUFFIXES + DICOM_SUFFIXES)} are looked for")
-    stems = Counter(_stem(path) for path in named.values())
+        raise DataError(f"no film in what was given: {', '.join(FILM_SUFFIXES)} are looked for")
+    stems = Counter(stem_of(path) for path in named.values())
     tables = {folder: _table(folder) for folder in {path.parent for path in named.values()}}
     films = []
     for whole, path in named.items():
-        stem = _stem(path)
+        stem = stem_of(path)
         said = tables[path.parent].of(path.name, stem)
         name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
         films.append(FilmFile(path, name, Known(said.facing, said.spacing, said.pixel_aspect)))
@@ -98,22 +95,5 @@ def _table(folder: Path) -> FilmTable:
     """
     table = read_table(folder)
     files = [path for path in folder.iterdir() if path.name != FILE] if table.said else []
-    require_any_match(table.said, {name for p in files for name in (film_stem(p.name), film_stem(_stem(p)))}, FILE)
+    require_any_match(table.said, {name for p in files for name in (film_stem(p.name), film_stem(stem_of(p)))}, FILE)
     return table
-
-
-def _stem(path: Path) -> str:
-    """The name less the suffix of an image or of DICOM; `1.2.840` is all stem."""
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES + DICOM_SUFFIXES else path.name
-
-
-def _looks_like_a_film(path: Path) -> bool:
-    if path.name in NOT_FILMS:
-        return False
-    if path.suffix.lower() in IMAGE_SUFFIXES + DICOM_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as stream:
-            return stream.read(PREFIX_AT + len(PREFIX))[PREFIX_AT:] == PREFIX
-    except OSError:
-        return False

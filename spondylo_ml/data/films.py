@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spondylo_ml.data.image_file import read_grey
+from spondylo_ml.data.film_pixels import read_film
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
@@ -83,7 +84,7 @@ class FilmSet:
 
 def goes_by_pseudonym(film: Film) -> bool:
     """Whether runs call the film otherwise than its file."""
-    return film.path is not None and film.path.stem != film.film_id
+    return film.path is not None and stem_of(film.path) != film.film_id
 
 
 def terminal_name(film: Film) -> str:
@@ -100,7 +101,7 @@ def finding_on(film: Film, reason: str) -> Finding:
 
 @dataclass(frozen=True)
 class FileImage:
-    """Pixels in a file; how they become grey levels is told in `image_file`.
+    """Pixels in a file; how they become grey levels is told in `film_pixels`.
 
     Attributes:
         alias: what a run calls the file should it turn out to be broken.
@@ -111,7 +112,7 @@ class FileImage:
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        return read_grey(self.path, self.alias)
+        return read_film(self.path, self.alias).grey
 
     def fingerprint(self) -> str:
         """SHA-256 of the file."""

@@ -1,118 +1,146 @@
-"""Image files: their size and soundness without decoding them, and their pixels as 8-bit grey.
+"""Image files: their size and soundness without decoding them, and their pixels.
 
-PNG, JPEG, TIFF and BMP; 8 or 16 bit (TIFF also floating point), grey or colour. EXIF orientation is obeyed. Colour
-becomes grey by the usual weights of red, green and blue. How more than 8 bits become 8 is told in `grey_levels`.
+PNG, JPEG, TIFF and BMP, told by their first bytes whatever the file is called; 8 or 16 bit (TIFF also floating point),
+grey or colour. EXIF orientation is obeyed. Colour becomes grey by the usual weights of red, green and blue. A TIFF of
+several pages, and a film that lies in the transparency of a picture alone, are refused: what else would be shown?
 """
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin
 
-from spondylo_ml.data.grey_levels import to_8_bit
-from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import GreyImage
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-LARGER_THAN_ANY_FILM = (2**31, 2**31)
-"""Size told for a header of so many pixels that Pillow will not even look at it."""
 UNREADABLE = "not an image that can be read (broken, empty, or another format)"
+IN_ALPHA = "its film lies in the transparency alone, all colours are one: save it without transparency"
+
+_FORMATS: dict[bytes, Callable[[BytesIO], Image.Image]] = {
+    b"\x89PNG\r\n\x1a\n": PngImagePlugin.PngImageFile,
+    b"\xff\xd8\xff": JpegImagePlugin.JpegImageFile,
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile),
+    b"BM": BmpImagePlugin.BmpImageFile,
+}
+"""First bytes of the formats that are read, and what reads their headers."""
+
+_OTHERS = (
+    (0, b"GIF8", "GIF"), (8, b"WEBP", "WebP"), (4, b"jP  ", "JPEG 2000"), (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL"), (4, b"ftypavif", "AVIF"), (4, b"ftyp", "HEIF"),
+    (0, b"%PDF", "PDF"), (0, b"PK\3\4", "ZIP"), (0, b"\x1f\x8b", "gzip"), (0, b"NRRD", "NRRD"), (344, b"n+1", "NIfTI"),
+    (0, b"P5", "PGM"), (0, b"P6", "PPM"), (0, b"\x93NUMPY", "NumPy"),
+)  # fmt: skip
+"""Where and how other formats name themselves."""
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION, _FIRST_TRANSPOSED = 0x0112, 5  # EXIF orientations 5 to 8 exchange width and height
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag: how levels are meant
 _WIDTH, _HEIGHT = 256, 257
 _STRIPS, _TILES = (273, 279), (324, 325)  # TIFF tags: offsets and byte counts of the pixel data
+_MOST_PAGES_SHOWN = 4
 
 
-def checked_size_hw(path: Path, alias: str = "a film") -> tuple[int, int]:
-    """(H, W) of the film as it is shown, from the header of a file that is whole.
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image file says of itself.
+
+    Attributes:
+        size_hw: (H, W) of the film as it is shown.
+        pages_hw: (H, W) of each page.
+        has_alpha: whether pixels have a transparency.
+    """
+
+    size_hw: tuple[int, int]
+    pages_hw: tuple[tuple[int, int], ...]
+    has_alpha: bool
+
+    def reason_against(self) -> str:
+        """Why there is no single film in it; empty where there is."""
+        if len(self.pages_hw) < 2:
+            return ""
+        sizes = ", ".join(f"{width} x {height}" for height, width in self.pages_hw[:_MOST_PAGES_SHOWN])
+        more = ", ..." if len(self.pages_hw) > _MOST_PAGES_SHOWN else ""
+        return f"a TIFF of {len(self.pages_hw)} pages ({sizes}{more} px): save the one that is the film as its own file"
+
+
+def image_header(data: bytes) -> ImageHeader | None:
+    """What the file says, before anything is decoded and whatever its size; None for no image, or one that is cut off.
 
     Whole is what can be told without decoding: a JPEG has its end marker behind its last scan, a PNG all its chunks
     with right checksums, TIFF and BMP as many bytes as their headers promise. What is damaged within is found when
-    the film is read.
-
-    Raises:
-        FileError: missing, empty, cut off or no image.
+    the film is decoded.
     """
-    data = _bytes(path, alias)
-    if _cut_off(data):
-        raise FileError(path.name, UNREADABLE, alias=alias)
-    size = told_size_hw(data)
-    if size is None:  # a format that Pillow does not know may still be one that OpenCV reads
-        height, width = decode_grey(data, path.name, alias).shape
-        return height, width
-    return size
+    if _cut_off(data) or (image := _opened(data)) is None:
+        return None
+    with image:
+        try:
+            size_hw = _shown_size_hw(image, len(data))
+            alpha = image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info
+            return None if size_hw is None else ImageHeader(size_hw, _pages(image, size_hw), alpha)
+        except Exception:  # whatever Pillow raises on a damaged header
+            return None
 
 
-def read_grey(path: Path, alias: str = "a film") -> GreyImage:
-    """(H, W) grey levels, 0 to 255.
+def unreadable(data: bytes) -> str:
+    """Why the bytes are no image that is read: the format, where it is a known one."""
+    for at, mark, name in _OTHERS:
+        if data[at : at + len(mark)] == mark:
+            return f"not an image that can be read: {name} is not, save it as PNG or keep the DICOM file"
+    return UNREADABLE
 
-    Raises:
-        FileError: missing, empty, cut off, broken or no image.
+
+def decoded(data: bytes) -> NDArray[Any] | None:
+    """(H, W) grey levels as deep as they are stored; None where they cannot be decoded.
+
+    The size must have been looked at before.
     """
-    return decode_grey(_bytes(path, alias), path.name, alias)
-
-
-def decode_grey(data: bytes, file: str, alias: str = "a film") -> GreyImage:
-    """As `read_grey`, from the bytes of an image file that is called `file`."""
-    pixels = None if _cut_off(data) else _decoded(data)
-    if pixels is None:
-        raise FileError(file, UNREADABLE, alias=alias)
-    if not np.isfinite(pixels).all():
-        raise FileError(file, "holds grey levels that are no finite numbers", alias=alias)
-    return to_8_bit(pixels)
-
-
-def told_size_hw(data: bytes) -> tuple[int, int] | None:
-    """(H, W) of the film as it is shown, as the header says and before anything is decoded; None where it says none."""
     try:
-        with Image.open(BytesIO(data)) as image:
-            return _shown_size_hw(image, len(data))
-    except Image.DecompressionBombError:
-        return LARGER_THAN_ANY_FILM
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        if data[:2] in (b"II", b"MM"):
+            return _decoded_tiff(data)
+        return _by_opencv(data)
+    except Exception:  # whatever the decoders raise on damaged pixels
         return None
 
 
-def _bytes(path: Path, alias: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise FileError(path.name, UNREADABLE, alias=alias) from None
+def lies_in_alpha(data: bytes, pixels: NDArray[Any]) -> bool:
+    """Whether the picture's colours are one and the same while its transparency is not."""
+    if pixels.min() != pixels.max() or (image := _opened(data)) is None:
+        return False
+    with image:
+        low, high = image.convert("RGBA").getchannel("A").getextrema()
+        return bool(low != high)
 
 
-def _decoded(data: bytes) -> NDArray[Any] | None:
-    if not data:
-        return None
-    if data[:2] in (b"II", b"MM"):
-        return _decoded_tiff(data)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:
-        return None
+def _opened(data: bytes) -> Image.Image | None:
+    """The image, its header read by the format's own class: `Image.open` gives no size for very large ones."""
+    for start, opener in _FORMATS.items():
+        if data.startswith(start):
+            try:
+                return opener(BytesIO(data))
+            except Exception:  # whatever Pillow raises on a damaged header
+                return None
+    return None
+
+
+def _by_opencv(data: bytes) -> NDArray[Any] | None:
+    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     return None if image is None else np.asarray(image)
 
 
 def _decoded_tiff(data: bytes) -> NDArray[Any] | None:
     """OpenCV 5.0 fails on a TIFF whose orientation exchanges width and height; Pillow turns it right."""
-    try:
-        with Image.open(BytesIO(data)) as image:
-            negative = image.getexif().get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-            if image.getexif().get(_ORIENTATION, 1) < _FIRST_TRANSPOSED:
-                grey = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-                return None if grey is None else _positive(np.asarray(grey), negative)
-            size_hw = _shown_size_hw(image, len(data))
-            pixels = np.asarray(image if image.mode in ("L", "F") or image.mode.startswith("I") else image.convert("L"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, cv2.error):
-        return None
+    with Image.open(BytesIO(data)) as image:
+        negative = image.getexif().get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+        if image.getexif().get(_ORIENTATION, 1) < _FIRST_TRANSPOSED:
+            grey = _by_opencv(data)
+            return None if grey is None else _positive(grey, negative)
+        size_hw = _shown_size_hw(image, len(data))
+        pixels = np.asarray(image if image.mode in ("L", "F") or image.mode.startswith("I") else image.convert("L"))
     return _positive(pixels, negative) if pixels.shape == size_hw else None
 
 
@@ -121,6 +149,18 @@ def _positive(pixels: NDArray[Any], negative: bool) -> NDArray[Any]:
     if not negative or pixels.dtype == np.uint8:
         return pixels
     return np.asarray(np.iinfo(pixels.dtype).max - pixels if pixels.dtype.kind == "u" else -pixels)
+
+
+def _pages(image: Image.Image, size_hw: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    """(H, W) of each page of a TIFF; other formats have one."""
+    n_pages = getattr(image, "n_frames", 1) if isinstance(image, TiffImagePlugin.TiffImageFile) else 1
+    if n_pages == 1:
+        return (size_hw,)
+    found = []
+    for page in range(n_pages):
+        image.seek(page)
+        found.append((image.height, image.width))
+    return tuple(found)
 
 
 def _shown_size_hw(image: Image.Image, n_bytes: int) -> tuple[int, int] | None:

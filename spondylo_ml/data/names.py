@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePath
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+DICOM_SUFFIXES = (".dcm", ".dicom")
+FILM_SUFFIXES = (*IMAGE_SUFFIXES, *DICOM_SUFFIXES)
 
 
 def same_form(name: str) -> str:
@@ -11,9 +15,9 @@ def same_form(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def stem_of(path: Path) -> str:
-    """The path's stem, as names are compared."""
-    return same_form(path.stem)
+def stem_of(path: PurePath) -> str:
+    """The name without its suffix, as names are compared; a number at the end, as in `1.2.840`, is no suffix."""
+    return same_form(path.name if path.suffix[1:].isdecimal() else path.stem)
 
 
 def is_hidden(path: Path, root: Path | None = None) -> bool:

@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from spondylo_ml.data.decode import LIMITS, Known, Limits, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.data.decode import Known, OpenedFilm, open_array, open_bytes, open_file
 from spondylo_ml.data.exposure import Exposure, bone_contrast, doubt_on_sign, exposure_of, small_film
+from spondylo_ml.data.film_pixels import LIMITS, Limits
 from spondylo_ml.data.films import HeldImage
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
@@ -139,7 +141,7 @@ class FilmModel:
             return FilmSource(film.film_id, lambda: _held(film))
         if isinstance(film, str | Path):
             path = Path(film).expanduser()
-            name = pseudonym(path.stem)
+            name = pseudonym(stem_of(path))
             return FilmSource(name, lambda: open_file(path, name, known, limits))
         name = f"film-{number}"
         if isinstance(film, bytes):

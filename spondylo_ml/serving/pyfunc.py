@@ -22,7 +22,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-from spondylo_ml.data.decode import LIMITS, Known, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.data.decode import Known, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Facing, Spacing, said_aspect
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
@@ -120,21 +121,18 @@ def _decoded(text: str) -> bytes:
     if len(text) > LIMITS.max_bytes * 4 / 3 + 4:
         raise DataError(f"more base64 text than the {LIMITS.max_bytes / 2**20:g} MiB of the largest film that is read")
     try:
-        return base64.b64decode(text, validate=True)
+        # Tools break the lines of base64 (MIME, PEM, the command base64); the blanks mean nothing.
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         raise DataError("the text is no base64; a path is not opened unless it is written file:<path>") from None
 
 
 def _array(cell: Any) -> np.ndarray[Any, Any]:
-    """The cell as an array of two axes where it is one; lists of whole grey levels from 0 to 255 as 8 bits."""
+    """The cell as an array of two axes where it is one."""
     try:
-        array = np.array(list(cell)) if isinstance(cell, np.ndarray) and cell.dtype == object else np.asarray(cell)
+        return np.array(list(cell)) if isinstance(cell, np.ndarray) and cell.dtype == object else np.asarray(cell)
     except ValueError:
         raise DataError("the rows of the array differ in length") from None
-    if array.dtype.kind in "iu" and array.dtype != np.uint8 and array.size and 0 <= array.min() <= array.max() <= 255:
-        # JSON knows no 8-bit numbers: levels that fit are taken as they are, not spread.
-        return array.astype(np.uint8) if isinstance(cell, list) or cell.dtype == object else array
-    return array
 
 
 def _allowed(path: str, below: Path | None) -> Path:

@@ -12,7 +12,8 @@ import pytest
 from builders import damaged_within
 from dicoms import dicom, gradient
 
-from spondylo_ml.data.decode import Known, Limits, open_array, open_bytes, open_file
+from spondylo_ml.data.decode import Known, open_array, open_bytes, open_file
+from spondylo_ml.data.film_pixels import Limits
 from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Spacing

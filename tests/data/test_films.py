@@ -161,5 +161,5 @@ def test_a_film_cut_off_in_the_middle_of_its_file_cannot_be_read(tmp_path: Path,
 
 
 def test_a_missing_film_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.png: not an image that can be read"):
+    with pytest.raises(DataError, match=r"gone\.png: cannot be opened"):
         FileImage(tmp_path / "gone.png").read()

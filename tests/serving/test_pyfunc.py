@@ -25,7 +25,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server import predictions_to_json
 from small_models import SAME_CORNER_PX, unet_bundle
 
-from spondylo_ml.data.decode import LIMITS
+from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.serving.artefact import OUTPUT, REQUIRED, SIGNATURE, log_bundle
 from spondylo_ml.serving.film_result import COLUMNS

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.data.exposure import Exposure, bone_contrast, exposure_of, small_film
-from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage
 
 HASH_SIDE_PX, HASH_FREQUENCIES = 32, 12
@@ -72,7 +71,7 @@ def measure_images(films: Sequence[Film], on_film: Callable[[], object] = lambda
     def one(film: Film) -> ImageFacts | None:
         try:
             return measure_image(film)
-        except DataError:
+        except Exception:  # what cannot be measured is told as a film that cannot be read
             return None
         finally:
             on_film()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from spondylo_ml.data.dicom.film import DicomFilm, decode_dicom, lacks_preamble
-from spondylo_ml.data.dicom.header import DICOM_SUFFIXES, PREFIX, PREFIX_AT, WANTED, is_dicom
+from spondylo_ml.data.dicom.film import DicomFilm, decode_dicom, dicom_size_hw, lacks_preamble
+from spondylo_ml.data.dicom.header import PREFIX, PREFIX_AT, WANTED, is_dicom
 
 __all__ = (
-    "DICOM_SUFFIXES",
     "PREFIX",
     "PREFIX_AT",
     "WANTED",
     "DicomFilm",
     "decode_dicom",
+    "dicom_size_hw",
     "is_dicom",
     "lacks_preamble",
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydicom.uid import UID
 
@@ -12,6 +14,8 @@ from spondylo_ml.data.dicom.spacing import pixel_size
 from spondylo_ml.data.dicom.stored import layout_of, stored_levels
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import GreyImage, Spacing
+
+Found = TypeVar("Found")
 
 RADIOGRAPHS = ("CR", "DX", "RF", "XA", "RG", "SC", "OT", "")
 MODALITIES = (
@@ -48,9 +52,17 @@ def decode_dicom(data: bytes, file: str, max_pixels: int, alias: str = "a film")
     Raises:
         FileError: no single grey radiograph that can be read here; says what it is, or which plugin is missing.
     """
+    return _or_refused(lambda: _film(*parsed(data, max_pixels), max_pixels), file, alias)
+
+
+def dicom_size_hw(data: bytes, file: str, max_pixels: int, alias: str = "a film") -> tuple[int, int]:
+    """(H, W) of the film as the header says; raises `FileError` as `decode_dicom` does, as far as the header shows."""
+    return _or_refused(lambda: layout_of(parsed(data, max_pixels)[0], max_pixels).size_hw, file, alias)
+
+
+def _or_refused(read: Callable[[], Found], file: str, alias: str) -> Found:
     try:
-        header, syntax = parsed(data, max_pixels)
-        return _film(header, syntax, max_pixels)
+        return read()
     except Refusal as refusal:
         raise FileError(file, str(refusal), alias=alias) from None
     except Exception as error:

@@ -24,7 +24,6 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-DICOM_SUFFIXES = (".dcm", ".dicom")
 PREFIX_AT, PREFIX = 128, b"DICM"
 HEADER_BYTES = 16 << 20
 """More than a header of any radiograph holds beside its pixels."""

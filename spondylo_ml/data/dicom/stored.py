@@ -79,9 +79,9 @@ def layout_of(header: Header, max_pixels: int) -> Layout:
     return Layout((rows, columns), allocated, stored, high_bit, representation == 1)
 
 
-def too_large(size_hw: tuple[int, int] | None, max_pixels: int) -> str:
+def too_large(size_hw: tuple[int, int], max_pixels: int) -> str:
     """Reason to refuse a film for its size."""
-    size = "larger than any" if size_hw is None else f"of {size_hw[1]} x {size_hw[0]} px"
+    size = f"of {size_hw[1]} x {size_hw[0]} px"
     return f"a film {size}: more than the {max_pixels / 1e6:g} million px that are read; scale it down"
 
 

@@ -12,7 +12,9 @@ from typing import Protocol, TypeVar
 from tqdm import tqdm
 
 from spondylo_ml.data.films import FilmSet, Finding
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.data.readers.dicom_films import as_its_file_says
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Film, SlotRange
 
@@ -51,13 +53,16 @@ class ReadFilm:
 
 
 def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tuple[list[Result], list[DataError]]:
-    """`read_one` over all items, in parallel and in their order; a `DataError` is collected, never lost."""
+    """`read_one` over all items, in parallel and in their order; an error is that item's, never lost nor the end."""
 
     def attempt(item: Item) -> Result | DataError:
         try:
-            return read_one(item)
+            return _with_its_file(read_one(item))
         except DataError as error:
             return error
+        except Exception as error:
+            # Whatever a file made a library raise: its words may quote the file.
+            return FileError(_file_of(item), f"cannot be read ({type(error).__name__})")
 
     # Reading files releases the interpreter lock, so that threads are enough.
     with ThreadPoolExecutor() as pool:
@@ -65,6 +70,20 @@ def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tupl
         outcomes = list(bar)
     bad = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
     return [outcome for outcome in outcomes if not isinstance(outcome, DataError)], bad
+
+
+def _with_its_file(read: Result) -> Result:
+    """A film that was read, with what its DICOM file says of it; anything else as it is."""
+    if not isinstance(read, ReadFilm):
+        return read
+    film, told = as_its_file_says(read.film)
+    return replace(read, film=film, notes=(*read.notes, *told))
+
+
+def _file_of(item: object) -> str:
+    """The name of the film that was to be read."""
+    path = item if isinstance(item, Path) else getattr(item, "image", None) or getattr(item, "path", None)
+    return path.name if isinstance(path, Path) else "a film"
 
 
 def film_set(
@@ -111,4 +130,4 @@ def _doubled(film: Film, count: int, root: Path) -> Finding:
 
 def _under_pseudonym(finding: Finding) -> Finding:
     known = finding.alias or finding.file in PUBLIC_TABLES
-    return finding if known else replace(finding, alias=pseudonym(Path(finding.file).stem))
+    return finding if known else replace(finding, alias=pseudonym(stem_of(Path(finding.file))))

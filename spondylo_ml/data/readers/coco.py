@@ -23,9 +23,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from spondylo_ml.data.film_pixels import checked_size_hw
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.levels_from import levels_from_of
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
@@ -78,7 +79,7 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
     if path is None:
         name = PurePosixPath(inner_name(job.image["file_name"])).name
         raise FileError(name, "label without its film: listed in the annotations, but missing in images/")
-    name = pseudonym(path.stem)
+    name = pseudonym(stem_of(path))
     size_hw = checked_size_hw(path, name)
     said = {name: value for name, value in job.image.items() if value is not None or name == "pixel_aspect"}
     facing, spacing, split = _said(job, said, path.name, size_hw)

@@ -1,4 +1,4 @@
-"""A plain folder of films without labels: PNG, JPEG, TIFF or BMP, side by side.
+"""A plain folder of films without labels: PNG, JPEG, TIFF, BMP or DICOM, side by side.
 
 How files of more than 8 bits, of colour and with an orientation are read is told in `image_file`. A `films.csv` (see
 `own_films`) may name patient, facing, spacing and pixel aspect. In runs the films appear under pseudonyms.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from spondylo_ml.data.film_pixels import checked_size_hw, looks_like_a_film
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.image_file import IMAGE_SUFFIXES, checked_size_hw
-from spondylo_ml.data.names import is_hidden
+from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.own_films import FILE, Said, read_table
@@ -24,7 +24,7 @@ class FolderReader:
     """Reads the layout described above."""
 
     kind = "folder"
-    layout = "films without labels, side by side (" + ", ".join(IMAGE_SUFFIXES) + ")"
+    layout = "films without labels, side by side (" + ", ".join(FILM_SUFFIXES) + ")"
     marks: tuple[str, ...] = ()
 
     def recognises(self, root: Path) -> bool:
@@ -45,7 +45,7 @@ class FolderReader:
 
 
 def _read_film(path: Path, said: Said) -> ReadFilm:
-    name = pseudonym(path.stem)
+    name = pseudonym(stem_of(path))
     aspect, given = film_aspect(said.pixel_aspect, said.spacing)
     return ReadFilm(
         Film(
@@ -67,9 +67,9 @@ def _read_film(path: Path, said: Said) -> ReadFilm:
 
 
 def _not_read(root: Path) -> list[Finding]:
-    """Whatever in the folder is no film and not hidden: a folder within, a DICOM file, a note."""
+    """Whatever in the folder is no film and not hidden: a folder within, a note."""
     listed = sorted(p for p in root.iterdir() if not is_hidden(p) and p.name != FILE)
-    others = [p for p in listed if p.is_dir() or p.suffix.lower() not in IMAGE_SUFFIXES]
+    others = [p for p in listed if p.is_dir() or not looks_like_a_film(p)]
     return [
         Finding(p.name, "a folder within the folder: not read" if p.is_dir() else "no film that is read here: left out")
         for p in others

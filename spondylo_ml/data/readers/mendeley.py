@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spondylo_ml.data.film_pixels import checked_size_hw
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.image_file import checked_size_hw
 from spondylo_ml.data.levels_from import LOWEST_IS_S1
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each

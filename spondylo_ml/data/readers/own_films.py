@@ -18,9 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from spondylo_ml.data.films import Finding
-from spondylo_ml.data.image_file import IMAGE_SUFFIXES
 from spondylo_ml.data.levels_from import levels_from_of
-from spondylo_ml.data.names import same_form
+from spondylo_ml.data.names import FILM_SUFFIXES, same_form
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.text import read_cells
@@ -159,9 +158,9 @@ def require_any_match(rows: Collection[str], films: Collection[str], file: str) 
 
 
 def film_stem(filename: str) -> str:
-    """The name of a film without its folder and the suffix of an image, in one Unicode form."""
+    """The name of a film without its folder and the suffix of an image or of DICOM, in one Unicode form."""
     path = Path(same_form(filename.strip().replace("\\", "/")))
-    return path.stem if path.suffix.lower() in IMAGE_SUFFIXES else path.name
+    return path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name
 
 
 def as_said(film: Film, said: Said) -> Film:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spondylo_ml.data.film_pixels import looks_like_a_film
 from spondylo_ml.data.films import Finding
-from spondylo_ml.data.image_file import IMAGE_SUFFIXES
-from spondylo_ml.data.names import is_listed, stem_of
+from spondylo_ml.data.names import FILM_SUFFIXES, is_listed, stem_of
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -21,8 +21,10 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Image files directly in `folder`, sorted by name."""
-    return files_in(folder, IMAGE_SUFFIXES)
+    """Films directly in `folder`, images and DICOM, sorted by name."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if is_listed(p) and looks_like_a_film(p))
 
 
 def by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
@@ -50,7 +52,7 @@ def pair_by_stem(
         else:
             wanted = f" {stem}{' or '.join(suffixes)} in {_below(labels, root)}"
             bad.append(Finding(films[0].name, "no label", wanted))
-    looked_for = f"label without its film in {_below(images, root)} (looked for {', '.join(IMAGE_SUFFIXES)})"
+    looked_for = f"label without its film in {_below(images, root)} (looked for {', '.join(FILM_SUFFIXES)})"
     bad += [Finding(path.name, looked_for) for paths in labels_of.values() for path in paths]
     return pairs, bad
 

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from spondylo_ml.data.film_pixels import checked_size_hw
 from spondylo_ml.data.films import FileImage, FilmSet, Finding
-from spondylo_ml.data.image_file import checked_size_hw
+from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
@@ -136,7 +137,7 @@ def _used(labels: Sequence[Path]) -> set[int]:
 
 
 def _read_film(job: _Job, classes: Classes) -> ReadFilm:
-    name = pseudonym(job.image.stem)
+    name = pseudonym(stem_of(job.image))
     size_hw = checked_size_hw(job.image, name)
     vertebrae: tuple[Vertebra, ...] | None = None
     levels_from, remarks = LEVELS_LABELLED, list[Remark]()

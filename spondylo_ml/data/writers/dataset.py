@@ -13,8 +13,9 @@ from pathlib import Path, PurePosixPath
 import cv2
 from tqdm import tqdm
 
+from spondylo_ml.data.film_pixels import is_dicom_file
 from spondylo_ml.data.films import FileImage, FilmSet
-from spondylo_ml.data.image_file import IMAGE_SUFFIXES
+from spondylo_ml.data.names import IMAGE_SUFFIXES, stem_of
 from spondylo_ml.data.readers import READERS
 from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.base import PlacedFilm, make_parent
@@ -91,13 +92,15 @@ def _placed(films: Sequence[Film], kind: str) -> list[PlacedFilm]:
 def _file_name(film: Film) -> str:
     """The film's own file name, so that it keeps its pseudonym; its id where it comes from no file."""
     source = _source(film.image)
-    stem = film.path.stem if film.path else film.film_id
+    stem = stem_of(film.path) if film.path else film.film_id
     return stem + (source.suffix if source else ".png")
 
 
 def _source(image: ImageSource) -> Path | None:
-    """The file that can be copied as it is."""
-    return image.path if isinstance(image, FileImage) and image.path.suffix.lower() in IMAGE_SUFFIXES else None
+    """The file that can be copied as it is: not a DICOM file, whose header names its patient."""
+    if not isinstance(image, FileImage) or image.path.suffix.lower() not in IMAGE_SUFFIXES:
+        return None
+    return None if is_dicom_file(image.path) else image.path
 
 
 def _write_images(placed: Sequence[PlacedFilm], folder: Path) -> None:
@@ -128,6 +131,6 @@ def _write_image(job: tuple[ImageSource, Path]) -> None:
 
 def _read_back(films: FilmSet, placed: Sequence[PlacedFilm], kind: str, folder: Path) -> Written:
     read = READERS[kind].read(folder)
-    by_stem = {film.path.stem: film for film in read.films if film.path}
-    after = {one.film.film_id: by_stem[one.image.stem] for one in placed if one.image.stem in by_stem}
+    by_stem = {stem_of(film.path): film for film in read.films if film.path}
+    after = {one.film.film_id: by_stem[stem_of(one.image)] for one in placed if stem_of(one.image) in by_stem}
     return Written(folder, read, losses(films.films, after))

@@ -1,0 +1,188 @@
+"""Which files are films, and their pixels: the one place that decides, for all readers and for prediction alike.
+
+A film is told by its bytes, not by its suffix: PNG, JPEG, TIFF, BMP (see `image_file`) or DICOM (see `dicom`). Its size
+is read, and held against the limits, before anything is decoded. Whatever is wrong with a file ends as its `FileError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spondylo_ml.data.dicom import decode_dicom, dicom_size_hw, is_dicom, lacks_preamble
+from spondylo_ml.data.dicom.header import PREFIX, PREFIX_AT
+from spondylo_ml.data.dicom.stored import too_large
+from spondylo_ml.data.grey_levels import spread
+from spondylo_ml.data.image_file import IN_ALPHA, UNREADABLE, decoded, image_header, lies_in_alpha, unreadable
+from spondylo_ml.data.names import FILM_SUFFIXES
+from spondylo_ml.errors import FileError
+from spondylo_ml.landmarks import GreyImage, Spacing
+
+NOT_FILMS = ("DICOMDIR",)
+NO_PREAMBLE = "looks like a DICOM data set without its preamble (128 bytes and DICM): export it as a DICOM file"
+NOT_FINITE = "holds grey levels that are no finite numbers"
+LONGEST_OVER_SHORTEST = 10
+SMALLEST_SIDE_PX = 16
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a film may cost, so that one file cannot take a machine's memory.
+
+    Attributes:
+        max_bytes: of the file.
+        max_pixels: of the film, whatever its file says.
+    """
+
+    max_bytes: int = 64 << 20
+    max_pixels: int = 50_000_000
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class FilmPixels:
+    """What a file holds.
+
+    Attributes:
+        grey: (H, W) levels, 0 to 255.
+        spacing: as the file says, or None.
+        pixel_aspect: width of a pixel over its height, 1 where the file does not say.
+        notes: what a reader of the results must know.
+        patient: who a DICOM file says it is of: only ever used through `pseudonym`. Empty where it does not say.
+    """
+
+    grey: GreyImage
+    spacing: Spacing | None = None
+    pixel_aspect: float = 1.0
+    notes: tuple[str, ...] = ()
+    patient: str = ""
+
+
+def looks_like_a_film(path: Path) -> bool:
+    """Whether a file in a folder is one that should be a film: by its suffix, or because it begins as DICOM does."""
+    if path.name in NOT_FILMS:
+        return False
+    return path.suffix.lower() in FILM_SUFFIXES or is_dicom_file(path)
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether the file begins as DICOM does."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(PREFIX_AT + len(PREFIX))[PREFIX_AT:] == PREFIX
+    except OSError:
+        return False
+
+
+def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> tuple[int, int]:
+    """(H, W) of the film as it is shown, told without decoding it.
+
+    Raises:
+        FileError: no film that can be read, as far as its header shows; or larger than the limits.
+    """
+    data = file_bytes(path, alias, limits)
+    try:
+        return _size_hw(data, path.name, alias, limits)
+    except FileError:
+        raise
+    except Exception as error:
+        raise _failed(error, path.name, alias) from None
+
+
+def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> FilmPixels:
+    """What the file holds.
+
+    Raises:
+        FileError: missing, no film that can be read, or larger than the limits.
+    """
+    return film_in(file_bytes(path, alias, limits), path.name, alias, limits)
+
+
+def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMITS) -> FilmPixels:
+    """As `read_film`, from the bytes of a file that is called `file`."""
+    try:
+        size_hw = _size_hw(data, file, alias, limits)
+        if is_dicom(data):
+            found = decode_dicom(data, file, limits.max_pixels, alias)
+            return FilmPixels(found.pixels, found.spacing, found.pixel_aspect, found.notes, found.patient)
+        grey, notes = spread(_levels(data, file, alias, size_hw))
+        return FilmPixels(grey, notes=notes)
+    except FileError:
+        raise
+    except Exception as error:
+        raise _failed(error, file, alias) from None
+
+
+def file_bytes(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> bytes:
+    """The file's content.
+
+    Raises:
+        FileError: it cannot be opened, or is larger than the limits.
+    """
+    try:
+        if (size := path.stat().st_size) <= limits.max_bytes:
+            return path.read_bytes()
+    except OSError as error:
+        raise FileError(path.name, f"cannot be opened ({type(error).__name__})", alias=alias) from None
+    raise FileError(path.name, too_heavy(size, limits), alias=alias)
+
+
+def require_finite(levels: NDArray[Any], file: str, alias: str) -> None:
+    """Raise `FileError` where levels are no numbers."""
+    if not np.isfinite(levels).all():
+        raise FileError(file, NOT_FINITE, alias=alias)
+
+
+def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: Limits) -> None:
+    """Raise `FileError` for a film that is too large, or a line: pictures of one would be as wide as it is thin."""
+    if size_hw[0] * size_hw[1] > limits.max_pixels:
+        raise FileError(file, too_large(size_hw, limits.max_pixels), alias=alias)
+    short, long = min(size_hw), max(size_hw)
+    if short < SMALLEST_SIDE_PX or long > LONGEST_OVER_SHORTEST * short:
+        allowed = f"sides of at least {SMALLEST_SIDE_PX} px, the longer at most {LONGEST_OVER_SHORTEST} times the other"
+        raise FileError(file, f"{size_hw[1]} x {size_hw[0]} px is no shape of a film: {allowed}", alias=alias)
+
+
+def too_heavy(size: int, limits: Limits) -> str:
+    """Reason to refuse a file for its bytes."""
+    return f"a file of {size / 2**20:.1f} MiB: more than the {limits.max_bytes / 2**20:g} MiB that are read"
+
+
+def _size_hw(data: bytes, file: str, alias: str, limits: Limits) -> tuple[int, int]:
+    """(H, W) by the header, within the limits."""
+    if len(data) > limits.max_bytes:
+        raise FileError(file, too_heavy(len(data), limits), alias=alias)
+    if is_dicom(data):
+        size_hw = dicom_size_hw(data, file, limits.max_pixels, alias)
+        require_size(size_hw, file, alias, limits)
+        return size_hw
+    header = image_header(data)
+    if header is None:
+        raise FileError(file, NO_PREAMBLE if lacks_preamble(data) else unreadable(data), alias=alias)
+    if reason := header.reason_against():
+        raise FileError(file, reason, alias=alias)
+    require_size(header.size_hw, file, alias, limits)
+    if header.has_alpha:
+        _levels(data, file, alias, header.size_hw)
+    return header.size_hw
+
+
+def _levels(data: bytes, file: str, alias: str, size_hw: tuple[int, int]) -> NDArray[Any]:
+    pixels = decoded(data)
+    if pixels is None or pixels.shape != size_hw:
+        raise FileError(file, UNREADABLE, alias=alias)
+    require_finite(pixels, file, alias)
+    if lies_in_alpha(data, pixels):
+        raise FileError(file, IN_ALPHA, alias=alias)
+    return pixels
+
+
+def _failed(error: Exception, file: str, alias: str) -> FileError:
+    """Whatever the libraries raise on a damaged file; their words may quote it, or hold a path."""
+    return FileError(file, f"cannot be read ({type(error).__name__})", alias=alias)
