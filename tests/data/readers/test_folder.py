@@ -39,7 +39,7 @@ def test_films_are_called_by_pseudonyms_that_stay(tmp_path: Path) -> None:
 def test_findings_name_the_file_on_the_terminal_and_its_pseudonym_in_runs(tmp_path: Path) -> None:
     write_film(tmp_path / "good.png")
     (tmp_path / "Jane Roe.png").write_bytes(b"")
-    (tmp_path / "John Doe.dcm").write_bytes(b"")
+    (tmp_path / "John Doe.doc").write_bytes(b"")
     films = read_folder(tmp_path)
     (bad,), (note,) = films.bad_files, films.notes
     assert str(bad).startswith(f"Jane Roe.png ({pseudonym('Jane Roe')}): not an image")

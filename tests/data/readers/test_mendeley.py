@@ -309,7 +309,8 @@ def test_films_and_labels_that_stand_alone_or_doubly_are_listed(tmp_path: Path) 
     assert sorted(map(str, films.bad_files)) == [
         "alone.png: no label alone.json or .txt in labels/val",
         "double.png: two labels: double.json, double.txt; keep one",
-        "orphan.json: label without its film in images/val (looked for .jpg, .jpeg, .png, .tif, .tiff, .bmp, .dcm, .dicom)",
+        "orphan.json: label without its film in images/val "
+        "(looked for .jpg, .jpeg, .png, .tif, .tiff, .bmp, .dcm, .dicom)",
     ]
 
 
