@@ -118,11 +118,12 @@ def _opened(film_id: str, record: Mapping[Any, Any], below: Path | None) -> Open
 
 
 def _decoded(text: str) -> bytes:
-    if len(text) > LIMITS.max_bytes * 4 / 3 + 4:
+    # Tools break the lines of base64 (MIME, PEM, the command base64); the blanks mean nothing.
+    compact = "".join(text.split())
+    if len(compact) > LIMITS.max_bytes * 4 / 3 + 4:
         raise DataError(f"more base64 text than the {LIMITS.max_bytes / 2**20:g} MiB of the largest film that is read")
     try:
-        # Tools break the lines of base64 (MIME, PEM, the command base64); the blanks mean nothing.
-        return base64.b64decode("".join(text.split()), validate=True)
+        return base64.b64decode(compact, validate=True)
     except (binascii.Error, ValueError):
         raise DataError("the text is no base64; a path is not opened unless it is written file:<path>") from None
 

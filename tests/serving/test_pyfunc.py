@@ -68,10 +68,21 @@ def test_the_logged_schema_is_the_one_that_is_returned(model: Any) -> None:
 
 
 def test_every_form_of_one_film_gives_one_result(model: Any) -> None:
-    cells = [text(PNG), PNG, PIXELS, PIXELS.tolist()]
+    lines = base64.encodebytes(PNG).decode()  # 76 characters a line, as MIME and the command base64 break them
+    spaced = f" {text(PNG)[:40]}\t{text(PNG)[40:]} "
+    cells = [
+        text(PNG),
+        PNG,
+        PIXELS,
+        PIXELS.tolist(),
+        PIXELS.astype(np.int64),
+        lines,
+        lines.replace("\n", "\r\n"),
+        spaced,
+    ]
     rows = [model.predict(pd.DataFrame({"image": [cell]})).iloc[0] for cell in cells]
     rows += [row for _, row in model.predict(pd.DataFrame({"image": pd.Series(cells, dtype=object)})).iterrows()]
-    assert [row["error"] for row in rows] == [None] * 8
+    assert [row["error"] for row in rows] == [None] * 2 * len(cells)
     assert len({row["film_key"] for row in rows}) == 1
     for row in rows[1:]:  # a batch is summed in another order than one film, and untrained maps are flat
         np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=SAME_CORNER_PX)
