@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spondylo_ml.data.films import Finding
-from spondylo_ml.data.image_file import IMAGE_SUFFIXES
-from spondylo_ml.data.names import is_hidden
+from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden
 
 _PARTS = {
     "train": "train", "training": "train",
@@ -59,7 +58,7 @@ def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, 
     return places, strange
 
 
-def deeper_folders(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Finding]:
+def deeper_folders(folder: Path, suffixes: Sequence[str] = FILM_SUFFIXES) -> list[Finding]:
     """Folders with such files within a folder of which only its own files are read."""
     deeper = [inner for inner in folders_in(folder) if any(p.suffix.lower() in suffixes for p in inner.rglob("*"))]
     return [Finding(p.name, f"a folder of {folder.name}/ that is not read: move its files up") for p in deeper]
