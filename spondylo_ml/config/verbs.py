@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
@@ -16,7 +17,15 @@ from spondylo_ml.errors import unknown_name
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
 Backend = Literal["torch", "onnx"]
 AUDITS = "spondylo-audits"
-Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True, pattern=r"^[0-9a-fA-F]{64}$")]
+
+
+def _sha256(value: str) -> str:
+    if re.fullmatch("[0-9a-f]{64}", value) is None:
+        raise ValueError("a SHA-256 has 64 digits from 0 to f: give that of the model's manifest.json")
+    return value
+
+
+Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True), AfterValidator(_sha256)]
 MODEL_TOLD = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
 DIGEST_TOLD = "SHA-256 of the model's manifest.json: no other model is used; a plain folder is known by nothing else"
 

@@ -177,11 +177,11 @@ def _from_file(model: LandmarkModel, config: ModelConfig, path: Path) -> str:
     best = max(fits, key=lambda fit: fit.value_share)
     raise ConfigError(
         f"model.pretrained_file: {path} does not fit {config.name}"
-        + (f" or its backbone {backbone.name}" if backbone else "")
+        + (f" or its backbone, timm's {backbone.name}" if backbone else "")
         + f": {'of its backbone ' if backbone else ''}{best.told()}. "
         + (f"It seems to be a file of {seems}. " if seems else "")
         + f"Give a file of {config.name}"
-        + (f" or of {backbone.name}" if backbone else "")
+        + (f", one of timm's {backbone.name}" if backbone else "")
         + ", or leave model.pretrained_file out"
     )
 

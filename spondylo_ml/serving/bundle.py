@@ -166,7 +166,9 @@ def bundle_digest(folder: Path) -> str:
     Raises:
         DataError: there is no manifest.
     """
-    return hashlib.sha256(_read(folder, MANIFEST)).hexdigest()
+    if not (folder / MANIFEST).exists():
+        raise DataError(_without_manifest(folder))
+    return _digest(_read(folder, MANIFEST))
 
 
 def _checked_files(folder: Path, digest: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -150,8 +150,8 @@ def test_weights_of_another_model_are_refused_with_what_they_seem_to_be(name: st
     assert backbone is not None
     with pytest.raises(
         ConfigError,
-        match=rf"(?s)unet\.safetensors does not fit {name} or its backbone {backbone.name}: of its backbone \d+ of \d+ "
-        rf"weights fit \(\d\.\d % of the values; 95 % of both are needed\).*seems to be a file of unet\. Give a file",
+        match=rf"(?s)unet\.safetensors does not fit {name} or its backbone, timm's {backbone.name}: of its "
+        rf"backbone \d+ of \d+ weights fit \(\d\.\d % .* 95 % of both are needed\).*seems to be a file of unet\. Give",
     ):
         load_pretrained(model, config.model)
     assert model.pretrained == "none"
@@ -193,7 +193,7 @@ def test_a_backbone_that_is_not_whole_is_refused(
     whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     save_file(harm(whole), tmp_path / "part.safetensors")
     model, config = made(pretrained_file=tmp_path / "part.safetensors")
-    with pytest.raises(ConfigError, match=r"does not fit maht_net or its backbone tf_efficientnet_lite0: of its"):
+    with pytest.raises(ConfigError, match=r"does not fit maht_net or its backbone, timm's tf_efficientnet_lite0: of"):
         load_pretrained(model, config.model)
 
 

@@ -12,10 +12,11 @@ import pytest
 import torch
 from small_models import unet_bundle
 
-from spondylo_ml.config import ConvertModelConfig
-from spondylo_ml.errors import DataError
+from spondylo_ml.config import ConvertModelConfig, PredictConfig, validate
+from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, read_network, save_bundle
 from spondylo_ml.serving.bundle_formats import convert_bundle
+from spondylo_ml.serving.model_source import find_model
 from spondylo_ml.workflows.convert_model import convert_model, describe
 
 
@@ -159,8 +160,9 @@ def test_format_1_without_a_manifest_is_converted_and_never_loaded(
     for load in (load_bundle, lambda path: read_network(path) or load_bundle(path)):
         with pytest.raises(DataError, match=r"model of format 1, without manifest\.json: nothing .* convert-model"):
             load(folder)
-    with pytest.raises(DataError, match=r"manifest\.json cannot be read"):
-        bundle_digest(folder)
+    for use in (bundle_digest, lambda path: find_model(str(path))):
+        with pytest.raises(DataError, match=r"is a model of format 1, .* convert-model --model"):
+            use(folder)
     done = convert_model(ConvertModelConfig(model=str(folder), to=tmp_path / "new"))
     assert done.digest == bundle_digest(tmp_path / "new")
     assert f"--digest {done.digest}" in describe(done)
@@ -193,3 +195,10 @@ def test_files_rewritten_with_their_manifest_are_known_by_the_digest_alone(folde
     assert load_bundle(folder).config.model.name == "unet", "nothing in the folder itself can tell"
     with pytest.raises(DataError, match=f"is not the model that was asked for: .*, {digest[:12]}.* is vouched for"):
         load_bundle(folder, digest)
+
+
+def test_a_digest_is_taken_as_it_is_copied_and_refused_where_it_is_none() -> None:
+    given = {"films": "x", "to": "y", "digest": f" {'AB' * 32}\n"}
+    assert validate(PredictConfig, given).digest == "ab" * 32
+    with pytest.raises(ConfigError, match=r"digest: given 'abc'\. a SHA-256 has 64 digits .*manifest\.json"):
+        validate(PredictConfig, given | {"digest": "abc"})
