@@ -319,7 +319,7 @@ def test_the_aspect_can_be_said_of_any_film_and_an_unknown_one_withholds() -> No
     assert any(text.startswith("the film was probably stretched") for text in unsaid.warnings)
     for result in (unknown, unsaid):
         assert all(slip["slip_percent"] is None and slip["grade"] is None for slip in result.to_row()["slips"])
-        assert result.uncertainty == ()
+        assert all(sure.refer and sure.low_percent is None for sure in result.uncertainty)
     with pytest.raises(DataError, match=r"known is one for all films, or one a film; given 2 for 1 film"):
         knowing([film]).predict(np.asarray(pixels), known[:2])
 

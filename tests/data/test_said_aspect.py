@@ -1,0 +1,97 @@
+"""The pixel aspect, said of a film in any layout, with a command or a request: a number, unknown, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from builders import mendeley_folder
+from pydantic import ValidationError
+
+from spondylo_ml.config import PredictConfig
+from spondylo_ml.data.decode import Known, open_array
+from spondylo_ml.data.film_files import find_films
+from spondylo_ml.data.readers import read_folder
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Spacing, film_aspect, said_aspect
+from spondylo_ml.serving.pyfunc import _known as known_of_request
+from spondylo_ml.workflows.predict import _known as known_of_command
+
+PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("0.8", 0.8), (1, 1.0), (" Unknown", "unknown"), ("", None), (None, None), (float("nan"), None)],
+)
+def test_what_can_be_said(text: object, said: object) -> None:
+    assert said_aspect(text) == said
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "wide", "inf", True, [1]])
+def test_what_cannot_be_said(text: object) -> None:
+    with pytest.raises(DataError, match="pixel_aspect must be a number above 0"):
+        said_aspect(text)
+
+
+def test_what_is_said_goes_before_the_spacing_and_that_before_an_assumption() -> None:
+    spacing = Spacing(0.2, 0.4, "made")
+    assert film_aspect(0.8, spacing) == (0.8, True)
+    assert film_aspect("unknown", spacing) == (None, False)
+    assert film_aspect(None, spacing) == (0.5, False)
+    assert film_aspect(None, None, 0.75) == (0.75, False)
+    for said, wanted in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
+        film = open_array(PIXELS, "a", Known(pixel_aspect=said)).film
+        assert (film.pixel_aspect, film.aspect_given) == wanted
+
+
+def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), (PIXELS % 256).astype(np.uint8))
+    (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,0.8\nb.png,unknown\nc.png,\n")
+    films = {film.path.stem: film for film in read_folder(tmp_path).films if film.path}
+    wanted = {"a": (0.8, True), "b": (None, False), "c": (1.0, False)}
+    assert {name: (film.pixel_aspect, film.aspect_given) for name, film in films.items()} == wanted
+    known = {found.path.stem: found.known.pixel_aspect for found in find_films([str(tmp_path)]).films}
+    assert known == {"a": 0.8, "b": "unknown", "c": None}
+    (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,wide\n")
+    with pytest.raises(DataError, match="row 2: pixel_aspect must be a number above 0"):
+        read_folder(tmp_path)
+
+
+def test_films_csv_says_it_of_films_of_the_mendeley_layout(tmp_path: Path) -> None:
+    root = mendeley_folder(tmp_path, train=2, val=1, test=0)
+    stem = "90000-F-050Y1_jpg.rf.0000"
+    (root / "films.csv").write_text(
+        f"filename,facing,pixel_aspect,spacing_x_mm,spacing_y_mm\n{stem},left,0.8,0.4,0.5\n"
+    )
+    films = {film.film_id: film for film in read_folder(root).films}
+    said, other = films.pop(stem), next(iter(films.values()))
+    assert (said.pixel_aspect, said.aspect_given, said.facing) == (0.8, True, Facing.LEFT)
+    assert said.spacing == Spacing(0.4, 0.5, "films.csv")
+    assert (other.pixel_aspect, other.aspect_given, other.facing) == (1.0, False, Facing.UNKNOWN)
+
+
+def test_a_command_says_it_of_the_films_of_which_films_csv_says_nothing() -> None:
+    config = PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": 0.8, "spacing_mm": 0.3})
+    assert known_of_command(Known(), config) == Known(Facing.UNKNOWN, Spacing(0.3, 0.3, "given with the command"), 0.8)
+    said = Known(Facing.LEFT, Spacing(0.1, 0.2, "films.csv"), "unknown")
+    assert known_of_command(said, config) == said
+    assert (
+        PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": "unknown"}).pixel_aspect == "unknown"
+    )
+    for name, value, match in (
+        ("pixel_aspect", -1.0, "a number above 0"), ("pixel_aspect", "wide", "unknown"), ("spacing_mm", 0.0, "in mm"),
+    ):  # fmt: skip
+        with pytest.raises(ValidationError, match=match):
+            PredictConfig.model_validate({"films": ["x"], "to": "y", name: value})
+
+
+def test_a_request_says_it() -> None:
+    assert known_of_request({"pixel_aspect": "unknown"}).pixel_aspect == "unknown"
+    assert known_of_request({"pixel_aspect": 0.8}).pixel_aspect == 0.8
+    assert known_of_request({}).pixel_aspect is None
+    with pytest.raises(DataError, match="pixel_aspect must be a number above 0"):
+        known_of_request({"pixel_aspect": "wide"})
