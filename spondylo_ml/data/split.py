@@ -76,7 +76,8 @@ def _without_labels(films: Sequence[Film], part: str) -> str:
         what = "one labelled film" if len(labelled) == 1 else f"{len(labelled)} labelled films of one patient"
         return (
             f"{what} cannot be parted into train and val: a network would be judged on a patient that it has seen. "
-            "Give labelled films of two patients at least; if these are of several, say so in films.csv, column patient"
+            "Give labelled films of two patients at least; if these are of several, say so: column patient of "
+            "films.csv, or patient of COCO's images"
         )
     return (
         f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for {part}: give "

@@ -106,7 +106,7 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
     films = _with_parts(films, config, pixels)
     if dealt and films.kind != PHANTOM:
         log.info("parts made by patient, seed %d: %s", config.split_seed, told_parts(films.films))
-        if config.test_fraction and not films.part("test"):
+        if for_training and config.test_fraction and not films.part("test"):
             log.warning("too few patients for a test part: there is none")
     require_parts(films.films, for_training)
     if overflow := films.overflow():

@@ -95,7 +95,7 @@ def write_names(path: Path, films: Sequence[FilmFile]) -> None:
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(("film", "file"))
-        writer.writerows((film.film_id, film.path.resolve()) for film in films)
+        writer.writerows((film.film_id, os.path.realpath(film.path)) for film in films)
 
 
 def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictConfig) -> Iterator[FilmResult]:

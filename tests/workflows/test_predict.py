@@ -123,6 +123,23 @@ def test_names_are_written_only_when_asked_for_and_for_this_user_alone(
     }  # fmt: skip
 
 
+def test_a_link_to_nothing_is_a_film_that_failed_and_a_folder_with_a_comma_is_one_folder(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "Roe, Jane [1]").mkdir()
+    (tmp_path / "Roe, Jane [1]" / "a.png").write_bytes((films / f"{NAMED} 0.png").read_bytes())
+    (tmp_path / "Roe, Jane [1]" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "Roe, Jane [1]" / "._a.png").write_bytes(b"")
+    given = ("--films", "Roe, Jane [1]", "--model", str(model), "--to", "out", "--reports", "false")
+    process = start(tmp_path, "predict", *given, "--overlays", "false")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 3, output
+    assert "gone.png" in output
+    table = pd.read_csv(tmp_path / "out" / "films.csv").set_index("film")
+    assert set(table.index) == {pseudonym("a"), pseudonym("gone")}
+    assert table.loc[pseudonym("gone"), "error"] == "cannot be opened (FileNotFoundError)"
+
+
 def test_a_target_that_is_not_free_and_films_that_are_not_there_are_told(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
