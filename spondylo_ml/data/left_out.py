@@ -52,6 +52,8 @@ def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilm
             kept.append(film)
             if slots:
                 findings.append(finding_on(film, f"{_levels(slots)}: impossible, but counted as labelled"))
+            if unknown:
+                findings.append(finding_on(film, f"{unknown.message}; counted as labelled"))
             continue
         if unknown and on_audit_error == "set_aside":
             findings.append(finding_on(film, f"left out of the training: {unknown.message}"))

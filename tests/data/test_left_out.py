@@ -73,6 +73,7 @@ def test_a_film_of_unknown_levels_is_left_out_whole_under_set_aside_alone() -> N
     assert [f.film_id for f in used.films.films] == ["b", "c"]
     assert (used.vertebrae, used.whole_films) == (0, 1)
     assert used.findings[0].reason.startswith("left out of the training: L5 and S1 share")
+    assert used.findings[1].reason.endswith("; counted as labelled")
     assert [f.film_id for f in leave_out(films, audit, "continue").films.films] == ["a", "b", "c"]
 
 
