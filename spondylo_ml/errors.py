@@ -46,6 +46,26 @@ class FileError(DataError):
         return f"{self.alias}: {self.reason}"
 
 
+class NamedFilmsError(DataError):
+    """An error on several films, which the terminal names and a run does not.
+
+    Attributes:
+        for_runs: the message with pseudonyms.
+    """
+
+    def __init__(self, message: str, for_runs: str) -> None:
+        self.for_runs = for_runs
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[type[NamedFilmsError], tuple[str, str]]:
+        """Made again from its parts, so that it comes through from other processes."""
+        return NamedFilmsError, (str(self), self.for_runs)
+
+    def in_run(self) -> str:
+        """See `SpondyloError`."""
+        return self.for_runs
+
+
 class TrackingError(SpondyloError):
     """The MLflow store cannot be reached or does not hold what was asked for."""
 

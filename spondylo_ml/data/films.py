@@ -12,7 +12,7 @@ import numpy as np
 
 from spondylo_ml.data.film_pixels import read_film
 from spondylo_ml.data.names import stem_of
-from spondylo_ml.errors import DataError
+from spondylo_ml.errors import DataError, NamedFilmsError
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 
@@ -72,6 +72,11 @@ class FilmSet:
         ordered = sorted(self.films, key=lambda film: film.split or "")
         chosen = np.linspace(0, len(ordered) - 1, count).round().astype(int)
         return replace(self, films=tuple(ordered[i] for i in chosen))
+
+    def terminal_names(self) -> dict[str, str]:
+        """What the terminal calls films and bad files, by what runs call them; only where these differ."""
+        told = {film.film_id: terminal_name(film) for film in self.films if goes_by_pseudonym(film)}
+        return told | {f.alias: f"{f.file} ({f.alias})" for f in (*self.notes, *self.bad_files) if f.alias}
 
     def overflow(self) -> tuple[Finding, ...]:
         """Vertebrae beyond the last slot: they have no channel and count as missed."""
@@ -141,10 +146,15 @@ def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
         DataError: bad files under `error`, all of them listed; or no film left.
     """
     if films.bad_files and on_bad_file == "error":
-        listed = "\n".join(f"  {finding}" for finding in films.bad_files)
-        raise DataError(
-            f"{len(films.bad_files)} bad file(s) in {where}:\n{listed}\n"
-            "Mend them, or go on without them: --data.on_bad_file skip"
+        raise NamedFilmsError(
+            *(
+                f"{len(films.bad_files)} bad file(s) in {where}:\n{listed}\n"
+                "Correct them, or go on without them: --data.on_bad_file skip"
+                for listed in (
+                    "\n".join(f"  {finding}" for finding in films.bad_files),
+                    "\n".join(f"  {finding.in_run()}" for finding in films.bad_files),
+                )
+            )
         )
     if not films.films:
         raise DataError(f"no usable film in {where} ({len(films.bad_files)} bad files)")

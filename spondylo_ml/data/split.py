@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from spondylo_ml.errors import DataError
+from spondylo_ml.data.films import terminal_name
+from spondylo_ml.errors import DataError, NamedFilmsError
 from spondylo_ml.landmarks import Film
 
 PARTS = ("train", "val", "test")
@@ -131,12 +132,16 @@ def _deal(films: Sequence[Film], val_fraction: float, test_fraction: float, seed
 
 
 def _require_patients_apart(films: Sequence[Film]) -> None:
-    parts: dict[str, set[str]] = defaultdict(set)
+    by_patient: dict[str, list[Film]] = defaultdict(list)
     for film in films:
-        parts[film.patient].add(str(film.split))
-    torn = sorted(patient for patient, where in parts.items() if len(where) > 1)
+        by_patient[film.patient].append(film)
+    torn = sorted(patient for patient, own in by_patient.items() if len({film.split for film in own}) > 1)
     if torn:
-        raise DataError(
-            f"{len(torn)} patient(s) have films in two parts of the dataset's own split: {', '.join(torn[:5])}. "
-            "A network would be judged on patients that it has seen; mend the folders"
+        named = [f"{patient} ({', '.join(map(terminal_name, by_patient[patient][:5]))})" for patient in torn[:5]]
+        raise NamedFilmsError(
+            *(
+                f"{len(torn)} patient(s) have films in two parts of the dataset's own split: {', '.join(told)}. "
+                "A network would be judged on patients that it has seen; move each patient's films into one part"
+                for told in (named, torn[:5])
+            )
         )

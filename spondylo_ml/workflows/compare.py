@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
 from spondylo_ml.config import CompareConfig, DataConfig, flatten
-from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import Values, differences, film_means, paired_values
@@ -271,3 +271,5 @@ def _log_overlays(
                 pictures = {n: draw_film(films[i], predictions[n][i], OVERLAY_HEIGHT_PX) for n in compared.runs}
                 name = f"overlays/run-{index}-{label}-{rank}-{film_id}.png"
                 mlflow.log_image(with_legend(side_by_side(pictures)), artifact_file=name)
+                if goes_by_pseudonym(films[i]):  # the terminal alone says which film that is
+                    log.info("overlay of run %d, %s %d: %s", index, label, rank, terminal_name(films[i]))

@@ -165,7 +165,7 @@ def audited(result: AuditResult) -> str:
     """Summary of an audit; the errors in full, of the rest the numbers."""
     found = result.audit
     rows = [("films", str(result.n_films)), *((name, str(count)) for name, count in found.counts().items())]
-    errors = [f"  {finding}" for finding in found.of(Severity.ERROR)]
+    errors = [f"  {found.on_terminal(finding)}" for finding in found.of(Severity.ERROR)]
     listed = ["Errors:", *errors] if errors else ["No errors."]
     rows += [("digest", found.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
     return "\n".join([_table(rows), *listed, _where(result.run_id)])

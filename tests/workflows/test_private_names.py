@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,9 +14,13 @@ from commands import TINY, environment, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.config import PhantomConfig
+from spondylo_ml.config import DataConfig, PhantomConfig
+from spondylo_ml.data.audit.findings import AuditFinding, Severity, require_no_errors
 from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.errors import DataError
+from spondylo_ml.tracking.store import failure_text
 from spondylo_ml.workflows.export import draw_phantoms
+from spondylo_ml.workflows.films import load_audited_films
 
 PLANTED = ("Zebulon", "Quixworth")
 """Words that stand for a patient's name, in the names of films, of labels and in tables."""
@@ -86,3 +92,43 @@ def test_a_film_that_breaks_a_run_is_named_on_the_terminal_alone(labelled: Path,
     assert failed.info.status == "FAILED"
     assert failed.data.tags["failure"].startswith(f"FileError: {pseudonym(named_file)}: not an image that can be read")
     assert_no_name_in(tmp_path)
+
+
+def test_an_audit_names_its_errors_by_file_and_pseudonym_on_the_terminal_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    plain, store = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("store")
+    for index in range(3):
+        cv2.imwrite(str(plain / f"{named(index)}.png"), made_film(index).pixels)
+    (plain / f"{named(7)}.png").write_bytes(b"no image")
+    output = run(store, "audit", "--data", str(plain))
+    assert f"bad_file: {named(7)}.png ({pseudonym(named(7))}): " in output
+    assert_no_name_in(store)
+    (findings,) = store.rglob("findings.csv")
+    assert f"error,bad_file,{pseudonym(named(7))}," in findings.read_text(encoding="utf-8")
+
+
+def test_a_training_that_stops_names_films_by_file_and_pseudonym_and_tells_a_run_the_pseudonym(labelled: Path) -> None:
+    config = DataConfig(path=labelled)
+    with pytest.raises(DataError, match=r"1 bad file\(s\) in .*") as stopped:
+        load_audited_films(config)
+    assert f"  {named(3)}.txt ({pseudonym(named(3))}): line 1 must be finite numbers" in str(stopped.value)
+    assert f"  {pseudonym(named(3))}: line 1 must be finite numbers" in stopped.value.in_run()
+    _assert_run_names_nobody(stopped.value)
+    films, audit = load_audited_films(config.model_copy(update={"on_bad_file": "skip"}))
+    error = AuditFinding(Severity.ERROR, "corner_order", (films.films[1].film_id,), "upside down")
+    with pytest.raises(DataError, match="found 1 error") as audited:
+        require_no_errors(replace(audit, findings=(error,)), "error", "the set")
+    name = films.films[1].path.stem if films.films[1].path else ""
+    assert f"  corner_order: {name}.png ({pseudonym(name)}): upside down" in str(audited.value)
+    assert f"  corner_order: {pseudonym(name)}: upside down" in audited.value.in_run()
+    _assert_run_names_nobody(audited.value)
+
+
+def _assert_run_names_nobody(error: DataError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.in_run()) == (str(error), error.in_run()), "it comes through from other processes"
+    for word in PLANTED:
+        assert word in str(error)
+        assert word not in error.in_run()
+        assert word not in failure_text(error)

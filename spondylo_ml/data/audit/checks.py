@@ -31,7 +31,7 @@ def audit_films(
     findings = [*check_reading(films), *check_slots(films), *check_patients(films.films), *check_labels(films)]
     if facts is not None:
         findings += [*check_duplicates(films.films, same), *check_exposure(films.films, facts)]
-    return Audit(in_order(findings), digest(films.films, films.slots), facts is not None)
+    return Audit(in_order(findings), digest(films.films, films.slots), facts is not None, films.terminal_names())
 
 
 def check_labels(films: FilmSet) -> list[AuditFinding]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from spondylo_ml.errors import DataError
+from spondylo_ml.errors import NamedFilmsError
 
 
 class Severity(StrEnum):
@@ -72,11 +72,13 @@ class Audit:
     Attributes:
         data_digest: of the films on which they were found.
         images_checked: whether pixels were looked at too, or labels alone.
+        names: what the terminal calls a film, by its id, where it is a pseudonym; never part of a run.
     """
 
     findings: tuple[AuditFinding, ...]
     data_digest: str
     images_checked: bool
+    names: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def digest(self) -> str:
@@ -84,6 +86,10 @@ class Audit:
         rows = [json.dumps(finding.to_json(), sort_keys=True) for finding in in_order(self.findings)]
         head = [self.data_digest, f"images_checked={self.images_checked}"]
         return hashlib.sha256("\n".join([*head, *rows]).encode()).hexdigest()
+
+    def on_terminal(self, finding: AuditFinding) -> str:
+        """A finding as the terminal says it: the films by file and pseudonym."""
+        return str(replace(finding, films=tuple(self.names.get(film, film) for film in finding.films)))
 
     def of(self, severity: Severity) -> tuple[AuditFinding, ...]:
         """The findings of one severity."""
@@ -116,12 +122,17 @@ def require_no_errors(audit: Audit, on_audit_error: str, where: object) -> None:
         errors = tuple(finding for finding in errors if finding.left_out is LeftOut.NOTHING)
     if not errors:
         return
-    listed = "\n".join(f"  {finding}" for finding in errors[:LISTED])
+    on_terminal, in_run = (
+        "\n".join(f"  {tell(finding)}" for finding in errors[:LISTED]) for tell in (audit.on_terminal, str)
+    )
     more = f"\n  and {len(errors) - LISTED} more" if len(errors) > LISTED else ""
-    raise DataError(
-        f"the audit of {where} found {len(errors)} error(s), with which a training would be wrong or its result "
-        f"dishonest:\n{listed}{more}\n"
-        f"Correct the films or labels (the command audit shows a picture of each){_or_else(errors)}"
+    raise NamedFilmsError(
+        *(
+            f"the audit of {where} found {len(errors)} error(s), with which a training would be wrong or its result "
+            f"dishonest:\n{listed}{more}\n"
+            f"Correct the films or labels (the command audit shows a picture of each){_or_else(errors)}"
+            for listed in (on_terminal, in_run)
+        )
     )
 
 
