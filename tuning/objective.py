@@ -14,6 +14,7 @@ import torch
 from spondylo_ml.config import ClinicalConfig, Config
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.out_of_fold import OutOfFold
 from spondylo_ml.evaluation.paired import paired_values
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.evaluation.slips import slip_table
@@ -30,7 +31,6 @@ from spondylo_ml.training.module import Score
 from spondylo_ml.workflows.train import draw_panel, prepare_parts, resolve_from_films, score_prepared
 from tuning.attempt import Attempt, Outcome
 from tuning.films import DevelopmentFilms
-from tuning.out_of_fold import OutOfFold
 
 LATENCY, SLIP = "latency_ms", "slip_error_percent"
 WITHHELD_SLIP_ERROR_PERCENT = 100.0

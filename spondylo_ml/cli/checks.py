@@ -149,6 +149,22 @@ def require_checkpoint_place() -> None:
     require_checkpoint_place()
 
 
+def require_cross_validation(what: str, overrides: Mapping[str, Any]) -> tuple[Run, Config] | None:
+    """The cross-validation to go on with and its configuration, with what may be changed; None where it is none.
+
+    Raises:
+        SpondyloError: it cannot be read, or an override would make it another.
+    """
+    from spondylo_ml.workflows.resume import Resume, find_cross_validation, resumed_config
+
+    _require_store()
+    found = find_cross_validation(what)
+    if found is None:
+        return None
+    run, config = found
+    return run, resumed_config(Resume(Path(), run.info.run_id, config), overrides)
+
+
 def require_resume(what: str) -> Resume:
     """The training to go on with; see `workflows.resume`.
 

@@ -32,7 +32,7 @@ from spondylo_ml.config import (
 from spondylo_ml.config.paths import PATHS
 from spondylo_ml.errors import NEAREST, ConfigError, nearest_hint, nearest_names
 
-SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes"}
+SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes", "folds": "data.folds"}
 
 _SETTINGS = SettingsConfigDict(
     extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True

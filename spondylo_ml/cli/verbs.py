@@ -6,13 +6,14 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spondylo_ml.cli.checks import (
     experiment_name,
     require_candidates,
     require_checkpoint_place,
     require_compared,
+    require_cross_validation,
     require_films,
     require_given_films,
     require_model,
@@ -27,6 +28,7 @@ from spondylo_ml.config import (
     AuditConfig,
     BenchmarkConfig,
     CompareConfig,
+    Config,
     ConvertModelConfig,
     DataConfig,
     DiagnoseConfig,
@@ -48,6 +50,9 @@ from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_free, require_writable
 from spondylo_ml.workflows.benchmark_plan import chosen_entries, make_plan, planned_trainings
 
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
 EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
 
 
@@ -57,6 +62,12 @@ def _train(arguments: Sequence[str]) -> None:
     # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
     config = resolve_config(values, expanded(Path(recipe)) if recipe else None)
     require_given_films(config.data) if resumed else require_films(config.data)
+    if resumed and (found := require_cross_validation(resumed, values)) is not None:
+        _cross_validate(found[1], found[0])
+        return
+    if not resumed and config.data.folds is not None and config.data.fold is None:
+        _cross_validate(config, None)
+        return
     resume = require_resume(resumed) if resumed else None
     if resume is not None:
         config = require_resumed_config(resume, values)
@@ -68,6 +79,17 @@ def _train(arguments: Sequence[str]) -> None:
 
     _start_logging()
     _write(report.trained(train(config, resume)))
+
+
+def _cross_validate(config: Config, resumed: Run | None) -> None:
+    require_target(config.tracking.experiment, EXPERIMENT, resumed.info.run_id if resumed else None)
+    require_checkpoint_place()
+
+    from spondylo_ml.workflows import report
+    from spondylo_ml.workflows.cross_validate import cross_validate
+
+    _start_logging()
+    _write(report.cross_validated(cross_validate(config, resumed)))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:

@@ -58,7 +58,15 @@ class DataConfig(Section):
     )
     val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
     test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")
-    split_seed: int = Field(0, ge=0, description="seed of the split by patient")
+    split_seed: int = Field(0, ge=0, description="seed of the split by patient, and of its folds")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=50,
+        description="train: cross-validation, the films for training and validation dealt anew by patient into so many "
+        "folds, each for validation once; the test part stays what it is",
+    )
+    fold: int | None = Field(None, ge=1, description="train this one of the folds alone, from 1")
     input_side_px: int = Field(
         512, ge=32, le=2048, description="the network's input has about the area of a square of this side, px"
     )
@@ -74,6 +82,12 @@ class DataConfig(Section):
         if value and any(side < 32 or side > 2048 or side % 32 for side in value):
             raise ValueError("height and width must each be a multiple of 32 between 32 and 2048 px")
         return value
+
+    @model_validator(mode="after")
+    def _fold_is_one_of_them(self) -> DataConfig:
+        if self.fold is not None and (self.folds is None or self.fold > self.folds):
+            raise ValueError(f"fold is {self.fold}, folds {self.folds}: give folds too, and one of 1 to folds as fold")
+        return self
 
     @model_validator(mode="after")
     def _fractions_leave_films(self) -> DataConfig:

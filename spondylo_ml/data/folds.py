@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
@@ -58,6 +59,29 @@ def fold_of_each(
     if len(set(out.tolist())) < count:
         raise DataError(f"{count} folds of {len(films)} films leave one without a film: ask for fewer folds")
     return [int(fold) for fold in out]
+
+
+def dealt_anew(
+    films: Sequence[Film], count: int, seed: int, same: Sequence[Sequence[int]] = ()
+) -> list[tuple[Film, ...]]:
+    """A set of parts for each fold: of the labelled films outside the test part, its own are for validation.
+
+    Args:
+        films: with their parts; those of the test part, and unlabelled ones, keep theirs.
+        same: as in `fold_of_each`, places in `films`.
+
+    Raises:
+        DataError: fewer patients than folds.
+    """
+    places = [index for index, film in enumerate(films) if film.split != "test" and film.labelled]
+    rank = {place: index for index, place in enumerate(places)}
+    groups = [[rank[place] for place in group if place in rank] for group in same]
+    fold = fold_of_each([films[place] for place in places], count, seed, groups)
+    made = []
+    for index in range(count):
+        parts = {place: "val" if own == index else "train" for place, own in zip(places, fold, strict=True)}
+        made.append(tuple(replace(film, split=parts[i]) if i in parts else film for i, film in enumerate(films)))
+    return made
 
 
 def stratum(film: Film, rules: ClinicalConfig) -> str:

@@ -123,18 +123,22 @@ def open_run(
     """The id of the run to write to: the one that `mlflow run` opened, the one that is resumed, or a new one.
 
     Under `mlflow run` a resumed training goes on in that new run; the two are linked by tags. An error leaves the
-    run as failed, Ctrl-C as killed.
+    run as failed, Ctrl-C as killed. Inside another run it is that one's child, in its experiment.
 
     Raises:
         TrackingError: as `require_target`.
     """
-    require_target(experiment, resumed_run_id)
-    given = os.environ.get("MLFLOW_RUN_ID")
+    parent = mlflow.active_run()
+    if parent is None:
+        require_target(experiment, resumed_run_id)
+    given = None if parent else os.environ.get("MLFLOW_RUN_ID")
     run_id = given or resumed_run_id
+    where = parent.info.experiment_id if parent else None
     active = mlflow.start_run(
         run_id=run_id,
-        experiment_id=None if run_id else experiment_id(experiment),
+        experiment_id=None if run_id else where or experiment_id(experiment),
         run_name=None if run_id else run_name,
+        nested=parent is not None,
         log_system_metrics=system_metrics,
     )
     own_id = active.info.run_id

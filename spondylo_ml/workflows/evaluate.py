@@ -92,9 +92,9 @@ def data_to_judge(trained_on: DataConfig, given: Mapping[str, Any]) -> DataConfi
     """
     tree = trained_on.model_dump(mode="json")
     if "path" in given and str(given["path"]) != str(trained_on.path):
-        tree |= {"kind": "auto", "first_slot": None, "n_slots": None, "max_films": None}
+        tree |= {"kind": "auto", "first_slot": None, "n_slots": None, "max_films": None, "folds": None, "fold": None}
     elif given.get("kind") == "phantom":
-        tree |= {"path": None, "first_slot": None, "n_slots": None}
+        tree |= {"path": None, "first_slot": None, "n_slots": None, "folds": None, "fold": None}
     return validate(DataConfig, tree | dict(given))
 
 

@@ -18,11 +18,12 @@ from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.audit.order import check_overlaps
 from spondylo_ml.data.audit.outlines import check_corner_order
 from spondylo_ml.data.films import FilmSet, Finding, finding_on, require_usable
+from spondylo_ml.data.folds import dealt_anew
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, require_parts, told_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.errors import NoUsableCornerError
+from spondylo_ml.errors import ConfigError, NoUsableCornerError
 from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
@@ -108,6 +109,8 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
         log.info("parts made by patient, seed %d: %s", config.split_seed, told_parts(films.films))
         if for_training and config.test_fraction and not films.part("test"):
             log.warning("too few patients for a test part: there is none")
+    if config.folds is not None:
+        films = _with_fold(films, config, pixels)
     require_parts(films.films, for_training)
     if overflow := films.overflow():
         log.warning("%d vertebra(e) without a slot: %s", len(overflow), first_of(overflow))
@@ -141,6 +144,17 @@ def _with_parts(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> Fi
     same = same_groups(pixels.same, len(films.films)) if pixels else []
     parts = assign_parts(films.films, config.val_fraction, config.test_fraction, config.split_seed, same)
     return replace(films, films=parts)
+
+
+def _with_fold(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> FilmSet:
+    """The films with one fold for validation and the others for training."""
+    if config.folds is None or config.fold is None:
+        raise ConfigError(
+            "data.folds alone is for train, which trains fold after fold; otherwise name one too: --data.fold 1"
+        )
+    same = same_groups(pixels.same, len(films.films)) if pixels else []
+    dealt = dealt_anew(films.films, config.folds, config.split_seed, same)
+    return replace(films, films=dealt[config.fold - 1])
 
 
 def _read(config: DataConfig) -> FilmSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import mlflow
@@ -10,6 +11,7 @@ from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
 from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
+from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
 from spondylo_ml.figures.comparison_page import Compared, interval_text
@@ -18,6 +20,7 @@ from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
+from spondylo_ml.workflows.cross_validate import CrossValidation
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
 from spondylo_ml.workflows.predict import NAMES_FILE, Predicted
@@ -44,6 +47,20 @@ def trained(result: TrainResult) -> str:
     ]
     if result.unsent:
         rows.append(("not sent", f"{result.unsent} log calls; the copies lie in {result.folder}"))
+    return _table(rows) + "\n" + _where(result.run_id)
+
+
+def cross_validated(result: CrossValidation) -> str:
+    """Summary of a cross-validation: all films out of fold, and the spread between folds."""
+    rows = [("folds", f"{len(result.fold_runs)}, a child run each")]
+    for metric in COMPARED_METRICS:
+        pooled = [result.pooled.get(f"{FOLDER}/{metric}{part}", math.nan) for part in ("", "_low", "_high", "_n")]
+        if pooled[0] == pooled[0]:
+            text = f"{pooled[0]:.2f} [{pooled[1]:.2f}, {pooled[2]:.2f}], n {pooled[3]:.0f}"
+            if (own := result.between.get(metric)) is not None:
+                text += f"; folds: mean {own['mean']:.2f}, sd {own['sd']:.2f}, n {own['n']:.0f}"
+            rows.append((metric, text))
+    rows += [("in brackets", "95% intervals over patients, all films out of fold"), ("run", result.run_id)]
     return _table(rows) + "\n" + _where(result.run_id)
 
 

@@ -8,16 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import mlflow
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
 from spondylo_ml.config import Config, flatten, validate
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folders, checkpoint_root
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.store import is_run
+from spondylo_ml.tracking.store import RESUMED_AS, get_run, is_run
 from spondylo_ml.training.run_log import LAST
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
+FOLDS_TAG, CROSS_VALIDATION_FILE = "folds", "cross_validation.json"
+"""Of the parent run of a cross-validation: how many folds, and its configuration."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,31 @@ def find_resume(what: str) -> Resume:
             f"cannot resume {what!r}: {folder / CONFIG_FILE} is damaged, or of another version: {error}"
         ) from None
     return Resume(folder / name, (folder / RUN_FILE).read_text(encoding="utf-8").strip(), config)
+
+
+def find_cross_validation(run_id: str) -> tuple[Run, Config] | None:
+    """The run of a cross-validation, or where it went on in another run that one, and its configuration.
+
+    None where the run is none.
+
+    Raises:
+        TrackingError: its configuration cannot be read.
+    """
+    try:
+        run = get_run(run_id)
+    except TrackingError:
+        return None
+    while RESUMED_AS in run.data.tags:
+        run = get_run(run.data.tags[RESUMED_AS])
+    if FOLDS_TAG not in run.data.tags:
+        return None
+    try:
+        text = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/{CROSS_VALIDATION_FILE}")
+    except (MlflowException, OSError):
+        raise TrackingError(
+            f"run {run.info.run_id} has no {CROSS_VALIDATION_FILE}: start a new cross-validation"
+        ) from None
+    return run, validate(Config, json.loads(text))
 
 
 def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:

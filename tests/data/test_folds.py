@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config import ClinicalConfig
-from spondylo_ml.data.folds import fold_of_each, stratum
+from spondylo_ml.data.folds import dealt_anew, fold_of_each, stratum
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, Vertebra
 
@@ -43,6 +43,21 @@ def test_each_fold_has_its_share_of_each_stratum() -> None:
     counts = Counter((fold, stratum(film, rules)) for fold, film in zip(folds, films, strict=True))
     assert set(counts.values()) == {2}
     assert len(counts) == 16
+
+
+def test_films_are_dealt_anew_and_the_test_part_and_unlabelled_films_stay() -> None:
+    parts = ("train", "train", "val", "val", "train", "train", "test", "test", "val", "val", "train", "train")
+    made = [replace(spine(f"f{i}", 0.0, patient=f"p{i // 2}"), split=part) for i, part in enumerate(parts)]
+    made.append(plain_film("bare", None, split="train"))
+    dealt = dealt_anew(made, 3, 0, same=[(0, 4)])
+    assert [[film.film_id for film in fold] for fold in dealt] == [[film.film_id for film in made]] * 3
+    held = [film.film_id for fold in dealt for film in fold if film.split == "val"]
+    assert sorted(held) == sorted(film.film_id for film in made if film.split != "test" and film.labelled), "each once"
+    for fold in dealt:
+        of = {film.film_id: film.split for film in fold}
+        assert (of["f6"], of["f7"], of["bare"]) == ("test", "test", "train")
+        assert of["f0"] == of["f1"] == of["f4"] == of["f5"], "one exposure, hence one person"
+        assert of["f2"] == of["f3"], "a patient is not torn"
 
 
 @settings(max_examples=30, deadline=None)

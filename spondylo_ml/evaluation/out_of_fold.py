@@ -31,13 +31,14 @@ class OutOfFold:
         self.predictions += predictions
 
     def judged(self, rules: ClinicalConfig) -> tuple[dict[str, float], dict[str, str]]:
-        """Numbers with `_low` and `_high` for their intervals over patients, and the tables as text by file name."""
+        """Numbers, with `_low`, `_high` (over patients) and `_n` of each, and the tables as text by file name."""
         report = judge(
             self.films, self.predictions, rules, Provenance(self.dataset, PART, digest(self.films, self.slots))
         ).report
         metrics: dict[str, float] = {}
         for name, estimate in report.numbers.items():
             metrics |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+            metrics[f"{name}_n"] = float(estimate.n)
         rows = [f"{film.film_id},{film.patient},{fold}" for film, fold in zip(self.films, self.folds, strict=True)]
         files = {f"{FOLDER}/{name}": text for name, text in report.files().items()}
         files[f"{FOLDER}/folds.csv"] = "\n".join(["film,patient,fold", *rows]) + "\n"

@@ -1,0 +1,177 @@
+"""`train --folds 5`: a training a fold, each a child run, and all films together judged out of fold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from tqdm import tqdm
+
+from spondylo_ml.config import Config, flatten
+from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.evaluation.leaderboard import spread
+from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
+from spondylo_ml.serving.artefact import fetch_bundle
+from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.provenance import log_environment
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.store import chosen_experiment, get_run, open_run
+from spondylo_ml.workflows.films import load_films
+from spondylo_ml.workflows.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
+from spondylo_ml.workflows.train import DESCRIPTION_TAG, train
+
+log = logging.getLogger(__name__)
+
+PARENT_TAG, FOLD_PARAM = "mlflow.parentRunId", "config.data.fold"
+BEST = "val_best/"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What `train --folds` leaves.
+
+    Attributes:
+        pooled: numbers of all films, each predicted by the fold that was not trained on it, with `_low`, `_high`, `_n`.
+        between: by metric, `spread` of the folds' own validation numbers.
+    """
+
+    run_id: str
+    fold_runs: tuple[str, ...]
+    pooled: Mapping[str, float]
+    between: Mapping[str, Mapping[str, float]]
+
+
+def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidation:
+    """Train each fold that is not finished yet, in a child run of its own, then judge all films out of fold.
+
+    Args:
+        config: with `data.folds`.
+        resumed: the parent run of a cross-validation to go on with.
+
+    Raises:
+        SpondyloError: as `train`; fewer patients than folds.
+    """
+    preflight()
+    count = config.data.folds
+    assert count is not None
+    experiment = chosen_experiment(config.tracking.experiment, EXPERIMENT)
+    name = config.tracking.run_name or f"{config.model.name} {count} folds"
+    with open_run(experiment, name, resumed.info.run_id if resumed else None) as run_id:
+        if resumed is not None:
+            _adopt(resumed, run_id)
+        mlflow.set_tags({FOLDS_TAG: str(count), "model": config.model.name, "preset": config.preset})
+        mlflow.log_text(config.model_dump_json(indent=1), CROSS_VALIDATION_FILE)
+        log_params(flatten(config.model_dump(mode="json")))
+        log_environment()
+        run_ids = tuple(_fold_run(config, fold, run_id, name) for fold in range(1, count + 1))
+        pooled, files = _pooled(config, run_ids)
+        between = _between(run_ids)
+        mlflow.log_metrics({name: value for name, value in pooled.items() if value == value})
+        for metric, numbers in between.items():
+            mlflow.log_metrics({f"folds/{metric}_{part}": v for part, v in numbers.items() if v == v})
+        for path, text in files.items():
+            mlflow.log_text(text, path)
+        result = CrossValidation(run_id, run_ids, pooled, between)
+        mlflow.set_tag(DESCRIPTION_TAG, _description(result))
+    return result
+
+
+def _adopt(former: Run, run_id: str) -> None:
+    """Take over the folds of the run in which the cross-validation began, where `mlflow run` opened another."""
+    if former.info.run_id != run_id:
+        for run in _children(former.info.run_id, former.info.experiment_id):
+            MlflowClient().set_tag(run.info.run_id, PARENT_TAG, run_id)
+
+
+def _children(parent_id: str, experiment_id: str) -> list[Run]:
+    """The newest first."""
+    experiments = {experiment_id, get_run(parent_id).info.experiment_id}
+    return list(
+        MlflowClient().search_runs(
+            sorted(experiments), f"tags.`{PARENT_TAG}` = '{parent_id}'", order_by=["attributes.start_time DESC"]
+        )
+    )
+
+
+def _fold_run(config: Config, fold: int, parent_id: str, name: str) -> str:
+    """The finished run of a fold: as it is there, gone on with from its checkpoint, or trained now."""
+    named = f"{name}: fold {fold} of {config.data.folds}"
+    own = config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"fold": fold}),
+            "tracking": config.tracking.model_copy(update={"run_name": named}),
+        }
+    )
+    parent = get_run(parent_id)
+    runs = [r for r in _children(parent_id, parent.info.experiment_id) if r.data.params.get(FOLD_PARAM) == str(fold)]
+    if done := [run for run in runs if run.info.status == "FINISHED"]:
+        log.info("%s: finished already, kept (run %s)", named, done[0].info.run_id)
+        return str(done[0].info.run_id)
+    for run in runs:
+        try:
+            resume = find_resume(run.info.run_id)
+        except TrackingError:
+            continue  # it was cut before its first epoch ended, or on another machine
+        log.info("%s: resumed from its last checkpoint (run %s)", named, run.info.run_id)
+        return train(resumed_config(resume, _moved(own)), resume).run_id
+    log.info("%s: begun", named)
+    return train(own).run_id
+
+
+def _moved(config: Config) -> dict[str, Any]:
+    """What may be another when a fold goes on: where the films lie, and where it computes."""
+    return {
+        "data": config.data.model_dump(mode="json", include={"path", "on_audit_error"}),
+        "training": config.training.model_dump(mode="json", include={"device", "workers", "preflight"}),
+    }
+
+
+def _pooled(config: Config, run_ids: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    pooled: OutOfFold | None = None
+    for run_id in run_ids:
+        bundle = fetch_bundle(run_id)
+        films = load_films(bundle.config.data.model_copy(update={"path": config.data.path}))
+        pooled = pooled or OutOfFold(films.name, films.slots)
+        val = [film for film in films.part("val") if film.labelled]
+        with tqdm(total=len(val), desc="predicting out of fold", unit="film", disable=None) as bar:
+            pooled.add(val, Predictor(bundle).predict(val, bar.update))
+    assert pooled is not None
+    return pooled.judged(config.clinical)
+
+
+def _between(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Spread of each fold's best validation numbers, with their mean."""
+    found = [get_run(run_id).data.metrics for run_id in run_ids]
+    names = sorted({name for metrics in found for name in metrics if name.startswith(BEST)})
+    out = {}
+    for name in names:
+        values = [metrics[name] for metrics in found if name in metrics]
+        numbers = spread(values)
+        numbers["n"] = numbers.pop("n_seeds")
+        out[name.removeprefix(BEST)] = {"mean": sum(values) / len(values), **numbers}
+    return out
+
+
+def _description(result: CrossValidation) -> str:
+    mre = {part: result.pooled[f"{FOLDER}/mre_px512{part}"] for part in ("", "_low", "_high", "_n")}
+    between = result.between["mre_px512"]
+    return f"""Cross-validation by patient, {len(result.fold_runs)} folds. Each film is predicted by the fold that was \
+not trained on it.
+
+| | MRE px512 |
+| --- | --- |
+| all films together | {mre[""]:.2f} [{mre["_low"]:.2f}, {mre["_high"]:.2f}], n {mre["_n"]:.0f} corners |
+| folds | mean {between["mean"]:.2f}, standard deviation {between["sd"]:.2f}, n {between["n"]:.0f} |
+
+Tables are under `{FOLDER}`. The epoch of each fold was chosen on its own validation films, so that the numbers are a \
+little too good.
+
+Research software, not a medical device.
+"""
