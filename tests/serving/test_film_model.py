@@ -282,8 +282,10 @@ def test_a_film_on_which_nothing_can_be_seen_is_refused_as_by_the_audit() -> Non
     blank: list[Any] = [np.full((height, width), grey, np.uint8) for grey in (0, 128, 255)]
     results = FilmModel(unet_bundle(), "m").predict([*blank, png(hidden), np.asarray(text), pixels])
     assert [bool(result.error) for result in results] == [True] * 5 + [False]
-    for result in results[:5]:
-        assert result.error.startswith("only 0 grey levels are used: nothing can be seen")
+    seen_by = ["only 0 grey levels are used: nothing can be seen"] * 5
+    seen_by[3] = "its film lies in the transparency alone"
+    for result, reason in zip(results[:5], seen_by, strict=True):
+        assert result.error.startswith(reason)
         assert result.to_row()["slips"] is None
 
 
