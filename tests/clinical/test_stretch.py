@@ -73,7 +73,7 @@ def test_stretched_films_are_found(factor: float, least: float) -> None:
 
 def test_what_is_probably_stretched_is_withheld_until_someone_says_the_aspect() -> None:
     film = plain_film(vertebrae=widened(spine(), 1.4), size_hw=(1200, 900), facing=Facing.LEFT)
-    reason = "the film was probably stretched: its bodies are 1.4"
+    reason = "the film was probably stretched: its bodies are 1."
     measured = measure_film(film)
     assert all(level.slip.reason.startswith(reason) and level.grade is None for level in measured.levels)
     assert any(text.startswith(reason) and "give the pixel aspect" in text for text in measured.warnings)
