@@ -67,12 +67,12 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
     exportable(source.bundle.model)
     films = _fresh_films(config, source.bundle)
     if "MLFLOW_RUN_ID" not in os.environ:
-        return _exported(source, films, folder)
+        return _exported(source, films, config.seed, folder)
     preflight()
     with open_run("", f"onnx of {source.name}"):
         mlflow.set_tag("exported_model", source.name)
         log_environment()
-        return _exported(source, films, folder)
+        return _exported(source, films, config.seed, folder)
 
 
 def describe(exported: OnnxExported) -> str:
@@ -97,12 +97,12 @@ def describe(exported: OnnxExported) -> str:
     return "\n".join([*lines, "Research software, not a medical device."])
 
 
-def _exported(source: FoundModel, films: FilmSet, folder: Path) -> OnnxExported:
+def _exported(source: FoundModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:
     network = onnx_network(source.bundle)
     onnx_bundle = with_onnx(source.bundle, network)
     with tqdm(total=len(films.films), desc="comparing", unit="film", disable=None) as bar:
         parity = compare(source.bundle, onnx_bundle, films.films, bar.update)
-    report = _report(source, films, parity)
+    report = _report(source, films, seed, parity)
     if problems := parity.problems():
         _log(report)
         told = "\n".join(f"  {problem}" for problem in problems)
@@ -124,7 +124,7 @@ def _fresh_films(config: ExportOnnxConfig, bundle: Bundle) -> FilmSet:
     return phantom_films(config.films, config.seed, config.long_side_px, slips=EVERY_GRADE_ALIKE)
 
 
-def _report(source: FoundModel, films: FilmSet, parity: Parity) -> dict[str, Any]:
+def _report(source: FoundModel, films: FilmSet, seed: int, parity: Parity) -> dict[str, Any]:
     packages = ("torch", RUNTIME, *EXPORTER)
     return {
         "format": REPORT_FORMAT,
@@ -136,7 +136,7 @@ def _report(source: FoundModel, films: FilmSet, parity: Parity) -> dict[str, Any
         "films": {
             "kind": "synthetic",
             "count": len(films.films),
-            "seed": int(films.name.rpartition("-")[2]),
+            "seed": seed,
             "slips": EVERY_GRADE_ALIKE,
             "digest": digest(films.films, films.slots),
         },

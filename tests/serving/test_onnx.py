@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,13 +29,15 @@ from spondylo_ml.serving.onnx_parity import CORNER_LIMIT_PX, TENSOR_LIMIT, FilmP
 from spondylo_ml.serving.onnx_speed import measure_speed
 
 HEATMAP_MODELS = [name for name in MODEL_NAMES if name != "keypoint_rcnn"]
-FILMS = phantom_films(4, 730_001, 256).films
+FILMS = phantom_films(8, 3, 96).films[:4]
+"""Films on which the networks are trained for a moment: those of random weights find no level to grade."""
+
 PASSED = {"passed": True}
 
 
 @cache
 def bundle_of(name: str) -> Bundle:
-    return made_bundle(name)
+    return made_bundle(name, steps=30)
 
 
 @cache
@@ -60,7 +63,7 @@ def test_tensors_corners_and_grades_agree_for_any_number_of_films(name: str) -> 
     assert all(0 <= one.relative <= TENSOR_LIMIT and one.largest_value > 0 for one in parity.tensors.values())
     told = parity.to_json()
     assert told["passed"] is True
-    assert told["corners"]["compared"] == len(FILMS) * 40
+    assert 0.9 * len(FILMS) * 40 < told["corners"]["compared"] <= len(FILMS) * 40
     assert told["corners"]["largest_difference_px"] <= CORNER_LIMIT_PX
     assert told["grades"]["compared"] == sum(told["grades"]["by_grade"].values()) > 0
     assert told["grades"]["different"] == []
@@ -82,23 +85,23 @@ def test_the_file_names_its_tensors_and_holds_no_path_of_this_machine(name: str)
 
 def test_weights_that_changed_after_the_export_are_told_with_where_and_how_much() -> None:
     right = onnx_network(bundle_of("unet"))
-    changed = made_bundle("unet")
+    changed = deepcopy(bundle_of("unet"))
     assert isinstance(changed.model, HeatmapModel)
     with torch.no_grad():
-        next(changed.model.decoder.parameters()).mul_(1.5)  # type: ignore[union-attr]
+        next(changed.model.decoder.parameters()).mul_(-2.0)  # type: ignore[union-attr]
     parity = compare(changed, with_onnx(changed, right), FILMS)
     told = "\n".join(parity.problems())
     assert "heatmaps differ by" in told
     assert "of their largest value (limit 0.001)" in told
     assert "px (limit 0.05 px): " in told
-    assert "of film phantom-730001-0000" in told
+    assert "of film phantom-3-0000" in told
     assert "levels have another grade: " in told
     assert parity.to_json()["passed"] is False
 
 
 def test_a_presence_on_the_other_side_and_a_model_that_finds_nothing_are_told() -> None:
     bundle = bundle_of("unet")
-    silent = made_bundle("unet")
+    silent = deepcopy(bundle_of("unet"))
     assert isinstance(silent.model, HeatmapModel)
     with torch.no_grad():
         silent.model.presence.bias.fill_(-20.0)  # type: ignore[union-attr]
