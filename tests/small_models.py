@@ -11,6 +11,8 @@ from torch import Tensor
 from uncertain_films import films_with_noise
 
 from spondylo_ml.config import Config, resolve_config
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.data.prepare import prepare_films
@@ -29,6 +31,14 @@ SAME_CORNER_PX = 0.01
 CONFIG = Config.model_validate({
     "training": {"epochs": 1}, "data": {"input_hw": list(INPUT_HW)}, "uncertainty": {"samples": 100},
 })  # fmt: skip
+
+
+RECIPES = [
+    (name, preset)
+    for name in MODEL_NAMES
+    for preset in PRESETS
+    if (name, preset) != ("keypoint_rcnn", "document")  # the document gives no recipe for it
+]
 
 
 def calibrated() -> UncertaintyModel:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from builders import plain_film, square
+from small_models import RECIPES
 
 from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
@@ -163,8 +163,7 @@ def test_a_model_computes_in_bf16_as_well(model: LandmarkModel) -> None:
     assert landmarks.corners_xy.dtype == torch.float32
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize(("name", "preset"), RECIPES)
 def test_every_shipped_recipe_computes_its_losses_and_predicts(name: str, preset: str) -> None:
     config = resolve_config({"model": {"name": name}, "preset": preset})
     model, batch = build_model(config, SLOTS), films_batch()

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from builders import plain_film, square
+from small_models import RECIPES
 from torch import Tensor
 
 from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
@@ -215,8 +215,7 @@ def test_every_model_of_the_schema_can_be_built_and_no_other_is_registered() -> 
 
 
 @pytest.mark.parametrize("data_path", [None, "films"])
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize(("name", "preset"), RECIPES)
 def test_every_recipe_of_every_preset_resolves(name: str, preset: str, data_path: str | None) -> None:
     data = {"data": {"path": data_path}} if data_path else {}
     config = resolve_config({"model": {"name": name}, "preset": preset, **data})

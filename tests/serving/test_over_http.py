@@ -158,7 +158,7 @@ BAD_FILMS = {
     "a number": (3, "image holds a int"),
     "no grey levels": ([["a"]], "(height, width) grey levels are needed"),
     "30 MB of noise": (NOISE, "not an image that can be read"),
-    "a bomb": (bomb(), "a film larger than any: more than the 50 million px"),
+    "a bomb": (bomb(), "a film of 60000 x 60000 px: more than the 50 million px"),
     "half a film": (PNG[: len(PNG) // 2], "broken"),
     "a path": ("/etc/passwd", "the text is no base64; a path is not opened"),
     "a path that is told as one": ("file:/etc/passwd", "paths are not opened here: send the film's bytes as base64"),
