@@ -34,7 +34,7 @@ from spondylo_ml.data.readers.own_films import Said, as_said, read_table
 from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, files_in, images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
-from spondylo_ml.data.readers.remarks import on_file
+from spondylo_ml.data.readers.remarks import Remark, on_file
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
 
@@ -93,12 +93,12 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
         is_json = job.label.suffix.lower() == ".json"
-        corners, visible = _read_json(job.label) if is_json else _read_txt(job.label, size_hw)
+        corners, visible, of_boxes = _read_json(job.label) if is_json else (*_read_txt(job.label, size_hw), ())
         require_all_inside(corners, size_hw, job.label.name)
         vertebrae, remarks = from_sacrum(
             corners, visible, SLOTS.first, job.label.name, JSON_ORDER if is_json else TXT_ORDER, mirrored_exports=True
         )
-        notes = on_file(job.label.name, remarks)
+        notes = on_file(job.label.name, (*of_boxes, *remarks))
     film = Film(
         film_id=stem_of(job.image),
         image=FileImage(job.image, job.image.name),
@@ -129,10 +129,11 @@ def _loose(data: Path, root: Path) -> list[Finding]:
     return loose + deeper_folders(root / "Test")
 
 
-def _read_json(path: Path) -> tuple[FloatArray, Visible]:
-    """(V, 4, 2) px and visibility, corners reordered; vertebrae as in the file."""
+def _read_json(path: Path) -> tuple[FloatArray, Visible, tuple[Remark, ...]]:
+    """(V, 4, 2) px and visibility, corners reordered; vertebrae as in the file; remarks on what stands beside them."""
     tree = read_json(path)
-    keypoints = tree.get("keypoints") if isinstance(tree, dict) else None
+    fields = tree if isinstance(tree, dict) else {}
+    keypoints = fields.get("keypoints")
     if not isinstance(keypoints, list) or not keypoints:
         raise FileError(path.name, "'keypoints' must list at least one vertebra")
     rows = []
@@ -142,27 +143,29 @@ def _read_json(path: Path) -> tuple[FloatArray, Visible]:
             raise FileError(path.name, f"vertebra {index} must hold 4 corners of x, y, visibility")
         rows.append(finite_numbers([v for corner in vertebra for v in corner], path.name, f"vertebra {index}"))
         require_visibility([corner[2] for corner in vertebra], path.name, f"vertebra {index}")
-    assert isinstance(tree, dict)
-    _check_boxes(tree, len(rows), path.name)
-    return _ordered(np.array(rows).reshape(-1, 4, 3), JSON_ORDER)
+    remarks = _check_boxes(fields, len(rows), path.name)
+    return *_ordered(np.array(rows).reshape(-1, 4, 3), JSON_ORDER), remarks
 
 
-def _check_boxes(tree: dict[str, object], count: int, file: str) -> None:
-    """What stands beside the keypoints is not used, but where it is none of this layout, the file is another's."""
+def _check_boxes(tree: dict[str, object], count: int, file: str) -> tuple[Remark, ...]:
+    """Boxes and classes are not used: other values mean another layout, another number a vertebra in doubt."""
     boxes, labels = (tree.get(name, []) for name in ("boxes", "labels"))
-    if not isinstance(boxes, list) or len(boxes) not in (0, count):
-        raise FileError(file, f"'boxes' must list {count}, as 'keypoints' does")
+    if not isinstance(boxes, list) or not isinstance(labels, list):
+        raise FileError(file, "'boxes' and 'labels' must be lists, as 'keypoints' is")
     for index, box in enumerate(boxes):
         if not isinstance(box, list) or len(box) != 4:
             raise FileError(file, f"box {index} must be x1, y1, x2, y2")
         left, top, right, bottom = finite_numbers(box, file, f"box {index}")
         if right < left or bottom < top:
             raise FileError(file, f"box {index} must be x1, y1, x2, y2, the smaller ones first")
-    if not isinstance(labels, list) or len(labels) not in (0, count):
-        raise FileError(file, f"'labels' must list {count}, as 'keypoints' does")
     classes = finite_numbers(labels, file, "'labels'")
     require_classes(classes, file, "'labels'")
     _require_one_class(classes, file)
+    beside = {"boxes": len(boxes), "labels": len(labels)}
+    odd = [f"{number} {name}" for name, number in beside.items() if number not in (0, count)]
+    if not odd:
+        return ()
+    return (Remark(f"{count} vertebrae, but {' and '.join(odd)}: a vertebra too many, or one missed", doubt=True),)
 
 
 def _require_one_class(classes: Iterable[float], file: str) -> None:

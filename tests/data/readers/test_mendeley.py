@@ -265,6 +265,14 @@ def test_a_json_label_of_the_wrong_form_is_bad(tmp_path: Path, label: object, wh
     assert reason(tmp_path, label) == why
 
 
+def test_boxes_that_are_not_as_many_as_the_vertebrae_are_a_doubt_and_no_bad_file(tmp_path: Path) -> None:
+    label = json_label(made_film().corners_xy) | {"boxes": [[1, 2, 3, 4]]}
+    films = one_film(tmp_path, label)
+    count = len(films.films[0].vertebrae or ())
+    doubts = [(note.reason, note.doubt) for note in films.notes if "boxes" in note.reason]
+    assert doubts == [(f"{count} vertebrae, but 1 boxes: a vertebra too many, or one missed", True)]
+
+
 @pytest.mark.parametrize(
     ("label", "why"),
     [
