@@ -45,7 +45,7 @@ class Exposure:
     def blank(self) -> str:
         """Why nothing can be seen; empty where something can."""
         if self.range_grey < BLANK_RANGE:
-            return f"only {self.range_grey:.0f} grey levels are used: nothing can be seen"
+            return f"its grey levels span {self.range_grey:.0f} of 255: nothing can be seen"
         return ""
 
     @property
@@ -56,7 +56,7 @@ class Exposure:
         if self.bright_share > ALMOST_ALL:
             return f"{self.bright_share:.0%} of the film is white"
         if self.range_grey < FLAT_RANGE:
-            return f"only {self.range_grey:.0f} of 256 grey levels are used"
+            return f"its grey levels span {self.range_grey:.0f} of 255: hardly any contrast"
         return ""
 
 

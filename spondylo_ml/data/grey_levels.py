@@ -25,6 +25,9 @@ LEAST_REST = 0.05
 """Share of the pixels that must remain for their range to count as the film's."""
 
 MOST_BLOCKS = 16
+FEWEST_LEVELS = 32
+"""Levels that must remain: of fewer, evenly spaced, the lowest would look like a block far from the rest."""
+
 LARGEST_TABLE = 1 << 16
 
 
@@ -75,7 +78,7 @@ def _without_blocks(
     levels: FloatArray, counts: NDArray[np.int64], lowest: bool, least: float
 ) -> tuple[FloatArray, NDArray[np.int64]]:
     """The histogram less the blocks at one of its ends; whole where nothing lies far enough from the rest."""
-    for n_left_out in range(min(MOST_BLOCKS, len(levels) - 2), 0, -1):
+    for n_left_out in range(min(MOST_BLOCKS, len(levels) - FEWEST_LEVELS), 0, -1):
         block = slice(0, n_left_out) if lowest else slice(len(levels) - n_left_out, None)
         rest = slice(n_left_out, None) if lowest else slice(0, len(levels) - n_left_out)
         n_rest = counts[rest].sum()

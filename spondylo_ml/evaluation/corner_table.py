@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from spondylo_ml.clinical.spacing import impossible_spacing
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.vertebra_size import width_px
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Spacing, patient_corners
@@ -48,6 +49,9 @@ def to_px512(length_px: float, size_hw: tuple[int, int]) -> float:
 def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
     slots, names = prediction.slots, patient_corners(film.facing)
     rows: list[tuple[object, ...]] = []
+    spacing = film.spacing
+    if spacing and impossible_spacing(film.vertebrae or (), spacing):
+        spacing = None  # by the labels, so that it is the same for every model
     for vertebra in film.vertebrae or ():
         has_slot = vertebra.slot in slots
         row = vertebra.slot - slots.first
@@ -62,7 +66,7 @@ def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...
             presence = float(prediction.presence[row]) if has_slot else np.nan
             rows.append((
                 film.film_id, vertebra.slot, vertebra.level, CORNERS[corner], names[corner], *true, *guess,
-                error, to_px512(error, film.size_hw), _to_mm(offset, film.spacing),
+                error, to_px512(error, film.size_hw), _to_mm(offset, spacing),
                 100 * error / depth if depth > 0 else np.nan, missed, score, presence,
             ))  # fmt: skip
     return rows

@@ -142,6 +142,8 @@ def open_run(
         log_system_metrics=system_metrics,
     )
     own_id = active.info.run_id
+    # MLflow drops the variable only where it read the id itself; left behind, a child would reopen its parent.
+    os.environ.pop("MLFLOW_RUN_ID", None)
     if given:
         mlflow.set_tag("mlflow.runName", run_name)
     if resumed_run_id and resumed_run_id != own_id:

@@ -98,6 +98,11 @@ def planned_trainings(plan: Plan) -> list[Planned]:
                 config = resolve_config(merge(tree, nest(own)))
             except ConfigError as error:
                 raise ConfigError(f"entry {entry.name}: {error}") from None
+            if config.data.folds is not None and config.data.fold is None:
+                raise ConfigError(
+                    f"entry {entry.name}: a benchmark trains once for each entry and seed, it makes no folds: give "
+                    "data.fold too, or use train --folds"
+                )
             made.append(Planned(entry.name, seed, config))
     _require_same_films(made)
     return made

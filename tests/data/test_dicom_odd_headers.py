@@ -15,7 +15,7 @@ from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRBigEndian
 
 from spondylo_ml.data.dicom import DicomFilm, decode_dicom
-from spondylo_ml.data.grey_levels import to_8_bit
+from spondylo_ml.data.grey_levels import spread, to_8_bit
 from spondylo_ml.errors import FileError
 
 SIZE_HW = (64, 80)
@@ -174,6 +174,28 @@ def test_a_range_of_padding_and_a_padding_of_the_other_sign_are_understood() -> 
     found = read(file_bytes(made)).pixels
     assert not found[:20].any()
     np.testing.assert_array_equal(found[20:], to_8_bit(levels[20:]))
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_padding_that_the_bits_of_a_level_cannot_hold_is_background(signed: bool) -> None:
+    levels = film_levels(1500, 2000)
+    padded = levels.astype(np.int16 if signed else np.uint16)
+    padding = -32768 if signed else 65535
+    padded[:20] = padding
+    made = dataset(padded, 12, PixelPaddingValue=padding)
+    made["PixelPaddingValue"].VR = "SS" if signed else "US"
+    found = read(file_bytes(made))
+    assert not found.pixels[:20].any()
+    np.testing.assert_array_equal(found.pixels[20:], to_8_bit(levels[20:]))
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("n_levels", [16, 25, 40])
+def test_the_levels_of_a_film_of_few_of_them_are_no_blocks(n_levels: int) -> None:
+    levels = (1988 + 8 * (np.arange(64 * 64) % n_levels)).reshape(64, 64).astype(np.uint16)
+    grey, remarks = spread(levels)
+    assert remarks == ()
+    assert len(np.unique(grey)) == n_levels
 
 
 def test_a_film_of_padding_alone_is_refused_and_an_odd_padding_is_told() -> None:

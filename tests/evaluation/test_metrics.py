@@ -25,7 +25,7 @@ def film_of(*slots: int, name: str = "a", size_hw: tuple[int, int] = SIZE) -> Fi
 
 
 def test_a_perfect_prediction_scores_0_px_and_100_percent() -> None:
-    spacing = Spacing(0.3, 0.3, "made")
+    spacing = Spacing(0.6, 0.6, "made")
     films = [replace(film, spacing=spacing) for film in (film_of(0, 1, 2), film_of(0, 1, name="b"))]
     metrics = score(films, [prediction_of(film, SLOTS) for film in films])
     assert metrics == {
@@ -107,6 +107,11 @@ def test_millimetres_use_each_axis_own_spacing_and_only_films_that_have_one() ->
     assert metrics["n_mm"] == 4
     assert metrics["mre_mm"] == pytest.approx(2.5)  # 1.5 mm across, 2 mm down
     assert [metrics[f"sdr_{limit}mm"] for limit in ("2", "2.5", "3", "4")] == [0, 100, 100, 100]
+
+
+def test_a_spacing_that_cannot_be_gives_no_millimetres() -> None:
+    film = replace(film_of(1), spacing=Spacing(5.0, 5.0, "in cm"))
+    assert corner_table([film], [prediction_of(film, SLOTS)])["error_mm"].isna().all()
 
 
 def test_a_missed_corner_is_charged_the_films_diagonal_in_mm_too() -> None:

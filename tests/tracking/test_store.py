@@ -215,3 +215,20 @@ def test_a_store_that_never_comes_back_is_counted_and_the_copy_is_whole(
         log.metrics({"a": float(epoch)}, epoch)
     assert log.close(timeout_s=30) == 3
     assert len((tmp_path / "copy" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_children_of_the_run_that_mlflow_opened_are_runs_of_their_own(
+    sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = sqlite_store.create_run(sqlite_store.create_experiment("given")).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    with open_run("", "parent") as parent:
+        with open_run("", "first") as first:
+            pass
+        with open_run("", "second") as second:
+            pass
+        assert sqlite_store.get_run(parent).info.status == "RUNNING"
+    assert parent == given
+    assert len({parent, first, second}) == 3
+    for child in (first, second):
+        assert sqlite_store.get_run(child).data.tags["mlflow.parentRunId"] == parent

@@ -122,3 +122,9 @@ def test_another_benchmark_is_not_resumed(entries: str) -> None:
     Path(entries).write_text(TEXT.replace("0.25", "0.125"), encoding="utf-8")
     with pytest.raises(ConfigError, match="a resumed benchmark keeps its entries"):
         resumed_plan(before, {"entries": entries}, {})
+
+
+def test_a_cross_validation_is_no_entry_of_a_benchmark(entries: str) -> None:
+    with pytest.raises(ConfigError, match="entry a: a benchmark trains once for each entry and seed"):
+        planned_trainings(plan_of(entries, {"data.folds": 3}))
+    assert planned_trainings(plan_of(entries, {"data.folds": 3, "data.fold": 1}))[0].config.data.fold == 1

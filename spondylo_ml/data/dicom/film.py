@@ -78,8 +78,8 @@ def lacks_preamble(data: bytes) -> bool:
 
 def _film(header: Header, syntax: UID, max_pixels: int) -> DicomFilm:
     layout = layout_of(header, max_pixels)
-    levels, layout = stored_levels(header, syntax, layout)
-    grey = shown(levels, layout, header)
+    levels, layout, outside = stored_levels(header, syntax, layout)
+    grey = shown(levels, layout, header, outside)
     spacing, aspect = pixel_size(header)
     return DicomFilm(grey, spacing, aspect, (*_notes(header), *header.remarks), _patient(header))
 

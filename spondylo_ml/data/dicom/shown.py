@@ -23,13 +23,20 @@ FEW_LEVELS = 16
 _NO_CONTRAST = "the file's {} leaves no contrast and was not applied"
 
 
-def shown(levels: NDArray[np.int32], layout: Layout, header: Header) -> GreyImage:
+def shown(
+    levels: NDArray[np.int32], layout: Layout, header: Header, outside: NDArray[np.bool_] | None = None
+) -> GreyImage:
     """(H, W) grey levels, 0 to 255, bone bright.
+
+    Args:
+        outside: (H, W) padding that no level can hold, as `stored_levels` finds it.
 
     Raises:
         Refusal: nothing but padding.
     """
     padding = _padding(levels, layout, header)
+    if outside is not None and outside.any():
+        padding = outside if padding is None else padding | outside
     used = None if padding is None else ~padding
     if used is not None and not used.any():
         raise Refusal("a DICOM file of padding alone (PixelPaddingValue)")

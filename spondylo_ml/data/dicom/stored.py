@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.uid import UID
 
 from spondylo_ml.data.dicom.coding import Decoded, decode
-from spondylo_ml.data.dicom.header import Header, Refusal
+from spondylo_ml.data.dicom.header import Header, OddElementError, Refusal
 
 DEPTHS = (8, 16)
 BIT_DEPTHS = range(8, 17)
@@ -85,8 +85,10 @@ def too_large(size_hw: tuple[int, int], max_pixels: int) -> str:
     return f"a film {size}: more than the {max_pixels / 1e6:g} million px that are read; scale it down"
 
 
-def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[np.int32], Layout]:
-    """(H, W) levels as they are stored, and the layout that they turned out to have.
+def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[np.int32], Layout, NDArray[np.bool_]]:
+    """(H, W) levels as they are stored, the layout that they turned out to have, and (H, W) which pixels are padding.
+
+    Padding of more bits than a level has (BitsStored) can be told only here; other padding is told by its level.
 
     Raises:
         Refusal: pixels that cannot be decoded, or of which the header does not say the truth.
@@ -100,6 +102,8 @@ def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[
         raise Refusal(f"a DICOM file whose pixels cannot be decoded ({type(error).__name__})") from None
     layout = _as_coded(found, layout, header)
     containers = found.pixels.astype(np.int32) & ((1 << layout.allocated) - 1)
+    padding = _padding_above(containers, layout, header)
+    containers[padding] = 0
     layout = _as_it_lies(containers, layout, header)
     mask = (1 << layout.stored) - 1
     levels = (containers >> layout.shift) & mask
@@ -112,7 +116,21 @@ def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[
         header.set_aside("bits of the pixels that hold no grey level, such as overlays, were masked")
     if layout.signed:
         levels -= (levels >> (layout.stored - 1)) << layout.stored
-    return levels, layout
+    return levels, layout, padding
+
+
+def _padding_above(containers: NDArray[np.int32], layout: Layout, header: Header) -> NDArray[np.bool_]:
+    """(H, W) pixels of a PixelPaddingValue that the bits of a level cannot hold; an odd value is told elsewhere."""
+    try:
+        numbers = header.numbers("PixelPaddingValue")
+    except OddElementError:
+        numbers = ()
+    outside = np.zeros(containers.shape, dtype=bool)
+    for number in numbers:
+        low, high = layout.lowest, layout.lowest + (1 << layout.stored)
+        if number == int(number) and not low <= number < high:
+            outside |= containers == int(number) % (1 << layout.allocated)
+    return outside
 
 
 def _require_grey(header: Header) -> None:

@@ -144,7 +144,8 @@ def levelled(
         raise FileError(file, f"{len(slots) - len(named)} of {len(slots)} vertebrae have no level: name all or none")
     if said_from == LEVELS_LABELLED:
         raise FileError(file, "levels_from says that the label names the levels, but its vertebrae have none")
-    first, why = (1, LOWEST_IS_L5) if facing == Facing.NONE else (0, LOWEST_IS_S1)
+    why = said_from or (LOWEST_IS_L5 if facing == Facing.NONE else LOWEST_IS_S1)
+    first = 1 if why == LOWEST_IS_L5 else 0
     vertebrae, remarks = from_sacrum(corners_xy, visible, first, file, places)
     return vertebrae, why, remarks
 

@@ -30,7 +30,7 @@ from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
 from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
-from spondylo_ml.data.readers.coco_entries import Body, Entry, is_id, names_some_levels, passed_over, read_body
+from spondylo_ml.data.readers.coco_entries import OTHER, Body, Entry, is_id, names_some_levels, passed_over, read_body
 from spondylo_ml.data.readers.coco_files import ROBOFLOW, Job, has_annotations, inner_name, read_jobs
 from spondylo_ml.data.readers.fields import finite_numbers
 from spondylo_ml.data.readers.own_films import age_of, facing_of, sex_of, spacing_of
@@ -103,7 +103,7 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         sex=sex_of(said.get("sex", ""), path.name, "image"),
         age_years=age_of(said["age_years"], path.name, "image") if "age_years" in said else None,
     )
-    return ReadFilm(film, on_file(path.name, (*map(Remark, notes), *remarks)))
+    return ReadFilm(film, on_file(path.name, (*notes, *remarks)))
 
 
 def _patient(patient: object, file: str) -> str | None:
@@ -115,8 +115,11 @@ def _patient(patient: object, file: str) -> str | None:
     return pseudonym(str(patient).strip())
 
 
-def _bodies(job: Job, file: str) -> tuple[list[Body], list[str]]:
-    """The vertebrae among a film's annotations, and what was passed over."""
+def _bodies(job: Job, file: str) -> tuple[list[Body], list[Remark]]:
+    """The vertebrae among a film's annotations, and what was passed over.
+
+    Where no levels are named, a vertebra passed over in the middle would shift all names above it: a doubt.
+    """
     bodies, others = [], Counter[str]()
     for index, entry in enumerate(job.annotations):
         where = f"vertebra {index}"
@@ -125,7 +128,11 @@ def _bodies(job: Job, file: str) -> tuple[list[Body], list[str]]:
             others[why] += 1
         else:
             bodies.append(read_body(entry, job.categories, file, where))
-    return bodies, [f"{count} annotation(s) {why} passed over" for why, count in others.items()]
+    counted = not any(body.slot is not None for body in bodies)
+    return bodies, [
+        Remark(f"{count} annotation(s) {why} passed over", doubt=counted and why != OTHER)
+        for why, count in others.items()
+    ]
 
 
 def _pixel_aspect(said: Entry, file: str, spacing: Spacing | None) -> float | None:

@@ -67,7 +67,7 @@ class MendeleyReader:
         for images, labels, split in folders:
             pairs, alone = pair_by_stem(images, labels, LABELS, data)
             jobs += [_Job(image, label, split) for image, label in pairs]
-            bad += alone
+            bad += [*alone, *deeper_folders(images), *deeper_folders(labels, LABELS)]
         bad += [*strange, *_loose(data, root)]
         for films in by_stem(images_in(root / "Test")).values():
             if len(films) == 1:

@@ -107,6 +107,8 @@ def _places(root: Path) -> tuple[list[_Place], list[Finding]]:
             within, strange = folders_by_part(pair.images, pair.labels)
             places += [_Place(images, labels, part) for images, labels, part in within]
             bad += strange
+            for images, labels, _ in within:
+                bad += [*deeper_folders(images), *deeper_folders(labels, LABELS)]
         else:
             bad += [*deeper_folders(pair.images), *deeper_folders(pair.labels, (".txt",))]
     return places, bad

@@ -183,7 +183,7 @@ PLANTED: dict[str, tuple[FilmChange, str, Severity, str]] = {
     ),
     "hardly any contrast": (
         lambda f: with_pixels(f, lambda p: (p // 10 + 100).astype(np.uint8)), "exposure", Severity.WARNING,
-        "grey levels are used",
+        "its grey levels span",
     ),
     "negative": (lambda f: with_pixels(f, lambda p: 255 - p), "inverted_film", Severity.WARNING, "a negative"),
 }  # fmt: skip

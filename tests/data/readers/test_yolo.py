@@ -187,3 +187,22 @@ def test_the_lowest_vertebra_of_an_ap_film_is_taken_for_l5(tmp_path: Path) -> No
     assert (films.films[0].vertebrae or ())[0].level == "L5"
     assert films.films[0].levels_from == "assumed: the lowest labelled vertebra is L5, on an AP film"
     assert films.slots.names[0] == "L5"
+
+
+def test_an_assumption_that_the_table_says_is_kept(tmp_path: Path) -> None:
+    root = one_film("yolo", tmp_path)
+    (root / "films.csv").write_text("filename,levels_from\none,assumed L5\n")
+    (film,) = read_folder(root).films
+    assert (film.vertebrae or ())[0].level == "L5"
+    assert film.levels_from.startswith("assumed: the lowest labelled vertebra is L5")
+
+
+def test_films_in_folders_below_a_part_are_reported(tmp_path: Path) -> None:
+    root = one_film("yolo", tmp_path)
+    deeper = root / "images" / "train" / "p02"
+    deeper.mkdir(parents=True)
+    (film,) = read_folder(root).films
+    assert film.path is not None
+    (deeper / "two.png").write_bytes(film.path.read_bytes())
+    (finding,) = read_folder(root).bad_files
+    assert finding.reason == "a folder of train/ that is not read: move its files up"
