@@ -98,7 +98,7 @@ def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list
         kept, unknown = numbers["grade_accuracy_not_referred"], numbers["slip_not_known_percent"].value
         text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, not known for {unknown:.1f} %"
         text = f"{text} of the levels; {kept.n} levels not referred"
-        rows.append(("intervals", f"{text}, their grade right {interval_text(kept, 1)} %"))
+        rows.append(("intervals", f"{text}, their grade right {interval_text(kept, 1)} %" if kept.n else text))
     if "cobb_smape_percent" in numbers:
         rows.append(
             ("Cobb SMAPE", f"{interval_text(numbers['cobb_smape_percent'], 1)} %, n {numbers['cobb_smape_percent'].n}")
