@@ -69,10 +69,7 @@ def film_scale(
     warnings = [f"{impossible}; it is set aside, and with it millimetres and limits in mm"] if impossible else []
     source = "given" if aspect_given else "spacing" if believed else "assumed"
     withheld = _disagreement(believed, pixel_aspect)
-    if spacing and impossible and not aspect_given and abs(spacing.pixel_aspect - 1) > ASPECT_TOLERANCE:
-        withheld = f"the shape of a pixel is known only from a spacing that cannot be: {SAY_ASPECT}"
-        pixel_aspect, source = None, "unknown"
-    elif pixel_aspect is None:
+    if pixel_aspect is None:
         withheld, source = STRETCHED, "unknown"
     elif not withheld and (shape := probably_stretched(vertebrae, facing, pixel_aspect)):
         if aspect_given:

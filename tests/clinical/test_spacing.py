@@ -10,7 +10,6 @@ from builders import plain_film
 from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.scale import film_scale
 from spondylo_ml.clinical.spacing import body_width_mm, impossible_spacing
 from spondylo_ml.landmarks import Facing, Spacing, Vertebra
 
@@ -47,11 +46,3 @@ def test_an_endplate_suffices_and_without_one_nothing_is_said() -> None:
     assert body_width_mm((Vertebra(0, plate),), Spacing(0.3, 0.4, "")) == pytest.approx(30.0)
     assert impossible_spacing((Vertebra(0, plate),), Spacing(3.0, 3.0, "")) != ""
     assert impossible_spacing((), Spacing(3.0, 3.0, "")) == ""
-
-
-def test_the_shape_of_a_pixel_is_not_taken_from_a_spacing_that_cannot_be() -> None:
-    body = Vertebra(1, np.array([[0, 0], [40, 0], [0, 30], [40, 30]], dtype=float))
-    spacing = Spacing(5.6, 5.0, "header")
-    scale = film_scale((body,), Facing.LEFT, spacing, spacing.pixel_aspect, aspect_given=False)
-    assert (scale.spacing, scale.pixel_aspect, scale.aspect_from) == (None, None, "unknown")
-    assert scale.withheld.startswith("the shape of a pixel is known only from a spacing that cannot be")
