@@ -147,6 +147,6 @@ def _report(source: FoundModel, films: FilmSet, seed: int, parity: Parity) -> di
 
 def _log(report: dict[str, Any]) -> None:
     """Under `mlflow run`: the whole report, whatever it says."""
-    if "MLFLOW_RUN_ID" in os.environ:
+    if mlflow.active_run() is not None:
         mlflow.log_dict(report, PARITY)
         mlflow.set_tag("onnx_parity", "passed" if report["passed"] else "failed")
