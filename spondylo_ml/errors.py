@@ -87,7 +87,7 @@ class NonFiniteLossError(SpondyloError):
 
 
 class NoUsableCornerError(DataError):
-    """A part of the films without a single corner that can be believed: nothing can be learnt or judged on it."""
+    """A part of the films without a single corner that can be believed: nothing can be learnt or evaluated on it."""
 
     def __init__(self, part: str, n_films: int) -> None:
         self.part, self.n_films = part, n_films
@@ -108,8 +108,8 @@ class NonFiniteMetricError(SpondyloError):
     def __init__(self, epoch: int, name: str, value: float) -> None:
         self.epoch, self.name, self.value = epoch, name, value
         super().__init__(
-            f"{name} is {value} after epoch {epoch}: no labelled corner of the validation films could be judged. "
-            "Look at their labels with the command audit"
+            f"{name} is {value} after epoch {epoch}: no labelled corner of the validation films could be "
+            "compared with a prediction. Look at their labels with the command audit"
         )
 
     def __reduce__(self) -> tuple[type[NonFiniteMetricError], tuple[int, str, float]]:
@@ -126,18 +126,18 @@ class PreflightError(SpondyloError):
 
     def __init__(self, failures: Sequence[tuple[str, str, str]], n_checks: int) -> None:
         self.failures = tuple(failures)
-        told = "\n".join(f"  {name}: {finding}\n    {advice}" for name, finding, advice in failures)
+        listed = "\n".join(f"  {name}: {finding}\n    {advice}" for name, finding, advice in failures)
         super().__init__(
-            f"{len(self.failures)} of {n_checks} checks before training failed:\n{told}\n"
+            f"{len(self.failures)} of {n_checks} checks before training failed:\n{listed}\n"
             "To train all the same: --training.preflight false"
         )
 
 
 FEW_NAMES = 20
-"""So many names are listed in full; of more only the nearest are told."""
+"""So many names are listed in full; of more only the nearest are listed."""
 
 NEAREST, ALIKE = 3, 0.5
-"""How many names are told of a long list, and how like a name must be to be what was probably meant."""
+"""How many names of a long list are shown, and how like a name must be to be what was probably meant."""
 
 LEAST_PART = 3
 """Letters that a part of a name needs to stand for the whole."""

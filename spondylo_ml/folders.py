@@ -30,7 +30,7 @@ def require_free(to: Path) -> None:
 def require_writable(folder: Path) -> None:
     """Raise `DataError` unless files can be written into `folder`, or it can be made.
 
-    A file is written and removed again: the rights of a folder do not tell of a disk that is full or read-only.
+    A file is written and removed again: the permissions of a folder do not show a disk that is full or read-only.
     """
     whole = folder.absolute()
     if longest := next((name for name in whole.parts if len(os.fsencode(name)) > LONGEST_NAME_BYTES), None):

@@ -127,7 +127,7 @@ def test_what_is_wrong_ends_with_code_2_and_a_message_on_stderr_alone(
 
 
 @pytest.mark.slow
-def test_a_folder_that_does_not_exist_is_told_with_the_layouts_that_would_do(tmp_path: Path) -> None:
+def test_a_folder_that_does_not_exist_is_reported_with_the_layouts_that_would_do(tmp_path: Path) -> None:
     made = spondylo(tmp_path, "train", "--preset", "smoke", "--data", "no_such_folder")
     assert made.returncode == 2
     assert "no_such_folder does not exist. Give one of these layouts" in made.stderr

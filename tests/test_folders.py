@@ -29,7 +29,7 @@ def test_below_a_file_nothing_can_be_written(tmp_path: Path) -> None:
         require_writable(link / "a")
 
 
-def test_where_the_system_allows_no_files_its_reason_is_told() -> None:
+def test_where_the_system_allows_no_files_its_reason_is_reported() -> None:
     with pytest.raises(DataError, match=r"/proc/results cannot be written \(.+ in /proc\): give a folder that can be"):
         require_writable(Path("/proc/results"))
 

@@ -29,7 +29,7 @@ class Attempt:
     prunes: bool = True
 
     def report(self, value: float, step: int) -> None:
-        """Tell how good the trial is at a step.
+        """Report how good the trial is at a step.
 
         Raises:
             TrialPruned: it is hopeless; it ends here.

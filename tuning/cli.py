@@ -91,7 +91,7 @@ def tune(given: dict[str, Any]) -> None:
     if options.retrain_seeds and summary.best is not None:
         judged_on = f"{films.name} {'out of fold' if options.folds > 1 else 'val'}"
         spread = retrain(opened, replace(objective, keep_values=True), judged_on)
-    _write(_told(opened, summary, spread))
+    _write(_summary_text(opened, summary, spread))
 
 
 def _require_places(options: StudyOptions) -> None:
@@ -116,7 +116,7 @@ def checked_space(options: StudyOptions, overrides: dict[str, Any], recipe: Path
     return space, options.study or f"{model}-{path.stem}"
 
 
-def _told(opened: OpenStudy, summary: StudySummary, spread: SeedSpread | None) -> str:
+def _summary_text(opened: OpenStudy, summary: StudySummary, spread: SeedSpread | None) -> str:
     from tuning.summary import BEST_RECIPE, PAGE, point_of
     from tuning.worker import in_words
 
@@ -133,12 +133,12 @@ def _told(opened: OpenStudy, summary: StudySummary, spread: SeedSpread | None) -
         lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
     if spread is not None:
         lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
-        lines.append(f"noise floor {_floor_told(spread, opened.runs.parent_id)}")
+        lines.append(f"noise floor {_floor_in_words(spread, opened.runs.parent_id)}")
     lines += [f"run         {opened.runs.parent_id}; pictures: {PAGE}, under Artifacts"]
     return "\n".join([*lines, "Research software, not a medical device."])
 
 
-def _floor_told(spread: SeedSpread, run_id: str) -> str:
+def _floor_in_words(spread: SeedSpread, run_id: str) -> str:
     metric = str(PromoteConfig.model_fields["metric"].default)
     floor = spread.floors.get(f"noise_floor/{metric}")
     if floor is None:

@@ -1,4 +1,4 @@
-"""The objective of a study: a training, judged on the validation part."""
+"""The objective of a study: a training run, evaluated on the validation part."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TIMED_PREDICTIONS = 15
 
 
 class ReportingRunLog(MlflowRunLog):
-    """Sends each epoch to MLflow, then tells somebody, who may end the training."""
+    """Sends each epoch to MLflow, then to a listener, which may end the training."""
 
     def __init__(self, run_id: str, folder: Path, on_epoch: Callable[[Mapping[str, float], int], None]) -> None:
         super().__init__(run_id, folder)
@@ -81,7 +81,7 @@ class TrainingObjective:
         return Outcome([numbers[goal] for goal in self.goals], _best(numbers), files)
 
     def _over_folds(self, attempt: Attempt) -> Outcome:
-        """The mean over folds; each ended fold is a report. All films together are judged out of fold."""
+        """The mean over folds; each ended fold is a report. All films together are evaluated out of fold."""
         found: list[Mapping[str, float]] = []
         pooled = OutOfFold(self.films.name, self.films.slots)
         for index, films in enumerate(self.films.folds(self.n_folds, self.fold_seed)):

@@ -56,7 +56,7 @@ def retrain(found: OpenStudy, objective: Objective, films: str) -> SeedSpread:
 
     Args:
         objective: leaves `VALUES_FILE` with each training.
-        films: on which they are judged, in words.
+        films: on which they are evaluated, in words.
     """
     best = found.summary().best
     assert best is not None
@@ -78,8 +78,10 @@ def retrain(found: OpenStudy, objective: Objective, films: str) -> SeedSpread:
     groups = [values for trial in complete if (values := _values_of(trial)) is not None]
     spread = SeedSpread(options.objectives[0], {t.params[SEED]: t.values[0] for t in complete}, noise_floors([groups]))
     parent, runs = found.runs.parent_id, found.runs
-    told = {"mean": spread.mean, "sd": spread.sd}
-    runs.metrics(parent, {f"seeds/{spread.objective}_{name}": value for name, value in told.items()} | spread.floors, 0)
+    statistics = {"mean": spread.mean, "sd": spread.sd}
+    runs.metrics(
+        parent, {f"seeds/{spread.objective}_{name}": value for name, value in statistics.items()} | spread.floors, 0
+    )
     runs.metrics(parent, {"seeds/n": float(len(spread.values))}, 0)
     if spread.floors:
         runs.tag(parent, NOISE_FLOOR_OF, f"{settings['model']['name']} {len(groups)} seeds; on {films}")

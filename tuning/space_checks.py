@@ -15,7 +15,7 @@ from spondylo_ml.errors import ConfigError, nearest_hint
 from tuning.parameters import CategoricalParameter, Parameter, Scalar, VariantsParameter
 
 NOT_SEARCHED = {
-    "data.": "its trials would be judged on different films, so that their values could not be compared",
+    "data.": "its trials would be evaluated on different films, so that their values could not be compared",
     "clinical.": "the slips of its trials would be measured by different rules, and their values could not be compared",
     "tracking.": "it changes nothing of a trial's value",
     "uncertainty.": "a trial's model is not calibrated, so that it changes nothing of a trial's value",

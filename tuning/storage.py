@@ -72,8 +72,8 @@ def _cannot_be_opened(url: str, error: Exception) -> ConfigError:
             f"storage {shown}: the driver of this database is not installed. "
             "For PostgreSQL: pip install 'psycopg[binary]'"
         )
-    told = str(error).splitlines()[0]
-    return ConfigError(f"storage {shown} cannot be opened: {type(error).__name__}: {told}")
+    reason = str(error).splitlines()[0]
+    return ConfigError(f"storage {shown} cannot be opened: {type(error).__name__}: {reason}")
 
 
 def _require_not_of_another(url: str) -> None:

@@ -59,7 +59,7 @@ def replace_cut_trials(study: Study, on_lost: Callable[[FrozenTrial], None]) -> 
     A trial whose worker was lost is retried once, one that was interrupted as often as it takes.
 
     Args:
-        on_lost: told of each trial whose worker was lost.
+        on_lost: called with each trial whose worker was lost.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

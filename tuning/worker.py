@@ -47,7 +47,7 @@ class Worker:
     heartbeat_s: float
     on_end: Callable[[], None] = lambda: None
     child: str = "trial"
-    _told_lost: set[int] = field(default_factory=set)
+    _reported_lost: set[int] = field(default_factory=set)
     _watched: dict[int, float] = field(default_factory=dict)
     _roll_call_due: float = field(default_factory=time.monotonic)
     _hopeful: bool = False
@@ -127,7 +127,7 @@ class Worker:
         except Exception as error:
             why = reason(error)
             trial.set_user_attr(tickets.FAILURE, why)
-            log.warning("trial %d failed: %s", trial.number, _told(why, error))
+            log.warning("trial %d failed: %s", trial.number, _with_error(why, error))
             if why == OUT_OF_MEMORY:
                 free_memory()
             raise
@@ -151,7 +151,7 @@ class Worker:
             self.runs.finish(run_id, "INTERRUPTED", "interrupted; it is tried again when the study goes on")
             raise
         except Exception as error:
-            self.runs.finish(run_id, "FAIL", _told(reason(error), error))
+            self.runs.finish(run_id, "FAIL", _with_error(reason(error), error))
             raise
         self.runs.keep(run_id, found.files)
         objectives = {f"objective/{i}": value for i, value in enumerate(found.values)}
@@ -176,10 +176,10 @@ class Worker:
         """The MLflow run of a lost trial would be RUNNING for ever."""
         run_id = trial.user_attrs.get(tickets.RUN_ID)
         begun = trial.user_attrs.get(tickets.STARTED) == trial.number
-        if trial.number not in self._told_lost and begun and run_id:
+        if trial.number not in self._reported_lost and begun and run_id:
             self.runs.finish(run_id, "FAIL", LOST)
             log.warning("trial %d failed: %s", trial.number, LOST)
-        self._told_lost.add(trial.number)
+        self._reported_lost.add(trial.number)
 
     def _stop_if_hopeless(self) -> None:
         if self._hopeful:
@@ -189,7 +189,7 @@ class Worker:
         if why := tickets.same_failure_throughout(trials, HOPELESS_AFTER):
             raise HopelessStudyError(
                 f"the study stops: nothing has succeeded, and {HOPELESS_AFTER} trials failed for the same reason: "
-                f"{why}. Mend that; the same command then goes on with the study"
+                f"{why}. Fix that; the same command then goes on with the study"
             )
 
 
@@ -199,7 +199,7 @@ def in_words(point: Point) -> str:
     return ", ".join(f"{name}={value}" for name, value in zip(point, values, strict=True))
 
 
-def _told(why: str, error: Exception) -> str:
+def _with_error(why: str, error: Exception) -> str:
     """The reason, and what our own errors add to it."""
     detail = error.in_run() if isinstance(error, SpondyloError) else ""
     if detail.startswith(why):

@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_to_end(work: Callable[[], int], interrupted: str) -> int:
-    """The exit code of `work`, done where the user is; what a user can act on is told in a line on stderr.
+    """The exit code of `work`, done where the user is; an error that a user can act on is one line on stderr.
 
     Args:
-        interrupted: what is told after Ctrl-C.
+        interrupted: what is printed after Ctrl-C.
     """
     try:
         enter_users_folder()

@@ -49,7 +49,7 @@ class TrainFlags(Config, BaseSettings):
 
 
 class EvaluateFlags(EvaluateConfig, BaseSettings):
-    """Judge the best model of a run on the films of any dataset."""
+    """Evaluate the best model of a run on the films of any dataset."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
 
@@ -109,7 +109,7 @@ class PredictFlags(PredictConfig, BaseSettings):
 
 
 class PromoteFlags(PromoteConfig, BaseSettings):
-    """Judge models against the champion; the better one takes its place in the registry."""
+    """Compare models with the champion; the better one takes its place in the registry."""
 
     model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml promote")
 
@@ -141,8 +141,8 @@ def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[st
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=False)
     except SettingsError as error:
-        told = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
-        raise ConfigError(f"{told}. Options are given as --name value; all of them: {command} --help") from None
+        message = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
+        raise ConfigError(f"{message}. Options are given as --name value; all of them: {command} --help") from None
     return dict(source()) | typed
 
 
@@ -159,7 +159,7 @@ def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str],
         name, equals, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--") and name in names and (equals or (rest and not rest[0].startswith("--"))):
             typed.setdefault(name, []).append(value if equals else rest.pop(0))
-        else:  # also a flag without its value, of which argparse tells
+        else:  # also a flag without its value, which argparse reports
             others.append(argument)
     return others, {name: values[0] if len(values) == 1 else tuple(values) for name, values in typed.items()}
 

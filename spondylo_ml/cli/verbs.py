@@ -200,7 +200,7 @@ def _predict(arguments: Sequence[str]) -> int:
 
     config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
     require_free(expanded(config.to))
-    find_films(config.films)  # what is not there is told before the slow imports
+    find_films(config.films)  # what is not there is reported before the slow imports
     require_model(config.model, config.digest)
     require_opened_run()
 

@@ -17,7 +17,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, FloatArray, Vertebra, level_name
 
 SACRUM_SIGNS = ("taper", "break", "backward")
-"""What tells the sacrum from the bodies above it."""
+"""How the sacrum differs from the bodies above it."""
 
 SACRUM_NEUTRAL = np.array([0.2, 1.4, 2.0])
 """Value of each sign that speaks neither for nor against; taken for a sign that cannot be seen."""

@@ -151,7 +151,7 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, 
     estimate = infer_facing(vertebrae, evidence)
     reason = ""
     if estimate.facing is Facing.UNKNOWN:
-        reason = "nothing on the film tells which side is anterior; give the facing"
+        reason = "nothing on the film shows which side is anterior; give the facing"
     elif estimate.confidence < rules.least_facing_confidence:
         reason = (
             f"which side is anterior is uncertain ({estimate.facing.value} with a confidence of "
@@ -168,13 +168,13 @@ def _bodies(vertebrae: Sequence[Vertebra], facing: Facing, scale: Scale) -> Mapp
 def _warnings(
     side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, weak: str, strange: Sequence[str]
 ) -> tuple[str, ...]:
-    told = [weak, scale.withheld, *scale.warnings, *strange, side.reason, naming.reason]
+    messages = [weak, scale.withheld, *scale.warnings, *strange, side.reason, naming.reason]
     if side.source == "inferred" and not side.reason:
-        told.append(f"facing inferred: {side.facing.value}, with a confidence {in_words(side.confidence)}")
+        messages.append(f"facing inferred: {side.facing.value}, with a confidence {in_words(side.confidence)}")
     if naming.known and levels_from != LEVELS_LABELLED:
-        told.append(f"level names {levels_from}; with a confidence {in_words(naming.confidence)}")
+        messages.append(f"level names {levels_from}; with a confidence {in_words(naming.confidence)}")
     if naming.known and naming.names:
-        told.append("levels are counted for five lumbar vertebrae; transitional anatomy is not looked for")
+        messages.append("levels are counted for five lumbar vertebrae; transitional anatomy is not looked for")
     if scale.spacing and "imager" in scale.spacing.provenance.lower():
-        told.append("ImagerPixelSpacing is measured at the detector: mm are too large by the magnification")
-    return tuple(text for text in told if text)
+        messages.append("ImagerPixelSpacing is measured at the detector: mm are too large by the magnification")
+    return tuple(text for text in messages if text)

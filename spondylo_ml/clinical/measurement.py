@@ -12,7 +12,7 @@ from spondylo_ml.errors import DataError
 SCHEMA_VERSION = 1
 
 NOT_KNOWN = "not known"
-"""Said of slips where no set of them tells anything."""
+"""Shown for a slip whose set excludes nothing."""
 
 
 @dataclass(frozen=True)

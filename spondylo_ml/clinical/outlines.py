@@ -22,7 +22,7 @@ TURNED_COS = 0.5
 """Cosine between a body's own up and the spine's, below which the body may be labelled lying on its side."""
 
 FEWEST_TURNED = 3
-"""Bodies from which a label can be judged to be turned: two alone may stand beside each other in a high-grade slip."""
+"""Fewest bodies that show whether a label is turned: two alone may stand beside each other in a high-grade slip."""
 
 LEAST_APART_PX = 1.0
 """Corners nearer to each other than this are one point."""
@@ -52,10 +52,10 @@ class OutlineFault:
     def __str__(self) -> str:
         if not self.whole:
             return f"{level_name(self.slots[0])}: {self.reason}"
-        told = f"the whole label has its corners in another order (of most bodies, {self.reason})"
+        message = f"the whole label has its corners in another order (of most bodies, {self.reason})"
         if self.order is None:
-            return told
-        return f"{told}; they fit when {', '.join(CORNERS)} are read as {', '.join(CORNERS[i] for i in self.order)}"
+            return message
+        return f"{message}; they fit when {', '.join(CORNERS)} are read as {', '.join(CORNERS[i] for i in self.order)}"
 
     @property
     def mirrored(self) -> bool:
@@ -95,7 +95,7 @@ def without_corners(vertebrae: Iterable[Vertebra], slots: Iterable[int]) -> tupl
 def fault(corners_xy: FloatArray, toward_head_xy: FloatArray) -> str | None:
     """Why (4, 2) corners are no vertebral body, or None.
 
-    `toward_head_xy` is a vector along the spine, toward the head; a short one, as between two labels of one body, tells
+    `toward_head_xy` is a vector along the spine, toward the head; a short one, as between two labels of one body, says
     nothing of the edges.
     """
     if np.sum(turns(corners_xy) > 0) == 2:
@@ -185,7 +185,7 @@ def _order_that_fits(quads: Sequence[FloatArray], up: FloatArray) -> tuple[int, 
     best = max(permutations(range(4)), key=score)
     if score(best) < TURNED_COS:
         return None
-    # best[c] is the place in the file where corner c lies; the fault tells what lies in each place.
+    # best[c] is the place in the file where corner c lies; the fault lists what lies in each place.
     return tuple(int(i) for i in np.argsort(best))
 
 

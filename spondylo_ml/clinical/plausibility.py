@@ -83,16 +83,16 @@ def impossible_parts(
     scale = np.array([pixel_aspect or 1.0, 1.0])
     bodies = [b for v in vertebrae if (b := _body(names.get(v.slot, v.level), v, v.corners_xy * scale)) is not None]
     found: dict[int, str] = {}
-    told = [f"{b.name}'s outline crosses itself: not measured there" for b in bodies if _crossed(b)]
+    messages = [f"{b.name}'s outline crosses itself: not measured there" for b in bodies if _crossed(b)]
     alone = [*_turned(bodies), *_sizes(bodies)]
-    # A body that is none tells nothing of its neighbours.
+    # A shape that is no body is no evidence about its neighbours.
     rest = [body for body in bodies if not any(body.slot in slots for slots, _ in alone)]
     seen = frozenset(body.slot for body in bodies)
     for slots, reason in (*alone, *_overlaps(rest), *_order(rest), *_gaps(rest, seen)):
         for slot in slots:
             found.setdefault(slot, reason)
-        told.append(f"{reason}: not measured there" if slots else reason)
-    return Impossible(found, tuple(dict.fromkeys(told)))
+        messages.append(f"{reason}: not measured there" if slots else reason)
+    return Impossible(found, tuple(dict.fromkeys(messages)))
 
 
 def shared_of_smaller(first_xy: FloatArray, second_xy: FloatArray) -> float:

@@ -21,7 +21,7 @@ def body_width_mm(vertebrae: Sequence[Vertebra], spacing: Spacing) -> float:
 
 
 def impossible_spacing(vertebrae: Sequence[Vertebra], spacing: Spacing) -> str:
-    """Why a spacing cannot be that of a film with these vertebrae; empty where it can be, or none tells."""
+    """Why a spacing cannot be that of a film with these vertebrae; empty where it can, or without a vertebra."""
     width, (low, high) = body_width_mm(vertebrae, spacing), WIDTH_LIMITS_MM
     if np.isnan(width) or low <= width <= high:
         return ""

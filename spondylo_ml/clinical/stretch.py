@@ -1,7 +1,7 @@
 """Whether a lateral film was stretched in one direction, from the shapes of its bodies alone.
 
-Two things tell a stretch. Bodies become too wide or too high for bones. And endplates and walls, which stand square to
-each other on a bone, lean apart on every body that is tilted: under a stretch by e^L a body tilted by t turns
+A stretch shows in two ways. Bodies become too wide or too high for bones. And endplates and walls, which stand
+square to each other on a bone, lean apart on every body that is tilted: under a stretch by e^L a body tilted by t turns
 L cos 2t wider, in logarithms, and its corners L sin 2t out of square. A rotation of the film changes neither.
 
 Measured on 500 unstretched synthetic films: none is called stretched with exact corners, 0.2 % with corners off by
@@ -28,10 +28,10 @@ STRETCH_LIMIT = 1.18
 """A film whose bodies fit a stretch by more than this factor, in either direction, was probably stretched."""
 
 STRETCH_LIMIT_OF_ONE = 1.4
-"""The same where a single whole lumbar body must tell, which may be an odd one."""
+"""The same where there is only one whole lumbar body, which may be an odd one."""
 
 LEAST_ERRORS = 2.5
-"""A stretch must also be so many standard errors away from none: corners that a poor network sees tell little."""
+"""A stretch must also be so many standard errors away from none: a poor network's corners are weak evidence."""
 
 ASPECT_SD, SKEW_SD_RAD = 0.08, 0.08
 """Standard deviation of a film's own log aspect, and of the angle between a body's endplates and walls, from square."""
@@ -44,8 +44,9 @@ class Stretch:
     """What the bodies of a film say.
 
     Attributes:
-        factor: how many times wider the film is, for its height, than its bodies would be; NaN where none tells.
-        bodies: how many whole lumbar bodies tell.
+        factor: how many times wider the film is, for its height, than its bodies would be; NaN without a whole lumbar
+            body.
+        bodies: how many whole lumbar bodies were used.
         error: standard error of the factor's logarithm, by how far these bodies agree.
     """
 
@@ -81,15 +82,15 @@ def film_stretch(vertebrae: Sequence[Vertebra], pixel_aspect: float = 1.0) -> St
     aspect, scatter = float(np.median(aspects)), float(np.std(aspects)) / np.sqrt(len(bodies))
     weights = 1 / (ASPECT_SD**2 + scatter**2), 1 / SKEW_SD_RAD**2
     for _ in range(2):
-        told = weights[0] * wider * aspect + weights[1] * float(out_of_square @ skew)
+        weighted = weights[0] * wider * aspect + weights[1] * float(out_of_square @ skew)
         weight = weights[0] * wider**2 + weights[1] * float(out_of_square @ out_of_square)
-        left = skew - told / weight * out_of_square
+        left = skew - weighted / weight * out_of_square
         weights = weights[0], 1 / max(SKEW_SD_RAD**2, float(np.mean(left**2)))
-    return Stretch(float(np.exp(told / weight)), len(bodies), float(1 / np.sqrt(weight)))
+    return Stretch(float(np.exp(weighted / weight)), len(bodies), float(1 / np.sqrt(weight)))
 
 
 def probably_stretched(vertebrae: Sequence[Vertebra], facing: Facing, pixel_aspect: float = 1.0) -> str:
-    """Why the film cannot be as it was taken; empty where it can be, on an AP film, and where no body tells."""
+    """Why the film cannot be as it was taken; empty where it can be, on an AP film, and without a whole lumbar body."""
     stretch = film_stretch(vertebrae, pixel_aspect)
     if facing is Facing.NONE or not stretch.probable:
         return ""

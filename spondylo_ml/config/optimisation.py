@@ -47,7 +47,10 @@ class TrainingConfig(Section):
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 for no clipping")
     accumulate_batches: int = Field(1, ge=1, le=1024, description="batches whose gradients are added up for a step")
     ema_decay: float = Field(
-        0.0, ge=0, lt=1, description="judge and keep a running mean of the weights with this decay a step; 0 for none"
+        0.0,
+        ge=0,
+        lt=1,
+        description="evaluate and keep a running mean of the weights with this decay a step; 0 for none",
     )
     early_stop_patience: int = Field(
         0, ge=0, description="stop after so many epochs without gain of val/mre_px512; 0 for never"

@@ -31,7 +31,7 @@ class MarginsConfig(Section):
 
 
 class PromoteConfig(Section):
-    """Which models to judge for the registry, on which films, and what they must reach."""
+    """Which models to evaluate for the registry, on which films, and what they must reach."""
 
     run_ids: tuple[str, ...] = Field((), description="MLflow runs that are candidates, such as a,b")
     models: tuple[str, ...] = Field(
@@ -47,7 +47,7 @@ class PromoteConfig(Section):
         None, description="part of the films; absent: the champion's, or test for the first model"
     )
     new_films: bool = Field(
-        False, description="judge the champion anew on films other than those on which it became champion"
+        False, description="evaluate the champion again, on films other than those on which it became champion"
     )
     metric: str = Field("grade_accuracy_all", min_length=1, description="clinical metric that must become better")
     first_metric: str = Field(
@@ -64,7 +64,7 @@ class PromoteConfig(Section):
     overlays: int = Field(2, ge=1, le=50, description="how many best, median and worst films the model card shows")
     resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
-    rollback: bool = Field(False, description="judge nothing: put the former champion back")
+    rollback: bool = Field(False, description="evaluate nothing: put the former champion back")
     reason: str = Field("", max_length=300, description="rollback: why, for the history; name no patient")
     break_lock: str | None = Field(None, description="id of a lock, left by a promotion that died, to remove first")
 
@@ -84,7 +84,7 @@ class PromoteConfig(Section):
     @model_validator(mode="after")
     def _does_one_thing(self) -> PromoteConfig:
         if self.rollback and self.run_ids:
-            raise ValueError("rollback puts the former champion back and judges no run_ids: give one of them")
+            raise ValueError("rollback puts the former champion back and evaluates no run_ids: give one of them")
         if not (self.rollback or self.run_ids or self.models):
             raise ValueError("give run_ids, or models of which the best runs are candidates")
         if self.reason and not self.rollback:

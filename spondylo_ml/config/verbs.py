@@ -26,14 +26,14 @@ def _sha256(value: str) -> str:
 
 
 Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True), AfterValidator(_sha256)]
-MODEL_TOLD = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
-DIGEST_TOLD = "SHA-256 of the model's manifest.json: no other model is used; a plain folder is known by nothing else"
+MODEL_HELP = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
+DIGEST_HELP = "SHA-256 of the model's manifest.json: no other model is used; a plain folder is known by nothing else"
 
 
 class EvaluateConfig(Section):
-    """What to judge, and on which films."""
+    """What to evaluate, and on which films."""
 
-    run_id: str = Field(description="MLflow run whose best model is judged")
+    run_id: str = Field(description="MLflow run whose best model is evaluated")
     data: DataConfig = Field(
         default_factory=DataConfig, description="films; what is not given is as in the run's training"
     )
@@ -42,7 +42,7 @@ class EvaluateConfig(Section):
     resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
     experiment: str | None = Field(
-        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or the judged run's"
+        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or that of the evaluated run"
     )
 
 
@@ -142,9 +142,9 @@ class ExportOnnxConfig(Section):
     model: str = Field(
         "champion",
         min_length=1,
-        description=MODEL_TOLD,
+        description=MODEL_HELP,
     )
-    digest: Digest | None = Field(None, description=DIGEST_TOLD)
+    digest: Digest | None = Field(None, description=DIGEST_HELP)
     to: Path = Field(description="new or empty folder for the model with its ONNX network")
     films: int = Field(200, ge=1, le=10_000, description="synthetic films on which both networks must agree")
     seed: int = Field(730_001, ge=0, description="seed of these films; not that of the training films")
@@ -167,9 +167,9 @@ class PredictConfig(Section):
     model: str = Field(
         "champion",
         min_length=1,
-        description=MODEL_TOLD,
+        description=MODEL_HELP,
     )
-    digest: Digest | None = Field(None, description=DIGEST_TOLD)
+    digest: Digest | None = Field(None, description=DIGEST_HELP)
     to: Path = Field(description="new or empty folder for the results")
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")

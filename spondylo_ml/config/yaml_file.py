@@ -43,7 +43,7 @@ def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
         tree = yaml.load(_text(path, what), Loader=_Loader)
         unquoted = next((name for name in _names(tree) if not isinstance(name, str)), None)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{what} {path} is not valid YAML: {_told(error)}") from None
+        raise ConfigError(f"{what} {path} is not valid YAML: {_reason(error)}") from None
     except RecursionError:
         raise ConfigError(f"{what} {path} is nested too deeply, or holds itself by an alias") from None
     if not isinstance(tree, dict | None):
@@ -92,7 +92,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def _told(error: yaml.YAMLError) -> str:
+def _reason(error: yaml.YAMLError) -> str:
     """Where, and what, in one line."""
     mark = getattr(error, "problem_mark", None)
     problem = str(getattr(error, "problem", None) or str(error).splitlines()[0])

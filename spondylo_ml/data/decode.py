@@ -33,7 +33,7 @@ class Known:
     """What is known of a film beside its pixels.
 
     Attributes:
-        spacing: goes before one that the file itself tells.
+        spacing: overrides the file's own.
         pixel_aspect: width of a pixel over its height, "unknown" where the film was stretched by an unknown amount, or
             None where nothing is said; goes before that of the file.
     """

@@ -94,7 +94,7 @@ def bone_contrast(
 
 
 def doubt_on_sign(exposure: Exposure, contrast: float) -> str:
-    """Why a film may be a negative, as a film without others to compare it with tells; empty where nothing does."""
+    """Why a film may be a negative, as far as it shows without others to compare it with; else empty."""
     if contrast < DARK_BODIES:
         return (
             f"bodies are {-contrast:.0%} of the grey range darker than what lies beside them: a negative? "

@@ -82,7 +82,7 @@ def _matches(given: str) -> Iterator[tuple[Path, bool]]:
     for one in found:
         folder = one.is_dir()
         for file in sorted(one.rglob("*")) if folder else [one]:
-            # A link to a folder is not followed, but told; one to nothing is a film that fails.
+            # A link to a folder is not followed, but reported; one to nothing is a film that fails.
             if (file.is_file() or file.is_symlink()) and not (folder and is_hidden(file, one)):
                 yield file, named and not folder
 

@@ -1,7 +1,8 @@
 """Which files are films, and their pixels: the one place that decides, for all readers and for prediction alike.
 
-A film is told by its bytes, not by its suffix: PNG, JPEG, TIFF, BMP (see `image_file`) or DICOM (see `dicom`). Its size
-is read, and held against the limits, before anything is decoded. Whatever is wrong with a file ends as its `FileError`.
+A film is recognised by its bytes, not by its suffix: PNG, JPEG, TIFF, BMP (see `image_file`) or DICOM (see `dicom`).
+Its size is read, and held against the limits, before anything is decoded. Whatever is wrong with a file
+ends as its `FileError`.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> tuple[int, int]:
-    """(H, W) of the film as it is shown, told without decoding it.
+    """(H, W) of the film as it is shown, read without decoding it.
 
     Raises:
         FileError: no film that can be read, as far as its header shows; or larger than the limits.

@@ -18,7 +18,7 @@ from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a reader must tell: which file, and what is wrong with it or was done to it.
+    """Something a reader must report: which file, and what is wrong with it or was done to it.
 
     As text it is what the terminal says; a run keeps `in_run()`.
 
@@ -49,7 +49,7 @@ class FilmSet:
     """Films of one dataset.
 
     Attributes:
-        bad_files: files that cannot be used; training stops on them unless told to skip.
+        bad_files: files that cannot be used; training stops on them unless it is configured to skip them.
         notes: what was assumed, set aside or repaired while reading, file by file.
         slots: the levels on these films, from which a model's channels follow.
     """
@@ -75,8 +75,8 @@ class FilmSet:
 
     def terminal_names(self) -> dict[str, str]:
         """What the terminal calls films and bad files, by what runs call them; only where these differ."""
-        told = {film.film_id: terminal_name(film) for film in self.films if goes_by_pseudonym(film)}
-        return told | {f.alias: f"{f.file} ({f.alias})" for f in (*self.notes, *self.bad_files) if f.alias}
+        names = {film.film_id: terminal_name(film) for film in self.films if goes_by_pseudonym(film)}
+        return names | {f.alias: f"{f.file} ({f.alias})" for f in (*self.notes, *self.bad_files) if f.alias}
 
     def overflow(self) -> tuple[Finding, ...]:
         """Vertebrae beyond the last slot: they have no channel and count as missed."""
@@ -106,7 +106,7 @@ def finding_on(film: Film, reason: str) -> Finding:
 
 @dataclass(frozen=True)
 class FileImage:
-    """Pixels in a file; how they become grey levels is told in `film_pixels`.
+    """Pixels in a file; `film_pixels` says how they become grey levels.
 
     Attributes:
         alias: what a run calls the file should it turn out to be broken.

@@ -1,8 +1,9 @@
 """Image files: their size and soundness without decoding them, and their pixels.
 
-PNG, JPEG, TIFF and BMP, told by their first bytes whatever the file is called; 8 or 16 bit (TIFF also floating point),
-grey or colour. EXIF orientation is obeyed. Colour becomes grey by the usual weights of red, green and blue. A TIFF of
-several pages, and a film that lies in the transparency of a picture alone, are refused: what else would be shown?
+PNG, JPEG, TIFF and BMP, recognised by their first bytes whatever the file is called; 8 or 16 bit (TIFF also floating
+point), grey or colour. EXIF orientation is obeyed. Colour becomes grey by the usual weights of red, green and blue.
+A TIFF of several pages, and a film that lies in the transparency of a picture alone, are refused: what else would be
+shown?
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class ImageHeader:
 def image_header(data: bytes) -> ImageHeader | None:
     """What the file says, before anything is decoded and whatever its size; None for no image, or one that is cut off.
 
-    Whole is what can be told without decoding: a JPEG has its end marker behind its last scan, a PNG all its chunks
+    Whole means what can be seen without decoding: a JPEG has its end marker behind its last scan, a PNG all its chunks
     with right checksums, TIFF and BMP as many bytes as their headers promise. What is damaged within is found when
     the film is decoded.
     """

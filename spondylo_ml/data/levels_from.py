@@ -13,7 +13,7 @@ WORDS = {"label": LEVELS_LABELLED, "assumed S1": LOWEST_IS_S1, "assumed L5": LOW
 
 
 def levels_from_word(film: Film) -> str:
-    """The word for a film; an assumption of another kind is told as the one that fits its lowest vertebra."""
+    """The word for a film; an assumption of another kind is named as the one that fits its lowest vertebra."""
     if film.levels_from == LEVELS_LABELLED or not film.vertebrae:
         return "label"
     return "assumed S1" if film.vertebrae[0].slot == 0 else "assumed L5"

@@ -1,4 +1,4 @@
-"""Names of files and patients: compared in one Unicode form, hidden ones told from the user's own."""
+"""Names of files and patients: compared in one Unicode form, hidden ones kept apart from the user's own."""
 
 from __future__ import annotations
 

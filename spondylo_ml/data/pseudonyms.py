@@ -51,7 +51,7 @@ def _salt(path: Path) -> bytes:
         salt = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise DataError(
-            f"the salt of film names in {path} cannot be read or made ({type(error).__name__}): mend or delete it, "
+            f"the salt of film names in {path} cannot be read or made ({type(error).__name__}): repair or delete it, "
             f"or name another file with {SALT_VARIABLE}"
         ) from None
     if len(salt) < SALT_BYTES:

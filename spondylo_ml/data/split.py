@@ -76,9 +76,9 @@ def _without_labels(films: Sequence[Film], part: str) -> str:
     if len(patients) == 1:
         what = "one labelled film" if len(labelled) == 1 else f"{len(labelled)} labelled films of one patient"
         return (
-            f"{what} cannot be parted into train and val: a network would be judged on a patient that it has seen. "
-            "Give labelled films of two patients at least; if these are of several, say so: column patient of "
-            "films.csv, or patient of COCO's images"
+            f"{what} cannot be parted into train and val: a network would be evaluated on a patient that it was "
+            "trained on. Give labelled films of two patients at least; if these are of several, say so: column "
+            "patient of films.csv, or patient of COCO's images"
         )
     return (
         f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for {part}: give "
@@ -87,13 +87,13 @@ def _without_labels(films: Sequence[Film], part: str) -> str:
     )
 
 
-def told_parts(films: Sequence[Film]) -> str:
+def parts_in_words(films: Sequence[Film]) -> str:
     """How many films and patients each part has, and which part could not be made."""
-    told = []
+    parts = []
     for part in PARTS:
         some = [film for film in films if film.split == part]
-        told.append(f"{part} {len(some)} film(s) of {len({film.patient for film in some})} patient(s)")
-    return ", ".join(told)
+        parts.append(f"{part} {len(some)} film(s) of {len({film.patient for film in some})} patient(s)")
+    return ", ".join(parts)
 
 
 def joined(groups: Sequence[set[str]]) -> list[set[str]]:
@@ -140,8 +140,9 @@ def _require_patients_apart(films: Sequence[Film]) -> None:
         named = [f"{patient} ({', '.join(map(terminal_name, by_patient[patient][:5]))})" for patient in torn[:5]]
         raise NamedFilmsError(
             *(
-                f"{len(torn)} patient(s) have films in two parts of the dataset's own split: {', '.join(told)}. "
-                "A network would be judged on patients that it has seen; move each patient's films into one part"
-                for told in (named, torn[:5])
+                f"{len(torn)} patient(s) have films in two parts of the dataset's own split: {', '.join(patients)}. "
+                "A network would be evaluated on patients that it was trained on; move each patient's films into one "
+                "part"
+                for patients in (named, torn[:5])
             )
         )

@@ -98,7 +98,7 @@ def dead_in(layers: Sequence[LayerChannels]) -> tuple[int, int]:
 
 
 def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512: float) -> list[Finding]:
-    told = [(kind, share) for kind, share in shares.items() if share >= LEAST_SHARE_OF_ERROR]
+    large = [(kind, share) for kind, share in shares.items() if share >= LEAST_SHARE_OF_ERROR]
     return [
         Finding(
             f"error: {kind.replace('_', ' ')}",
@@ -106,7 +106,7 @@ def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512
             f"{fixed[kind]:.1f}.",
             *CAUSES[kind],
         )
-        for kind, share in sorted(told, key=lambda pair: -pair[1])
+        for kind, share in sorted(large, key=lambda pair: -pair[1])
     ]
 
 

@@ -56,7 +56,7 @@ def check_inputs(train: Sequence[PreparedFilm], val: Sequence[PreparedFilm]) -> 
     sound = ratio <= SPREAD_RATIO and not (apart > MEAN_APART and disjoint)
     fewest = min(len(train), len(val))
     if not sound and fewest < FEW_FILMS and ratio <= SPREAD_RATIO_OF_FEW:
-        return not_applicable(NAME, f"{fewest} film(s) in a part are too few to tell preparation from look: {text}")
+        return not_applicable(NAME, f"{fewest} film(s) in a part are too few to separate preparation from look: {text}")
     return judged(NAME, sound, text, ratio, SPREAD_RATIO, "times", ADVICE)
 
 

@@ -1,4 +1,4 @@
-"""What a check found, and how that is told."""
+"""What a check found, and how it is reported."""
 
 from __future__ import annotations
 

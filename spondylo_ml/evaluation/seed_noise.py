@@ -36,7 +36,7 @@ def noise_floors(groups: Sequence[Sequence[Mapping[str, Values]]]) -> dict[str, 
         groups: trainings that differ in their seed alone, group by group; the groups' variances are pooled.
 
     Raises:
-        DataError: trainings of a group were not judged on the same films.
+        DataError: training runs of a group were not evaluated on the same films.
     """
     metrics = dict.fromkeys(name for group in groups for values in group for name in values)
     floors = {}

@@ -123,7 +123,7 @@ def level_table(
 
     Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; what was `SAMPLED`, NaN
     where no slip was predicted; the `PROBABILITIES` of the grades; the `SETS`: the slips that cannot be excluded in
-    words, the least and the greatest of them, what they fill, NaN where they tell nothing; grades that cannot be
+    words, the least and the greatest of them, what they fill, NaN where the set excludes nothing; grades that cannot be
     excluded by either set ("0 I"), whether the level is to be referred, and the verdict in words; whether the true slip
     lies in the conformal set and in the interval round it, and the true grade among the grades, NaN where that cannot
     be said. A level without an interval is referred.
@@ -167,29 +167,29 @@ def _sets(
     row: Mapping[Hashable, Any], slips: SlipConformal, grades: GradeConformal, rules: ClinicalConfig
 ) -> tuple[object, ...]:
     if np.isnan(row["spread_percent"]):
-        told = level_uncertainty(0, NOTHING_KNOWN, None, slips.coverage, {})
-        return *_told(told, np.nan), np.nan, np.nan, np.nan
+        level = level_uncertainty(0, NOTHING_KNOWN, None, slips.coverage, {})
+        return *_columns(level, np.nan), np.nan, np.nan, np.nan
     predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
     probabilities = {int(grade): row[f"probability_{grade.label}"] for grade in Grade}
     slot, spread = int(row["upper_slot"]), row["spread_percent"]
-    found, told = _judged(
+    found, level = _judged(
         slot, predicted, spread, row["endplate_mm"], probabilities, int(row["pred_grade"]), slips, grades, rules
     )
-    made = _told(told, found.width_percent)
+    made = _columns(level, found.width_percent)
     if np.isnan(true):
         return *made, np.nan, np.nan, np.nan
     grade = int(row["true_grade"])
     # How far the sets keep their promise is asked of all of them, also of those that are too wide to be shown.
     inside = abs(true - predicted) <= slips.reach_percent(slot, spread)[grade]
-    return *made, float(inside), float(found.low_percent <= true <= found.high_percent), float(grade in told.grade_set)
+    return *made, float(inside), float(found.low_percent <= true <= found.high_percent), float(grade in level.grade_set)
 
 
-def _told(told: LevelUncertainty, width_percent: float) -> tuple[object, ...]:
+def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...]:
     """The first of the `SETS`, up to `verdict`."""
-    known = told.low_percent is not None
-    names = " ".join(Grade(grade).label for grade in told.grade_set)
-    interval = (told.low_percent, told.high_percent, width_percent) if known else (np.nan, np.nan, np.nan)
-    return slips_in_words(told.pieces_percent), *interval, names, told.refer, told.verdict
+    known = level.low_percent is not None
+    names = " ".join(Grade(grade).label for grade in level.grade_set)
+    interval = (level.low_percent, level.high_percent, width_percent) if known else (np.nan, np.nan, np.nan)
+    return slips_in_words(level.pieces_percent), *interval, names, level.refer, level.verdict
 
 
 def _level_uncertainty(seen: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
@@ -212,7 +212,7 @@ def _judged(
     grades: GradeConformal,
     rules: ClinicalConfig,
 ) -> tuple[SlipSet, LevelUncertainty]:
-    """The slip set of a level, and what is told of it: for tables and for single films alike."""
+    """The slip set of a level, and the verdict that follows from it: for tables and for single films alike."""
     limits = grade_limits(rules, endplate_mm)
     found = slip_set(slip_percent, slips.reach_percent(slot, spread_percent), limits)
     kept = grades.grade_set(np.array([probabilities[int(one)] for one in Grade]), grade)

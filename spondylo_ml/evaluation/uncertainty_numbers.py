@@ -14,7 +14,7 @@ from spondylo_ml.landmarks import FloatArray
 Numbers = dict[str, Estimate]
 
 KEPT_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-"""Shares of the levels, the surest ones, of which the grade accuracy is told."""
+"""Shares of the levels, the surest ones, whose grade accuracy is reported."""
 
 ALL = "all"
 
@@ -24,7 +24,7 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
 
     Rates in percent: `slip_set_coverage` (true slip in the conformal set, for which the coverage is stated),
     `slip_interval_coverage` (in the interval round the set, which is at least as wide), `grade_set_coverage` (true
-    grade among the grades that neither set excludes), `slip_not_known_percent` (no set of slips that tells anything),
+    grade among the grades that neither set excludes), `slip_not_known_percent` (a set of slips that excludes nothing),
     `slip_set_width_percent` and `slip_interval_width_percent` (median of the others, percent of the endplate),
     `referred_percent` (more than one grade or direction left), `grade_accuracy_not_referred` and `_referred`.
 

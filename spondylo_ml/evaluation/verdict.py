@@ -1,11 +1,11 @@
 """The one verdict on a level, from its slip set and its grade set together.
 
-The rule, the same wherever a level is told of: a grade cannot be excluded where it belongs to the grade set *or* where
+The rule, the same wherever a level is reported: a grade cannot be excluded where it belongs to the grade set *or* where
 the slip set holds a slip of it. A level is left to itself only where one grade is left, in one direction. Either set
 alone holds the truth with the stated coverage, and so does their union; that they contradict each other can only make
 it larger, never leave a level to itself.
 
-A slip set that excludes no grade, or is wider than all slips short of spondyloptosis, tells nothing: it is shown as not
+A slip set that excludes no grade, or is wider than all slips short of spondyloptosis, says nothing: it is shown as not
 known, no grade is excluded, and the level is referred.
 """
 
@@ -30,7 +30,7 @@ class Verdict:
     """What can be said of a level.
 
     Attributes:
-        slips_known: whether the slip set tells anything.
+        slips_known: whether the slip set says anything.
         grades: that cannot be excluded, rising.
         refer: whether a person must read the level.
         words: the same in words.
@@ -83,7 +83,7 @@ def grades_touched(slips: SlipSet, limits_percent: FloatArray, backward: bool = 
 def level_uncertainty(
     upper_slot: int, verdict: Verdict, slips: SlipSet | None, coverage: float | None, probabilities: Mapping[int, float]
 ) -> LevelUncertainty:
-    """The verdict with what it follows from; slips that tell nothing are left out."""
+    """The verdict with what it follows from; slips that say nothing are left out."""
     shown = slips if verdict.slips_known else None
     return LevelUncertainty(
         upper_slot=upper_slot,

@@ -20,7 +20,7 @@ PREDICTION_RGB = (255, 140, 0)
 HEAT_RGB = (255, 40, 60)
 TEXT_RGB = (235, 235, 235)
 CAPTION_PX = 40
-SUBPIXEL_BITS = 4  # OpenCV draws at fractions of a pixel when told how many bits they have
+SUBPIXEL_BITS = 4  # OpenCV draws at fractions of a pixel when it is given how many bits they have
 
 
 def draw_film(

@@ -42,7 +42,7 @@ class Fit:
         """
         return self.value_share >= LEAST_SHARE and len(self.tensors) >= LEAST_SHARE * self.of_tensors
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """In words."""
         left = f", first {self.first_left}" if self.first_left else ""
         return (

@@ -14,7 +14,7 @@ from torch import Tensor
 from spondylo_ml.models.codec import HeatmapCodec
 
 FLOOR_CELLS = 0.25
-"""Standard deviation that is added to every spread: less than about a quarter of a cell cannot be told from none."""
+"""Standard deviation that is added to every spread: less than about a quarter of a cell looks like none."""
 
 MASS_FLOOR = 1e-20
 

@@ -71,7 +71,7 @@ def _load(model: LandmarkModel, config: ModelConfig) -> str:
 def _imagenet_weights(backbone: Backbone) -> tuple[str, str]:
     """Load them; where they came from, or an empty string and why there are none.
 
-    A source that is broken is told like one that is not there: the next one is tried.
+    A source that is broken is reported like one that is not there: the next one is tried.
     """
     reasons = []
     package, file_class = PACKAGED.get(backbone.name, ("", ""))
@@ -129,7 +129,7 @@ def _load_timm_file(backbone: Backbone, path: Path) -> None:
     state, own = read_weights(path), backbone.network.state_dict()
     fit = fit_of(state, own)
     if not fit.enough:
-        raise ConfigError(f"{path} does not fit {backbone.name}: {fit.told()}")
+        raise ConfigError(f"{path} does not fit {backbone.name}: {fit.in_words()}")
     _put(backbone.network, state, fit, path)
 
 
@@ -178,7 +178,7 @@ def _from_file(model: LandmarkModel, config: ModelConfig, path: Path) -> str:
     raise ConfigError(
         f"model.pretrained_file: {path} does not fit {config.name}"
         + (f" or its backbone, timm's {backbone.name}" if backbone else "")
-        + f": {'of its backbone ' if backbone else ''}{best.told()}. "
+        + f": {'of its backbone ' if backbone else ''}{best.in_words()}. "
         + (f"It seems to be a file of {seems}. " if seems else "")
         + f"Give a file of {config.name}"
         + (f", one of timm's {backbone.name}" if backbone else "")

@@ -31,7 +31,7 @@ RESULTS = {
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card tells of a model and its training.
+    """What a card says of a model and its training.
 
     Attributes:
         synthetic_training, synthetic_films: whether the films were drawn and not taken.
@@ -144,23 +144,23 @@ def _decision(decision: Decision) -> str:
 
 def _limits(facts: CardFacts, report: EvaluationReport) -> str:
     counts = report.counts
-    told = [
+    limits = [
         f"{counts['vertebrae_missing']} of {counts['vertebrae']} vertebrae were not found, "
         f"{counts['vertebrae_false']} were found where none is labelled.",
         f"Of {counts['levels']} levels the slip was withheld at {counts['levels_predicted_slip_withheld']}, and the "
         f"true one was not measurable at {counts['levels_true_slip_withheld']}.",
     ]
     if facts.synthetic_training:
-        told.append("It was trained on synthetic films alone: expect it to fail on real ones until that is measured.")
+        limits.append("It was trained on synthetic films alone: expect it to fail on real ones until that is measured.")
     if facts.synthetic_films:
-        told.append("It was judged on synthetic films alone.")
+        limits.append("It was evaluated on synthetic films alone.")
     if "slip_set_coverage" not in report.numbers:
-        told.append(
+        limits.append(
             "It states no intervals of slips on these films: its uncertainty was not calibrated, or not judged."
         )
-    told.append("Intervals hold for films like those of its validation part. Where several candidates were judged on "
-                "the same films, the best one's numbers are a little too good.")  # fmt: skip
-    return "\n".join(["## Limits", "", *(f"* {line}" for line in told), ""])
+    limits.append("Intervals hold for films like those of its validation part. Where several candidates were evaluated "
+                "on the same films, the best one's numbers are a little too good.")  # fmt: skip
+    return "\n".join(["## Limits", "", *(f"* {line}" for line in limits), ""])
 
 
 def _pictures(facts: CardFacts) -> str:

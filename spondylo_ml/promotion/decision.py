@@ -94,7 +94,7 @@ def decide(
     gain: Gain | None,
     noise_floor: float | None,
     margins: MarginsConfig,
-    floor_told: str = "",
+    floor_source: str = "",
 ) -> Decision:
     """What becomes of the candidate.
 
@@ -106,7 +106,7 @@ def decide(
         gain: over the champion, or over the mean shape where there is no champion; None where nothing was measured,
             since the films differ.
         noise_floor: how far another seed alone moves the metric, in its unit; None where nobody has measured it.
-        floor_told: where the floor comes from, or who has measured one.
+        floor_source: where the floor comes from, or who has measured one.
 
     Raises:
         ConfigError: the noise floor is no finite number of at least 0.
@@ -118,7 +118,7 @@ def decide(
         return Decision(Verdict.REFUSED, tuple(refusals), ())
     if champion is None:
         return _first(gain)
-    against, in_favour = _on_gain(gain, champion, noise_floor, floor_told)
+    against, in_favour = _on_gain(gain, champion, noise_floor, floor_source)
     if candidate.rules_digest != champion.rules_digest:
         against.append(
             f"its clinical rules ({candidate.rules_digest[:12]}) are not those of "
@@ -141,29 +141,29 @@ def gain_text(gain: Gain) -> str:
 
 
 def _refusals(candidate: Standing, champion: Standing | None, gain: Gain | None) -> list[str]:
-    told = []
+    reasons = []
     if candidate.rolled_back:
-        told.append(
+        reasons.append(
             f"it was champion and was rolled back {candidate.rolled_back}: name it in run_ids to judge it again"
         )
     if champion is not None and champion.weights_digest == candidate.weights_digest:
-        told.append(f"it is the same model as the champion, {champion.name}: the weights are equal")
+        reasons.append(f"it is the same model as the champion, {champion.name}: the weights are equal")
     if champion is not None and champion.films_digest != candidate.films_digest:
-        told.append(
+        reasons.append(
             f"the films are not those of the champion: digest {candidate.films_digest[:12]}, "
             f"the champion's {champion.films_digest[:12]}"
         )
     elif candidate.films_seen is None:
-        told.append("which films it was trained on is not known, so that it may have seen these")
+        reasons.append("which films it was trained on is not known, so that it may have seen these")
     elif candidate.films_seen:
-        told.append(f"it was trained on patients of {candidate.films_seen} of these films: its error is too low")
+        reasons.append(f"it was trained on patients of {candidate.films_seen} of these films: its error is too low")
     elif gain is None:
-        told.append("nothing was measured")
+        reasons.append("nothing was measured")
     elif math.isnan(gain.estimate.low):
-        told.append(
+        reasons.append(
             f"{gain.metric} has no interval on these films (n {gain.estimate.n}, {gain.estimate.n_patients} patients)"
         )
-    return told
+    return reasons
 
 
 def _first(gain: Gain) -> Decision:
@@ -174,19 +174,21 @@ def _first(gain: Gain) -> Decision:
     return Decision(Verdict.REFUSED, (f"it does not beat {MEAN_SHAPE}: {gain_text(gain)}",), ())
 
 
-def _on_gain(gain: Gain, champion: Standing, noise_floor: float | None, floor_told: str) -> tuple[list[str], list[str]]:
-    told = f"over {champion.name}: {gain_text(gain)}"
+def _on_gain(
+    gain: Gain, champion: Standing, noise_floor: float | None, floor_source: str
+) -> tuple[list[str], list[str]]:
+    over = f"over {champion.name}: {gain_text(gain)}"
     if gain.estimate.low <= 0:
-        against, in_favour = [f"no gain that excludes zero {told}"], []
+        against, in_favour = [f"no gain that excludes zero {over}"], []
     else:
-        against, in_favour = [], [f"a gain that excludes zero {told}"]
+        against, in_favour = [], [f"a gain that excludes zero {over}"]
     if noise_floor is None:
         against.append(
             f"how far another seed alone moves {gain.metric} is not known: give noise_floor, or noise_floor_from=<run "
-            "id> of a study with retrain_seeds or of a benchmark" + (f". {floor_told}" if floor_told else "")
+            "id> of a study with retrain_seeds or of a benchmark" + (f". {floor_source}" if floor_source else "")
         )
         return against, in_favour
-    floor = f"{noise_floor:.4g}, the noise floor between seeds" + (f" ({floor_told})" if floor_told else "")
+    floor = f"{noise_floor:.4g}, the noise floor between seeds" + (f" ({floor_source})" if floor_source else "")
     if gain.estimate.low <= noise_floor:
         against.append(f"the interval of the gain does not lie above {floor}")
     else:

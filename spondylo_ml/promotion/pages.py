@@ -47,9 +47,9 @@ def version_page(decision: Decision, when: str, facts: Sequence[tuple[str, str]]
     return _shortened("\n".join(lines))
 
 
-def with_later_event(page: str, told: str) -> str:
+def with_later_event(page: str, event: str) -> str:
     """A version's description with what happened to it afterwards, above what was written before."""
-    return _shortened(f"**{told}**\n\n{page}")
+    return _shortened(f"**{event}**\n\n{page}")
 
 
 def history_text(name: str, events: Sequence[Event], champion: int | None) -> str:

@@ -99,7 +99,7 @@ def film_report(
 
 
 def film_key(pixels: GreyImage) -> str:
-    """Name of a film that tells nothing about the patient."""
+    """Name of a film that says nothing about the patient."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:12]
 
 

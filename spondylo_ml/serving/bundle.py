@@ -106,8 +106,8 @@ def read_network(folder: Path, digest: str | None = None) -> bytes | None:
     if not {NETWORK, PARITY} <= files.keys():
         raise DataError(f"{folder}: {MANIFEST} has no digest of {NETWORK} and {PARITY}: nothing vouches for them")
     report = _mapping(folder, PARITY, files[PARITY])
-    told = [report.get(name) for name in ("passed", "weights_sha256", "network_sha256")]
-    if told != [True, _digest(files[WEIGHTS]), _digest(files[NETWORK])]:
+    stated = [report.get(name) for name in ("passed", "weights_sha256", "network_sha256")]
+    if stated != [True, _digest(files[WEIGHTS]), _digest(files[NETWORK])]:
         raise DataError(f"{folder}: {PARITY} is no passed check of {NETWORK} against {WEIGHTS}: export the model again")
     return files[NETWORK]
 
@@ -117,7 +117,7 @@ def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
 
     Args:
         digest: what `bundle_digest` must be, from whoever vouches for the model. Without it, files that were rewritten
-            together with their manifest cannot be told from those that were saved.
+            together with their manifest cannot be distinguished from those that were saved.
 
     Raises:
         DataError: a file is missing, cut off or changed, of another format, or does not fit the model; names it.
@@ -177,13 +177,13 @@ def _checked_files(folder: Path, digest: str | None = None) -> tuple[dict[str, A
         raise DataError(f"{folder} holds no usable model: there is no such folder")
     if not (folder / MANIFEST).exists():
         raise DataError(_without_manifest(folder))
-    told = _read(folder, MANIFEST)
-    if digest is not None and _digest(told) != digest:
+    content = _read(folder, MANIFEST)
+    if digest is not None and _digest(content) != digest:
         raise DataError(
-            f"{folder} is not the model that was asked for: its digest is {_digest(told)[:12]}..., {digest[:12]}... is "
-            "vouched for. Its files were changed, or it is another model: fetch it again from where it was trained"
+            f"{folder} is not the model that was asked for: its digest is {_digest(content)[:12]}..., {digest[:12]}... "
+            "is vouched for. Its files were changed, or it is another model: fetch it again from where it was trained"
         )
-    manifest = _mapping(folder, MANIFEST, told)
+    manifest = _mapping(folder, MANIFEST, content)
     _require_format(folder, MANIFEST, manifest)
     listed = manifest.get("files")
     also = [name for name in (NETWORK, PARITY) if isinstance(listed, dict) and name in listed]
@@ -209,12 +209,12 @@ def _without_manifest(folder: Path) -> str:
 
 def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
     files = manifest.get("files")
-    told = files.get(name) if isinstance(files, dict) else None
-    if not isinstance(told, dict) or not {"bytes", "sha256"} <= told.keys():
+    entry = files.get(name) if isinstance(files, dict) else None
+    if not isinstance(entry, dict) or not {"bytes", "sha256"} <= entry.keys():
         raise DataError(f"{folder}: {MANIFEST} has no digest of {name}")
-    if told["bytes"] != len(data):
-        raise DataError(f"{folder}: {name} has {len(data)} bytes where {told['bytes']} were saved: fetch it again")
-    if told != _entry(data):
+    if entry["bytes"] != len(data):
+        raise DataError(f"{folder}: {name} has {len(data)} bytes where {entry['bytes']} were saved: fetch it again")
+    if entry != _entry(data):
         raise DataError(f"{folder}: {name} is not what was saved (its SHA-256 is another): fetch it again")
 
 

@@ -1,4 +1,4 @@
-"""A trained model as its users meet it: films in, corners, slips and grades out, a bad film told and passed over.
+"""A trained model as its users meet it: films in, corners, slips and grades out, a bad film reported and passed over.
 
 Films are opened and brought to the network's size by threads that run ahead of the network, a bounded number of films
 at a time, so that a folder of any size fits into memory.
@@ -183,9 +183,9 @@ class FilmModel:
             if one.failed is not None:
                 yield one.failed
             elif one.opened is not None and one.exposure is not None:
-                yield self._measured_or_told(one.opened, one.exposure, one.key, next(predictions))
+                yield self._measured_or_failed(one.opened, one.exposure, one.key, next(predictions))
 
-    def _measured_or_told(
+    def _measured_or_failed(
         self, opened: OpenedFilm, exposure: Exposure, key: str, prediction: FilmPrediction
     ) -> FilmResult:
         try:

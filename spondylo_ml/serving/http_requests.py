@@ -62,7 +62,7 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any,
     """The answer to one request: a row a film with status 200, or why there is none.
 
     400 for a body that is no table of films, 413 for one too large, 415 for another content type, 500 where the model
-    itself fails. No answer quotes the body at length or tells of files and code.
+    itself fails. No answer quotes the body at length or names files and code.
     """
     if refusal := _reason_against_type(content_type):
         return _refused("UNSUPPORTED_MEDIA_TYPE", refusal, 415)
@@ -80,7 +80,7 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any,
     except Exception as error:
         # Its words and its traceback may hold paths: they are for whoever runs the server.
         log.exception("a request could not be answered")
-        return _refused("INTERNAL_ERROR", f"the model failed ({type(error).__name__}): the server's log tells", 500)
+        return _refused("INTERNAL_ERROR", f"the model failed ({type(error).__name__}): the server's log says why", 500)
     stream = StringIO()
     scoring_server.predictions_to_json(found, stream)  # type: ignore[no-untyped-call]
     return InvocationsResponse(stream.getvalue(), 200, JSON)
@@ -95,7 +95,7 @@ def read_table(data: bytes, input_schema: Any) -> pd.DataFrame:
     try:
         tree = json.loads(data)
     except (ValueError, RecursionError) as error:
-        # Of a ValueError that the body caused only the type is told: it quotes the body whole.
+        # Of a ValueError that the body caused only the type is given: it quotes the body whole.
         raise _bad_request(f"the body is no JSON that can be read ({type(error).__name__})") from None
     if not isinstance(tree, dict) or len(tree) != 1 or not tree.keys() <= set(TABLES):
         given = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
@@ -126,5 +126,5 @@ def _too_large(given: str, most: str) -> InvocationsResponse:
 
 
 def _refused(code: str, message: str, status: int) -> InvocationsResponse:
-    told = message if len(message) <= MAX_MESSAGE_CHARACTERS else f"{message[:MAX_MESSAGE_CHARACTERS]} ..."
-    return InvocationsResponse(json.dumps({"error_code": code, "message": told}), status, JSON)
+    shown = message if len(message) <= MAX_MESSAGE_CHARACTERS else f"{message[:MAX_MESSAGE_CHARACTERS]} ..."
+    return InvocationsResponse(json.dumps({"error_code": code, "message": shown}), status, JSON)

@@ -41,12 +41,12 @@ class ModelAddress:
     """A model of the store that never changes.
 
     Attributes:
-        told: how results say it.
+        name: how results name it.
         digest: asks the store for what it keeps of the model.
     """
 
     uri: str
-    told: str
+    name: str
     digest: Callable[[], str]
 
 

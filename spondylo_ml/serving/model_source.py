@@ -49,7 +49,7 @@ def find_model(which: str, digest: str | None = None) -> FoundModel:
     found = model_address(which)
     files = _downloaded(found.uri, which)
     kept = found.digest() if digest is None else digest
-    return _loaded(files, found.told, kept)
+    return _loaded(files, found.name, kept)
 
 
 def model_folder(which: str) -> Path:
@@ -70,8 +70,8 @@ def _downloaded(uri: str, which: str) -> Path:
         raise TrackingError(f"no model {which!r} in {store_name()}: {first}") from None
 
 
-def _loaded(folder: Path, told: str, digest: str | None) -> FoundModel:
+def _loaded(folder: Path, name: str, digest: str | None) -> FoundModel:
     place = only_model(folder)
     found = digest or bundle_digest(place)
     bundle = load_bundle(place, found)
-    return FoundModel(bundle, f"{bundle.config.model.name}, {told}", place, found)
+    return FoundModel(bundle, f"{bundle.config.model.name}, {name}", place, found)

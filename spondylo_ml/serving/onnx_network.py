@@ -182,7 +182,7 @@ def _is_installed(name: str) -> bool:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """The exporter tells of its inner steps; what matters is whether the network agrees, which is checked."""
+    """The exporter logs its inner steps; what matters is whether the network agrees, which is checked."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

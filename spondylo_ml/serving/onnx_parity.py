@@ -110,28 +110,28 @@ class Parity:
 
     def problems(self) -> tuple[str, ...]:
         """Why the network must not be used, in words; empty where it may."""
-        told = [
+        problems = [
             f"{name} differ by {one.relative:.2g} of their largest value (limit {TENSOR_LIMIT:g})"
             for name, one in self.tensors.items()
             if not one.relative <= TENSOR_LIMIT
         ]
         worst = max(self.films, key=lambda film: film.largest_px)
         if not worst.largest_px <= CORNER_LIMIT_PX:
-            told.append(
+            problems.append(
                 f"corners differ by up to {worst.largest_px:.3g} px (limit {CORNER_LIMIT_PX} px): "
                 f"{worst.where} of film {worst.film_id}"
             )
         if alone := [(film, film.said_by_one[0]) for film in self.films if film.said_by_one]:
-            told.append(f"on {len(alone)} film(s) one of them sees a vertebra that the other does not: "
+            problems.append(f"on {len(alone)} film(s) one of them sees a vertebra that the other does not: "
                         f"{alone[0][1]} of film {alone[0][0].film_id}")  # fmt: skip
         if other := self.other_grades:
-            told.append(f"{len(other)} of {len(self.graded)} levels have another grade: {_in_words(other[0])}")
+            problems.append(f"{len(other)} of {len(self.graded)} levels have another grade: {_in_words(other[0])}")
         if not self.graded:
-            told.append(
+            problems.append(
                 f"nothing to compare: this model finds no level to grade on {len(self.films)} synthetic film(s), so "
                 "that they cannot show whether the network is right"
             )
-        return tuple(told)
+        return tuple(problems)
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, with the limits that they were held against."""

@@ -34,11 +34,11 @@ def checkpoint_folder(run_id: str) -> Path:
 def checkpoint_folders(run_id: str) -> list[Path]:
     """Every place where a run's checkpoints may be, the likeliest first."""
     try:
-        told = MlflowClient().get_run(run_id).data.tags.get(FOLDER_TAG)
+        tagged = MlflowClient().get_run(run_id).data.tags.get(FOLDER_TAG)
     except MlflowException:
-        told = None
+        tagged = None
     usual = [checkpoint_root() / run_id, Path.cwd() / CHECKPOINTS / run_id]
-    return list(dict.fromkeys([*([Path(told)] if told else []), *usual]))
+    return list(dict.fromkeys([*([Path(tagged)] if tagged else []), *usual]))
 
 
 def require_checkpoint_place() -> None:

@@ -72,9 +72,9 @@ def find_version(name: str, number: str) -> ModelVersion:
 def _digest(tags: dict[str, str], where: str) -> str:
     digest = tags.get(BUNDLE_DIGEST, "")
     if not _SHA256.fullmatch(digest):
-        told = f"{digest!r} as the digest" if digest else "no digest"
+        given = f"{digest!r} as the digest" if digest else "no digest"
         raise TrackingError(
-            f"{where} has {told} of its model (tag {BUNDLE_DIGEST}): nothing vouches for the files. If you trust them, "
-            "give predict --digest <SHA-256 of their manifest.json>, or set that tag to it"
+            f"{where} has {given} of its model (tag {BUNDLE_DIGEST}): nothing vouches for the files. If you trust "
+            "them, give predict --digest <SHA-256 of their manifest.json>, or set that tag to it"
         )
     return digest

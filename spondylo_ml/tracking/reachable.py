@@ -93,7 +93,7 @@ def _require_file(file: Path) -> None:
 
 
 def _cannot_be_opened(uri: str, error: Exception) -> TrackingError:
-    """In one line; drivers tell their reasons in several, and some with the password."""
+    """In one line; drivers give their reasons in several, and some with the password."""
     reason = " ".join((str(getattr(error, "orig", None) or error).strip().splitlines() or [""])[0].split())
     password = urlparse(uri).password
     reason = reason.replace(password, "***") if password else reason

@@ -81,7 +81,7 @@ class EpochReport(Checkpoint):
             f"val MRE {row['val/mre_px512']:.1f} px512  SDR@24 {row['val/sdr_24px']:.0f} %  "
             f"{row['time/epoch_s']:.0f} s, {left_s / 60:.0f} min to go"
         )
-        sys.stdout.flush()  # into a log file, too, an epoch is told when it ends
+        sys.stdout.flush()  # an epoch reaches a log file, too, when it ends
 
 
 class FrozenStages(Callback):

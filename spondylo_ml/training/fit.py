@@ -156,7 +156,7 @@ def fit(
 
 
 def _warn_of_random_backbone(model: LandmarkModel, config: Config) -> None:
-    """Values of a recipe that suppose pretrained weights are told where there are none."""
+    """Values of a recipe that suppose pretrained weights are logged where there are none."""
     training = config.training
     if model.pretrained != "none":
         return

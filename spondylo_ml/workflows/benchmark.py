@@ -170,7 +170,7 @@ def _log(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard
 def log_noise_floor(board: Leaderboard) -> dict[str, float]:
     """How far another seed alone moves each metric: pooled over the entries, and of each entry by itself.
 
-    `promote` reads the pooled one. Nothing where no entry has two finished seeds that were judged on the same films.
+    `promote` reads the pooled one. Nothing where no entry has two finished seeds that were evaluated on the same films.
     """
     groups: dict[str, list[Mapping[str, Values]]] = {}
     finished = [child for child in board.children if child.state == leaderboard.FINISHED]

@@ -27,11 +27,11 @@ class NoiseFloor:
 
     Attributes:
         value: None where it is not known.
-        told: which run measured it; where it is not known, which runs of the store have.
+        source: which run measured it; where it is not known, which runs of the store have.
     """
 
     value: float | None
-    told: str = ""
+    source: str = ""
 
 
 def candidate_runs(config: PromoteConfig) -> list[Run]:

@@ -1,4 +1,4 @@
-"""`train --folds 5`: a training a fold, each a child run, and all films together judged out of fold."""
+"""`train --folds 5`: a training a fold, each a child run, and all films together evaluated out of fold."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class CrossValidation:
 
 
 def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidation:
-    """Train each fold that is not finished yet, in a child run of its own, then judge all films out of fold.
+    """Train each fold that is not finished yet, in a child run of its own, then evaluate all films out of fold.
 
     Args:
         config: with `data.folds`.

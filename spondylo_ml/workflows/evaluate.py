@@ -75,7 +75,7 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
     name = f"evaluate {judged.info.run_name} on {films.name} {config.split}"
     with open_run(experiment, name) as run_id:
         _log_origin(config, bundle.config, films)
-        _tell_of_labels(chosen, config.split, films.slots)
+        _log_unusable_labels(chosen, config.split, films.slots)
         with tqdm(total=len(chosen), desc="predicting", unit="film", disable=None) as bar:
             predictions = Predictor(bundle).predict(chosen, bar.update)
         origin = Provenance(
@@ -140,7 +140,7 @@ def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None
     log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
 
 
-def _tell_of_labels(films: Sequence[Film], part: str, slots: SlotRange) -> None:
+def _log_unusable_labels(films: Sequence[Film], part: str, slots: SlotRange) -> None:
     """Stop where no labelled corner can be right; list the labels that cannot, which count all the same.
 
     Raises:

@@ -105,10 +105,10 @@ def _exported(source: FoundModel, films: FilmSet, seed: int, folder: Path) -> On
     report = _report(source, films, seed, parity)
     if problems := parity.problems():
         _log(report)
-        told = "\n".join(f"  {problem}" for problem in problems)
+        listed = "\n".join(f"  {problem}" for problem in problems)
         raise ParityError(
             f"the exported network does not compute what {source.name} computes; nothing was written to {folder}:\n"
-            f"{told}"
+            f"{listed}"
         )
     report["speed"] = measure_speed(source.bundle, onnx_bundle)
     _log(report)

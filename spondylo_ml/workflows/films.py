@@ -20,7 +20,7 @@ from spondylo_ml.data.audit.outlines import check_corner_order
 from spondylo_ml.data.films import FilmSet, Finding, finding_on, require_usable
 from spondylo_ml.data.folds import dealt_anew
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.data.split import assign_parts, require_parts, told_parts
+from spondylo_ml.data.split import assign_parts, parts_in_words, require_parts
 from spondylo_ml.data.synthetic import KIND as PHANTOM
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, NoUsableCornerError
@@ -45,7 +45,7 @@ def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:
     Films of the same exposure go to the same part, whatever their patients' names say.
 
     Args:
-        for_training: labelled films are needed in train and in val; films to judge may be few and without labels.
+        for_training: labelled films are needed in train and in val; films to evaluate may be few and without labels.
 
     Raises:
         ConfigError: path and kind contradict each other.
@@ -106,7 +106,7 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
     dealt = [film for film in films.films if film.split is None]
     films = _with_parts(films, config, pixels)
     if dealt and films.kind != PHANTOM:
-        log.info("parts made by patient, seed %d: %s", config.split_seed, told_parts(films.films))
+        log.info("parts made by patient, seed %d: %s", config.split_seed, parts_in_words(films.films))
         if for_training and config.test_fraction and not films.part("test"):
             log.warning("too few patients for a test part: there is none")
     if config.folds is not None:
@@ -181,7 +181,7 @@ def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) ->
 
 
 def impossible_labels(films: Sequence[Film]) -> tuple[Finding, ...]:
-    """What is wrong with the labels of films to judge a model on; it counts all the same.
+    """What is wrong with the labels of films to evaluate a model on; it counts all the same.
 
     A model that is right is counted wrong there; leaving these corners out would count labels by what is easy.
     """

@@ -1,4 +1,4 @@
-"""The films on which champions are judged, and what a model reaches on them."""
+"""The films on which champions are evaluated, and what a model reaches on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class FrozenFilms:
     """A part of a dataset, and how it is found again.
 
     Attributes:
-        labelled: those of the part that are judged.
+        labelled: those of the part that are evaluated.
         digest: over pixels, labels and split of the whole part.
     """
 
@@ -52,7 +52,7 @@ class FrozenFilms:
     digest: str
 
     @property
-    def told(self) -> str:
+    def name(self) -> str:
         """What they are, in words."""
         return f"{self.films.name} {self.split}, {'synthetic ' if self.films.kind == PHANTOM else ''}films"
 

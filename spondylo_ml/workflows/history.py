@@ -39,10 +39,10 @@ def roll_back(config: PromoteConfig) -> Event:
         registry.set_champion(version, event)
         day = event.time[:10]
         registry.tag_version(present, {STATUS: OUT_OF_USE, ROLLED_BACK: f"on {day} ({reason})"})
-        told = f"Rolled back on {day} to version {former}: {reason}."
-        registry.describe_version(present, with_later_event(present.description or "", told))
-        told = f"Champion again since {day}, after version {present.version} was rolled back: {reason}."
-        registry.describe_version(version, with_later_event(version.description or "", told))
+        text = f"Rolled back on {day} to version {former}: {reason}."
+        registry.describe_version(present, with_later_event(present.description or "", text))
+        text = f"Champion again since {day}, after version {present.version} was rolled back: {reason}."
+        registry.describe_version(version, with_later_event(version.description or "", text))
         registry.describe(model_page(registry.name, registry.events()))
     return event
 

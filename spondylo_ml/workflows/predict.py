@@ -57,7 +57,7 @@ class Predicted:
 
 
 def predict(config: PredictConfig) -> Predicted:
-    """Read each film and write what was found; a bad film is told and passed over.
+    """Read each film and write what was found; a bad film is reported and passed over.
 
     Raises:
         SpondyloError: no such model, nothing that could be a film, or a target that is not free.

@@ -24,7 +24,7 @@ TAG, FILE = "preflight", "preflight.json"
 def check_before_training(
     model: LandmarkModel, config: Config, compute: Compute, films: Mapping[str, Sequence[PreparedFilm]]
 ) -> None:
-    """Run the checks, log them to the active run, and tell them in one line; nothing where they are switched off.
+    """Run the checks, log them to the active run, and log them in one line; nothing where they are switched off.
 
     Raises:
         PreflightError: a check failed; says what to change.

@@ -131,8 +131,8 @@ def _description(outcomes: Sequence[Outcome]) -> str:
     blocks = []
     for outcome in outcomes:
         version = "" if outcome.version is None else f", version {outcome.version}"
-        told = "\n".join(f"* {reason}" for reason in outcome.decision.reasons)
-        blocks.append(f"**{outcome.candidate}: {outcome.decision.verdict}{version}**\n\n{told}\n")
+        listed = "\n".join(f"* {reason}" for reason in outcome.decision.reasons)
+        blocks.append(f"**{outcome.candidate}: {outcome.decision.verdict}{version}**\n\n{listed}\n")
     return "\n".join([*blocks, DISCLAIMER])
 
 
@@ -172,7 +172,7 @@ def _decide_one(
     gain = _gain(judging, one, against)
     former = champion.standing if champion else None
     decision = decide(
-        standing, former, gain, judging.noise_floor.value, judging.config.margins, judging.noise_floor.told
+        standing, former, gain, judging.noise_floor.value, judging.config.margins, judging.noise_floor.source
     )
     artefacts = log_judged(one, against, decision, judging.frozen, judging.bootstrap, judging.config)
     if decision.verdict is Verdict.REFUSED:
@@ -192,8 +192,8 @@ def _decide_one(
     if champion is None:
         judging.registry.set_tags(_film_tags(judging.frozen))
     else:
-        told = f"Replaced on {event.time[:10]} by version {version.version}: {decision.reasons[0]}."
-        page = with_later_event(champion.version.description or "", told)
+        event_text = f"Replaced on {event.time[:10]} by version {version.version}: {decision.reasons[0]}."
+        page = with_later_event(champion.version.description or "", event_text)
         judging.registry.describe_version(champion.version, page)
     judging.registry.describe(model_page(judging.registry.name, judging.registry.events()))
     named = replace(standing, name=_version_name(version))
@@ -205,7 +205,7 @@ def _refused_by_films(judging: _Judging, candidate: Contestant, champion: Reigni
     decision = decide(
         _standing(judging, candidate, None), champion.standing, None, judging.noise_floor.value, judging.config.margins
     )
-    hint = "give the champion's films, or judge it anew on these: --new_films true"
+    hint = "give the champion's films, or evaluate it again on these: --new_films true"
     decision = replace(decision, against=(*decision.against, hint))
     log_refused(candidate, decision)
     return Outcome(candidate.name, decision, None)
@@ -227,7 +227,9 @@ def _reigning(judging: _Judging) -> Reigning | None:
 def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
     """The champion as judged on other films than before, which are the frozen ones from now on."""
     before, frozen = champion.standing.films_digest, judging.frozen
-    told = f"judged on {frozen.films.name} {frozen.split} ({frozen.digest[:12]}) from now on, before on {before[:12]}"
+    reason = (
+        f"evaluated on {frozen.films.name} {frozen.split} ({frozen.digest[:12]}) from now on, before on {before[:12]}"
+    )
     judging.lock.require_held()
     judging.registry.record(
         Event(
@@ -237,7 +239,7 @@ def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
             model=champion.contestant.bundle.config.model.name,
             run_id=champion.contestant.run.info.run_id,
             former=int(champion.version.version),
-            reasons=(told,),
+            reasons=(reason,),
             promotion_run=judging.run_id,
         )
     )
@@ -263,7 +265,7 @@ def _gain(judging: _Judging, one: JudgedModel, champion: JudgedModel | None) -> 
     metric = judging.config.metric if champion else judging.config.first_metric
     other = (champion.values if champion else one.mean_shape_values)[metric]
     found = differences({metric: one.values[metric]}, {metric: other}, judging.frozen.patient_of, judging.bootstrap)
-    return gain_of(found[0], judging.frozen.told) if found else None
+    return gain_of(found[0], judging.frozen.name) if found else None
 
 
 def _best_first(judged: Sequence[JudgedModel], judging: _Judging) -> list[JudgedModel]:

@@ -147,14 +147,14 @@ def diagnosed(diagnosis: Diagnosis) -> str:
         ("page", f"{PAGE}, under Artifacts"),
         ("run", diagnosis.run_id),
     ]
-    told = [f"{f.title}: {f.seen}\n  {f.meaning}\n  To do: {f.advice}" for f in diagnosis.findings]
-    return "\n".join([_table(rows), *(told or ["Nothing that calls for a change."]), _where(diagnosis.run_id)])
+    listed = [f"{f.title}: {f.seen}\n  {f.meaning}\n  To do: {f.advice}" for f in diagnosis.findings]
+    return "\n".join([_table(rows), *(listed or ["Nothing that calls for a change."]), _where(diagnosis.run_id)])
 
 
 def _causes(shares: Mapping[str, float]) -> str:
     """The causes of the error in percent, the largest first; those of less than half a percent are left out."""
-    told = [f"{kind} {share:.0f} %" for kind, share in sorted(shares.items(), key=lambda c: -c[1]) if share >= 0.5]
-    return ", ".join(told) or "none"
+    listed = [f"{kind} {share:.0f} %" for kind, share in sorted(shares.items(), key=lambda c: -c[1]) if share >= 0.5]
+    return ", ".join(listed) or "none"
 
 
 def benchmarked(result: BenchmarkResult) -> str:
@@ -217,9 +217,9 @@ def promoted(result: Promotion) -> str:
     blocks = []
     for outcome in result.outcomes:
         version = "" if outcome.version is None else f", version {outcome.version} of {result.registered_model}"
-        told = [f"  - {reason}" for reason in outcome.decision.against]
-        told += [f"  + {reason}" for reason in outcome.decision.in_favour]
-        blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *told]))
+        listed = [f"  - {reason}" for reason in outcome.decision.against]
+        listed += [f"  + {reason}" for reason in outcome.decision.in_favour]
+        blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *listed]))
     champion = "none" if result.champion is None else f"version {result.champion}"
     return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", _where(result.run_id)])
 

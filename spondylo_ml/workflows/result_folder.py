@@ -65,7 +65,7 @@ class ResultFolder:
     def write_tables(self) -> None:
         """Write what `add` has kept."""
         slots = self._model.bundle.slots
-        told = {
+        content = {
             "format": FORMAT,
             "notice": NOTICE,
             "model": self._model.name,
@@ -73,7 +73,7 @@ class ResultFolder:
             "corner_order": list(CORNERS),
             "films": self._rows,
         }
-        text = json.dumps(told, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
         (self.root / "predictions.json").write_text(text, encoding="utf-8")
         films, levels, corners = tables(self._rows, slots.first)
         for name, table in (("films", films), ("levels", levels), ("corners", corners)):

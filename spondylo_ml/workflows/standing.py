@@ -1,4 +1,4 @@
-"""Where a trained model stands: its best weights judged on the validation films with intervals, and what it cost."""
+"""Where a trained model stands: its best weights evaluated on the validation films with intervals, and what it cost."""
 
 from __future__ import annotations
 

@@ -147,7 +147,11 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
     require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
     found = audit.counts()
-    log.info("audit: %d error(s), %d warning(s); the verb audit shows them", found["errors"], found["warnings"])
+    log.info(
+        "audit: %d error(s), %d warning(s); `python -m spondylo_ml audit` lists them",
+        found["errors"],
+        found["warnings"],
+    )
     used = leave_out(films, audit, config.data.on_audit_error)
     if used.findings:
         log.warning(

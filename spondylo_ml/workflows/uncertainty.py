@@ -1,4 +1,4 @@
-"""Uncertainty in a run: fitted after training, judged by an evaluation, logged as numbers, tables and curves."""
+"""Uncertainty in a run: fitted after training, measured by an evaluation, logged as numbers, tables and curves."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def fit_uncertainty(
 ) -> UncertaintyModel | None:
     """Calibrate on the validation films and log how well that holds; None, with the reason logged, where it cannot be.
 
-    What is logged under `val_uncertainty/` is cross-fitted: each patient is judged by a calibration on the others.
+    What is logged under `val_uncertainty/` is cross-fitted: each patient is evaluated by a calibration on the others.
     """
     if config.uncertainty.source == "none":
         return None

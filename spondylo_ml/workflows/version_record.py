@@ -68,7 +68,7 @@ def log_judged(
 
 
 def log_refused(candidate: Contestant, decision: Decision) -> None:
-    """Log the decision on a candidate that was not judged."""
+    """Log the decision on a candidate that was not evaluated."""
     _log_decision(folder_of(candidate), decision, {})
 
 
@@ -166,8 +166,8 @@ def _log_overlays(one: JudgedModel, frozen: FrozenFilms, folder: str, count: int
 
 
 def _log_decision(folder: str, decision: Decision, more: Mapping[str, object]) -> None:
-    told = {"verdict": decision.verdict.value, "against": decision.against, "in_favour": decision.in_favour, **more}
-    mlflow.log_text(json.dumps(told, indent=1), f"{folder}/decision.json")
+    content = {"verdict": decision.verdict.value, "against": decision.against, "in_favour": decision.in_favour, **more}
+    mlflow.log_text(json.dumps(content, indent=1), f"{folder}/decision.json")
 
 
 def _plain(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -165,7 +165,7 @@ def test_without_a_known_anterior_side_nothing_is_measured() -> None:
     squares = film_of(stacked(0, 0))
     for facing, reason in (
         (Facing.NONE, "an AP film has no anterior side"),
-        (Facing.UNKNOWN, "nothing on the film tells which side is anterior; give the facing"),
+        (Facing.UNKNOWN, "nothing on the film shows which side is anterior; give the facing"),
     ):
         measured = measure_film(replace(squares, facing=facing))
         assert {m.reason for m in measures(measured) if "lordosis" not in m.reason} >= {reason}

@@ -102,7 +102,7 @@ def test_a_name_passed_over_between_neighbours_puts_the_names_above_in_doubt() -
     assert any(text.startswith("L1 lies next to L3, with no room for the level between") for text in found.warnings)
 
 
-def test_a_level_that_was_not_found_is_told_and_the_rest_measured() -> None:
+def test_a_level_that_was_not_found_is_reported_and_the_rest_measured() -> None:
     found = measured([v for v in stacked(*SLIPS) if v.slot != 4])
     assert "no vertebra was found between L1 and L3" in found.warnings
     assert withheld(found) == ["L2/L3", "L1/L2"]
@@ -124,7 +124,7 @@ def test_a_body_upside_down_between_others() -> None:
     assert withheld(found) == ["L4/L5", "L3/L4"]
 
 
-def test_a_crossed_outline_is_told() -> None:
+def test_a_crossed_outline_is_reported() -> None:
     found = measured(with_corners(2, stacked(*SLIPS)[2].corners_xy[[0, 1, 3, 2]]))
     assert "L4's outline crosses itself: not measured there" in found.warnings
 

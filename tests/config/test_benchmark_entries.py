@@ -87,7 +87,7 @@ def test_what_is_wrong_is_said_with_its_place_and_the_nearest_name(tmp_path: Pat
         read_entries(entries_file(tmp_path, text))
 
 
-def test_a_list_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+def test_a_list_that_does_not_exist_is_reported_with_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"'five_model'\. Did you mean 'five_models'\? Allowed: five_models, maht_net_ab"
     ):

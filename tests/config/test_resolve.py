@@ -202,7 +202,7 @@ def test_a_value_out_of_range_says_what_was_given_and_what_is_allowed(tree: dict
         resolve_config(tree)
 
 
-def test_all_wrong_values_are_told_at_once() -> None:
+def test_all_wrong_values_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_config({"seed": -1, "training": {"epochs": 0, "epoch": 1}, "data": {"val_fraction": 2}})
     lines = str(caught.value).splitlines()

@@ -50,7 +50,7 @@ def test_an_encoding_that_does_not_say_what_it_is_is_named_with_the_line(tmp_pat
         ("seed=3", r"must hold names and values, not str"),
     ],
 )
-def test_what_is_wrong_is_told_in_one_line_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_wrong_is_reported_in_one_line_with_its_place(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
         read_yaml(written(tmp_path, text.encode()), "space")
     assert str(caught.value).startswith(f"space {tmp_path}/recipe.yaml")

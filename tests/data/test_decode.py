@@ -73,7 +73,7 @@ def test_what_is_known_beside_the_pixels_goes_with_the_film() -> None:
     ],
     ids=["empty", "noise", "cut PNG", "cut JPEG", "another format", "damaged within"],
 )
-def test_bytes_that_are_no_film_are_told(data: bytes) -> None:
+def test_bytes_that_are_no_film_are_reported(data: bytes) -> None:
     with pytest.raises(FileError, match="the film: not an image that can be read"):
         open_bytes(data, "a")
 
@@ -118,6 +118,6 @@ def test_no_film_is_a_line(size_hw: tuple[int, int]) -> None:
         (np.full((40, 40), np.nan), "grey levels that are no finite numbers"),
     ],
 )
-def test_arrays_that_are_no_film_are_told(array: np.ndarray, message: str) -> None:
+def test_arrays_that_are_no_film_are_reported(array: np.ndarray, message: str) -> None:
     with pytest.raises(FileError, match=message):
         open_array(array, "a")

@@ -115,7 +115,7 @@ def test_no_window_turns_bright_and_dark_round(center: float, width: float, slop
     assert (np.diff(found[0].astype(int)) >= 0).all()
 
 
-def test_a_window_that_leaves_no_contrast_is_told_and_not_applied() -> None:
+def test_a_window_that_leaves_no_contrast_is_reported_and_not_applied() -> None:
     found = read(dicom(gradient(), WindowCenter=60000, WindowWidth=10))
     np.testing.assert_array_equal(found.pixels, to_8_bit(gradient()))
     assert found.notes == ("the file's window leaves no contrast and was not applied",)
@@ -153,7 +153,7 @@ def test_spacing_says_who_says_so_and_warns_of_the_detector(fields: dict[str, ob
     assert any("magnification" in text for text in warned) == ("Imager" in provenance)
 
 
-def test_without_a_spacing_the_aspect_ratio_counts_and_a_bad_spacing_is_told() -> None:
+def test_without_a_spacing_the_aspect_ratio_counts_and_a_bad_spacing_is_reported() -> None:
     found = read(dicom(gradient(), PixelAspectRatio=[4, 3]))  # vertical size, horizontal size
     assert (found.spacing, found.pixel_aspect) == (None, 0.75)
     assert read(dicom(gradient())).pixel_aspect == 1
@@ -264,7 +264,7 @@ def test_what_is_no_single_grey_radiograph_is_refused_with_its_reason(fields: di
         read(dicom(gradient(), **fields))
 
 
-def test_a_file_that_is_cut_off_or_no_dicom_is_told() -> None:
+def test_a_file_that_is_cut_off_or_no_dicom_is_reported() -> None:
     whole = dicom(gradient())
     assert is_dicom(whole)
     assert not is_dicom(b"")

@@ -82,7 +82,7 @@ def test_a_header_that_names_too_few_bits_is_refused() -> None:
         read(dicom(film_levels(high=4095), 10))
 
 
-def test_a_high_bit_above_levels_that_lie_low_is_told_and_not_obeyed() -> None:
+def test_a_high_bit_above_levels_that_lie_low_is_reported_and_not_obeyed() -> None:
     found = read(dicom(film_levels(), HighBit=15, **WINDOW))
     np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
     assert found.notes == ("HighBit is 15, but all levels lie in the low 12 bits: read there",)
@@ -198,7 +198,7 @@ def test_the_levels_of_a_film_of_few_of_them_are_no_blocks(n_levels: int) -> Non
     assert len(np.unique(grey)) == n_levels
 
 
-def test_a_film_of_padding_alone_is_refused_and_an_odd_padding_is_told() -> None:
+def test_a_film_of_padding_alone_is_refused_and_an_odd_padding_is_reported() -> None:
     with pytest.raises(FileError, match="a DICOM file of padding alone"):
         read(dicom(np.full(SIZE_HW, 7, np.uint16), PixelPaddingValue=7))
     found = read(dicom(film_levels(), PixelPaddingValue=[1, 2]))
@@ -253,7 +253,7 @@ def test_a_voi_lut_that_names_more_bits_than_it_uses_still_reaches_white() -> No
 @pytest.mark.parametrize(
     "item", [lut(4096, 0, 12, [1, 2, 3]), lut(3, 0, 99, [1, 2, 3]), Dataset()], ids=["short", "99 bits", "empty"]
 )
-def test_a_lut_that_is_odd_is_told_and_not_applied(kind: str, item: Dataset) -> None:
+def test_a_lut_that_is_odd_is_reported_and_not_applied(kind: str, item: Dataset) -> None:
     found = read(dicom(film_levels(), **{kind: [item]}))
     np.testing.assert_array_equal(found.pixels, to_8_bit(film_levels()))
     assert len(found.notes) == 1
@@ -296,7 +296,7 @@ def test_a_rescale_slope_that_is_none_sets_the_window_aside_too(value: bytes) ->
         ("VOILUTFunction", b"ZEBULON", "VOILUTFunction is not one of the standard: the window was applied as LINEAR"),
     ],
 )
-def test_a_window_that_cannot_be_used_is_told(name: str, value: bytes, note: str) -> None:
+def test_a_window_that_cannot_be_used_is_reported(name: str, value: bytes, note: str) -> None:
     made = dataset(film_levels(), WindowCenter="2048", WindowWidth="4096", VOILUTFunction="LINEAR")
     found = read(as_text(made, name, value))
     assert found.notes == (note,)
@@ -349,7 +349,7 @@ def test_an_enhanced_file_says_spacing_window_and_rescale_in_its_functional_grou
 @pytest.mark.parametrize(
     "value", [b"0,143\\0,143", b"0.143", b"0\\0", b"-1\\-1", b"nan\\nan", b"ZEBULON\\1", b"1\\2\\3"]
 )
-def test_an_odd_spacing_is_told_and_not_used(value: bytes) -> None:
+def test_an_odd_spacing_is_reported_and_not_used(value: bytes) -> None:
     found = read(as_text(dataset(film_levels(), PixelSpacing=[0.1, 0.1]), "PixelSpacing", value))
     assert (found.spacing, found.pixel_aspect) == (None, 1.0)
     assert found.notes == ("PixelSpacing is not two positive numbers and was not used",)
@@ -374,7 +374,7 @@ def test_a_private_or_unknown_transfer_syntax_is_refused_unquoted() -> None:
 
 
 @pytest.mark.parametrize("implicit", [True, False])
-def test_a_missing_transfer_syntax_is_told_from_the_bytes(implicit: bool) -> None:
+def test_a_missing_transfer_syntax_is_recognised_from_the_bytes(implicit: bool) -> None:
     made = dataset(film_levels(), **WINDOW)
     whole = file_bytes(made, UID("1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"))
     start = whole.index(b"\x02\0\x10\0UI")
@@ -384,7 +384,7 @@ def test_a_missing_transfer_syntax_is_told_from_the_bytes(implicit: bool) -> Non
     data = whole[:group_at] + group.to_bytes(4, "little") + whole[group_at + 4 : start] + whole[start + length :]
     found = read(data)
     np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == ("the file does not name its transfer syntax, which was told from its bytes",)
+    assert found.notes == ("the file does not name its transfer syntax, which was inferred from its bytes",)
 
 
 # ---------------------------------------------------------------------------------------------- nothing but FileError

@@ -65,7 +65,7 @@ def test_a_table_beside_the_films_tells_facing_and_spacing(folder: Path) -> None
     assert known["IM1.png"].facing is Facing.UNKNOWN
 
 
-def test_what_is_not_there_or_holds_no_film_is_told(folder: Path) -> None:
+def test_what_is_not_there_or_holds_no_film_is_reported(folder: Path) -> None:
     with pytest.raises(DataError, match=r"nothing is called .*/\*\.tif: give files, folders, or a pattern"):
         find_films([str(folder / "*.tif")])
     (folder / "empty").mkdir()

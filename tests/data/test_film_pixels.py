@@ -45,7 +45,7 @@ def reason_everywhere(path: Path) -> str:
 
 @pytest.mark.parametrize("kind", list(FILES))
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp", ".dcm"])
-def test_a_film_is_told_by_its_bytes_not_by_its_suffix(tmp_path: Path, kind: str, suffix: str) -> None:
+def test_a_film_is_recognised_by_its_bytes_not_by_its_suffix(tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(FILES[kind])
     assert checked_size_hw(path) == open_file(path, "a").film.size_hw == (60, 40)
@@ -64,7 +64,7 @@ def test_other_formats_are_refused_by_name_everywhere(tmp_path: Path, kind: str,
 
 
 @pytest.mark.parametrize(("width", "height"), [(14_000, 14_000), (100_000, 30_000), (7100, 7100)])
-def test_a_film_that_is_too_large_is_told_with_its_size(tmp_path: Path, width: int, height: int) -> None:
+def test_a_film_that_is_too_large_is_reported_with_its_size(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png_of_size(width, height))
     told = f"a film of {width} x {height} px: more than the 50 million px that are read; scale it down"
@@ -92,7 +92,7 @@ def test_a_film_in_the_transparency_alone_is_refused(tmp_path: Path, colour: int
     np.testing.assert_array_equal(open_file(path, "a").film.image.read(), GREY)
 
 
-def test_a_dicom_data_set_without_its_preamble_is_told(tmp_path: Path) -> None:
+def test_a_dicom_data_set_without_its_preamble_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.dcm"
     path.write_bytes(FILES["DICOM"][132:])
     assert "without its preamble" in reason_everywhere(path)

@@ -64,7 +64,7 @@ def test_without_the_variable_the_salt_lies_in_the_home(tmp_path: Path, monkeypa
         (b"", "is cut off"),
     ],
 )
-def test_a_damaged_salt_is_told_and_never_replaced(salt: Path, content: bytes, message: str) -> None:
+def test_a_damaged_salt_is_reported_and_never_replaced(salt: Path, content: bytes, message: str) -> None:
     salt.parent.mkdir()
     salt.write_bytes(content)
     with pytest.raises(DataError, match=message):

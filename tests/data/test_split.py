@@ -11,7 +11,7 @@ from builders import plain_film
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.data.split import split_by_patient, told_parts
+from spondylo_ml.data.split import parts_in_words, split_by_patient
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film
 
@@ -114,10 +114,10 @@ def test_few_labelled_films_among_many_unlabelled_ones_reach_both_parts() -> Non
         assert Counter(f.split for f in out if f.labelled) == {"train": 4, "val": 1, "test": 1}
 
 
-def test_parts_are_told_with_their_patients() -> None:
+def test_parts_are_reported_with_their_patients() -> None:
     out = split_by_patient(films_of(["a", "a", "a", "b"]), 0.3, 0.0, 0)
     counts = {part: len([f for f in out if f.split == part]) for part in ("train", "val")}
-    assert told_parts(out) == (
+    assert parts_in_words(out) == (
         f"train {counts['train']} film(s) of 1 patient(s), val {counts['val']} film(s) of 1 patient(s), "
         "test 0 film(s) of 0 patient(s)"
     )

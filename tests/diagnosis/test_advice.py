@@ -36,7 +36,7 @@ def test_failed_checks_come_first_then_the_causes_by_their_share() -> None:
     assert "heatmap.levels=chain" in found[1].advice
 
 
-def test_dead_channels_are_told_with_the_worst_layers_or_as_usual() -> None:
+def test_dead_channels_are_reported_with_the_worst_layers_or_as_usual() -> None:
     half, few = LayerChannels("a", "ReLU", 8, (0, 1, 2), (3,)), LayerChannels("b", "ReLU", 100, (1,), ())
     assert dead_in([half, few, ALIVE]) == (5, 116)
     (found,) = findings([], SOUND, [few, half], NO_ERROR, NO_ERROR, 0.0)
@@ -47,7 +47,7 @@ def test_dead_channels_are_told_with_the_worst_layers_or_as_usual() -> None:
     assert found.advice == "Nothing."
 
 
-def test_parameters_out_of_use_and_without_a_gradient_are_told_apart() -> None:
+def test_parameters_out_of_use_and_without_a_gradient_are_reported_apart() -> None:
     census = GradientCensus({}, (), ("a", "b", "c"), ("c",), ("d",))
     unused, silent = findings([], census, [], NO_ERROR, NO_ERROR, 0.0)
     assert unused.seen == "2 parameter tensors get no gradient from any part of the loss."

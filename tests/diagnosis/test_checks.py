@@ -177,7 +177,7 @@ def test_one_film_of_another_look_is_not_enough_to_judge_by_and_the_training_goe
     result = check_inputs(films()[:n_train], light[:n_val])
     assert result.outcome is Outcome.NOT_APPLICABLE
     assert result.finding.startswith(
-        f"{min(n_train, n_val)} film(s) in a part are too few to tell preparation from look"
+        f"{min(n_train, n_val)} film(s) in a part are too few to separate preparation from look"
     )
     require_passed([result])
     divided = changed(lambda image: image // 255)

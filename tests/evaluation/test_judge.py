@@ -97,7 +97,7 @@ def test_tables_break_down_by_level_corner_and_what_is_known_of_the_film(judged:
     assert n == judged.report.numbers["mre_px512"].n
 
 
-def test_corners_are_told_by_anterior_and_posterior_on_films_that_face_either_way() -> None:
+def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_either_way() -> None:
     """A model that misses anterior corners by 3 px and posterior ones by 1 px, on a film and its mirror image."""
     film = plain_film("a", stacked(0.0, 30.0), (512, 512))
     films = [film, replace(film.mirrored_labels(), film_id="b", patient="b"), replace(film, film_id="c", patient="c",

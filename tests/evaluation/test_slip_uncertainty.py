@@ -35,7 +35,7 @@ def film_of(*slips: float, **changed: object) -> Film:
     return replace(plain_film("made", stacked(*slips), size_hw=(400, 400)), **changed)
 
 
-def test_samples_have_the_covariance_that_is_told() -> None:
+def test_samples_have_the_covariance_that_is_reported() -> None:
     film = film_of(10, 20)
     covariance = np.array([[4.0, 1.5], [1.5, 1.0]])
     prediction = replace(told(film, 1.0), covariance_px2=np.broadcast_to(covariance, (3, 4, 2, 2)))

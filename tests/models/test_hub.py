@@ -44,7 +44,7 @@ def test_a_file_is_fetched_once_and_then_in_the_cache(monkeypatch: pytest.Monkey
     ],
     ids=["silent from the first", "silent after the head", "half, silent", "drips", "half, gone", "500"],
 )
-def test_a_bad_hub_is_told_in_a_few_words(
+def test_a_bad_hub_is_reported_in_a_few_words(
     answer: Answer, answers_head: bool, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with hub(answer, answers_head=answers_head) as address:

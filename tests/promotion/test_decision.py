@@ -77,7 +77,7 @@ def test_a_noise_floor_that_is_none_decides_nothing(floor: float) -> None:
         decided(floor=floor)
 
 
-def test_where_the_noise_floor_comes_from_is_told() -> None:
+def test_where_the_noise_floor_comes_from_is_reported() -> None:
     found = decide(CANDIDATE, CHAMPION, CLEAR, 1.0, MARGINS, "measured by study s 12345678: unet 3 seeds; on a val")
     assert found.in_favour[1] == (
         "the interval of the gain lies above 1, the noise floor between seeds (measured by study s 12345678: unet 3 "
@@ -152,7 +152,7 @@ def test_a_number_that_the_champion_has_may_not_be_lost() -> None:
     )
 
 
-def test_what_neither_has_is_told_and_holds_nothing_back() -> None:
+def test_what_neither_has_is_reported_and_holds_nothing_back() -> None:
     absent = {"listhesis_sensitivity_all": math.nan}
     found = decide(guarded(**absent), replace(CHAMPION, guarded=GUARDED | absent), CLEAR, 1.0, MARGINS)
     assert found.verdict is Verdict.CHAMPION
@@ -161,7 +161,7 @@ def test_what_neither_has_is_told_and_holds_nothing_back() -> None:
     )
 
 
-def test_all_reasons_are_told_at_once() -> None:
+def test_all_reasons_are_reported_at_once() -> None:
     found = decided(guarded(detection_recall=90.0, latency_ms=900.0), gain(0.1, -1, 1), None)
     assert found.verdict is Verdict.CHALLENGER
     assert len(found.against) == 4

@@ -76,7 +76,7 @@ def test_the_film_is_named_by_its_pixels_alone(report: FilmReport) -> None:
     assert film_key(pixels) != film_key(pixels[::-1])
 
 
-def test_what_breaks_the_format_is_told_with_its_place(report: FilmReport) -> None:
+def test_what_breaks_the_format_is_reported_with_its_place(report: FilmReport) -> None:
     tree = report.to_json()
     with pytest.raises(DataError, match="not a film report of this version: format 'x', this reads"):
         report_from_json(tree | {"format": "x"})

@@ -85,7 +85,7 @@ def test_a_file_that_is_not_as_it_was_saved_is_named(
         load_bundle(folder)
 
 
-def test_a_missing_or_broken_manifest_is_told(folder: Path) -> None:
+def test_a_missing_or_broken_manifest_is_reported(folder: Path) -> None:
     (folder / "manifest.json").write_text("{")
     with pytest.raises(DataError, match=r"manifest\.json is no JSON"):
         load_bundle(folder)
@@ -129,7 +129,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, object]], object], with_ma
         (lambda t: [1], r"bundle\.json holds list, names and values needed"),
     ],
 )
-def test_a_description_of_another_shape_is_told_without_a_traceback(
+def test_a_description_of_another_shape_is_reported_without_a_traceback(
     folder: Path, change: Callable[[dict[str, object]], object], message: str
 ) -> None:
     def changed(tree: dict[str, object]) -> object:

@@ -115,7 +115,7 @@ def test_corners_are_listed_by_the_patient_s_sides_too_where_facing_is_known() -
         assert set(corners.loc[front, "corner"].str.split("_").str[1]) == {str(side)}
 
 
-def test_the_verdict_of_a_level_is_the_same_wherever_it_is_told() -> None:
+def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:
     """In the row of the pyfunc and of predict's tables, in the report, and in the table of an evaluation."""
     model = knowing(FILMS[:1])
     (result,) = model.predict(FILMS[0])
@@ -157,7 +157,7 @@ def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(un
     )
 
 
-def test_bad_films_are_told_in_their_place_and_spoil_no_other(unet: FilmModel, tmp_path: Path) -> None:
+def test_bad_films_are_reported_in_their_place_and_spoil_no_other(unet: FilmModel, tmp_path: Path) -> None:
     good = FILMS[0].image.read()
     (tmp_path / "Someone.png").write_bytes(b"noise")
     torn = replace(FILMS[1], image=ArrayImage(np.arange(81, dtype=np.uint8).reshape(9, 9)))
@@ -177,7 +177,7 @@ def test_bad_films_are_told_in_their_place_and_spoil_no_other(unet: FilmModel, t
         unet.report(results[2])
 
 
-def test_what_a_decoder_raises_by_surprise_is_told_without_its_words(unet: FilmModel) -> None:
+def test_what_a_decoder_raises_by_surprise_is_reported_without_its_words(unet: FilmModel) -> None:
     def broken() -> OpenedFilm:
         raise RuntimeError("in /films/Someone.png")
 
@@ -289,7 +289,7 @@ def test_a_film_on_which_nothing_can_be_seen_is_refused_as_by_the_audit() -> Non
         assert result.to_row()["slips"] is None
 
 
-def test_a_negative_and_a_badly_exposed_film_are_told_with_their_result() -> None:
+def test_a_negative_and_a_badly_exposed_film_are_reported_with_their_result() -> None:
     pixels = FILMS[0].image.read()
     dark = np.where(pixels > np.percentile(pixels, 95), pixels, 0).astype(np.uint8)
     flat = (pixels // 10 + 100).astype(np.uint8)

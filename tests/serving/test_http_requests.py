@@ -46,7 +46,7 @@ def test_a_model_that_fails_is_the_servers_fault_and_its_words_go_to_the_log_alo
 ) -> None:
     status, told = answered(BODY)
     assert (status, told["error_code"]) == (500, "INTERNAL_ERROR")
-    assert told["message"] == "the model failed (RuntimeError): the server's log tells"
+    assert told["message"] == "the model failed (RuntimeError): the server's log says why"
     assert "Someone.png" in caplog.text
 
 

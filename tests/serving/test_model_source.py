@@ -85,7 +85,7 @@ def test_a_local_folder_is_a_model_by_itself_or_as_mlflow_keeps_it(run_id: str, 
     ],
 )
 @pytest.mark.usefixtures("run_id")
-def test_what_is_not_there_is_told_with_what_could_be(which: str, error: type[Exception], message: str) -> None:
+def test_what_is_not_there_is_reported_with_what_could_be(which: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         find_model(which)
 

@@ -83,7 +83,7 @@ def test_the_file_names_its_tensors_and_holds_no_path_of_this_machine(name: str)
     assert b'File "' not in network_of(name)
 
 
-def test_weights_that_changed_after_the_export_are_told_with_where_and_how_much() -> None:
+def test_weights_that_changed_after_the_export_are_reported_with_where_and_how_much() -> None:
     right = onnx_network(bundle_of("unet"))
     changed = deepcopy(bundle_of("unet"))
     assert isinstance(changed.model, HeatmapModel)
@@ -99,7 +99,7 @@ def test_weights_that_changed_after_the_export_are_told_with_where_and_how_much(
     assert parity.to_json()["passed"] is False
 
 
-def test_a_presence_on_the_other_side_and_a_model_that_finds_nothing_are_told() -> None:
+def test_a_presence_on_the_other_side_and_a_model_that_finds_nothing_are_reported() -> None:
     bundle = bundle_of("unet")
     silent = deepcopy(bundle_of("unet"))
     assert isinstance(silent.model, HeatmapModel)
@@ -141,7 +141,7 @@ def test_a_network_of_another_model_or_none_at_all_is_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["onnxruntime", "onnxscript"])
-def test_a_package_that_is_missing_is_told_with_how_to_get_it(
+def test_a_package_that_is_missing_is_reported_with_how_to_get_it(
     missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)  # import raises ImportError, as where it is not installed

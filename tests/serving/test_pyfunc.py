@@ -118,7 +118,7 @@ def test_bad_films_have_their_error_in_their_row_and_spoil_no_other(model: Any, 
         (None, "the row has nothing in image"),
     ],
 )
-def test_cells_that_are_no_film_are_told(model: Any, cell: object, message: str) -> None:
+def test_cells_that_are_no_film_are_reported(model: Any, cell: object, message: str) -> None:
     found = model.predict(pd.DataFrame({"image": pd.Series([cell, text(PNG)], dtype=object)}))
     assert pd.Series([found.iloc[0]["error"]]).str.contains(message).all(), found.iloc[0]["error"]
     assert found.iloc[1]["error"] is None

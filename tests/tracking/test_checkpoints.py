@@ -81,7 +81,7 @@ def test_a_server_has_no_place_of_its_own(client: MlflowClient, tmp_path: Path) 
     assert checkpoint_root() == tmp_path / "here" / "checkpoints"
 
 
-def test_where_they_cannot_be_kept_is_told_first(client: MlflowClient, tmp_path: Path) -> None:
+def test_where_they_cannot_be_kept_is_reported_first(client: MlflowClient, tmp_path: Path) -> None:
     require_checkpoint_place()
     (tmp_path / "store" / "checkpoints").write_text("")
     with pytest.raises(TrackingError, match=r"checkpoints cannot be kept beside the store: .* is a file, a folder is"):

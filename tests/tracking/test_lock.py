@@ -112,7 +112,7 @@ def test_of_two_processes_only_one_wins(store: str) -> None:
     assert locks() == []
 
 
-def test_a_lock_left_by_a_dead_process_is_told_and_removed_only_by_its_id(store: str) -> None:
+def test_a_lock_left_by_a_dead_process_is_reported_and_removed_only_by_its_id(store: str) -> None:
     dead = holder(store)
     assert dead.stdout is not None
     lock_id = dead.stdout.readline().strip()

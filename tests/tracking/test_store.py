@@ -134,7 +134,7 @@ def test_a_run_id_left_in_the_environment_is_no_place_for_a_new_run(
     require_target("one", resumed_run_id=run_id)
 
 
-def test_artefacts_that_cannot_be_kept_are_told_before_the_run_is_opened(
+def test_artefacts_that_cannot_be_kept_are_reported_before_the_run_is_opened(
     sqlite_store: MlflowClient, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")

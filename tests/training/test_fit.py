@@ -111,7 +111,7 @@ def test_a_validation_error_that_is_no_number_ends_the_training(tmp_path: Path) 
     assert not list(tmp_path.glob("*.ckpt"))
 
 
-def test_random_weights_are_never_frozen_and_that_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_random_weights_are_never_frozen_and_that_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = Counting("none")
     run(model, tmp_path, frozen_stages=1, backbone_rate_ratio=0.5)
     assert "training.backbone_rate_ratio=0.5 slows down a backbone that starts from random weights" in caplog.text

@@ -52,14 +52,14 @@ def test_a_database_that_cannot_be_is_refused(url: str, message: str) -> None:
         open_storage(url, 1)
 
 
-def test_a_database_that_does_not_answer_is_told_without_the_password() -> None:
+def test_a_database_that_does_not_answer_is_reported_without_the_password() -> None:
     pytest.importorskip("psycopg", reason="PostgreSQL is reached through psycopg: pip install 'psycopg[binary]'")
     with pytest.raises(ConfigError, match=r"storage postgresql\+psycopg://me:\*\*\*@127\.0\.0\.1:1/x cannot be opened"):
         open_storage("postgresql+psycopg://me:secret@127.0.0.1:1/x", 1)
     assert "secret" not in without_password("postgresql://me:secret@host/x")
 
 
-def test_a_database_of_mlflow_is_told_and_left_as_it_was(tmp_path: Path) -> None:
+def test_a_database_of_mlflow_is_reported_and_left_as_it_was(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/mlflow.db"
     MlflowClient(url).create_experiment("made")
     with pytest.raises(ConfigError, match=r"storage sqlite:.*mlflow\.db is MLflow's database: give studies one of"):
@@ -67,7 +67,7 @@ def test_a_database_of_mlflow_is_told_and_left_as_it_was(tmp_path: Path) -> None
     assert [one.name for one in MlflowClient(url).search_experiments()] == ["made", "Default"]
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "studies.db").write_text("films " * 1000)
     with pytest.raises(ConfigError, match=r"storage sqlite:.*studies\.db cannot be opened: DatabaseError"):
         open_storage(f"sqlite:///{tmp_path}/studies.db", 1)

@@ -67,7 +67,7 @@ def verdict(n_right: int, n_before: int, run_id: str) -> str:
                "latency_ms": 1.0, "calibration_error": math.nan}  # fmt: skip
     champion = Standing("version 1 (unet)", "a" * 64, "f" * 64, guarded, 0, "r" * 64)
     candidate = replace(champion, name="better", weights_digest="b" * 64)
-    found = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.told)
+    found = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.source)
     assert any("the noise floor between seeds (measured by study" in reason for reason in found.reasons)
     return found.verdict.value
 
@@ -88,8 +88,8 @@ def test_without_a_floor_the_runs_that_have_one_are_offered(tmp_path: Path) -> N
     run_id = measured(tmp_path, "offered")
     found = noise_floor(validate(PromoteConfig, {}))
     assert found.value is None
-    assert f"noise_floor_from={run_id} (13.9, unet 3 seeds; on made films val)" in found.told
-    assert noise_floor(validate(PromoteConfig, {"metric": "nothing_like_it"})).told == ""
+    assert f"noise_floor_from={run_id} (13.9, unet 3 seeds; on made films val)" in found.source
+    assert noise_floor(validate(PromoteConfig, {"metric": "nothing_like_it"})).source == ""
     assert noise_floor(validate(PromoteConfig, {"noise_floor": 2.5})).value == 2.5
 
 

@@ -152,7 +152,7 @@ def test_an_empty_variant_is_the_recipe() -> None:
          r"mine\.yaml: training\.clip_norm: both fixed and searched\. Leave it out of one of them"),
         ("fixed: {seed: 1}\nparameters: {v: {type: variants, choices: {a: {seed: 2}}}}", "both fixed and searched"),
         ("parameters: {data.phantom_films: {type: int, low: 10, high: 40}}",
-         r"not search data\.phantom_films: its trials would be judged on different films.* as --data\.phantom_films"),
+         r"not search data\.phantom_films: its trials would be evaluated on different films.* as --data\.phantom_films"),
         ("parameters: {v: {type: variants, choices: {a: {data.split_seed: 2}}}}", r"cannot search data\.split_seed"),
         ("parameters: {uncertainty.source: {type: categorical, choices: [flip, heatmap]}}",
          r"cannot search uncertainty\.source: a trial's model is not calibrated"),
@@ -215,7 +215,7 @@ def test_a_corner_that_is_no_configuration_is_found_before_the_study() -> None:
          r"preset=smoke, .*data\.max_films is 10 there and None in the study: all trials have the same films"),
     ],
 )  # fmt: skip
-def test_what_a_trial_could_not_be_is_told_before_the_study(
+def test_what_a_trial_could_not_be_is_reported_before_the_study(
     parameters: dict[str, Any], given: dict[str, Any], message: str
 ) -> None:
     space = Space(SpaceFile.model_validate({"parameters": parameters}), given)
@@ -255,7 +255,7 @@ def test_a_grid_needs_an_end_of_values() -> None:
         space_of().grid()
 
 
-def test_a_space_that_does_not_exist_is_told_with_those_that_do() -> None:
+def test_a_space_that_does_not_exist_is_reported_with_those_that_do() -> None:
     with pytest.raises(
         ConfigError, match=r"no space 'optimizer' for unet\. Did you mean 'optimiser'\? There are: arch"
     ):

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--trials", "0"], "trials: given '0'"),
     ],
 )
-def test_bad_input_is_told_at_once(
+def test_bad_input_is_reported_at_once(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.main(arguments) == 2

@@ -82,12 +82,12 @@ def test_synthetic_films_are_audited_without_a_folder(tmp_path: Path) -> None:
     assert "Slip by level" in html
 
 
-def test_errors_stop_a_training_and_are_told(damaged: Path, tmp_path: Path) -> None:
+def test_errors_stop_a_training_and_are_reported(damaged: Path, tmp_path: Path) -> None:
     process = start(tmp_path, "train", *TINY, "--data", str(damaged), "--data.on_bad_file", "skip")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "found 1 error(s)" in output
-    assert "a network would be judged on films that it has seen" in output
+    assert "a network would be evaluated on films that it was trained on" in output
     assert "--data.on_audit_error continue" in output
     assert not list(tmp_path.glob("checkpoints")), "nothing was trained"
 

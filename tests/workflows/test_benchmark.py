@@ -108,7 +108,7 @@ def test_the_noise_floor_is_measured_on_each_observation_and_read_by_promote(tmp
     finally:
         mlflow.set_tracking_uri(before)
     assert found.value == pytest.approx(1.96 * 50), "of entry a alone, whose seeds differ by half of the levels"
-    assert found.told == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on made films, val part")
+    assert found.source == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on made films, val part")
 
 
 @pytest.mark.slow

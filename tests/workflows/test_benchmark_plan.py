@@ -88,7 +88,7 @@ def test_values_that_a_benchmark_gives_otherwise_are_refused(entries: str, given
         plan_of(entries, given)
 
 
-def test_a_bad_value_is_told_before_anything_is_trained(entries: str) -> None:
+def test_a_bad_value_is_reported_before_anything_is_trained(entries: str) -> None:
     with pytest.raises(ConfigError, match=r"entry a: training\.batch_size: given 'many'"):
         planned_trainings(plan_of(entries, {"training.batch_size": "many"}))
 

@@ -82,7 +82,7 @@ def test_other_films_are_looked_into_and_told_to_be_others(trained: tuple[Path, 
     assert "other films: The films are not those of the run" in output
 
 
-def test_a_run_that_is_not_there_is_told(trained: tuple[Path, Run, str]) -> None:
+def test_a_run_that_is_not_there_is_reported(trained: tuple[Path, Run, str]) -> None:
     folder, _, _ = trained
     process = start(folder, "diagnose", "--run_id", "nowhere")
     output, _ = process.communicate(timeout=120)

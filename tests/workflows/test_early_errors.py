@@ -48,7 +48,7 @@ def test_without_a_store_nothing_is_looked_for_and_none_is_made(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_a_run_or_model_that_is_not_there_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_run_or_model_that_is_not_there_is_reported_in_a_line(tmp_path: Path) -> None:
     client = client_of(tmp_path)
     run_id = client.create_run("0").info.run_id
     (tmp_path / "a.png").write_bytes(b"")

@@ -140,7 +140,7 @@ def test_a_link_to_nothing_is_a_film_that_failed_and_a_folder_with_a_comma_is_on
     assert table.loc[pseudonym("gone"), "error"] == "cannot be opened (FileNotFoundError)"
 
 
-def test_a_target_that_is_not_free_and_films_that_are_not_there_are_told(
+def test_a_target_that_is_not_free_and_films_that_are_not_there_are_reported(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     for arguments, message in (

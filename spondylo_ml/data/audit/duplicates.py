@@ -84,7 +84,7 @@ def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[A
         if len(patients) > 1:
             message += f", under {len(patients)} patients' names"
         if len(parts) > 1:
-            message += f", in {' and '.join(parts)}: a network would be judged on films that it has seen"
+            message += f", in {' and '.join(parts)}: a network would be evaluated on films that it was trained on"
         severity = Severity.ERROR if len(parts) > 1 else Severity.WARNING
         findings.append(AuditFinding(severity, "duplicate", tuple(films[i].film_id for i in group), message))
     return findings

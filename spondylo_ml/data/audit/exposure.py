@@ -22,20 +22,20 @@ def check_exposure(films: Sequence[Film], facts: Sequence[ImageFacts | None]) ->
     inverted = (contrast * np.sign(usual) < 0) & (robust_z(contrast, LEAST_CONTRAST_SD) * np.sign(usual) < INVERTED_Z)
     findings = []
     for film, fact, negative in zip(films, facts, inverted, strict=True):
-        told = _tell(fact)
-        if told is None and fact is not None and negative:
+        found = _finding(fact)
+        if found is None and fact is not None and negative:
             message = (
                 f"bodies are {-fact.bone_contrast:.0%} of the grey range darker than what lies beside them, "
                 f"{usual:.0%} brighter is usual: a negative?"
             )
-            told = Severity.WARNING, "inverted_film", message
-        if told is not None:
-            severity, check, message = told
+            found = Severity.WARNING, "inverted_film", message
+        if found is not None:
+            severity, check, message = found
             findings.append(AuditFinding(severity, check, (film.film_id,), message))
     return findings
 
 
-def _tell(fact: ImageFacts | None) -> tuple[Severity, str, str] | None:
+def _finding(fact: ImageFacts | None) -> tuple[Severity, str, str] | None:
     if fact is None:
         return Severity.ERROR, "bad_file", "its pixels cannot be read"
     if fact.exposure.blank:

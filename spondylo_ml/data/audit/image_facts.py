@@ -71,7 +71,7 @@ def measure_images(films: Sequence[Film], on_film: Callable[[], object] = lambda
     def one(film: Film) -> ImageFacts | None:
         try:
             return measure_image(film)
-        except Exception:  # what cannot be measured is told as a film that cannot be read
+        except Exception:  # a film that cannot be measured is reported as one that cannot be read
             return None
         finally:
             on_film()

@@ -1,4 +1,4 @@
-"""What reading told, and how the films lie in their parts."""
+"""What reading reported, and how the films lie in their parts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_slots(films: FilmSet) -> list[AuditFinding]:
 
 
 def check_patients(films: Sequence[Film]) -> list[AuditFinding]:
-    """Patients with films in two parts: a network would be judged on patients that it has seen."""
+    """Patients with films in two parts: a network would be evaluated on patients that it was trained on."""
     by_patient: dict[str, list[Film]] = defaultdict(list)
     for film in films:
         by_patient[film.patient].append(film)

@@ -96,14 +96,14 @@ def check_stretch(bodies: Bodies) -> list[AuditFinding]:
     for film, factor in zip(bodies.films, factors, strict=True):
         message = f"bodies are {factor:.2f} times as wide for their height as expected"
         if film.facing is Facing.NONE:
-            check, told = "body_aspect", abs(np.log(factor)) > np.log(STRETCH_FACTOR)
+            check, unusual = "body_aspect", abs(np.log(factor)) > np.log(STRETCH_FACTOR)
             message = f"{message}: endplates labelled out of place, or the film was stretched"
         else:
-            check, told = "stretched_film", film_stretch(film.vertebrae or (), film.pixel_aspect or 1.0).probable
+            check, unusual = "stretched_film", film_stretch(film.vertebrae or (), film.pixel_aspect or 1.0).probable
             message = f"{message}: slip, angles and mm are wrong on a stretched film"
             if film.aspect_given:
                 message = f"{message}; a pixel aspect of {film.pixel_aspect:g} is given, is that right?"
-        if told:
+        if unusual:
             findings.append(AuditFinding(Severity.WARNING, check, (film.film_id,), message))
     return findings
 

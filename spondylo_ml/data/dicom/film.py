@@ -95,8 +95,8 @@ def _notes(header: Header) -> list[str]:
     notes = []
     modality = header.word("Modality")
     if modality not in RADIOGRAPHS:
-        told = repr(modality) if modality in MODALITIES else "not one of the standard"
-        notes.append(f"the file's modality is {told}: the model knows radiographs alone")
+        shown = repr(modality) if modality in MODALITIES else "not one of the standard"
+        notes.append(f"the file's modality is {shown}: the model knows radiographs alone")
     if header.word("PresentationIntentType") == "FOR PROCESSING":
         notes.append("the file holds raw detector levels (FOR PROCESSING): the model knows films as they are shown")
     if header.word("BurnedInAnnotation") == "YES":

@@ -167,7 +167,7 @@ def parsed(data: bytes, max_pixels: int) -> tuple[Header, UID]:
         dataset = pydicom.dcmread(BytesIO(data), specific_tags=list(WANTED))
         header = Header(dataset)
         if not syntax:
-            header.set_aside("the file does not name its transfer syntax, which was told from its bytes")
+            header.set_aside("the file does not name its transfer syntax, which was inferred from its bytes")
             syntax = _native_syntax(dataset)
         return header, syntax
     except Refusal:

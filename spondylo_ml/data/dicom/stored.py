@@ -88,7 +88,7 @@ def too_large(size_hw: tuple[int, int], max_pixels: int) -> str:
 def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[np.int32], Layout, NDArray[np.bool_]]:
     """(H, W) levels as they are stored, the layout that they turned out to have, and (H, W) which pixels are padding.
 
-    Padding of more bits than a level has (BitsStored) can be told only here; other padding is told by its level.
+    Padding of more bits than a level has (BitsStored) can be recognised only here; other padding is known by its level.
 
     Raises:
         Refusal: pixels that cannot be decoded, or of which the header does not say the truth.
@@ -120,7 +120,7 @@ def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[
 
 
 def _padding_above(containers: NDArray[np.int32], layout: Layout, header: Header) -> NDArray[np.bool_]:
-    """(H, W) pixels of a PixelPaddingValue that the bits of a level cannot hold; an odd value is told elsewhere."""
+    """(H, W) pixels of a PixelPaddingValue that the bits of a level cannot hold; an odd value is reported elsewhere."""
     try:
         numbers = header.numbers("PixelPaddingValue")
     except OddElementError:
@@ -183,5 +183,5 @@ def _wraps(whole: NDArray[Any], masked: NDArray[Any], stored: int) -> bool:
     half = 1 << (stored - 1)
     steps, masked_steps = (np.abs(np.diff(levels, axis=1)) for levels in (whole, masked))
     torn = np.count_nonzero((steps < half) & (masked_steps >= half))
-    mended = np.count_nonzero((steps >= half) & (masked_steps < half))
-    return bool(torn > mended)
+    continuous = np.count_nonzero((steps >= half) & (masked_steps < half))
+    return bool(torn > continuous)

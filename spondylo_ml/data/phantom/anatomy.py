@@ -36,7 +36,7 @@ class Slips(StrEnum):
     """How often spines slip, and how far."""
 
     CLINIC = "clinic"  # forward in a third of the patients, backward in a fifth, high grades rare
-    EVEN = "even"  # every patient; levels, directions and grades I to V equally often, to calibrate and to judge on
+    EVEN = "even"  # every patient; levels, directions and grades I to V equally often, to calibrate and to evaluate on
 
 
 _SLIPPED_SHARE = 0.30

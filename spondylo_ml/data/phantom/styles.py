@@ -1,7 +1,7 @@
 """Styles of synthetic films: who was radiographed, how the film was exposed, what took it.
 
-A style is a name by which films can be kept out of training, so that a model can be judged on films unlike those that
-it has seen.
+A style is a name by which films can be kept out of training, so that a model can be evaluated on films unlike
+those that it has seen.
 """
 
 from __future__ import annotations

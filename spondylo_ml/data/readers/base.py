@@ -76,8 +76,8 @@ def _with_its_file(read: Result) -> Result:
     """A film that was read, with what its DICOM file says of it; anything else as it is."""
     if not isinstance(read, ReadFilm):
         return read
-    film, told = as_its_file_says(read.film)
-    return replace(read, film=film, notes=(*read.notes, *told))
+    film, notes = as_its_file_says(read.film)
+    return replace(read, film=film, notes=(*read.notes, *notes))
 
 
 def _file_of(item: object) -> str:
@@ -95,7 +95,7 @@ def film_set(
     notes: Iterable[Finding] = (),
     private: bool = False,
 ) -> FilmSet:
-    """The dataset; films that share a name are bad files, for results could not be told apart.
+    """The dataset; films that share a name are bad files, for their results could not be kept apart.
 
     Args:
         private: the files' names may hold patients' names: findings say pseudonyms in runs.

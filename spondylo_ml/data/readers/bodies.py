@@ -180,7 +180,7 @@ def slots_of(films: Iterable[Film], at_least: int = 10) -> SlotRange:
 
 
 def _in_file(fault: OutlineFault, places: Sequence[int] | None) -> str:
-    """The fault; what the corners of a whole label are in truth is told in the order of the file."""
+    """The fault; what the corners of a whole label really are is listed in the file's order."""
     if fault.order is None or places is None:
         return str(fault)
     listed = [CORNERS[fault.order[corner]] for corner in np.argsort(places)]

@@ -1,4 +1,4 @@
-"""What the name of a film of BUU-LSPINE tells, also where the film lies in another collection."""
+"""What the name of a film of BUU-LSPINE says, also where the film lies in another collection."""
 
 from __future__ import annotations
 

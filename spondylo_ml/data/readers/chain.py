@@ -42,7 +42,7 @@ ROUNDING, SAME_PLACE = 0.01, 0.3
 """Share of a chain's length that is no difference; share of the usual step below which two bodies are in one place."""
 
 CLEAR_COS = 0.3
-"""Mean cosine between bodies and chain from which the bodies' own superior edges tell the head."""
+"""Mean cosine between bodies and chain from which the bodies' own superior edges show where the head is."""
 
 
 def order_from_sacrum(corners_xy: FloatArray) -> tuple[Places, list[Remark]]:
@@ -72,10 +72,10 @@ def order_from_sacrum(corners_xy: FloatArray) -> tuple[Places, list[Remark]]:
 
 
 def _rises(corners_xy: FloatArray) -> bool | None:
-    """Whether a chain of (V, 4, 2) corners leads toward the head; None where neither film nor bodies tell.
+    """Whether a chain of (V, 4, 2) corners leads toward the head; None where neither film nor bodies show it.
 
     The head is up on the film. Where the chain leads rather across it, as with two vertebrae in a high-grade slip, the
-    bodies' superior edges tell.
+    bodies' superior edges decide.
     """
     centres = np.nanmean(corners_xy, axis=1)
     across, down = centres[-1] - centres[0]

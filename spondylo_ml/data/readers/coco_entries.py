@@ -94,7 +94,7 @@ def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where
 
 
 def names_some_levels(entries: Iterable[Entry], categories: Mapping[object, Entry]) -> bool:
-    """Whether of a film's vertebrae some have a level and some have none; bad ones are told when they are read."""
+    """Whether of a film's vertebrae some have a level and some have none; bad ones are reported when they are read."""
     named = set()
     for entry in entries:
         try:

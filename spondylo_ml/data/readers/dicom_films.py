@@ -16,7 +16,7 @@ OWN = "own"
 def as_its_file_says(film: Film) -> tuple[Film, tuple[Finding, ...]]:
     """The film with spacing, pixel aspect and patient (as a pseudonym) of its DICOM file, and what was set aside there.
 
-    What the dataset itself says goes before. The pixels are read, so that a file that cannot be is told now.
+    What the dataset itself says goes before. The pixels are read, so that an undecodable file is reported now.
 
     Raises:
         FileError: the file's pixels cannot be read.
@@ -30,5 +30,5 @@ def as_its_file_says(film: Film) -> tuple[Film, tuple[Finding, ...]]:
     patient = film.patient
     if film.source == OWN and patient == film.film_id and found.patient:
         patient = pseudonym(found.patient)
-    told = tuple(Finding(film.path.name, note) for note in found.notes)
-    return replace(film, spacing=spacing, pixel_aspect=aspect, patient=patient), told
+    notes = tuple(Finding(film.path.name, note) for note in found.notes)
+    return replace(film, spacing=spacing, pixel_aspect=aspect, patient=patient), notes

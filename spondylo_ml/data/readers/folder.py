@@ -1,6 +1,6 @@
 """A plain folder of films without labels: PNG, JPEG, TIFF, BMP or DICOM, side by side.
 
-How files of more than 8 bits, of colour and with an orientation are read is told in `image_file`. A `films.csv` (see
+`image_file` says how files of more than 8 bits, of colour and with an orientation are read. A `films.csv` (see
 `own_films`) may name patient, facing, spacing and pixel aspect. In runs the films appear under pseudonyms.
 """
 

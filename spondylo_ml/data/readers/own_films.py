@@ -8,7 +8,7 @@ the levels that the label names were assumed, of the lowest vertebra; else label
 spacing).
 
 Words may be in capital or small letters, ages may end in ".0", and yes and no may be TRUE and FALSE or 1 and 0, as
-spreadsheets write them. How the table itself may be saved is told in `text`.
+spreadsheets write them. `text` says how the table itself may be saved.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ absent, 1 labelled but hidden, 2 visible.
 
 What the classes are and in what order the corners come is said by `names` (a class for each level, such as S1, L5; else
 one class, and the lowest vertebra is taken for S1), `kpt_names` (else superior left, superior right, inferior left,
-inferior right) and `kpt_shape` ([4, 2]: no visibilities, all are visible); in which files is told in `yolo_classes`.
+inferior right) and `kpt_shape` ([4, 2]: no visibilities, all are visible); `yolo_classes` says in which files.
 `films.csv` (see `own_films`) carries patient, facing, spacing, and films that have no label on purpose. In runs the
 films appear under pseudonyms.
 """
@@ -32,7 +32,7 @@ from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part, folders_in, part_named
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
 from spondylo_ml.data.readers.remarks import Remark, on_file
-from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_told
+from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_levels
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import LEVELS_LABELLED, Film, FloatArray, Vertebra, film_aspect
 
@@ -67,7 +67,7 @@ class YoloReader:
             found, alone = _jobs(root, place, table, classes)
             jobs += found
             bad += alone
-        require_told(classes, _used([job.label for job in jobs if job.label]), root)
+        require_levels(classes, _used([job.label for job in jobs if job.label]), root)
         read, errors = read_each(jobs, lambda job: _read_film(job, classes))
         notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
         slots = slots_of(one.film for one in read)
@@ -121,14 +121,14 @@ def _jobs(root: Path, place: _Place, table: FilmTable, classes: Classes) -> tupl
     wanted = {finding.file for finding in alone if finding.reason == "no label"} & unlabelled.keys()
     jobs += [_Job(unlabelled[name], None, place.part, table.of(name)) for name in sorted(wanted)]
     said_not = {job.image.name for job in jobs if job.label and not job.said.labelled}
-    lists = {path.name for path in classes.told_by if path.parent == place.labels}
+    lists = {path.name for path in classes.named_in if path.parent == place.labels}
     bad = [finding for finding in alone if finding.file not in wanted | lists]
     bad += [Finding(name, "has a label, but films.csv says that it has none") for name in sorted(said_not)]
     return [job for job in jobs if job.image.name not in said_not], bad
 
 
 def _used(labels: Sequence[Path]) -> set[int]:
-    """The classes in the label files; what is wrong with a file is told when it is read."""
+    """The classes in the label files; what is wrong with a file is reported when it is read."""
     used = set()
     for path in labels:
         try:
@@ -177,8 +177,8 @@ def _read_label(path: Path, classes: Classes) -> tuple[FloatArray, FloatArray, l
     lines = read_pose_lines(path, classes.values_a_point)
     for number, one in enumerate(lines.classes, start=1):
         if classes.names and one not in classes.names:
-            told = ", ".join(dict.fromkeys(source.name for source in classes.told_by))
-            raise FileError(path.name, f"line {number}: class {one} is not among the names of {told}")
+            files = ", ".join(dict.fromkeys(source.name for source in classes.named_in))
+            raise FileError(path.name, f"line {number}: class {one} is not among the names of {files}")
     table = lines.points[:, list(classes.places)]
     corners, visibility = table[..., :2].copy(), table[..., 2]
     corners[visibility == 0] = np.nan

@@ -35,14 +35,14 @@ class Classes:
         slots: of each class, None where the classes are no levels.
         places: of each corner of `CORNERS` among the points of a line.
         values_a_point: 3 with a visibility, 2 without.
-        told_by: the files that say so.
+        named_in: the files that say so.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
     slots: Mapping[int, int | None] = field(default_factory=dict)
     places: tuple[int, ...] = tuple(range(len(CORNERS)))
     values_a_point: int = 3
-    told_by: tuple[Path, ...] = ()
+    named_in: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def read_classes(root: Path, labels: Sequence[Path]) -> Classes:
     return Classes(names, slots, places or Classes.places, values or 3, tuple(one.file for one in said))
 
 
-def require_told(classes: Classes, used: Collection[int], root: Path) -> None:
-    """Classes tell levels, or there is one class only: else a level would be guessed.
+def require_levels(classes: Classes, used: Collection[int], root: Path) -> None:
+    """Classes are levels, or there is one class only: else a level would be guessed.
 
     Raises:
         DataError: it is not so; says where names were looked for.
@@ -91,11 +91,12 @@ def require_told(classes: Classes, used: Collection[int], root: Path) -> None:
             f"{NOTES}, and in YAML files of {above} that list this folder. "
             "Name the classes after levels, such as names: [S1, L5, L4], or give all vertebrae the class 0"
         )
-    told = sorted({classes.names[number] for number in used if number in classes.names})
-    if len(told) > 1 and None in classes.slots.values():
+    names = sorted({classes.names[number] for number in used if number in classes.names})
+    if len(names) > 1 and None in classes.slots.values():
         raise DataError(
-            f"the labels in {root.resolve()} hold several classes that are no levels ({', '.join(told)}): no vertebra's"
-            " level follows from them. Name the classes after levels (S1, L5, ..., T1), or give all vertebrae one class"
+            f"the labels in {root.resolve()} hold several classes that are no levels ({', '.join(names)}): no "
+            "vertebra's level follows from them. Name the classes after levels (S1, L5, ..., T1), or give all "
+            "vertebrae one class"
         )
 
 

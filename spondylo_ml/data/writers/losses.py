@@ -90,7 +90,9 @@ def _names_now(before: str, after: str) -> str:
         return "level names, by another assumption"
     if before == LEVELS_LABELLED:
         return "level names, right by assumption alone"
-    return "level names, assumed until here, labelled from here on: nothing tells that S1 may be another vertebra"
+    return (
+        "level names, assumed until here, labelled from here on: the file does not say that S1 may be another vertebra"
+    )
 
 
 def _moved(one_xy: np.ndarray, other_xy: np.ndarray) -> bool:

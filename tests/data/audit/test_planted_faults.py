@@ -269,7 +269,7 @@ def test_a_film_that_occurs_twice_is_found(
     assert ("pixel by pixel" in finding.message) == (exact and not mirrored)
     assert ("mirrored" in finding.message) == mirrored
     assert "under 2 patients' names" in finding.message
-    assert ("a network would be judged on films that it has seen" in finding.message) == (severity == "error")
+    assert ("a network would be evaluated on films that it was trained on" in finding.message) == (severity == "error")
 
 
 def as_exported_again(film: Film) -> Film:
@@ -323,7 +323,7 @@ def test_pixels_that_cannot_be_read_later_are_a_bad_file(clean: FilmSet) -> None
     assert finding.films == (clean.films[2].film_id,)
 
 
-def test_too_few_films_for_statistics_are_told(clean: FilmSet) -> None:
+def test_too_few_films_for_statistics_are_reported(clean: FilmSet) -> None:
     (finding,) = found(replace(clean, films=clean.films[:4]), "not_checked")
     assert finding.severity is Severity.REMARK
     assert "too few" in finding.message

@@ -49,7 +49,7 @@ def test_slip_sex_and_age_of_a_film() -> None:
         ),
         (
             plain_film("x", (oblong(1, 30, 60),), (120, 80), facing=Facing.UNKNOWN),
-            "nothing on the film tells which side is anterior",
+            "nothing on the film shows which side is anterior",
         ),
     ],
 )

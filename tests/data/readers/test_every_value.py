@@ -61,7 +61,7 @@ def rich_coco() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("value", STRANGE, ids=repr)
-def test_no_value_of_a_coco_file_ends_in_a_crash_and_typed_ones_are_told(tmp_path: Path, value: object) -> None:
+def test_no_value_of_a_coco_file_ends_in_a_crash_and_typed_ones_are_reported(tmp_path: Path, value: object) -> None:
     tree = rich_coco()
     write_film(tmp_path / "images" / "one.png")
     for at in paths(tree):

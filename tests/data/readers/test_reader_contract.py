@@ -109,7 +109,7 @@ def test_a_broken_film_is_collected_and_the_others_are_read(kind: str, damage: s
 
 
 @every_kind
-def test_a_film_that_is_damaged_within_is_told_when_it_is_read_and_not_named_to_runs(kind: str, tmp_path: Path) -> None:
+def test_a_film_that_is_damaged_within_is_reported_when_read_and_not_named_to_runs(kind: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
     film = read_folder(root).films[0]
     assert film.path is not None
@@ -158,14 +158,14 @@ def test_a_film_without_its_label_and_a_label_without_its_film_are_bad(kind: str
 
 
 @every_labelled_kind
-def test_zero_films_are_told(kind: str, tmp_path: Path) -> None:
+def test_zero_films_are_reported(kind: str, tmp_path: Path) -> None:
     root = one_film(kind, tmp_path / "set")
     images_of(root)[0].write_bytes(b"")
     with pytest.raises(DataError, match=r"no usable film in .* \(1 bad files\)"):
         require_usable(read_folder(root), "skip", root)
 
 
-def test_zero_films_in_a_plain_folder_are_told(tmp_path: Path) -> None:
+def test_zero_films_in_a_plain_folder_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is empty"):
         read_folder(tmp_path, "folder")
 

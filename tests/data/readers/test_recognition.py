@@ -110,7 +110,7 @@ def test_the_folder_above_a_dataset_names_the_dataset(kind: str, tmp_path: Path)
         ("spineweb16", "landmarks.csv", "Landmarks.csv"),
     ],
 )
-def test_a_name_in_the_wrong_case_is_told(kind: str, right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_name_in_the_wrong_case_is_reported(kind: str, right: str, wrong: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
     (root / right).rename(root / wrong)
     message = rf"There is '{wrong}.*', which must be named '{right}.*': capital and small letters count"

@@ -199,7 +199,7 @@ def test_two_values_a_point_are_read_as_visible(tmp_path: Path) -> None:
     assert all(v.visible.all() for v in film.vertebrae or ())
 
 
-def test_two_values_a_point_that_the_yaml_denies_or_does_not_say_are_told_by_name(tmp_path: Path) -> None:
+def test_two_values_a_point_that_the_yaml_denies_or_does_not_say_are_recognised_by_name(tmp_path: Path) -> None:
     root = two_values(tmp_path, "kpt_shape: [4, 3]\n")
     (why,) = reasons(read_folder(root))
     assert why.startswith("line 1 has 13 fields, 17 are needed: two values a point are read where data.yaml says kpt_")
