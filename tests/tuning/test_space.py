@@ -152,7 +152,8 @@ def test_an_empty_variant_is_the_recipe() -> None:
          r"mine\.yaml: training\.clip_norm: both fixed and searched\. Leave it out of one of them"),
         ("fixed: {seed: 1}\nparameters: {v: {type: variants, choices: {a: {seed: 2}}}}", "both fixed and searched"),
         ("parameters: {data.phantom_films: {type: int, low: 10, high: 40}}",
-         r"not search data\.phantom_films: its trials would be evaluated on different films.* as --data\.phantom_films"),
+         r"not search data\.phantom_films: its trials would be evaluated on different films"
+         r".* as --data\.phantom_films"),
         ("parameters: {v: {type: variants, choices: {a: {data.split_seed: 2}}}}", r"cannot search data\.split_seed"),
         ("parameters: {uncertainty.source: {type: categorical, choices: [flip, heatmap]}}",
          r"cannot search uncertainty\.source: a trial's model is not calibrated"),
