@@ -6,7 +6,7 @@ from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import LEVELS_LABELLED, Film
 
 LOWEST_IS_S1 = "assumed: the lowest labelled vertebra is S1"
-LOWEST_IS_L5 = "assumed: the lowest labelled vertebra is L5, on an AP film"
+LOWEST_IS_L5 = "assumed: the lowest labelled vertebra is L5"
 
 WORDS = {"label": LEVELS_LABELLED, "assumed S1": LOWEST_IS_S1, "assumed L5": LOWEST_IS_L5}
 """What stands in `levels_from` of a file, and what it means."""

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-import cv2
 import numpy as np
 
-from spondylo_ml.landmarks import OUTLINE, FloatArray, Vertebra, level_name
+from spondylo_ml.clinical.plausibility import shared_of_smaller
+from spondylo_ml.landmarks import FloatArray, Vertebra, level_name
 
 IMPOSSIBLE, DOUBLED = 0.25, 0.60
 """Share of the smaller of two bodies that the other covers: more is impossible, or one body listed twice. On 8,000
@@ -46,17 +46,10 @@ def overlaps(vertebrae: Sequence[Vertebra], impossible: Collection[int] = ()) ->
     found = []
     for lower, upper in combinations(bodies, 2):
         if _boxes_meet(lower.corners_xy, upper.corners_xy):
-            share = shared_share(lower.corners_xy, upper.corners_xy)
+            share = shared_of_smaller(lower.corners_xy, upper.corners_xy)
             if share > IMPOSSIBLE:
                 found.append(Overlap(lower.slot, upper.slot, share))
     return tuple(found)
-
-
-def shared_share(first_xy: FloatArray, second_xy: FloatArray) -> float:
-    """Area that two bodies, taken as their convex hulls, have in common, as a share of the smaller one."""
-    first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
-    smaller = min(cv2.contourArea(first), cv2.contourArea(second))
-    return float(cv2.intersectConvexConvex(first, second)[0]) / max(1e-9, smaller)
 
 
 def _boxes_meet(first_xy: FloatArray, second_xy: FloatArray) -> bool:

@@ -27,11 +27,13 @@ def require_as_registered(bundle: Path, digest: str) -> None:
 
     Where the store cannot be asked, as in a container without one, a warning says so.
 
-    Raises:
-        TrackingError: the registry has no digest of the version.
-
     Args:
         bundle: the folder of the bundle within the logged model.
+        digest: SHA-256 of its manifest.
+
+    Raises:
+        DataError: as above.
+        TrackingError: the registry has no digest of the version.
     """
     root = next((folder for folder in bundle.parents if (folder / ML_MODEL).is_file()), None)
     if root is None or not (root / REGISTERED).is_file():

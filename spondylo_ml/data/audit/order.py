@@ -8,10 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from spondylo_ml.clinical.outlines import impossible_slots, runs_down
+from spondylo_ml.clinical.plausibility import shared_of_smaller
 from spondylo_ml.data.audit.bodies import Bodies
 from spondylo_ml.data.audit.findings import AuditFinding, LeftOut, Severity
 from spondylo_ml.data.audit.robust import FEWEST_FILMS, group_medians
-from spondylo_ml.data.overlaps import IMPOSSIBLE, overlaps, shared_share
+from spondylo_ml.data.overlaps import IMPOSSIBLE, overlaps
 from spondylo_ml.landmarks import Film, FloatArray, Vertebra, level_name
 
 NOTABLE_OVERLAP = 0.10
@@ -80,7 +81,7 @@ def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
     ratios = _step_ratios(bodies)
     findings = []
     for place, ratio in zip(low, ratios, strict=True):
-        share = shared_share(bodies.corners_xy[place], bodies.corners_xy[place + 1])
+        share = shared_of_smaller(bodies.corners_xy[place], bodies.corners_xy[place + 1])
         slots = (int(bodies.slot[place]), int(bodies.slot[place + 1]))
         lower, upper = map(level_name, slots)
         if share > IMPOSSIBLE:

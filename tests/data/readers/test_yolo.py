@@ -185,7 +185,7 @@ def test_the_lowest_vertebra_of_an_ap_film_is_taken_for_l5(tmp_path: Path) -> No
     write_rows(root / "films.csv", [["filename", "facing"], ["one.png", "none"]])
     films = read_folder(root)
     assert (films.films[0].vertebrae or ())[0].level == "L5"
-    assert films.films[0].levels_from == "assumed: the lowest labelled vertebra is L5, on an AP film"
+    assert films.films[0].levels_from == "assumed: the lowest labelled vertebra is L5"
     assert films.slots.names[0] == "L5"
 
 
