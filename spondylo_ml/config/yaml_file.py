@@ -40,7 +40,7 @@ def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError(f"{what} {path} does not exist")
     try:
-        tree = yaml.load(_text(path, what), Loader=_Loader)
+        tree = yaml.load(_text(path, what), Loader=StrictLoader)
         unquoted = next((name for name in _names(tree) if not isinstance(name, str)), None)
     except yaml.YAMLError as error:
         raise ConfigError(f"{what} {path} is not valid YAML: {_reason(error)}") from None
@@ -71,23 +71,31 @@ def _text(path: Path, what: str) -> str:
         ) from None
 
 
-class _Loader(yaml.SafeLoader):
-    """As `SafeLoader`; `1e-3` is a number, as YAML 1.2 has it, and a name given twice is an error."""
+class GivenTwiceError(yaml.constructor.ConstructorError):
+    """A mapping gives one name twice: PyYAML would keep the last and drop the first."""
+
+    def __init__(self, name: str, first_line: int, mark: yaml.Mark) -> None:
+        problem = f"{name!r} is given twice, first in line {first_line}: put both parts under one {name!r}"
+        super().__init__(None, None, problem, mark)
+        self.name = name
+
+
+class StrictLoader(yaml.SafeLoader):
+    """As `SafeLoader`; `1e-3` is a number, as YAML 1.2 has it, and a name given twice is a `GivenTwiceError`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        lines: dict[str, int] = {}
+        lines: dict[Hashable, int] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode) or key.tag == MERGE_TAG:
                 continue
-            if key.value in lines:
-                first = lines[key.value]
-                problem = f"{key.value!r} is given twice, first in line {first}: put both parts under one {key.value!r}"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            lines[key.value] = key.start_mark.line + 1
+            name = self.construct_object(key, deep=True)
+            if name in lines:
+                raise GivenTwiceError(key.value, lines[name], key.start_mark)
+            lines[name] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
+StrictLoader.add_implicit_resolver(
     FLOAT_TAG, re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+\Z"), list("-+.0123456789")
 )
 

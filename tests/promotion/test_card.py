@@ -56,7 +56,7 @@ def test_synthetic_is_called_so_and_real_films_are_not(report: EvaluationReport)
     synthetic = model_card(FACTS, report, DECISION)
     assert "**Synthetic films**: nothing here says how it does on real ones." in synthetic
     assert "These are **synthetic** films" in synthetic
-    assert "It was judged on synthetic films alone." in synthetic
+    assert "It was evaluated on synthetic films alone." in synthetic
     real = replace(
         FACTS, synthetic_training=False, synthetic_films=False, training_films="lateral", films_seen=2, pictures=[]
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from spondylo_ml.config.yaml_file import GivenTwiceError, StrictLoader
 from spondylo_ml.data.readers.text import decoded
 from spondylo_ml.errors import FileError
 
@@ -73,9 +74,9 @@ def read_json(path: Path) -> object:
 def read_yaml(path: Path) -> object:
     """A YAML file; `FileError` where it is none, or gives one name twice in a mapping."""
     try:
-        return yaml.load(decoded(_bytes(path), path.name), _StrictLoader)
-    except _TwiceError as error:
-        raise FileError(path.name, "gives one name twice", f": {error.name}") from None
+        return yaml.load(decoded(_bytes(path), path.name), StrictLoader)
+    except GivenTwiceError as error:
+        raise FileError(path.name, "gives one name twice", f": {error.name[:40]}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         raise FileError(path.name, "not valid YAML (truncated, or another format)") from None
 
@@ -86,23 +87,6 @@ def read_text_lines(path: Path) -> list[list[str]]:
     if lines := [line.split() for line in text.splitlines() if line.strip()]:
         return lines
     raise FileError(path.name, "empty label file")
-
-
-class _TwiceError(ValueError):
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(name)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a name that is given twice: PyYAML would keep the last and drop the first."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1 and name != "<<":
-                raise _TwiceError(str(name)[:40])
-        return super().construct_mapping(node, deep)
 
 
 def _once(pairs: list[tuple[str, Any]], file: str) -> dict[str, Any]:
