@@ -4,9 +4,9 @@ A stretch shows in two ways. Bodies become too wide or too high for bones. And e
 square to each other on a bone, lean apart on every body that is tilted: under a stretch by e^L a body tilted by t turns
 L cos 2t wider, in logarithms, and its corners L sin 2t out of square. A rotation of the film changes neither.
 
-Measured on 500 unstretched synthetic films: none is called stretched with exact corners, 0.2 % with corners off by
-3 % of a body's depth, 2.6 % with 6 %. Of films stretched by 1.25, 92 %, 85 % and 70 % are found; of those stretched by
-1.4, 100 %, 99 % and 97 %.
+Measured on 1,000 unstretched synthetic films (500 each of `phantom_films(500, seed, 640, (), "even")`, seeds 77 and
+4321): none is called stretched with exact corners, 0.6 % with normal noise of 3 % of a body's depth on each coordinate,
+2.6 % with 6 %. Of the same films stretched by 1.25, 92 %, 86 % and 69 % are found; by 1.4, 99.9 %, 99.5 % and 96.5 %.
 """
 
 from __future__ import annotations
