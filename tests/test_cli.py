@@ -103,7 +103,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("benchmark", "--seeds", "1,a"), r"seeds\.1: given 'a'\. .* valid integer"),
         (("benchmark", "--data", "no"), r"data folder .*no does not exist"),
         (("promote", "--metrc", "x"), r"unknown option '--metrc'\. Did you mean '--metric'\?"),
-        (("promote", "--rollback", "true", "--run_ids", "a"), r"rollback puts the former champion back and judges no"),
+        (("promote", "--rollback", "true", "--run_ids", "a"), r"rollback puts the former champion back and evaluates no"),
         (("promote", "--reason", "x"), r"reason belongs to rollback"),
         (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),
         (("promote", "--models", "hrnet"), r"unknown model 'hrnet'\. Did you mean 'hrnet_w32'\?"),
@@ -146,7 +146,7 @@ def test_help_lists_the_verbs(tmp_path: Path) -> None:
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
     assert re.search(r"benchmark +Train several entries under one budget", made.stdout)
-    assert re.search(r"evaluate +Judge the best model", made.stdout)
+    assert re.search(r"evaluate +Evaluate the best model", made.stdout)
     assert re.search(r"diagnose +Look into a finished run", made.stdout)
     assert re.search(r"audit +Check a dataset", made.stdout)
     assert re.search(r"compare +Compare the models of two or more runs", made.stdout)

@@ -13,7 +13,7 @@ from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import FilmMeasurement
 from spondylo_ml.clinical.plausibility import impossible_parts, shared_of_smaller
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.landmarks import Facing, FloatArray, Vertebra, level_name
+from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
 
 SLIPS = (10.0, 0.0, 20.0, 0.0, 0.0, 0.0)  # S1 up to T12
 
@@ -155,4 +155,3 @@ def test_the_share_of_the_smaller_of_two_bodies() -> None:
     assert shared_of_smaller(low, low) == pytest.approx(1.0)
     assert shared_of_smaller(low, low - [0.0, 40.0]) == pytest.approx(0.5)
     assert shared_of_smaller(low, low - [0.0, 100.0]) == 0.0
-    assert level_name(6) == "T12"

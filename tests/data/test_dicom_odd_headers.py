@@ -61,7 +61,7 @@ def test_levels_are_taken_from_the_bits_that_the_header_names(signed: bool) -> N
     np.testing.assert_array_equal(read(dicom(shifted, HighBit=15, **window)).pixels, shown_in(levels))
 
 
-def test_an_overlay_in_the_unused_bits_is_masked_and_told() -> None:
+def test_an_overlay_in_the_unused_bits_is_masked_and_reported() -> None:
     levels = film_levels()
     marked = levels.copy()
     marked[10:40, 20:50] |= 0x8000

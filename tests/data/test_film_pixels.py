@@ -1,4 +1,4 @@
-"""Which files are films: told by their bytes, the same for readers and for prediction, and refused in words."""
+"""Which files are films: recognised by their bytes, the same for readers and for prediction, and refused in words."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ Answer = Callable[["Hub"], None]
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Tells of one file in the way of Hugging Face's hub; how it sends the file is its server's `answer`."""
+    """Describes one file in the way of Hugging Face's hub; how it sends the file is its server's `answer`."""
 
     def do_HEAD(self) -> None:
         """The file's name and size."""

@@ -1,4 +1,4 @@
-"""A store that cannot be used is told at once: MLflow itself would try for two minutes."""
+"""A store that cannot be used is reported at once: MLflow itself would try for two minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`train --folds`: a child run a fold, all films judged out of fold, and going on after a cut."""
+"""`train --folds`: a child run a fold, all films evaluated out of fold, and going on after a cut."""
 
 from __future__ import annotations
 

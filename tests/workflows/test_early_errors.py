@@ -1,4 +1,4 @@
-"""Runs and models that are not there are told before torch is imported, which takes most of such a command's time."""
+"""Runs and models that are not there are reported before torch is imported, which takes most of a command's time."""
 
 from __future__ import annotations
 

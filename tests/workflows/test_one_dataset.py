@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from small_models import RECIPES
 
 from spondylo_ml.config import DataConfig, resolve_config
-from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.workflows.films import load_films
@@ -26,15 +25,7 @@ def shared() -> FilmSet:
     return load_films(DataConfig())
 
 
-@pytest.mark.parametrize(
-    ("model", "preset"),
-    [
-        (model, preset)
-        for model in MODEL_NAMES
-        for preset in PRESETS
-        if (model, preset) != ("keypoint_rcnn", "document")
-    ],
-)
+@pytest.mark.parametrize(("model", "preset"), RECIPES)
 def test_presets_differ_in_how_many_films_they_train_on_and_how_large_they_see_them(model: str, preset: str) -> None:
     data = resolve_config({"preset": preset, "model": {"name": model}}).data
     assert data.model_dump(exclude={*HOW_MANY, *HOW_LARGE}) == DataConfig().model_dump(exclude={*HOW_MANY, *HOW_LARGE})

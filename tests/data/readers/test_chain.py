@@ -81,7 +81,7 @@ def test_a_list_that_jumps_is_put_into_the_shortest_chain_and_that_is_a_doubt(or
     assert given(true[list(order)]) == (centres(true), [Remark(SHORTEST, doubt=True)])
 
 
-def test_two_vertebrae_side_by_side_that_tell_no_head_are_taken_as_listed_in_doubt() -> None:
+def test_two_vertebrae_side_by_side_that_show_no_head_are_taken_as_listed_in_doubt() -> None:
     beside = np.array([LOWER, moved(130, 0)])
     assert given(beside) == (centres(beside[::-1]), [Remark(EITHER_END, doubt=True)])
 
