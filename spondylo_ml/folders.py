@@ -15,7 +15,7 @@ PROBE_BYTES = 1 << 16
 """A full disk still takes an empty file."""
 
 
-def require_free(to: Path) -> None:
+def require_empty_folder(to: Path) -> None:
     """Raise `DataError` unless `to` does not exist or is an empty folder: nothing is ever overwritten.
 
     Raises:

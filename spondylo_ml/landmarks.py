@@ -86,11 +86,11 @@ class Spacing:
 UNKNOWN_ASPECT = "unknown"
 """In place of a pixel aspect: the film was stretched by an unknown amount."""
 
-SaidAspect = float | str | None
+StatedAspect = float | str | None
 """A pixel aspect as a user says it: a number, `UNKNOWN_ASPECT`, or None where nothing is said."""
 
 
-def said_aspect(text: object) -> SaidAspect:
+def parse_pixel_aspect(text: object) -> StatedAspect:
     """A pixel aspect from a cell of a table, a flag or a request: a number above 0, unknown, or nothing.
 
     Raises:
@@ -109,7 +109,9 @@ def said_aspect(text: object) -> SaidAspect:
     return aspect
 
 
-def film_aspect(said: SaidAspect, spacing: Spacing | None, otherwise: float = 1.0) -> tuple[float | None, bool]:
+def resolve_pixel_aspect(
+    said: StatedAspect, spacing: Spacing | None, otherwise: float = 1.0
+) -> tuple[float | None, bool]:
     """`Film.pixel_aspect` and `Film.aspect_given` from what is said; else as the spacing has it, else `otherwise`."""
     if said is None:
         return (spacing.pixel_aspect if spacing else otherwise), False

@@ -103,7 +103,10 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("benchmark", "--seeds", "1,a"), r"seeds\.1: given 'a'\. .* valid integer"),
         (("benchmark", "--data", "no"), r"data folder .*no does not exist"),
         (("promote", "--metrc", "x"), r"unknown option '--metrc'\. Did you mean '--metric'\?"),
-        (("promote", "--rollback", "true", "--run_ids", "a"), r"rollback puts the former champion back and evaluates no"),
+        (
+            ("promote", "--rollback", "true", "--run_ids", "a"),
+            r"rollback puts the former champion back and evaluates no",
+        ),
         (("promote", "--reason", "x"), r"reason belongs to rollback"),
         (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),
         (("promote", "--models", "hrnet"), r"unknown model 'hrnet'\. Did you mean 'hrnet_w32'\?"),

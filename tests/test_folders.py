@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.folders import require_free, require_writable
+from spondylo_ml.folders import require_empty_folder, require_writable
 
 
 def test_a_folder_and_one_that_can_be_made_are_writable_and_stay_as_they_were(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "new" / "below"):
         require_writable(path)
-        require_free(path)
+        require_empty_folder(path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -49,6 +49,6 @@ def test_a_full_disk_is_found_although_it_takes_an_empty_file(tmp_path: Path) ->
 def test_what_holds_something_is_not_free(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     with pytest.raises(DataError, match="is not empty: give a new or empty folder, nothing is overwritten"):
-        require_free(tmp_path)
+        require_empty_folder(tmp_path)
     with pytest.raises(DataError, match="is a file: give a new or empty folder"):
-        require_free(tmp_path / "a")
+        require_empty_folder(tmp_path / "a")

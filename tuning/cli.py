@@ -71,7 +71,7 @@ def tune(given: dict[str, Any]) -> None:
     _require_places(options)
     require_target(base.tracking.experiment, EXPERIMENT)
 
-    from spondylo_ml.data.synthetic import KIND as PHANTOM
+    from spondylo_ml.data.synthetic import PHANTOM_KIND
     from spondylo_ml.tracking.store import chosen_experiment
     from spondylo_ml.workflows.train import load_and_announce
     from tuning.films import DevelopmentFilms
@@ -82,7 +82,7 @@ def tune(given: dict[str, Any]) -> None:
     _start_logging()
     _stop_cleanly_on_sigterm()
     films = DevelopmentFilms.of(load_and_announce(base)[0])
-    if options.folds > 1 and films.kind != PHANTOM:  # synthetic films are each of a patient of its own
+    if options.folds > 1 and films.kind != PHANTOM_KIND:  # synthetic films are each of a patient of its own
         films = films.with_same_exposures()
     opened = open_study(options, space, name, chosen_experiment(base.tracking.experiment, EXPERIMENT))
     objective = TrainingObjective(films, options.objectives, options.folds, base.data.split_seed)

@@ -47,7 +47,7 @@ from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.config.verbs import AUDITS
 from spondylo_ml.errors import ConfigError
-from spondylo_ml.folders import require_free, require_writable
+from spondylo_ml.folders import require_empty_folder, require_writable
 from spondylo_ml.workflows.benchmark_plan import chosen_entries, make_plan, planned_trainings
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _export(arguments: Sequence[str]) -> None:
     if config.data.path is None and config.data.kind in ("auto", "phantom"):
         raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
     require_films(config.data)
-    require_free(expanded(config.to))
+    require_empty_folder(expanded(config.to))
     require_writable(expanded(config.to).absolute().parent)
     require_opened_run()
 
@@ -137,7 +137,7 @@ def _export(arguments: Sequence[str]) -> None:
 
 def _export_onnx(arguments: Sequence[str]) -> None:
     config = validate(ExportOnnxConfig, given_values(FLAGS["export-onnx"], arguments))
-    require_free(expanded(config.to))
+    require_empty_folder(expanded(config.to))
     require_model(config.model, config.digest)
     require_opened_run()
 
@@ -149,7 +149,7 @@ def _export_onnx(arguments: Sequence[str]) -> None:
 
 def _convert_model(arguments: Sequence[str]) -> None:
     config = validate(ConvertModelConfig, given_values(FLAGS["convert-model"], arguments))
-    require_free(expanded(config.to))
+    require_empty_folder(expanded(config.to))
     require_model(config.model, digest="")  # one of a former format has none
 
     from spondylo_ml.workflows.convert_model import convert_model, describe
@@ -160,7 +160,7 @@ def _convert_model(arguments: Sequence[str]) -> None:
 
 def _phantom(arguments: Sequence[str]) -> None:
     config = validate(PhantomConfig, given_values(FLAGS["phantom"], arguments))
-    require_free(expanded(config.to))
+    require_empty_folder(expanded(config.to))
     require_writable(expanded(config.to).absolute().parent)
     require_opened_run()
 
@@ -196,11 +196,11 @@ def _compare(arguments: Sequence[str]) -> None:
 
 
 def _predict(arguments: Sequence[str]) -> int:
-    from spondylo_ml.data.film_files import find_films
+    from spondylo_ml.data.film_files import collect_films
 
     config = validate(PredictConfig, given_values(FLAGS["predict"], arguments))
-    require_free(expanded(config.to))
-    find_films(config.films)  # what is not there is reported before the slow imports
+    require_empty_folder(expanded(config.to))
+    collect_films(config.films)  # what is not there is reported before the slow imports
     require_model(config.model, config.digest)
     require_opened_run()
 

@@ -11,7 +11,12 @@ import numpy as np
 from spondylo_ml.clinical import angles, shape
 from spondylo_ml.clinical.measurement import BodyMeasurement, LevelMeasurement, Measure
 from spondylo_ml.clinical.meyerding import grade_name, grade_of
-from spondylo_ml.clinical.patient_frame import impossible, inferior_endplate, longest_edge, superior_endplate
+from spondylo_ml.clinical.patient_frame import (
+    has_impossible_outline,
+    inferior_endplate,
+    longest_edge,
+    superior_endplate,
+)
 from spondylo_ml.clinical.slip import SLIP_FAULTS, SlipMethod, endplate_length, slip_fault, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import FloatArray, level_name
@@ -176,7 +181,7 @@ def _plate_fault(spine: Spine, slot: int, which: str) -> str:
         return f"a corner of {spine.name(slot)}'s {which} endplate is absent"
     if length == 0 or length <= spine.rules.degenerate_fraction * longest_edge(body):
         return f"{spine.name(slot)}'s {which} endplate is degenerate: its corners all but coincide"
-    return f"{spine.name(slot)}'s outline crosses itself" if impossible(body) else ""
+    return f"{spine.name(slot)}'s outline crosses itself" if has_impossible_outline(body) else ""
 
 
 def _whole_fault(spine: Spine, slot: int) -> str:
@@ -187,4 +192,4 @@ def _whole_fault(spine: Spine, slot: int) -> str:
     walls = np.array([shape.anterior_height(body), shape.posterior_height(body)])
     if walls.min() <= 1e-9 * longest_edge(body) or shape.depth(body) <= 1e-9 * longest_edge(body):
         return f"{spine.name(slot)} has no height or no depth"
-    return f"{spine.name(slot)}'s outline crosses itself" if impossible(body) else ""
+    return f"{spine.name(slot)}'s outline crosses itself" if has_impossible_outline(body) else ""

@@ -10,9 +10,9 @@ from spondylo_ml.clinical.facing import infer_facing
 from spondylo_ml.clinical.level_measures import Spine
 from spondylo_ml.clinical.levels import LevelNaming, name_levels
 from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, LevelMeasurement
-from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.clinical.patient_frame import patient_frame
-from spondylo_ml.clinical.plausibility import impossible_parts
+from spondylo_ml.clinical.plausibility import find_implausible_parts
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.clinical.scale import NO_SPACING, Scale, film_scale
 from spondylo_ml.config import ClinicalConfig
@@ -22,7 +22,7 @@ from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, FloatArray, Spa
 LEAST_EVIDENCE = 0.5
 """Below, a network has seen so little on the film that nothing is measured."""
 
-WEAK = (
+WEAK_EVIDENCE = (
     "the network's evidence on this film is weak: its corners are far less definite than on the films it was "
     "validated on, so that it may see no spine at all"
 )
@@ -38,7 +38,7 @@ class _Side:
 
 def measure_film(
     film: Film,
-    rules: ClinicalConfig = RULES,
+    rules: ClinicalConfig = DEFAULT_RULES,
     *,
     vertebrae: Sequence[Vertebra] | None = None,
     levels_from: str | None = None,
@@ -75,7 +75,7 @@ def measure_film(
 def measure_vertebrae(
     vertebrae: Sequence[Vertebra],
     facing: Facing,
-    rules: ClinicalConfig = RULES,
+    rules: ClinicalConfig = DEFAULT_RULES,
     *,
     spacing: Spacing | None = None,
     pixel_aspect: float | None = 1.0,
@@ -91,10 +91,10 @@ def measure_vertebrae(
     side = _side(vertebrae, facing, rules, evidence)
     naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence)
     scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)
-    weak = WEAK if evidence < LEAST_EVIDENCE else ""
+    weak = WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else ""
     withheld = weak or scale.withheld or side.reason
     lateral = side.facing is not Facing.NONE
-    strange = impossible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
+    strange = find_implausible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
     spine = Spine(
         bodies={} if withheld else _bodies(vertebrae, side.facing, scale),
         names=naming.names,
@@ -136,7 +136,7 @@ def levels_by_geometry(
     return level_measures.levels(Spine(bodies, names, True, "", scale.mm_withheld, rules))
 
 
-def in_words(confidence: float) -> str:
+def confidence_in_words(confidence: float) -> str:
     """A confidence that was calibrated on synthetic films, as precise as that allows."""
     if confidence == 1:
         return "of 1"
@@ -170,9 +170,11 @@ def _warnings(
 ) -> tuple[str, ...]:
     messages = [weak, scale.withheld, *scale.warnings, *strange, side.reason, naming.reason]
     if side.source == "inferred" and not side.reason:
-        messages.append(f"facing inferred: {side.facing.value}, with a confidence {in_words(side.confidence)}")
+        messages.append(
+            f"facing inferred: {side.facing.value}, with a confidence {confidence_in_words(side.confidence)}"
+        )
     if naming.known and levels_from != LEVELS_LABELLED:
-        messages.append(f"level names {levels_from}; with a confidence {in_words(naming.confidence)}")
+        messages.append(f"level names {levels_from}; with a confidence {confidence_in_words(naming.confidence)}")
     if naming.known and naming.names:
         messages.append("levels are counted for five lumbar vertebrae; transitional anatomy is not looked for")
     if scale.spacing and "imager" in scale.spacing.provenance.lower():

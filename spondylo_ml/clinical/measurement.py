@@ -115,7 +115,7 @@ class LevelUncertainty:
     verdict: str
 
 
-def slips_in_words(pieces_percent: Sequence[tuple[float, float]]) -> str:
+def format_slip_intervals(pieces_percent: Sequence[tuple[float, float]]) -> str:
     """Such as "-2.0 to +3.1 or +5.0 to +11.4", percent; "not known" where there are none."""
     return " or ".join(f"{low:+.1f} to {high:+.1f}" for low, high in pieces_percent) or NOT_KNOWN
 

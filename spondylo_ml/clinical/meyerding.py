@@ -17,7 +17,7 @@ from spondylo_ml.landmarks import FloatArray
 TOLERANCE = 1e-9
 """A slip this close to a limit, percent or mm, lies on it: what rounding leaves of 25 % is grade I."""
 
-RULES = ClinicalConfig()
+DEFAULT_RULES = ClinicalConfig()
 
 
 class Grade(IntEnum):
@@ -36,7 +36,9 @@ class Grade(IntEnum):
         return "0" if self is Grade.NONE else self.name
 
 
-def grades(slip_percent: FloatArray, rules: ClinicalConfig = RULES, slip_mm: FloatArray | None = None) -> FloatArray:
+def grades(
+    slip_percent: FloatArray, rules: ClinicalConfig = DEFAULT_RULES, slip_mm: FloatArray | None = None
+) -> FloatArray:
     """(...) grade 0 to 5 of each slip, as floats; NaN where the slip is.
 
     Args:
@@ -54,7 +56,7 @@ def grades(slip_percent: FloatArray, rules: ClinicalConfig = RULES, slip_mm: Flo
     return np.asarray(np.where(np.isnan(size), np.nan, np.where(none, 0.0, grade)))
 
 
-def grade_of(slip_percent: float, rules: ClinicalConfig = RULES, slip_mm: float | None = None) -> Grade:
+def grade_of(slip_percent: float, rules: ClinicalConfig = DEFAULT_RULES, slip_mm: float | None = None) -> Grade:
     """The grade of one slip.
 
     Raises:

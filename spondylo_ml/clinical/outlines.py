@@ -74,7 +74,7 @@ def outline_faults(vertebrae: Sequence[Vertebra]) -> tuple[OutlineFault, ...]:
     if bodies and (systematic := _systematic(bodies, directions)):
         return (systematic,)
     reasons = [
-        fault(v.corners_xy, u) if full else _incomplete_fault(v.corners_xy)
+        outline_fault(v.corners_xy, u) if full else _incomplete_fault(v.corners_xy)
         for v, u, full in zip(known, up, whole, strict=True)
     ]
     return tuple(OutlineFault((v.slot,), why) for v, why in zip(known, reasons, strict=True) if why)
@@ -92,13 +92,13 @@ def without_corners(vertebrae: Iterable[Vertebra], slots: Iterable[int]) -> tupl
     return tuple(Vertebra(v.slot, absent) if v.slot in chosen else v for v in vertebrae)
 
 
-def fault(corners_xy: FloatArray, toward_head_xy: FloatArray) -> str | None:
+def outline_fault(corners_xy: FloatArray, toward_head_xy: FloatArray) -> str | None:
     """Why (4, 2) corners are no vertebral body, or None.
 
     `toward_head_xy` is a vector along the spine, toward the head; a short one, as between two labels of one body, says
     nothing of the edges.
     """
-    if np.sum(turns(corners_xy) > 0) == 2:
+    if np.sum(edge_turns(corners_xy) > 0) == 2:
         return "its outline crosses itself"
     area = signed_area_px2(corners_xy)
     if abs(area) < 1.0:
@@ -111,7 +111,7 @@ def fault(corners_xy: FloatArray, toward_head_xy: FloatArray) -> str | None:
     return None
 
 
-def turns(corners_xy: FloatArray) -> FloatArray:
+def edge_turns(corners_xy: FloatArray) -> FloatArray:
     """(4,) cross products along the outline of (4, 2) corners; all positive for a convex body, y pointing down."""
     outline = corners_xy[list(OUTLINE)]
     edges = outline[_NEXT] - outline
@@ -153,7 +153,7 @@ def runs_down(centres_xy: FloatArray) -> bool:
     return bool(down > abs(across))
 
 
-def own_up_cos(corners_xy: FloatArray, up_xy: FloatArray) -> float:
+def up_cosine(corners_xy: FloatArray, up_xy: FloatArray) -> float:
     """Cosine between the spine's direction and the line from the inferior to the superior edge."""
     own = corners_xy[:2].mean(axis=0) - corners_xy[2:].mean(axis=0)
     return float(own @ up_xy / max(1e-9, np.linalg.norm(own) * np.linalg.norm(up_xy)))
@@ -164,9 +164,9 @@ def _systematic(bodies: Sequence[Vertebra], up: FloatArray) -> OutlineFault | No
     if len(bodies) < 2:
         return None
     quads = [v.corners_xy for v in bodies]
-    reasons = [fault(quad, u) for quad, u in zip(quads, up, strict=True)]
+    reasons = [outline_fault(quad, u) for quad, u in zip(quads, up, strict=True)]
     wrong = np.mean([reason is not None for reason in reasons])
-    turned = np.mean([own_up_cos(quad, u) < TURNED_COS for quad, u in zip(quads, up, strict=True)])
+    turned = np.mean([up_cosine(quad, u) < TURNED_COS for quad, u in zip(quads, up, strict=True)])
     if max(wrong, turned if len(bodies) >= FEWEST_TURNED else 0.0) < SYSTEMATIC_SHARE:
         return None
     common = Counter(reason or "it lies on its side" for reason in reasons).most_common(1)[0][0]
@@ -178,7 +178,8 @@ def _order_that_fits(quads: Sequence[FloatArray], up: FloatArray) -> tuple[int, 
 
     def score(order: tuple[int, ...]) -> float:
         sound = [
-            (fault(q[list(order)], u) is None) * own_up_cos(q[list(order)], u) for q, u in zip(quads, up, strict=True)
+            (outline_fault(q[list(order)], u) is None) * up_cosine(q[list(order)], u)
+            for q, u in zip(quads, up, strict=True)
         ]
         return float(np.mean(sound))
 

@@ -56,7 +56,7 @@ def longest_edge(bodies: FloatArray) -> FloatArray:
     return np.asarray(np.fmax.reduce(np.linalg.norm(np.roll(loop, -1, axis=-2) - loop, axis=-1), axis=-1))
 
 
-def impossible(bodies: FloatArray) -> NDArray[np.bool_]:
+def has_impossible_outline(bodies: FloatArray) -> NDArray[np.bool_]:
     """(...) whether all corners are known and their outline crosses itself or is turned inside out."""
     loop = bodies[..., list(_LOOP), :]
     edges = np.roll(loop, -1, axis=-2) - loop

@@ -18,7 +18,7 @@ from itertools import combinations, pairwise
 import cv2
 import numpy as np
 
-from spondylo_ml.clinical.patient_frame import centre_within, impossible, patient_frame
+from spondylo_ml.clinical.patient_frame import centre_within, has_impossible_outline, patient_frame
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, Vertebra
 
 LARGEST_WIDTH_RATIO, LARGEST_HEIGHT_RATIO = 2.0, 2.5
@@ -47,7 +47,7 @@ _MIDDLE_OF_PLATE = 0.35  # from an endplate to the middle of its body, in widths
 
 
 @dataclass(frozen=True)
-class Impossible:
+class ImplausibleParts:
     """What of a spine is not to be believed.
 
     Attributes:
@@ -72,9 +72,9 @@ class _Body:
     height: float
 
 
-def impossible_parts(
+def find_implausible_parts(
     vertebrae: Sequence[Vertebra], names: Mapping[int, str], pixel_aspect: float | None = 1.0
-) -> Impossible:
+) -> ImplausibleParts:
     """The parts of a spine that cannot be, on vertebrae that count from the sacrum up.
 
     Args:
@@ -92,7 +92,7 @@ def impossible_parts(
         for slot in slots:
             found.setdefault(slot, reason)
         messages.append(f"{reason}: not measured there" if slots else reason)
-    return Impossible(found, tuple(dict.fromkeys(messages)))
+    return ImplausibleParts(found, tuple(dict.fromkeys(messages)))
 
 
 def shared_of_smaller(first_xy: FloatArray, second_xy: FloatArray) -> float:
@@ -133,7 +133,7 @@ Found = tuple[tuple[int, ...], str]
 def _crossed(body: _Body) -> bool:
     """Whether the outline crosses itself; what is measured says so of each measure that needs it."""
     edges = np.linalg.norm(np.diff(body.corners_xy[[*OUTLINE, OUTLINE[0]]], axis=0), axis=1)
-    return bool(impossible(patient_frame(body.corners_xy, Facing.LEFT)) and edges.min() > 0)
+    return bool(has_impossible_outline(patient_frame(body.corners_xy, Facing.LEFT)) and edges.min() > 0)
 
 
 def _turned(bodies: Sequence[_Body]) -> list[Found]:

@@ -20,7 +20,7 @@ def rules_digest(rules: ClinicalConfig) -> str:
     return hashlib.sha256(rules_json(rules).encode()).hexdigest()
 
 
-def written_rules_digest(tree: Mapping[str, Any]) -> str:
+def stored_rules_digest(tree: Mapping[str, Any]) -> str:
     """`rules_digest` of rules as they were written to a file, whatever rules have been added since."""
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()
 

@@ -20,7 +20,7 @@ ASPECT_TOLERANCE = 0.01
 
 STRETCHED = "the film was stretched by an unknown amount, which changes slips, angles and ratios"
 NO_SPACING = "no pixel spacing is known"
-SAY_ASPECT = "give the pixel aspect (width of a pixel over its height, 1 where the film is as it was taken)"
+STATE_ASPECT = "give the pixel aspect (width of a pixel over its height, 1 where the film is as it was taken)"
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def film_scale(
         if aspect_given:
             warnings.append(f"{shape}, with the pixel aspect of {pixel_aspect:g} that was given: is that right?")
         else:
-            withheld = f"the film was probably stretched: {shape}; {SAY_ASPECT}"
+            withheld = f"the film was probably stretched: {shape}; {STATE_ASPECT}"
     if square and source == "assumed" and not withheld:
-        warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {SAY_ASPECT}")
+        warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {STATE_ASPECT}")
     return Scale(believed, pixel_aspect, source, withheld, impossible or ("" if spacing else NO_SPACING), (*warnings,))
 
 

@@ -14,7 +14,7 @@ from spondylo_ml.clinical.patient_frame import (
     INFERIOR_POSTERIOR,
     SUPERIOR_POSTERIOR,
     centre_within,
-    impossible,
+    has_impossible_outline,
     longest_edge,
     superior_endplate,
 )
@@ -80,8 +80,8 @@ def slip_fault(
         np.isnan(wall) & by_wall,
         (plate <= least) | (plate == 0),
         ((wall <= least) | (wall == 0)) & by_wall,
-        impossible(lower),
-        impossible(upper),
+        has_impossible_outline(lower),
+        has_impossible_outline(upper),
         centre_within(upper, lower) | centre_within(lower, upper),
     ]
     return np.asarray(np.select(np.broadcast_arrays(*faults), range(1, len(SLIP_FAULTS)), 0), dtype=np.int64)

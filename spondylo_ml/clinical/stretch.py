@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondylo_ml.clinical.patient_frame import impossible, patient_frame
+from spondylo_ml.clinical.patient_frame import has_impossible_outline, patient_frame
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
 
 LATERAL_ASPECT = 1.39
@@ -69,7 +69,7 @@ def film_stretch(vertebrae: Sequence[Vertebra], pixel_aspect: float = 1.0) -> St
     """
     whole = [v.corners_xy for v in vertebrae if v.slot in LUMBAR_SLOTS and v.present.all()]
     bodies = np.array(whole).reshape(-1, 4, 2) * np.array([pixel_aspect, 1.0])
-    bodies = bodies[~impossible(patient_frame(bodies, Facing.LEFT))]
+    bodies = bodies[~has_impossible_outline(patient_frame(bodies, Facing.LEFT))]
     if len(bodies) == 0:
         return Stretch(float("nan"), 0)
     aspects = np.log(_width(bodies) / _height(bodies) / LATERAL_ASPECT)

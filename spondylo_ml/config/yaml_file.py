@@ -71,7 +71,7 @@ def _text(path: Path, what: str) -> str:
         ) from None
 
 
-class GivenTwiceError(yaml.constructor.ConstructorError):
+class DuplicateKeyError(yaml.constructor.ConstructorError):
     """A mapping gives one name twice: PyYAML would keep the last and drop the first."""
 
     def __init__(self, name: str, first_line: int, mark: yaml.Mark) -> None:
@@ -81,7 +81,7 @@ class GivenTwiceError(yaml.constructor.ConstructorError):
 
 
 class StrictLoader(yaml.SafeLoader):
-    """As `SafeLoader`; `1e-3` is a number, as YAML 1.2 has it, and a name given twice is a `GivenTwiceError`."""
+    """As `SafeLoader`; `1e-3` is a number, as YAML 1.2 has it, and a name given twice is a `DuplicateKeyError`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         lines: dict[Hashable, int] = {}
@@ -90,7 +90,7 @@ class StrictLoader(yaml.SafeLoader):
                 continue
             name = self.construct_object(key, deep=True)
             if name in lines:
-                raise GivenTwiceError(key.value, lines[name], key.start_mark)
+                raise DuplicateKeyError(key.value, lines[name], key.start_mark)
             lines[name] = key.start_mark.line + 1
         return super().construct_mapping(node, deep)
 

@@ -13,7 +13,7 @@ from spondylo_ml.data.film_pixels import LIMITS, Limits, file_bytes, film_in, re
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.grey_levels import as_8_bit_where_they_fit, spread
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Facing, Film, GreyImage, SaidAspect, Spacing, film_aspect
+from spondylo_ml.landmarks import Facing, Film, GreyImage, Spacing, StatedAspect, resolve_pixel_aspect
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Known:
 
     facing: Facing = Facing.UNKNOWN
     spacing: Spacing | None = None
-    pixel_aspect: SaidAspect = None
+    pixel_aspect: StatedAspect = None
 
 
 def open_file(path: Path, film_id: str, known: Known | None = None, limits: Limits = LIMITS) -> OpenedFilm:
@@ -93,7 +93,7 @@ def open_array(
 
 def _film(pixels: GreyImage, film_id: str, known: Known, spacing: Spacing | None, file_aspect: float = 1.0) -> Film:
     height, width = pixels.shape
-    aspect, given = film_aspect(known.pixel_aspect, spacing, file_aspect)
+    aspect, given = resolve_pixel_aspect(known.pixel_aspect, spacing, file_aspect)
     return Film(
         film_id=film_id,
         image=HeldImage(pixels),

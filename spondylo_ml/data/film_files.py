@@ -13,7 +13,7 @@ from spondylo_ml.data.decode import Known
 from spondylo_ml.data.film_pixels import looks_like_a_film
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.own_films import FILE, FilmTable, film_stem, read_table, require_any_match
+from spondylo_ml.data.readers.films_csv import FILMS_CSV, FilmsCsv, film_stem, read_films_csv, require_any_match
 from spondylo_ml.errors import DataError
 
 
@@ -32,7 +32,7 @@ class FilmFile:
 
 
 @dataclass(frozen=True)
-class FoundFiles:
+class CollectedFilms:
     """What was found.
 
     Attributes:
@@ -43,7 +43,7 @@ class FoundFiles:
     passed_over: tuple[Path, ...]
 
 
-def find_films(given: Sequence[str]) -> FoundFiles:
+def collect_films(given: Sequence[str]) -> CollectedFilms:
     """The films that files, folders (searched to any depth) and patterns name, each once, in order.
 
     In a folder, and of what a pattern matches, films are files with the suffix of an image or of DICOM, and those that
@@ -57,7 +57,7 @@ def find_films(given: Sequence[str]) -> FoundFiles:
     passed_over: list[Path] = []
     for path, is_film in (found for one in given for found in _matches(one)):
         if not (is_film or looks_like_a_film(path)):
-            passed_over += [] if path.name == FILE else [path]
+            passed_over += [] if path.name == FILMS_CSV else [path]
         else:
             named.setdefault(Path(os.path.realpath(path)), path)
     if not named:
@@ -70,7 +70,7 @@ def find_films(given: Sequence[str]) -> FoundFiles:
         said = tables[path.parent].of(path.name, stem)
         name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
         films.append(FilmFile(path, name, Known(said.facing, said.spacing, said.pixel_aspect)))
-    return FoundFiles(tuple(films), tuple(passed_over))
+    return CollectedFilms(tuple(films), tuple(passed_over))
 
 
 def _matches(given: str) -> Iterator[tuple[Path, bool]]:
@@ -87,13 +87,15 @@ def _matches(given: str) -> Iterator[tuple[Path, bool]]:
                 yield file, named and not folder
 
 
-def _table(folder: Path) -> FilmTable:
+def _table(folder: Path) -> FilmsCsv:
     """The table beside films.
 
     Raises:
         FileError: a bad table, or one of which no row is that of a file in the folder.
     """
-    table = read_table(folder)
-    files = [path for path in folder.iterdir() if path.name != FILE] if table.said else []
-    require_any_match(table.said, {name for p in files for name in (film_stem(p.name), film_stem(stem_of(p)))}, FILE)
+    table = read_films_csv(folder)
+    files = [path for path in folder.iterdir() if path.name != FILMS_CSV] if table.rows else []
+    require_any_match(
+        table.rows, {name for p in files for name in (film_stem(p.name), film_stem(stem_of(p)))}, FILMS_CSV
+    )
     return table

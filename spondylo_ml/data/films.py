@@ -17,7 +17,7 @@ from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 
 @dataclass(frozen=True)
-class Finding:
+class FileFinding:
     """Something a reader must report: which file, and what is wrong with it or was done to it.
 
     As text it is what the terminal says; a run keeps `in_run()`.
@@ -58,8 +58,8 @@ class FilmSet:
     name: str
     films: tuple[Film, ...]
     slots: SlotRange
-    bad_files: tuple[Finding, ...] = ()
-    notes: tuple[Finding, ...] = field(default=())
+    bad_files: tuple[FileFinding, ...] = ()
+    notes: tuple[FileFinding, ...] = field(default=())
 
     def part(self, split: str) -> tuple[Film, ...]:
         """The films of one part: train, val, test, or all."""
@@ -78,7 +78,7 @@ class FilmSet:
         names = {film.film_id: terminal_name(film) for film in self.films if goes_by_pseudonym(film)}
         return names | {f.alias: f"{f.file} ({f.alias})" for f in (*self.notes, *self.bad_files) if f.alias}
 
-    def overflow(self) -> tuple[Finding, ...]:
+    def overflow(self) -> tuple[FileFinding, ...]:
         """Vertebrae beyond the last slot: they have no channel and count as missed."""
         return tuple(
             finding_on(film, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
@@ -97,11 +97,11 @@ def terminal_name(film: Film) -> str:
     return f"{film.path.name} ({film.film_id})" if film.path and goes_by_pseudonym(film) else film.film_id
 
 
-def finding_on(film: Film, reason: str) -> Finding:
+def finding_on(film: Film, reason: str) -> FileFinding:
     """A finding on a film, under its pseudonym in runs where it has one."""
     if film.path and goes_by_pseudonym(film):
-        return Finding(film.path.name, reason, alias=film.film_id)
-    return Finding(film.film_id, reason)
+        return FileFinding(film.path.name, reason, alias=film.film_id)
+    return FileFinding(film.film_id, reason)
 
 
 @dataclass(frozen=True)

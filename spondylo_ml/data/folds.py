@@ -61,7 +61,7 @@ def fold_of_each(
     return [int(fold) for fold in out]
 
 
-def dealt_anew(
+def splits_by_fold(
     films: Sequence[Film], count: int, seed: int, same: Sequence[Sequence[int]] = ()
 ) -> list[tuple[Film, ...]]:
     """A set of parts for each fold: of the labelled films outside the test part, its own are for validation.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from spondylo_ml.clinical.outlines import impossible_slots, without_corners
 from spondylo_ml.data.audit.findings import Audit, AuditFinding, LeftOut, Severity
-from spondylo_ml.data.films import FilmSet, Finding, finding_on
+from spondylo_ml.data.films import FileFinding, FilmSet, finding_on
 from spondylo_ml.landmarks import Film, level_name
 
 
@@ -29,7 +29,7 @@ class TrainingFilms:
     films: FilmSet
     vertebrae: int
     whole_films: int
-    findings: tuple[Finding, ...]
+    findings: tuple[FileFinding, ...]
 
 
 def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilms:
@@ -43,7 +43,7 @@ def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilm
     """
     of_film = _errors_by_film(audit)
     kept: list[Film] = []
-    findings: list[Finding] = []
+    findings: list[FileFinding] = []
     vertebrae = 0
     for film in films.films:
         slots = impossible_slots(film.vertebrae or ()) if film.film_id in of_film else frozenset()

@@ -13,7 +13,7 @@ from spondylo_ml.data import phantom
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
-KIND = "phantom"
+PHANTOM_KIND = "phantom"
 SLOTS = SlotRange(first=0, count=10)
 
 
@@ -56,7 +56,7 @@ def phantom_films(
     """
     drawn = phantom.Slips(slips)
     return FilmSet(
-        kind=KIND,
+        kind=PHANTOM_KIND,
         name=_name(count, seed, long_side_px, without, drawn),
         films=tuple(_film(PhantomImage(seed, index, long_side_px, tuple(without), drawn)) for index in range(count)),
         slots=SLOTS,

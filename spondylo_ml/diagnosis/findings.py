@@ -45,7 +45,7 @@ CAUSES = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class DiagnosisFinding:
     """One thing worth knowing.
 
     Attributes:
@@ -71,7 +71,7 @@ def findings(
     error_shares: Mapping[str, float],
     fixed_px512: Mapping[str, float],
     mre_px512: float,
-) -> list[Finding]:
+) -> list[DiagnosisFinding]:
     """The findings, those on which all others rest first.
 
     Args:
@@ -79,7 +79,7 @@ def findings(
         fixed_px512: what the mean error would be with the corners of a kind put right.
     """
     found = [
-        Finding(
+        DiagnosisFinding(
             f"check {r.name} failed",
             r.finding,
             "A training started like this would waste its time or mislead.",
@@ -97,10 +97,10 @@ def dead_in(layers: Sequence[LayerChannels]) -> tuple[int, int]:
     return sum(layer.dead for layer in layers), sum(layer.channels for layer in layers)
 
 
-def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512: float) -> list[Finding]:
+def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512: float) -> list[DiagnosisFinding]:
     large = [(kind, share) for kind, share in shares.items() if share >= LEAST_SHARE_OF_ERROR]
     return [
-        Finding(
+        DiagnosisFinding(
             f"error: {kind.replace('_', ' ')}",
             f"{share:.0f} % of the summed error. The mean error is {mre_px512:.1f} px512; with this fixed it would be "
             f"{fixed[kind]:.1f}.",
@@ -110,7 +110,7 @@ def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512
     ]
 
 
-def _of_channels(layers: Sequence[LayerChannels]) -> list[Finding]:
+def _of_channels(layers: Sequence[LayerChannels]) -> list[DiagnosisFinding]:
     dead, channels = dead_in(layers)
     if not dead:
         return []
@@ -118,10 +118,10 @@ def _of_channels(layers: Sequence[LayerChannels]) -> list[Finding]:
     named = ", ".join(f"{x.layer} ({x.dead} of {x.channels})" for x in sorted(worst, key=lambda x: -x.dead_percent)[:5])
     seen = f"{dead} of {channels} channels are zero or constant on the films that were looked at"
     if not worst:
-        return [Finding("dead channels", f"{seen}, in no layer {MANY_DEAD_PERCENT:.0f} % or more.",
+        return [DiagnosisFinding("dead channels", f"{seen}, in no layer {MANY_DEAD_PERCENT:.0f} % or more.",
                         "A few are usual and cost nothing but memory.", "Nothing.")]  # fmt: skip
     return [
-        Finding(
+        DiagnosisFinding(
             "dead channels", f"{seen}; {len(worst)} layers have {MANY_DEAD_PERCENT:.0f} % or more, the most: {named}.",
             "These layers use less of their width than they have. Units that died in training do not come back; after "
             "a short training, or on few films, some have only not been needed yet.",
@@ -131,12 +131,12 @@ def _of_channels(layers: Sequence[LayerChannels]) -> list[Finding]:
     ]  # fmt: skip
 
 
-def _of_parameters(census: GradientCensus) -> list[Finding]:
+def _of_parameters(census: GradientCensus) -> list[DiagnosisFinding]:
     found = []
     known = [name for name in census.unreached if name not in census.unexpected]
     if known:
         found.append(
-            Finding(
+            DiagnosisFinding(
                 "parameters out of use", f"{len(known)} parameter tensors get no gradient from any part of the loss.",
                 "The model names them as out of use: they stay as they started, and change no prediction that counts.",
                 "Nothing; the loss that would train them is switched on by its weight.",
@@ -144,7 +144,7 @@ def _of_parameters(census: GradientCensus) -> list[Finding]:
         )  # fmt: skip
     if census.silent:
         found.append(
-            Finding(
+            DiagnosisFinding(
                 "parameters without a gradient",
                 f"The gradient of {len(census.silent)} parameter tensors is exactly 0 on the films tried.",
                 "They do not learn at present: behind dead units, or behind a factor that is 0 (a residual branch that "

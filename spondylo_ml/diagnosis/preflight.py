@@ -28,7 +28,7 @@ FILMS, FILMS_OF_A_STEP = 8, 2
 
 
 @dataclass(frozen=True)
-class Checked:
+class PreflightResult:
     """The results, and where the gradient went; None where a step does not fit into memory."""
 
     results: tuple[CheckResult, ...]
@@ -42,7 +42,7 @@ def run_checks(
     train: Sequence[PreparedFilm],
     val: Sequence[PreparedFilm],
     n_films: int,
-) -> Checked:
+) -> PreflightResult:
     """Check a training that is about to start, or one that has ended.
 
     Nothing of it is left in the model, apart from its being on the device, nor in torch's random state.
@@ -63,7 +63,7 @@ def run_checks(
             check_learning_rate(model, config.training, n_films),
             check_flip(few),
         ]
-    return Checked((step[0], *of_films, step[1]), census)
+    return PreflightResult((step[0], *of_films, step[1]), census)
 
 
 def _try_step(

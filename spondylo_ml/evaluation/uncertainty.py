@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from spondylo_ml.clinical.measurement import LevelUncertainty, slips_in_words
+from spondylo_ml.clinical.measurement import LevelUncertainty, format_slip_intervals
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
@@ -189,7 +189,7 @@ def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...
     known = level.low_percent is not None
     names = " ".join(Grade(grade).label for grade in level.grade_set)
     interval = (level.low_percent, level.high_percent, width_percent) if known else (np.nan, np.nan, np.nan)
-    return slips_in_words(level.pieces_percent), *interval, names, level.refer, level.verdict
+    return format_slip_intervals(level.pieces_percent), *interval, names, level.refer, level.verdict
 
 
 def _level_uncertainty(seen: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:

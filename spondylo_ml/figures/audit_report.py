@@ -77,8 +77,8 @@ def build_report(
     """The HTML of the report.
 
     Args:
-        table: one row a film, as `film_table` makes it.
-        slips: as `slip_table` makes them.
+        table: one row a film, as `audit_film_table` makes it.
+        slips: as `audit_slip_table` makes them.
         most_pictures: findings drawn, the worst first; the others are listed without a picture.
         sample_films: films in the sample grid, evenly spaced over the dataset.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment
 
 from spondylo_ml.diagnosis.dead_channels import LayerChannels
-from spondylo_ml.diagnosis.findings import Finding, dead_in
+from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import CheckResult
 from spondylo_ml.evaluation.intervals import Estimate
@@ -40,7 +40,7 @@ class Subject:
 
 def build_page(
     subject: Subject,
-    found: Sequence[Finding],
+    found: Sequence[DiagnosisFinding],
     checks: Sequence[CheckResult],
     anatomy: Mapping[str, Mapping[str, Estimate]],
     level_shifts: Mapping[str, Mapping[str, Estimate]],

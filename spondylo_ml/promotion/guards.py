@@ -45,7 +45,7 @@ GUARDS = (
 
 
 @dataclass(frozen=True)
-class Checked:
+class GuardResult:
     """A guard between two models, in a sentence, and whether it holds the candidate back."""
 
     sentence: str
@@ -84,7 +84,7 @@ def check(
     champion: Mapping[str, float],
     margins: MarginsConfig,
     champion_name: str,
-) -> Checked:
+) -> GuardResult:
     """Whether the candidate is worse than the champion by more than the margin.
 
     A number that the champion has and the candidate lacks is worse; one that the champion lacks cannot be.
@@ -92,16 +92,18 @@ def check(
     new, old = candidate[guard.name], champion[guard.name]
     margin = float(getattr(margins, guard.margin))
     if math.isnan(old):
-        return Checked(f"{guard.label}: {champion_name} has no such number here, so that nothing was compared", False)
+        return GuardResult(
+            f"{guard.label}: {champion_name} has no such number here, so that nothing was compared", False
+        )
     if math.isnan(new):
-        return Checked(f"{guard.label}: the candidate has none, {champion_name} has {_value(old, guard)}", True)
+        return GuardResult(f"{guard.label}: the candidate has none, {champion_name} has {_value(old, guard)}", True)
     worse = new - old if guard.lower_is_better else old - new
     if guard.relative:
         worse = 100 * worse / old if old else math.inf
     change = f"{guard.label} {_value(new, guard)}, of {champion_name} {_value(old, guard)}"
     if worse > margin + TINY:
-        return Checked(f"{change}: {worse:.1f} {guard.step} worse, allowed {margin:g}", True)
-    return Checked(f"{change}: within the margin of {margin:g} {guard.step}", False)
+        return GuardResult(f"{change}: {worse:.1f} {guard.step} worse, allowed {margin:g}", True)
+    return GuardResult(f"{change}: within the margin of {margin:g} {guard.step}", False)
 
 
 def _value(value: float, guard: Guard) -> str:

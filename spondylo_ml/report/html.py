@@ -8,8 +8,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from spondylo_ml.clinical.measure import in_words
-from spondylo_ml.clinical.measurement import NOT_KNOWN, LevelMeasurement, LevelUncertainty, Measure, slips_in_words
+from spondylo_ml.clinical.measure import confidence_in_words
+from spondylo_ml.clinical.measurement import (
+    NOT_KNOWN,
+    LevelMeasurement,
+    LevelUncertainty,
+    Measure,
+    format_slip_intervals,
+)
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.report.film_report import FilmReport
@@ -104,7 +110,7 @@ def film_html(report: FilmReport, pixels: GreyImage) -> str:
         uncertain=bool(by_slot),
         methods=METHODS,
         notes=notes.reasons,
-        confidence=in_words,
+        confidence=confidence_in_words,
     )
 
 
@@ -157,7 +163,7 @@ def _interval(uncertainty: LevelUncertainty | None) -> dict[str, str]:
     likely = sorted(uncertainty.grade_probabilities.items(), key=lambda item: -item[1])
     stated = f" ({100 * uncertainty.coverage:g} %)" if uncertainty.pieces_percent and uncertainty.coverage else ""
     return {
-        "range": f"{slips_in_words(uncertainty.pieces_percent)}{stated}".replace("-", MINUS),
+        "range": f"{format_slip_intervals(uncertainty.pieces_percent)}{stated}".replace("-", MINUS),
         "grades": ", ".join(f"{Grade(g).label}: {100 * p:.0f} %" for g, p in likely if p >= 0.005) or ABSENT,
         "verdict": uncertainty.verdict,
     }

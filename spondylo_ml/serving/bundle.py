@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from spondylo_ml.clinical.rules import rules_digest, written_rules_digest
+from spondylo_ml.clinical.rules import rules_digest, stored_rules_digest
 from spondylo_ml.config import Config, validate
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.evidence import Evidence
@@ -144,7 +144,7 @@ def described_bundle(folder: Path, description: Mapping[str, Any], weights: byte
         uncertainty = UncertaintyModel.model_validate(calibrated) if calibrated else None
         usual = description.get("evidence")
         evidence = Evidence.model_validate(usual) if usual else None
-        same_rules = description["clinical_rules"] == written_rules_digest(description["config"]["clinical"])
+        same_rules = description["clinical_rules"] == stored_rules_digest(description["config"]["clinical"])
     except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{folder}: {DESCRIPTION} does not describe a model of this version of spondylo_ml "

@@ -25,7 +25,7 @@ from mlflow.pyfunc.model import PythonModel
 from spondylo_ml.data.decode import Known, OpenedFilm, open_array, open_bytes, open_file
 from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.errors import DataError, unknown_name
-from spondylo_ml.landmarks import Facing, Spacing, said_aspect
+from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
@@ -163,4 +163,4 @@ def _known(record: Mapping[Any, Any]) -> Known:
         spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(given) else None
     except ValueError:
         raise DataError("spacing_x_mm and spacing_y_mm are numbers, in mm") from None
-    return Known(Facing(facing), spacing, said_aspect(record.get("pixel_aspect")))
+    return Known(Facing(facing), spacing, parse_pixel_aspect(record.get("pixel_aspect")))

@@ -12,7 +12,7 @@ import pandas as pd
 from spondylo_ml.config import AuditConfig, flatten
 from spondylo_ml.config.verbs import AUDITS
 from spondylo_ml.data.audit.findings import Audit
-from spondylo_ml.data.audit.statistics import film_table, slip_table
+from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.figures.audit_report import build_report
 from spondylo_ml.tracking.mlflow_log import log_params
@@ -79,8 +79,8 @@ def findings_table(found: Audit) -> pd.DataFrame:
 
 
 def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:
-    table = film_table(films.films)
-    slips = slip_table(films.films)
+    table = audit_film_table(films.films)
+    slips = audit_slip_table(films.films)
     mlflow.set_tags({"dataset": films.name, "verb": "audit"})
     mlflow.log_metrics({f"audit/{name}": float(count) for name, count in found.counts().items()})
     mlflow.log_metrics(_dataset_metrics(table, slips))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spondylo_ml.config import ConvertModelConfig
 from spondylo_ml.config.paths import expanded
-from spondylo_ml.folders import require_free
+from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle_formats import convert_bundle
 from spondylo_ml.serving.model_source import model_folder
 
@@ -32,7 +32,7 @@ def convert_model(config: ConvertModelConfig) -> Converted:
         SpondyloError: no such model, not of a former format, or a target that is not free.
     """
     folder = expanded(config.to)
-    require_free(folder)
+    require_empty_folder(folder)
     source = model_folder(config.model)
     return Converted(config.model, folder, convert_bundle(source, folder))
 

@@ -16,11 +16,11 @@ from spondylo_ml.config import Config, DiagnoseConfig, flatten
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
-from spondylo_ml.data.synthetic import KIND as PHANTOM
+from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.diagnosis.dead_channels import LayerChannels, dead_channels
-from spondylo_ml.diagnosis.findings import Finding, dead_in, findings
+from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in, findings
 from spondylo_ml.diagnosis.inputs import FILMS as FILMS_COMPARED
-from spondylo_ml.diagnosis.preflight import Checked, run_checks
+from spondylo_ml.diagnosis.preflight import PreflightResult, run_checks
 from spondylo_ml.diagnosis.results import failed
 from spondylo_ml.evaluation.judge import Provenance, judge
 from spondylo_ml.evaluation.report import EvaluationReport
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 PAGE, FILE = "diagnosis.html", "diagnosis.json"
 PARTS = ("train", "val")
-OTHER_FILMS = Finding(
+OTHER_FILMS = DiagnosisFinding(
     "other films",
     "The films are not those of the run: their digest differs from the one that it logged.",
     "What follows is true of the model on these films, not of its training.",
@@ -60,10 +60,10 @@ class Diagnosis:
     """
 
     run_id: str
-    checked: Checked
+    checked: PreflightResult
     report: EvaluationReport
     layers: tuple[LayerChannels, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[DiagnosisFinding, ...]
 
 
 def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis:
@@ -94,7 +94,7 @@ def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis
         result = Diagnosis(run_id, checked, report, layers, tuple(found))
         subject = Subject(
             name, config.run_id, bundle.config.model.name, films.name, len(val), min(config.films, len(val)),
-            report.numbers["mre_px512"].value, films.kind == PHANTOM,
+            report.numbers["mre_px512"].value, films.kind == PHANTOM_KIND,
         )  # fmt: skip
         _log_result(result, subject)
     return result
@@ -102,7 +102,7 @@ def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis
 
 def _look_inside(
     bundle: Bundle, train: Sequence[Film], val: Sequence[Film], n_films: int
-) -> tuple[Checked, tuple[LayerChannels, ...]]:
+) -> tuple[PreflightResult, tuple[LayerChannels, ...]]:
     """The checks before a training, and the channels, on a few films of each part."""
     compute = choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
     some_train, some_val = (_prepare(_evenly(part, max(FILMS_COMPARED, n_films)), bundle) for part in (train, val))
@@ -122,7 +122,9 @@ def _judge(
     return judge(val, predictions, bundle.config.clinical, origin).report
 
 
-def _findings(checked: Checked, layers: Sequence[LayerChannels], report: EvaluationReport) -> list[Finding]:
+def _findings(
+    checked: PreflightResult, layers: Sequence[LayerChannels], report: EvaluationReport
+) -> list[DiagnosisFinding]:
     anatomy = report.tables["anatomy"]
     return findings(
         checked.results,

@@ -19,10 +19,9 @@ from tqdm import tqdm
 
 from spondylo_ml.config import ExportOnnxConfig
 from spondylo_ml.data.films import FilmSet, digest
-from spondylo_ml.data.synthetic import KIND as PHANTOM
-from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
 from spondylo_ml.errors import ConfigError, ParityError
-from spondylo_ml.folders import require_free
+from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle import NETWORK, PARITY, Bundle, copy_with_network
 from spondylo_ml.serving.model_source import FoundModel, find_model
 from spondylo_ml.serving.onnx_compare import compare
@@ -62,7 +61,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
         SpondyloError: no such model, or a target that is not free.
     """
     folder = config.to.expanduser()
-    require_free(folder)
+    require_empty_folder(folder)
     source = find_model(config.model, config.digest)
     exportable(source.bundle.model)
     films = _fresh_films(config, source.bundle)
@@ -119,7 +118,7 @@ def _exported(source: FoundModel, films: FilmSet, seed: int, folder: Path) -> On
 def _fresh_films(config: ExportOnnxConfig, bundle: Bundle) -> FilmSet:
     """Synthetic films of all grades that the model was not trained on."""
     data = bundle.config.data
-    if data.path is None and data.kind in ("auto", PHANTOM) and data.phantom_seed == config.seed:
+    if data.path is None and data.kind in ("auto", PHANTOM_KIND) and data.phantom_seed == config.seed:
         raise ConfigError(f"seed {config.seed} drew the films that this model was trained on: give another --seed")
     return phantom_films(config.films, config.seed, config.long_side_px, slips=EVERY_GRADE_ALIKE)
 

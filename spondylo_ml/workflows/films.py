@@ -17,12 +17,11 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.audit.order import check_overlaps
 from spondylo_ml.data.audit.outlines import check_corner_order
-from spondylo_ml.data.films import FilmSet, Finding, finding_on, require_usable
-from spondylo_ml.data.folds import dealt_anew
+from spondylo_ml.data.films import FileFinding, FilmSet, finding_on, require_usable
+from spondylo_ml.data.folds import splits_by_fold
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, parts_in_words, require_parts
-from spondylo_ml.data.synthetic import KIND as PHANTOM
-from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
 from spondylo_ml.errors import ConfigError, NoUsableCornerError
 from spondylo_ml.landmarks import Film, SlotRange
 
@@ -102,10 +101,10 @@ def read_films(config: DataConfig) -> FilmSet:
 
 def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixels | None]:
     films = _with_slots(read_films(config), config)
-    pixels = None if films.kind == PHANTOM else look_at(films.films)
+    pixels = None if films.kind == PHANTOM_KIND else look_at(films.films)
     dealt = [film for film in films.films if film.split is None]
     films = _with_parts(films, config, pixels)
-    if dealt and films.kind != PHANTOM:
+    if dealt and films.kind != PHANTOM_KIND:
         log.info("parts made by patient, seed %d: %s", config.split_seed, parts_in_words(films.films))
         if for_training and config.test_fraction and not films.part("test"):
             log.warning("too few patients for a test part: there is none")
@@ -123,7 +122,7 @@ def _limited(films: FilmSet, config: DataConfig) -> FilmSet:
     So all presets have one test part, and none trains on a film by which another is tested. It costs little: films are
     drawn only when they are read.
     """
-    if films.kind != PHANTOM or config.max_films is None:
+    if films.kind != PHANTOM_KIND or config.max_films is None:
         return films.limited(config.max_films)
     dealt = _with_parts(films, config, None)
     developed = replace(dealt, films=tuple(film for film in dealt.films if film.split != "test"))
@@ -153,7 +152,7 @@ def _with_fold(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> Fil
             "data.folds alone is for train, which trains fold after fold; otherwise name one too: --data.fold 1"
         )
     same = same_groups(pixels.same, len(films.films)) if pixels else []
-    dealt = dealt_anew(films.films, config.folds, config.split_seed, same)
+    dealt = splits_by_fold(films.films, config.folds, config.split_seed, same)
     return replace(films, films=dealt[config.fold - 1])
 
 
@@ -180,7 +179,7 @@ def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) ->
     raise NoUsableCornerError(part, len(labelled))
 
 
-def impossible_labels(films: Sequence[Film]) -> tuple[Finding, ...]:
+def impossible_labels(films: Sequence[Film]) -> tuple[FileFinding, ...]:
     """What is wrong with the labels of films to evaluate a model on; it counts all the same.
 
     A model that is right is counted wrong there; leaving these corners out would count labels by what is easy.

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from spondylo_ml.config import ClinicalConfig, DataConfig, validate
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.films import FilmSet, digest
-from spondylo_ml.data.synthetic import KIND as PHANTOM
+from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.judge import Provenance, judge
@@ -54,7 +54,7 @@ class FrozenFilms:
     @property
     def name(self) -> str:
         """What they are, in words."""
-        return f"{self.films.name} {self.split}, {'synthetic ' if self.films.kind == PHANTOM else ''}films"
+        return f"{self.films.name} {self.split}, {'synthetic ' if self.films.kind == PHANTOM_KIND else ''}films"
 
     @property
     def patient_of(self) -> dict[str, str]:
@@ -81,7 +81,7 @@ class JudgedModel:
     mean_shape_values: Mapping[str, Values]
 
 
-def find_films(
+def load_frozen_films(
     config: PromoteConfig, given_data: Mapping[str, Any], tags: Mapping[str, str], candidates: Sequence[Contestant]
 ) -> FrozenFilms:
     """The films that were given, or else the champion's, or else those that all the candidates were trained with.

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import Known
-from spondylo_ml.data.film_files import FilmFile, find_films
+from spondylo_ml.data.film_files import FilmFile, collect_films
 from spondylo_ml.landmarks import Spacing
 from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, file_source
@@ -62,7 +62,7 @@ def predict(config: PredictConfig) -> Predicted:
     Raises:
         SpondyloError: no such model, nothing that could be a film, or a target that is not free.
     """
-    found = find_films(config.films)
+    found = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
     failed = []

@@ -31,7 +31,7 @@ from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, 
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.candidates import NoiseFloor, candidate_runs, contestant_of, noise_floor
 from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
-from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, find_films, judge_models, weights_digest
+from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, judge_models, load_frozen_films, weights_digest
 from spondylo_ml.workflows.version_record import log_judged, log_refused, register
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
     with promotion_lock(config.registered_model, config.break_lock) as lock:
         registry = Registry(config.registered_model)
         candidates = [contestant_of(run) for run in candidate_runs(config)]
-        frozen = find_films(config, given_data, registry.tags(), candidates)
+        frozen = load_frozen_films(config, given_data, registry.tags(), candidates)
         experiment = chosen_experiment(config.experiment, experiment_of(candidates[0].run))
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)

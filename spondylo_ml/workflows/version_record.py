@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config.promotion import PromoteConfig
-from spondylo_ml.data.synthetic import KIND as PHANTOM
+from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import differences, film_means
 from spondylo_ml.figures.overlay import draw_film, with_legend
@@ -133,7 +133,7 @@ def origin_of(contestant: Contestant, frozen: FrozenFilms) -> dict[str, str]:
 def _facts(one: JudgedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, str]]) -> CardFacts:
     contestant = one.contestant
     config, tags = contestant.bundle.config, contestant.run.data.tags
-    synthetic = config.data.kind == PHANTOM
+    synthetic = config.data.kind == PHANTOM_KIND
     films = f"{tags.get('dataset', 'unknown')}{' (synthetic)' if synthetic else ''}, preset {config.preset}"
     return CardFacts(
         registered_model=registered_model,
@@ -142,7 +142,7 @@ def _facts(one: JudgedModel, frozen: FrozenFilms, registered_model: str, picture
         parameter_count=parameter_count(contestant.bundle.model),
         training_films=films,
         synthetic_training=synthetic,
-        synthetic_films=frozen.films.kind == PHANTOM,
+        synthetic_films=frozen.films.kind == PHANTOM_KIND,
         origin=origin_of(contestant, frozen),
         mean_shape=one.mean_shape,
         guarded=one.guarded,
@@ -160,7 +160,7 @@ def _log_overlays(one: JudgedModel, frozen: FrozenFilms, folder: str, count: int
         picture = with_legend(draw_film(frozen.labelled[index], one.predictions[index], OVERLAY_HEIGHT_PX))
         path = f"overlays/{label}-{ids[index]}.png"
         mlflow.log_image(picture, artifact_file=f"{folder}/{path}")
-        kind = "synthetic film" if frozen.films.kind == PHANTOM else "film"
+        kind = "synthetic film" if frozen.films.kind == PHANTOM_KIND else "film"
         pictures.append((path, f"{label.split('-')[0]} {kind}, {error[index]:.1f} px512; truth green, model orange"))
     return pictures
 

@@ -15,7 +15,7 @@ from spondylo_ml.clinical.angles import (
     sacral_slope_deg,
     segmental_angle_deg,
 )
-from spondylo_ml.clinical.patient_frame import impossible, longest_edge, patient_frame
+from spondylo_ml.clinical.patient_frame import has_impossible_outline, longest_edge, patient_frame
 from spondylo_ml.clinical.shape import depth, disc_height_index, posterior_height, wedge_ratio
 from spondylo_ml.landmarks import Facing, FloatArray
 
@@ -83,5 +83,5 @@ def test_outlines_that_cannot_be_and_edges_that_are_known() -> None:
     crossed, partial = LOWER[[0, 1, 3, 2]], LOWER.copy()
     partial[2:] = np.nan
     bodies = left(np.stack([LOWER, crossed, partial, np.full((4, 2), np.nan)]))
-    np.testing.assert_array_equal(impossible(bodies), [False, True, False, False])
+    np.testing.assert_array_equal(has_impossible_outline(bodies), [False, True, False, False])
     np.testing.assert_allclose(longest_edge(bodies), [100, np.hypot(100, 80), 100, np.nan])

@@ -21,7 +21,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import Facing, Vertebra
 
 ASSUMED = "assumed: the lowest labelled vertebra is S1"
-RULES = ClinicalConfig()
+DEFAULT_RULES = ClinicalConfig()
 
 
 def without_sacrum(vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
@@ -38,9 +38,9 @@ def test_right_on_2000_tilted_synthetic_films_and_withheld_at_most_on_a_few_squa
     withheld = 0
     for index in range(2000):
         film = tilted_film(5, index)
-        labelled = name_levels(film.vertebrae, film.facing, "label", RULES)
+        labelled = name_levels(film.vertebrae, film.facing, "label", DEFAULT_RULES)
         assert (labelled.known, labelled.names, labelled.reason) == (True, true_names(film), "")
-        assumed = name_levels(film.vertebrae, film.facing, ASSUMED, RULES)
+        assumed = name_levels(film.vertebrae, film.facing, ASSUMED, DEFAULT_RULES)
         if assumed.known:
             assert assumed.names == true_names(film)
         withheld += not assumed.known
@@ -51,7 +51,7 @@ def test_a_spine_that_ends_at_l5_gets_no_level_names_where_the_sacrum_is_assumed
     known = 0
     for index in range(1000):
         film = tilted_film(6, index)
-        naming = name_levels(without_sacrum(film.vertebrae), film.facing, ASSUMED, RULES)
+        naming = name_levels(without_sacrum(film.vertebrae), film.facing, ASSUMED, DEFAULT_RULES)
         known += naming.known
         if not naming.known:
             assert naming.names[0] == "lowest visible"
@@ -62,16 +62,16 @@ def test_a_spine_that_ends_at_l5_gets_no_level_names_where_the_sacrum_is_assumed
 
 def test_labels_are_believed_and_gaps_are_named() -> None:
     vertebrae = [v for v in stacked(0, 0, 0, 0) if v.slot not in (0, 2)]
-    naming = name_levels(vertebrae, Facing.LEFT, "label", RULES)
+    naming = name_levels(vertebrae, Facing.LEFT, "label", DEFAULT_RULES)
     assert (naming.names, naming.known, naming.confidence) == ({1: "L5", 2: "L4", 3: "L3", 4: "L2"}, True, 1.0)
 
 
 def test_without_the_sacrum_s_slot_nothing_is_assumed() -> None:
-    naming = name_levels(stacked(0, 0, 0)[2:], Facing.LEFT, ASSUMED, RULES)
+    naming = name_levels(stacked(0, 0, 0)[2:], Facing.LEFT, ASSUMED, DEFAULT_RULES)
     assert naming.names == {2: "lowest visible", 3: "lowest visible + 1"}
     assert (naming.known, naming.confidence) == (False, 0.0)
     assert naming.reason == "no sacrum is known to be seen (S1 is absent)"
-    assert name_levels((), Facing.LEFT, ASSUMED, RULES).names == {}
+    assert name_levels((), Facing.LEFT, ASSUMED, DEFAULT_RULES).names == {}
 
 
 def test_a_lowest_vertebra_with_its_superior_endplate_alone_is_s1() -> None:

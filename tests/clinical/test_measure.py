@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spines import rotated, stacked, tilted_film
 
-from spondylo_ml.clinical.measure import in_words, measure_film, measure_vertebrae
+from spondylo_ml.clinical.measure import confidence_in_words, measure_film, measure_vertebrae
 from spondylo_ml.clinical.measurement import FilmMeasurement, Measure
 from spondylo_ml.clinical.scale import ASPECT_TOLERANCE, NO_SPACING, STRETCHED
 from spondylo_ml.config import ClinicalConfig
@@ -290,7 +290,7 @@ def test_a_measure_has_a_value_or_a_reason(value: float, reason: str) -> None:
 
 
 def test_a_confidence_in_words_is_no_more_precise_than_it_is_known() -> None:
-    assert [in_words(c) for c in (1.0, 0.9998, 0.9876, 0.5)] == ["of 1", "above 0.99", "of 0.99", "of 0.50"]
+    assert [confidence_in_words(c) for c in (1.0, 0.9998, 0.9876, 0.5)] == ["of 1", "above 0.99", "of 0.99", "of 0.50"]
 
 
 def test_measures_in_words() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spondylo_ml.clinical.outlines import fault
+from spondylo_ml.clinical.outlines import outline_fault
 
 
 @pytest.mark.parametrize(
@@ -20,9 +20,9 @@ from spondylo_ml.clinical.outlines import fault
 def test_an_impossible_body_is_named_for_what_is_wrong_with_it(change: object, why: str) -> None:
     good = np.array([[10.0, 10.0], [30.0, 10.0], [10.0, 30.0], [30.0, 30.0]])
     up = np.array([0.0, -30.0])
-    assert fault(good, up) is None
+    assert outline_fault(good, up) is None
     assert callable(change)
-    assert fault(change(good), up) == why
+    assert outline_fault(change(good), up) == why
 
 
 def test_every_vertebra_of_a_tilted_sacrum_is_judged_along_the_spine_and_not_by_the_image() -> None:
@@ -30,4 +30,4 @@ def test_every_vertebra_of_a_tilted_sacrum_is_judged_along_the_spine_and_not_by_
     turn = np.deg2rad(80)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     body = np.array([[-10.0, -8.0], [10.0, -8.0], [-10.0, 8.0], [10.0, 8.0]]) @ matrix.T
-    assert fault(body, matrix @ np.array([0.0, -30.0])) is None
+    assert outline_fault(body, matrix @ np.array([0.0, -30.0])) is None

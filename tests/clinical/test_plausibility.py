@@ -11,7 +11,7 @@ from spines import rotated, stacked
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import FilmMeasurement
-from spondylo_ml.clinical.plausibility import impossible_parts, shared_of_smaller
+from spondylo_ml.clinical.plausibility import find_implausible_parts, shared_of_smaller
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
 
@@ -39,7 +39,7 @@ def moved(slot: int, x: float = 0.0, y: float = 0.0, scale: float = 1.0) -> list
 
 def test_a_sound_spine_has_no_doubt() -> None:
     assert withheld(measured(stacked(*SLIPS))) == []
-    assert impossible_parts(stacked(*SLIPS), {}).warnings == ()
+    assert find_implausible_parts(stacked(*SLIPS), {}).warnings == ()
 
 
 def test_levels_out_of_order_are_withheld_and_all_others_measured() -> None:
@@ -143,11 +143,11 @@ def test_no_synthetic_film_of_any_grade_is_doubted(slips: str) -> None:
         own = film.vertebrae or ()
         depth = np.median([np.linalg.norm(v.corners_xy[1] - v.corners_xy[0]) for v in own])
         near = [Vertebra(v.slot, v.corners_xy + 0.04 * depth * rng.normal(size=(4, 2))) for v in own]
-        assert impossible_parts(near, {}, film.pixel_aspect).warnings == ()
+        assert find_implausible_parts(near, {}, film.pixel_aspect).warnings == ()
         plates = [Vertebra(0, np.concatenate([own[0].corners_xy[:2], np.full((2, 2), np.nan)])), *own[1:]]
-        assert impossible_parts(plates, {}, film.pixel_aspect).warnings == ()
+        assert find_implausible_parts(plates, {}, film.pixel_aspect).warnings == ()
         for pair in (own[:2], own[-2:]):
-            assert impossible_parts(pair, {}, film.pixel_aspect).warnings == ()
+            assert find_implausible_parts(pair, {}, film.pixel_aspect).warnings == ()
 
 
 def test_the_share_of_the_smaller_of_two_bodies() -> None:

@@ -11,7 +11,7 @@ from dicoms import dicom, gradient
 from spondylo_ml.cli.flags import FLAGS, given_values
 from spondylo_ml.config import PredictConfig, validate
 from spondylo_ml.config.paths import listed_paths
-from spondylo_ml.data.film_files import find_films
+from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing
@@ -28,11 +28,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def names(given: list[str], root: Path) -> list[str]:
-    return [film.path.relative_to(root).as_posix() for film in find_films(given).films]
+    return [film.path.relative_to(root).as_posix() for film in collect_films(given).films]
 
 
 def test_a_folder_is_searched_to_any_depth_and_what_is_no_film_is_listed(folder: Path) -> None:
-    found = find_films([str(folder)])
+    found = collect_films([str(folder)])
     assert names([str(folder)], folder) == ["a/IM1.png", "a/IM2.JPG", "b/1.2.840.3", "b/IM1.dcm"]
     assert [path.name for path in found.passed_over] == ["DICOMDIR", "notes.txt"]
 
@@ -43,7 +43,7 @@ def test_a_film_that_is_named_twice_is_found_once_and_patterns_and_files_mix(fol
 
 
 def test_films_bear_the_pseudonym_of_their_stem_and_of_their_path_where_stems_are_equal(folder: Path) -> None:
-    ids = {film.path.name: film.film_id for film in find_films([str(folder)]).films}
+    ids = {film.path.name: film.film_id for film in collect_films([str(folder)]).films}
     assert ids["IM2.JPG"] == pseudonym("IM2")
     assert ids["1.2.840.3"] == pseudonym("1.2.840.3")
     assert ids["IM1.png"] == pseudonym((folder / "a" / "IM1.png").resolve().as_posix())
@@ -57,7 +57,7 @@ def test_a_table_beside_the_films_tells_facing_and_spacing(folder: Path) -> None
         ["1.2.840.3", "right", "", ""],
     ]
     write_rows(folder / "b" / "films.csv", rows)
-    known = {film.path.name: film.known for film in find_films([str(folder)]).films}
+    known = {film.path.name: film.known for film in collect_films([str(folder)]).films}
     assert known["IM1.dcm"].facing is Facing.LEFT
     assert known["IM1.dcm"].spacing is not None
     assert (known["IM1.dcm"].spacing.x_mm, known["IM1.dcm"].spacing.y_mm) == (0.1, 0.2)
@@ -67,10 +67,10 @@ def test_a_table_beside_the_films_tells_facing_and_spacing(folder: Path) -> None
 
 def test_what_is_not_there_or_holds_no_film_is_reported(folder: Path) -> None:
     with pytest.raises(DataError, match=r"nothing is called .*/\*\.tif: give files, folders, or a pattern"):
-        find_films([str(folder / "*.tif")])
+        collect_films([str(folder / "*.tif")])
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"no film in what was given: \.jpg, .*\.dcm"):
-        find_films([str(folder / "empty")])
+        collect_films([str(folder / "empty")])
 
 
 # ------------------------------------------------------------------------- names that look like lists or like patterns
@@ -103,10 +103,10 @@ def test_brackets_of_a_path_that_exists_are_no_pattern(
     for at, root in ((tmp_path, ""), (Path("/"), f"{tmp_path}/")):  # relative paths and whole ones
         monkeypatch.chdir(at)
         if found:
-            assert [str(film.path) for film in find_films([root + given]).films] == [root + name for name in found]
+            assert [str(film.path) for film in collect_films([root + given]).films] == [root + name for name in found]
         else:
             with pytest.raises(DataError, match="nothing is called"):
-                find_films([root + given])
+                collect_films([root + given])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_link_to_nothing_is_a_film_that_cannot_be_opened_and_hidden_files_are_
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
     for given in (str(tmp_path), str(tmp_path / "*.png")):
-        found = find_films([given])
+        found = collect_films([given])
         assert [film.path.name for film in found.films] == ["a.png", "gone.png", "round.png"]
         assert found.passed_over == ()
     assert names([str(tmp_path / "gone.png")], tmp_path) == ["gone.png"]
@@ -152,8 +152,8 @@ def test_a_link_to_nothing_is_a_film_that_cannot_be_opened_and_hidden_files_are_
 def test_a_table_of_other_films_is_an_error_and_one_of_more_films_is_none(tmp_path: Path) -> None:
     write(tmp_path, "a.png", "b.png")
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["b.png", "left"]])
-    (film,) = find_films([str(tmp_path / "a.png")]).films
+    (film,) = collect_films([str(tmp_path / "a.png")]).films
     assert film.known.facing is Facing.UNKNOWN
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["c.png", "left"]])
     with pytest.raises(DataError, match="none of its 1 rows is that of a film here"):
-        find_films([str(tmp_path / "a.png")])
+        collect_films([str(tmp_path / "a.png")])

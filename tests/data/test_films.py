@@ -14,7 +14,7 @@ from builders import made_film, plain_film, square
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.data.films import FileImage, FilmSet, Finding, digest
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet, digest
 from spondylo_ml.data.prepare import prepare_film, prepare_films
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import DataError
@@ -62,7 +62,7 @@ def test_vertebrae_without_a_slot_are_listed() -> None:
 
 
 def test_a_finding_reads_as_file_and_reason() -> None:
-    assert str(Finding("a.json", "broken")) == "a.json: broken"
+    assert str(FileFinding("a.json", "broken")) == "a.json: broken"
 
 
 BASE = plain_film("a", (square(0, 1, 2), square(1, 3, 4)), split="train")

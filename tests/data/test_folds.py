@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config import ClinicalConfig
-from spondylo_ml.data.folds import dealt_anew, fold_of_each, stratum
+from spondylo_ml.data.folds import fold_of_each, splits_by_fold, stratum
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, Vertebra
 
@@ -49,7 +49,7 @@ def test_films_are_dealt_anew_and_the_test_part_and_unlabelled_films_stay() -> N
     parts = ("train", "train", "val", "val", "train", "train", "test", "test", "val", "val", "train", "train")
     made = [replace(spine(f"f{i}", 0.0, patient=f"p{i // 2}"), split=part) for i, part in enumerate(parts)]
     made.append(plain_film("bare", None, split="train"))
-    dealt = dealt_anew(made, 3, 0, same=[(0, 4)])
+    dealt = splits_by_fold(made, 3, 0, same=[(0, 4)])
     assert [[film.film_id for film in fold] for fold in dealt] == [[film.film_id for film in made]] * 3
     held = [film.film_id for fold in dealt for film in fold if film.split == "val"]
     assert sorted(held) == sorted(film.film_id for film in made if film.split != "test" and film.labelled), "each once"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from builders import plain_film, prediction_of, square
 
-from spondylo_ml.clinical.measure import WEAK
-from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.clinical.measure import WEAK_EVIDENCE
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.evidence import FEWEST_FILMS, Evidence
 from spondylo_ml.evaluation.slip_uncertainty import film_slips
@@ -60,20 +60,20 @@ def test_without_evidence_nothing_is_measured_whoever_asks() -> None:
     sure = prediction_of(FILM, SLOTS)
     weak = replace(sure, evidence=0.3)
     for film in (FILM, replace(FILM, facing=Facing.UNKNOWN)):
-        found = measure_prediction(film, weak, RULES, levels_from="said by the model")
-        assert found.warnings[0] == WEAK
+        found = measure_prediction(film, weak, DEFAULT_RULES, levels_from="said by the model")
+        assert found.warnings[0] == WEAK_EVIDENCE
         assert not found.levels_known
         assert found.facing_confidence <= (1.0 if film is FILM else 0.65)
-        assert all(level.slip.reason == WEAK and level.grade is None for level in found.levels)
-    assert set(slip_table([FILM], [weak], RULES)["pred_withheld"]) == {WEAK}
-    assert (slip_table([FILM], [sure], RULES)["pred_withheld"] == "").any()
+        assert all(level.slip.reason == WEAK_EVIDENCE and level.grade is None for level in found.levels)
+    assert set(slip_table([FILM], [weak], DEFAULT_RULES)["pred_withheld"]) == {WEAK_EVIDENCE}
+    assert (slip_table([FILM], [sure], DEFAULT_RULES)["pred_withheld"] == "").any()
 
 
 def test_confidences_fall_with_the_evidence_before_all_is_withheld() -> None:
     film = replace(FILM, facing=Facing.UNKNOWN)
     confidences = []
     for evidence in (1.0, 0.9, 0.7):
-        found = measure_prediction(film, replace(prediction_of(FILM, SLOTS), evidence=evidence), RULES, "said")
+        found = measure_prediction(film, replace(prediction_of(FILM, SLOTS), evidence=evidence), DEFAULT_RULES, "said")
         confidences.append((found.facing_confidence, found.levels_confidence))
     assert confidences[1][0] == pytest.approx(0.5 + 0.9 * (confidences[0][0] - 0.5))
     assert confidences[2][1] == pytest.approx(0.7 * confidences[0][1])
@@ -82,4 +82,4 @@ def test_confidences_fall_with_the_evidence_before_all_is_withheld() -> None:
 
 def test_no_interval_where_nothing_is_measured() -> None:
     weak = replace(prediction_of(FILM, SLOTS), evidence=0.0)
-    assert film_slips(FILM, weak, None, RULES, 10) == ()  # type: ignore[arg-type]
+    assert film_slips(FILM, weak, None, DEFAULT_RULES, 10) == ()  # type: ignore[arg-type]

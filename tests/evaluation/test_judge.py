@@ -32,7 +32,7 @@ from spondylo_ml.landmarks import (
 )  # fmt: skip
 
 SLOTS = SlotRange(0, 18)
-RULES = ClinicalConfig()
+DEFAULT_RULES = ClinicalConfig()
 ORIGIN = Provenance("made", "val", "0" * 64, resamples=100)
 
 
@@ -51,7 +51,7 @@ def predictions(of: list[Film]) -> list[FilmPrediction]:
 @pytest.fixture(scope="module")
 def judged() -> Judged:
     made = films()
-    return judge(made, predictions(made), RULES, ORIGIN)
+    return judge(made, predictions(made), DEFAULT_RULES, ORIGIN)
 
 
 def test_every_number_of_training_is_in_the_report_with_the_same_value(judged: Judged) -> None:
@@ -65,7 +65,7 @@ def test_every_number_of_training_is_in_the_report_with_the_same_value(judged: J
 def test_it_says_what_it_rests_on(judged: Judged) -> None:
     report = judged.report
     assert (report.n_films, report.n_labelled, report.n_patients) == (6, 5, 3)
-    assert report.rules_digest == rules_digest(RULES)
+    assert report.rules_digest == rules_digest(DEFAULT_RULES)
     assert report.numbers["mre_px512"].n == len(judged.corners) == 4 * (4 * 3 + 17)
     assert report.numbers["mre_px512"].n_patients == 3
     assert (report.numbers["mre_mm"].n, report.numbers["mre_mm"].n_absent) == (12, 104)
@@ -106,7 +106,7 @@ def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_eit
     for one, anterior in zip(made, ([0, 2], [1, 3], [0, 2]), strict=True):
         one.corners_xy[:, :, 1] += 1.0
         one.corners_xy[:, anterior, 1] += 2.0
-    table = judge(films, made, RULES, ORIGIN).report.tables["by_corner"]
+    table = judge(films, made, DEFAULT_RULES, ORIGIN).report.tables["by_corner"]
     errors = {name: round(row["mre_px512"].value, 6) for name, row in table.items()}
     assert errors == {
         "superior_anterior": 3, "superior_posterior": 1, "inferior_anterior": 3, "inferior_posterior": 1,
@@ -123,7 +123,7 @@ def test_age_bands_and_levels_stand_in_their_order() -> None:
         replace(plain_film(f"f{i}", stacked(0.0, 10.0, 20.0), (600, 512)), patient=f"p{i}", age_years=age)
         for i, age in enumerate(ages)
     ]
-    tables = judge(films, [prediction_of(film, SLOTS) for film in films], RULES, ORIGIN).report.tables
+    tables = judge(films, [prediction_of(film, SLOTS) for film in films], DEFAULT_RULES, ORIGIN).report.tables
     assert list(tables["by_age_band"]) == ["under 40", "40-49", "50-59", "60-69", "70 and over", "unknown"]
     assert list(tables["slips_by_level"]) == ["L5/S1", "L4/L5", "L3/L4"]
 
@@ -158,14 +158,14 @@ def test_the_csv_tables_hold_the_same_numbers(judged: Judged) -> None:
 
 def test_the_same_seed_gives_the_same_report() -> None:
     made = films()[:2]
-    first, again = (judge(made, predictions(made), RULES, ORIGIN).report for _ in range(2))
+    first, again = (judge(made, predictions(made), DEFAULT_RULES, ORIGIN).report for _ in range(2))
     assert first == again
 
 
 def test_films_without_labels_are_refused() -> None:
     film = plain_film("a", None)
     with pytest.raises(DataError, match="made val: no film has labels; there is nothing to measure"):
-        judge([film], [prediction_of(film, SLOTS)], RULES, ORIGIN)
+        judge([film], [prediction_of(film, SLOTS)], DEFAULT_RULES, ORIGIN)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.slip_conformal import (
@@ -21,7 +21,7 @@ from spondylo_ml.evaluation.slip_conformal import (
 
 CONFIG = UncertaintyConfig()
 BY_LEVEL = UncertaintyConfig(condition="level")
-LIMITS = grade_limits(RULES, np.nan)
+LIMITS = grade_limits(DEFAULT_RULES, np.nan)
 
 
 def test_the_conformal_quantile_is_the_one_of_a_sample_with_the_new_score_in_it() -> None:
@@ -33,8 +33,8 @@ def test_the_conformal_quantile_is_the_one_of_a_sample_with_the_new_score_in_it(
 
 def test_the_limits_of_the_grades_are_percent_or_follow_from_mm() -> None:
     assert LIMITS.tolist() == [0, 5, 25, 50, 75, 100, np.inf]
-    assert grade_limits(RULES, 30.0)[1] == pytest.approx(10)
-    assert grade_limits(RULES, 6.0)[1] == 25, "never beyond grade I"
+    assert grade_limits(DEFAULT_RULES, 30.0)[1] == pytest.approx(10)
+    assert grade_limits(DEFAULT_RULES, 6.0)[1] == 25, "never beyond grade I"
     assert grade_limits(ClinicalConfig(grade0_rule="percent"), 30.0)[1] == 5
 
 

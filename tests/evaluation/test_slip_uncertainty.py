@@ -9,7 +9,7 @@ import pytest
 from builders import plain_film, prediction_of
 from spines import stacked
 
-from spondylo_ml.clinical.meyerding import RULES
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import PROBABILITIES, CornerCalibration
 from spondylo_ml.evaluation.slip_uncertainty import corner_samples, film_seed, film_slips
@@ -50,7 +50,7 @@ def test_samples_have_the_covariance_that_is_reported() -> None:
 def test_the_spread_of_a_slip_is_that_of_the_two_corners_which_make_it() -> None:
     # Slip in percent of a 100 px plate: the upper corner's x less the lower one's, each of 1 px. The slip's own size
     # matters little: 10 % of the error of the plate's length.
-    (lower, upper) = film_slips(film_of(10, 20), told(film_of(10, 20), 1.0), NORMAL, RULES, 20000)
+    (lower, upper) = film_slips(film_of(10, 20), told(film_of(10, 20), 1.0), NORMAL, DEFAULT_RULES, 20000)
     assert lower.level.slip.value == pytest.approx(10)
     assert lower.spread_percent == pytest.approx(np.hypot(np.sqrt(1 + 0.9**2), 0.1), rel=0.03)
     assert upper.level.upper_slot == 2
@@ -59,7 +59,7 @@ def test_the_spread_of_a_slip_is_that_of_the_two_corners_which_make_it() -> None
 
 def test_no_spread_gives_the_point_grade() -> None:
     film = film_of(0, 60)
-    (lower, upper) = film_slips(film, told(film, 1e-6), NORMAL, RULES, 200)
+    (lower, upper) = film_slips(film, told(film, 1e-6), NORMAL, DEFAULT_RULES, 200)
     assert lower.spread_percent == pytest.approx(0, abs=1e-4)
     assert lower.grade_probabilities == {0: 1, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0}
     assert upper.grade_probabilities[3] == 1
@@ -67,19 +67,19 @@ def test_no_spread_gives_the_point_grade() -> None:
 
 def test_a_slip_on_a_limit_is_either_grade() -> None:
     film = film_of(25, 0)
-    lower = film_slips(film, told(film, 1.0), NORMAL, RULES, 20000)[0]
+    lower = film_slips(film, told(film, 1.0), NORMAL, DEFAULT_RULES, 20000)[0]
     assert lower.grade_probabilities[1] == pytest.approx(0.5, abs=0.02)
     assert lower.grade_probabilities[2] == pytest.approx(0.5, abs=0.02)
 
 
 def test_grades_follow_mm_where_the_spacing_is_known() -> None:
     film = film_of(10, 0, spacing=Spacing(0.2, 0.2, "made"))  # 10 % of a plate of 20 mm are 2 mm
-    lower = film_slips(film, told(film, 0.5), NORMAL, RULES, 500)[0]
+    lower = film_slips(film, told(film, 0.5), NORMAL, DEFAULT_RULES, 500)[0]
     assert lower.endplate_mm == pytest.approx(20)
     assert lower.grade_probabilities[0] > 0.99
     by_percent = film_slips(film, told(film, 0.5), NORMAL, ClinicalConfig(grade0_rule="percent"), 500)[0]
     assert by_percent.grade_probabilities[1] > 0.99
-    assert np.isnan(film_slips(film_of(10, 0), told(film, 0.5), NORMAL, RULES, 500)[0].endplate_mm)
+    assert np.isnan(film_slips(film_of(10, 0), told(film, 0.5), NORMAL, DEFAULT_RULES, 500)[0].endplate_mm)
 
 
 def test_the_same_film_gives_the_same_samples_and_another_film_others() -> None:
@@ -94,14 +94,14 @@ def test_the_same_film_gives_the_same_samples_and_another_film_others() -> None:
 def test_an_ap_film_a_stretched_film_and_one_without_vertebrae_have_no_slips() -> None:
     for changed in ({"facing": Facing.NONE}, {"pixel_aspect": None}):
         film = film_of(10, 20, **changed)
-        assert film_slips(film, told(film, 1.0), NORMAL, RULES, 50) == ()
+        assert film_slips(film, told(film, 1.0), NORMAL, DEFAULT_RULES, 50) == ()
     nothing = replace(told(film_of(10, 20), 1.0), presence=np.zeros(3))
-    assert film_slips(film_of(10, 20), nothing, NORMAL, RULES, 50) == ()
+    assert film_slips(film_of(10, 20), nothing, NORMAL, DEFAULT_RULES, 50) == ()
 
 
 def test_without_covariances_there_is_no_spread_and_no_probability() -> None:
     film = film_of(10, 20)
-    lower = film_slips(film, prediction_of(film, SLOTS), NORMAL, RULES, 50)[0]
+    lower = film_slips(film, prediction_of(film, SLOTS), NORMAL, DEFAULT_RULES, 50)[0]
     assert np.isnan(lower.spread_percent)
     assert np.isnan(list(lower.grade_probabilities.values())).all()
 
@@ -109,5 +109,7 @@ def test_without_covariances_there_is_no_spread_and_no_probability() -> None:
 def test_a_film_and_its_mirror_image_are_as_sure() -> None:
     film = film_of(12, 20)
     mirrored = replace(film.mirrored_labels(), film_id="made")
-    spreads = [[s.spread_percent for s in film_slips(f, told(f, 2.0), NORMAL, RULES, 20000)] for f in (film, mirrored)]
+    spreads = [
+        [s.spread_percent for s in film_slips(f, told(f, 2.0), NORMAL, DEFAULT_RULES, 20000)] for f in (film, mirrored)
+    ]
     assert spreads[0] == pytest.approx(spreads[1], rel=0.05)

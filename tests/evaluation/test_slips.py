@@ -16,7 +16,7 @@ from spondylo_ml.evaluation.slips import facing_table, slip_agreement, slip_tabl
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing
 
 SLOTS = SlotRange(0, 5)
-RULES = ClinicalConfig()
+DEFAULT_RULES = ClinicalConfig()
 
 
 def film(name: str, *slips: float, facing: Facing = Facing.LEFT) -> Film:
@@ -28,13 +28,13 @@ def prediction(of: Film, *slips: float, presence: tuple[float, ...] | None = Non
 
 
 def agreement(films: list[Film], predictions: list[FilmPrediction]) -> dict[str, Estimate]:
-    table = slip_table(films, predictions, RULES)
+    table = slip_table(films, predictions, DEFAULT_RULES)
     return slip_agreement(table, table["film_id"].tolist(), PatientBootstrap([f.film_id for f in films], 50))
 
 
 def test_a_row_a_level_with_slips_and_grades() -> None:
     one = film("a", 10.0, 30.0)
-    table = slip_table([one], [prediction(one, 0.0, -20.0)], RULES)
+    table = slip_table([one], [prediction(one, 0.0, -20.0)], DEFAULT_RULES)
     assert list(table["level"]) == ["L5/S1", "L4/L5"]
     assert list(table["true_slip_percent"]) == pytest.approx([10, 30])
     assert list(table["pred_slip_percent"]) == pytest.approx([0, -20])
@@ -65,7 +65,7 @@ def test_agreement_is_worked_out_by_hand() -> None:
 def test_a_level_of_a_vertebra_said_to_be_absent_is_withheld_and_counted() -> None:
     one = film("a", 10.0, 30.0)
     silent = prediction(one, 10.0, 30.0, presence=(1, 1, 0, 0, 0))
-    table = slip_table([one], [silent], RULES)
+    table = slip_table([one], [silent], DEFAULT_RULES)
     assert table["pred_withheld"].tolist() == ["", "a vertebra was not found"]
     made = agreement([one], [silent])
     assert made["slip_mae_percent"].model_dump(include={"value", "n", "n_absent"}) == pytest.approx(
@@ -80,7 +80,7 @@ def test_a_level_of_a_vertebra_said_to_be_absent_is_withheld_and_counted() -> No
 
 def test_a_stretched_film_has_no_true_slip_and_is_counted() -> None:
     one = replace(film("a", 10.0), pixel_aspect=None)
-    table = slip_table([one], [prediction(one, 10.0)], RULES)
+    table = slip_table([one], [prediction(one, 10.0)], DEFAULT_RULES)
     assert table["true_slip_percent"].isna().all()
     assert "stretched" in table["true_withheld"].iloc[0]
     assert agreement([one], [prediction(one, 10.0)])["slip_mae_percent"].n == 0
@@ -96,7 +96,7 @@ def test_millimetres_follow_where_the_spacing_is_known() -> None:
 def test_ap_and_unlabelled_films_have_no_levels() -> None:
     films = [film("a", 10.0, facing=Facing.NONE), replace(film("b", 10.0), vertebrae=None)]
     predictions = [prediction(f, 10.0) for f in films]
-    assert slip_table(films, predictions, RULES).empty
+    assert slip_table(films, predictions, DEFAULT_RULES).empty
     assert facing_table(films[:1], predictions[:1]).empty
 
 

@@ -11,7 +11,7 @@ from builders import plain_film, prediction_of, spineweb_folder
 from uncertain_films import films_with_noise
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.meyerding import RULES, Grade
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade
 from spondylo_ml.config import UncertaintyConfig
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.synthetic import SLOTS
@@ -40,13 +40,13 @@ CONFIG = UncertaintyConfig(samples=200)
 
 @pytest.fixture(scope="module")
 def fitted() -> Calibrated:
-    return fit(*films_with_noise(150, 1), RULES, CONFIG)
+    return fit(*films_with_noise(150, 1), DEFAULT_RULES, CONFIG)
 
 
 @pytest.fixture(scope="module")
 def judged(fitted: Calibrated) -> pd.DataFrame:
     """The levels of other films."""
-    return level_table(*films_with_noise(150, 2), fitted.model, RULES)
+    return level_table(*films_with_noise(150, 2), fitted.model, DEFAULT_RULES)
 
 
 def test_new_films_are_covered_as_stated(judged: pd.DataFrame, fitted: Calibrated) -> None:
@@ -72,12 +72,12 @@ def test_every_row_is_one_level_with_probabilities_that_add_to_one(judged: pd.Da
 
 def test_no_level_is_left_to_itself_whose_slips_have_other_grades(fitted: Calibrated) -> None:
     films, predictions = films_with_noise(150, 8, 0.4, 0.3)
-    table = level_table(films, predictions, fitted.model, RULES)
+    table = level_table(films, predictions, fitted.model, DEFAULT_RULES)
     table = table[table["low_percent"].notna()]
     alone = table[~table["refer"].astype(bool)]
     assert 20 < len(alone) < len(table)
     for row in alone.to_dict("records"):
-        limits = grade_limits(RULES, row["endplate_mm"])
+        limits = grade_limits(DEFAULT_RULES, row["endplate_mm"])
         sizes = [abs(row["low_percent"]), abs(row["high_percent"])]
         assert row["verdict"] == f"grade {row['grade_set']}" == f"grade {Grade(int(row['pred_grade'])).label}"
         assert max(sizes) <= limits[int(row["pred_grade"]) + 1] + 1e-9
@@ -103,7 +103,7 @@ def test_slips_of_which_nothing_is_known_are_shown_as_such(judged: pd.DataFrame)
 def test_intervals_are_wider_where_corners_are_less_sure(fitted: Calibrated) -> None:
     films, predictions = films_with_noise(20, 3)
     surer = [replace(p, covariance_px2=p.covariance_px2 / 100) for p in predictions if p.covariance_px2 is not None]
-    usual, sure = (level_table(films, some, fitted.model, RULES) for some in (predictions, surer))
+    usual, sure = (level_table(films, some, fitted.model, DEFAULT_RULES) for some in (predictions, surer))
     width = [(t["high_percent"] - t["low_percent"]).mean() for t in (usual, sure)]
     assert width[1] < width[0] / 3
     assert sure["refer"].mean() < usual["refer"].mean()
@@ -111,9 +111,9 @@ def test_intervals_are_wider_where_corners_are_less_sure(fitted: Calibrated) -> 
 
 def test_a_film_s_levels_are_those_of_the_table_and_fit_into_its_report(fitted: Calibrated) -> None:
     films, predictions = films_with_noise(3, 4)
-    table = level_table(films, predictions, fitted.model, RULES)
+    table = level_table(films, predictions, fitted.model, DEFAULT_RULES)
     for film, prediction in zip(films, predictions, strict=True):
-        levels = fitted.model.levels(film, prediction, RULES)
+        levels = fitted.model.levels(film, prediction, DEFAULT_RULES)
         rows = table[(table["film_id"] == film.film_id) & table["spread_percent"].notna()].sort_values("upper_slot")
         assert [u.upper_slot for u in levels] == rows["upper_slot"].tolist()
         lows = rows["low_percent"].astype(object).where(rows["low_percent"].notna(), None)
@@ -122,7 +122,7 @@ def test_a_film_s_levels_are_those_of_the_table_and_fit_into_its_report(fitted: 
         assert [u.verdict for u in levels] == rows["verdict"].tolist()
         assert all(u.coverage == 0.9 for u in levels)
         vertebrae = said_vertebrae(prediction)
-        measured = measure_film(film, RULES, vertebrae=vertebrae)
+        measured = measure_film(film, DEFAULT_RULES, vertebrae=vertebrae)
         report = film_report(film, measured, vertebrae=vertebrae, uncertainty=levels)
         assert report_from_json(report.to_json()).uncertainty == levels
 
@@ -130,11 +130,11 @@ def test_a_film_s_levels_are_those_of_the_table_and_fit_into_its_report(fitted: 
 def test_unlabelled_films_have_intervals_and_ap_films_have_none(fitted: Calibrated, tmp_path: object) -> None:
     films, predictions = films_with_noise(2, 5)
     bare = [replace(film, vertebrae=None) for film in films]
-    table = level_table(bare, predictions, fitted.model, RULES)
+    table = level_table(bare, predictions, fitted.model, DEFAULT_RULES)
     assert table["low_percent"].notna().any()
     assert table["in_set"].isna().all()
     ap = read_folder(spineweb_folder(tmp_path / "ap"), "auto").films  # type: ignore[operator]
-    none = level_table(ap, [prediction_of(film, SLOTS) for film in ap], fitted.model, RULES)
+    none = level_table(ap, [prediction_of(film, SLOTS) for film in ap], fitted.model, DEFAULT_RULES)
     assert len(none) == 0
     assert "refer" in none.columns
 
@@ -142,7 +142,7 @@ def test_unlabelled_films_have_intervals_and_ap_films_have_none(fitted: Calibrat
 def test_a_level_that_was_not_found_is_referred_and_counted(fitted: Calibrated) -> None:
     films, predictions = films_with_noise(1, 6)
     blind = [replace(p, presence=np.zeros(SLOTS.count)) for p in predictions]
-    table = level_table(films, blind, fitted.model, RULES)
+    table = level_table(films, blind, fitted.model, DEFAULT_RULES)
     assert len(table) == len(films[0].vertebrae or ()) - 1
     assert table["refer"].all()
     assert set(table["verdict"]) == {"not known, refer"}
@@ -159,11 +159,11 @@ def test_the_model_survives_json(fitted: Calibrated) -> None:
 def test_what_cannot_be_calibrated_says_why() -> None:
     films, predictions = films_with_noise(3, 1)
     with pytest.raises(DataError, match=r"\d+ measurable levels to calibrate slips on; 1000 are needed"):
-        fit(films, predictions, RULES, UncertaintyConfig(least_levels=1000))
+        fit(films, predictions, DEFAULT_RULES, UncertaintyConfig(least_levels=1000))
     with pytest.raises(DataError, match="no true corner has a predicted one with a covariance"):
-        fit(films, [replace(p, covariance_px2=None) for p in predictions], RULES, CONFIG)
+        fit(films, [replace(p, covariance_px2=None) for p in predictions], DEFAULT_RULES, CONFIG)
     with pytest.raises(DataError, match="at least two patients"):
-        fit(films[:1], predictions[:1], RULES, CONFIG)
+        fit(films[:1], predictions[:1], DEFAULT_RULES, CONFIG)
 
 
 def _rows(*rows: tuple[str, float, float, float, bool]) -> pd.DataFrame:
@@ -210,6 +210,6 @@ def test_accuracy_rises_as_the_less_sure_are_referred() -> None:
 def test_a_film_of_unknown_stretch_has_no_interval(fitted: Calibrated) -> None:
     films, predictions = films_with_noise(1, 7)
     stretched = [replace(film, pixel_aspect=None, spacing=None) for film in films]
-    assert fitted.model.levels(stretched[0], predictions[0], RULES) == ()
-    assert level_table(stretched, predictions, fitted.model, RULES)["refer"].all()
-    assert fitted.model.levels(plain_film(), prediction_of(plain_film(), SLOTS), RULES) == ()
+    assert fitted.model.levels(stretched[0], predictions[0], DEFAULT_RULES) == ()
+    assert level_table(stretched, predictions, fitted.model, DEFAULT_RULES)["refer"].all()
+    assert fitted.model.levels(plain_film(), prediction_of(plain_film(), SLOTS), DEFAULT_RULES) == ()

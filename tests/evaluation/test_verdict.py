@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from uncertain_films import films_with_noise
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.measurement import slips_in_words
-from spondylo_ml.clinical.meyerding import RULES, Grade, grades
+from spondylo_ml.clinical.measurement import format_slip_intervals
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade, grades
 from spondylo_ml.evaluation.slip_conformal import SlipSet, grade_limits, slip_set
 from spondylo_ml.evaluation.verdict import (
     ALL_GRADES,
@@ -22,7 +22,7 @@ from spondylo_ml.evaluation.verdict import (
     of_every_level,
 )
 
-LIMITS = grade_limits(RULES, np.nan)
+LIMITS = grade_limits(DEFAULT_RULES, np.nan)
 
 
 def judged(*pieces: tuple[float, float], grade_set: tuple[int, ...], limits: np.ndarray = LIMITS) -> Verdict:
@@ -63,7 +63,7 @@ def test_pieces_on_both_sides_leave_the_direction_open() -> None:
 
 def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
     """3 mm are 10 % of an endplate of 30 mm: a set up to 8 % is no listhesis there, but grade 0 or I without mm."""
-    assert not judged((-1.0, 8.0), grade_set=(0,), limits=grade_limits(RULES, 30.0)).refer
+    assert not judged((-1.0, 8.0), grade_set=(0,), limits=grade_limits(DEFAULT_RULES, 30.0)).refer
     assert judged((-1.0, 8.0), grade_set=(0,)).grades == (0, 1)
 
 
@@ -76,7 +76,7 @@ def test_a_set_that_tells_nothing_is_not_known(pieces: tuple[tuple[float, float]
     assert verdict == NOTHING_KNOWN == Verdict(False, ALL_GRADES, True, "not known, refer")
     told = level_uncertainty(1, verdict, SlipSet(pieces), 0.9, {})
     assert (told.pieces_percent, told.low_percent, told.high_percent) == ((), None, None)
-    assert slips_in_words(told.pieces_percent) == "not known"
+    assert format_slip_intervals(told.pieces_percent) == "not known"
 
 
 @given(st.floats(-130, 130), st.lists(st.floats(0, 60), min_size=6, max_size=6), st.sets(st.integers(0, 5)))

@@ -16,7 +16,7 @@ from dicoms import dicom, gradient
 from numpy.typing import NDArray
 from small_models import SAME_CORNER_PX, knowing_bundle, unet_bundle
 
-from spondylo_ml.clinical.measure import WEAK, measure_film
+from spondylo_ml.clinical.measure import WEAK_EVIDENCE, measure_film
 from spondylo_ml.clinical.scale import STRETCHED
 from spondylo_ml.data.decode import Known, Limits, OpenedFilm
 from spondylo_ml.data.pseudonyms import pseudonym
@@ -336,6 +336,6 @@ def test_evidence_travels_with_the_model_and_a_film_without_any_is_not_measured(
     (result,) = FilmModel(kept, "m").predict(noise)
     assert result.prediction is not None
     assert result.prediction.evidence == 0.0
-    assert WEAK in result.warnings
+    assert WEAK_EVIDENCE in result.warnings
     assert all(slip["grade"] is None for slip in result.to_row()["slips"])
     assert not result.to_row()["levels_known"]

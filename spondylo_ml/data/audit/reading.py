@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
-from spondylo_ml.data.films import FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FilmSet
 from spondylo_ml.landmarks import Film
 
 
@@ -56,7 +56,7 @@ def check_patients(films: Sequence[Film]) -> list[AuditFinding]:
     ]
 
 
-def _named(finding: Finding) -> tuple[str]:
+def _named(finding: FileFinding) -> tuple[str]:
     """What the audit, which is kept in runs, calls the file of a finding."""
     return (finding.alias or finding.file,)
 

@@ -21,7 +21,7 @@ FILM_COLUMNS = (
 )  # fmt: skip
 
 
-def film_table(films: Sequence[Film]) -> pd.DataFrame:
+def audit_film_table(films: Sequence[Film]) -> pd.DataFrame:
     """One row a film; NaN or empty where the dataset does not say."""
     bodies = Bodies.of(films)
     stretch = stretch_factors(bodies)
@@ -29,7 +29,7 @@ def film_table(films: Sequence[Film]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(FILM_COLUMNS))
 
 
-def slip_table(films: Sequence[Film]) -> pd.DataFrame:
+def audit_slip_table(films: Sequence[Film]) -> pd.DataFrame:
     """One row a lumbar slip that can be measured: `film_id`, `level`, `slip_percent`; withheld as in measurements."""
     rows = [
         (film.film_id, f"{level_name(level.upper_slot)}/{level_name(level.lower_slot)}", level.slip.value)

@@ -12,8 +12,8 @@ from spondylo_ml.data.readers.buu import BuuReader
 from spondylo_ml.data.readers.coco import CocoReader
 from spondylo_ml.data.readers.folder import FolderReader
 from spondylo_ml.data.readers.mendeley import MendeleyReader
-from spondylo_ml.data.readers.pairing import by_stem, files_in, images_in
-from spondylo_ml.data.readers.parts import folders_in, part_named
+from spondylo_ml.data.readers.pairing import files_in, group_by_stem, images_in
+from spondylo_ml.data.readers.parts import folders_in, parse_part
 from spondylo_ml.data.readers.spineweb16 import SpineWeb16Reader
 from spondylo_ml.data.readers.yolo import YoloReader
 from spondylo_ml.errors import DataError
@@ -91,7 +91,7 @@ def _require_plain(root: Path) -> None:
     anyway = "or take its films without labels: --data.kind folder"
     if (whole := _dataset_above(root)) is not None:
         raise DataError(f"{root.resolve()} is a part of the dataset in {whole}: give that folder, {anyway}")
-    labels = by_stem(files_in(root, LABEL_SUFFIXES)).keys() & by_stem(images_in(root)).keys()
+    labels = group_by_stem(files_in(root, LABEL_SUFFIXES)).keys() & group_by_stem(images_in(root)).keys()
     if labels:
         raise DataError(
             f"{root.resolve()} holds {len(labels)} film(s) with labels beside them, which is no layout that is known: "
@@ -113,7 +113,7 @@ def _hint_below(root: Path) -> str:
     """The dataset within, never one of several folders, nor one that is named as a part: the others would be lost."""
     inner = _datasets_below(root, CHILDREN)
     names = ", ".join(folder.relative_to(root.resolve()).as_posix() for folder in inner)
-    if any(part_named(folder.name) for folder in inner):
+    if any(parse_part(folder.name) for folder in inner):
         return f"\nIt holds {names}: a part alone is not the dataset. Arrange all of them as one of these layouts."
     if len(inner) > 1:
         return f"\nIt holds several folders that can be read: {names}. Give one of them."

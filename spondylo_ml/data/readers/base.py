@@ -11,10 +11,10 @@ from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
-from spondylo_ml.data.films import FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FilmSet
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.dicom_films import as_its_file_says
+from spondylo_ml.data.readers.dicom_films import with_dicom_header
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Film, SlotRange
 
@@ -49,7 +49,7 @@ class ReadFilm:
     """A film as its reader made it, and what had to be assumed, set aside or repaired for it."""
 
     film: Film
-    notes: tuple[Finding, ...] = ()
+    notes: tuple[FileFinding, ...] = ()
 
 
 def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tuple[list[Result], list[DataError]]:
@@ -76,7 +76,7 @@ def _with_its_file(read: Result) -> Result:
     """A film that was read, with what its DICOM file says of it; anything else as it is."""
     if not isinstance(read, ReadFilm):
         return read
-    film, notes = as_its_file_says(read.film)
+    film, notes = with_dicom_header(read.film)
     return replace(read, film=film, notes=(*read.notes, *notes))
 
 
@@ -86,13 +86,13 @@ def _file_of(item: object) -> str:
     return path.name if isinstance(path, Path) else "a film"
 
 
-def film_set(
+def make_film_set(
     kind: str,
     root: Path,
     read: Sequence[ReadFilm],
     slots: SlotRange,
-    bad: Iterable[Finding] = (),
-    notes: Iterable[Finding] = (),
+    bad: Iterable[FileFinding] = (),
+    notes: Iterable[FileFinding] = (),
     private: bool = False,
 ) -> FilmSet:
     """The dataset; films that share a name are bad files, for their results could not be kept apart.
@@ -115,19 +115,19 @@ def film_set(
     )
 
 
-def as_finding(error: DataError) -> Finding:
+def as_finding(error: DataError) -> FileFinding:
     """A collected error as a finding."""
     if isinstance(error, FileError):
-        return Finding(error.file, error.reason, error.detail)
-    return Finding("a film", str(error))
+        return FileFinding(error.file, error.reason, error.detail)
+    return FileFinding("a film", str(error))
 
 
-def _doubled(film: Film, count: int, root: Path) -> Finding:
+def _doubled(film: Film, count: int, root: Path) -> FileFinding:
     path = film.path or root
     where = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
-    return Finding(path.name, f"{count} films have this name: rename all but one", f" (this one lies in {where}/)")
+    return FileFinding(path.name, f"{count} films have this name: rename all but one", f" (this one lies in {where}/)")
 
 
-def _under_pseudonym(finding: Finding) -> Finding:
+def _under_pseudonym(finding: FileFinding) -> FileFinding:
     known = finding.alias or finding.file in PUBLIC_TABLES
     return finding if known else replace(finding, alias=pseudonym(stem_of(Path(finding.file))))

@@ -72,7 +72,7 @@ def require_all_inside(corners_xy: FloatArray, size_hw: tuple[int, int], file: s
         )
 
 
-def from_sacrum(
+def vertebrae_along_spine(
     corners_xy: FloatArray,
     visible: Visible,
     first_slot: int,
@@ -94,7 +94,7 @@ def from_sacrum(
         raise FileError(file, "a vertebra has no visible corner")
     order, remarks = order_from_sacrum(corners_xy)
     slots = range(first_slot, first_slot + len(order))
-    vertebrae = as_vertebrae(corners_xy[order], visible[order], slots)
+    vertebrae = make_vertebrae(corners_xy[order], visible[order], slots)
     if mirrored_exports and any(fault.mirrored for fault in outline_faults(vertebrae)):
         sides = list(MIRRORED_CORNERS)
         vertebrae = tuple(Vertebra(v.slot, v.corners_xy[sides], v.visible[sides]) for v in vertebrae)
@@ -102,7 +102,7 @@ def from_sacrum(
     return vertebrae, [*remarks, *label_remarks(vertebrae, places)]
 
 
-def by_level(
+def vertebrae_by_level(
     corners_xy: FloatArray, visible: Visible, slots: Sequence[int], file: str, places: Sequence[int] | None = None
 ) -> tuple[tuple[Vertebra, ...], list[Remark]]:
     """Vertebrae of a label that names each level, from the lowest up, and what is to be remarked on them.
@@ -113,11 +113,11 @@ def by_level(
     if twice := [slot for slot, count in Counter(slots).items() if count > 1]:
         raise FileError(file, f"two vertebrae are labelled {LEVELS[twice[0]]}")
     order = np.argsort(slots)
-    vertebrae = as_vertebrae(corners_xy[order], visible[order], [slots[i] for i in order])
+    vertebrae = make_vertebrae(corners_xy[order], visible[order], [slots[i] for i in order])
     return vertebrae, label_remarks(vertebrae, places)
 
 
-def levelled(
+def vertebrae_of_label(
     corners_xy: FloatArray,
     visible: Visible,
     slots: Sequence[int | None],
@@ -138,7 +138,7 @@ def levelled(
     """
     named = [slot for slot in slots if slot is not None]
     if len(named) == len(slots):
-        vertebrae, remarks = by_level(corners_xy, visible, named, file, places)
+        vertebrae, remarks = vertebrae_by_level(corners_xy, visible, named, file, places)
         return vertebrae, said_from or LEVELS_LABELLED, remarks
     if named:
         raise FileError(file, f"{len(slots) - len(named)} of {len(slots)} vertebrae have no level: name all or none")
@@ -146,11 +146,11 @@ def levelled(
         raise FileError(file, "levels_from says that the label names the levels, but its vertebrae have none")
     why = said_from or (LOWEST_IS_L5 if facing == Facing.NONE else LOWEST_IS_S1)
     first = 1 if why == LOWEST_IS_L5 else 0
-    vertebrae, remarks = from_sacrum(corners_xy, visible, first, file, places)
+    vertebrae, remarks = vertebrae_along_spine(corners_xy, visible, first, file, places)
     return vertebrae, why, remarks
 
 
-def as_vertebrae(corners_xy: FloatArray, visible: Visible, slots: Sequence[int]) -> tuple[Vertebra, ...]:
+def make_vertebrae(corners_xy: FloatArray, visible: Visible, slots: Sequence[int]) -> tuple[Vertebra, ...]:
     """Vertebrae from (V, 4, 2) corners ordered from the sacrum up, as they are."""
     return tuple(Vertebra(slot, quad, seen) for slot, quad, seen in zip(slots, corners_xy, visible, strict=True))
 
@@ -169,7 +169,7 @@ def label_remarks(vertebrae: Sequence[Vertebra], places: Sequence[int] | None = 
     return remarks + [Remark(str(overlap)) for overlap in overlaps(vertebrae, impossible)]
 
 
-def slots_of(films: Iterable[Film], at_least: int = 10) -> SlotRange:
+def slot_range_of(films: Iterable[Film], at_least: int = 10) -> SlotRange:
     """The slots of films of one's own: S1 and up, or L5 and up where all are AP films without a sacrum."""
     chosen = [film for film in films if film.vertebrae]
     used = [v.slot for film in chosen for v in film.vertebrae or ()]

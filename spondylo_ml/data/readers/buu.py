@@ -4,7 +4,7 @@ Layout: `{AP,LA}/<id>-<F|M>-<age>Y{0=AP,1=LA}.jpg` with a `.csv` of the same ste
 endplate, `x1,y1,x2,y2,label` in px: L1 superior, L1 inferior, ... L5 inferior, and on lateral films S1 superior, so
 that S1 has two corners. Point 1 is the image's left one. `label` grades slips by eye (0 none, 1 and 2 laterolisthesis,
 3 antero-, 4 retrolisthesis) and is checked, not used. `pixel_spacing.csv` (`filename,pixel_spacing_mm`) beside the
-folders, where there is one, holds the spacing; `films.csv` (see `own_films`) may say it too, and pixel aspect, patient
+folders, where there is one, holds the spacing; `films.csv` (see `films_csv`) may say it too, and pixel aspect, patient
 and facing.
 
 The published lateral films face left. Films of other names may face anywhere: theirs is unknown. One of the two
@@ -19,16 +19,24 @@ from pathlib import Path
 import numpy as np
 
 from spondylo_ml.data.film_pixels import checked_size_hw
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.names import stem_of
-from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import as_vertebrae, label_remarks, require_all_inside
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
+from spondylo_ml.data.readers.bodies import label_remarks, make_vertebrae, require_all_inside
 from spondylo_ml.data.readers.buu_name import BuuName, buu_name
 from spondylo_ml.data.readers.fields import parse_floats
-from spondylo_ml.data.readers.own_films import FILE, Said, as_said, film_stem, read_table, require_any_match, spacing_of
+from spondylo_ml.data.readers.films_csv import (
+    FILMS_CSV,
+    FilmRow,
+    film_stem,
+    parse_spacing,
+    read_films_csv,
+    require_any_match,
+    with_row,
+)
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
-from spondylo_ml.data.readers.parts import deeper_folders
-from spondylo_ml.data.readers.remarks import Remark, on_file
+from spondylo_ml.data.readers.parts import unread_subfolders
+from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.readers.text import read_csv_rows
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Spacing
@@ -55,13 +63,13 @@ class BuuReader:
     def read(self, root: Path) -> FilmSet:
         """All films of both views."""
         spacings, bad = _spacings(root)
-        table = read_table(root)
+        table = read_films_csv(root)
         jobs: list[_Job] = []
         for folder, view in _views(root).items():
             pairs, alone = pair_by_stem(folder, folder, (".csv",), root)
             jobs += [_Job(image, label, view, spacings.get(stem_of(image))) for image, label in pairs]
-            bad += [finding for finding in alone if finding.file not in (SPACING_FILE, FILE)]
-            bad += [] if folder == root else deeper_folders(folder)
+            bad += [finding for finding in alone if finding.file not in (SPACING_FILE, FILMS_CSV)]
+            bad += [] if folder == root else unread_subfolders(folder)
         read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
         images = [image for folder in _views(root) for image in images_in(folder)]
         known = {stem_of(image) for image in images}
@@ -70,12 +78,12 @@ class BuuReader:
         ):  # one above may be of other films
             require_any_match(spacings, known, SPACING_FILE)
         notes = [
-            Finding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in known
+            FileFinding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in known
         ]
         notes += table.remarks(images)
         lateral = any(job.view == "LA" for job in jobs)
         slots = LATERAL_SLOTS if lateral or not jobs else FRONTAL_SLOTS
-        return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes)
+        return make_film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes)
 
 
 @dataclass(frozen=True)
@@ -103,7 +111,7 @@ def _published(stem: str) -> BuuName | None:
     return name if name and not name.rest else None
 
 
-def _read_film(job: _Job, said: Said) -> ReadFilm:
+def _read_film(job: _Job, said: FilmRow) -> ReadFilm:
     published = _published(job.image.stem)
     if published and published.view != job.view:
         digit = int(published.view == "LA")
@@ -114,7 +122,7 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
     require_all_inside(corners, size_hw, job.label.name)
     lowest = 0 if job.view == "LA" else 1
     slots = range(lowest, lowest + len(corners))
-    vertebrae = as_vertebrae(corners, ~np.isnan(corners[..., 0]), slots)
+    vertebrae = make_vertebrae(corners, ~np.isnan(corners[..., 0]), slots)
     lateral_facing = Facing.LEFT if published and not mirrored else Facing.UNKNOWN
     film = Film(
         film_id=stem_of(job.image),
@@ -130,8 +138,8 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
         sex=published.sex if published else "",
         age_years=published.age_years if published else None,
     )
-    notes = on_file(job.label.name, (*remarks, *label_remarks(vertebrae)))
-    return ReadFilm(as_said(film, said), notes)
+    notes = as_findings(job.label.name, (*remarks, *label_remarks(vertebrae)))
+    return ReadFilm(with_row(film, said), notes)
 
 
 def _endplates(path: Path, view: str) -> tuple[FloatArray, list[Remark], bool]:
@@ -168,13 +176,13 @@ def _bodies(endplates: FloatArray) -> FloatArray:
     return np.concatenate([sacrum[None], lumbar])
 
 
-def _spacings(root: Path) -> tuple[dict[str, Spacing], list[Finding]]:
+def _spacings(root: Path) -> tuple[dict[str, Spacing], list[FileFinding]]:
     """Spacing by the stem of each film, and the rows that cannot be used."""
     places = [root / SPACING_FILE, *(folder / SPACING_FILE for folder in _views(root))]
     if root.resolve().name in N_ROWS:
         places.append(root.resolve().parent / SPACING_FILE)
     table: dict[str, Spacing] = {}
-    bad: list[Finding] = []
+    bad: list[FileFinding] = []
     for path in dict.fromkeys(place for place in places if place.is_file()):
         try:
             rows = read_csv_rows(path)
@@ -199,4 +207,4 @@ def _add_spacing(table: dict[str, Spacing], row: list[str]) -> None:
     if film_stem(name) in table:
         raise FileError(SPACING_FILE, f"{where} is not the first one of this film")
     mm = parse_floats(row[1:], SPACING_FILE, where)[0]
-    table[film_stem(name)] = spacing_of(mm, mm, SPACING_FILE, SPACING_FILE, where)
+    table[film_stem(name)] = parse_spacing(mm, mm, SPACING_FILE, SPACING_FILE, where)

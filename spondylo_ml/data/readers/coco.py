@@ -24,18 +24,26 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from spondylo_ml.data.film_pixels import checked_size_hw
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.levels_from import levels_from_of
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
-from spondylo_ml.data.readers.coco_entries import OTHER, Body, Entry, is_id, names_some_levels, passed_over, read_body
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
+from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, vertebrae_of_label
+from spondylo_ml.data.readers.coco_entries import (
+    OTHER,
+    AnnotatedBody,
+    Entry,
+    is_id,
+    names_some_levels,
+    read_body,
+    skip_reason,
+)
 from spondylo_ml.data.readers.coco_files import ROBOFLOW, Job, has_annotations, inner_name, read_jobs
 from spondylo_ml.data.readers.fields import finite_numbers
-from spondylo_ml.data.readers.own_films import age_of, facing_of, sex_of, spacing_of
-from spondylo_ml.data.readers.parts import part_named
-from spondylo_ml.data.readers.remarks import Remark, on_file
+from spondylo_ml.data.readers.films_csv import parse_age, parse_facing, parse_sex, parse_spacing
+from spondylo_ml.data.readers.parts import parse_part
+from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
@@ -63,15 +71,15 @@ class CocoReader:
         jobs, bad, notes = read_jobs(root)
         counts = Counter(job.key for job in jobs)
         bad += [
-            Finding(Path(name).name, f"listed {count} times in the annotations: two labels for one film; keep one")
+            FileFinding(Path(name).name, f"listed {count} times in the annotations: two labels for one film; keep one")
             for name, count in counts.items()
             if count > 1
         ]
         partly = {job.file for job in jobs if names_some_levels(job.annotations, job.categories)}
         alone = [job for job in jobs if counts[job.key] == 1]
         read, errors = read_each(alone, lambda job: _read_film(job, job.file in partly))
-        slots = slots_of(one.film for one in read)
-        return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
+        slots = slot_range_of(one.film for one in read)
+        return make_film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
 
 
 def _read_film(job: Job, partly_named: bool) -> ReadFilm:
@@ -100,10 +108,10 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         pixel_aspect=aspect,
         aspect_given="pixel_aspect" in said and aspect is not None,
         path=path,
-        sex=sex_of(said.get("sex", ""), path.name, "image"),
-        age_years=age_of(said["age_years"], path.name, "image") if "age_years" in said else None,
+        sex=parse_sex(said.get("sex", ""), path.name, "image"),
+        age_years=parse_age(said["age_years"], path.name, "image") if "age_years" in said else None,
     )
-    return ReadFilm(film, on_file(path.name, (*notes, *remarks)))
+    return ReadFilm(film, as_findings(path.name, (*notes, *remarks)))
 
 
 def _patient(patient: object, file: str) -> str | None:
@@ -115,7 +123,7 @@ def _patient(patient: object, file: str) -> str | None:
     return pseudonym(str(patient).strip())
 
 
-def _bodies(job: Job, file: str) -> tuple[list[Body], list[Remark]]:
+def _bodies(job: Job, file: str) -> tuple[list[AnnotatedBody], list[Remark]]:
     """The vertebrae among a film's annotations, and what was passed over.
 
     Where no levels are named, a vertebra passed over in the middle would shift all names above it: a doubt.
@@ -123,7 +131,7 @@ def _bodies(job: Job, file: str) -> tuple[list[Body], list[Remark]]:
     bodies, others = [], Counter[str]()
     for index, entry in enumerate(job.annotations):
         where = f"vertebra {index}"
-        why = passed_over(entry, job.categories, file, where)
+        why = skip_reason(entry, job.categories, file, where)
         if why:
             others[why] += 1
         else:
@@ -156,10 +164,10 @@ def _said(job: Job, said: Entry, file: str, size_hw: tuple[int, int]) -> tuple[F
         raise FileError(
             file, f"the annotations are for {said_hw[1]} x {said_hw[0]} px, the film is {size_hw[1]} x {size_hw[0]}"
         )
-    facing = facing_of(said["facing"], file, "image") if "facing" in said else Facing.UNKNOWN
+    facing = parse_facing(said["facing"], file, "image") if "facing" in said else Facing.UNKNOWN
     split = job.part
     if "split" in said:
-        split = part_named(said["split"]) if isinstance(said["split"], str) else None
+        split = parse_part(said["split"]) if isinstance(said["split"], str) else None
         if split is None:
             raise FileError(file, f"split must be one of {', '.join(PARTS)}", f", found {str(said['split'])[:20]!r}")
     if job.part is not None and split != job.part:
@@ -172,7 +180,7 @@ def _said(job: Job, said: Entry, file: str, size_hw: tuple[int, int]) -> tuple[F
         provenance = said.get("pixel_spacing_from", SPACING_FROM)
         if not isinstance(provenance, str):
             raise FileError(file, "pixel_spacing_from must be words", f", found {str(provenance)[:20]!r}")
-        spacing = spacing_of(values[0], values[1], provenance, file, "image")
+        spacing = parse_spacing(values[0], values[1], provenance, file, "image")
     return facing, spacing, split
 
 
@@ -187,7 +195,7 @@ def _pixels(value: object, file: str) -> int:
 def _vertebrae(
     job: Job,
     said: Entry,
-    bodies: Sequence[Body],
+    bodies: Sequence[AnnotatedBody],
     file: str,
     size_hw: tuple[int, int],
     facing: Facing,
@@ -213,4 +221,4 @@ def _vertebrae(
             file, "names no level, and other films of its file name some only: name the level of each vertebra"
         )
     said_from = levels_from_of(said.get("levels_from"), file, "image")
-    return levelled(corners, visibility == VISIBLE, slots, facing, file, said_from=said_from)
+    return vertebrae_of_label(corners, visibility == VISIBLE, slots, facing, file, said_from=said_from)

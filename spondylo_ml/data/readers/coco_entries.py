@@ -20,7 +20,7 @@ CROWD, NO_POINTS, OTHER = "of a crowd", "without a keypoint", "of a category wit
 
 
 @dataclass(frozen=True)
-class Body:
+class AnnotatedBody:
     """A vertebra as it is annotated.
 
     Attributes:
@@ -39,7 +39,7 @@ def is_id(value: object) -> bool:
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
-def passed_over(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> str | None:
+def skip_reason(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> str | None:
     """Why an annotation is no vertebra; None for one that is.
 
     Raises:
@@ -68,7 +68,7 @@ def passed_over(entry: Entry, categories: Mapping[object, Entry], file: str, whe
     return None
 
 
-def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> Body:
+def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> AnnotatedBody:
     """The vertebra of an annotation.
 
     Raises:
@@ -90,7 +90,7 @@ def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where
     corners[visibility == 0] = np.nan
     for name, length in (("bbox", 4), ("area", 1)):
         _require_measure(entry.get(name), length, file, f"{where}: {name}")
-    return Body(corners, visibility, _slot(entry, category, file, where))
+    return AnnotatedBody(corners, visibility, _slot(entry, category, file, where))
 
 
 def names_some_levels(entries: Iterable[Entry], categories: Mapping[object, Entry]) -> bool:
@@ -98,7 +98,7 @@ def names_some_levels(entries: Iterable[Entry], categories: Mapping[object, Entr
     named = set()
     for entry in entries:
         try:
-            if not passed_over(entry, categories, "", ""):
+            if not skip_reason(entry, categories, "", ""):
                 named.add(read_body(entry, categories, "", "").slot is not None)
         except FileError:
             continue

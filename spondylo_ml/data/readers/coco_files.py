@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from spondylo_ml.data.films import Finding
+from spondylo_ml.data.films import FileFinding
 from spondylo_ml.data.names import is_hidden, is_listed, same_form
 from spondylo_ml.data.readers.base import as_finding
 from spondylo_ml.data.readers.coco_entries import Entry, is_id
 from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.pairing import files_in, images_in
-from spondylo_ml.data.readers.parts import folders_in, part_named, part_within
+from spondylo_ml.data.readers.parts import find_part, folders_in, parse_part
 from spondylo_ml.errors import FileError
 
 ROBOFLOW = "_annotations.coco.json"
@@ -59,10 +59,10 @@ def has_annotations(root: Path) -> bool:
     return usual or any(images_in(path.parent) for path in _roboflow_files(root))
 
 
-def read_jobs(root: Path) -> tuple[list[Job], list[Finding], list[Finding]]:
+def read_jobs(root: Path) -> tuple[list[Job], list[FileFinding], list[FileFinding]]:
     """The films of all annotation files, what is bad, and which files hold no keypoints and were passed over."""
     jobs: list[list[Job]] = []
-    bad: list[Finding] = []
+    bad: list[FileFinding] = []
     boxes: list[tuple[_Source, list[Job]]] = []
     sources = _sources(root)
     for source in sources:
@@ -83,10 +83,10 @@ def read_jobs(root: Path) -> tuple[list[Job], list[Finding], list[Finding]]:
         if {job.key for job in found} <= known:
             count = sum(len(job.annotations) for job in found)
             notes.append(
-                Finding(source.path.name, f"{count} annotations without keypoints (boxes, outlines): not read")
+                FileFinding(source.path.name, f"{count} annotations without keypoints (boxes, outlines): not read")
             )
         else:
-            bad.append(Finding(source.path.name, "none of its annotations has keypoints: boxes are no labels here"))
+            bad.append(FileFinding(source.path.name, "none of its annotations has keypoints: boxes are no labels here"))
             known |= {job.key for job in found}
     bad += _films_not_listed(sources, known)
     return [job for some in jobs for job in some], bad, notes
@@ -104,15 +104,15 @@ def _usual_files(root: Path) -> list[Path]:
 
 
 def _roboflow_files(root: Path) -> list[Path]:
-    parts = [folder for folder in folders_in(root) if part_named(folder.name)]
+    parts = [folder for folder in folders_in(root) if parse_part(folder.name)]
     return [path for folder in (root, *parts) if (path := folder / ROBOFLOW).is_file()]
 
 
 def _sources(root: Path) -> list[_Source]:
     films = _films(root / "images")
-    usual = [_Source(path, films, part_within(path.stem)) for path in _usual_files(root)]
+    usual = [_Source(path, films, find_part(path.stem)) for path in _usual_files(root)]
     beside = [
-        _Source(path, {same_form(image.name): image for image in images_in(path.parent)}, part_named(path.parent.name))
+        _Source(path, {same_form(image.name): image for image in images_in(path.parent)}, parse_part(path.parent.name))
         for path in _roboflow_files(root)
     ]
     return [*usual, *(_Source(one.path, one.films, one.part if one.path.parent != root else None) for one in beside)]
@@ -130,11 +130,11 @@ def _found(source: _Source, file_name: str) -> Path | None:
     if (path := source.films.get(inner)) is not None:
         return path
     folders = {name.split("/")[0] for name in source.films if "/" in name}
-    places = [f"{folder}/{inner}" for folder in sorted(folders) if source.part and part_within(folder) == source.part]
+    places = [f"{folder}/{inner}" for folder in sorted(folders) if source.part and find_part(folder) == source.part]
     return next((source.films[place] for place in places if place in source.films), None)
 
 
-def _jobs(source: _Source) -> tuple[list[Job], list[Finding]]:
+def _jobs(source: _Source) -> tuple[list[Job], list[FileFinding]]:
     """The films of an annotation file, and the entries that belong to none.
 
     Raises:
@@ -156,7 +156,9 @@ def _jobs(source: _Source) -> tuple[list[Job], list[Finding]]:
         if is_id(owner) and owner in of_image:
             of_image[owner].append(entry)
         else:
-            bad.append(Finding(file, f"annotations[{number}] is a label without its film: no image has its image_id"))
+            bad.append(
+                FileFinding(file, f"annotations[{number}] is a label without its film: no image has its image_id")
+            )
     by_id = _categories(categories, file)
     jobs = [
         Job(
@@ -194,13 +196,13 @@ def _categories(categories: Sequence[Entry], file: str) -> dict[object, Entry]:
     return by_id
 
 
-def _films_not_listed(sources: Sequence[_Source], listed: set[str]) -> list[Finding]:
+def _films_not_listed(sources: Sequence[_Source], listed: set[str]) -> list[FileFinding]:
     films = dict.fromkeys(path for source in sources for path in source.films.values())
     shown = {
         path for source in sources for folder in {p.parent for p in source.films.values()} for path in images_in(folder)
     }
     return [
-        Finding(path.name, "no label: not listed in any annotation file")
+        FileFinding(path.name, "no label: not listed in any annotation file")
         for path in films
         if path in shown and str(path) not in listed
     ]

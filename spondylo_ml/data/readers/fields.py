@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from spondylo_ml.config.yaml_file import GivenTwiceError, StrictLoader
-from spondylo_ml.data.readers.text import decoded
+from spondylo_ml.config.yaml_file import DuplicateKeyError, StrictLoader
+from spondylo_ml.data.readers.text import decode_text
 from spondylo_ml.errors import FileError
 
 Number = int | float
@@ -66,7 +66,7 @@ def require_visibility(values: Iterable[float], file: str, where: str) -> None:
 def read_json(path: Path) -> object:
     """A JSON file; `FileError` where it is none, or gives one name twice in an object."""
     try:
-        return json.loads(decoded(_bytes(path), path.name), object_pairs_hook=lambda pairs: _once(pairs, path.name))
+        return json.loads(decode_text(_bytes(path), path.name), object_pairs_hook=lambda pairs: _once(pairs, path.name))
     except (ValueError, RecursionError):  # a number of thousands of digits is a ValueError of its own
         raise FileError(path.name, "not valid JSON (truncated, or another format)") from None
 
@@ -74,8 +74,8 @@ def read_json(path: Path) -> object:
 def read_yaml(path: Path) -> object:
     """A YAML file; `FileError` where it is none, or gives one name twice in a mapping."""
     try:
-        return yaml.load(decoded(_bytes(path), path.name), StrictLoader)
-    except GivenTwiceError as error:
+        return yaml.load(decode_text(_bytes(path), path.name), StrictLoader)
+    except DuplicateKeyError as error:
         raise FileError(path.name, "gives one name twice", f": {error.name[:40]}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
         raise FileError(path.name, "not valid YAML (truncated, or another format)") from None
@@ -83,7 +83,7 @@ def read_yaml(path: Path) -> object:
 
 def read_text_lines(path: Path) -> list[list[str]]:
     """The fields of each line that is not empty; `FileError` where there is none, or no text."""
-    text = decoded(_bytes(path), path.name)
+    text = decode_text(_bytes(path), path.name)
     if lines := [line.split() for line in text.splitlines() if line.strip()]:
         return lines
     raise FileError(path.name, "empty label file")

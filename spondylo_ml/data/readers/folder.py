@@ -1,7 +1,7 @@
 """A plain folder of films without labels: PNG, JPEG, TIFF, BMP or DICOM, side by side.
 
 `image_file` says how files of more than 8 bits, of colour and with an orientation are read. A `films.csv` (see
-`own_films`) may name patient, facing, spacing and pixel aspect. In runs the films appear under pseudonyms.
+`films_csv`) may name patient, facing, spacing and pixel aspect. In runs the films appear under pseudonyms.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from spondylo_ml.data.film_pixels import checked_size_hw, looks_like_a_film
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.own_films import FILE, Said, read_table
-from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, images_in
-from spondylo_ml.landmarks import Film, SlotRange, film_aspect
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
+from spondylo_ml.data.readers.films_csv import FILMS_CSV, FilmRow, read_films_csv
+from spondylo_ml.data.readers.pairing import duplicate_stems, group_by_stem, images_in
+from spondylo_ml.landmarks import Film, SlotRange, resolve_pixel_aspect
 
 SLOTS = SlotRange(first=0, count=10)
 
@@ -33,20 +33,20 @@ class FolderReader:
 
     def read(self, root: Path) -> FilmSet:
         """All films directly in the folder; what else lies there is listed."""
-        table = read_table(root)
+        table = read_films_csv(root)
         images = images_in(root)
-        groups = by_stem(images)
+        groups = group_by_stem(images)
         alone = [paths[0] for paths in groups.values() if len(paths) == 1]
-        doubled = [finding for paths in groups.values() if len(paths) > 1 for finding in doubled_stem(paths)]
+        doubled = [finding for paths in groups.values() if len(paths) > 1 for finding in duplicate_stems(paths)]
         read, errors = read_each(alone, lambda path: _read_film(path, table.of(path.name)))
         notes = [*_not_read(root), *table.remarks(images)]
         bad = [*doubled, *map(as_finding, errors)]
-        return film_set(self.kind, root, read, SLOTS, bad, notes, private=True)
+        return make_film_set(self.kind, root, read, SLOTS, bad, notes, private=True)
 
 
-def _read_film(path: Path, said: Said) -> ReadFilm:
+def _read_film(path: Path, said: FilmRow) -> ReadFilm:
     name = pseudonym(stem_of(path))
-    aspect, given = film_aspect(said.pixel_aspect, said.spacing)
+    aspect, given = resolve_pixel_aspect(said.pixel_aspect, said.spacing)
     return ReadFilm(
         Film(
             film_id=name,
@@ -66,11 +66,13 @@ def _read_film(path: Path, said: Said) -> ReadFilm:
     )
 
 
-def _not_read(root: Path) -> list[Finding]:
+def _not_read(root: Path) -> list[FileFinding]:
     """Whatever in the folder is no film and not hidden: a folder within, a note."""
-    listed = sorted(p for p in root.iterdir() if not is_hidden(p) and p.name != FILE)
+    listed = sorted(p for p in root.iterdir() if not is_hidden(p) and p.name != FILMS_CSV)
     others = [p for p in listed if p.is_dir() or not looks_like_a_film(p)]
     return [
-        Finding(p.name, "a folder within the folder: not read" if p.is_dir() else "no film that is read here: left out")
+        FileFinding(
+            p.name, "a folder within the folder: not read" if p.is_dir() else "no film that is read here: left out"
+        )
         for p in others
     ]

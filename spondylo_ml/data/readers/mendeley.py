@@ -11,7 +11,7 @@ Some films are mirrored exports whose corners have kept their names: where all c
 right exchanged, they are, and it is remarked.
 
 Films of 640 x 640 px are exports, each stretched to that size by an amount that is not given. A `films.csv` (see
-`own_films`) beside `Train/` may say it, and patient, facing and spacing.
+`films_csv`) beside `Train/` may say it, and patient, facing and spacing.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from pathlib import Path
 import numpy as np
 
 from spondylo_ml.data.film_pixels import checked_size_hw
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.levels_from import LOWEST_IS_S1
 from spondylo_ml.data.names import stem_of
-from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import Visible, from_sacrum, require_all_inside
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
+from spondylo_ml.data.readers.bodies import Visible, require_all_inside, vertebrae_along_spine
 from spondylo_ml.data.readers.buu_name import buu_name
 from spondylo_ml.data.readers.fields import finite_numbers, read_json, require_classes, require_visibility
-from spondylo_ml.data.readers.own_films import Said, as_said, read_table
-from spondylo_ml.data.readers.pairing import by_stem, doubled_stem, files_in, images_in, pair_by_stem
-from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part
+from spondylo_ml.data.readers.films_csv import FilmRow, read_films_csv, with_row
+from spondylo_ml.data.readers.pairing import duplicate_stems, files_in, group_by_stem, images_in, pair_by_stem
+from spondylo_ml.data.readers.parts import folders_by_part, unread_subfolders
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
-from spondylo_ml.data.readers.remarks import Remark, on_file
+from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
 
@@ -60,23 +60,23 @@ class MendeleyReader:
 
     def read(self, root: Path) -> FilmSet:
         """All films of the three parts, unlabelled test films included."""
-        data, table = root / "Train" / "Keypointrcnn_data", read_table(root)
+        data, table = root / "Train" / "Keypointrcnn_data", read_films_csv(root)
         jobs: list[_Job] = []
-        bad: list[Finding] = []
+        bad: list[FileFinding] = []
         folders, strange = folders_by_part(data / "images", data / "labels")
         for images, labels, split in folders:
             pairs, alone = pair_by_stem(images, labels, LABELS, data)
             jobs += [_Job(image, label, split) for image, label in pairs]
-            bad += [*alone, *deeper_folders(images), *deeper_folders(labels, LABELS)]
+            bad += [*alone, *unread_subfolders(images), *unread_subfolders(labels, LABELS)]
         bad += [*strange, *_loose(data, root)]
-        for films in by_stem(images_in(root / "Test")).values():
+        for films in group_by_stem(images_in(root / "Test")).values():
             if len(films) == 1:
                 jobs.append(_Job(films[0], None, "test"))
             else:
-                bad += doubled_stem(films)
+                bad += duplicate_stems(films)
         read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
         notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
-        return film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)], notes)
+        return make_film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)], notes)
 
 
 @dataclass(frozen=True)
@@ -86,19 +86,19 @@ class _Job:
     split: str
 
 
-def _read_film(job: _Job, said: Said) -> ReadFilm:
+def _read_film(job: _Job, said: FilmRow) -> ReadFilm:
     size_hw = checked_size_hw(job.image)
     buu = buu_name(job.image.stem)
-    notes: tuple[Finding, ...] = ()
+    notes: tuple[FileFinding, ...] = ()
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
         is_json = job.label.suffix.lower() == ".json"
         corners, visible, of_boxes = _read_json(job.label) if is_json else (*_read_txt(job.label, size_hw), ())
         require_all_inside(corners, size_hw, job.label.name)
-        vertebrae, remarks = from_sacrum(
+        vertebrae, remarks = vertebrae_along_spine(
             corners, visible, SLOTS.first, job.label.name, JSON_ORDER if is_json else TXT_ORDER, mirrored_exports=True
         )
-        notes = on_file(job.label.name, (*of_boxes, *remarks))
+        notes = as_findings(job.label.name, (*of_boxes, *remarks))
     film = Film(
         film_id=stem_of(job.image),
         image=FileImage(job.image, job.image.name),
@@ -115,18 +115,18 @@ def _read_film(job: _Job, said: Said) -> ReadFilm:
         sex=buu.sex if buu else "",
         age_years=buu.age_years if buu else None,
     )
-    return ReadFilm(as_said(film, said), notes)
+    return ReadFilm(with_row(film, said), notes)
 
 
-def _loose(data: Path, root: Path) -> list[Finding]:
+def _loose(data: Path, root: Path) -> list[FileFinding]:
     """Films and labels that lie in no part, which nobody would miss."""
     places = [(data / "images", images_in(data / "images")), (data / "labels", files_in(data / "labels", LABELS))]
     loose = [
-        Finding(path.name, f"lies in {folder.name}/ itself and is not read: put it into a part, such as train/")
+        FileFinding(path.name, f"lies in {folder.name}/ itself and is not read: put it into a part, such as train/")
         for folder, paths in places
         for path in paths
     ]
-    return loose + deeper_folders(root / "Test")
+    return loose + unread_subfolders(root / "Test")
 
 
 def _read_json(path: Path) -> tuple[FloatArray, Visible, tuple[Remark, ...]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spondylo_ml.data.film_pixels import looks_like_a_film
-from spondylo_ml.data.films import Finding
+from spondylo_ml.data.films import FileFinding
 from spondylo_ml.data.names import FILM_SUFFIXES, is_listed, stem_of
 
 
@@ -27,7 +27,7 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if is_listed(p) and looks_like_a_film(p))
 
 
-def by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
+def group_by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
     """The paths of each stem, stems in one Unicode form."""
     groups: dict[str, list[Path]] = {}
     for path in paths:
@@ -37,30 +37,30 @@ def by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
 
 def pair_by_stem(
     images: Path, labels: Path, suffixes: Sequence[str], root: Path
-) -> tuple[list[tuple[Path, Path]], list[Finding]]:
+) -> tuple[list[tuple[Path, Path]], list[FileFinding]]:
     """Films with their labels, and every film or label that stands alone or doubly."""
-    labels_of = by_stem(files_in(labels, suffixes))
+    labels_of = group_by_stem(files_in(labels, suffixes))
     pairs, bad = [], []
-    for stem, films in by_stem(images_in(images)).items():
+    for stem, films in group_by_stem(images_in(images)).items():
         found = labels_of.pop(stem, [])
         if len(films) > 1:
-            bad += doubled_stem(films)
+            bad += duplicate_stems(films)
         elif len(found) == 1:
             pairs.append((films[0], found[0]))
         elif found:
-            bad.append(Finding(films[0].name, "two labels", f": {', '.join(p.name for p in found)}; keep one"))
+            bad.append(FileFinding(films[0].name, "two labels", f": {', '.join(p.name for p in found)}; keep one"))
         else:
             wanted = f" {stem}{' or '.join(suffixes)} in {_below(labels, root)}"
-            bad.append(Finding(films[0].name, "no label", wanted))
+            bad.append(FileFinding(films[0].name, "no label", wanted))
     looked_for = f"label without its film in {_below(images, root)} (looked for {', '.join(FILM_SUFFIXES)})"
-    bad += [Finding(path.name, looked_for) for paths in labels_of.values() for path in paths]
+    bad += [FileFinding(path.name, looked_for) for paths in labels_of.values() for path in paths]
     return pairs, bad
 
 
-def doubled_stem(films: Sequence[Path]) -> list[Finding]:
+def duplicate_stems(films: Sequence[Path]) -> list[FileFinding]:
     """One finding for each of several films that differ in their suffix, or in the Unicode form of their name."""
     suffixes = " and ".join(path.suffix for path in films)
-    return [Finding(path.name, f"two films of one name, as {suffixes}: keep one") for path in films]
+    return [FileFinding(path.name, f"two films of one name, as {suffixes}: keep one") for path in films]
 
 
 def _below(folder: Path, root: Path) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from spondylo_ml.data.films import Finding
+from spondylo_ml.data.films import FileFinding
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden
 
 _PARTS = {
@@ -17,12 +17,12 @@ _PARTS = {
 ALLOWED = "train, val (or valid, validation), test"
 
 
-def part_named(name: str) -> str | None:
+def parse_part(name: str) -> str | None:
     """The part that a folder or a word means, in any case; None for another word."""
     return _PARTS.get(name.strip().casefold())
 
 
-def part_within(name: str) -> str | None:
+def find_part(name: str) -> str | None:
     """The part that the name of a file holds as a word, such as person_keypoints_valid2017; None where none does."""
     return next((part for word in re.split(r"[^a-z]+", name.casefold()) if (part := _PARTS.get(word))), None)
 
@@ -34,7 +34,7 @@ def folders_in(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_hidden(p))
 
 
-def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, str]], list[Finding]]:
+def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, str]], list[FileFinding]]:
     """The folders of films and of labels within two folders, with their part; and those that are no part.
 
     The two of a part need not have the same name: images/valid goes with labels/val. A folder without its counterpart
@@ -44,13 +44,13 @@ def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, 
     places: list[tuple[Path, Path, str]] = []
     strange = []
     for name in dict.fromkeys([*of_images, *of_labels]):  # films first
-        part = part_named(name)
+        part = parse_part(name)
         if part is None:
             above = images if name in of_images else labels
             why = f"a folder of {above.name}/ that is not read: parts are named {ALLOWED}"
-            strange.append(Finding(name, why))
+            strange.append(FileFinding(name, why))
         elif name in of_images:
-            alike = [other for other in of_labels if part_named(other) == part and other not in of_images]
+            alike = [other for other in of_labels if parse_part(other) == part and other not in of_images]
             label = name if name in of_labels or len(alike) != 1 else alike[0]
             places.append((of_images[name], labels / label, part))
         elif all(of_labels[name] != place[1] for place in places):
@@ -58,7 +58,7 @@ def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, 
     return places, strange
 
 
-def deeper_folders(folder: Path, suffixes: Sequence[str] = FILM_SUFFIXES) -> list[Finding]:
+def unread_subfolders(folder: Path, suffixes: Sequence[str] = FILM_SUFFIXES) -> list[FileFinding]:
     """Folders with such files within a folder of which only its own files are read."""
     deeper = [inner for inner in folders_in(folder) if any(p.suffix.lower() in suffixes for p in inner.rglob("*"))]
-    return [Finding(p.name, f"a folder of {folder.name}/ that is not read: move its files up") for p in deeper]
+    return [FileFinding(p.name, f"a folder of {folder.name}/ that is not read: move its files up") for p in deeper]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spondylo_ml.data.films import Finding
+from spondylo_ml.data.films import FileFinding
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,6 @@ class Remark:
     doubt: bool = False
 
 
-def on_file(file: str, remarks: Iterable[Remark]) -> tuple[Finding, ...]:
+def as_findings(file: str, remarks: Iterable[Remark]) -> tuple[FileFinding, ...]:
     """The remarks as findings on a file."""
-    return tuple(Finding(file, remark.reason, doubt=remark.doubt) for remark in remarks)
+    return tuple(FileFinding(file, remark.reason, doubt=remark.doubt) for remark in remarks)

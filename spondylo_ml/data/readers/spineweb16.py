@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from spondylo_ml.data.film_pixels import checked_size_hw
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.names import same_form
-from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import as_vertebrae, label_remarks, require_all_inside
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
+from spondylo_ml.data.readers.bodies import label_remarks, make_vertebrae, require_all_inside
 from spondylo_ml.data.readers.fields import parse_floats
-from spondylo_ml.data.readers.own_films import FILE, by_film, film_stem, read_columns, require_any_match
+from spondylo_ml.data.readers.films_csv import FILMS_CSV, film_stem, read_columns, require_any_match, rows_by_film
 from spondylo_ml.data.readers.pairing import images_in
-from spondylo_ml.data.readers.parts import deeper_folders
-from spondylo_ml.data.readers.remarks import Remark, on_file
+from spondylo_ml.data.readers.parts import unread_subfolders
+from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.readers.text import read_csv_rows, read_names
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
@@ -61,9 +61,9 @@ class SpineWeb16Reader:
         rows = list(zip(names, labels, strict=True))
         films = {same_form(path.name): path for path in images_in(root / "images")}
         read, errors = read_each(rows, lambda row: _read_film(films.get(row[0]), row[0], row[1], patients[row[0]]))
-        alone = [Finding(name, NOT_LISTED) for name in films if name not in set(names)]
-        alone += deeper_folders(root / "images")
-        return film_set(self.kind, root, read, SLOTS, [*alone, *map(as_finding, errors)], notes)
+        alone = [FileFinding(name, NOT_LISTED) for name in films if name not in set(names)]
+        alone += unread_subfolders(root / "images")
+        return make_film_set(self.kind, root, read, SLOTS, [*alone, *map(as_finding, errors)], notes)
 
 
 def _read_film(path: Path | None, name: str, fields: list[str], patient: str) -> ReadFilm:
@@ -72,7 +72,7 @@ def _read_film(path: Path | None, name: str, fields: list[str], patient: str) ->
     size_hw = checked_size_hw(path)
     corners = _corners_px(name, fields, size_hw)
     corners, reordered = _head_to_tail(corners)
-    vertebrae = as_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), range(1, 1 + N_VERTEBRAE))
+    vertebrae = make_vertebrae(corners[::-1], np.ones((N_VERTEBRAE, 4), bool), range(1, 1 + N_VERTEBRAE))
     film = Film(
         film_id=Path(name).stem,
         image=FileImage(path, path.name),
@@ -83,7 +83,7 @@ def _read_film(path: Path | None, name: str, fields: list[str], patient: str) ->
         source="spineweb16",
         path=path,
     )
-    return ReadFilm(film, on_file(name, (*reordered, *label_remarks(vertebrae))))
+    return ReadFilm(film, as_findings(name, (*reordered, *label_remarks(vertebrae))))
 
 
 def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[Remark]]:
@@ -111,23 +111,23 @@ def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> Float
     return corners
 
 
-def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[Finding]]:
+def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[FileFinding]]:
     """Patient group by film name, from films.csv where it exists.
 
     Raises:
         FileError: a table of another form, of other films, or with two rows for a film.
     """
-    if not (root / FILE).is_file():
+    if not (root / FILMS_CSV).is_file():
         return dict(zip(names, names, strict=True)), [
-            Finding(FILE, "missing: every film is taken for another patient's")
+            FileFinding(FILMS_CSV, "missing: every film is taken for another patient's")
         ]
-    columns, table, notes = read_columns(root / FILE)
+    columns, table, notes = read_columns(root / FILMS_CSV)
     if "filename" not in columns or "patient" not in columns:
-        raise FileError(FILE, "needs the columns filename and patient", f", it has {', '.join(columns)}")
-    rows = by_film(FILE, table)
-    require_any_match(rows, [film_stem(name) for name in names], FILE)
+        raise FileError(FILMS_CSV, "needs the columns filename and patient", f", it has {', '.join(columns)}")
+    rows = rows_by_film(FILMS_CSV, table)
+    require_any_match(rows, [film_stem(name) for name in names], FILMS_CSV)
     patients = {
         name: same_form(rows[film_stem(name)][1]["patient"]) if film_stem(name) in rows else "" for name in names
     }
-    own = [Finding(name, f"no patient in {FILE}: taken for its own") for name in names if not patients[name]]
+    own = [FileFinding(name, f"no patient in {FILMS_CSV}: taken for its own") for name in names if not patients[name]]
     return {name: patient or name for name, patient in patients.items()}, [*notes, *own]

@@ -21,7 +21,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
-class Cells:
+class TableText:
     """A table as it was saved.
 
     Attributes:
@@ -33,7 +33,7 @@ class Cells:
     guessed: str | None = None
 
 
-def decoded(data: bytes, file: str) -> str:
+def decode_text(data: bytes, file: str) -> str:
     """Text in UTF-8, with or without its mark, or in UTF-16 with its mark.
 
     Raises:
@@ -48,7 +48,7 @@ def decoded(data: bytes, file: str) -> str:
     return text
 
 
-def read_cells(path: Path) -> Cells:
+def read_cells(path: Path) -> TableText:
     """The cells of a CSV file. What separates them is what the first line has: semicolons, tabs or else commas.
 
     Excel writes semicolons where the comma is the decimal mark: there 0,14 is read as 0.14.
@@ -68,7 +68,7 @@ def read_cells(path: Path) -> Cells:
         raise FileError(path.name, "no table: a quotation mark is not closed, or a cell is too long") from None
     if separator == ";":
         rows = [[c.replace(",", ".") if _DECIMAL_COMMA.fullmatch(c.strip()) else c for c in row] for row in rows]
-    return Cells(rows, guessed)
+    return TableText(rows, guessed)
 
 
 def read_csv_rows(path: Path) -> list[list[str]]:
@@ -93,7 +93,7 @@ def _read(path: Path) -> bytes:
 
 def _table_text(data: bytes, file: str) -> tuple[str, str | None]:
     try:
-        return decoded(data, file), None
+        return decode_text(data, file), None
     except FileError:
         if data.startswith(_UTF16) or b"\0" in data:
             raise

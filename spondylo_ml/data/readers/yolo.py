@@ -8,7 +8,7 @@ absent, 1 labelled but hidden, 2 visible.
 What the classes are and in what order the corners come is said by `names` (a class for each level, such as S1, L5; else
 one class, and the lowest vertebra is taken for S1), `kpt_names` (else superior left, superior right, inferior left,
 inferior right) and `kpt_shape` ([4, 2]: no visibilities, all are visible); `yolo_classes` says in which files.
-`films.csv` (see `own_films`) carries patient, facing, spacing, and films that have no label on purpose. In runs the
+`films.csv` (see `films_csv`) carries patient, facing, spacing, and films that have no label on purpose. In runs the
 films appear under pseudonyms.
 """
 
@@ -21,20 +21,20 @@ from pathlib import Path
 import numpy as np
 
 from spondylo_ml.data.film_pixels import checked_size_hw
-from spondylo_ml.data.films import FileImage, FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.base import ReadFilm, as_finding, film_set, read_each
-from spondylo_ml.data.readers.bodies import levelled, require_all_inside, slots_of
+from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
+from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, vertebrae_of_label
 from spondylo_ml.data.readers.fields import read_text_lines
-from spondylo_ml.data.readers.own_films import FilmTable, Said, read_table
+from spondylo_ml.data.readers.films_csv import FilmRow, FilmsCsv, read_films_csv
 from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
-from spondylo_ml.data.readers.parts import deeper_folders, folders_by_part, folders_in, part_named
+from spondylo_ml.data.readers.parts import folders_by_part, folders_in, parse_part, unread_subfolders
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
-from spondylo_ml.data.readers.remarks import Remark, on_file
+from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_levels
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import LEVELS_LABELLED, Film, FloatArray, Vertebra, film_aspect
+from spondylo_ml.landmarks import LEVELS_LABELLED, Film, FloatArray, Vertebra, resolve_pixel_aspect
 
 HIDDEN, VISIBLE = 1, 2
 LABELS = (".txt",)
@@ -61,7 +61,7 @@ class YoloReader:
             DataError: the classes' names, or films.csv, cannot be understood; or classes without names.
         """
         places, bad = _places(root)
-        table, classes = read_table(root), read_classes(root, [place.labels for place in places])
+        table, classes = read_films_csv(root), read_classes(root, [place.labels for place in places])
         jobs: list[_Job] = []
         for place in places:
             found, alone = _jobs(root, place, table, classes)
@@ -70,8 +70,8 @@ class YoloReader:
         require_levels(classes, _used([job.label for job in jobs if job.label]), root)
         read, errors = read_each(jobs, lambda job: _read_film(job, classes))
         notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
-        slots = slots_of(one.film for one in read)
-        return film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
+        slots = slot_range_of(one.film for one in read)
+        return make_film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
 
 
 @dataclass(frozen=True)
@@ -88,19 +88,19 @@ class _Job:
     image: Path
     label: Path | None
     split: str | None
-    said: Said
+    said: FilmRow
 
 
 def _pairs_of_folders(root: Path) -> list[_Place]:
     """images/ and labels/ in the folder itself, and in those of its folders that are named as parts."""
-    found = [(root, None), *((folder, part_named(folder.name)) for folder in folders_in(root))]
+    found = [(root, None), *((folder, parse_part(folder.name)) for folder in folders_in(root))]
     pairs = [_Place(f / "images", f / "labels", part) for f, part in found if f == root or part is not None]
     return [pair for pair in pairs if pair.images.is_dir() and pair.labels.is_dir()]
 
 
-def _places(root: Path) -> tuple[list[_Place], list[Finding]]:
+def _places(root: Path) -> tuple[list[_Place], list[FileFinding]]:
     """Where films and labels lie, and the folders of which nobody would miss the films."""
-    places, bad = [], list[Finding]()
+    places, bad = [], list[FileFinding]()
     for pair in _pairs_of_folders(root):
         places.append(pair)
         if pair.part is None:
@@ -108,13 +108,13 @@ def _places(root: Path) -> tuple[list[_Place], list[Finding]]:
             places += [_Place(images, labels, part) for images, labels, part in within]
             bad += strange
             for images, labels, _ in within:
-                bad += [*deeper_folders(images), *deeper_folders(labels, LABELS)]
+                bad += [*unread_subfolders(images), *unread_subfolders(labels, LABELS)]
         else:
-            bad += [*deeper_folders(pair.images), *deeper_folders(pair.labels, (".txt",))]
+            bad += [*unread_subfolders(pair.images), *unread_subfolders(pair.labels, (".txt",))]
     return places, bad
 
 
-def _jobs(root: Path, place: _Place, table: FilmTable, classes: Classes) -> tuple[list[_Job], list[Finding]]:
+def _jobs(root: Path, place: _Place, table: FilmsCsv, classes: Classes) -> tuple[list[_Job], list[FileFinding]]:
     pairs, alone = pair_by_stem(place.images, place.labels, LABELS, root)
     jobs = [_Job(image, label, place.part, table.of(image.name)) for image, label in pairs]
     unlabelled = {p.name: p for p in images_in(place.images) if not table.of(p.name).labelled}
@@ -123,7 +123,7 @@ def _jobs(root: Path, place: _Place, table: FilmTable, classes: Classes) -> tupl
     said_not = {job.image.name for job in jobs if job.label and not job.said.labelled}
     lists = {path.name for path in classes.named_in if path.parent == place.labels}
     bad = [finding for finding in alone if finding.file not in wanted | lists]
-    bad += [Finding(name, "has a label, but films.csv says that it has none") for name in sorted(said_not)]
+    bad += [FileFinding(name, "has a label, but films.csv says that it has none") for name in sorted(said_not)]
     return [job for job in jobs if job.image.name not in said_not], bad
 
 
@@ -148,10 +148,10 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         corners = corners * np.array([size_hw[1], size_hw[0]])
         require_all_inside(corners, size_hw, job.label.name)
         seen = visibility == VISIBLE
-        vertebrae, levels_from, remarks = levelled(
+        vertebrae, levels_from, remarks = vertebrae_of_label(
             corners, seen, slots, job.said.facing, job.label.name, classes.places, job.said.levels_from
         )
-    aspect, given = film_aspect(job.said.pixel_aspect, job.said.spacing)
+    aspect, given = resolve_pixel_aspect(job.said.pixel_aspect, job.said.spacing)
     film = Film(
         film_id=name,
         image=FileImage(job.image, name),
@@ -169,7 +169,7 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         aspect_given=given,
         path=job.image,
     )
-    return ReadFilm(film, on_file(job.image.name, remarks))
+    return ReadFilm(film, as_findings(job.image.name, remarks))
 
 
 def _read_label(path: Path, classes: Classes) -> tuple[FloatArray, FloatArray, list[int | None]]:

@@ -15,7 +15,7 @@ from typing import Any
 from spondylo_ml.data.readers.bodies import corner_places, slot_of_level
 from spondylo_ml.data.readers.fields import read_json, read_yaml
 from spondylo_ml.data.readers.pairing import files_in
-from spondylo_ml.data.readers.text import decoded
+from spondylo_ml.data.readers.text import decode_text
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import CORNERS
@@ -193,7 +193,7 @@ def _values(shape: object, file: str) -> int | None:
 
 def _listed(path: Path) -> dict[int, str]:
     """A name a line."""
-    lines = decoded(path.read_bytes(), path.name).rstrip().splitlines()
+    lines = decode_text(path.read_bytes(), path.name).rstrip().splitlines()
     if not lines or not all(line.strip() for line in lines):
         raise FileError(path.name, "must hold one name a line, and no empty lines between")
     return {number: line.strip() for number, line in enumerate(lines)}

@@ -21,7 +21,7 @@ from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.base import PlacedFilm, make_parent
 from spondylo_ml.data.writers.losses import Loss, losses
 from spondylo_ml.errors import DataError
-from spondylo_ml.folders import require_free, require_writable
+from spondylo_ml.folders import require_empty_folder, require_writable
 from spondylo_ml.landmarks import Film, ImageSource
 
 FEW_FILMS = 16  # so few are drawn sooner than other processes start
@@ -50,7 +50,7 @@ def write_dataset(films: FilmSet, kind: str, to: Path) -> Written:
     Raises:
         DataError: `to` is not free, a film cannot be read, or none can be written in this layout.
     """
-    require_free(to)
+    require_empty_folder(to)
     to = to.resolve()
     require_writable(to.parent)
     partial = to.parent / f".{to.name}.partial-{os.getpid()}"

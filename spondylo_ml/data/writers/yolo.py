@@ -9,12 +9,20 @@ from pathlib import Path
 import yaml
 
 from spondylo_ml.data.levels_from import levels_from_word
-from spondylo_ml.data.readers.own_films import COLUMNS, FILE
+from spondylo_ml.data.readers.films_csv import COLUMNS, FILMS_CSV
 from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
 from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
-from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, UNKNOWN_ASPECT, Film, Vertebra, film_aspect
+from spondylo_ml.landmarks import (
+    CORNERS,
+    LEVELS,
+    MIRRORED_CORNERS,
+    UNKNOWN_ASPECT,
+    Film,
+    Vertebra,
+    resolve_pixel_aspect,
+)
 
 
 class YoloWriter:
@@ -47,7 +55,7 @@ class YoloWriter:
             "kpt_names": {slot: list(CORNERS) for slot in range(len(LEVELS))},
         }
         (to / CLASSES_FILE).write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-        with (to / FILE).open("w", encoding="utf-8", newline="") as stream:
+        with (to / FILMS_CSV).open("w", encoding="utf-8", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(COLUMNS)
             table.writerows(_row(placed) for placed in films)
@@ -79,5 +87,5 @@ def _aspect(film: Film) -> str:
     """What the table must say of the pixel aspect: nothing where it follows from the spacing, or is assumed."""
     if film.pixel_aspect is None:
         return UNKNOWN_ASPECT
-    follows = film.pixel_aspect == film_aspect(None, film.spacing)[0]
+    follows = film.pixel_aspect == resolve_pixel_aspect(None, film.spacing)[0]
     return "" if follows and not film.aspect_given else repr(film.pixel_aspect)

@@ -16,7 +16,7 @@ from spondylo_ml.data.audit.duplicates import find_same
 from spondylo_ml.data.audit.findings import Audit, AuditFinding, Severity
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.audit.order import check_vertebra_order
-from spondylo_ml.data.films import FilmSet, Finding
+from spondylo_ml.data.films import FileFinding, FilmSet
 from spondylo_ml.data.phantom import STYLE_NAMES, phantom_film
 from spondylo_ml.data.split import split_by_patient
 from spondylo_ml.data.synthetic import phantom_films
@@ -306,7 +306,7 @@ def test_vertebrae_beyond_the_slots_are_named(clean: FilmSet) -> None:
 
 
 def test_what_the_reader_told_is_passed_on(clean: FilmSet) -> None:
-    told = replace(clean, bad_files=(Finding("a.jpg", "broken"),), notes=(Finding("b.json", "reordered"),))
+    told = replace(clean, bad_files=(FileFinding("a.jpg", "broken"),), notes=(FileFinding("b.json", "reordered"),))
     result = audit(told)
     bad = AuditFinding(Severity.ERROR, "bad_file", ("a.jpg",), "broken")
     assert result.of(Severity.ERROR) == (bad,)

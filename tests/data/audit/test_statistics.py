@@ -12,7 +12,7 @@ from spondylo_ml.clinical.stretch import LATERAL_ASPECT
 from spondylo_ml.data.audit.bodies import Bodies
 from spondylo_ml.data.audit.robust import group_medians, mahalanobis, robust_z
 from spondylo_ml.data.audit.sizes import stretch_factors
-from spondylo_ml.data.audit.statistics import film_table, slip_table
+from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
 
 
@@ -28,11 +28,11 @@ def lateral(**given: object) -> Film:
 
 
 def test_slip_sex_and_age_of_a_film() -> None:
-    table = film_table([lateral()])
+    table = audit_film_table([lateral()])
     row = table.iloc[0]
     assert (row["sex"], row["age_years"], row["n_vertebrae"]) == ("F", 73.0, 2)
     assert (row["lowest"], row["highest"], row["facing"], row["slip_withheld"]) == ("S1", "L5", "left", "")
-    slips = slip_table([lateral()])
+    slips = audit_slip_table([lateral()])
     assert slips["level"].tolist() == ["L5/S1"]
     assert slips["slip_percent"].tolist() == pytest.approx([20.0])
 
@@ -54,24 +54,24 @@ def test_slip_sex_and_age_of_a_film() -> None:
     ],
 )
 def test_slip_is_withheld_where_it_cannot_be_believed(film: Film, reason: str) -> None:
-    table = film_table([film])
+    table = audit_film_table([film])
     assert table.iloc[0]["slip_withheld"].startswith(reason)
-    assert slip_table([film]).empty
+    assert audit_slip_table([film]).empty
 
 
 def test_a_spacing_lifts_the_doubt_and_undoes_the_stretch() -> None:
     wide = tuple(Vertebra(v.slot, v.corners_xy * [2.0, 1.0]) for v in lateral().vertebrae or ())
     film = lateral(vertebrae=wide, size_hw=(160, 160), spacing=Spacing(0.5, 1.0, "made"), pixel_aspect=0.5)
-    table = film_table([film])
+    table = audit_film_table([film])
     assert table.iloc[0]["stretch"] == pytest.approx(1.0)
-    assert slip_table([film])["slip_percent"].tolist() == pytest.approx([20.0])
+    assert audit_slip_table([film])["slip_percent"].tolist() == pytest.approx([20.0])
 
 
 def test_what_is_published_is_what_is_measured_with_a_known_aspect_too() -> None:
     """Twice as wide: known, the slip is as before; unknown, it is withheld; so in the table and in measurements."""
     wide = tuple(Vertebra(v.slot, v.corners_xy * [2.0, 1.0]) for v in lateral().vertebrae or ())
     known, unknown = (lateral(vertebrae=wide, size_hw=(160, 160), pixel_aspect=a) for a in (0.5, None))
-    assert slip_table([known, unknown])["slip_percent"].tolist() == pytest.approx([20.0])
+    assert audit_slip_table([known, unknown])["slip_percent"].tolist() == pytest.approx([20.0])
     assert measure_film(known).levels[0].slip.value == pytest.approx(20.0)
     assert measure_film(unknown).levels[0].slip.reason == STRETCHED
 
@@ -83,9 +83,9 @@ def test_the_stretch_is_the_aspect_over_the_expected_one() -> None:
 
 
 def test_an_empty_dataset_has_empty_tables() -> None:
-    table = film_table([])
+    table = audit_film_table([])
     assert table.empty
-    assert slip_table([]).empty
+    assert audit_slip_table([]).empty
 
 
 def test_robust_z_by_hand() -> None:

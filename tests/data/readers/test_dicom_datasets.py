@@ -13,7 +13,7 @@ from dicoms import PLANTED_WORDS, dataset, dicom, file_bytes, with_identifiers
 from reading import PRIVATE, corners_of, sound_folder
 
 from spondylo_ml.data.decode import open_file
-from spondylo_ml.data.film_files import find_films
+from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import read_folder
@@ -115,7 +115,7 @@ def test_prediction_and_readers_call_a_uid_without_suffix_by_its_whole_name(tmp_
     made = in_dicom(sound_folder("folder", tmp_path / "data"))
     for number, path in enumerate(sorted(made.iterdir())):
         shutil.move(path, made / f"1.2.840.{number}")
-    films, found = read_folder(made).films, find_films([str(made)]).films
+    films, found = read_folder(made).films, collect_films([str(made)]).films
     assert {film.film_id for film in films} == {one.film_id for one in found}
     assert len({film.film_id for film in films}) == len(found) >= 3
     assert open_file(found[0].path, "a").film.size_hw == films[0].size_hw

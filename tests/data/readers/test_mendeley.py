@@ -20,7 +20,7 @@ from builders import (
 )
 from reading import corners_of
 
-from spondylo_ml.clinical.outlines import signed_area_px2, toward_head, turns
+from spondylo_ml.clinical.outlines import edge_turns, signed_area_px2, toward_head
 from spondylo_ml.data.films import FilmSet, require_usable
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
@@ -76,7 +76,7 @@ def test_real_lateral_bodies_are_convex_wind_right_and_have_the_superior_edge_ne
     for film in lateral.films:
         corners = corners_of(film)
         for quad, up in zip(corners, toward_head(corners.mean(axis=1)), strict=True):
-            assert (turns(quad) > 0).all()
+            assert (edge_turns(quad) > 0).all()
             assert signed_area_px2(quad) > 100
             assert (quad[:2].mean(axis=0) - quad[2:].mean(axis=0)) @ up > 0
 

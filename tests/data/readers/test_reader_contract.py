@@ -25,7 +25,7 @@ from reading import (
     write_film,
 )
 
-from spondylo_ml.clinical.outlines import fault, toward_head, turns
+from spondylo_ml.clinical.outlines import edge_turns, outline_fault, toward_head
 from spondylo_ml.data.films import digest, require_usable
 from spondylo_ml.data.image_file import UNREADABLE
 from spondylo_ml.data.readers import READERS, find_reader, read_folder
@@ -71,8 +71,8 @@ def test_corners_are_in_their_anatomical_order_and_inside_the_slots(kind: str, t
         corners = corners_of(film)
         for quad, up in zip(corners, toward_head(np.nanmean(corners, axis=1)), strict=True):
             if not np.isnan(quad).any():
-                assert fault(quad, up) is None
-                assert (turns(quad) > 0).all()
+                assert outline_fault(quad, up) is None
+                assert (edge_turns(quad) > 0).all()
     assert films.overflow() == ()
 
 

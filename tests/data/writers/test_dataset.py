@@ -16,7 +16,7 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers.dataset import FEW_FILMS, write_dataset
 from spondylo_ml.data.writers.losses import Loss, losses
 from spondylo_ml.errors import DataError
-from spondylo_ml.folders import require_free
+from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.landmarks import GreyImage, SlotRange
 
 FILMS = FilmSet(
@@ -43,7 +43,7 @@ def test_a_new_or_empty_folder_is_filled_and_nothing_else_is_left(tmp_path: Path
     target = tmp_path / "deep" / "set"
     if made:
         target.mkdir(parents=True)
-    require_free(target)
+    require_empty_folder(target)
     written = write_dataset(FILMS, "coco", target)
     assert written.folder == target
     assert written.films.name == "set"
@@ -140,10 +140,10 @@ def test_a_target_below_a_file_at_a_dead_link_or_of_too_long_a_name_is_refused(t
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     for name in ("x", "x/y/z"):
         with pytest.raises(DataError, match=rf"file.txt/{name} cannot be written: {tmp_path}/file.txt is a file"):
-            require_free(tmp_path / "file.txt" / name)
+            require_empty_folder(tmp_path / "file.txt" / name)
     with pytest.raises(DataError, match="gone is a link to nothing: give a new or empty folder"):
-        require_free(tmp_path / "gone")
+        require_empty_folder(tmp_path / "gone")
     with pytest.raises(DataError, match=r"cannot be written: the name 'aaaaaaaaaaaaaaaaaaaa'... is too long"):
-        require_free(tmp_path / ("a" * 250))
-    require_free(tmp_path / "new" / "folder")
+        require_empty_folder(tmp_path / ("a" * 250))
+    require_empty_folder(tmp_path / "new" / "folder")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file.txt", "gone"]

@@ -17,16 +17,25 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spondylo_ml.data.films import Finding
+from spondylo_ml.data.films import FileFinding
 from spondylo_ml.data.levels_from import levels_from_of
 from spondylo_ml.data.names import FILM_SUFFIXES, same_form
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.text import read_cells
 from spondylo_ml.errors import DataError, FileError, unknown_name
-from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Film, SaidAspect, Spacing, film_aspect, said_aspect
+from spondylo_ml.landmarks import (
+    OLDEST_YEARS,
+    SEXES,
+    Facing,
+    Film,
+    Spacing,
+    StatedAspect,
+    parse_pixel_aspect,
+    resolve_pixel_aspect,
+)
 
-FILE = "films.csv"
+FILMS_CSV = "films.csv"
 COLUMNS = (
     "filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "pixel_aspect", "labelled", "sex", "age_years",
     "levels_from", "spacing_from",
@@ -35,7 +44,7 @@ YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0"
 
 
 @dataclass(frozen=True)
-class Said:
+class FilmRow:
     """What the table says of one film."""
 
     patient: str | None = None
@@ -44,12 +53,12 @@ class Said:
     labelled: bool = True
     sex: str = ""
     age_years: int | None = None
-    pixel_aspect: SaidAspect = None
+    pixel_aspect: StatedAspect = None
     levels_from: str | None = None
 
 
 @dataclass(frozen=True)
-class FilmTable:
+class FilmsCsv:
     """What `films.csv` says of each film; of none where there is no such table.
 
     Attributes:
@@ -58,16 +67,16 @@ class FilmTable:
         notes: what had to be guessed to read it.
     """
 
-    said: Mapping[str, Said] = field(default_factory=dict)
+    rows: Mapping[str, FilmRow] = field(default_factory=dict)
     patients: bool = False
-    notes: tuple[Finding, ...] = ()
+    notes: tuple[FileFinding, ...] = ()
 
-    def of(self, *names: str) -> Said:
+    def of(self, *names: str) -> FilmRow:
         """What is said of the film that has one of the names, with or without a suffix."""
-        known = (self.said.get(key) for name in names for key in (film_stem(name), same_form(name)))
-        return next((said for said in known if said is not None), Said())
+        known = (self.rows.get(key) for name in names for key in (film_stem(name), same_form(name)))
+        return next((said for said in known if said is not None), FilmRow())
 
-    def remarks(self, films: Sequence[Path], others: Iterable[str] = ()) -> list[Finding]:
+    def remarks(self, films: Sequence[Path], others: Iterable[str] = ()) -> list[FileFinding]:
         """Rows of no film, and films of which the table should say the patient and does not.
 
         Args:
@@ -78,33 +87,35 @@ class FilmTable:
         """
         stems = {film_stem(path.name) for path in films}
         known = stems | {same_form(stem) for stem in others}
-        require_any_match(self.said, known, FILE)
-        unused = [Finding(stem, f"in {FILE}, but there is no such film") for stem in self.said if stem not in known]
+        require_any_match(self.rows, known, FILMS_CSV)
+        unused = [
+            FileFinding(stem, f"in {FILMS_CSV}, but there is no such film") for stem in self.rows if stem not in known
+        ]
         alone = [path for path in films if self.patients and not self.of(path.name).patient]
-        own = [Finding(path.name, f"no patient in {FILE}: taken for its own") for path in alone]
+        own = [FileFinding(path.name, f"no patient in {FILMS_CSV}: taken for its own") for path in alone]
         return [*self.notes, *unused, *own]
 
 
-def read_table(root: Path) -> FilmTable:
+def read_films_csv(root: Path) -> FilmsCsv:
     """The table in `root`.
 
     Raises:
         FileError: a column or a value that is not allowed, or a film that is listed twice.
     """
-    if not (root / FILE).is_file():
-        return FilmTable()
-    names, rows, notes = read_columns(root / FILE)
+    if not (root / FILMS_CSV).is_file():
+        return FilmsCsv()
+    names, rows, notes = read_columns(root / FILMS_CSV)
     if "filename" not in names:
-        raise FileError(FILE, f"needs the column filename, may have {', '.join(COLUMNS[1:])}", f"; it has {names}")
+        raise FileError(FILMS_CSV, f"needs the column filename, may have {', '.join(COLUMNS[1:])}", f"; it has {names}")
     for name in names:
         if name not in COLUMNS:
-            raise FileError(FILE, unknown_name("column", name, COLUMNS))
-    said = by_film(FILE, rows)
+            raise FileError(FILMS_CSV, unknown_name("column", name, COLUMNS))
+    said = rows_by_film(FILMS_CSV, rows)
     table = {stem: _said(cells, f"row {number}") for stem, (number, cells) in said.items()}
-    return FilmTable(table, "patient" in names, tuple(notes))
+    return FilmsCsv(table, "patient" in names, tuple(notes))
 
 
-def read_columns(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[Finding]]:
+def read_columns(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[FileFinding]]:
     """The columns of a table, its rows with their numbers and by column, and what had to be guessed to read it.
 
     Raises:
@@ -125,10 +136,10 @@ def read_columns(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]
             raise FileError(path.name, f"row {number} has {len(row)} cells, the header {len(names)}")
         table.append((number, {name: cell.strip() for name, cell in zip(names, row, strict=True)}))
     guess = f"is neither UTF-8 nor UTF-16: read as {cells.guessed}; save it as 'CSV UTF-8' if names look wrong"
-    return names, table, [Finding(path.name, guess)] if cells.guessed else []
+    return names, table, [FileFinding(path.name, guess)] if cells.guessed else []
 
 
-def by_film(file: str, rows: Iterable[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
+def rows_by_film(file: str, rows: Iterable[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
     """Each row with its number, by the stem in its cell `filename`.
 
     Raises:
@@ -163,18 +174,18 @@ def film_stem(filename: str) -> str:
     return path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name
 
 
-def as_said(film: Film, said: Said) -> Film:
+def with_row(film: Film, said: FilmRow) -> Film:
     """A film of a layout that says these things otherwise, or not at all, with what the table says of it.
 
     Raises:
         FileError: it says where level names come from, which follows from such a layout.
     """
     if said.levels_from is not None:
-        raise FileError(FILE, "levels_from is for YOLO labels that name levels: leave it empty for this layout")
+        raise FileError(FILMS_CSV, "levels_from is for YOLO labels that name levels: leave it empty for this layout")
     spacing = said.spacing or film.spacing
     aspect, given = film.pixel_aspect, film.aspect_given
     if said.pixel_aspect is not None or said.spacing is not None:
-        aspect, given = film_aspect(said.pixel_aspect, spacing)
+        aspect, given = resolve_pixel_aspect(said.pixel_aspect, spacing)
     return replace(
         film,
         patient=pseudonym(said.patient) if said.patient else film.patient,
@@ -187,7 +198,7 @@ def as_said(film: Film, said: Said) -> Film:
     )
 
 
-def facing_of(value: object, file: str, where: str) -> Facing:
+def parse_facing(value: object, file: str, where: str) -> Facing:
     """A facing by its name; `FileError` for another word."""
     word = value.strip().lower() if isinstance(value, str) else None
     if word not in {str(facing) for facing in Facing}:
@@ -196,7 +207,7 @@ def facing_of(value: object, file: str, where: str) -> Facing:
     return Facing(word)
 
 
-def sex_of(value: object, file: str, where: str) -> str:
+def parse_sex(value: object, file: str, where: str) -> str:
     """F, M, or empty; `FileError` for another word."""
     word = value.strip().upper() if isinstance(value, str) else None
     if word not in SEXES:
@@ -204,7 +215,7 @@ def sex_of(value: object, file: str, where: str) -> str:
     return word
 
 
-def age_of(value: object, file: str, where: str) -> int:
+def parse_age(value: object, file: str, where: str) -> int:
     """An age in whole years, from a number or its text; `FileError` for what is none."""
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
@@ -217,36 +228,38 @@ def age_of(value: object, file: str, where: str) -> int:
     return int(number)
 
 
-def spacing_of(x_mm: float, y_mm: float, provenance: str, file: str, where: str) -> Spacing:
+def parse_spacing(x_mm: float, y_mm: float, provenance: str, file: str, where: str) -> Spacing:
     """A spacing; `FileError` where it is not positive."""
     if min(x_mm, y_mm) <= 0:
         raise FileError(file, f"{where}: pixel spacing must be positive, in mm", f", found {x_mm} x {y_mm}")
     return Spacing(x_mm, y_mm, provenance)
 
 
-def aspect_of(value: object, file: str, where: str) -> SaidAspect:
+def parse_aspect(value: object, file: str, where: str) -> StatedAspect:
     """A pixel aspect as it is said; `FileError` for what is none."""
     try:
-        return said_aspect(value)
+        return parse_pixel_aspect(value)
     except DataError as error:
         raise FileError(file, f"{where}: {error}", f", found {str(value)[:20]!r}") from None
 
 
-def _said(cells: dict[str, str], where: str) -> Said:
+def _said(cells: dict[str, str], where: str) -> FilmRow:
     spacing = [cells.get(name, "") for name in ("spacing_x_mm", "spacing_y_mm")]
     if bool(spacing[0]) != bool(spacing[1]):
-        raise FileError(FILE, f"{where}: spacing_x_mm and spacing_y_mm are given together or not at all")
-    x_y = parse_floats(spacing, FILE, f"{where}: spacing") if spacing[0] else []
+        raise FileError(FILMS_CSV, f"{where}: spacing_x_mm and spacing_y_mm are given together or not at all")
+    x_y = parse_floats(spacing, FILMS_CSV, f"{where}: spacing") if spacing[0] else []
     labelled = cells.get("labelled") or "yes"
     if labelled.lower() not in YES_NO:
-        raise FileError(FILE, f"{where}: labelled must be yes or no", f", found {labelled[:20]!r}")
-    return Said(
+        raise FileError(FILMS_CSV, f"{where}: labelled must be yes or no", f", found {labelled[:20]!r}")
+    return FilmRow(
         patient=same_form(cells.get("patient", "")) or None,
-        facing=facing_of(cells["facing"], FILE, where) if cells.get("facing") else Facing.UNKNOWN,
-        spacing=spacing_of(x_y[0], x_y[1], cells.get("spacing_from") or FILE, FILE, where) if x_y else None,
+        facing=parse_facing(cells["facing"], FILMS_CSV, where) if cells.get("facing") else Facing.UNKNOWN,
+        spacing=parse_spacing(x_y[0], x_y[1], cells.get("spacing_from") or FILMS_CSV, FILMS_CSV, where)
+        if x_y
+        else None,
         labelled=YES_NO[labelled.lower()],
-        sex=sex_of(cells.get("sex", ""), FILE, where),
-        age_years=age_of(cells["age_years"], FILE, where) if cells.get("age_years") else None,
-        pixel_aspect=aspect_of(cells.get("pixel_aspect", ""), FILE, where),
-        levels_from=levels_from_of(cells.get("levels_from"), FILE, where),
+        sex=parse_sex(cells.get("sex", ""), FILMS_CSV, where),
+        age_years=parse_age(cells["age_years"], FILMS_CSV, where) if cells.get("age_years") else None,
+        pixel_aspect=parse_aspect(cells.get("pixel_aspect", ""), FILMS_CSV, where),
+        levels_from=levels_from_of(cells.get("levels_from"), FILMS_CSV, where),
     )

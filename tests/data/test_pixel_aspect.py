@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import Known, open_array
-from spondylo_ml.data.film_files import find_films
+from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Spacing, film_aspect, said_aspect
+from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect, resolve_pixel_aspect
 from spondylo_ml.serving.pyfunc import _known as known_of_request
 from spondylo_ml.workflows.predict import _known as known_of_command
 
@@ -27,21 +27,21 @@ PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)
     [("0.8", 0.8), (1, 1.0), (" Unknown", "unknown"), ("", None), (None, None), (float("nan"), None)],
 )
 def test_what_can_be_said(text: object, said: object) -> None:
-    assert said_aspect(text) == said
+    assert parse_pixel_aspect(text) == said
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "wide", "inf", True, [1]])
 def test_what_cannot_be_said(text: object) -> None:
     with pytest.raises(DataError, match="pixel_aspect must be a number above 0"):
-        said_aspect(text)
+        parse_pixel_aspect(text)
 
 
 def test_what_is_said_goes_before_the_spacing_and_that_before_an_assumption() -> None:
     spacing = Spacing(0.2, 0.4, "made")
-    assert film_aspect(0.8, spacing) == (0.8, True)
-    assert film_aspect("unknown", spacing) == (None, False)
-    assert film_aspect(None, spacing) == (0.5, False)
-    assert film_aspect(None, None, 0.75) == (0.75, False)
+    assert resolve_pixel_aspect(0.8, spacing) == (0.8, True)
+    assert resolve_pixel_aspect("unknown", spacing) == (None, False)
+    assert resolve_pixel_aspect(None, spacing) == (0.5, False)
+    assert resolve_pixel_aspect(None, None, 0.75) == (0.75, False)
     for said, wanted in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
         film = open_array(PIXELS, "a", Known(pixel_aspect=said)).film
         assert (film.pixel_aspect, film.aspect_given) == wanted
@@ -54,7 +54,7 @@ def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
     films = {film.path.stem: film for film in read_folder(tmp_path).films if film.path}
     wanted = {"a": (0.8, True), "b": (None, False), "c": (1.0, False)}
     assert {name: (film.pixel_aspect, film.aspect_given) for name, film in films.items()} == wanted
-    known = {found.path.stem: found.known.pixel_aspect for found in find_films([str(tmp_path)]).films}
+    known = {found.path.stem: found.known.pixel_aspect for found in collect_films([str(tmp_path)]).films}
     assert known == {"a": 0.8, "b": "unknown", "c": None}
     (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,wide\n")
     with pytest.raises(DataError, match="row 2: pixel_aspect must be a number above 0"):
