@@ -175,8 +175,11 @@ def _likeness(given: str, name: str) -> float:
     Initials (`lr` of `learning_rate`) and a part of a name (`rcnn` of `keypoint_rcnn`) are like it too.
     """
     whole = _letters(given)
-    return max(_alike(whole, _letters(name)), 0.95 * _alike(whole.split(".")[-1], _letters(name).split(".")[-1]),
-               0.9 * (whole.strip(".") == _initials(name)))  # fmt: skip
+    return max(
+        _alike(whole, _letters(name)),
+        0.95 * _alike(whole.split(".")[-1], _letters(name).split(".")[-1]),
+        0.9 * (whole.strip(".") == _initials(name)),
+    )
 
 
 def _alike(given: str, name: str) -> float:

@@ -15,10 +15,19 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from spondylo_ml.data.dicom import WANTED
 
 PLANTED = {
-    "PN": "ZEBULON^QUIXWORTH", "LO": "QUIXWORTH HOSPITAL", "SH": "QUIX4711", "LT": "Seen: ZEBULON",
-    "ST": "ZEBULON St 1", "UT": "ZEBULON was here", "UC": "ZEBULON", "DA": "19370209", "DT": "19370209101112",
-    "TM": "101112.4711", "UI": "1.2.826.0.1.19370209.4711", "AE": "QUIXWORTH",
-}  # fmt: skip
+    "PN": "ZEBULON^QUIXWORTH",
+    "LO": "QUIXWORTH HOSPITAL",
+    "SH": "QUIX4711",
+    "LT": "Seen: ZEBULON",
+    "ST": "ZEBULON St 1",
+    "UT": "ZEBULON was here",
+    "UC": "ZEBULON",
+    "DA": "19370209",
+    "DT": "19370209101112",
+    "TM": "101112.4711",
+    "UI": "1.2.826.0.1.19370209.4711",
+    "AE": "QUIXWORTH",
+}
 """A value for each kind of field that may name somebody, some place or some day."""
 
 PLANTED_WORDS = ("ZEBULON", "QUIXWORTH", "QUIX4711", "19370209", "101112.4711")

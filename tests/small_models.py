@@ -28,9 +28,13 @@ from spondylo_ml.serving.bundle import Bundle
 INPUT_HW = (96, 64)
 SAME_CORNER_PX = 0.01
 """How far one film's corners may differ between batches of other sizes, whose sums are rounded in another order."""
-CONFIG = Config.model_validate({
-    "training": {"epochs": 1}, "data": {"input_hw": list(INPUT_HW)}, "uncertainty": {"samples": 100},
-})  # fmt: skip
+CONFIG = Config.model_validate(
+    {
+        "training": {"epochs": 1},
+        "data": {"input_hw": list(INPUT_HW)},
+        "uncertainty": {"samples": 100},
+    }
+)
 
 
 RECIPES = [
@@ -64,10 +68,14 @@ def made_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
     random weights do not.
     """
     torch.manual_seed(0)
-    config = resolve_config({
-        "preset": "quick", "model": {"name": name}, "data": {"input_hw": [side_px, side_px]},
-        "training": {"precision": "fp32"},
-    })  # fmt: skip
+    config = resolve_config(
+        {
+            "preset": "quick",
+            "model": {"name": name},
+            "data": {"input_hw": [side_px, side_px]},
+            "training": {"precision": "fp32"},
+        }
+    )
     model = build_model(config, SLOTS)
     films = phantom_films(8, 3, 96).films
     (batch,) = plain_loader(prepare_films(films, SLOTS, (side_px, side_px)), len(films))
@@ -118,9 +126,9 @@ class KnownCorners(LandmarkModel):
         films = self._films[self._at : self._at + len(images)]
         self._at += len(images)
         exact = [prediction_of(film, SLOTS) for film in films]
-        corners = np.stack([
-            Letterbox(film.size_hw, INPUT_HW).to_input(one.corners_xy) for film, one in zip(films, exact, strict=True)
-        ])  # fmt: skip
+        corners = np.stack(
+            [Letterbox(film.size_hw, INPUT_HW).to_input(one.corners_xy) for film, one in zip(films, exact, strict=True)]
+        )
         shape = corners.shape[:3]
         return Landmarks(
             torch.from_numpy(corners),

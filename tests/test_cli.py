@@ -116,7 +116,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
-)  # fmt: skip
+)
 def test_what_is_wrong_ends_with_code_2_and_a_message_on_stderr_alone(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:

@@ -13,13 +13,20 @@ from spondylo_ml.errors import nearest_hint, nearest_names, unknown_name
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("UNET", "unet"), ("U-Net", "unet"), ("unett", "unet"),
-        ("HRNet", "hrnet_w32"), ("hrnet", "hrnet_w32"), ("HRNet-W32", "hrnet_w32"),
-        ("ResNet", "resnet50"), ("ResNet-50", "resnet50"),
-        ("MAHT-Net", "maht_net"), ("mahtnet", "maht_net"),
-        ("Keypoint RCNN", "keypoint_rcnn"), ("RCNN", "keypoint_rcnn"),
+        ("UNET", "unet"),
+        ("U-Net", "unet"),
+        ("unett", "unet"),
+        ("HRNet", "hrnet_w32"),
+        ("hrnet", "hrnet_w32"),
+        ("HRNet-W32", "hrnet_w32"),
+        ("ResNet", "resnet50"),
+        ("ResNet-50", "resnet50"),
+        ("MAHT-Net", "maht_net"),
+        ("mahtnet", "maht_net"),
+        ("Keypoint RCNN", "keypoint_rcnn"),
+        ("RCNN", "keypoint_rcnn"),
     ],
-)  # fmt: skip
+)
 def test_capitals_hyphens_and_parts_of_a_name_lead_to_the_name(given: str, meant: str) -> None:
     assert nearest_hint(given, MODEL_NAMES) == f" Did you mean {meant!r}?"
 
@@ -27,11 +34,15 @@ def test_capitals_hyphens_and_parts_of_a_name_lead_to_the_name(given: str, meant
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("lr", "training.learning_rate"), ("learning_rate", "training.learning_rate"),
-        ("Training.Learning-Rate", "training.learning_rate"), ("epoch", "training.epochs"),
-        ("batchsize", "training.batch_size"), ("device", "training.device"), ("sead", "seed"),
+        ("lr", "training.learning_rate"),
+        ("learning_rate", "training.learning_rate"),
+        ("Training.Learning-Rate", "training.learning_rate"),
+        ("epoch", "training.epochs"),
+        ("batchsize", "training.batch_size"),
+        ("device", "training.device"),
+        ("sead", "seed"),
     ],
-)  # fmt: skip
+)
 def test_a_dotted_name_is_found_by_its_end_and_by_its_initials(given: str, meant: str) -> None:
     assert nearest_names(given, field_names(TrainFlags), 3)[0] == meant
 

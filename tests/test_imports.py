@@ -15,17 +15,25 @@ import spondylo_ml
 
 PACKAGE = Path(spondylo_ml.__file__).parent
 LAYERS = {
-    "errors": 0, "folders": 0, "landmarks": 0, "config": 0, "clinical": 0,
+    "errors": 0,
+    "folders": 0,
+    "landmarks": 0,
+    "config": 0,
+    "clinical": 0,
     "data": 1,
     "models": 2,
     "training": 3,
-    "evaluation": 4, "diagnosis": 4, "figures": 4, "report": 4, "promotion": 4,
+    "evaluation": 4,
+    "diagnosis": 4,
+    "figures": 4,
+    "report": 4,
+    "promotion": 4,
     "tracking": 5,
     "serving": 6,
     "workflows": 7,
     "cli": 8,
     "__main__": 9,
-}  # fmt: skip
+}
 WITHOUT_MLFLOW = (
     "errors", "folders", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "diagnosis",
     "figures", "report", "promotion",

@@ -20,10 +20,17 @@ def test_the_digest_is_sha256_of_the_canonical_json() -> None:
 
 def test_equal_rules_have_one_digest_and_every_changed_rule_another() -> None:
     changes = (
-        {}, {"slip_method": "posterior_wall"}, {"grade_limits_percent": (25.0, 50.0, 75.0, 90.0)}, {"grade0_mm": 2.0},
-        {"grade0_percent": 4.0}, {"grade0_rule": "percent"}, {"lordosis": "L1-L5"}, {"degenerate_fraction": 0.3},
-        {"least_facing_confidence": 0.8}, {"least_sacrum_confidence": 0.8},
-    )  # fmt: skip
+        {},
+        {"slip_method": "posterior_wall"},
+        {"grade_limits_percent": (25.0, 50.0, 75.0, 90.0)},
+        {"grade0_mm": 2.0},
+        {"grade0_percent": 4.0},
+        {"grade0_rule": "percent"},
+        {"lordosis": "L1-L5"},
+        {"degenerate_fraction": 0.3},
+        {"least_facing_confidence": 0.8},
+        {"least_sacrum_confidence": 0.8},
+    )
     digests = {rules_digest(validate(ClinicalConfig, change)) for change in changes}
     assert len(digests) == len(changes) == len(ClinicalConfig.model_fields)
     assert rules_digest(ClinicalConfig(grade0_mm=3)) == rules_digest(ClinicalConfig(grade0_mm=3.0))

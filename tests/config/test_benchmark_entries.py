@@ -81,7 +81,7 @@ def test_values_may_stand_in_sections_as_in_a_recipe(tmp_path: Path) -> None:
         ),
         ("- a\n- b\n", r"must hold names and values, not list"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_said_with_its_place_and_the_nearest_name(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_entries(entries_file(tmp_path, text))

@@ -42,8 +42,13 @@ def test_an_image_becomes_a_film_of_its_pixels(suffix: str) -> None:
     np.testing.assert_array_equal(opened.film.image.read(), GREY)
     film = opened.film
     assert (film.film_id, film.size_hw, film.facing, film.spacing, film.pixel_aspect, film.vertebrae) == (
-        "a", (60, 40), Facing.UNKNOWN, None, 1.0, None,
-    )  # fmt: skip
+        "a",
+        (60, 40),
+        Facing.UNKNOWN,
+        None,
+        1.0,
+        None,
+    )
 
 
 def test_a_jpeg_is_read_too_and_deep_levels_are_spread() -> None:

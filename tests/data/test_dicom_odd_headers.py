@@ -391,9 +391,14 @@ def test_a_missing_transfer_syntax_is_recognised_from_the_bytes(implicit: bool) 
 
 
 SMALL: dict[str, Any] = {
-    "PixelSpacing": [0.1, 0.1], "RescaleSlope": 1, "RescaleIntercept": 0, "NumberOfFrames": 1, "PixelPaddingValue": 0,
-    "PixelAspectRatio": [1, 1], **WINDOW,
-}  # fmt: skip
+    "PixelSpacing": [0.1, 0.1],
+    "RescaleSlope": 1,
+    "RescaleIntercept": 0,
+    "NumberOfFrames": 1,
+    "PixelPaddingValue": 0,
+    "PixelAspectRatio": [1, 1],
+    **WINDOW,
+}
 SMALL_FILE = dicom(film_levels(size_hw=(16, 16)), **SMALL)
 
 

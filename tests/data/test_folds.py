@@ -36,8 +36,12 @@ def test_the_stratum_is_source_and_worst_grade() -> None:
 
 
 def test_each_fold_has_its_share_of_each_stratum() -> None:
-    films = [spine(f"{source}{slip}{i}", slip, source=source)
-             for source in ("one", "two") for slip in (0.0, 0.4) for i in range(8)]  # fmt: skip
+    films = [
+        spine(f"{source}{slip}{i}", slip, source=source)
+        for source in ("one", "two")
+        for slip in (0.0, 0.4)
+        for i in range(8)
+    ]
     folds = fold_of_each(films, 4, seed=0)
     rules = ClinicalConfig()
     counts = Counter((fold, stratum(film, rules)) for fold, film in zip(folds, films, strict=True))

@@ -106,7 +106,8 @@ def test_sound_films_are_used_as_they_are() -> None:
 def test_labels_to_judge_on_that_cannot_be_right_are_listed() -> None:
     found = impossible_labels([film("a", "val", CROSSED), doubled("b", "val"), film("c", "val")])
     assert [(one.file, one.reason.split(";")[-1]) for one in found] == [
-        ("a", " counted as labelled"), ("b", " counted as labelled"),
-    ]  # fmt: skip
+        ("a", " counted as labelled"),
+        ("b", " counted as labelled"),
+    ]
     assert "L4: its outline crosses itself" in found[0].reason
     assert "L5 and S1 share" in found[1].reason

@@ -15,9 +15,16 @@ from spondylo_ml.landmarks import FloatArray
 EXPORTS_ONLY = ("detector", "plate", "print")
 BOX = ["box_x1", "box_y1", "box_x2", "box_y2"]
 FURTHEST = {
-    "vertebrae": 0.08, "spacing": 0.22, "lowest_x": 0.20, "lowest_y": 0.18, "topmost_y": 0.13, "bow": 0.18,
-    "aspect": 0.15, "slope": 0.16, "height": 0.13,
-}  # fmt: skip
+    "vertebrae": 0.08,
+    "spacing": 0.22,
+    "lowest_x": 0.20,
+    "lowest_y": 0.18,
+    "topmost_y": 0.13,
+    "bow": 0.18,
+    "aspect": 0.15,
+    "slope": 0.16,
+    "height": 0.13,
+}
 """Largest Kolmogorov-Smirnov distance that is still called close; the measured ones are in projects/phantom."""
 
 
@@ -69,7 +76,16 @@ def test_synthetic_exports_are_framed_and_shaped_like_real_ones(
 
 def test_features_of_a_straight_column_are_what_one_reads_off() -> None:
     boxes = np.array([[0.4, y, 0.5, y + 0.05] for y in (0.1, 0.2, 0.3)])
-    assert features(boxes) == pytest.approx({
-        "vertebrae": 3, "spacing": 0.1, "lowest_x": 0.45, "lowest_y": 0.325, "topmost_y": 0.125, "bow": 0.0,
-        "aspect": 2.0, "slope": 0.0, "height": 0.05,
-    })  # fmt: skip
+    assert features(boxes) == pytest.approx(
+        {
+            "vertebrae": 3,
+            "spacing": 0.1,
+            "lowest_x": 0.45,
+            "lowest_y": 0.325,
+            "topmost_y": 0.125,
+            "bow": 0.0,
+            "aspect": 2.0,
+            "slope": 0.0,
+            "height": 0.05,
+        }
+    )

@@ -83,8 +83,10 @@ def test_a_command_says_it_of_the_films_of_which_films_csv_says_nothing() -> Non
         PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": "unknown"}).pixel_aspect == "unknown"
     )
     for name, value, match in (
-        ("pixel_aspect", -1.0, "a number above 0"), ("pixel_aspect", "wide", "unknown"), ("spacing_mm", 0.0, "in mm"),
-    ):  # fmt: skip
+        ("pixel_aspect", -1.0, "a number above 0"),
+        ("pixel_aspect", "wide", "unknown"),
+        ("spacing_mm", 0.0, "in mm"),
+    ):
         with pytest.raises(ValidationError, match=match):
             PredictConfig.model_validate({"films": ["x"], "to": "y", name: value})
 

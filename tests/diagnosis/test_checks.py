@@ -60,9 +60,14 @@ def detached(module: torch.nn.Module, given: Any, output: Tensor) -> Tensor:
     return output.detach()
 
 
-@pytest.mark.parametrize(("name", "head", "part"), [
-    ("unet", "presence", "presence"), ("maht_net", "spread", "uncertainty"), ("resnet50", "heatmaps", "coordinate"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "head", "part"),
+    [
+        ("unet", "presence", "presence"),
+        ("maht_net", "spread", "uncertainty"),
+        ("resnet50", "heatmaps", "coordinate"),
+    ],
+)
 def test_a_head_that_is_cut_off_from_its_loss_is_found_and_named(name: str, head: str, part: str) -> None:
     model = model_of(name)
     model.get_submodule(head).register_forward_hook(detached)
@@ -155,13 +160,19 @@ def changed(change: Any) -> list[PreparedFilm]:
     return [replace(film, image=change(film.image)) for film in films()[4:]]
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    (lambda image: (image - 127.5) / 64, r"training films are \(96, 64\) uint8, validation films \(96, 64\) float64"),
-    (lambda image: image // 255, r"spread \d+ and 0, on 4 and 4 films"),
-    (lambda image: image // 8, r"median grey level \d+ in train and \d+ in val"),
-    (lambda image: 220 + image // 8, r"median grey level \d+ in train and 22\d in val"),
-    (lambda image: image[:64], r"training films are \(96, 64\) uint8, validation films \(64, 64\) uint8"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda image: (image - 127.5) / 64,
+            r"training films are \(96, 64\) uint8, validation films \(96, 64\) float64",
+        ),
+        (lambda image: image // 255, r"spread \d+ and 0, on 4 and 4 films"),
+        (lambda image: image // 8, r"median grey level \d+ in train and \d+ in val"),
+        (lambda image: 220 + image // 8, r"median grey level \d+ in train and 22\d in val"),
+        (lambda image: image[:64], r"training films are \(96, 64\) uint8, validation films \(64, 64\) uint8"),
+    ],
+)
 def test_validation_films_that_are_prepared_otherwise_are_found(change: Any, message: str) -> None:
     result = check_inputs(films()[:4], changed(change))
     assert result.outcome is Outcome.FAILED

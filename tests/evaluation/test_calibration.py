@@ -41,9 +41,14 @@ def test_the_table_has_the_true_corners_for_which_there_is_a_covariance() -> Non
     corners = plain.corners_xy.copy()
     corners[1, 2] = np.nan
     told = type(plain)(
-        film.film_id, slots, corners, plain.corner_score, plain.presence,
-        covariance_px2=np.broadcast_to(4.0 * np.eye(2), (2, 4, 2, 2)), heat_share=np.full((2, 4), 0.5),
-    )  # fmt: skip
+        film.film_id,
+        slots,
+        corners,
+        plain.corner_score,
+        plain.presence,
+        covariance_px2=np.broadcast_to(4.0 * np.eye(2), (2, 4, 2, 2)),
+        heat_share=np.full((2, 4), 0.5),
+    )
     table = radial_errors([film], [told])
     assert len(table) == 7, "two vertebrae have a slot, one corner was not found"
     assert table["radius"].to_numpy() == pytest.approx(np.full(7, 2.5))

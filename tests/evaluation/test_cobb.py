@@ -111,9 +111,12 @@ def test_the_challenges_own_angles_are_met(real_data: Path) -> None:
         sizes = [(int(r["original_width_px"]), int(r["original_height_px"])) for r in csv.DictReader(stream)]
     labels = np.loadtxt(root / "landmarks.csv", delimiter=",").reshape(-1, 2, 68)
     given = np.loadtxt(root / "angles.csv", delimiter=",")
-    ours = np.array([
-        cobb_angles_deg((label.T * size).reshape(17, 4, 2), size[1]) for label, size in zip(labels, sizes, strict=True)
-    ])  # fmt: skip
+    ours = np.array(
+        [
+            cobb_angles_deg((label.T * size).reshape(17, 4, 2), size[1])
+            for label, size in zip(labels, sizes, strict=True)
+        ]
+    )
     within = np.abs(ours - given) < 0.1
     assert within[:, :2].all()
     assert (~within[:, 2]).sum() == 12

@@ -125,8 +125,13 @@ def test_a_mixture_is_worked_out_by_hand() -> None:
     made = summary(kinds_of(prediction))
     total = 16 + 200 + 232
     assert {kind: made[kind]["share_of_corners_percent"].value for kind in KINDS} == {
-        "localisation": 25, "level_shift": 25, "side_flip": 25, "corner_swap": 0, "missed": 25, "false": 0,
-    }  # fmt: skip
+        "localisation": 25,
+        "level_shift": 25,
+        "side_flip": 25,
+        "corner_swap": 0,
+        "missed": 25,
+        "false": 0,
+    }
     errors = {kind: made[kind]["share_of_error_percent"].value for kind in KINDS}
     assert errors["localisation"] == pytest.approx(100 * 16 / total)
     assert errors["level_shift"] == pytest.approx(100 * 232 / total)

@@ -29,7 +29,7 @@ from spondylo_ml.landmarks import (
     SlotRange,
     Spacing,
     vertebrae_from_sacrum,
-)  # fmt: skip
+)
 
 SLOTS = SlotRange(0, 18)
 DEFAULT_RULES = ClinicalConfig()
@@ -100,8 +100,11 @@ def test_tables_break_down_by_level_corner_and_what_is_known_of_the_film(judged:
 def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_either_way() -> None:
     """A model that misses anterior corners by 3 px and posterior ones by 1 px, on a film and its mirror image."""
     film = plain_film("a", stacked(0.0, 30.0), (512, 512))
-    films = [film, replace(film.mirrored_labels(), film_id="b", patient="b"), replace(film, film_id="c", patient="c",
-             facing=Facing.UNKNOWN)]  # fmt: skip
+    films = [
+        film,
+        replace(film.mirrored_labels(), film_id="b", patient="b"),
+        replace(film, film_id="c", patient="c", facing=Facing.UNKNOWN),
+    ]
     made = [prediction_of(one, SLOTS) for one in films]
     for one, anterior in zip(made, ([0, 2], [1, 3], [0, 2]), strict=True):
         one.corners_xy[:, :, 1] += 1.0
@@ -109,9 +112,15 @@ def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_eit
     table = judge(films, made, DEFAULT_RULES, ORIGIN).report.tables["by_corner"]
     errors = {name: round(row["mre_px512"].value, 6) for name, row in table.items()}
     assert errors == {
-        "superior_anterior": 3, "superior_posterior": 1, "inferior_anterior": 3, "inferior_posterior": 1,
-        "superior_left": 3, "superior_right": 1, "inferior_left": 3, "inferior_right": 1,
-    }  # fmt: skip
+        "superior_anterior": 3,
+        "superior_posterior": 1,
+        "inferior_anterior": 3,
+        "inferior_posterior": 1,
+        "superior_left": 3,
+        "superior_right": 1,
+        "inferior_left": 3,
+        "inferior_right": 1,
+    }
     assert {name: row["mre_px512"].n for name, row in table.items()} == dict.fromkeys(PATIENT_CORNERS, 6) | (
         dict.fromkeys(CORNERS, 3)
     )

@@ -45,8 +45,10 @@ def test_a_perfect_prediction_has_100_percent() -> None:
 def test_thresholds_cut_where_the_similarity_lies() -> None:
     # One px is a similarity of 0.98 on a body of 50 px; 4 px 0.73: five thresholds of ten are met, 0.50 to 0.70.
     assert ap([FILM], [prediction_of(FILM, SLOTS, (4.0, 0.0))]) == {
-        "oks_ap": pytest.approx(50.0), "oks_ap50": 100, "oks_ap75": 0,
-    }  # fmt: skip
+        "oks_ap": pytest.approx(50.0),
+        "oks_ap50": 100,
+        "oks_ap75": 0,
+    }
 
 
 def test_a_surer_false_vertebra_costs_precision_by_hand() -> None:

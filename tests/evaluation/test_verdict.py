@@ -68,9 +68,16 @@ def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "pieces", [((-231.0, 282.0),), ((-10.0, 112.0),), ((-150.0, -101.0), (40.0, 60.0)), (), ((np.nan, np.nan),),
-               ((-np.inf, np.inf),)]
-)  # fmt: skip
+    "pieces",
+    [
+        ((-231.0, 282.0),),
+        ((-10.0, 112.0),),
+        ((-150.0, -101.0), (40.0, 60.0)),
+        (),
+        ((np.nan, np.nan),),
+        ((-np.inf, np.inf),),
+    ],
+)
 def test_a_set_that_tells_nothing_is_not_known(pieces: tuple[tuple[float, float], ...]) -> None:
     verdict = judged(*pieces, grade_set=(2, 3))
     assert verdict == NOTHING_KNOWN == Verdict(False, ALL_GRADES, True, "not known, refer")

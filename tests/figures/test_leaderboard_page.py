@@ -25,10 +25,12 @@ def finished(seed: int, mre: float, latency_ms: float) -> Child:
 
 
 BOARD = Leaderboard(
-    "two & more", "made films", "1 minute each",
+    "two & more",
+    "made films",
+    "1 minute each",
     (finished(0, 4.0, 10.0), finished(1, 6.0, 14.0), Child("second", "resnet50", 0, FAILED, "run2", "a <b> loss")),
     {"mre_px512": estimate(20.0, 1.0)},
-)  # fmt: skip
+)
 
 
 def test_a_cell_has_mean_interval_and_spread_or_says_that_there_is_none() -> None:

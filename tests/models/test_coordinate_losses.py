@@ -117,8 +117,10 @@ def test_absent_corners_count_in_no_loss() -> None:
     none = torch.zeros(1, 8, dtype=torch.bool)
     parts = coordinate_parts(predicted, true, none, spread, config)
     assert {name: float(part.detach()) for name, part in parts.items()} == {
-        "coordinate": 0.0, "anatomical": 0.0, "uncertainty": 0.0,
-    }  # fmt: skip
+        "coordinate": 0.0,
+        "anatomical": 0.0,
+        "uncertainty": 0.0,
+    }
     torch.stack(list(parts.values())).sum().backward()
     for tensor in (predicted, spread):
         assert tensor.grad is not None

@@ -130,12 +130,21 @@ def test_another_source_is_the_models_own_prediction() -> None:
     assert landmark_predictor(model, UncertaintyConfig(source="heatmap")) == model.predict
 
 
-@pytest.mark.parametrize(("model", "message"), [
-    ({"name": "unet"}, r"dropout, and unet has none: set model\.encoder_dropout or model\.decoder_dropout above 0"),
-    ({"name": "keypoint_rcnn"}, r"keypoint_rcnn has none: choose another model, or take another uncertainty\.source"),
-    ({"name": "hrnet_w32", "hrnet_w32": {"dropout": 0}}, r"set model\.hrnet_w32\.dropout above 0"),
-    ({"name": "maht_net", "maht_net": {"bridge_layers": 0, "attention_layers": 0}}, r"set model\.maht_net\.dropout"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"name": "unet"}, r"dropout, and unet has none: set model\.encoder_dropout or model\.decoder_dropout above 0"),
+        (
+            {"name": "keypoint_rcnn"},
+            r"keypoint_rcnn has none: choose another model, or take another uncertainty\.source",
+        ),
+        ({"name": "hrnet_w32", "hrnet_w32": {"dropout": 0}}, r"set model\.hrnet_w32\.dropout above 0"),
+        (
+            {"name": "maht_net", "maht_net": {"bridge_layers": 0, "attention_layers": 0}},
+            r"set model\.maht_net\.dropout",
+        ),
+    ],
+)
 def test_a_configuration_without_dropout_is_refused_before_anything_is_trained(
     model: dict[str, object], message: str
 ) -> None:

@@ -26,9 +26,12 @@ def config_of(name: str) -> Config:
     own = {"backbone": "tf_efficientnet_lite0", "width": 128, "dropout": 0.0, "bridge_layers": 2, "attention_layers": 2}
     model = {"name": name, "hrnet_w32": {"dropout": 0.0}, "keypoint_rcnn": rcnn, "maht_net": own}
     return Config.model_validate(
-        {"model": model, "training": {"epochs": 1}, "heatmap": {"sigma_cells": 1.0, "blur_kernel": 0, "levels": "slot",
-         "flip_average": False}}
-    )  # fmt: skip
+        {
+            "model": model,
+            "training": {"epochs": 1},
+            "heatmap": {"sigma_cells": 1.0, "blur_kernel": 0, "levels": "slot", "flip_average": False},
+        }
+    )
 
 
 @pytest.mark.slow

@@ -17,13 +17,19 @@ from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card
 from spondylo_ml.promotion.decision import Decision, Verdict
 
 FACTS = CardFacts(
-    registered_model="spondylo-landmarks", model="unet", run_id="r1", parameter_count=8650192,
-    training_films="phantom-0 (synthetic), preset quick", synthetic_training=True, synthetic_films=True,
+    registered_model="spondylo-landmarks",
+    model="unet",
+    run_id="r1",
+    parameter_count=8650192,
+    training_films="phantom-0 (synthetic), preset quick",
+    synthetic_training=True,
+    synthetic_films=True,
     origin={"git_commit": "abc", "weights_digest": "def"},
     mean_shape={"mre_px512": Estimate(value=76.1, low=70.0, high=80.0, n=8)},
     guarded={"latency_ms": 12.345, "calibration_error": math.nan},
-    pictures=[("overlays/best-1.png", "best synthetic film")], films_seen=0,
-)  # fmt: skip
+    pictures=[("overlays/best-1.png", "best synthetic film")],
+    films_seen=0,
+)
 DECISION = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
 
 
@@ -38,9 +44,14 @@ def test_the_card_says_what_it_is_for_and_what_it_reached(report: EvaluationRepo
     card = model_card(FACTS, report, DECISION)
     headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
     assert headings == [
-        "Intended use", "Training data", "Results", "Why it is challenger and not champion", "Limits", "Pictures",
+        "Intended use",
+        "Training data",
+        "Results",
+        "Why it is challenger and not champion",
+        "Limits",
+        "Pictures",
         "Origin",
-    ]  # fmt: skip
+    ]
     assert "Research software, not a medical device." in card
     assert "| mean corner error, px512 | 3.00 (3.00 to 3.00), n 24 | 76.10 (70.00 to 80.00), n 8 |" in card
     assert "3 labelled films of 3 patients; it was\ntrained on none of them" in card

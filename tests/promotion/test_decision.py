@@ -133,13 +133,19 @@ def test_a_guarded_number_that_is_worse_beyond_its_margin_holds_it_back(
 
 def test_just_within_the_margins_is_no_harm_and_better_is_none_either() -> None:
     at_margin = {
-        "detection_recall": 97.0, "listhesis_sensitivity_all": 78.0, "worst_source_px512": 11.0,
-        "latency_ms": 250.0, "calibration_error": 4.0,
-    }  # fmt: skip
+        "detection_recall": 97.0,
+        "listhesis_sensitivity_all": 78.0,
+        "worst_source_px512": 11.0,
+        "latency_ms": 250.0,
+        "calibration_error": 4.0,
+    }
     better = {
-        "detection_recall": 100.0, "listhesis_sensitivity_all": 99.0, "worst_source_px512": 1.0,
-        "latency_ms": 1.0, "calibration_error": 0.0,
-    }  # fmt: skip
+        "detection_recall": 100.0,
+        "listhesis_sensitivity_all": 99.0,
+        "worst_source_px512": 1.0,
+        "latency_ms": 1.0,
+        "calibration_error": 0.0,
+    }
     for changed in (at_margin, better):
         assert decided(guarded(**changed)).verdict is Verdict.CHAMPION
 

@@ -12,9 +12,15 @@ from spondylo_ml.promotion.pages import LONGEST_PAGE, history_text, model_page, 
 
 def event(kind: EventKind, version: int, former: int | None, day: int, *reasons: str) -> Event:
     return Event(
-        kind=kind, time=f"2026-05-{day:02d}T10:00:00+00:00", version=version, model="unet", run_id=f"run{version}",
-        former=former, reasons=reasons, promotion_run="" if kind is EventKind.ROLLED_BACK else f"p{day}",
-    )  # fmt: skip
+        kind=kind,
+        time=f"2026-05-{day:02d}T10:00:00+00:00",
+        version=version,
+        model="unet",
+        run_id=f"run{version}",
+        former=former,
+        reasons=reasons,
+        promotion_run="" if kind is EventKind.ROLLED_BACK else f"p{day}",
+    )
 
 
 FIRST = event(EventKind.PROMOTED, 1, None, 1, "it is the first model", "it beats the mean shape; by far")

@@ -160,13 +160,20 @@ def test_a_package_that_is_missing_is_reported_with_how_to_get_it(
 
 def test_the_copy_is_the_model_with_its_network(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
-        "bundle.json", "weights.safetensors", "manifest.json", "network.onnx", "onnx_parity.json",
-    }  # fmt: skip
+        "bundle.json",
+        "weights.safetensors",
+        "manifest.json",
+        "network.onnx",
+        "onnx_parity.json",
+    }
     for name in ("bundle.json", "weights.safetensors"):
         assert (folder / name).read_bytes() == (folder.parent / "plain" / name).read_bytes()
     assert json.loads((folder / "manifest.json").read_text())["files"].keys() == {
-        "bundle.json", "weights.safetensors", "network.onnx", "onnx_parity.json",
-    }  # fmt: skip
+        "bundle.json",
+        "weights.safetensors",
+        "network.onnx",
+        "onnx_parity.json",
+    }
     assert read_network(folder) == network_of("unet")
     assert read_network(folder.parent / "plain") is None
 

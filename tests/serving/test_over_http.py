@@ -200,20 +200,29 @@ BAD_REQUESTS: dict[str, tuple[bytes, str | None, int, str]] = {
     "no rows": (body({"dataframe_records": []}), JSON, 400, "a table with the column 'image' is needed; given"),
     "no list of rows": (body({"dataframe_records": "x"}), JSON, 400, "must be a list of records"),
     "a row too long": (
-        body({"dataframe_split": {"columns": ["image"], "data": [[1, 2]]}}), JSON, 400, "1 columns passed",
+        body({"dataframe_split": {"columns": ["image"], "data": [[1, 2]]}}),
+        JSON,
+        400,
+        "1 columns passed",
     ),
     "wrong columns": (body({"dataframe_records": [{"img": text(PNG)}]}), JSON, 400, r"'image' is needed; given \['img"),
     "a column too many": (
         body({"dataframe_records": [{"image": text(PNG), "facin": "left"}]}),
-        JSON, 400, "unknown column 'facin'. Did you mean 'facing'",
+        JSON,
+        400,
+        "unknown column 'facin'. Did you mean 'facing'",
     ),
     "a spacing in words": (
         body({"dataframe_records": [{"image": text(PNG), "spacing_x_mm": "a", "spacing_y_mm": "b"}]}),
-        JSON, 400, "Failed to convert column spacing_x_mm",
+        JSON,
+        400,
+        "Failed to convert column spacing_x_mm",
     ),
     "a spacing of 3 MB": (
         body({"dataframe_records": [{"image": text(PNG), "spacing_x_mm": "a" * 3_000_000, "spacing_y_mm": "b"}]}),
-        JSON, 400, "Failed to convert column spacing_x_mm",
+        JSON,
+        400,
+        "Failed to convert column spacing_x_mm",
     ),
     "too deep": (b"[" * 100_000, JSON, 400, r"no JSON that can be read \(RecursionError\)"),
     "a number too long": (b'{"dataframe_records":[{"image":%s}]}' % (b"9" * 5000), JSON, 400, "no JSON that can be"),
@@ -225,7 +234,7 @@ BAD_REQUESTS: dict[str, tuple[bytes, str | None, int, str]] = {
     "a CSV": (b"image\n" + text(PNG).encode(), "text/csv", 415, "given text/csv"),
     "Parquet": (b"PAR1", "application/vnd.apache.parquet", 415, "given application/vnd.apache.parquet"),
     "too many films": (request(*[""] * 129), JSON, 413, "a request of 129 films: at most 128 films are read"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)

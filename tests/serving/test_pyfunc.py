@@ -126,9 +126,10 @@ def test_cells_that_are_no_film_are_reported(model: Any, cell: object, message: 
 
 def test_facing_and_spacing_of_a_request_are_used_or_told(model: Any) -> None:
     cells: dict[str, list[Any]] = {
-        "facing": ["right", "up", None, "left", None], "spacing_x_mm": [0.2, None, 0.2, -1.0, None],
+        "facing": ["right", "up", None, "left", None],
+        "spacing_x_mm": [0.2, None, 0.2, -1.0, None],
         "spacing_y_mm": [0.2, None, None, 0.2, None],
-    }  # fmt: skip
+    }
     found = model.predict(pd.DataFrame({"image": [text(PNG)] * 5} | cells))
     assert found.iloc[0]["facing"] == "right"
     assert found["error"].iloc[1] == "facing must be one of left, right, none, unknown"

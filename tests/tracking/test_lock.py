@@ -45,9 +45,12 @@ def holder(uri: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(Path(spondylo_ml.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-c", HOLDER, uri, NAME],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+    )
 
 
 def locks() -> list[str]:

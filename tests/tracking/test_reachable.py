@@ -33,7 +33,7 @@ def _uri_kept() -> Iterator[None]:
         ("http://me:secret@127.0.0.1:1", r"server http://me:\*\*\*@127\.0\.0\.1:1 does not answer \(ConnectionError\)"),
         ("nonsense://x", r"the MLflow store nonsense://x cannot be opened"),
     ],
-)  # fmt: skip
+)
 def test_a_store_that_cannot_be_used_is_named_in_one_line_without_its_password(
     tmp_path: Path, uri: str, message: str
 ) -> None:

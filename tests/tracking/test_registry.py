@@ -40,9 +40,14 @@ def run_with_model() -> Run:
 
 def promoted(version: int, former: int | None) -> Event:
     return Event(
-        kind=EventKind.PROMOTED, time=now(), version=version, model="unet", run_id="r", former=former,
+        kind=EventKind.PROMOTED,
+        time=now(),
+        version=version,
+        model="unet",
+        run_id="r",
+        former=former,
         reasons=("because",),
-    )  # fmt: skip
+    )
 
 
 def test_an_empty_store_has_nothing_and_says_so(store: Path) -> None:

@@ -45,9 +45,14 @@ def _use() -> None:
             mlflow.set_tag("bundle_digest", "0" * 64)
         version = registry.add_version(mlflow.get_run(active.info.run_id), {"model": "unet"})
         event = Event(
-            kind=EventKind.PROMOTED, time=now(), version=1, model="unet", run_id=active.info.run_id, former=None,
+            kind=EventKind.PROMOTED,
+            time=now(),
+            version=1,
+            model="unet",
+            run_id=active.info.run_id,
+            former=None,
             reasons=LONG,
-        )  # fmt: skip
+        )
         registry.set_champion(version, event)
         # PostgreSQL, unlike SQLite, refuses what is longer than its columns.
         registry.describe(model_page("landmarks", registry.events()))

@@ -67,12 +67,20 @@ def run(
     config: Config = resolve_config(
         {
             "training": {
-                "epochs": 2, "batch_size": 2, "scheduler": "constant", "optimizer": "sgd", "learning_rate": 0.1,
-                "clip_norm": 0, "weight_decay": 0, "workers": 0, "train_metric_films": 1, **training,
+                "epochs": 2,
+                "batch_size": 2,
+                "scheduler": "constant",
+                "optimizer": "sgd",
+                "learning_rate": 0.1,
+                "clip_norm": 0,
+                "weight_decay": 0,
+                "workers": 0,
+                "train_metric_films": 1,
+                **training,
             },
             "tracking": {"panel_films": 1, "panel_every_epochs": 1},
         }
-    )  # fmt: skip
+    )
     made = phantom_films(5, 0, 64)
     films = prepare_films(made.films, made.slots, (64, 64))
     parts = {"train": films[:4], "val": films[4:]}

@@ -76,9 +76,15 @@ def test_each_epoch_and_the_choice_of_the_best_one_are_those_of_the_model_in_use
     train, val = films[:TRAIN_FILMS], films[TRAIN_FILMS:]
     model = build_model(config, SLOTS)
     result = fit(
-        model, config, Compute("cpu", "bf16", "a test"), {"train": train, "val": val}, score_prepared,
-        KeepingCheckpoints(tmp_path), lambda *_: np.zeros((1, 1, 3), np.uint8), tmp_path,
-    )  # fmt: skip
+        model,
+        config,
+        Compute("cpu", "bf16", "a test"),
+        {"train": train, "val": val},
+        score_prepared,
+        KeepingCheckpoints(tmp_path),
+        lambda *_: np.zeros((1, 1, 3), np.uint8),
+        tmp_path,
+    )
     bundle = Bundle(model, config, MeanShape.fit(made.films[:TRAIN_FILMS], SLOTS))
 
     def measured() -> dict[str, float]:

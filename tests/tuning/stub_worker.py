@@ -40,8 +40,10 @@ def main() -> None:
 
     study_in(Path.cwd(), name, storage=storage, trials=int(trials), heartbeat_s=BEAT_S).run(objective)
     if between:
-        say(f"between trials: mean {statistics.mean(between):.3f} s, median {statistics.median(between):.3f} s, "
-            f"most {max(between):.3f} s, n {len(between)}")  # fmt: skip
+        say(
+            f"between trials: mean {statistics.mean(between):.3f} s, median {statistics.median(between):.3f} s, "
+            f"most {max(between):.3f} s, n {len(between)}"
+        )
 
 
 def say(text: str) -> None:

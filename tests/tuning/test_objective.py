@@ -53,9 +53,7 @@ def test_folds_use_each_film_once_for_validation(films: DevelopmentFilms) -> Non
 
 def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: DevelopmentFilms, tmp_path: Path) -> None:
     space = space_of({"training.learning_rate": RATE}, **SMOKE)
-    study = study_in(
-        tmp_path, "trained", space, trials=1, sampler="nsga2", objectives=("mre_px512", "latency_ms")
-    )  # fmt: skip
+    study = study_in(tmp_path, "trained", space, trials=1, sampler="nsga2", objectives=("mre_px512", "latency_ms"))
     study.run(TrainingObjective(films, ("mre_px512", "latency_ms")))
     assert states(study) == ["COMPLETE"]
     (trial,) = study.study.get_trials()
@@ -91,8 +89,9 @@ def test_a_withheld_slip_is_charged_and_a_right_one_is_not() -> None:
     lower = np.array([[30.0, 80.0], [70.0, 80.0], [30.0, 110.0], [70.0, 110.0]])
     film = plain_film("a", (Vertebra(1, lower), Vertebra(2, lower - 40.0 * np.array([0.25, 1.0]))), (160, 120))
     slots = SlotRange(1, 2)
-    prepared = PreparedFilm(film, Letterbox(film.size_hw, (160, 128)), film.image.read(), np.zeros((2, 4, 2)),
-                            np.ones(2, dtype=bool))  # fmt: skip
+    prepared = PreparedFilm(
+        film, Letterbox(film.size_hw, (160, 128)), film.image.read(), np.zeros((2, 4, 2)), np.ones(2, dtype=bool)
+    )
     score = with_slip_error(ClinicalConfig())
     assert score([prepared], [prediction_of(film, slots)])["slip_error_percent"] == pytest.approx(0.0, abs=1e-9)
     unseen = prediction_of(film, slots, presence=(1.0, 0.0))

@@ -16,8 +16,10 @@ from tuning.storage import open_storage, without_password
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"objectives": "mre_px512,latency_ms", "sampler": "nsga2", "pruner": "median"},
-         "a study of two objectives cannot prune"),
+        (
+            {"objectives": "mre_px512,latency_ms", "sampler": "nsga2", "pruner": "median"},
+            "a study of two objectives cannot prune",
+        ),
         ({"objectives": "mre_px512,latency_ms"}, "two objectives need sampler nsga2"),
         ({"sampler": "nsga2"}, "nsga2 is for two objectives, such as mre_px512,latency_ms"),
         ({"objectives": "mre_px512,mre_px512", "sampler": "random"}, "two objectives must differ"),
@@ -27,7 +29,7 @@ from tuning.storage import open_storage, without_password
         ({"sampler": "tep"}, "Did you mean 'tpe'"),
         ({"objectives": "mre"}, r"objectives\.0: given 'mre'"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_go_together_is_refused(given: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         validate(StudyOptions, given)

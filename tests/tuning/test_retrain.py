@@ -63,8 +63,13 @@ def verdict(n_right: int, n_before: int, run_id: str) -> str:
     bootstrap = PatientBootstrap(list(patients.values()), 500)
     values, before = ({METRIC: seen(n)[METRIC]} for n in (n_right, n_before))
     (difference,) = differences(values, before, patients, bootstrap)
-    guarded = {"detection_recall": 90.0, "listhesis_sensitivity_all": math.nan, "worst_source_px512": 5.0,
-               "latency_ms": 1.0, "calibration_error": math.nan}  # fmt: skip
+    guarded = {
+        "detection_recall": 90.0,
+        "listhesis_sensitivity_all": math.nan,
+        "worst_source_px512": 5.0,
+        "latency_ms": 1.0,
+        "calibration_error": math.nan,
+    }
     champion = Standing("version 1 (unet)", "a" * 64, "f" * 64, guarded, 0, "r" * 64)
     candidate = replace(champion, name="better", weights_digest="b" * 64)
     found = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.source)

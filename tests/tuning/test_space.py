@@ -61,8 +61,11 @@ def test_learning_rate_and_sigma_are_what_the_reference_asks_for() -> None:
 
 
 def test_a_point_becomes_a_configuration_over_fixed_part_and_given_values(tmp_path: Path) -> None:
-    path = write(tmp_path, "fixed: {training.batch_size: 4, seed: 3}\nparameters: {training.clip_norm: {type: float, "
-                 "low: 0.5, high: 2.0, step: 0.5}}\n")  # fmt: skip
+    path = write(
+        tmp_path,
+        "fixed: {training.batch_size: 4, seed: 3}\nparameters: {training.clip_norm: {type: float, "
+        "low: 0.5, high: 2.0, step: 0.5}}\n",
+    )
     space = load_space(path, {"model": {"name": "resnet50"}, "seed": 7})
     config = space.resolve({"training.clip_norm": 1.5})
     assert (config.model.name, config.training.batch_size, config.training.clip_norm) == ("resnet50", 4, 1.5)
@@ -191,8 +194,13 @@ def test_a_corner_that_is_no_configuration_is_found_before_the_study() -> None:
     many = {f"loss.{name}": {"type": "int", "low": 1, "high": 2} for name in (
         "keypoint_weight", "focal_gamma", "presence_weight", "coordinate_weight", "wing_width_px512",
         "wing_curvature_px512", "anatomical_weight", "heatmap_weight")}  # fmt: skip
-    bad = space_of(many | {"training.clip_norm": {"type": "float", "low": 1.0, "high": 2.0}, "seed": {
-        "type": "int", "low": -5, "high": 3}})  # fmt: skip
+    bad = space_of(
+        many
+        | {
+            "training.clip_norm": {"type": "float", "low": 1.0, "high": 2.0},
+            "seed": {"type": "int", "low": -5, "high": 3},
+        }
+    )
     with pytest.raises(ConfigError, match="seed=-5, which is no configuration"):
         bad.check()
 
@@ -231,17 +239,23 @@ def test_losses_of_heatmaps_are_refused_where_a_network_has_none() -> None:
 
 
 def test_a_value_of_one_network_is_searched_under_a_condition() -> None:
-    space = space_of({
-        "model.name": {"type": "categorical", "choices": ["unet", "maht_net"]},
-        "model.maht_net.heads": {"type": "categorical", "choices": [4, 8], "when": {"model.name": "maht_net"}},
-        "data.input_side_px": {"type": "categorical", "choices": [64, 128]},
-    })  # fmt: skip
+    space = space_of(
+        {
+            "model.name": {"type": "categorical", "choices": ["unet", "maht_net"]},
+            "model.maht_net.heads": {"type": "categorical", "choices": [4, 8], "when": {"model.name": "maht_net"}},
+            "data.input_side_px": {"type": "categorical", "choices": [64, 128]},
+        }
+    )
     space.check()
     found = [(c.model.name, c.model.maht_net.heads, c.data.input_side_px) for c in map(space.resolve, space.grid())]
     assert found == [
-        ("unet", 8, 64), ("unet", 8, 128), ("maht_net", 4, 64), ("maht_net", 4, 128), ("maht_net", 8, 64),
+        ("unet", 8, 64),
+        ("unet", 8, 128),
+        ("maht_net", 4, 64),
+        ("maht_net", 4, 128),
+        ("maht_net", 8, 64),
         ("maht_net", 8, 128),
-    ]  # fmt: skip
+    ]
 
 
 def test_the_architectures_are_searched_on_the_films_that_the_study_loads() -> None:

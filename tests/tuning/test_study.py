@@ -96,8 +96,15 @@ def test_the_page_holds_every_picture(tmp_path: Path) -> None:
     study.run(bowl)
     page = Path(mlflow.artifacts.download_artifacts(run_id=study.runs.parent_id, artifact_path="study.html"))
     text = page.read_text(encoding="utf-8")
-    for title in ("Optimisation history", "Importance", "Slices", "Contours", "Parallel coordinates",
-                  "Learning rate and sigma", "pruned trials dashed"):  # fmt: skip
+    for title in (
+        "Optimisation history",
+        "Importance",
+        "Slices",
+        "Contours",
+        "Parallel coordinates",
+        "Learning rate and sigma",
+        "pruned trials dashed",
+    ):
         assert title in text
     assert "not drawn" not in text
     assert text.count("Plotly.newPlot") == 7
@@ -244,9 +251,13 @@ def test_two_objectives_are_searched_by_nsga2_and_end_with_a_front(tmp_path: Pat
         return Outcome([sigma, 5.0 - sigma], {})
 
     study = study_in(
-        tmp_path, "two", space_of({"heatmap.sigma_cells": SIGMA}), trials=5, sampler="nsga2",
+        tmp_path,
+        "two",
+        space_of({"heatmap.sigma_cells": SIGMA}),
+        trials=5,
+        sampler="nsga2",
         objectives=("mre_px512", "latency_ms"),
-    )  # fmt: skip
+    )
     summary = study.run(both)
     assert states(study) == ["COMPLETE"] * 5
     assert len(summary.front) == 5, "what is gained in one is lost in the other"

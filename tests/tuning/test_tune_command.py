@@ -38,16 +38,23 @@ def test_bad_input_is_reported_at_once(
 def test_the_command_line_starts_without_anything_slow() -> None:
     code = "import sys, tuning.cli; print([m for m in ('torch', 'mlflow', 'optuna', 'plotly') if m in sys.modules])"
     made = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert made.stdout.strip() == "[]"
 
 
 def test_a_whole_study_of_real_trainings_from_the_command_line(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1",
-                    "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}  # fmt: skip
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
+    }
     command = [
         sys.executable, "-m", "tuning", "--model", "unet", "--preset", "smoke", "--trials", "2", "--study", "s",
         "--retrain_seeds", "2", "--data.phantom_films", "12", "--data.max_films", "12", "--pruner", "median",

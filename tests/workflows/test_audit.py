@@ -94,9 +94,18 @@ def test_errors_stop_a_training_and_are_reported(damaged: Path, tmp_path: Path) 
 
 def test_a_training_told_to_continue_logs_what_was_found(damaged: Path, tmp_path: Path) -> None:
     run(
-        tmp_path, "train", *TINY, "--training.epochs", "1", "--data", str(damaged), "--data.on_bad_file", "skip",
-        "--data.on_audit_error", "continue",
-    )  # fmt: skip
+        tmp_path,
+        "train",
+        *TINY,
+        "--training.epochs",
+        "1",
+        "--data",
+        str(damaged),
+        "--data.on_bad_file",
+        "skip",
+        "--data.on_audit_error",
+        "continue",
+    )
     made, files = only_run(tmp_path)
     assert made.data.tags["audit_errors"] == "1"
     assert len(made.data.tags["audit_digest"]) == 64

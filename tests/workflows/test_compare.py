@@ -194,8 +194,11 @@ def _contestant(name: str, seed: int, tags: dict[str, str] | None = None) -> Con
     """An untrained model, as if it had been trained on ten films of this seed."""
     client = mlflow.MlflowClient()
     made = client.create_run("0", run_name=name, tags=tags)
-    config = Config.model_validate({
-        "training": {"epochs": 1}, "data": {"phantom_films": 10, "phantom_seed": seed, "phantom_long_side_px": 64},
-    })  # fmt: skip
+    config = Config.model_validate(
+        {
+            "training": {"epochs": 1},
+            "data": {"phantom_films": 10, "phantom_seed": seed, "phantom_long_side_px": 64},
+        }
+    )
     shape = MeanShape(SLOTS, np.zeros((10, 4, 2)), np.zeros(10))
     return Contestant(name, made, Bundle(build_model(config, SLOTS), config, shape))

@@ -76,9 +76,17 @@ def test_other_films_are_looked_into_and_told_to_be_others(trained: tuple[Path, 
     folder, tiny, _ = trained
     root = mendeley_folder(tmp_path / "lateral", train=4, val=3, test=0)
     output = run(
-        folder, "diagnose", "--run_id", tiny.info.run_id, "--data", str(root), "--data.on_audit_error", "continue",
-        "--resamples", "100",
-    )  # fmt: skip
+        folder,
+        "diagnose",
+        "--run_id",
+        tiny.info.run_id,
+        "--data",
+        str(root),
+        "--data.on_audit_error",
+        "continue",
+        "--resamples",
+        "100",
+    )
     assert "other films: The films are not those of the run" in output
 
 

@@ -38,10 +38,17 @@ def ended(folder: Path, commands: list[list[str]], **extra: str) -> list[tuple[i
 def test_without_a_store_nothing_is_looked_for_and_none_is_made(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     commands = [
-        ["evaluate", "--run_id", "x"], ["diagnose", "--run_id", "x"], ["compare", "--run_ids", "x,y"],
-        ["compare", "--top", "2"], ["promote"], ["promote", "--rollback", "true"], ["registry"],
-        ["benchmark", "--resume", "x"], ["predict", "--films", "a.png", "--to", "out"], ["export-onnx", "--to", "out"],
-    ]  # fmt: skip
+        ["evaluate", "--run_id", "x"],
+        ["diagnose", "--run_id", "x"],
+        ["compare", "--run_ids", "x,y"],
+        ["compare", "--top", "2"],
+        ["promote"],
+        ["promote", "--rollback", "true"],
+        ["registry"],
+        ["benchmark", "--resume", "x"],
+        ["predict", "--films", "a.png", "--to", "out"],
+        ["export-onnx", "--to", "out"],
+    ]
     for code, stderr, torch in ended(tmp_path, commands):
         assert (code, torch) == (2, False)
         assert stderr.startswith(f"error: there is no MLflow store {tmp_path}/mlflow.db: nothing was tracked here yet.")
@@ -57,16 +64,22 @@ def test_a_run_or_model_that_is_not_there_is_reported_in_a_line(tmp_path: Path) 
     no_metric = "no finished run with a model has 'val_best/mre_px512'"
     predict = ["predict", "--films", "a.png", "--to", "out"]
     cases = [
-        (["evaluate", "--run_id", "x"], missing), (["evaluate", "--run_id", run_id], none),
-        (["diagnose", "--run_id", run_id], none), (["compare", "--run_ids", f"{run_id},x"], missing),
+        (["evaluate", "--run_id", "x"], missing),
+        (["evaluate", "--run_id", run_id], none),
+        (["diagnose", "--run_id", run_id], none),
+        (["compare", "--run_ids", f"{run_id},x"], missing),
         (["compare", "--top", "2"], no_metric),
         (["compare", "--top", "2", "--experiment", "DEFAULT"], "unknown experiment 'DEFAULT'. Did you mean 'Default'?"),
-        (["promote"], no_metric), (["promote", "--run_ids", run_id], none),
-        (["promote", "--noise_floor_from", "x"], missing), (["benchmark", "--resume", "x"], missing),
-        (predict, "no registered model 'spondylo-landmarks'"), (["export-onnx", "--to", "out"], "no registered model"),
-        ([*predict, "--model", "folder"], "holds no bundle.json"), ([*predict, "--model", "0" * 32], "no run '0000"),
+        (["promote"], no_metric),
+        (["promote", "--run_ids", run_id], none),
+        (["promote", "--noise_floor_from", "x"], missing),
+        (["benchmark", "--resume", "x"], missing),
+        (predict, "no registered model 'spondylo-landmarks'"),
+        (["export-onnx", "--to", "out"], "no registered model"),
+        ([*predict, "--model", "folder"], "holds no bundle.json"),
+        ([*predict, "--model", "0" * 32], "no run '0000"),
         (["train", "--resume", run_id], f"cannot resume {run_id!r}"),
-    ]  # fmt: skip
+    ]
     for (command, message), (code, stderr, torch) in zip(cases, ended(tmp_path, [c for c, _ in cases]), strict=True):
         assert (code, torch) == (2, False), command
         assert message in stderr, command

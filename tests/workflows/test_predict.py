@@ -119,8 +119,12 @@ def test_names_are_written_only_when_asked_for_and_for_this_user_alone(
     }
     assert stat.S_IMODE((tmp_path / "out" / "names_private.csv").stat().st_mode) == 0o600
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "corners.csv", "films.csv", "levels.csv", "names_private.csv", "predictions.json",
-    }  # fmt: skip
+        "corners.csv",
+        "films.csv",
+        "levels.csv",
+        "names_private.csv",
+        "predictions.json",
+    }
 
 
 def test_a_link_to_nothing_is_a_film_that_failed_and_a_folder_with_a_comma_is_one_folder(

@@ -20,8 +20,13 @@ from spondylo_ml.workflows.history import roll_back, show_history
 from spondylo_ml.workflows.promote import Promotion, promote
 
 QUICK = {"resamples": 200, "latency_films": 2, "overlays": 1, "metric": "mre_px512", "noise_floor": 0.1}
-LOOSE = {"latency_percent": 1e6, "detection_recall": 100, "listhesis_sensitivity": 100, "calibration": 100,
-         "worst_source_px512": 1000}  # fmt: skip
+LOOSE = {
+    "latency_percent": 1e6,
+    "detection_recall": 100,
+    "listhesis_sensitivity": 100,
+    "calibration": 100,
+    "worst_source_px512": 1000,
+}
 """For models of a few seconds: what is guarded is tested in tests/promotion."""
 
 FILM_PASSES = {"bad": "240", "first": "2400", "equal": "2400", "better": "6000"}
@@ -91,8 +96,10 @@ def test_the_life_of_a_registered_model(current: dict[str, Run], folder: Path) -
     assert "rolled back to version 1: rollback: misses L5" in client.get_registered_model(registered.name).description
     history = show_history(RegistryConfig())
     assert [line.split("  ")[1].split(":")[0] for line in history.splitlines() if line.startswith("20")] == [
-        "promoted", "promoted", "rolled back",
-    ]  # fmt: skip
+        "promoted",
+        "promoted",
+        "rolled back",
+    ]
     with pytest.raises(TrackingError, match="spondylo-landmarks has no former champion: version 1 was the first"):
         roll_back(PromoteConfig(rollback=True))
     chosen = promoted(models=["unet"])
@@ -184,11 +191,14 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
         ({"rollback": True, "run_ids": ()}, TrackingError, "'spondylo-landmarks' in sqlite.* has no history"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
-)  # fmt: skip
+)
 def test_what_cannot_be_judged_is_an_error_and_leaves_no_lock(
-    trained: tuple[Path, Run, str], monkeypatch: pytest.MonkeyPatch, more: dict[str, object], error: type[Exception],
+    trained: tuple[Path, Run, str],
+    monkeypatch: pytest.MonkeyPatch,
+    more: dict[str, object],
+    error: type[Exception],
     message: str,
-) -> None:  # fmt: skip
+) -> None:
     folder, tiny, _ = trained
     monkeypatch.chdir(folder)
     if more.get("noise_floor_from"):

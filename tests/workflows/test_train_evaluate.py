@@ -150,8 +150,13 @@ out = model.predict(pd.DataFrame({{"image": [{base64.b64encode(png.tobytes()).de
 import spondylo_ml
 print(json.dumps([spondylo_ml.__file__, out.iloc[0].to_dict()]))
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True,
-                          env=environment(tmp_path) | {"PYTHONPATH": ""})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path) | {"PYTHONPATH": ""},
+    )
     assert done.returncode == 0, done.stderr
     file, row = json.loads(done.stdout.splitlines()[-1])
     assert str(model) in file, "the code is the one that was logged"

@@ -106,8 +106,14 @@ def test_films_without_a_measurable_true_slip_have_nothing_to_judge(fitted: tupl
     assert judge_uncertainty(blank, films, predictions, model, bootstrap) is None
 
 
-DROPOUT = ("--uncertainty.source", "dropout", "--uncertainty.dropout_passes", "5",
-           "--model.decoder_dropout", "0.1,0.1,0.1,0.1,0.1")  # fmt: skip
+DROPOUT = (
+    "--uncertainty.source",
+    "dropout",
+    "--uncertainty.dropout_passes",
+    "5",
+    "--model.decoder_dropout",
+    "0.1,0.1,0.1,0.1,0.1",
+)
 
 
 @pytest.mark.slow
@@ -130,8 +136,13 @@ def test_evaluate_applies_what_training_calibrated(tmp_path: Path, source: str) 
         judged.data.metrics
     )
     root = Path(client.download_artifacts(judged.info.run_id, ""))
-    for name in ("uncertainty/levels.csv", "uncertainty/curves.png", "report/referral.csv",
-                 "report/uncertainty_by_level.csv", "report/uncertainty_by_grade.csv"):  # fmt: skip
+    for name in (
+        "uncertainty/levels.csv",
+        "uncertainty/curves.png",
+        "report/referral.csv",
+        "report/uncertainty_by_level.csv",
+        "report/uncertainty_by_grade.csv",
+    ):
         assert (root / name).is_file(), name
     assert "true slip inside" in output
     folder = Path(client.download_artifacts(trained.info.run_id, "uncertainty"))

@@ -37,8 +37,10 @@ def mlflow_run(repository: Path, folder: Path, clones: Path, *arguments: str, **
     variables.pop("PYTHONPATH")  # the code is the clone's
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
     variables |= {  # the URL stands for the repository on this disk
-        "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf", "GIT_CONFIG_VALUE_0": URL,
-    }  # fmt: skip
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf",
+        "GIT_CONFIG_VALUE_0": URL,
+    }
     command = [sys.executable, "-m", "mlflow", "run", URL, "--env-manager", "local", *arguments]
     done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

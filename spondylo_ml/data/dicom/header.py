@@ -31,9 +31,11 @@ HEADER_BYTES = 16 << 20
 _TRANSFER_SYNTAX = 0x00020010
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _MACROS = (
-    "PixelMeasuresSequence", "PixelValueTransformationSequence", "FrameVOILUTSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "FrameVOILUTSequence",
     "FramePixelDataPropertiesSequence",
-)  # fmt: skip
+)
 
 WANTED = (
     "Modality", "PatientID", "PresentationIntentType", "BurnedInAnnotation", "NumberOfFrames", "SamplesPerPixel",

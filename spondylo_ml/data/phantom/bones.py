@@ -11,9 +11,11 @@ from spondylo_ml.data.phantom.styles import Anatomy
 from spondylo_ml.landmarks import FloatArray
 
 _FILLING = {
-    Anatomy.YOUNG: (0.20, 0.46), Anatomy.ADULT: (0.13, 0.42), Anatomy.AGED: (0.06, 0.24),
+    Anatomy.YOUNG: (0.20, 0.46),
+    Anatomy.ADULT: (0.13, 0.42),
+    Anatomy.AGED: (0.06, 0.24),
     Anatomy.TRANSITIONAL: (0.13, 0.42),
-}  # fmt: skip
+}
 """Attenuation of cancellous bone across a body, smallest and largest: it goes with age, the rims stay."""
 
 

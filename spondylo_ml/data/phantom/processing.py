@@ -14,20 +14,28 @@ _MARKERS = ("R", "L", "RT", "LT", "RT.", "TL", "SUP", "STAND")
 
 
 _BLUR = {
-    Device.DETECTOR: (0.20, 0.50), Device.PLATE: (0.35, 0.75), Device.PRINT: (0.45, 1.00), Device.EXPORT: (0.20, 0.65),
-}  # fmt: skip
+    Device.DETECTOR: (0.20, 0.50),
+    Device.PLATE: (0.35, 0.75),
+    Device.PRINT: (0.45, 1.00),
+    Device.EXPORT: (0.20, 0.65),
+}
 """Standard deviation of the system's blur, px of a film 384 px high."""
 
 _QUANTA = {
-    Device.DETECTOR: (0.0006, 0.0025), Device.PLATE: (0.0012, 0.007), Device.PRINT: (0.0010, 0.005),
+    Device.DETECTOR: (0.0006, 0.0025),
+    Device.PLATE: (0.0012, 0.007),
+    Device.PRINT: (0.0010, 0.005),
     Device.EXPORT: (0.0006, 0.006),
-}  # fmt: skip
+}
 """Noise of a detected signal of 1."""
 
 
 _RANGE_CUT = {
-    Exposure.EVEN: (0.3, 1.0), Exposure.STEEP: (0.0, 0.3), Exposure.FLAT: (0.0, 0.4), Exposure.LOCAL: (0.2, 1.2),
-}  # fmt: skip
+    Exposure.EVEN: (0.3, 1.0),
+    Exposure.STEEP: (0.0, 0.3),
+    Exposure.FLAT: (0.0, 0.4),
+    Exposure.LOCAL: (0.2, 1.2),
+}
 """How much more than coarse contrast fine contrast is shown, smallest and largest."""
 
 _LOG_GAMMA = {Exposure.EVEN: 0.40, Exposure.STEEP: 0.70, Exposure.FLAT: 0.20, Exposure.LOCAL: 0.40}

@@ -37,9 +37,18 @@ from spondylo_ml.landmarks import (
 
 FILMS_CSV = "films.csv"
 COLUMNS = (
-    "filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "pixel_aspect", "labelled", "sex", "age_years",
-    "levels_from", "spacing_from",
-)  # fmt: skip
+    "filename",
+    "patient",
+    "facing",
+    "spacing_x_mm",
+    "spacing_y_mm",
+    "pixel_aspect",
+    "labelled",
+    "sex",
+    "age_years",
+    "levels_from",
+    "spacing_from",
+)
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 

@@ -10,10 +10,14 @@ from spondylo_ml.data.films import FileFinding
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden
 
 _PARTS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
 ALLOWED = "train, val (or valid, validation), test"
 
 

@@ -52,9 +52,11 @@ def _label(vertebrae: Sequence[Vertebra]) -> dict[str, object]:
     return {
         "boxes": [list(box_xyxy(v.corners_xy)) for v in vertebrae],
         "keypoints": [
-            [[float(x), float(y), 1] if there else [0.0, 0.0, 0] for (x, y), there in
-             zip(v.corners_xy[order], v.present[order], strict=True)]
+            [
+                [float(x), float(y), 1] if there else [0.0, 0.0, 0]
+                for (x, y), there in zip(v.corners_xy[order], v.present[order], strict=True)
+            ]
             for v in vertebrae
         ],
         "labels": [0] * len(vertebrae),
-    }  # fmt: skip
+    }

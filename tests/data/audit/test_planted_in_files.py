@@ -81,7 +81,7 @@ MENDED = {
     ("buu", "TL, TR, BR, BL"): POINTS_ORDERED,
     ("buu", "one body crossed"): POINTS_ORDERED,
     ("buu", "one body mirrored"): POINTS_ORDERED,
-}  # fmt: skip
+}
 """What a format's own rules put right; the reader says so, and the film is read as it was before."""
 
 
@@ -147,11 +147,14 @@ def test_a_fault_in_a_file_is_found_or_put_right_by_the_rules_of_the_format(
     assert with_words, [str(f) for f in findings]
 
 
-@pytest.mark.parametrize(("kind", "order", "said"), [
-    ("mendeley json", (0, 2, 3, 1), "lists them as inferior_right, superior_right, superior_left, inferior_left"),
-    ("yolo", (0, 2, 3, 1), "the file lists them as superior_left, inferior_left, inferior_right, superior_right"),
-    ("coco", (0, 1, 3, 2), "when superior_left, .* are read as superior_left, superior_right, inferior_right"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "order", "said"),
+    [
+        ("mendeley json", (0, 2, 3, 1), "lists them as inferior_right, superior_right, superior_left, inferior_left"),
+        ("yolo", (0, 2, 3, 1), "the file lists them as superior_left, inferior_left, inferior_right, superior_right"),
+        ("coco", (0, 1, 3, 2), "when superior_left, .* are read as superior_left, superior_right, inferior_right"),
+    ],
+)
 def test_the_reader_names_the_order_that_fits(kind: str, order: tuple[int, ...], said: str, tmp_path: Path) -> None:
     quads = spine(kind)
     film, findings = read(write(kind, tmp_path / "set", reordered(*order)(quads)))

@@ -353,8 +353,10 @@ def test_roboflows_layout_is_read_and_valid_means_val(tmp_path: Path, folder: st
         ("not_listed.png", "no label: not listed in any annotation file")
     ]
     assert {film.path.name: film.split for film in films.films if film.path} == {
-        "one.png": "train", "two.png": "val", "three.png": "test"
-    }  # fmt: skip
+        "one.png": "train",
+        "two.png": "val",
+        "three.png": "test",
+    }
     np.testing.assert_array_equal(corners_of(films.films[0]), boxes())
     (alone,) = read_folder(tmp_path / "train").films
     assert alone.labelled

@@ -51,12 +51,23 @@ def read(root: Path) -> FilmSet | None:
 def rich_coco() -> dict[str, Any]:
     tree: dict[str, Any] = coco_tree(boxes(1))
     tree["images"][0] |= {
-        "patient": "p", "facing": "left", "pixel_spacing_mm": [0.1, 0.1], "pixel_spacing_from": "me", "sex": "F",
-        "split": "val", "age_years": 45, "labelled": True, "pixel_aspect": 1.0,
-    }  # fmt: skip
+        "patient": "p",
+        "facing": "left",
+        "pixel_spacing_mm": [0.1, 0.1],
+        "pixel_spacing_from": "me",
+        "sex": "F",
+        "split": "val",
+        "age_years": 45,
+        "labelled": True,
+        "pixel_aspect": 1.0,
+    }
     tree["annotations"][0] |= {
-        "iscrowd": 0, "num_keypoints": 4, "bbox": [1, 2, 3, 4], "area": 12, "attributes": {"level": "S1"},
-    }  # fmt: skip
+        "iscrowd": 0,
+        "num_keypoints": 4,
+        "bbox": [1, 2, 3, 4],
+        "area": 12,
+        "attributes": {"level": "S1"},
+    }
     return tree
 
 

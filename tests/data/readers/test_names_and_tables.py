@@ -64,7 +64,7 @@ def test_a_semicolon_table_may_have_decimal_commas_separators_at_the_end_and_a_l
         (b"filename,labelled\na,WAHR\n", r"labelled must be yes or no, found 'WAHR'"),
         (b"filename,age_years\na,45.5\n", r"age_years must be a whole number up to 130, found '45.5'"),
     ],
-)  # fmt: skip
+)
 def test_the_trouble_of_a_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     write_film(tmp_path / "a.png")
     (tmp_path / "films.csv").write_bytes(content)

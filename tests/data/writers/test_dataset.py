@@ -20,9 +20,11 @@ from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.landmarks import GreyImage, SlotRange
 
 FILMS = FilmSet(
-    "made", "made", (plain_film("a", (square(0, 10, 60, 20),)), plain_film("b", (square(0, 10, 60, 20),))),
+    "made",
+    "made",
+    (plain_film("a", (square(0, 10, 60, 20),)), plain_film("b", (square(0, 10, 60, 20),))),
     SlotRange(0, 10),
-)  # fmt: skip
+)
 
 
 def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:
