@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.errors import DataError
+from spondylo_ml.nan import is_absent
 
 FloatArray = NDArray[np.float64]
 GreyImage = NDArray[np.uint8]
@@ -96,7 +97,7 @@ def parse_pixel_aspect(text: object) -> StatedAspect:
     Raises:
         DataError: anything else; quotes nothing.
     """
-    if text is None or text == "" or text != text:
+    if is_absent(text) or text == "":
         return None
     if isinstance(text, str) and text.strip().lower() == UNKNOWN_ASPECT:
         return UNKNOWN_ASPECT

@@ -18,6 +18,7 @@ LAYERS = {
     "errors": 0,
     "folders": 0,
     "landmarks": 0,
+    "nan": 0,
     "config": 0,
     "clinical": 0,
     "data": 1,
@@ -35,8 +36,8 @@ LAYERS = {
     "__main__": 9,
 }
 WITHOUT_MLFLOW = (
-    "errors", "folders", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "diagnosis",
-    "figures", "report", "promotion",
+    "errors", "folders", "landmarks", "nan", "config", "clinical", "data", "models", "training", "evaluation",
+    "diagnosis", "figures", "report", "promotion",
 )  # fmt: skip
 
 

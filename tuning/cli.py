@@ -7,6 +7,7 @@ slow is imported before they are known to be right.
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -129,7 +130,7 @@ def _summary_text(opened: OpenStudy, summary: StudySummary, spread: SeedSpread |
             f"parameters  {in_words(point_of(summary.best))}",
             f"recipe      {path}; train it: python -m spondylo_ml train --recipe {path}",
         ]
-    if summary.reports_saved == summary.reports_saved:
+    if not math.isnan(summary.reports_saved):
         lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
     if spread is not None:
         lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")

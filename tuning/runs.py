@@ -17,6 +17,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from spondylo_ml.errors import TrackingError
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store import experiment_id
@@ -73,7 +74,7 @@ class StudyRuns:
         tags = [RunTag(STATE_TAG, state)]
         if reason:
             tags.append(RunTag(FAILURE_TAG if state == "FAIL" else "reason", reason[:LONGEST_TAG]))
-        values = [Metric(name, value, now, 0) for name, value in (metrics or {}).items() if value == value]
+        values = [Metric(name, value, now, 0) for name, value in drop_nan(metrics or {}).items()]
         self._client.log_batch(run_id, metrics=values, tags=tags)
         self._client.set_terminated(run_id, STATES[state])
 
@@ -84,7 +85,7 @@ class StudyRuns:
     def metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
         """Numbers of one step of a run."""
         now = int(time.time() * 1000)
-        self._client.log_batch(run_id, metrics=[Metric(k, v, now, step) for k, v in values.items() if v == v])
+        self._client.log_batch(run_id, metrics=[Metric(k, v, now, step) for k, v in drop_nan(values).items()])
 
     def keep(self, run_id: str, files: Mapping[str, str]) -> None:
         """Text artefacts of a run, by path."""

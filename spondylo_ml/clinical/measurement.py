@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spondylo_ml.errors import DataError
+from spondylo_ml.nan import finite_or_none
 
 SCHEMA_VERSION = 1
 
@@ -172,4 +173,4 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return finite_or_none(value) if isinstance(value, float) else value

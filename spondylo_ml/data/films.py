@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from spondylo_ml.data.film_pixels import read_film
 from spondylo_ml.data.names import stem_of
+from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.errors import DataError, NamedFilmsError
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
@@ -70,8 +69,7 @@ class FilmSet:
         if count is None or count >= len(self.films):
             return self
         ordered = sorted(self.films, key=lambda film: film.split or "")
-        chosen = np.linspace(0, len(ordered) - 1, count).round().astype(int)
-        return replace(self, films=tuple(ordered[i] for i in chosen))
+        return replace(self, films=tuple(evenly_spaced(ordered, count)))
 
     def terminal_names(self) -> dict[str, str]:
         """What the terminal calls films and bad files, by what runs call them; only where these differ."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.diagnosis.results import CheckResult, judged, not_applicable
 from spondylo_ml.landmarks import FloatArray
 
@@ -62,6 +63,5 @@ def check_inputs(train: Sequence[PreparedFilm], val: Sequence[PreparedFilm]) -> 
 
 def grey_levels(films: Sequence[PreparedFilm]) -> GreyLevels:
     """Of up to `FILMS` films, evenly spaced."""
-    chosen = [films[i] for i in np.unique(np.linspace(0, len(films) - 1, FILMS).round().astype(int))]
-    images = [film.image.astype(np.float64) for film in chosen]
+    images = [film.image.astype(np.float64) for film in evenly_spaced(films, FILMS)]
     return GreyLevels(np.array([image.mean() for image in images]), np.array([image.std() for image in images]))

@@ -12,6 +12,7 @@ import torch
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.diagnosis import gradients, memory
 from spondylo_ml.diagnosis.flip import check_flip
 from spondylo_ml.diagnosis.gradients import GradientCensus, check_gradients, gradient_census
@@ -53,7 +54,7 @@ def run_checks(
         n_films: labelled films in the whole training part.
     """
     cornered = [film for film in train if np.isfinite(film.corners_xy).any()] or train
-    few = [cornered[i] for i in np.unique(np.linspace(0, len(cornered) - 1, FILMS).round().astype(int))]
+    few = evenly_spaced(cornered, FILMS)
     model.to(compute.device)
     with untouched(model):  # loaders, too, draw from torch's random state
         census, step = _try_step(model, config, compute, few, n_films)

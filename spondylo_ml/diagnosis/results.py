@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from spondylo_ml.errors import PreflightError
+from spondylo_ml.nan import finite_or_none
 
 
 class Outcome(StrEnum):
@@ -44,8 +46,8 @@ class CheckResult:
             "name": self.name,
             "outcome": self.outcome.value,
             "finding": self.finding,
-            "value": _or_none(self.value),
-            "limit": _or_none(self.limit),
+            "value": finite_or_none(self.value),
+            "limit": finite_or_none(self.limit),
             "unit": self.unit,
             "advice": self.advice,
             "listed": list(self.listed),
@@ -108,10 +110,6 @@ def in_one_line(results: Sequence[CheckResult]) -> str:
 def _brief(result: CheckResult) -> str:
     if result.outcome is Outcome.NOT_APPLICABLE:
         return result.outcome.value
-    nothing_to_count = result.value != result.value or result.value == result.limit == 0
+    nothing_to_count = math.isnan(result.value) or result.value == result.limit == 0
     number = "" if nothing_to_count else f" {result.value:.3g} {result.unit}".rstrip()
     return f"{'FAILED' if result.outcome is Outcome.FAILED else 'ok'}{number}"
-
-
-def _or_none(value: float) -> float | None:
-    return None if value != value else value

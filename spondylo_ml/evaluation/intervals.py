@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.number import Number
 from spondylo_ml.landmarks import FloatArray
+from spondylo_ml.nan import Number
 
 LEAST_DEFINED = 0.9
 """Share of the resamples in which a number must exist, or it has no interval."""
@@ -103,7 +103,7 @@ class PatientBootstrap:
         """Any number that a function makes of the weights of the rows; all weights are 1 for the value itself."""
         codes = self._codes(patients)
         value = function(np.ones(len(codes))) if len(codes) else math.nan
-        drawn = [function(row[codes].astype(np.float64)) for row in self._draws] if value == value else []
+        drawn = [function(row[codes].astype(np.float64)) for row in self._draws] if not math.isnan(value) else []
         return self._estimate(value, np.array(drawn, dtype=np.float64), len(codes), n_absent, len(np.unique(codes)))
 
     def _codes(self, patients: ArrayLike) -> NDArray[np.int64]:

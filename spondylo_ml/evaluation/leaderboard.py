@@ -97,7 +97,7 @@ def estimate_over_seeds(estimates: Sequence[Estimate]) -> Estimate:
 
     NaN where no seed has a value, or where a seed that has one lacks a limit.
     """
-    known = [e for e in estimates if e.value == e.value]
+    known = [e for e in estimates if not math.isnan(e.value)]
     if not known:
         nothing = max((e.n_absent for e in estimates), default=0)
         return Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=nothing)

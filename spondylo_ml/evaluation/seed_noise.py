@@ -18,6 +18,7 @@ import numpy as np
 
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.nan import finite_or_none
 
 NOISE_FLOOR = "noise_floor/"
 """Before the name of a metric: its floor, as a metric of the run that measured it."""
@@ -74,7 +75,7 @@ def values_text(values: Mapping[str, Values]) -> str:
     metrics = {
         name: {
             "films": films.setdefault(its.film_ids, len(films)),
-            "values": [None if math.isnan(value) else round(float(value), 6) for value in its.values],
+            "values": [finite_or_none(round(float(value), 6)) for value in its.values],
         }
         for name, its in values.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ class UncertaintyModel(BaseModel):
     def levels(self, film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> tuple[LevelUncertainty, ...]:
         """The levels of a lateral film whose slip is measurable and has an interval, from the sacrum up."""
         seen = film_slips(film, prediction, self.corners, rules, self.samples)
-        return tuple(_level_uncertainty(s, self, rules) for s in seen if s.spread_percent == s.spread_percent)
+        return tuple(_level_uncertainty(s, self, rules) for s in seen if not math.isnan(s.spread_percent))
 
 
 @dataclass(frozen=True)

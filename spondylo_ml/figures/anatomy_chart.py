@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -32,7 +33,7 @@ def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
         axes.barh(rows, values, xerr=np.maximum(spread, 0), color="#4878a8", ecolor="#333333", capsize=2, height=0.65)
         reach = np.nan_to_num([e.high for e in estimates], nan=0.0)
         for row, estimate in enumerate(estimates):
-            text = "none" if estimate.value != estimate.value else f" {estimate.value:.1f}"
+            text = "none" if math.isnan(estimate.value) else f" {estimate.value:.1f}"
             axes.text(max(values[row], reach[row]), row, text, va="center", fontsize=8)
         axes.set_xlabel(label)
         axes.margins(x=0.16)

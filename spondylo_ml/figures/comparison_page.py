@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,9 +77,9 @@ to 1 (better for all).</p>
 
 def interval_text(estimate: Estimate, digits: int = 2) -> str:
     """A number with its interval in brackets; "none" where it is absent."""
-    if estimate.value != estimate.value:
+    if math.isnan(estimate.value):
         return "none"
-    if estimate.low != estimate.low:
+    if math.isnan(estimate.low):
         return f"{estimate.value:.{digits}f}"
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
@@ -117,7 +118,7 @@ def _distinct(counts: Iterable[str]) -> list[str]:
 
 
 def _plain(value: float, form: str) -> str:
-    return "none" if value != value else format(value, form)
+    return "none" if math.isnan(value) else format(value, form)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

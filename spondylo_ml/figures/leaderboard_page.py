@@ -200,7 +200,7 @@ def _cost_figure(board: Leaderboard) -> Any:
 
 def _with_error_axis(figure: Any, errors_px512: Sequence[float]) -> Any:
     """Logarithmic where errors span more than tenfold: one that learnt nothing does not press the others flat."""
-    known = [error for error in errors_px512 if error == error]
+    known = [error for error in errors_px512 if not math.isnan(error)]
     wide = bool(known) and min(known) > 0 and max(known) > 10 * min(known)
     if wide:
         figure.update_yaxes(type="log", tickvals=LOG_TICKS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -67,15 +68,15 @@ def results(numbers: Mapping[str, Estimate]) -> list[tuple[str, str, str]]:
     return [
         (name, label, estimate_text(numbers[name]))
         for name, label in RESULTS.items()
-        if name in numbers and numbers[name].value == numbers[name].value
+        if name in numbers and not math.isnan(numbers[name].value)
     ]
 
 
 def estimate_text(estimate: Estimate) -> str:
     """A number, its interval, and how many observations have it."""
-    if estimate.value != estimate.value:
+    if math.isnan(estimate.value):
         return "none"
-    between = "" if estimate.low != estimate.low else f" ({estimate.low:.2f} to {estimate.high:.2f})"
+    between = "" if math.isnan(estimate.low) else f" ({estimate.low:.2f} to {estimate.high:.2f})"
     absent = f", {estimate.n_absent} absent" if estimate.n_absent else ""
     return f"{estimate.value:.2f}{between}, n {estimate.n}{absent}"
 
@@ -116,7 +117,7 @@ def _results(facts: CardFacts, report: EvaluationReport) -> str:
         f"| {label} | {text} | {estimate_text(shape[name]) if name in shape else ''} |"
         for name, label, text in results(report.numbers)
     ]
-    guarded = [f"| `{name}` | {'none' if value != value else f'{value:.2f}'} |"
+    guarded = [f"| `{name}` | {'none' if math.isnan(value) else f'{value:.2f}'} |"
                for name, value in facts.guarded.items()]  # fmt: skip
     return f"""## Results
 

@@ -72,7 +72,7 @@ def guarded_values(
     return {
         "detection_recall": numbers["detection_recall"].value,
         "listhesis_sensitivity_all": 100 * float((slipped["pred_grade"] > 0).mean()) if len(slipped) else math.nan,
-        "worst_source_px512": max((value for value in sources if value == value), default=math.nan),
+        "worst_source_px512": max((value for value in sources if not math.isnan(value)), default=math.nan),
         "latency_ms": latency_ms,
         "calibration_error": off,
     }

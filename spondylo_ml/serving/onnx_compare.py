@@ -24,11 +24,12 @@ from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.slips import said_vertebrae
 from spondylo_ml.landmarks import CORNERS, Facing, Film, FilmPrediction, level_name
 from spondylo_ml.models.base import LandmarkModel, NetworkOutput
+from spondylo_ml.nan import finite_or_none
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.serving.onnx_network import COMPUTE
-from spondylo_ml.serving.onnx_parity import FilmPair, LevelPair, Parity, TensorDifference, finite
+from spondylo_ml.serving.onnx_parity import FilmPair, LevelPair, Parity, TensorDifference
 
 BATCH_SIZE = 8
 
@@ -153,7 +154,7 @@ def _level_pair(
         level=known.name if known else "",
         torch_grade=ours.grade if ours else None,
         onnx_grade=theirs.grade if theirs else None,
-        torch_slip_percent=finite(ours.slip.value) if ours else None,
-        onnx_slip_percent=finite(theirs.slip.value) if theirs else None,
-        points_to_limit=finite(points_to_limit(ours, rules)) if ours else None,
+        torch_slip_percent=finite_or_none(ours.slip.value) if ours else None,
+        onnx_slip_percent=finite_or_none(theirs.slip.value) if theirs else None,
+        points_to_limit=finite_or_none(points_to_limit(ours, rules)) if ours else None,
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from spondylo_ml.nan import finite_or_none
 
 TENSOR_LIMIT = 1e-3
 """Largest difference of a tensor, as a share of its largest value: a hundred times what rounding gives."""
@@ -146,18 +147,18 @@ class Parity:
             },
             "tensors": {
                 name: {
-                    "largest_difference": finite(one.largest_difference),
-                    "largest_value": finite(one.largest_value),
-                    "relative": finite(one.relative),
+                    "largest_difference": finite_or_none(one.largest_difference),
+                    "largest_value": finite_or_none(one.largest_value),
+                    "relative": finite_or_none(one.relative),
                 }
                 for name, one in self.tensors.items()
             },
             "corners": {
                 "compared": sum(film.corners for film in self.films),
-                "largest_difference_px": finite(worst.largest_px),
+                "largest_difference_px": finite_or_none(worst.largest_px),
                 "film": worst.film_id,
                 "corner": worst.where,
-                "largest_difference_of_absent_px": finite(max(film.absent_px for film in self.films)),
+                "largest_difference_of_absent_px": finite_or_none(max(film.absent_px for film in self.films)),
                 "vertebrae_said_by_one": sum(len(film.said_by_one) for film in self.films),
             },
             "grades": {
@@ -178,8 +179,3 @@ def _in_words(one: LevelPair) -> str:
     )
     grades = " and ".join("none" if g is None else str(g) for g in (one.torch_grade, one.onnx_grade))
     return f"{one.level} of film {one.film_id} has {grades} (slips of {slips})"
-
-
-def finite(value: float) -> float | None:
-    """The value; None for NaN and infinity, which JSON does not know."""
-    return float(value) if math.isfinite(value) else None

@@ -26,6 +26,7 @@ from spondylo_ml.data.decode import Known, OpenedFilm, open_array, open_bytes, o
 from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect
+from spondylo_ml.nan import is_absent
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
@@ -109,7 +110,7 @@ def _opened(film_id: str, record: Mapping[Any, Any], below: Path | None) -> Open
         return open_bytes(_decoded(cell), film_id, known)
     if isinstance(cell, list | np.ndarray):
         return open_array(_array(cell), film_id, known)
-    if cell is None or cell != cell:
+    if is_absent(cell):
         raise DataError(f"the row has nothing in {IMAGE_COLUMN}")
     raise DataError(
         f"{IMAGE_COLUMN} holds a {type(cell).__name__}: base64 text of an image or DICOM file, or a "
@@ -151,12 +152,12 @@ def _allowed(path: str, below: Path | None) -> Path:
 
 def _known(record: Mapping[Any, Any]) -> Known:
     facing = record.get("facing")
-    if facing is None or facing != facing or facing == "":
+    if is_absent(facing) or facing == "":
         facing = Facing.UNKNOWN
     if facing not in list(Facing):
         raise DataError(f"facing must be one of {', '.join(Facing)}")
     x_y = [record.get(name) for name in SPACING_COLUMNS]
-    given = [value is not None and value == value for value in x_y]
+    given = [not is_absent(value) for value in x_y]
     if any(given) and not all(given):
         raise DataError("spacing_x_mm and spacing_y_mm are given together or not at all")
     try:

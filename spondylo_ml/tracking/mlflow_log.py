@@ -13,6 +13,7 @@ import mlflow
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.training.run_log import ColourImage, FolderRunLog
 
 QUEUE_SIZE = 1000
@@ -108,7 +109,7 @@ class MlflowRunLog:
 def _metrics(values: Mapping[str, float], epoch: int) -> list[Metric]:
     now = int(time.time() * 1000)
     # NaN stands for "nothing to measure" and is left out: MLflow's charts would draw it as a point.
-    return [Metric(name, value, now, epoch) for name, value in values.items() if value == value]
+    return [Metric(name, value, now, epoch) for name, value in drop_nan(values).items()]
 
 
 def log_params(config: Mapping[str, object]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -24,6 +23,7 @@ from spondylo_ml.figures.comparison_page import Compared, comparison_page
 from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.figures.run_charts import draw_learning_curves, side_by_side
 from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -237,7 +237,7 @@ def _log_result(compared: Compared) -> None:
             numbers = {"": d.difference.value, "_low": d.difference.low, "_high": d.difference.high}
             numbers |= {"_p": d.wilcoxon_p, "_effect": d.rank_biserial}
             named = {f"difference_{index}/{d.metric}{end}": value for end, value in numbers.items()}
-            mlflow.log_metrics({name: value for name, value in named.items() if not np.isnan(value)})
+            mlflow.log_metrics(drop_nan(named))
     if compared.remarks:
         mlflow.log_text("\n".join(compared.remarks) + "\n", "remarks.txt")
         log.warning("%s", "\n".join(compared.remarks))

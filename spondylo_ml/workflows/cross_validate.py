@@ -17,6 +17,7 @@ from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.leaderboard import spread
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
@@ -73,9 +74,9 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
         run_ids = tuple(_fold_run(config, fold, run_id, name) for fold in range(1, count + 1))
         pooled, files = _pooled(config, run_ids)
         between = _between(run_ids)
-        mlflow.log_metrics({name: value for name, value in pooled.items() if value == value})
+        mlflow.log_metrics(drop_nan(pooled))
         for metric, numbers in between.items():
-            mlflow.log_metrics({f"folds/{metric}_{part}": v for part, v in numbers.items() if v == v})
+            mlflow.log_metrics({f"folds/{metric}_{part}": v for part, v in drop_nan(numbers).items()})
         for path, text in files.items():
             mlflow.log_text(text, path)
         result = CrossValidation(run_id, run_ids, pooled, between)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
-import numpy as np
 from tqdm import tqdm
 
 from spondylo_ml.config import Config, DiagnoseConfig, flatten
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
+from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.diagnosis.dead_channels import LayerChannels, dead_channels
 from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in, findings
@@ -26,6 +26,7 @@ from spondylo_ml.evaluation.judge import Provenance, judge
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.figures.diagnosis_page import Subject, build_page
 from spondylo_ml.landmarks import Film
+from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -105,9 +106,11 @@ def _look_inside(
 ) -> tuple[PreflightResult, tuple[LayerChannels, ...]]:
     """The checks before a training, and the channels, on a few films of each part."""
     compute = choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
-    some_train, some_val = (_prepare(_evenly(part, max(FILMS_COMPARED, n_films)), bundle) for part in (train, val))
+    some_train, some_val = (
+        _prepare(evenly_spaced(part, max(FILMS_COMPARED, n_films)), bundle) for part in (train, val)
+    )
     checked = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
-    watched = [some_val[i] for i in _places(len(some_val), n_films)]
+    watched = evenly_spaced(some_val, n_films)
     images = [batch.images.to(compute.device) for batch in plain_loader(watched, 4)]
     with reading(compute):
         return checked, dead_channels(bundle.model, images)
@@ -152,7 +155,7 @@ def _log_result(result: Diagnosis, subject: Subject) -> None:
     numbers = {f"share_{kind}": row["share_of_error_percent"].value for kind, row in anatomy.items()}
     numbers |= {"checks_failed": float(len(failed(checked.results))), "mre_px512": subject.mre_px512}
     numbers |= {"dead_channels_percent": 100 * dead / max(1, channels)}
-    mlflow.log_metrics({f"diagnosis/{name}": value for name, value in numbers.items() if value == value})
+    mlflow.log_metrics({f"diagnosis/{name}": value for name, value in drop_nan(numbers).items()})
     tables = {name: result.report.tables[name] for name in ("anatomy", "level_shifts")}
     tree = {
         "run_id": subject.run_id,
@@ -176,23 +179,11 @@ def _log_result(result: Diagnosis, subject: Subject) -> None:
 
 def _values(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
     """Estimates as numbers, null where there is none."""
-    return {
-        group: {name: None if e.value != e.value else e.value for name, e in row.items()}
-        for group, row in table.items()
-    }
+    return {group: {name: finite_or_none(e.value) for name, e in row.items()} for group, row in table.items()}
 
 
 def _labelled(films: FilmSet, part: str) -> list[Film]:
     return [film for film in films.part(part) if film.labelled]
-
-
-def _evenly(films: Sequence[Film], count: int) -> list[Film]:
-    return [films[i] for i in _places(len(films), count)]
-
-
-def _places(length: int, count: int) -> list[int]:
-    """Up to `count` places, evenly spaced."""
-    return [int(i) for i in np.unique(np.linspace(0, length - 1, count).round())]
 
 
 def _prepare(films: Sequence[Film], bundle: Bundle) -> list[PreparedFilm]:

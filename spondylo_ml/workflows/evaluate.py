@@ -24,6 +24,7 @@ from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, SlotRange, patient_corners
+from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -182,8 +183,10 @@ def _log_results(
         ranking = by_film["mre_px512"].to_numpy(dtype=float)
     else:
         mlflow.set_tag("unlabelled", "true")
-    mlflow.log_metrics({f"eval/{name}": value for name, value in metrics.items() if value == value})
-    mlflow.log_text(json.dumps({name: _or_null(value) for name, value in metrics.items()}, indent=1), "metrics.json")
+    mlflow.log_metrics({f"eval/{name}": value for name, value in drop_nan(metrics).items()})
+    mlflow.log_text(
+        json.dumps({name: finite_or_none(value) for name, value in metrics.items()}, indent=1), "metrics.json"
+    )
     for label, index in chosen_films(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
@@ -246,7 +249,3 @@ def chosen_films(error: np.ndarray[tuple[int], np.dtype[np.float64]], count: int
                 taken.add(index)
                 chosen.append((f"{label}-{rank}", index))
     return chosen
-
-
-def _or_null(value: float) -> float | None:
-    return None if value != value else value

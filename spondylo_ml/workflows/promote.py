@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -274,7 +275,7 @@ def _best_first(judged: Sequence[JudgedModel], judging: _Judging) -> list[Judged
 
     def key(one: JudgedModel) -> float:
         value = _mean(judging, one.values[metric])
-        return sign * value if value == value else float("inf")
+        return sign * value if not math.isnan(value) else float("inf")
 
     return sorted(judged, key=key)
 

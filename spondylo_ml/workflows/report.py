@@ -55,7 +55,7 @@ def cross_validated(result: CrossValidation) -> str:
     rows = [("folds", f"{len(result.fold_runs)}, a child run each")]
     for metric in COMPARED_METRICS:
         pooled = [result.pooled.get(f"{FOLDER}/{metric}{part}", math.nan) for part in ("", "_low", "_high", "_n")]
-        if pooled[0] == pooled[0]:
+        if not math.isnan(pooled[0]):
             text = f"{pooled[0]:.2f} [{pooled[1]:.2f}, {pooled[2]:.2f}], n {pooled[3]:.0f}"
             if (own := result.between.get(metric)) is not None:
                 text += f"; folds: mean {own['mean']:.2f}, sd {own['sd']:.2f}, n {own['n']:.0f}"
@@ -121,8 +121,8 @@ def _against(found: Compared, run: str) -> str:
     for d in found.differences[run]:
         if d.metric in COMPARED_METRICS:
             values = [interval_text(found.numbers[name][d.metric]) for name in (baseline, run)]
-            p = "none" if d.wilcoxon_p != d.wilcoxon_p else f"{d.wilcoxon_p:.2g}"
-            effect = "none" if d.rank_biserial != d.rank_biserial else f"{d.rank_biserial:+.2f}"
+            p = "none" if math.isnan(d.wilcoxon_p) else f"{d.wilcoxon_p:.2g}"
+            effect = "none" if math.isnan(d.rank_biserial) else f"{d.rank_biserial:+.2f}"
             rows.append([d.metric, *values, interval_text(d.difference), p, effect])
     change = film_differences(found, run)
     return "\n".join([

@@ -21,6 +21,7 @@ from spondylo_ml.evaluation.paired import Values, paired_values
 from spondylo_ml.evaluation.report import REPORT_FILE, EvaluationReport
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_from_text, values_text
 from spondylo_ml.models.zoo import parameter_count
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.training.cost import WARM_UP_CALLS, latency_ms
@@ -72,7 +73,7 @@ def log_standing(
         "peak_memory_mb": result.peak_memory_mb,
         "peak_gpu_memory_mb": result.peak_gpu_memory_mb,
     }
-    mlflow.log_metrics({f"{COST}{name}": value for name, value in costs.items() if value == value})
+    mlflow.log_metrics({f"{COST}{name}": value for name, value in drop_nan(costs).items()})
 
 
 def read_standing(run: Run) -> Standing:

@@ -230,7 +230,7 @@ def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) 
     best = {
         f"val_best/{name.removeprefix('val/')}": value
         for name, value in result.best.items()
-        if name.startswith(("val/", "epoch")) and value == value
+        if name.startswith(("val/", "epoch")) and not math.isnan(value)
     }
     mlflow.log_metrics(best)
     mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, mean_shape_mre_px512))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, by_group, curve_points, uncertainty_estimates
 from spondylo_ml.figures.uncertainty_chart import draw_uncertainty
 from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.nan import drop_nan
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class JudgedUncertainty:
             for group, numbers in self.tables[table].items():
                 name = group.replace("/", "-").replace(" ", "_")
                 out |= {f"{name}/{n}": numbers[n].value for n in ("slip_set_coverage", "referred_percent")}
-        return {name: value for name, value in out.items() if value == value}
+        return drop_nan(out)
 
 
 def fit_uncertainty(
@@ -123,7 +125,7 @@ def log_curves(judged: JudgedUncertainty, prefix: str, stated: float) -> None:
         Metric(prefix + name, value, now, step)
         for name, curve in curves.items()
         for step, value in curve.items()
-        if value == value
+        if not math.isnan(value)
     ]
     MlflowClient().log_batch(run.info.run_id, metrics=points)
     picture = draw_uncertainty(judged.before, judged.after, judged.tables, stated)

@@ -20,6 +20,7 @@ from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import differences, film_means
 from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.models.zoo import parameter_count
+from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.pages import version_page
@@ -60,8 +61,9 @@ def log_judged(
     ]
     mlflow.log_text(pd.DataFrame(rows).to_csv(index=False), f"{folder}/differences.csv")
     against = champion.contestant.run.info.run_id if champion else "mean shape"
-    _log_decision(folder, decision, {"compared_with": against, "guarded": _plain(one.guarded),
-                                     "guarded_champion": _plain(champion.guarded) if champion else {}})  # fmt: skip
+    guarded = {"guarded": one.guarded, "guarded_champion": champion.guarded if champion else {}}
+    numbers = {name: {guard: finite_or_none(v) for guard, v in values.items()} for name, values in guarded.items()}
+    _log_decision(folder, decision, {"compared_with": against, **numbers})
     facts = _facts(one, frozen, config.registered_model, _log_overlays(one, frozen, folder, config.overlays))
     mlflow.log_text(model_card(facts, one.report, decision), f"{folder}/{CARD}")
     return Artefacts(folder, facts)
@@ -92,7 +94,7 @@ def register(
         "promotion_run": run.info.run_id,
         "model_card": f"{artefacts.folder}/{CARD}",
         **{f"metric.{name}": estimate_text(one.report.numbers[name]) for name, _, _ in shown},
-        **{f"guarded.{name}": f"{value:.4g}" for name, value in one.guarded.items() if value == value},
+        **{f"guarded.{name}": f"{value:.4g}" for name, value in drop_nan(one.guarded).items()},
     }
     version = registry.add_version(one.contestant.run, tags)
     link = f"[run](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{artefacts.folder}/{CARD})"
@@ -168,10 +170,6 @@ def _log_overlays(one: JudgedModel, frozen: FrozenFilms, folder: str, count: int
 def _log_decision(folder: str, decision: Decision, more: Mapping[str, object]) -> None:
     content = {"verdict": decision.verdict.value, "against": decision.against, "in_favour": decision.in_favour, **more}
     mlflow.log_text(json.dumps(content, indent=1), f"{folder}/decision.json")
-
-
-def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if value == value else None for name, value in values.items()}
 
 
 def _environment_digest(run_id: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import MinCovDet
 
+from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.landmarks import FloatArray
 
 MAD_TO_SD = 1.4826
@@ -57,7 +58,7 @@ def mahalanobis(rows: FloatArray) -> FloatArray:
     known = np.flatnonzero(np.isfinite(rows).all(axis=1))
     if len(known) < FEWEST_ROWS:
         return out
-    sample = known[np.linspace(0, len(known) - 1, min(len(known), LARGEST_SAMPLE)).astype(int)]
+    sample = evenly_spaced(known.tolist(), LARGEST_SAMPLE)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns where the determinant is small, which it is for tiny ratios
         model = MinCovDet(random_state=0).fit(rows[sample])

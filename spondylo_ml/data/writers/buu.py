@@ -11,6 +11,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from spondylo_ml.data.readers.buu import N_LUMBAR, SPACING_FILE
 from spondylo_ml.data.writers.base import PlacedFilm, make_parent
 from spondylo_ml.landmarks import Facing, Film
@@ -55,7 +57,7 @@ def _rows(film: Film) -> list[list[object]] | None:
     by_slot = {v.slot: v.corners_xy for v in film.vertebrae or () if v.present[:2].all()}
     endplates = []
     for slot in range(N_LUMBAR, 0, -1):
-        if slot not in by_slot or not (by_slot[slot] == by_slot[slot]).all():
+        if slot not in by_slot or np.isnan(by_slot[slot]).any():
             return None
         endplates += [by_slot[slot][:2], by_slot[slot][2:]]
     if _view(film) == "LA":
