@@ -19,6 +19,7 @@ LAYERS = {
     "folders": 0,
     "landmarks": 0,
     "nan": 0,
+    "disclaimer": 0,
     "config": 0,
     "clinical": 0,
     "data": 1,
@@ -36,8 +37,8 @@ LAYERS = {
     "__main__": 9,
 }
 WITHOUT_MLFLOW = (
-    "errors", "folders", "landmarks", "nan", "config", "clinical", "data", "models", "training", "evaluation",
-    "diagnosis", "figures", "report", "promotion",
+    "errors", "folders", "landmarks", "nan", "disclaimer", "config", "clinical", "data", "models", "training",
+    "evaluation", "diagnosis", "figures", "report", "promotion",
 )  # fmt: skip
 
 

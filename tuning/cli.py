@@ -24,6 +24,7 @@ from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import Config, validate
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.folders import require_writable
 from tuning.options import STUDIES, StudyOptions
 
@@ -136,7 +137,7 @@ def _summary_text(opened: OpenStudy, summary: StudySummary, spread: SeedSpread |
         lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
         lines.append(f"noise floor {_floor_in_words(spread, opened.runs.parent_id)}")
     lines += [f"run         {opened.runs.parent_id}; pictures: {PAGE}, under Artifacts"]
-    return "\n".join([*lines, "Research software, not a medical device."])
+    return "\n".join([*lines, DISCLAIMER])
 
 
 def _floor_in_words(spread: SeedSpread, run_id: str) -> str:

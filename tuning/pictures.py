@@ -10,6 +10,7 @@ from typing import Any
 from optuna import Study, visualization
 from optuna.trial import TrialState
 
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.figures.comparison_page import STYLE
 from tuning.options import StudyOptions
 
@@ -36,7 +37,7 @@ def study_page(study: Study, options: StudyOptions) -> str:
 <p>{len(study.get_trials(deepcopy=False))} trials; {html.escape(", ".join(options.objectives))} on the validation
 part.</p>
 {"".join(parts)}
-<p class="note">Research software, not a medical device.</p></body></html>"""
+<p class="note">{DISCLAIMER}</p></body></html>"""
 
 
 def _charts(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figure]]:

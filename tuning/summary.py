@@ -11,6 +11,7 @@ import yaml
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from spondylo_ml.disclaimer import DISCLAIMER
 from tuning import tickets
 from tuning.options import StudyOptions
 from tuning.parameters import json_value
@@ -70,7 +71,7 @@ class StudySummary:
 Train it: download `{BEST_RECIPE}` from Artifacts, then `python -m spondylo_ml train --recipe {BEST_RECIPE}`, or
 `mlflow run . -e train -P recipe={BEST_RECIPE}`. Pictures: `{PAGE}`; all trials: `trials.csv`.
 
-Research software, not a medical device.
+{DISCLAIMER}
 """
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import Estimate
 
 FORMAT = 1
 REPORT_FILE, NUMBERS_FILE = "report.json", "numbers.csv"
-DISCLAIMER = "Research software, not a medical device."
 
 Table = Mapping[str, Mapping[str, Estimate]]
 """Estimates by group and name."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Difference
 from spondylo_ml.figures.run_charts import colour
@@ -71,7 +72,7 @@ others are held to.</p>{remarks}
 <p class="note">Effect: rank-biserial correlation of Wilcoxon's signed-rank test over patients, from -1 (worse for all)
 to 1 (better for all).</p>
 {"".join(charts)}
-<p class="note">Research software, not a medical device.</p>
+<p class="note">{DISCLAIMER}</p>
 </body></html>"""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.leaderboard import (
     FINISHED,
     MEAN_SHAPE,
@@ -95,7 +96,7 @@ def leaderboard_page(board: Leaderboard) -> str:
 a time. Memory: of the training process alone, films included, without its loader's workers.</p>
 <h2>Trainings</h2>{_table(_child_rows(board))}
 {"".join(charts)}
-<p class="note">Research software, not a medical device.</p>
+<p class="note">{DISCLAIMER}</p>
 </body></html>"""
 
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.report import DISCLAIMER, EvaluationReport
+from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.pages import HEADINGS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spondylo_ml.evaluation.report import DISCLAIMER
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.promotion.decision import Decision, Verdict
 from spondylo_ml.promotion.history import Event, EventKind, Reign, reigns
 

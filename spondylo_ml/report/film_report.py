@@ -17,10 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 
 import spondylo_ml
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, Measure, plain
+from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, GreyImage, Vertebra, level_name
 
-NOTICE = "Research use only. Not a medical device: nothing in this report may guide the care of a patient."
 SCHEMA_FILE = Path(__file__).with_name("film_report.schema.json")
 FORMAT = "spondylo_ml film report 1"
 
@@ -88,7 +88,7 @@ def film_report(
     return FilmReport(
         format=FORMAT,
         software=f"spondylo_ml {spondylo_ml.__version__}",
-        notice=NOTICE,
+        notice=FILM_NOTICE,
         film_key=film_key(film.image.read()),
         size_hw_px=film.size_hw,
         corners_from=corners_from,

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import BenchmarkConfig, validate
 from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation import leaderboard
 from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_table, entries_table
@@ -162,7 +163,7 @@ def _log(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard
     mlflow.set_tag(
         DESCRIPTION_TAG,
         f"{finished} of {len(board.children)} trainings finished. The leaderboard is `{PAGE_FILE}` under Artifacts, "
-        f"its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\nResearch software, not a medical device.",
+        f"its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\n{DISCLAIMER}",
     )
     return board
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spondylo_ml.config import ConvertModelConfig
 from spondylo_ml.config.paths import expanded
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle_formats import convert_bundle
 from spondylo_ml.serving.model_source import model_folder
@@ -44,5 +45,5 @@ def describe(converted: Converted) -> str:
         f"digest {converted.digest}",
         "Its files had no digests: what lay there now was taken as it is. Keep this digest, and pin the model by it:",
         f"python -m spondylo_ml predict --model {converted.folder} --digest {converted.digest} --films ... --to ...",
-        "Research software, not a medical device.",
+        DISCLAIMER,
     ])  # fmt: skip

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from spondylo_ml.config import Config, flatten
 from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.leaderboard import spread
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
@@ -174,5 +175,5 @@ not trained on it.
 Tables are under `{FOLDER}`. The epoch of each fold was chosen on its own validation films, so that the numbers are a \
 little too good.
 
-Research software, not a medical device.
+{DISCLAIMER}
 """

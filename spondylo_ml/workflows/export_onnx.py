@@ -20,6 +20,7 @@ from tqdm import tqdm
 from spondylo_ml.config import ExportOnnxConfig
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import ConfigError, ParityError
 from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle import NETWORK, PARITY, Bundle, copy_with_network
@@ -93,7 +94,7 @@ def describe(exported: OnnxExported) -> str:
         times = ", ".join(f"{name} {value:g}" for name, value in taken.items() if name != "rounds")
         lines.append(f"  batch of {batch}: {times}")
     lines.append(f"use it: python -m spondylo_ml predict --model {exported.folder} --backend onnx --films ... --to ...")
-    return "\n".join([*lines, "Research software, not a medical device."])
+    return "\n".join([*lines, DISCLAIMER])
 
 
 def _exported(source: FoundModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:

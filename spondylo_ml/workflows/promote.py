@@ -16,10 +16,10 @@ from mlflow.entities.model_registry import ModelVersion
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import flatten
 from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Values, differences
-from spondylo_ml.evaluation.report import DISCLAIMER
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event

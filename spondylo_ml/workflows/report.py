@@ -10,6 +10,7 @@ import mlflow
 from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
 from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
@@ -31,7 +32,6 @@ COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "sli
                     "cobb_smape_percent")  # fmt: skip
 LISTED_FILMS = 20
 PROMOTED_BY = str(PromoteConfig.model_fields["metric"].default)
-DISCLAIMER = "Research software, not a medical device."
 
 
 def trained(result: TrainResult) -> str:

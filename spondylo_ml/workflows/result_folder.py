@@ -19,11 +19,12 @@ from typing import Any
 import cv2
 import pandas as pd
 
+from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.figures.overlay import draw_film
 from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
-from spondylo_ml.report.film_report import NOTICE, write_json
+from spondylo_ml.report.film_report import write_json
 from spondylo_ml.report.html import write_html
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
@@ -67,7 +68,7 @@ class ResultFolder:
         slots = self._model.bundle.slots
         content = {
             "format": FORMAT,
-            "notice": NOTICE,
+            "notice": FILM_NOTICE,
             "model": self._model.name,
             "first_slot": slots.first,
             "corner_order": list(CORNERS),

@@ -22,6 +22,7 @@ from spondylo_ml.data.left_out import TrainingFilms, believed, leave_out
 from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.split import require_parts
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
@@ -252,7 +253,7 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float)
 The whole configuration is `config.yaml` under Artifacts, pictures of validation films under `images`.
 Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
 
-Research software, not a medical device.
+{DISCLAIMER}
 """
 
 

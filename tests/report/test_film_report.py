@@ -14,10 +14,10 @@ from reports import SURE, film_with, report_of
 from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Spacing
 from spondylo_ml.report.film_report import (
-    NOTICE,
     SCHEMA_FILE,
     FilmReport,
     film_key,
@@ -68,7 +68,7 @@ def test_the_film_is_named_by_its_pixels_alone(report: FilmReport) -> None:
     text = json.dumps(report.to_json())
     assert "secret" not in text
     assert "4711" not in text
-    assert report.notice == NOTICE
+    assert report.notice == FILM_NOTICE
     pixels = film_with(0.0).image.read()
     assert report.film_key == film_key(pixels)
     assert len(report.film_key) == 12

@@ -17,9 +17,10 @@ from reports import SURE, film_with, report_of
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import LevelUncertainty
+from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film
-from spondylo_ml.report.film_report import NOTICE, film_report
+from spondylo_ml.report.film_report import film_report
 from spondylo_ml.report.html import MINUS, film_html, write_html
 from spondylo_ml.report.picture import FilmPicture, film_picture
 
@@ -73,7 +74,7 @@ def test_each_level_has_its_row_and_what_is_absent_its_footnote() -> None:
     assert rows["L4/L5"] == ["grade I retrolisthesis", f"{MINUS}10.0", "–1"]  # noqa: RUF001
     assert '<li id="note-1">no pixel spacing is known</li>' in page
     assert rows["L5"] == ["1.00", "1.00"]
-    assert page.count(NOTICE) == 2
+    assert page.count(FILM_NOTICE) == 2
 
 
 def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
