@@ -1,4 +1,4 @@
-"""Rules by which corners become measurements and grades."""
+"""Configuration of the clinical rules."""
 
 from __future__ import annotations
 
@@ -10,31 +10,39 @@ from spondylo_ml.config.section import Section
 
 
 class ClinicalConfig(Section):
-    """Rules by which corners become measurements and grades; they belong to a model like its weights."""
+    """Rules that turn corners into measurements and grades; a model carries them like its weights."""
 
-    version: Literal[1] = Field(1, description="version of what these rules mean")
+    version: Literal[1] = Field(1, description="version of these rules")
     slip_method: Literal["endplate", "posterior_wall"] = Field(
-        "endplate", description="slip along the lower superior endplate, or between parallels to the posterior wall"
+        "endplate",
+        description="measure the slip along the lower vertebra's superior endplate, or between parallels to the "
+        "posterior wall",
     )
     grade_limits_percent: tuple[float, float, float, float] = Field(
         (25.0, 50.0, 75.0, 100.0), description="upper limits of Meyerding grades I to IV, inclusive, percent"
     )
     grade0_rule: Literal["mm_if_spacing", "percent"] = Field(
-        "mm_if_spacing", description="limit of grade 0: grade0_mm where the spacing is known, or always grade0_percent"
+        "mm_if_spacing", description="limit of grade 0: grade0_mm if the spacing is known, or always grade0_percent"
     )
-    grade0_percent: float = Field(5.0, ge=0, le=25, description="a slip below so many percent is no listhesis")
-    grade0_mm: float = Field(3.0, ge=0, le=10, description="a slip below so many mm is no listhesis")
+    grade0_percent: float = Field(5.0, ge=0, le=25, description="a slip below this is no listhesis, percent")
+    grade0_mm: float = Field(3.0, ge=0, le=10, description="a slip below this is no listhesis, mm")
     lordosis: Literal["L1-S1", "L1-L5"] = Field(
-        "L1-S1", description="L1's superior endplate to S1's superior, or to L5's inferior one"
+        "L1-S1", description="angle from L1's superior endplate to S1's superior or L5's inferior one"
     )
     degenerate_fraction: float = Field(
-        0.2, ge=0.01, lt=1, description="an endplate shorter than this share of the longest edge beside it is none"
+        0.2,
+        ge=0.01,
+        lt=1,
+        description="an endplate shorter than this fraction of the longest edge beside it cannot be measured",
     )
     least_facing_confidence: float = Field(
-        0.9, ge=0.5, lt=1, description="an inferred facing below this is not used: what needs it is withheld"
+        0.9,
+        ge=0.5,
+        lt=1,
+        description="an inferred facing with less confidence is not used, and what depends on it is withheld",
     )
     least_sacrum_confidence: float = Field(
-        0.9, ge=0.5, lt=1, description="a sacrum assumed below this gives no level names"
+        0.9, ge=0.5, lt=1, description="an inferred sacrum with less confidence gives no level names"
     )
 
     @field_validator("grade_limits_percent")

@@ -1,4 +1,4 @@
-"""Films: where they are, how they are split and changed."""
+"""Configuration of films: location, split, augmentation."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from spondylo_ml.errors import ConfigError
 PhantomStyle = Literal[
     "young", "adult", "aged", "transitional", "even", "steep", "flat", "local", "detector", "plate", "print", "export"
 ]
-"""Styles of synthetic films: of the anatomy, of the exposure, of the device."""
+"""Styles of synthetic films, by anatomy, exposure and device."""
 
 PhantomSlips = Literal["clinic", "even"]
-"""How often synthetic spines slip, and how far."""
+"""Distributions of slips on synthetic films."""
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
 """The one synthetic dataset that all presets of all models share, so that their models can be compared."""
 
 
 class DataConfig(Section):
-    """Films: where they are, how they are split, and what size the network sees."""
+    """Location and split of the films, and the network's input size."""
 
-    path: Path | None = Field(None, description="folder of a dataset; synthetic films where absent")
+    path: Path | None = Field(None, description="folder of a dataset; unset: synthetic films")
     kind: Literal["auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder"] = Field(
         "auto", description="layout of the dataset; auto recognises it"
     )
@@ -34,47 +34,51 @@ class DataConfig(Section):
     )
     on_audit_error: Literal["error", "set_aside", "continue"] = Field(
         "error",
-        description="errors of the audit: stop before training; or leave out single impossible vertebrae, and films "
-        "whose levels are not known, and stop on all others; or train all the same, without impossible vertebrae",
+        description="errors of the audit: stop before training (error); leave out single impossible vertebrae "
+        "and films with unknown levels, and stop on all others (set_aside); or train without "
+        "impossible vertebrae (continue)",
     )
     max_films: int | None = Field(
         None,
         ge=3,
-        description="use only so many films, evenly spaced over the dataset; of synthetic ones so many for training "
-        "and validation together, the test part staying whole",
+        description="use only this many films, evenly spaced over the dataset; of synthetic films, this many for "
+        "training and validation together, and the whole test part",
     )
-    phantom_films: int = Field(PHANTOM_FILMS, ge=3, description="number of synthetic films, all parts together")
+    phantom_films: int = Field(PHANTOM_FILMS, ge=3, description="number of synthetic films in all parts")
     phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
     phantom_long_side_px: int = Field(
         PHANTOM_LONG_SIDE_PX, ge=64, le=2048, description="longer side of a synthetic film, px"
     )
     phantom_without: tuple[PhantomStyle, ...] = Field(
-        (), description="styles held out of the synthetic films, such as print,aged"
+        (), description="styles excluded from the synthetic films, such as print,aged"
     )
     phantom_slips: PhantomSlips = Field(
         "clinic",
-        description="slips of the synthetic films: as in a clinic, where high grades are rare, or one in every "
-        "patient: each level from L5/S1 to T12/L1, forward and backward, grades I to V equally often",
+        description="slips of the synthetic films: as in a clinic, where high grades are rare, or even: one per "
+        "patient, at each level from L5/S1 to T12/L1, forward and backward, grades I to V equally "
+        "often",
     )
-    val_fraction: Fraction = Field(0.15, description="share of patients for validation, where no split is given")
-    test_fraction: Fraction = Field(0.10, description="share of patients for test, where no split is given")
-    split_seed: int = Field(0, ge=0, description="seed of the split by patient, and of its folds")
+    val_fraction: Fraction = Field(0.15, description="fraction of patients for validation, if the dataset has no split")
+    test_fraction: Fraction = Field(0.10, description="fraction of patients for test, if the dataset has no split")
+    split_seed: int = Field(0, ge=0, description="seed of the split by patient and of its folds")
     folds: int | None = Field(
         None,
         ge=2,
         le=50,
-        description="train: cross-validation, the films for training and validation dealt anew by patient into so many "
-        "folds, each for validation once; the test part stays what it is",
+        description="train: cross-validation with this many folds by patient over the training and validation "
+        "films; the test part does not change",
     )
-    fold: int | None = Field(None, ge=1, description="train this one of the folds alone, from 1")
+    fold: int | None = Field(None, ge=1, description="train only this fold, counted from 1")
     input_side_px: int = Field(
-        512, ge=32, le=2048, description="the network's input has about the area of a square of this side, px"
+        512, ge=32, le=2048, description="the network's input has about the area of a square with this side, px"
     )
     input_hw: tuple[int, int] | None = Field(
-        None, description="input height,width in px, multiples of 32; absent: from the films' median shape"
+        None, description="input height,width in px, multiples of 32; unset: from the films' median shape"
     )
-    first_slot: int | None = Field(None, ge=0, description="lowest level, 0 is S1, 1 is L5; absent: the dataset's own")
-    n_slots: int | None = Field(None, ge=1, le=24, description="levels from first_slot up; absent: the dataset's own")
+    first_slot: int | None = Field(None, ge=0, description="lowest level, 0 is S1, 1 is L5; unset: the dataset's")
+    n_slots: int | None = Field(
+        None, ge=1, le=24, description="number of levels from first_slot up; unset: the dataset's"
+    )
 
     @field_validator("input_hw")
     @classmethod
@@ -96,7 +100,7 @@ class DataConfig(Section):
         return self
 
     def require_source(self) -> None:
-        """A folder for every kind but the films that are drawn here.
+        """Require a folder for every kind except synthetic films.
 
         Raises:
             ConfigError: path and kind contradict each other.
@@ -108,14 +112,12 @@ class DataConfig(Section):
 
 
 class AugmentationConfig(Section):
-    """Random changes of a training film, on the network's input."""
+    """Random changes of training films, applied to the network's input."""
 
     enabled: bool = Field(True, description="augment training films")
-    flip_probability: Fraction = Field(0.5, description="mirror the film, left and right corners exchanged")
-    shift_fraction: float = Field(0.05, ge=0, le=0.5, description="largest shift, share of the input's side")
-    scale_fraction: float = Field(
-        0.10, ge=0, le=0.5, description="largest change of width and of height, each for itself"
-    )
+    flip_probability: Fraction = Field(0.5, description="mirror the film and exchange left and right corners")
+    shift_fraction: float = Field(0.05, ge=0, le=0.5, description="largest shift, fraction of the input's side")
+    scale_fraction: float = Field(0.10, ge=0, le=0.5, description="largest independent change of width and height")
     rotation_deg: float = Field(10.0, ge=0, le=45, description="largest rotation, degrees")
     affine_probability: Fraction = Field(0.8, description="shift, scale and rotate")
     contrast_probability: Fraction = Field(0.5, description="change brightness, contrast and gamma")

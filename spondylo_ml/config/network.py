@@ -1,4 +1,4 @@
-"""The network, what its heatmaps mean, and what it is trained to minimise."""
+"""Configuration of network, heatmaps and loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DROPOUT_OF = {
     "keypoint_rcnn": "",
     "maht_net": "model.maht_net.dropout",
 }
-"""Where the dropout of each model is configured; Keypoint R-CNN has none."""
+"""Names of the dropout values of each model; Keypoint R-CNN has none."""
 
 MAHT_BACKBONES = Literal["tf_efficientnet_lite0", "tf_efficientnet_lite2", "tf_efficientnetv2_s", "tf_efficientnetv2_m"]
 
@@ -39,14 +39,16 @@ class HRNetConfig(Section):
 
 
 class KeypointRCNNConfig(Section):
-    """Keypoint R-CNN: instances first, levels from their order."""
+    """Keypoint R-CNN: detects instances and derives levels from their order."""
 
     score_threshold: Fraction = Field(
-        0.5, description="instances below this score are no vertebrae: they do not count in the order of levels"
+        0.5, description="instances below this score are ignored, also when counting levels"
     )
-    nms_threshold: Fraction = Field(0.3, description="of two boxes that overlap by more, the better stays")
-    proposals: int = Field(100, ge=10, le=2000, description="regions that go on to the second stage")
-    sampled_proposals: int = Field(64, ge=8, le=512, description="regions of a film that are trained on")
+    nms_threshold: Fraction = Field(
+        0.3, description="of two boxes that overlap by more than this, the one with the better score is kept"
+    )
+    proposals: int = Field(100, ge=10, le=2000, description="regions passed to the second stage")
+    sampled_proposals: int = Field(64, ge=8, le=512, description="regions per film used in training")
     anchor_sizes_px: tuple[float, float, float, float, float] = Field(
         (16.0, 32.0, 64.0, 128.0, 256.0), description="side of the anchors on each level of the pyramid, input px"
     )
@@ -62,15 +64,15 @@ class KeypointRCNNConfig(Section):
 class MAHTNetConfig(Section):
     """MAHT-Net; each value below 'width' is an ablation."""
 
-    backbone: MAHT_BACKBONES = Field("tf_efficientnetv2_s", description="timm network that gives the features")
+    backbone: MAHT_BACKBONES = Field("tf_efficientnetv2_s", description="timm network that extracts the features")
     width: int = Field(256, ge=32, le=1024, description="width of the tokens and queries, a multiple of heads and of 4")
     heads: int = Field(8, ge=1, le=32, description="attention heads")
     dropout: Dropout = Field(0.1, description="dropout in the transformer parts")
     bridge_layers: int = Field(4, ge=0, le=12, description="transformer layers on the deepest tokens; 0 for none")
     attention_layers: int = Field(3, ge=0, le=8, description="layers of vertebral attention; 0 for none")
-    anatomical_bias: bool = Field(True, description="learnable bias between queries, started from the anatomy")
+    anatomical_bias: bool = Field(True, description="learnable bias between queries, initialised from the anatomy")
     maps: Literal["per_query", "pooled"] = Field(
-        "per_query", description="what the decoder gets: a map of each query, or all queries pooled into one vector"
+        "per_query", description="input of the decoder: one map per query, or all queries pooled into one vector"
     )
 
     @model_validator(mode="after")
@@ -84,16 +86,19 @@ class ModelConfig(Section):
     """The network."""
 
     name: Literal["unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net"] = Field(
-        "unet", description="which network"
+        "unet", description="the network"
     )
     coordinate_channels: bool = Field(
-        True, description="feed grey, row and column instead of grey three times, so that the place on the film counts"
+        True,
+        description="input channels grey, row and column instead of grey three times, so that the position on "
+        "the film counts",
     )
     pretrained: Literal["none", "auto", "required"] = Field(
-        "none", description="ImageNet weights for the backbone: none, where they can be had, or not without them"
+        "none", description="ImageNet weights for the backbone: none, auto (if available) or required"
     )
     pretrained_file: Path | None = Field(
-        None, description="file of weights (.safetensors, .pth, .ckpt) for the model or its backbone; always wins"
+        None,
+        description="file of weights (.safetensors, .pth, .ckpt) for the model or its backbone; overrides pretrained",
     )
     encoder_dropout: tuple[Dropout, ...] = Field(
         (0.0,) * DROPOUT_LEVELS, description="unet: dropout after each of the 5 poolings, top first"
@@ -115,7 +120,7 @@ class ModelConfig(Section):
 
     @property
     def drops(self) -> bool:
-        """Whether the network drops anything in training."""
+        """Whether the network has dropout."""
         maht = self.maht_net
         own: dict[str, Sequence[float]] = {
             "unet": (*self.encoder_dropout, *self.decoder_dropout),
@@ -127,7 +132,7 @@ class ModelConfig(Section):
 
     @property
     def predicts_spread(self) -> bool:
-        """Whether the network says how far each of its corners may be off."""
+        """Whether the network predicts the spread of each corner."""
         return self.name == "maht_net" and self.maht_net.attention_layers > 0
 
 
@@ -137,11 +142,9 @@ class HeatmapConfig(Section):
     sigma_cells: float = Field(1.5, ge=0.5, le=8, description="standard deviation of the Gaussian target, cells")
     decoder: Literal["dark", "argmax", "soft_argmax"] = Field("dark", description="how a heatmap becomes a point")
     levels: Literal["chain", "slot"] = Field(
-        "chain", description="chain: levels decided for the whole spine at once; slot: each map's highest peak"
+        "chain", description="chain: choose the levels of the whole spine at once; slot: take each map's highest peak"
     )
-    flip_average: bool = Field(
-        True, description="predict from the mean of the film's maps and its mirror image's; doubles the time"
-    )
+    flip_average: bool = Field(True, description="average the maps of the film and its mirror image; doubles the time")
     blur_kernel: int = Field(11, ge=0, le=31, description="size of DARK's smoothing kernel in cells, odd; 0 for none")
 
     @field_validator("blur_kernel")
@@ -160,16 +163,20 @@ class LossConfig(Section):
     )
     heatmap_weight: float = Field(1.0, gt=0, le=1000, description="weight of the heatmap loss")
     keypoint_weight: float = Field(
-        10.0, ge=0, le=10000, description="weighted_mse, focal_mse, adaptive_wing: extra weight of a cell on the peak"
+        10.0, ge=0, le=10000, description="weighted_mse, focal_mse, adaptive_wing: extra weight of a cell at the peak"
     )
-    focal_gamma: float = Field(2.0, ge=0, le=10, description="focal_mse: power of the relative error")
+    focal_gamma: float = Field(2.0, ge=0, le=10, description="focal_mse: exponent of the relative error")
     presence_weight: float = Field(0.1, ge=0, le=1000, description="weight of the presence head's cross entropy")
-    coordinate_weight: float = Field(0.0, ge=0, le=1000, description="weight of Wing on the maps' mean coordinates")
-    wing_width_px512: float = Field(10.0, gt=0, le=512, description="Wing: error below which it is a logarithm, px512")
-    wing_curvature_px512: float = Field(2.0, gt=0, le=512, description="Wing: how bent that logarithm is, px512")
+    coordinate_weight: float = Field(
+        0.0, ge=0, le=1000, description="weight of the Wing loss on the maps' mean coordinates"
+    )
+    wing_width_px512: float = Field(
+        10.0, gt=0, le=512, description="Wing: error below which the loss is logarithmic, px512"
+    )
+    wing_curvature_px512: float = Field(2.0, gt=0, le=512, description="Wing: curvature of the logarithmic part, px512")
     anatomical_weight: float = Field(
-        0.0, ge=0, le=1000, description="weight of order, parallel endplates and proportion"
+        0.0, ge=0, le=1000, description="weight of the loss on order, parallel endplates and proportion"
     )
     uncertainty_weight: float = Field(
-        0.0, ge=0, le=1000, description="weight of the Gaussian likelihood of the predicted spread; maht_net alone"
+        0.0, ge=0, le=1000, description="weight of the Gaussian likelihood of the predicted spread; maht_net only"
     )

@@ -28,31 +28,32 @@ MOVABLE = (
     "data.path",
     "data.on_audit_error",
 )
-"""Starts of the names of values that may change when a training goes on: its place, and its reporting."""
+"""Prefixes of the values that may change when a training run is resumed."""
 
 
 class TrackingConfig(Section):
-    """What a run leaves in MLflow."""
+    """Content of a run in MLflow."""
 
     experiment: str | None = Field(
-        None, min_length=1, description=f"MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or {EXPERIMENT}"
+        None, min_length=1, description=f"MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or {EXPERIMENT}"
     )
-    run_name: str | None = Field(None, description="name of the run; absent: model and data")
+    run_name: str | None = Field(None, description="name of the run; unset: model and data")
     panel_films: int = Field(6, ge=0, le=64, description="validation films in the panel of overlays")
-    panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels; the last epoch has one too")
+    panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels; the last epoch always has one")
     system_metrics: bool = Field(True, description="log processor and memory use")
     standing: bool = Field(
-        False, description="after training, log the best weights' validation report with intervals, and what they cost"
+        False,
+        description="after training, log the validation report of the best weights with intervals, and their cost",
     )
 
 
 class Config(Section):
-    """Everything that decides a training run."""
+    """Configuration of a training run."""
 
     preset: Literal["smoke", "quick", "full", "document"] = Field(
         "quick",
-        description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the best known, for "
-        "a GPU), document (that of the document that the project starts from)",
+        description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the best "
+        "known, for a GPU), document (the recipe of the document that the project started from)",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, order and augmentation")
     data: DataConfig = DataConfig()
