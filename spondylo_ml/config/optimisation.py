@@ -25,7 +25,7 @@ class TrainingConfig(Section):
     optimizer: Literal["adam", "adamw", "radam", "sgd"] = Field(
         "adamw", description="optimiser; sgd uses Nesterov momentum 0.9, radam decoupled weight decay"
     )
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="peak learning rate")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
     backbone_rate_ratio: float = Field(
         1.0, gt=0, le=1, description="learning rate of the backbone as a fraction of learning_rate"
     )

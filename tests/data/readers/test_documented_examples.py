@@ -1,4 +1,4 @@
-"""The labels that the README shows are read as what it says they are."""
+"""The labels shown in docs/data.md are read as that page says."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from reading import corners_of, write_film
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.landmarks import Facing
 
-README = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
 BODY = [[[80, 270], [120, 270], [80, 310], [120, 310]]]
 
 
 def test_the_coco_example(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```json\n(.*?)```", README, re.S)
+    (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.S)
     write_film(tmp_path / "images" / "a.png")
     (tmp_path / "annotations.json").write_text(example)
     (film,) = read_folder(tmp_path).films
@@ -27,7 +27,7 @@ def test_the_coco_example(tmp_path: Path) -> None:
 
 
 def test_the_yolo_example(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```\n(0 0\.5 .*?)```", README, re.S)
+    (example,) = re.findall(r"```\n(0 0\.5 .*?)```", PAGE, re.S)
     write_film(tmp_path / "images" / "a.png")
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "a.txt").write_text(example)
