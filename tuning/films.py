@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from spondylo_ml.data.audit.duplicates import same_groups
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.folds import fold_of_each
+from spondylo_ml.data.loading import look_at
 from spondylo_ml.landmarks import Film, SlotRange
-from spondylo_ml.workflows.films import look_at
 
 
 @dataclass(frozen=True)

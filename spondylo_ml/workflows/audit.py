@@ -14,12 +14,12 @@ from spondylo_ml.config.verbs import AUDITS
 from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.loading import audit_of, load_films_to_audit
 from spondylo_ml.figures.audit_report import build_report
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, open_run
-from spondylo_ml.workflows.films import audit_of, load_films_to_audit
 
 log = logging.getLogger(__name__)
 

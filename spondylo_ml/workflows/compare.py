@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from spondylo_ml.config import CompareConfig, DataConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import Values, differences, film_means, paired_values
@@ -33,7 +34,6 @@ from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.selection import metric_history, top_runs
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.evaluate import data_to_judge
-from spondylo_ml.workflows.films import load_films
 
 log = logging.getLogger(__name__)
 

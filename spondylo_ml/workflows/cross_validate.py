@@ -15,6 +15,7 @@ from tqdm import tqdm
 from spondylo_ml.config import Config, flatten
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.leaderboard import spread
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
@@ -25,7 +26,6 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, get_run, open_run
-from spondylo_ml.workflows.films import load_films
 from spondylo_ml.workflows.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
 from spondylo_ml.workflows.train import DESCRIPTION_TAG, train
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from spondylo_ml.config import Config, DiagnoseConfig, flatten
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.loading import load_films, require_usable_corner
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.data.synthetic import PHANTOM_KIND
@@ -37,7 +38,6 @@ from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.reading import reading
 from spondylo_ml.workflows.evaluate import data_to_judge
-from spondylo_ml.workflows.films import load_films, require_usable_corner
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, flatten, validate
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
+from spondylo_ml.data.loading import first_of, impossible_labels, load_films, require_usable_corner
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.judge import Judged, Provenance, judge
@@ -32,7 +33,6 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.films import first_of, impossible_labels, load_films, require_usable_corner
 from spondylo_ml.workflows.uncertainty import judge_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 from spondylo_ml.config import ExportConfig, PhantomConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.loading import read_films
 from spondylo_ml.data.split import split_by_patient
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.dataset import Written, write_dataset
-from spondylo_ml.workflows.films import read_films
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from spondylo_ml.config import ClinicalConfig, DataConfig, validate
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
@@ -29,7 +30,6 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.registry import FILMS, SPLIT
 from spondylo_ml.workflows.compare import Contestant, common_films
 from spondylo_ml.workflows.evaluate import data_to_judge
-from spondylo_ml.workflows.films import load_films
 from spondylo_ml.workflows.uncertainty import judge_uncertainty
 
 REPEATS = 3

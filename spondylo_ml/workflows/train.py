@@ -20,6 +20,7 @@ from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.left_out import TrainingFilms, believed, leave_out
 from spondylo_ml.data.letterbox import common_input_hw
+from spondylo_ml.data.loading import first_of, load_audited_films, require_usable_corner
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.split import require_parts
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -43,7 +44,6 @@ from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.audit import log_audit
-from spondylo_ml.workflows.films import first_of, load_audited_films, require_usable_corner
 from spondylo_ml.workflows.preflight import check_before_training
 from spondylo_ml.workflows.resume import Resume, write_run_folder
 from spondylo_ml.workflows.standing import log_standing

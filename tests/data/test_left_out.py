@@ -12,9 +12,9 @@ from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.findings import require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.left_out import believed, leave_out
+from spondylo_ml.data.loading import impossible_labels, require_usable_corner
 from spondylo_ml.errors import DataError, NoUsableCornerError
 from spondylo_ml.landmarks import Film, SlotRange, Vertebra
-from spondylo_ml.workflows.films import impossible_labels, require_usable_corner
 
 SLOTS = SlotRange(0, 10)
 SIZE_HW = (400, 300)

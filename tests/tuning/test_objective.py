@@ -16,9 +16,9 @@ from studies import RATE, child_runs, children, space_of, states, study_in
 from spondylo_ml.config import ClinicalConfig, resolve_config
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import Letterbox
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.landmarks import SlotRange, Vertebra
-from spondylo_ml.workflows.films import load_films
 from tuning.films import DevelopmentFilms
 from tuning.objective import TrainingObjective, with_slip_error
 

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import DataConfig
 from spondylo_ml.data.audit.findings import LeftOut, Severity, require_no_errors
-from spondylo_ml.workflows.films import audit_of, load_audited_films, load_films, load_films_to_audit
+from spondylo_ml.data.loading import audit_of, load_audited_films, load_films, load_films_to_audit
 
 FILES = {"findings.csv", "findings.json", "films.csv", "slips.csv"}
 

@@ -13,9 +13,9 @@ from commands import TINY, artifacts_of, client_of, run, runs_of
 from mlflow.entities import Run
 
 from spondylo_ml.config import DataConfig
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import Film
-from spondylo_ml.workflows.films import load_films
 
 GIVEN = (*TINY, "--training.epochs", "1", "--folds", "2")
 

@@ -16,11 +16,11 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import DataConfig, PhantomConfig
 from spondylo_ml.data.audit.findings import AuditFinding, Severity, require_no_errors
+from spondylo_ml.data.loading import load_audited_films
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
 from spondylo_ml.tracking.store import failure_text
 from spondylo_ml.workflows.export import draw_phantoms
-from spondylo_ml.workflows.films import load_audited_films
 
 PLANTED = ("Zebulon", "Quixworth")
 """Words that stand for a patient's name, in the names of films, of labels and in tables."""

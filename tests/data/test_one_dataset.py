@@ -9,8 +9,8 @@ from small_models import RECIPES
 
 from spondylo_ml.config import DataConfig, resolve_config
 from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.workflows.films import load_films
 
 PARTS = ("train", "val", "test")
 HOW_MANY, HOW_LARGE = ("max_films",), ("input_side_px", "input_hw")
