@@ -75,7 +75,7 @@ def tune(given: dict[str, Any]) -> None:
 
     from spondylo_ml.data.synthetic import PHANTOM_KIND
     from spondylo_ml.tracking.store import chosen_experiment
-    from spondylo_ml.workflows.train import load_and_announce
+    from spondylo_ml.workflows.train.films import load_and_announce
     from tuning.films import DevelopmentFilms
     from tuning.objective import TrainingObjective
     from tuning.retrain import retrain

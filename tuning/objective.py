@@ -28,7 +28,8 @@ from spondylo_ml.tracking.mlflow_log import MlflowRunLog
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.module import Score
-from spondylo_ml.workflows.train import draw_panel, prepare_parts, resolve_from_films, score_prepared
+from spondylo_ml.workflows.train.films import prepare_parts, resolve_from_films
+from spondylo_ml.workflows.train.workflow import draw_panel, score_prepared
 from tuning.attempt import Attempt, Outcome
 from tuning.films import DevelopmentFilms
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from optuna.trial import BaseTrial
@@ -150,18 +150,6 @@ def stored(choice: Any) -> Scalar:
 def json_value(choice: Any) -> Any:
     """A value that `stored` made."""
     return tuple(json.loads(choice)) if isinstance(choice, str) and choice.startswith("[") else choice
-
-
-def nested(dotted: Mapping[str, Any]) -> dict[str, Any]:
-    """`{"training.epochs": 3}` as `{"training": {"epochs": 3}}`."""
-    tree: dict[str, Any] = {}
-    for name, value in dotted.items():
-        *sections, leaf = name.split(".")
-        target = tree
-        for section in sections:
-            target = target.setdefault(section, {})
-        target[leaf] = value
-    return tree
 
 
 def _is_number(text: str) -> bool:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import mlflow
 import numpy as np
-from mlflow.exceptions import MlflowException
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from spondylo_ml.config import validate
-from spondylo_ml.evaluation.paired import Values
-from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, VALUES_FILE, noise_floors, values_from_text
+from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
+from spondylo_ml.tracking.seed_values import read_values
 from tuning.attempt import Objective
 from tuning.space import Space, SpaceFile
 from tuning.study import OpenStudy
@@ -75,7 +73,7 @@ def retrain(found: OpenStudy, objective: Objective, films: str) -> SeedSpread:
     )
     seeded.run(objective)
     complete = seeded.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    groups = [values for trial in complete if (values := _values_of(trial)) is not None]
+    groups = [values for trial in complete if (values := read_values(trial.user_attrs[RUN_ID])) is not None]
     spread = SeedSpread(options.objectives[0], {t.params[SEED]: t.values[0] for t in complete}, noise_floors([groups]))
     parent, runs = found.runs.parent_id, found.runs
     statistics = {"mean": spread.mean, "sd": spread.sd}
@@ -87,11 +85,3 @@ def retrain(found: OpenStudy, objective: Objective, films: str) -> SeedSpread:
         runs.tag(parent, NOISE_FLOOR_OF, f"{settings['model']['name']} {len(groups)} seeds; on {films}")
     log.info("%s over %d seeds: %.4g, standard deviation %.3g", spread.objective, len(seeds), spread.mean, spread.sd)
     return spread
-
-
-def _values_of(trial: FrozenTrial) -> dict[str, Values] | None:
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{trial.user_attrs[RUN_ID]}/{VALUES_FILE}")
-    except (MlflowException, OSError):
-        return None
-    return values_from_text(text)

@@ -22,13 +22,13 @@ from typing import Any
 
 from pydantic import Field
 
-from spondylo_ml.config import Config, flatten, resolve_config, validate
+from spondylo_ml.config import Config, flatten, nest, resolve_config, validate
 from spondylo_ml.config.benchmark import OWN_DATA
 from spondylo_ml.config.resolve import merge, projects_dir
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint
-from tuning.parameters import Parameter, VariantsParameter, nested, stored
+from tuning.parameters import Parameter, VariantsParameter, stored
 from tuning.space_checks import check_file, set_names, without_effect
 
 SHARED_SPACES = Path(__file__).parent / "spaces"
@@ -86,8 +86,8 @@ class Space:
             ConfigError: a value that the configuration does not allow, that is set twice or changes nothing, or films
                 other than those of the study.
         """
-        tree = merge(nested(self.file.fixed), self.overrides)
-        config = resolve_config(merge(tree, nested(self.settings(point))), self.recipe)
+        tree = merge(nest(self.file.fixed), self.overrides)
+        config = resolve_config(merge(tree, nest(self.settings(point))), self.recipe)
         if point:
             self._require_set_once(point)
             self._require_effect(point, config)

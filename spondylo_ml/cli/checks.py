@@ -15,7 +15,7 @@ from spondylo_ml.errors import TrackingError
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from spondylo_ml.workflows.resume import Resume
+    from spondylo_ml.tracking.resume import Resume
 
 
 def require_films(data: DataConfig) -> None:
@@ -155,7 +155,7 @@ def require_cross_validation(what: str, overrides: Mapping[str, Any]) -> tuple[R
     Raises:
         SpondyloError: it cannot be read, or an override would make it another.
     """
-    from spondylo_ml.workflows.resume import Resume, find_cross_validation, resumed_config
+    from spondylo_ml.tracking.resume import Resume, find_cross_validation, resumed_config
 
     _require_store()
     found = find_cross_validation(what)
@@ -171,7 +171,7 @@ def require_resume(what: str) -> Resume:
     Raises:
         TrackingError: it is not on this machine.
     """
-    from spondylo_ml.workflows.resume import find_resume
+    from spondylo_ml.tracking.resume import find_resume
 
     _require_store()
     return find_resume(what)
@@ -183,7 +183,7 @@ def require_resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Conf
     Raises:
         ConfigError: an override would make it another experiment.
     """
-    from spondylo_ml.workflows.resume import resumed_config
+    from spondylo_ml.tracking.resume import resumed_config
 
     return resumed_config(resume, overrides)
 

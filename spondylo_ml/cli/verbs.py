@@ -43,12 +43,12 @@ from spondylo_ml.config import (
     resolve_config,
     validate,
 )
+from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned_trainings
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.config.verbs import AUDITS
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_empty_folder, require_writable
-from spondylo_ml.workflows.benchmark_plan import chosen_entries, make_plan, planned_trainings
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -86,7 +86,7 @@ def _cross_validate(config: Config, resumed: Run | None) -> None:
     require_checkpoint_place()
 
     from spondylo_ml.workflows import report
-    from spondylo_ml.workflows.cross_validate import cross_validate
+    from spondylo_ml.workflows.train.cross_validate import cross_validate
 
     _start_logging()
     _write(report.cross_validated(cross_validate(config, resumed)))
@@ -103,7 +103,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from spondylo_ml.workflows.evaluate import evaluate
 
     _start_logging()
-    _write(report.judged(evaluate(config, values.get("data", {}))))
+    _write(report.judged(evaluate(config)))
 
 
 def _diagnose(arguments: Sequence[str]) -> None:
@@ -117,7 +117,7 @@ def _diagnose(arguments: Sequence[str]) -> None:
     from spondylo_ml.workflows.diagnose import diagnose
 
     _start_logging()
-    _write(report.diagnosed(diagnose(config, values.get("data", {}))))
+    _write(report.diagnosed(diagnose(config)))
 
 
 def _export(arguments: Sequence[str]) -> None:
@@ -192,7 +192,7 @@ def _compare(arguments: Sequence[str]) -> None:
     from spondylo_ml.workflows.compare import compare
 
     _start_logging()
-    _write(report.compared(compare(config, values.get("data", {}))))
+    _write(report.compared(compare(config)))
 
 
 def _predict(arguments: Sequence[str]) -> int:
@@ -254,21 +254,21 @@ def _promote(arguments: Sequence[str]) -> None:
         require_target(config.experiment, experiment_name(require_candidates(config)))
 
     from spondylo_ml.workflows import report
-    from spondylo_ml.workflows.history import roll_back
     from spondylo_ml.workflows.promote import promote
+    from spondylo_ml.workflows.promote.rollback import roll_back
 
     _start_logging()
     if config.rollback:
         _write(report.rolled_back(roll_back(config)))
     else:
-        _write(report.promoted(promote(config, values.get("data", {}))))
+        _write(report.promoted(promote(config)))
 
 
 def _registry(arguments: Sequence[str]) -> None:
     config = validate(RegistryConfig, given_values(FLAGS["registry"], arguments))
     require_runs()
 
-    from spondylo_ml.workflows.history import show_history
+    from spondylo_ml.workflows.registry import show_history
 
     _start_logging()
     _write(show_history(config))

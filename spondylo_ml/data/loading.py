@@ -10,7 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spondylo_ml.clinical.outlines import impossible_slots
-from spondylo_ml.config import DataConfig
+from spondylo_ml.config import DataConfig, validate
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.duplicates import SamePair, find_same, same_groups
 from spondylo_ml.data.audit.findings import Audit
@@ -36,6 +36,24 @@ class Pixels:
 
     facts: Sequence[ImageFacts | None]
     same: Sequence[SamePair]
+
+
+def requested_data(base: DataConfig, requested: DataConfig) -> DataConfig:
+    """Lay the values that were set in `requested` over those of `base`, which usually are a run's training films.
+
+    A folder other than that of `base` is recognised anew and has its own levels; neither it nor a request for
+    synthetic films keeps the folds of `base`.
+
+    Raises:
+        ConfigError: the values contradict each other.
+    """
+    values = requested.model_dump(exclude_unset=True)
+    tree = base.model_dump()
+    if "path" in values and values["path"] != base.path:
+        tree |= {"kind": "auto", "first_slot": None, "n_slots": None, "max_films": None, "folds": None, "fold": None}
+    elif values.get("kind") == "phantom":
+        tree |= {"path": None, "first_slot": None, "n_slots": None, "folds": None, "fold": None}
+    return validate(DataConfig, tree | values)
 
 
 def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:

@@ -21,6 +21,9 @@ from spondylo_ml.tracking.store_uri import database_url
 
 RESUMED_FROM, RESUMED_AS = "resumed_from", "resumed_as"
 FAILURE_TAG = "failure"
+PARENT_TAG, DESCRIPTION_TAG = "mlflow.parentRunId", "mlflow.note.content"
+"""Tags by which MLflow nests runs and describes them on their pages."""
+
 OPEN = ("RUNNING", "SCHEDULED")
 """States of a run that may be written to."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, open_run
+from spondylo_ml.workflows.shared.audit_log import log_audit
 
 log = logging.getLogger(__name__)
 
@@ -52,30 +52,6 @@ def audit(config: AuditConfig) -> AuditResult:
         log_audit(found)
         _log_report(films, found, config)
     return AuditResult(run_id, found, len(films.films))
-
-
-def log_audit(found: Audit) -> None:
-    """Digest and counts as tags of the active run, findings as CSV and JSON in `audit/`."""
-    counts = found.counts()
-    mlflow.set_tags(
-        {
-            "audit_digest": found.digest,
-            "audit_errors": str(counts["errors"]),
-            "audit_warnings": str(counts["warnings"]),
-            "audit_images_checked": str(found.images_checked).lower(),
-        }
-    )
-    mlflow.log_text(findings_table(found).to_csv(index=False), "audit/findings.csv")
-    rows = [finding.to_json() for finding in found.findings]
-    mlflow.log_text(json.dumps({"digest": found.digest, "findings": rows}, indent=1), "audit/findings.json")
-
-
-def findings_table(found: Audit) -> pd.DataFrame:
-    """One row a finding, worst first."""
-    rows = [
-        (f.severity.value, f.check, ";".join(f.films), ";".join(map(str, f.slots)), f.message) for f in found.findings
-    ]
-    return pd.DataFrame(rows, columns=["severity", "check", "films", "slots", "message"])
 
 
 def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:

@@ -5,17 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from tqdm import tqdm
 
-from spondylo_ml.config import CompareConfig, DataConfig, flatten
-from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
-from spondylo_ml.data.loading import load_films
+from spondylo_ml.config import CompareConfig, flatten
+from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import Values, differences, film_means, paired_values
@@ -25,15 +21,14 @@ from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.figures.run_charts import draw_learning_curves, side_by_side
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.nan import drop_nan
-from spondylo_ml.serving.artefact import fetch_bundle
-from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.mlflow_log import log_params
-from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.selection import metric_history, top_runs
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.evaluate import data_to_judge
+from spondylo_ml.workflows.shared.common_films import common_films
 
 log = logging.getLogger(__name__)
 
@@ -50,69 +45,30 @@ class Comparison:
     compared: Compared
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A run that is compared."""
+def compare(config: CompareConfig) -> Comparison:
+    """Compare the models of several runs on the same films and log the results to a new run.
 
-    name: str
-    run: Run
-    bundle: Bundle
-
-
-def compare(config: CompareConfig, given_data: Mapping[str, Any]) -> Comparison:
-    """Compare runs in a run of its own.
-
-    Args:
-        given_data: the values of `config.data` that were given. Where there are none, the films are those of the runs.
+    If no value of `config.data` is set, the films are those on which the runs were trained.
 
     Raises:
         TrackingError: no such run or model, or fewer than two to choose from.
         DataError: the runs' films differ and none were given, or the part has no labelled film.
     """
     preflight()
-    contestants = _contestants(config)
-    films = common_films(contestants, config.split, given_data)
+    trained_runs = _trained_runs(config)
+    films = common_films(trained_runs, config.split, config.data)
     chosen = [film for film in films.part(config.split) if film.labelled]
     if not chosen:
         raise DataError(f"{films.name} has no labelled film in its {config.split} part: choose another --split")
-    experiment = chosen_experiment(config.experiment, experiment_of(contestants[0].run))
-    title = f"compare {len(contestants)} runs on {films.name} {config.split}"
+    experiment = chosen_experiment(config.experiment, experiment_of(trained_runs[0].run))
+    title = f"compare {len(trained_runs)} runs on {films.name} {config.split}"
     with open_run(experiment, title) as run_id:
-        _log_origin(config, contestants, films)
-        predictions = {c.name: _predict(c, chosen) for c in contestants}
-        compared = _compared(title, contestants, films, chosen, predictions, config)
+        _log_origin(config, trained_runs, films)
+        predictions = {c.name: _predict(c, chosen) for c in trained_runs}
+        compared = _compared(title, trained_runs, films, chosen, predictions, config)
         _log_result(compared)
         _log_overlays(compared, chosen, predictions, config.overlays)
     return Comparison(run_id, compared)
-
-
-def common_films(contestants: Sequence[Contestant], split: str, given_data: Mapping[str, Any]) -> FilmSet:
-    """The films that were given, or else those of all the runs.
-
-    Raises:
-        DataError: none were given, and the runs were not trained and validated on the same.
-    """
-    first = contestants[0]
-    if given_data:
-        return load_films(data_to_judge(first.bundle.config.data, given_data), for_training=False)
-    logged = {c.name: c.run.data.tags.get(f"data_digest.{split}") for c in contestants}
-    known = {name: value for name, value in logged.items() if value}
-    if len(set(known.values())) > 1:
-        raise _different(split, known)
-    loaded: dict[str, FilmSet] = {}
-    digests: dict[str, str] = {}
-    for contestant in contestants:
-        data = contestant.bundle.config.data
-        key = _which_films(data)
-        if key not in loaded:
-            loaded[key] = load_films(data, for_training=False)
-        digests[contestant.name] = digest(loaded[key].part(split), first.bundle.slots)
-    if len(set(digests.values())) > 1:
-        raise _different(split, digests)
-    films = loaded[_which_films(first.bundle.config.data)]
-    if known and digest(films.part(split), films.slots) not in known.values():
-        log.warning("the %s films are not what they were when these runs were trained: pixels or labels differ", split)
-    return films
 
 
 def film_differences(compared: Compared, run: str) -> pd.Series:
@@ -121,7 +77,7 @@ def film_differences(compared: Compared, run: str) -> pd.Series:
     return change.dropna().sort_values(kind="stable")
 
 
-def _contestants(config: CompareConfig) -> list[Contestant]:
+def _trained_runs(config: CompareConfig) -> list[TrainedRun]:
     if config.top is None:
         runs = [get_run(run_id) for run_id in config.run_ids]
     else:
@@ -130,38 +86,23 @@ def _contestants(config: CompareConfig) -> list[Contestant]:
             raise TrackingError(
                 f"only {len(runs)} run has {config.metric!r} and a model: train another, or give --run_ids"
             )
-    return [
-        Contestant(f"{run.info.run_name} {run.info.run_id[:8]}", run, fetch_bundle(run.info.run_id)) for run in runs
-    ]
+    return [fetch_trained_run(run) for run in runs]
 
 
-def _which_films(data: DataConfig) -> str:
-    """The part of a configuration that decides which films there are; what the network sees of them may differ."""
-    return data.model_dump_json(exclude={"input_side_px", "input_hw"})
-
-
-def _different(split: str, digests: Mapping[str, str]) -> DataError:
-    listed = "; ".join(f"{name}: {value[:12]}" for name, value in digests.items())
-    return DataError(
-        f"the runs have different {split} films, so that their numbers cannot be compared (digests {listed}). "
-        "Name the films on which all are to be judged: --data <folder>, or --data.kind phantom"
-    )
-
-
-def _predict(contestant: Contestant, films: Sequence[Film]) -> list[FilmPrediction]:
-    with tqdm(total=len(films), desc=contestant.name, unit="film", disable=None) as bar:
-        return Predictor(contestant.bundle).predict(films, bar.update)
+def _predict(trained_run: TrainedRun, films: Sequence[Film]) -> list[FilmPrediction]:
+    with tqdm(total=len(films), desc=trained_run.name, unit="film", disable=None) as bar:
+        return Predictor(trained_run.bundle).predict(films, bar.update)
 
 
 def _compared(
     title: str,
-    contestants: Sequence[Contestant],
+    trained_runs: Sequence[TrainedRun],
     films: FilmSet,
     chosen: Sequence[Film],
     predictions: Mapping[str, Sequence[FilmPrediction]],
     config: CompareConfig,
 ) -> Compared:
-    rules = contestants[0].bundle.config.clinical
+    rules = trained_runs[0].bundle.config.clinical
     patient_of = {film.film_id: film.patient for film in chosen}
     bootstrap = PatientBootstrap(list(patient_of.values()), config.resamples, config.seed)
     values = {name: paired_values(chosen, seen, rules) for name, seen in predictions.items()}
@@ -179,9 +120,9 @@ def _compared(
             name: differences(values[name], values[baseline], patient_of, bootstrap) for name in others
         },
         films=means,
-        curves={c.name: metric_history(c.run.info.run_id, CURVE) for c in contestants},
+        curves={c.name: metric_history(c.run.info.run_id, CURVE) for c in trained_runs},
         curve_label=CURVE_LABEL,
-        remarks=tuple(filter(None, (_seen_in_training(c, chosen) for c in contestants))),
+        remarks=tuple(filter(None, (_seen_in_training(c, chosen) for c in trained_runs))),
     )  # fmt: skip
 
 
@@ -189,33 +130,21 @@ def _patients(values: Values, patient_of: Mapping[str, str]) -> list[str]:
     return [patient_of[film_id] for film_id in values.film_ids]
 
 
-def _seen_in_training(contestant: Contestant, films: Sequence[Film]) -> str:
+def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
     """A remark where a run was trained on patients of the films that it is judged on; empty where it was not."""
-    seen = films_seen_in_training(contestant.run.info.run_id, films)
+    seen = films_seen_in_training(trained_run.run.info.run_id, films)
     if seen is None:
-        return f"{contestant.name}: which films it was trained on is not known"
+        return f"{trained_run.name}: which films it was trained on is not known"
     if not seen:
         return ""
-    return f"{contestant.name} was trained on patients of {seen} of these {len(films)} films: its error is too low"
+    return f"{trained_run.name} was trained on patients of {seen} of these {len(films)} films: its error is too low"
 
 
-def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
-    """How many of the films are of patients that a run was trained on; None where that is not known."""
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{run_id}/data/split.csv")
-    except (MlflowException, OSError):
-        return None
-    rows = [line.split(",") for line in text.splitlines()[1:]]
-    patients = {row[1] for row in rows if len(row) == 3 and row[2] == "train"}
-    known = {row[0] for row in rows if len(row) == 3 and row[2] == "train"}
-    return sum(film.film_id in known or film.patient in patients for film in films)
-
-
-def _log_origin(config: CompareConfig, contestants: Sequence[Contestant], films: FilmSet) -> None:
+def _log_origin(config: CompareConfig, trained_runs: Sequence[TrainedRun], films: FilmSet) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
     mlflow.set_tags({
-        "compared_runs": ",".join(c.run.info.run_id for c in contestants),
-        "models": ",".join(c.bundle.config.model.name for c in contestants),
+        "compared_runs": ",".join(c.run.info.run_id for c in trained_runs),
+        "models": ",".join(c.bundle.config.model.name for c in trained_runs),
         "dataset": films.name,
     })  # fmt: skip
     log_environment()

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from spondylo_ml.config import Config, DiagnoseConfig, flatten
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.loading import load_films, require_usable_corner
+from spondylo_ml.data.loading import load_films, requested_data, require_usable_corner
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.data.synthetic import PHANTOM_KIND
@@ -37,7 +37,6 @@ from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.reading import reading
-from spondylo_ml.workflows.evaluate import data_to_judge
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +66,10 @@ class Diagnosis:
     findings: tuple[DiagnosisFinding, ...]
 
 
-def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis:
-    """Check a run's configuration, films and best model; nothing that is found is an error.
+def diagnose(config: DiagnoseConfig) -> Diagnosis:
+    """Check a run's configuration, films and best model, and log the findings to a new run; no finding is an error.
 
-    Args:
-        given_data: the values of `config.data` that were given; the others are those of the run.
+    The films are those of the training run, with the values that are set in `config.data` laid over.
 
     Raises:
         SpondyloError: no such run or model, bad films, or no labelled film in train or val.
@@ -79,7 +77,7 @@ def diagnose(config: DiagnoseConfig, given_data: Mapping[str, Any]) -> Diagnosis
     preflight()
     trained = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
-    films = load_films(data_to_judge(bundle.config.data, given_data))
+    films = load_films(requested_data(bundle.config.data, config.data))
     experiment = chosen_experiment(config.experiment, experiment_of(trained))
     name = str(trained.info.run_name)
     with open_run(experiment, f"diagnose {name} on {films.name}") as run_id:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from spondylo_ml.config import Config, DataConfig, EvaluateConfig, flatten, validate
+from spondylo_ml.config import Config, EvaluateConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
-from spondylo_ml.data.loading import first_of, impossible_labels, load_films, require_usable_corner
+from spondylo_ml.data.loading import first_of, impossible_labels, load_films, requested_data, require_usable_corner
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.film_ranking import best_median_worst
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.judge import Judged, Provenance, judge
 from spondylo_ml.evaluation.metrics import corner_metrics, score
@@ -33,7 +33,7 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.uncertainty import judge_uncertainty, log_curves, log_levels
+from spondylo_ml.workflows.shared.uncertainty import judge_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,10 @@ class Judgement:
     report: EvaluationReport | None = None
 
 
-def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement:
-    """Judge a run's model in a run of its own, which names the model and the films.
+def evaluate(config: EvaluateConfig) -> Judgement:
+    """Evaluate a run's model and log the results to a new run.
 
-    Args:
-        given_data: the values of `config.data` that were given; the others are those of the judged run.
+    The films are those of the training run, with the values that are set in `config.data` laid over.
 
     Raises:
         SpondyloError: no such run or model, bad films, or no film in the part.
@@ -68,7 +67,7 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
     preflight()
     judged = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
-    films = load_films(data_to_judge(bundle.config.data, given_data), for_training=False)
+    films = load_films(requested_data(bundle.config.data, config.data), for_training=False)
     chosen = films.part(config.split)
     if not chosen:
         raise DataError(f"{films.name} has no {config.split} part: choose another --split")
@@ -84,19 +83,6 @@ def evaluate(config: EvaluateConfig, given_data: Mapping[str, Any]) -> Judgement
         )
         metrics, report = _log_results(chosen, predictions, bundle, config, origin)
     return Judgement(run_id, metrics, len(chosen), sum(film.labelled for film in chosen), report)
-
-
-def data_to_judge(trained_on: DataConfig, given: Mapping[str, Any]) -> DataConfig:
-    """The films to judge: as in training where nothing else is given.
-
-    Another folder is recognised anew, and has its own slots.
-    """
-    tree = trained_on.model_dump(mode="json")
-    if "path" in given and str(given["path"]) != str(trained_on.path):
-        tree |= {"kind": "auto", "first_slot": None, "n_slots": None, "max_films": None, "folds": None, "fold": None}
-    elif given.get("kind") == "phantom":
-        tree |= {"path": None, "first_slot": None, "n_slots": None, "folds": None, "fold": None}
-    return validate(DataConfig, tree | dict(given))
 
 
 def film_table(films: Sequence[Film], corners: pd.DataFrame) -> pd.DataFrame:
@@ -187,7 +173,7 @@ def _log_results(
     mlflow.log_text(
         json.dumps({name: finite_or_none(value) for name, value in metrics.items()}, indent=1), "metrics.json"
     )
-    for label, index in chosen_films(ranking, config.overlays):
+    for label, index in best_median_worst(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
         if goes_by_pseudonym(films[index]):  # the terminal alone says which film that is
@@ -232,20 +218,3 @@ def _log_tables(judged: Judged, by_film: pd.DataFrame) -> None:
         if len(table):
             mlflow.log_text(table.to_csv(index=False), name)
     mlflow.log_image(draw_anatomy(judged.report.tables["anatomy"]), artifact_file="report/anatomy.png")
-
-
-def chosen_films(error: np.ndarray[tuple[int], np.dtype[np.float64]], count: int) -> list[tuple[str, int]]:
-    """Best, median and worst films by error, up to `count` of each, none twice; the first ones where none has one."""
-    order = [int(i) for i in np.argsort(error, kind="stable") if not np.isnan(error[i])]
-    if not order:
-        return [(f"film-{rank + 1}", rank) for rank in range(min(3 * count, len(error)))]
-    middle = max(0, (len(order) - count) // 2)
-    groups = {"best": order[:count], "worst": order[::-1][:count], "median": order[middle : middle + count]}
-    taken: set[int] = set()
-    chosen = []
-    for label, indices in groups.items():
-        for rank, index in enumerate(indices, start=1):
-            if index not in taken:
-                taken.add(index)
-                chosen.append((f"{label}-{rank}", index))
-    return chosen

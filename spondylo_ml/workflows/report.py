@@ -21,12 +21,12 @@ from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
-from spondylo_ml.workflows.cross_validate import CrossValidation
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import Judgement
-from spondylo_ml.workflows.predict import NAMES_FILE, Predicted
+from spondylo_ml.workflows.predict.workflow import NAMES_FILE, Predicted
 from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import TrainResult
+from spondylo_ml.workflows.train.cross_validate import CrossValidation
 
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip

@@ -17,7 +17,7 @@ from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect, resolve_pixel_aspect
 from spondylo_ml.serving.pyfunc import _known as known_of_request
-from spondylo_ml.workflows.predict import _known as known_of_command
+from spondylo_ml.workflows.predict.workflow import _known as known_of_command
 
 PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)
 

@@ -31,7 +31,7 @@ from spondylo_ml.serving import film_model
 from spondylo_ml.serving.bundle import load_bundle, save_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
 from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
-from spondylo_ml.workflows.result_folder import tables
+from spondylo_ml.workflows.predict.result_folder import tables
 
 FILMS = phantom_films(5, 4, 256).films
 

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config import resolve_config
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder, checkpoint_root, require_checkpoint_place
-from spondylo_ml.workflows.resume import find_resume, write_run_folder
+from spondylo_ml.tracking.resume import find_resume, write_run_folder
 
 
 @pytest.fixture

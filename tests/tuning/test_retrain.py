@@ -20,7 +20,7 @@ from spondylo_ml.evaluation.paired import Values, differences, paired_values
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.landmarks import SlotRange, Vertebra
 from spondylo_ml.promotion.decision import Standing, decide, gain_of
-from spondylo_ml.workflows.candidates import noise_floor
+from spondylo_ml.workflows.promote.candidates import noise_floor
 from tuning.attempt import Attempt, Outcome
 from tuning.retrain import retrain
 

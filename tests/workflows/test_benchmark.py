@@ -19,8 +19,8 @@ from spondylo_ml.config import PromoteConfig, validate
 from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
 from spondylo_ml.evaluation.paired import Values
 from spondylo_ml.evaluation.seed_noise import values_text
-from spondylo_ml.workflows.benchmark import log_noise_floor
-from spondylo_ml.workflows.candidates import noise_floor
+from spondylo_ml.workflows.benchmark.workflow import log_noise_floor
+from spondylo_ml.workflows.promote.candidates import noise_floor
 
 TWO = """
 title: two

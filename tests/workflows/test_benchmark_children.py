@@ -17,10 +17,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import resolve_config
+from spondylo_ml.config.benchmark_plan import Planned
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.workflows.benchmark import find_benchmark
-from spondylo_ml.workflows.benchmark_children import ChildRuns
-from spondylo_ml.workflows.benchmark_plan import Planned
+from spondylo_ml.workflows.benchmark.children import ChildRuns
+from spondylo_ml.workflows.benchmark.workflow import find_benchmark
 
 PLANNED = Planned("a", 0, resolve_config({"preset": "smoke"}))
 

@@ -14,7 +14,7 @@ import pytest
 from commands import artifacts_of, client_of, environment, run, runs_of
 from mlflow.entities import Run
 
-from spondylo_ml.config import CompareConfig, Config, validate
+from spondylo_ml.config import CompareConfig, Config, DataConfig, validate
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers.dataset import write_dataset
 from spondylo_ml.errors import DataError, TrackingError
@@ -23,7 +23,7 @@ from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.tracking.selection import lower_is_better, metric_history, top_runs
-from spondylo_ml.workflows.compare import Contestant, common_films, compare
+from spondylo_ml.workflows.compare import TrainedRun, common_films, compare
 
 SLOTS = SlotRange(0, 10)
 
@@ -126,21 +126,21 @@ def test_which_way_is_better_follows_from_the_metric(metric: str, lower: bool) -
 
 def test_runs_of_different_films_are_refused_unless_films_are_named(tmp_path: Path) -> None:
     with _store(tmp_path):
-        ours, theirs = _contestant("ours", seed=0), _contestant("theirs", seed=1)
+        ours, theirs = _trained_run("ours", seed=0), _trained_run("theirs", seed=1)
         with pytest.raises(
             DataError, match=r"different val films.*ours: \w{12}; theirs: \w{12}.*Name the films.*--data"
         ):
-            common_films([ours, theirs], "val", {})
-        films = common_films([ours, theirs], "val", {"kind": "phantom", "phantom_seed": 1})
+            common_films([ours, theirs], "val", DataConfig())
+        films = common_films([ours, theirs], "val", DataConfig(kind="phantom", phantom_seed=1))
         assert films.name == "phantom-1-10x64px"
-        assert common_films([ours, _contestant("same", seed=0)], "val", {}).name == "phantom-0-10x64px"
+        assert common_films([ours, _trained_run("same", seed=0)], "val", DataConfig()).name == "phantom-0-10x64px"
 
 
 def test_runs_whose_films_differed_when_they_were_trained_are_refused(tmp_path: Path) -> None:
     with _store(tmp_path):
-        ours, theirs = (_contestant(name, seed=0, tags={"data_digest.val": name * 12}) for name in "ab")
+        ours, theirs = (_trained_run(name, seed=0, tags={"data_digest.val": name * 12}) for name in "ab")
         with pytest.raises(DataError, match=r"different val films.*a: a{12}; b: b{12}"):
-            common_films([ours, theirs], "val", {})
+            common_films([ours, theirs], "val", DataConfig())
 
 
 def test_films_of_a_test_part_alone_are_compared(
@@ -151,21 +151,23 @@ def test_films_of_a_test_part_alone_are_compared(
     held_out = tmp_path / "held-out"
     made = phantom_films(4, 77, 96)
     write_dataset(replace(made, films=tuple(replace(film, split="test") for film in made.films)), "yolo", held_out)
-    given = {"run_ids": f"{tiny.info.run_id},{other.info.run_id}", "split": "test", "overlays": 0, "resamples": 100}
+    run_ids = f"{tiny.info.run_id},{other.info.run_id}"
+    data = {"path": str(held_out)}
+    given = {"run_ids": run_ids, "data": data, "split": "test", "overlays": 0, "resamples": 100}
     with _store(folder):
-        found = compare(validate(CompareConfig, given), {"path": str(held_out)})
+        found = compare(validate(CompareConfig, given))
         assert len(found.compared.films) == 4
         truth = sum(4 * len(film.vertebrae or ()) for film in made.films)
         for numbers in found.compared.numbers.values():
             assert numbers["sdr_24px"].n == truth
         with pytest.raises(DataError, match="has no labelled film in its val part: choose another --split"):
-            compare(validate(CompareConfig, {**given, "split": "val"}), {"path": str(held_out)})
+            compare(validate(CompareConfig, {**given, "split": "val"}))
 
 
 def test_a_run_that_does_not_exist_is_named(trained: tuple[Path, Run, str]) -> None:
     folder, tiny, _ = trained
     with _store(folder), pytest.raises(TrackingError, match="no run 'nowhere' in sqlite"):
-        compare(CompareConfig(run_ids=(tiny.info.run_id, "nowhere")), {})
+        compare(CompareConfig(run_ids=(tiny.info.run_id, "nowhere")))
 
 
 def test_one_run_to_choose_from_is_not_enough(trained_twice: tuple[Path, Run, Run]) -> None:
@@ -173,7 +175,7 @@ def test_one_run_to_choose_from_is_not_enough(trained_twice: tuple[Path, Run, Ru
         _store(trained_twice[0]),
         pytest.raises(TrackingError, match="only 1 run has 'val_best/mre_px512' and a model"),
     ):
-        compare(CompareConfig(top=1, per_model=True), {})
+        compare(CompareConfig(top=1, per_model=True))
 
 
 class _store:
@@ -190,7 +192,7 @@ class _store:
         mlflow.set_tracking_uri(self._before)
 
 
-def _contestant(name: str, seed: int, tags: dict[str, str] | None = None) -> Contestant:
+def _trained_run(name: str, seed: int, tags: dict[str, str] | None = None) -> TrainedRun:
     """An untrained model, as if it had been trained on ten films of this seed."""
     client = mlflow.MlflowClient()
     made = client.create_run("0", run_name=name, tags=tags)
@@ -201,4 +203,4 @@ def _contestant(name: str, seed: int, tags: dict[str, str] | None = None) -> Con
         }
     )
     shape = MeanShape(SLOTS, np.zeros((10, 4, 2)), np.zeros(10))
-    return Contestant(name, made, Bundle(build_model(config, SLOTS), config, shape))
+    return TrainedRun(name, made, Bundle(build_model(config, SLOTS), config, shape))

@@ -18,7 +18,7 @@ from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import PreflightError
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.training.device import Compute
-from spondylo_ml.workflows.preflight import check_before_training
+from spondylo_ml.workflows.train.preflight import check_before_training
 
 CHECKS = ["gradients", "oracle", "inputs", "first rate", "flip", "memory"]
 

@@ -16,8 +16,9 @@ from mlflow.entities import Run
 from spondylo_ml.config import PromoteConfig, RegistryConfig, validate
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.report import EvaluationReport
-from spondylo_ml.workflows.history import roll_back, show_history
 from spondylo_ml.workflows.promote import Promotion, promote
+from spondylo_ml.workflows.promote.rollback import roll_back
+from spondylo_ml.workflows.registry import show_history
 
 QUICK = {"resamples": 200, "latency_films": 2, "overlays": 1, "metric": "mre_px512", "noise_floor": 0.1}
 LOOSE = {
@@ -52,7 +53,7 @@ def current(folder: Path) -> Iterator[dict[str, Run]]:
 
 def promoted(*runs: Run, **more: object) -> Promotion:
     given = {"run_ids": [r.info.run_id for r in runs], **QUICK, "margins": LOOSE, **more}
-    return promote(validate(PromoteConfig, given), {})
+    return promote(validate(PromoteConfig, given))
 
 
 def verdicts(promotion: Promotion) -> list[str]:
@@ -141,13 +142,14 @@ def _assert_version_tells_all(folder: Path, trained: Run, promotion: Promotion) 
 
 
 def _assert_other_films_are_refused(current: dict[str, Run]) -> None:
-    config = validate(PromoteConfig, {"run_ids": [current["first"].info.run_id], **QUICK, "margins": LOOSE})
-    found = promote(config, {"phantom_seed": 7})
+    given = {"run_ids": [current["first"].info.run_id], "data": {"phantom_seed": 7}, **QUICK, "margins": LOOSE}
+    config = validate(PromoteConfig, given)
+    found = promote(config)
     assert verdicts(found) == ["refused"]
     told = found.outcomes[0].decision.against
     assert re.fullmatch(r"the films are not those of the champion: digest \w{12}, the champion's \w{12}", told[0])
     assert "--new_films true" in told[1]
-    anew = promote(config.model_copy(update={"new_films": True}), {"phantom_seed": 7})
+    anew = promote(config.model_copy(update={"new_films": True}))
     assert verdicts(anew) == ["challenger"]
     assert "new films: version 2 (unet) judged anew" in show_history(RegistryConfig())
 
@@ -209,7 +211,7 @@ def test_what_cannot_be_judged_is_an_error_and_leaves_no_lock(
     mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
     try:
         with pytest.raises(error, match=message):
-            roll_back(config) if config.rollback else promote(config, {})
+            roll_back(config) if config.rollback else promote(config)
     finally:
         mlflow.set_tracking_uri(before)
     assert client_of(folder).search_registered_models() == []

@@ -19,7 +19,7 @@ from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel, level_table
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle, load_bundle, save_bundle
-from spondylo_ml.workflows.uncertainty import fit_uncertainty, judge_uncertainty
+from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty, judge_uncertainty
 
 
 def _config(**uncertainty: object) -> Config:

@@ -9,26 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mlflow
-import pandas as pd
 import yaml
-from tqdm import tqdm
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, flatten
 from spondylo_ml.config.schema import EXPERIMENT
-from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.left_out import TrainingFilms, believed, leave_out
-from spondylo_ml.data.letterbox import common_input_hw
-from spondylo_ml.data.loading import first_of, load_audited_films, require_usable_corner
-from spondylo_ml.data.prepare import PreparedFilm, prepare_films
-from spondylo_ml.data.split import require_parts
+from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.figures.overlay import draw_film, tile, with_legend
-from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, SlotRange
+from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model, parameter_count
@@ -37,21 +30,21 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
-from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
 from spondylo_ml.tracking.reachable import preflight
-from spondylo_ml.tracking.store import chosen_experiment, open_run
+from spondylo_ml.tracking.resume import Resume, write_run_folder
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
-from spondylo_ml.workflows.audit import log_audit
-from spondylo_ml.workflows.preflight import check_before_training
-from spondylo_ml.workflows.resume import Resume, write_run_folder
-from spondylo_ml.workflows.standing import log_standing
-from spondylo_ml.workflows.uncertainty import fit_uncertainty
+from spondylo_ml.workflows.shared.audit_log import log_audit
+from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
+from spondylo_ml.workflows.train.films import load_and_announce, prepare_parts, resolve_from_films
+from spondylo_ml.workflows.train.preflight import check_before_training
+from spondylo_ml.workflows.train.standing import log_standing
 
 log = logging.getLogger(__name__)
 
-DESCRIPTION_TAG = "mlflow.note.content"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
 
@@ -114,72 +107,6 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     return TrainResult(run_id, folder, config, result, trivial, unsent)
 
 
-def resolve_from_films(config: Config, films: FilmSet) -> Config:
-    """The configuration with everything filled in that depends on the films: input size, slots, epochs."""
-    data, training = config.data, config.training
-    n_train = sum(film.labelled for film in films.part("train"))
-    input_hw = data.input_hw or common_input_hw([f.size_hw for f in films.films], data.input_side_px)
-    epochs = training.epochs or math.ceil((training.film_passes or 1) / n_train)
-    return config.model_copy(
-        update={
-            "data": data.model_copy(
-                update={
-                    "kind": films.kind,
-                    "input_hw": input_hw,
-                    "first_slot": films.slots.first,
-                    "n_slots": films.slots.count,
-                }
-            ),
-            "training": training.model_copy(update={"epochs": epochs}),
-        }
-    )
-
-
-def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
-    """The films as the training uses them, the audit of all, and what was left out; with a line on each.
-
-    Raises:
-        DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
-    """
-    films, audit = load_audited_films(config.data)
-    counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
-    log.info("%s: %d films (%s)", films.name, len(films.films), counts)
-    # Bad files were reported when the films were read, and skipped if so configured.
-    audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
-    require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
-    found = audit.counts()
-    log.info(
-        "audit: %d error(s), %d warning(s); `python -m spondylo_ml audit` lists them",
-        found["errors"],
-        found["warnings"],
-    )
-    used = leave_out(films, audit, config.data.on_audit_error)
-    if used.findings:
-        log.warning(
-            "%d vertebra(e) and %d film(s) left out of the training: %s",
-            used.vertebrae, used.whole_films, first_of(used.findings),
-        )  # fmt: skip
-    require_parts(used.films.films)
-    return replace(used.films, notes=(*used.films.notes, *used.findings)), audit, used
-
-
-def prepare_parts(
-    config: Config, train: Sequence[Film], val: Sequence[Film], slots: SlotRange
-) -> dict[str, list[PreparedFilm]]:
-    """The labelled films of both parts in the network's input space, by part; the configuration is resolved.
-
-    Raises:
-        NoUsableCornerError: a part has none.
-    """
-    assert config.data.input_hw is not None
-    train = [believed(film) for film in train]  # films of a fold may come from the validation part
-    for part, films in (("train", train), ("val", val)):
-        require_usable_corner(films, part, slots)
-    chosen = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
-    with tqdm(total=sum(map(len, chosen.values())), desc="preparing films", unit="film", disable=None) as bar:
-        return {part: prepare_films(some, slots, config.data.input_hw, bar.update) for part, some in chosen.items()}
-
-
 def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
     dump = config.model_dump(mode="json")
     log_params(flatten(dump))
@@ -200,8 +127,7 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
     remarks = [*films.bad_files, *films.notes, *films.overflow()]
     if remarks:
         mlflow.log_text("\n".join(remark.in_run() for remark in remarks) + "\n", "data/remarks.txt")
-    parts = pd.DataFrame([(f.film_id, f.patient, f.split) for f in films.films], columns=["film", "patient", "part"])
-    mlflow.log_text(parts.to_csv(index=False), "data/split.csv")
+    log_split(films)
 
 
 def _log_unused(model: LandmarkModel) -> None:

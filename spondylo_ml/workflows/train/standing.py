@@ -17,9 +17,9 @@ from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.judge import Provenance, judge
 from spondylo_ml.evaluation.leaderboard import COSTS
-from spondylo_ml.evaluation.paired import Values, paired_values
+from spondylo_ml.evaluation.paired import paired_values
 from spondylo_ml.evaluation.report import REPORT_FILE, EvaluationReport
-from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_from_text, values_text
+from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.bundle import Bundle
@@ -93,12 +93,3 @@ def read_standing(run: Run) -> Standing:
             f"run {run_id} has no validation report ({type(error).__name__}): it was trained without tracking.standing"
         ) from None
     return Standing(report, mean_shape, {name: run.data.metrics.get(COST + name, math.nan) for name in COSTS})
-
-
-def read_values(run_id: str) -> dict[str, Values] | None:
-    """What each validation observation of a run was worth; None where it logged none, as older runs did not."""
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{MODEL_REPORT}/{VALUES_FILE}")
-    except (MlflowException, OSError):
-        return None
-    return values_from_text(text)

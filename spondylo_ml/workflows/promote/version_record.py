@@ -16,6 +16,7 @@ from mlflow.exceptions import MlflowException
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.synthetic import PHANTOM_KIND
+from spondylo_ml.evaluation.film_ranking import best_median_worst
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import differences, film_means
 from spondylo_ml.figures.overlay import draw_film, with_legend
@@ -24,10 +25,10 @@ from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.pages import version_page
+from spondylo_ml.serving.trained_run import TrainedRun
+from spondylo_ml.tracking.provenance import films_seen_in_training
 from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now
-from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
-from spondylo_ml.workflows.evaluate import chosen_films
-from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, weights_digest
+from spondylo_ml.workflows.promote.frozen_films import FrozenFilms, JudgedModel, weights_digest
 
 OVERLAY_HEIGHT_PX = 640
 CARD = "model_card.md"
@@ -50,7 +51,7 @@ def log_judged(
     config: PromoteConfig,
 ) -> Artefacts:
     """Log report, differences from the champion or the mean shape, decision, pictures and card to the active run."""
-    folder = folder_of(one.contestant)
+    folder = folder_of(one.trained_run)
     for name, text in one.report.files().items():
         mlflow.log_text(text, f"{folder}/report/{name}")
     other = champion.values if champion else one.mean_shape_values
@@ -60,7 +61,7 @@ def log_judged(
         for d in found
     ]
     mlflow.log_text(pd.DataFrame(rows).to_csv(index=False), f"{folder}/differences.csv")
-    against = champion.contestant.run.info.run_id if champion else "mean shape"
+    against = champion.trained_run.run.info.run_id if champion else "mean shape"
     guarded = {"guarded": one.guarded, "guarded_champion": champion.guarded if champion else {}}
     numbers = {name: {guard: finite_or_none(v) for guard, v in values.items()} for name, values in guarded.items()}
     _log_decision(folder, decision, {"compared_with": against, **numbers})
@@ -69,7 +70,7 @@ def log_judged(
     return Artefacts(folder, facts)
 
 
-def log_refused(candidate: Contestant, decision: Decision) -> None:
+def log_refused(candidate: TrainedRun, decision: Decision) -> None:
     """Log the decision on a candidate that was not evaluated."""
     _log_decision(folder_of(candidate), decision, {})
 
@@ -96,7 +97,7 @@ def register(
         **{f"metric.{name}": estimate_text(one.report.numbers[name]) for name, _, _ in shown},
         **{f"guarded.{name}": f"{value:.4g}" for name, value in drop_nan(one.guarded).items()},
     }
-    version = registry.add_version(one.contestant.run, tags)
+    version = registry.add_version(one.trained_run.run, tags)
     link = f"[run](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{artefacts.folder}/{CARD})"
     facts = [
         ("films", f"{frozen.films.name}, {frozen.split} part: {len(frozen.labelled)} films of "
@@ -112,44 +113,44 @@ def register(
     return registry.version(int(version.version))
 
 
-def folder_of(contestant: Contestant) -> str:
+def folder_of(trained_run: TrainedRun) -> str:
     """Folder of a candidate's artefacts in the promotion's run."""
-    return f"candidates/{contestant.bundle.config.model.name}-{contestant.run.info.run_id[:8]}"
+    return f"candidates/{trained_run.bundle.config.model.name}-{trained_run.run.info.run_id[:8]}"
 
 
-def origin_of(contestant: Contestant, frozen: FrozenFilms) -> dict[str, str]:
+def origin_of(trained_run: TrainedRun, frozen: FrozenFilms) -> dict[str, str]:
     """Digests and versions by which the model and its numbers can be traced."""
-    tags, run_id = contestant.run.data.tags, contestant.run.info.run_id
+    tags, run_id = trained_run.run.data.tags, trained_run.run.info.run_id
     return {
         "training_run": run_id,
-        "weights_digest": weights_digest(contestant.bundle),
+        "weights_digest": weights_digest(trained_run.bundle),
         "training_films.train": tags.get("data_digest.train", "unknown"),
         "training_films.val": tags.get("data_digest.val", "unknown"),
         FILMS_DIGEST: frozen.digest,
         "git_commit": tags.get("git_commit", "unknown"),
-        "clinical_rules": rules_digest(contestant.bundle.config.clinical),
+        "clinical_rules": rules_digest(trained_run.bundle.config.clinical),
         "environment_digest": _environment_digest(run_id),
     }
 
 
 def _facts(one: JudgedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, str]]) -> CardFacts:
-    contestant = one.contestant
-    config, tags = contestant.bundle.config, contestant.run.data.tags
+    trained_run = one.trained_run
+    config, tags = trained_run.bundle.config, trained_run.run.data.tags
     synthetic = config.data.kind == PHANTOM_KIND
     films = f"{tags.get('dataset', 'unknown')}{' (synthetic)' if synthetic else ''}, preset {config.preset}"
     return CardFacts(
         registered_model=registered_model,
         model=config.model.name,
-        run_id=contestant.run.info.run_id,
-        parameter_count=parameter_count(contestant.bundle.model),
+        run_id=trained_run.run.info.run_id,
+        parameter_count=parameter_count(trained_run.bundle.model),
         training_films=films,
         synthetic_training=synthetic,
         synthetic_films=frozen.films.kind == PHANTOM_KIND,
-        origin=origin_of(contestant, frozen),
+        origin=origin_of(trained_run, frozen),
         mean_shape=one.mean_shape,
         guarded=one.guarded,
         pictures=pictures,
-        films_seen=films_seen_in_training(contestant.run.info.run_id, frozen.labelled),
+        films_seen=films_seen_in_training(trained_run.run.info.run_id, frozen.labelled),
     )
 
 
@@ -158,7 +159,7 @@ def _log_overlays(one: JudgedModel, frozen: FrozenFilms, folder: str, count: int
     ids = [film.film_id for film in frozen.labelled]
     error = film_means(one.values["mre_px512"]).reindex(ids).to_numpy(dtype=np.float64)
     pictures = []
-    for label, index in chosen_films(error, count):
+    for label, index in best_median_worst(error, count):
         picture = with_legend(draw_film(frozen.labelled[index], one.predictions[index], OVERLAY_HEIGHT_PX))
         path = f"overlays/{label}-{ids[index]}.png"
         mlflow.log_image(picture, artifact_file=f"{folder}/{path}")

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import mlflow
 import yaml
@@ -23,21 +22,25 @@ from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Values, differences
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
+from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
-from spondylo_ml.tracking.provenance import log_dataset, log_environment
+from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
-from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.candidates import NoiseFloor, candidate_runs, contestant_of, noise_floor
-from spondylo_ml.workflows.compare import Contestant, films_seen_in_training
-from spondylo_ml.workflows.frozen_films import FrozenFilms, JudgedModel, judge_models, load_frozen_films, weights_digest
-from spondylo_ml.workflows.version_record import log_judged, log_refused, register
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.workflows.promote.candidates import NoiseFloor, candidate_runs, noise_floor
+from spondylo_ml.workflows.promote.frozen_films import (
+    FrozenFilms,
+    JudgedModel,
+    judge_models,
+    load_frozen_films,
+    weights_digest,
+)
+from spondylo_ml.workflows.promote.version_record import log_judged, log_refused, register
 
 log = logging.getLogger(__name__)
-
-DESCRIPTION_TAG = "mlflow.note.content"
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,14 @@ class Reigning:
     """The champion during a promotion."""
 
     version: ModelVersion
-    contestant: Contestant
+    trained_run: TrainedRun
     standing: Standing
 
 
-def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
-    """Judge the candidates and give out the aliases, in a run of its own and under the registry's lock.
+def promote(config: PromoteConfig) -> Promotion:
+    """Evaluate the candidates and move the aliases of the registry, under its lock; log the results to a new run.
 
-    Args:
-        given_data: the values of `config.data` that were given. Where there are none, the films are the champion's.
+    If no value of `config.data` is set, the films are the champion's.
 
     Raises:
         TrackingError: no such run or model, or another promotion is under way.
@@ -83,8 +85,8 @@ def promote(config: PromoteConfig, given_data: Mapping[str, Any]) -> Promotion:
     floor = noise_floor(config)
     with promotion_lock(config.registered_model, config.break_lock) as lock:
         registry = Registry(config.registered_model)
-        candidates = [contestant_of(run) for run in candidate_runs(config)]
-        frozen = load_frozen_films(config, given_data, registry.tags(), candidates)
+        candidates = [fetch_trained_run(run) for run in candidate_runs(config)]
+        frozen = load_frozen_films(config, registry.tags(), candidates)
         experiment = chosen_experiment(config.experiment, experiment_of(candidates[0].run))
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)
@@ -113,7 +115,7 @@ class _Judging:
 
 
 def _log_origin(
-    config: PromoteConfig, floor: NoiseFloor, candidates: Sequence[Contestant], frozen: FrozenFilms
+    config: PromoteConfig, floor: NoiseFloor, candidates: Sequence[TrainedRun], frozen: FrozenFilms
 ) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
     log_params({"noise_floor_used": "not known" if floor.value is None else floor.value})
@@ -137,21 +139,21 @@ def _description(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*blocks, DISCLAIMER])
 
 
-def _decide_all(judging: _Judging, candidates: Sequence[Contestant]) -> list[Outcome]:
+def _decide_all(judging: _Judging, candidates: Sequence[TrainedRun]) -> list[Outcome]:
     """Each candidate against who is champion when its turn comes, the best one on the metric first."""
     champion = _reigning(judging)
     if champion is not None and champion.standing.films_digest != judging.frozen.digest:
         if not judging.config.new_films:
             return [_refused_by_films(judging, candidate, champion) for candidate in candidates]
         champion = _on_new_films(judging, champion)
-    contestants = {c.run.info.run_id: c for c in candidates}
+    trained_runs = {c.run.info.run_id: c for c in candidates}
     if champion is not None:
-        contestants.setdefault(champion.contestant.run.info.run_id, champion.contestant)
-    rules = (champion.contestant if champion else candidates[0]).bundle.config.clinical
-    judged = judge_models(list(contestants.values()), judging.frozen, rules, judging.config)
+        trained_runs.setdefault(champion.trained_run.run.info.run_id, champion.trained_run)
+    rules = (champion.trained_run if champion else candidates[0]).bundle.config.clinical
+    judged = judge_models(list(trained_runs.values()), judging.frozen, rules, judging.config)
     _require_metrics(judging.config, next(iter(judged.values())).values)
     if champion is not None:
-        own = judged[champion.contestant.run.info.run_id]
+        own = judged[champion.trained_run.run.info.run_id]
         champion = replace(champion, standing=replace(champion.standing, guarded=own.guarded))
     outcomes = []
     for one in _best_first([judged[c.run.info.run_id] for c in candidates], judging):
@@ -168,8 +170,8 @@ def _decide_one(
     judging: _Judging, one: JudgedModel, champion: Reigning | None, judged: Mapping[str, JudgedModel]
 ) -> tuple[Outcome, Reigning | None]:
     """The outcome, and who is champion after it."""
-    against = judged[champion.contestant.run.info.run_id] if champion else None
-    standing = _standing(judging, one.contestant, one)
+    against = judged[champion.trained_run.run.info.run_id] if champion else None
+    standing = _standing(judging, one.trained_run, one)
     gain = _gain(judging, one, against)
     former = champion.standing if champion else None
     decision = decide(
@@ -177,15 +179,15 @@ def _decide_one(
     )
     artefacts = log_judged(one, against, decision, judging.frozen, judging.bootstrap, judging.config)
     if decision.verdict is Verdict.REFUSED:
-        return Outcome(one.contestant.name, decision, None), champion
+        return Outcome(one.trained_run.name, decision, None), champion
     judging.lock.require_held()
     version = register(judging.registry, one, decision, judging.frozen, artefacts)
-    outcome = Outcome(one.contestant.name, decision, int(version.version))
+    outcome = Outcome(one.trained_run.name, decision, int(version.version))
     if decision.verdict is Verdict.CHALLENGER:
         return outcome, champion
     event = Event(
         kind=EventKind.PROMOTED, time=now(), version=int(version.version),
-        model=one.contestant.bundle.config.model.name, run_id=one.contestant.run.info.run_id,
+        model=one.trained_run.bundle.config.model.name, run_id=one.trained_run.run.info.run_id,
         former=int(champion.version.version) if champion else None, reasons=decision.reasons,
         promotion_run=judging.run_id,
     )  # fmt: skip
@@ -198,10 +200,10 @@ def _decide_one(
         judging.registry.describe_version(champion.version, page)
     judging.registry.describe(model_page(judging.registry.name, judging.registry.events()))
     named = replace(standing, name=_version_name(version))
-    return outcome, Reigning(judging.registry.version(int(version.version)), one.contestant, named)
+    return outcome, Reigning(judging.registry.version(int(version.version)), one.trained_run, named)
 
 
-def _refused_by_films(judging: _Judging, candidate: Contestant, champion: Reigning) -> Outcome:
+def _refused_by_films(judging: _Judging, candidate: TrainedRun, champion: Reigning) -> Outcome:
     """Nothing is measured where the films are not the champion's."""
     decision = decide(
         _standing(judging, candidate, None), champion.standing, None, judging.noise_floor.value, judging.config.margins
@@ -216,13 +218,14 @@ def _reigning(judging: _Judging) -> Reigning | None:
     version = judging.registry.champion()
     if version is None:
         return None
-    contestant = contestant_of(get_run(version.run_id or ""))
+    trained_run = fetch_trained_run(get_run(version.run_id or ""))
     require_same_digest(version, digest_of_run(version.run_id or ""))
+    films_digest = judging.registry.tags().get(FILMS_DIGEST, "unknown")
     standing = Standing(
-        _version_name(version), weights_digest(contestant.bundle), judging.registry.tags().get(FILMS_DIGEST, "unknown"),
-        {}, None, rules_digest(contestant.bundle.config.clinical),
+        _version_name(version), weights_digest(trained_run.bundle), films_digest, {}, None,
+        rules_digest(trained_run.bundle.config.clinical),
     )  # fmt: skip
-    return Reigning(version, contestant, standing)
+    return Reigning(version, trained_run, standing)
 
 
 def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
@@ -237,8 +240,8 @@ def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
             kind=EventKind.NEW_FILMS,
             time=now(),
             version=int(champion.version.version),
-            model=champion.contestant.bundle.config.model.name,
-            run_id=champion.contestant.run.info.run_id,
+            model=champion.trained_run.bundle.config.model.name,
+            run_id=champion.trained_run.run.info.run_id,
             former=int(champion.version.version),
             reasons=(reason,),
             promotion_run=judging.run_id,
@@ -249,15 +252,15 @@ def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
     return replace(champion, standing=replace(champion.standing, films_digest=frozen.digest))
 
 
-def _standing(judging: _Judging, contestant: Contestant, judged: JudgedModel | None) -> Standing:
-    run_id = contestant.run.info.run_id
+def _standing(judging: _Judging, trained_run: TrainedRun, judged: JudgedModel | None) -> Standing:
+    run_id = trained_run.run.info.run_id
     return Standing(
-        name=contestant.name,
-        weights_digest=weights_digest(contestant.bundle),
+        name=trained_run.name,
+        weights_digest=weights_digest(trained_run.bundle),
         films_digest=judging.frozen.digest,
         guarded=judged.guarded if judged else {},
         films_seen=films_seen_in_training(run_id, judging.frozen.labelled),
-        rules_digest=rules_digest(contestant.bundle.config.clinical),
+        rules_digest=rules_digest(trained_run.bundle.config.clinical),
         rolled_back="" if judging.config.run_ids else judging.registry.rolled_back(run_id),
     )
 

@@ -13,6 +13,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import BenchmarkConfig, validate
+from spondylo_ml.config.benchmark_plan import (
+    Plan,
+    Planned,
+    chosen_entries,
+    make_plan,
+    planned_trainings,
+    resumed_plan,
+)
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
@@ -25,18 +33,10 @@ from spondylo_ml.figures.leaderboard_page import leaderboard_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import preflight
-from spondylo_ml.tracking.store import FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
-from spondylo_ml.workflows.benchmark_children import ChildRuns
-from spondylo_ml.workflows.benchmark_plan import (
-    Plan,
-    Planned,
-    chosen_entries,
-    make_plan,
-    planned_trainings,
-    resumed_plan,
-)
-from spondylo_ml.workflows.standing import read_standing, read_values
-from spondylo_ml.workflows.train import DESCRIPTION_TAG
+from spondylo_ml.tracking.seed_values import read_values
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
+from spondylo_ml.workflows.benchmark.children import ChildRuns
+from spondylo_ml.workflows.train.standing import MODEL_REPORT, read_standing
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ def log_noise_floor(board: Leaderboard) -> dict[str, float]:
     groups: dict[str, list[Mapping[str, Values]]] = {}
     finished = [child for child in board.children if child.state == leaderboard.FINISHED]
     for child in finished:
-        values = read_values(child.run_id) if child.data_digest == finished[0].data_digest else None
+        values = read_values(child.run_id, MODEL_REPORT) if child.data_digest == finished[0].data_digest else None
         if values is None:
             log.warning("%s seed %d: other films, or no values; not in the noise floor", child.entry, child.seed)
         else:

@@ -1,11 +1,11 @@
-"""The registry's history: shown, and taken back by one step."""
+"""`promote --rollback true`: the former champion takes its place again."""
 
 from __future__ import annotations
 
-from spondylo_ml.config.promotion import PromoteConfig, RegistryConfig
+from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event, EventKind, former_champion
-from spondylo_ml.promotion.pages import history_text, model_page, with_later_event
+from spondylo_ml.promotion.pages import model_page, with_later_event
 from spondylo_ml.tracking.lock import promotion_lock
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.registry import OUT_OF_USE, ROLLED_BACK, STATUS, Registry, now
@@ -45,15 +45,3 @@ def roll_back(config: PromoteConfig) -> Event:
         registry.describe_version(version, with_later_event(version.description or "", text))
         registry.describe(model_page(registry.name, registry.events()))
     return event
-
-
-def show_history(config: RegistryConfig) -> str:
-    """The history of a registered model, for the terminal.
-
-    Raises:
-        TrackingError: it has none.
-    """
-    preflight()
-    registry = Registry(config.registered_model)
-    events, champion = registry.require_history(), registry.champion()
-    return history_text(registry.name, events, int(champion.version) if champion is not None else None)

@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from spondylo_ml.config import Config, flatten, validate
 from spondylo_ml.config.paths import expanded
+from spondylo_ml.config.resolve import merge
 from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folders, checkpoint_root
@@ -88,8 +89,7 @@ def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
         ConfigError: an override would make it another experiment.
     """
     before = flatten(resume.config.model_dump(mode="json"))
-    wanted = flatten(overrides)
-    changed = validate(Config, _overlaid(resume.config.model_dump(mode="json"), wanted))
+    changed = validate(Config, merge(resume.config.model_dump(mode="json"), overrides))
     after = flatten(changed.model_dump(mode="json"))
     different = [name for name in after if after[name] != before[name] and not name.startswith(MOVABLE)]
     if different:
@@ -118,13 +118,3 @@ def _not_found(what: str, missing: list[str]) -> str:
         f"cannot resume {what!r}: {where} {do} not exist ({store}). "
         f"Runs with a checkpoint in {checkpoint_root()}: {', '.join(known) or 'none'}"
     )
-
-
-def _overlaid(tree: dict[str, Any], dotted: Mapping[str, Any]) -> dict[str, Any]:
-    for name, value in dotted.items():
-        *sections, leaf = name.split(".")
-        target = tree
-        for section in sections:
-            target = target[section]
-        target[leaf] = value
-    return tree

@@ -8,14 +8,13 @@ import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tqdm import tqdm
 
 from spondylo_ml.config import ClinicalConfig, DataConfig, validate
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.films import FilmSet, digest
-from spondylo_ml.data.loading import load_films
+from spondylo_ml.data.loading import load_films, requested_data
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
@@ -27,10 +26,10 @@ from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.promotion.guards import guarded_values
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.serving.trained_run import TrainedRun
 from spondylo_ml.tracking.registry import FILMS, SPLIT
-from spondylo_ml.workflows.compare import Contestant, common_films
-from spondylo_ml.workflows.evaluate import data_to_judge
-from spondylo_ml.workflows.uncertainty import judge_uncertainty
+from spondylo_ml.workflows.shared.common_films import common_films
+from spondylo_ml.workflows.shared.uncertainty import judge_uncertainty
 
 REPEATS = 3
 """A film is timed so often; the fastest counts, since a busy machine only ever slows."""
@@ -72,7 +71,7 @@ class JudgedModel:
         mean_shape: numbers of its own trivial predictor, and the values from which they are.
     """
 
-    contestant: Contestant
+    trained_run: TrainedRun
     predictions: Sequence[FilmPrediction]
     report: EvaluationReport
     values: Mapping[str, Values]
@@ -81,10 +80,8 @@ class JudgedModel:
     mean_shape_values: Mapping[str, Values]
 
 
-def load_frozen_films(
-    config: PromoteConfig, given_data: Mapping[str, Any], tags: Mapping[str, str], candidates: Sequence[Contestant]
-) -> FrozenFilms:
-    """The films that were given, or else the champion's, or else those that all the candidates were trained with.
+def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates: Sequence[TrainedRun]) -> FrozenFilms:
+    """Load the films that are set in `config.data`, or else the champion's, or else those of all the candidates.
 
     Args:
         tags: of the registered model, which say how the champion's films are found.
@@ -95,12 +92,13 @@ def load_frozen_films(
     split = config.split or tags.get(SPLIT, "test")
     kept = validate(DataConfig, json.loads(tags[FILMS])) if FILMS in tags else None
     data = kept or candidates[0].bundle.config.data
-    if given_data:
-        data = data_to_judge(data, given_data)
-    if given_data or kept:
+    requested = bool(config.data.model_fields_set)
+    if requested:
+        data = requested_data(data, config.data)
+    if requested or kept:
         films = load_films(data, for_training=False)
     else:
-        films = common_films(candidates, split, {})
+        films = common_films(candidates, split, config.data)
     part = films.part(split)
     labelled = tuple(film for film in part if film.labelled)
     if not labelled:
@@ -111,21 +109,21 @@ def load_frozen_films(
 
 
 def judge_models(
-    contestants: Sequence[Contestant], frozen: FrozenFilms, rules: ClinicalConfig, config: PromoteConfig
+    trained_runs: Sequence[TrainedRun], frozen: FrozenFilms, rules: ClinicalConfig, config: PromoteConfig
 ) -> dict[str, JudgedModel]:
     """Each model on the same films, by run id.
 
     Args:
         rules: clinical rules by which all are judged.
     """
-    predictors = {c.run.info.run_id: Predictor(c.bundle) for c in contestants}
+    predictors = {c.run.info.run_id: Predictor(c.bundle) for c in trained_runs}
     timed = latencies_ms(list(predictors.values()), frozen.labelled[: config.latency_films])
     made = {}
-    for contestant, latency_ms in zip(contestants, timed, strict=True):
-        run_id = contestant.run.info.run_id
-        with tqdm(total=len(frozen.labelled), desc=contestant.name, unit="film", disable=None) as bar:
+    for trained_run, latency_ms in zip(trained_runs, timed, strict=True):
+        run_id = trained_run.run.info.run_id
+        with tqdm(total=len(frozen.labelled), desc=trained_run.name, unit="film", disable=None) as bar:
             predictions = predictors[run_id].predict(frozen.labelled, bar.update)
-        made[run_id] = _judged(contestant, predictions, frozen, rules, config, latency_ms)
+        made[run_id] = _judged(trained_run, predictions, frozen, rules, config, latency_ms)
     return made
 
 
@@ -158,7 +156,7 @@ def _seconds(predictor: Predictor, film: Film) -> float:
 
 
 def _judged(
-    contestant: Contestant,
+    trained_run: TrainedRun,
     predictions: Sequence[FilmPrediction],
     frozen: FrozenFilms,
     rules: ClinicalConfig,
@@ -169,7 +167,7 @@ def _judged(
     origin = Provenance(frozen.films.name, frozen.split, frozen.digest, resamples=config.resamples, seed=config.seed)
     judged = judge(films, predictions, rules, origin)
     bootstrap = PatientBootstrap(list(patient_of.values()), config.resamples, config.seed)
-    report, model = judged.report, contestant.bundle.uncertainty
+    report, model = judged.report, trained_run.bundle.uncertainty
     if model is not None:
         levels = level_table(films, predictions, model, rules)
         found = judge_uncertainty(levels, films, predictions, model, bootstrap)
@@ -177,11 +175,11 @@ def _judged(
             update = {"numbers": report.numbers | found.numbers, "tables": report.tables | found.tables}
             report = report.model_copy(update=update)
     stated = model.slips.coverage if model is not None else None
-    shapes = paired_values(films, [contestant.bundle.mean_shape.predict(film) for film in films], rules)
+    shapes = paired_values(films, [trained_run.bundle.mean_shape.predict(film) for film in films], rules)
     means = {name: bootstrap.mean(v.values, [patient_of[f] for f in v.film_ids]) for name, v in shapes.items()}
     if "slip_error_percent" in means:
         means["slip_mae_percent"] = means["slip_error_percent"]
     return JudgedModel(
-        contestant, predictions, report, paired_values(films, predictions, rules),
+        trained_run, predictions, report, paired_values(films, predictions, rules),
         guarded_values(report, judged.levels, latency_ms, stated), means, shapes,
     )  # fmt: skip

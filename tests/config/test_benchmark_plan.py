@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from spondylo_ml.config import BenchmarkConfig, nest, resolve_config
+from spondylo_ml.config.benchmark_plan import Plan, chosen_entries, make_plan, planned_trainings, resumed_plan
 from spondylo_ml.errors import ConfigError
-from spondylo_ml.workflows.benchmark_plan import Plan, chosen_entries, make_plan, planned_trainings, resumed_plan
 
 TEXT = """
 title: made

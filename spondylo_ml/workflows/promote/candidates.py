@@ -11,10 +11,8 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR, NOISE_FLOOR_OF, checked_floor
-from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.tracking.selection import top_runs
 from spondylo_ml.tracking.store import get_run
-from spondylo_ml.workflows.compare import Contestant
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +45,6 @@ def candidate_runs(config: PromoteConfig) -> list[Run]:
     if missing := [name for name in config.models if name not in found]:
         log.warning("no finished run of %s has %s: no candidate", ", ".join(missing), config.chosen_by)
     return runs
-
-
-def contestant_of(run: Run) -> Contestant:
-    """A run with its model.
-
-    Raises:
-        TrackingError: it has logged none.
-    """
-    return Contestant(f"{run.info.run_name} {run.info.run_id[:8]}", run, fetch_bundle(run.info.run_id))
 
 
 def noise_floor(config: PromoteConfig) -> NoiseFloor:

@@ -20,15 +20,14 @@ import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.config.benchmark_plan import Planned
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
-from spondylo_ml.tracking.store import FAILURE_TAG
+from spondylo_ml.tracking.store import FAILURE_TAG, PARENT_TAG
 from spondylo_ml.training.run_log import LAST
-from spondylo_ml.workflows.benchmark_plan import Planned
 
 log = logging.getLogger(__name__)
 
-PARENT_TAG = "mlflow.parentRunId"
 ENTRY_TAG, SEED_TAG, SUPERSEDED_TAG = "benchmark_entry", "benchmark_seed", "superseded_by"
 RECIPE_FILE, PROCESS_FILE = "recipe.yaml", "process.json"
 

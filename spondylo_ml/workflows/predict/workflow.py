@@ -25,7 +25,7 @@ from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import open_run
-from spondylo_ml.workflows.result_folder import ResultFolder
+from spondylo_ml.workflows.predict.result_folder import ResultFolder
 
 NAMES_FILE = "names_private.csv"
 

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from spondylo_ml.config import Config, flatten
 from spondylo_ml.config.schema import EXPERIMENT
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.data.loading import load_films
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.leaderboard import spread
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
@@ -25,13 +25,13 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import preflight
-from spondylo_ml.tracking.store import chosen_experiment, get_run, open_run
-from spondylo_ml.workflows.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
-from spondylo_ml.workflows.train import DESCRIPTION_TAG, train
+from spondylo_ml.tracking.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
+from spondylo_ml.workflows.train.workflow import train
 
 log = logging.getLogger(__name__)
 
-PARENT_TAG, FOLD_PARAM = "mlflow.parentRunId", "config.data.fold"
+FOLD_PARAM = "config.data.fold"
 BEST = "val_best/"
 
 

@@ -1,0 +1,20 @@
+"""`registry`: the history of a registered model."""
+
+from __future__ import annotations
+
+from spondylo_ml.config.promotion import RegistryConfig
+from spondylo_ml.promotion.pages import history_text
+from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.registry import Registry
+
+
+def show_history(config: RegistryConfig) -> str:
+    """The history of a registered model, for the terminal.
+
+    Raises:
+        TrackingError: it has none.
+    """
+    preflight()
+    registry = Registry(config.registered_model)
+    events, champion = registry.require_history(), registry.champion()
+    return history_text(registry.name, events, int(champion.version) if champion is not None else None)

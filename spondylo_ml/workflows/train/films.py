@@ -1,0 +1,88 @@
+"""Films of a training run: loaded, audited, and brought to the network's input size."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tqdm import tqdm
+
+from spondylo_ml.config import Config
+from spondylo_ml.data.audit.findings import Audit, require_no_errors
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.left_out import TrainingFilms, believed, leave_out
+from spondylo_ml.data.letterbox import common_input_hw
+from spondylo_ml.data.loading import first_of, load_audited_films, require_usable_corner
+from spondylo_ml.data.prepare import PreparedFilm, prepare_films
+from spondylo_ml.data.split import require_parts
+from spondylo_ml.landmarks import Film, SlotRange
+
+log = logging.getLogger(__name__)
+
+
+def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
+    """The films as the training uses them, the audit of all, and what was left out; with a line on each.
+
+    Raises:
+        DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
+    """
+    films, audit = load_audited_films(config.data)
+    counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
+    log.info("%s: %d films (%s)", films.name, len(films.films), counts)
+    # Bad files were reported when the films were read, and skipped if so configured.
+    audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
+    require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
+    found = audit.counts()
+    log.info(
+        "audit: %d error(s), %d warning(s); `python -m spondylo_ml audit` lists them",
+        found["errors"],
+        found["warnings"],
+    )
+    used = leave_out(films, audit, config.data.on_audit_error)
+    if used.findings:
+        log.warning(
+            "%d vertebra(e) and %d film(s) left out of the training: %s",
+            used.vertebrae, used.whole_films, first_of(used.findings),
+        )  # fmt: skip
+    require_parts(used.films.films)
+    return replace(used.films, notes=(*used.films.notes, *used.findings)), audit, used
+
+
+def resolve_from_films(config: Config, films: FilmSet) -> Config:
+    """The configuration with everything filled in that depends on the films: input size, slots, epochs."""
+    data, training = config.data, config.training
+    n_train = sum(film.labelled for film in films.part("train"))
+    input_hw = data.input_hw or common_input_hw([f.size_hw for f in films.films], data.input_side_px)
+    epochs = training.epochs or math.ceil((training.film_passes or 1) / n_train)
+    return config.model_copy(
+        update={
+            "data": data.model_copy(
+                update={
+                    "kind": films.kind,
+                    "input_hw": input_hw,
+                    "first_slot": films.slots.first,
+                    "n_slots": films.slots.count,
+                }
+            ),
+            "training": training.model_copy(update={"epochs": epochs}),
+        }
+    )
+
+
+def prepare_parts(
+    config: Config, train: Sequence[Film], val: Sequence[Film], slots: SlotRange
+) -> dict[str, list[PreparedFilm]]:
+    """The labelled films of both parts in the network's input space, by part; the configuration is resolved.
+
+    Raises:
+        NoUsableCornerError: a part has none.
+    """
+    assert config.data.input_hw is not None
+    train = [believed(film) for film in train]  # films of a fold may come from the validation part
+    for part, films in (("train", train), ("val", val)):
+        require_usable_corner(films, part, slots)
+    chosen = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
+    with tqdm(total=sum(map(len, chosen.values())), desc="preparing films", unit="film", disable=None) as bar:
+        return {part: prepare_films(some, slots, config.data.input_hw, bar.update) for part, some in chosen.items()}
