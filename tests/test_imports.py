@@ -27,8 +27,8 @@ LAYERS = {
     "training": 3,
     "evaluation": 4,
     "diagnosis": 4,
-    "figures": 4,
-    "report": 4,
+    "pages": 4,
+    "film_report": 4,
     "promotion": 4,
     "tracking": 5,
     "serving": 6,
@@ -38,7 +38,7 @@ LAYERS = {
 }
 WITHOUT_MLFLOW = (
     "errors", "folders", "landmarks", "nan", "disclaimer", "config", "clinical", "data", "models", "training",
-    "evaluation", "diagnosis", "figures", "report", "promotion",
+    "evaluation", "diagnosis", "pages", "film_report", "promotion",
 )  # fmt: skip
 
 

@@ -61,8 +61,10 @@ def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path:
         for preset in ("config", *(preset for preset in PRESETS if preset not in ("full", "document"))):
             assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
     assert {f"spondylo_ml/projects/benchmark/{n}.yaml" for n in ("five_models", "maht_net_ablation")} <= names
-    assert {f"spondylo_ml/report/film_report.{kind}" for kind in ("html.j2", "schema.json")} <= names
-    assert "spondylo_ml/figures/audit_report.html" in names
+    assert "spondylo_ml/film_report/film_report.schema.json" in names
+    templates = {path.name for path in (ROOT / "spondylo_ml/pages/templates").glob("*.html")}
+    assert "film_report.html" in templates
+    assert {f"spondylo_ml/pages/templates/{name}" for name in templates} <= names
     assert not [name for name in names if name.startswith(("tuning/", "tests/"))]
     _assert_recipes_are_found_without_the_clone(wheel, tmp_path)
 

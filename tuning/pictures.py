@@ -11,7 +11,7 @@ from optuna import Study, visualization
 from optuna.trial import TrialState
 
 from spondylo_ml.disclaimer import DISCLAIMER
-from spondylo_ml.figures.comparison_page import STYLE
+from spondylo_ml.pages.comparison_page import STYLE
 from tuning.options import StudyOptions
 
 RATE, SIGMA = "training.learning_rate", "heatmap.sigma_cells"

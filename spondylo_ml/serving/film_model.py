@@ -25,8 +25,8 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.evaluation.slips import measure_prediction, said_vertebrae
 from spondylo_ml.evaluation.verdict import of_every_level
+from spondylo_ml.film_report.report import FilmReport, film_key, film_report
 from spondylo_ml.landmarks import Film, FilmPrediction
-from spondylo_ml.report.film_report import FilmReport, film_key, film_report
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.serving.predictor import Predictor

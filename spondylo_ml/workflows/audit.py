@@ -14,7 +14,7 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.loading import audit_of, load_films_to_audit
-from spondylo_ml.figures.audit_report import build_report
+from spondylo_ml.pages.audit_page import build_report
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight

@@ -16,11 +16,11 @@ from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import Values, differences, film_means, paired_values
 from spondylo_ml.evaluation.report import to_csv
-from spondylo_ml.figures.comparison_page import Compared, comparison_page
-from spondylo_ml.figures.overlay import draw_film, with_legend
-from spondylo_ml.figures.run_charts import draw_learning_curves, side_by_side
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.nan import drop_nan
+from spondylo_ml.pages.comparison_page import Compared, comparison_page
+from spondylo_ml.pages.figures.overlay import draw_film, with_legend
+from spondylo_ml.pages.figures.run_charts import draw_learning_curves, side_by_side
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.mlflow_log import log_params

@@ -25,9 +25,9 @@ from spondylo_ml.diagnosis.preflight import PreflightResult, run_checks
 from spondylo_ml.diagnosis.results import failed
 from spondylo_ml.evaluation.judge import Provenance, judge
 from spondylo_ml.evaluation.report import EvaluationReport
-from spondylo_ml.figures.diagnosis_page import Subject, build_page
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan, finite_or_none
+from spondylo_ml.pages.diagnosis_page import Subject, build_page
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor

@@ -22,10 +22,10 @@ from spondylo_ml.evaluation.judge import Judged, Provenance, judge
 from spondylo_ml.evaluation.metrics import corner_metrics, score
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
-from spondylo_ml.figures.anatomy_chart import draw_anatomy
-from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, SlotRange, patient_corners
 from spondylo_ml.nan import drop_nan, finite_or_none
+from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
+from spondylo_ml.pages.figures.overlay import draw_film, with_legend
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor

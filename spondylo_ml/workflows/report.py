@@ -15,8 +15,8 @@ from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
 from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
-from spondylo_ml.figures.comparison_page import Compared, interval_text
-from spondylo_ml.figures.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows
+from spondylo_ml.pages.comparison_page import Compared, interval_text
+from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult

@@ -33,7 +33,7 @@ from spondylo_ml.evaluation.uncertainty_numbers import (
     referral,
     uncertainty_estimates,
 )
-from spondylo_ml.report.film_report import film_report, report_from_json
+from spondylo_ml.film_report.report import film_report, report_from_json
 
 CONFIG = UncertaintyConfig(samples=200)
 

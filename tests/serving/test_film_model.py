@@ -26,7 +26,7 @@ from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra, patient_corners
-from spondylo_ml.report.html import film_html
+from spondylo_ml.pages.film_report_page import film_html
 from spondylo_ml.serving import film_model
 from spondylo_ml.serving.bundle import load_bundle, save_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead

@@ -21,7 +21,10 @@ class NoMlflow:
 
 sys.meta_path.insert(0, NoMlflow())
 
-rooms = ("errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation", "figures", "report")
+rooms = (
+    "errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation",
+    "pages", "film_report",
+)
 for room in rooms:
     module = importlib.import_module(f"spondylo_ml.{room}")
     for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}."):

@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
 
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.report.film_report import report_from_json
+from spondylo_ml.film_report.report import report_from_json
 from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.film_result import COLUMNS
 

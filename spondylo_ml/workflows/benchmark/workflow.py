@@ -29,7 +29,7 @@ from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_tabl
 from spondylo_ml.evaluation.paired import Values
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
-from spondylo_ml.figures.leaderboard_page import leaderboard_page
+from spondylo_ml.pages.leaderboard_page import leaderboard_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import preflight

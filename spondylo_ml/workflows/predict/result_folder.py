@@ -22,10 +22,10 @@ import pandas as pd
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
-from spondylo_ml.figures.overlay import draw_film
+from spondylo_ml.film_report.report import write_json
 from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
-from spondylo_ml.report.film_report import write_json
-from spondylo_ml.report.html import write_html
+from spondylo_ml.pages.figures.overlay import draw_film
+from spondylo_ml.pages.film_report_page import write_html
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
 

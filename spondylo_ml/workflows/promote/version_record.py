@@ -19,9 +19,9 @@ from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.evaluation.film_ranking import best_median_worst
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import differences, film_means
-from spondylo_ml.figures.overlay import draw_film, with_legend
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan, finite_or_none
+from spondylo_ml.pages.figures.overlay import draw_film, with_legend
 from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.pages import version_page

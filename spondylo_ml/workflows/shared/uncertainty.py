@@ -19,9 +19,9 @@ from spondylo_ml.evaluation import calibration, uncertainty
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, by_group, curve_points, uncertainty_estimates
-from spondylo_ml.figures.uncertainty_chart import draw_uncertainty
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.nan import drop_nan
+from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 
 log = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
-from spondylo_ml.figures.overlay import draw_film, tile, with_legend
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model, parameter_count
+from spondylo_ml.pages.figures.overlay import draw_film, tile, with_legend
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor

@@ -15,8 +15,8 @@ import numpy as np
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
 from spondylo_ml.data.letterbox import stretch_contrast
 from spondylo_ml.errors import DataError
+from spondylo_ml.film_report.report import FilmReport, ReportedBody
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
-from spondylo_ml.report.film_report import FilmReport, ReportedBody
 
 LONGEST_SIDE_PX = 1200
 MARGIN_BODIES_XY = (2.0, 1.0)

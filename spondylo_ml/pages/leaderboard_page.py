@@ -20,8 +20,8 @@ from spondylo_ml.evaluation.leaderboard import (
     entries_table,
     pooled_sd,
 )
-from spondylo_ml.figures.comparison_page import STYLE
-from spondylo_ml.figures.run_charts import colour
+from spondylo_ml.pages.comparison_page import STYLE
+from spondylo_ml.pages.figures.run_charts import colour
 
 HEADS = {
     "mre_px512": "MRE px512", "median_px512": "median px512", "sdr_6px": "SDR@6 %", "sdr_12px": "SDR@12 %",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from spondylo_ml.figures.overlay import TEXT_RGB, Picture, tile
+from spondylo_ml.pages.figures.overlay import TEXT_RGB, Picture, tile
 
 COLOURS = ("#4878a8", "#e1812c", "#3a923a", "#c03d3e", "#9372b2", "#845b53", "#d684bd", "#7f7f7f")
 """Of the runs, in their order."""

@@ -17,12 +17,12 @@ from plotly.offline import get_plotlyjs
 from spondylo_ml.data.audit.findings import SEVERITIES, Audit, AuditFinding, Severity, in_order
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.errors import DataError
-from spondylo_ml.figures.audit_charts import dataset_charts
-from spondylo_ml.figures.audit_pictures import draw_finding, draw_labels
-from spondylo_ml.figures.overlay import Picture
 from spondylo_ml.landmarks import Film
+from spondylo_ml.pages.figures.audit_charts import dataset_charts
+from spondylo_ml.pages.figures.audit_pictures import draw_finding, draw_labels
+from spondylo_ml.pages.figures.overlay import Picture
 
-TEMPLATE = Path(__file__).with_name("audit_report.html")
+TEMPLATE = Path(__file__).parent / "templates" / "audit.html"
 JPEG_QUALITY = 80
 SAMPLE_HEIGHT_PX = 260
 

@@ -13,10 +13,10 @@ from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import CheckResult
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.figures.anatomy_chart import draw_anatomy
-from spondylo_ml.figures.audit_report import as_data_uri
+from spondylo_ml.pages.audit_page import as_data_uri
+from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
 
-TEMPLATE = Path(__file__).with_name("diagnosis.html")
+TEMPLATE = Path(__file__).parent / "templates" / "diagnosis.html"
 
 
 @dataclass(frozen=True)

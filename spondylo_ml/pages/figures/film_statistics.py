@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from spondylo_ml.data.letterbox import stretch_contrast
-from spondylo_ml.figures.overlay import Picture
 from spondylo_ml.landmarks import Film, FloatArray
+from spondylo_ml.pages.figures.overlay import Picture
 
 SIDE_PX = 256
 """Films are compared at this height; finer detail depends on how large a film was exported."""

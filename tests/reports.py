@@ -8,8 +8,8 @@ from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import LevelUncertainty
+from spondylo_ml.film_report.report import FilmReport, film_report
 from spondylo_ml.landmarks import Facing, Film, Vertebra
-from spondylo_ml.report.film_report import FilmReport, film_report
 
 SURE = LevelUncertainty(
     1, ((4.0, 6.5), (8.0, 16.0)), 4.0, 16.0, 0.9, {0: 0.1, 1: 0.9}, (0, 1), True, "indeterminate between 0 and I, refer"

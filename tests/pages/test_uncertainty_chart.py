@@ -11,7 +11,7 @@ from spondylo_ml.config import UncertaintyConfig
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.uncertainty import fit
 from spondylo_ml.evaluation.uncertainty_numbers import by_group
-from spondylo_ml.figures.uncertainty_chart import draw_uncertainty
+from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 
 
 @pytest.mark.filterwarnings("error")

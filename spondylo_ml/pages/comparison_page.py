@@ -13,7 +13,7 @@ import pandas as pd
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Difference
-from spondylo_ml.figures.run_charts import colour
+from spondylo_ml.pages.figures.run_charts import colour
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1080px; padding: 0 1rem; color: #222; }

@@ -9,7 +9,7 @@ import numpy as np
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, curve_points
-from spondylo_ml.figures.overlay import Picture
+from spondylo_ml.pages.figures.overlay import Picture
 
 Table = Mapping[str, Mapping[str, Estimate]]
 

@@ -17,11 +17,11 @@ from spondylo_ml.clinical.measurement import (
     format_slip_intervals,
 )
 from spondylo_ml.clinical.meyerding import Grade
+from spondylo_ml.film_report.report import FilmReport
 from spondylo_ml.landmarks import GreyImage
-from spondylo_ml.report.film_report import FilmReport
-from spondylo_ml.report.picture import film_picture
+from spondylo_ml.pages.figures.film_picture import film_picture
 
-TEMPLATE = "film_report.html.j2"
+TEMPLATE = "film_report.html"
 METHODS = {"endplate": "along the lower superior endplate", "posterior_wall": "from the lower posterior wall"}
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _PLACES = {"%": 1, "mm": 1, "deg": 1, "ratio": 2}
@@ -82,7 +82,7 @@ def film_html(report: FilmReport, pixels: GreyImage) -> str:
         DataError: the pixels are not those of the report's film.
     """
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

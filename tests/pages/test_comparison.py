@@ -11,10 +11,10 @@ from builders import plain_film, prediction_of, square
 from spondylo_ml.evaluation.error_anatomy import anatomy, corner_kinds
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.paired import Difference
-from spondylo_ml.figures.anatomy_chart import draw_anatomy
-from spondylo_ml.figures.comparison_page import Compared, comparison_page, interval_text
-from spondylo_ml.figures.run_charts import TITLE_PX, draw_learning_curves, side_by_side
 from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.pages.comparison_page import Compared, comparison_page, interval_text
+from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
+from spondylo_ml.pages.figures.run_charts import TITLE_PX, draw_learning_curves, side_by_side
 
 
 def _anatomy(shift_px: float) -> dict[str, dict[str, Estimate]]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.figures.overlay import Picture
+from spondylo_ml.pages.figures.overlay import Picture
 
 PANELS = (
     ("share_of_corners_percent", "share of corners, %"),

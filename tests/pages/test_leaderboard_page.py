@@ -10,7 +10,7 @@ from typing import Any
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, Child, Leaderboard
-from spondylo_ml.figures.leaderboard_page import cost_rows, leaderboard_page, quality_rows
+from spondylo_ml.pages.leaderboard_page import cost_rows, leaderboard_page, quality_rows
 
 
 def estimate(value: float, half: float) -> Estimate:

@@ -7,8 +7,8 @@ import pytest
 from builders import plain_film
 
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.figures.film_statistics import SIDE_PX, draw_statistics, grey_histograms, radial_spectra
 from spondylo_ml.landmarks import Film
+from spondylo_ml.pages.figures.film_statistics import SIDE_PX, draw_statistics, grey_histograms, radial_spectra
 
 
 def waves(cycles: int, amplitude: float = 100.0) -> Film:

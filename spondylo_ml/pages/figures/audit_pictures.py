@@ -10,8 +10,8 @@ import numpy as np
 from spondylo_ml.data.audit.findings import AuditFinding
 from spondylo_ml.data.letterbox import stretch_contrast
 from spondylo_ml.errors import DataError
-from spondylo_ml.figures.overlay import TRUTH_RGB, Picture, draw_outline
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, Vertebra
+from spondylo_ml.pages.figures.overlay import TRUTH_RGB, Picture, draw_outline
 
 CONCERNED_RGB = (255, 70, 70)
 LEFT_RGB = (255, 220, 0)

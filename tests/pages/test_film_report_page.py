@@ -19,10 +19,10 @@ from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import LevelUncertainty
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
+from spondylo_ml.film_report.report import film_report
 from spondylo_ml.landmarks import Facing, Film
-from spondylo_ml.report.film_report import film_report
-from spondylo_ml.report.html import MINUS, film_html, write_html
-from spondylo_ml.report.picture import FilmPicture, film_picture
+from spondylo_ml.pages.figures.film_picture import FilmPicture, film_picture
+from spondylo_ml.pages.film_report_page import MINUS, film_html, write_html
 
 
 def page_of(film: Film, uncertain: bool = False) -> str:

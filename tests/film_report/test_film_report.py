@@ -16,8 +16,7 @@ from spines import stacked
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Spacing
-from spondylo_ml.report.film_report import (
+from spondylo_ml.film_report.report import (
     SCHEMA_FILE,
     FilmReport,
     film_key,
@@ -26,6 +25,7 @@ from spondylo_ml.report.film_report import (
     report_schema,
     write_json,
 )
+from spondylo_ml.landmarks import Facing, Spacing
 
 
 @pytest.fixture

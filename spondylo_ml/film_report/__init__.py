@@ -1,0 +1,1 @@
+"""The report of one film: its values, with a JSON schema."""

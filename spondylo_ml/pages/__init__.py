@@ -1,0 +1,1 @@
+"""HTML pages, and the charts and pictures on them."""

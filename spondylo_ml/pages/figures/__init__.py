@@ -1,0 +1,1 @@
+"""Charts and pictures: of films, of training runs and of numbers."""

@@ -1,1 +1,0 @@
-"""The report of one film, for programs (JSON) and for people (HTML)."""
