@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config.clinical import ClinicalConfig
-from spondylo_ml.data.split import joined
+from spondylo_ml.data.split import people
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film
 
@@ -36,10 +36,8 @@ def fold_of_each(
     Raises:
         DataError: fewer patients than folds.
     """
-    person = {
-        name: min(names) for names in joined([{films[i].patient for i in group} for group in same]) for name in names
-    }
-    patients = [person.get(film.patient, film.patient) for film in films]
+    person = {name: min(names) for names in people(films, same) for name in names}
+    patients = [person[film.patient] for film in films]
     if len(set(patients)) < count:
         raise DataError(
             f"{count} folds need as many patients; the films for training and validation have {len(set(patients))}"

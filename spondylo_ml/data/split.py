@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from spondylo_ml.data.components import connected_groups
 from spondylo_ml.data.films import terminal_name
 from spondylo_ml.errors import DataError, NamedFilmsError
 from spondylo_ml.landmarks import Film
@@ -51,7 +52,7 @@ def assign_parts(
     # Patients with labels first, so that each part gets some of them where there are enough.
     for group in (labelled, {film.patient for film in undealt} - labelled):
         parts |= _deal([film for film in undealt if film.patient in group], val_fraction, test_fraction, seed)
-    for patients in joined([{films[i].patient for i in group} for group in same]):
+    for patients in people(films, same):
         dealt = patients & parts.keys()
         together = min((parts[patient] for patient in dealt), key=PARTS.index, default="")
         parts |= {patient: together for patient in dealt}
@@ -96,13 +97,16 @@ def parts_in_words(films: Sequence[Film]) -> str:
     return ", ".join(parts)
 
 
-def joined(groups: Sequence[set[str]]) -> list[set[str]]:
-    """Groups that share a member become one."""
-    out: list[set[str]] = []
-    for group in groups:
-        touching = [known for known in out if known & group]
-        out = [known for known in out if not known & group] + [group.union(*touching)]
-    return out
+def people(films: Sequence[Film], same: Sequence[Sequence[int]]) -> list[set[str]]:
+    """The patients' names, grouped by person: patients who share an exposure are one person under several names.
+
+    Args:
+        same: indices of films that show the same exposure, group by group.
+    """
+    names = sorted({film.patient for film in films})
+    number = {name: index for index, name in enumerate(names)}
+    pairs = ((number[films[group[0]].patient], number[films[i].patient]) for group in same for i in group)
+    return [{names[index] for index in group} for group in connected_groups(pairs, len(names))]
 
 
 def _deal(films: Sequence[Film], val_fraction: float, test_fraction: float, seed: int) -> dict[str, str]:

@@ -6,18 +6,16 @@ pairs; one is a near-duplicate where an affine map lays one thumbnail on the oth
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.data.audit.image_facts import THUMBNAIL_PX, ImageFacts, Thumbnail
+from spondylo_ml.data.components import connected_groups
 from spondylo_ml.landmarks import Film, FloatArray
 
 WHOLE_BITS, SPINE_BITS = 36, 40
@@ -62,13 +60,8 @@ def find_same(facts: Sequence[ImageFacts | None]) -> list[SamePair]:
 
 def same_groups(pairs: Sequence[SamePair], count: int) -> list[list[int]]:
     """Places of the films of each exposure that occurs more than once."""
-    first, second = [p.first for p in pairs], [p.second for p in pairs]
-    graph = coo_array((np.ones(len(pairs)), (first, second)), shape=(count, count))
-    _, labels = connected_components(graph, directed=False)
-    members = defaultdict(list)
-    for place, label in enumerate(labels):
-        members[int(label)].append(place)
-    return [group for group in members.values() if len(group) > 1]
+    groups = connected_groups(((pair.first, pair.second) for pair in pairs), count)
+    return [group for group in groups if len(group) > 1]
 
 
 def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[AuditFinding]:
