@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor, nn
+from torchvision.ops import Conv2dNormActivation
 
 from spondylo_ml.config.schema import Config
 from spondylo_ml.landmarks import SlotRange
@@ -28,9 +29,9 @@ class HRNetW32(HeatmapModel):
         super().__init__(config, slots, stride=4)
         self.backbone = timm_features(BACKBONE, [1])
         self.head = nn.Sequential(
-            *_convolution(FEATURES, HEAD_WIDTH),
+            *Conv2dNormActivation(FEATURES, HEAD_WIDTH),
             nn.Dropout2d(config.model.hrnet_w32.dropout),
-            *_convolution(HEAD_WIDTH, HEAD_WIDTH),
+            *Conv2dNormActivation(HEAD_WIDTH, HEAD_WIDTH),
         )
         self.heatmaps = self.heatmap_head(HEAD_WIDTH)
         self.presence = nn.Linear(2 * FEATURES, slots.count)
@@ -65,11 +66,3 @@ class HRNetW32(HeatmapModel):
         last = len(net.stage4) - 1
         coarser = tuple(f"backbone.stage4.{last}.fuse_layers.{i}." for i in (1, 2, 3))
         return frozenset(name for name, _ in self.named_parameters() if name.startswith(coarser))
-
-
-def _convolution(before: int, width: int) -> list[nn.Module]:
-    return [
-        nn.Conv2d(before, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-    ]
