@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from spondylo_ml.config.section import Section
+from spondylo_ml.config.section import CommaList, Section
 
 Goal = Literal[
     "mre_px512", "median_px512", "instance_mre_px512", "sdr_6px", "sdr_12px", "sdr_24px", "slip_error_percent",
@@ -40,7 +40,7 @@ class StudyOptions(Section):
     )
     pruner_startup_trials: int = Field(4, ge=0, description="median: trials that end before any is cut")
     pruner_warmup: int = Field(2, ge=0, description="median, wilcoxon: epochs (or folds) in which no trial is cut")
-    objectives: tuple[Goal, ...] = Field(
+    objectives: CommaList[Goal] = Field(
         ("mre_px512",), min_length=1, max_length=2, description="one or two of the validation part, such as a,b"
     )
     folds: int = Field(
@@ -54,11 +54,6 @@ class StudyOptions(Section):
         "that promote reads; 0 for none",
     )
     heartbeat_s: int = Field(20, ge=1, le=3600, description="a worker that is silent for three of these is lost")
-
-    @field_validator("objectives", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> StudyOptions:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from spondylo_ml.config.resolve import field_names, flatten, projects_dir, validate
 from spondylo_ml.config.schema import Config
-from spondylo_ml.config.section import Section
+from spondylo_ml.config.section import CommaList, Section
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 
@@ -85,14 +85,9 @@ class BenchmarkConfig(Section):
     entries: str = Field(
         "five_models", min_length=1, description="list of entries: five_models, maht_net_ablation, or a YAML file"
     )
-    seeds: tuple[int, ...] = Field((0, 1), min_length=1, description="seeds of each entry, such as 0,1")
-    only: tuple[str, ...] = Field((), description="train only these entries now, such as unet,hrnet_w32")
+    seeds: CommaList[int] = Field((0, 1), min_length=1, description="seeds of each entry, such as 0,1")
+    only: CommaList[str] = Field((), description="train only these entries now, such as unet,hrnet_w32")
     resume: str | None = Field(None, description="run id of a benchmark to go on with")
-
-    @field_validator("seeds", "only", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("seeds")
     @classmethod

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import BeforeValidator
+
 from spondylo_ml.errors import ConfigError
 
 MOST_COMMAS = 16  # in the name of one path of a list
@@ -15,10 +17,6 @@ MOST_COMMAS = 16  # in the name of one path of a list
 
 class _Paths:
     """Marks a field of the configuration whose value the command line must hand over as it was typed."""
-
-
-PATHS = _Paths()
-PathList = Annotated[tuple[str, ...], PATHS]
 
 
 def expanded(path: Path) -> Path:
@@ -34,6 +32,15 @@ def listed_paths(given: str) -> tuple[str, ...]:
     if _names_something(given):
         return (given,)
     return tuple(_listed(given.split(",")))
+
+
+def _split_paths(value: object) -> object:
+    return listed_paths(value) if isinstance(value, str) else value
+
+
+PATHS = _Paths()
+PathList = Annotated[tuple[str, ...], PATHS, BeforeValidator(_split_paths)]
+"""Paths and patterns, also given as one text with commas."""
 
 
 def matching(given: str) -> list[Path]:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.section import Section
+from spondylo_ml.config.section import CommaList, Section
 from spondylo_ml.errors import unknown_name
 
 REGISTERED_MODEL = "spondylo-landmarks"
@@ -33,8 +33,8 @@ class MarginsConfig(Section):
 class PromoteConfig(Section):
     """Which models to evaluate for the registry, on which films, and what they must reach."""
 
-    run_ids: tuple[str, ...] = Field((), description="MLflow runs that are candidates, such as a,b")
-    models: tuple[str, ...] = Field(
+    run_ids: CommaList[str] = Field((), description="MLflow runs that are candidates, such as a,b")
+    models: CommaList[str] = Field(
         ("hrnet_w32", "maht_net"), description="instead of run_ids: the best run of each of these models"
     )
     chosen_by: str = Field("val_best/mre_px512", min_length=1, description="metric by which the best run is chosen")
@@ -67,11 +67,6 @@ class PromoteConfig(Section):
     rollback: bool = Field(False, description="evaluate nothing: put the former champion back")
     reason: str = Field("", max_length=300, description="rollback: why, for the history; name no patient")
     break_lock: str | None = Field(None, description="id of a lock, left by a promotion that died, to remove first")
-
-    @field_validator("run_ids", "models", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("models")
     @classmethod

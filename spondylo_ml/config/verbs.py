@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 
 from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.paths import PathList, listed_paths
-from spondylo_ml.config.section import Fraction, Section
+from spondylo_ml.config.paths import PathList
+from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
@@ -64,10 +64,10 @@ class DiagnoseConfig(Section):
 class CompareConfig(Section):
     """Which runs to compare, and on which films."""
 
-    run_ids: tuple[str, ...] = Field((), description="MLflow runs, such as a,b,c; the first is what others are held to")
+    run_ids: CommaList[str] = Field((), description="MLflow runs, such as a,b,c; the first is what others are held to")
     top: int | None = Field(None, ge=1, description="instead: the best so many runs by metric, the best one first")
     metric: str = Field("val_best/mre_px512", min_length=1, description="metric by which top chooses")
-    models: tuple[str, ...] = Field((), description="top: only runs of these models, such as unet")
+    models: CommaList[str] = Field((), description="top: only runs of these models, such as unet")
     per_model: bool = Field(False, description="top: so many of each model")
     experiment: str | None = Field(None, description="top: only runs of this experiment; also where the result goes")
     data: DataConfig = Field(
@@ -77,11 +77,6 @@ class CompareConfig(Section):
     overlays: int = Field(3, ge=0, le=50, description="films drawn that got most better, and most worse, by each run")
     resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of these draws")
-
-    @field_validator("run_ids", "models", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("models")
     @classmethod
@@ -200,8 +195,3 @@ class PredictConfig(Section):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError("a number above 0, in mm")
         return value
-
-    @field_validator("films", mode="before")
-    @classmethod
-    def _listed(cls, value: object) -> object:
-        return listed_paths(value) if isinstance(value, str) else value
