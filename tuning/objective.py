@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
+from spondylo_ml.training.cost import WARM_UP_CALLS, latency_ms
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.module import Score
@@ -128,7 +129,7 @@ class TrainingObjective:
                 run_log.close()
         numbers = {name.removeprefix("val/"): float(v) for name, v in result.best.items() if name.startswith("val/")}
         if LATENCY in self.goals:
-            numbers[LATENCY] = latency_ms(model, prepared["val"][0])
+            numbers[LATENCY] = _one_film_latency_ms(model, prepared["val"][0])
         numbers |= {"best_epoch": float(result.best_epoch), "epochs": float(len(result.history))}
         if self.n_folds == 1 and not self.keep_values:
             return numbers, []
@@ -173,20 +174,12 @@ def with_slip_error(rules: ClinicalConfig) -> Score:
     return score
 
 
-def latency_ms(model: LandmarkModel, film: PreparedFilm) -> float:
+def _one_film_latency_ms(model: LandmarkModel, film: PreparedFilm) -> float:
     """Median time of predicting one film, ms, on the device where the model is."""
     device = next(model.parameters()).device
     image = torch.from_numpy(np.ascontiguousarray(film.image))[None, None].to(device)
-    times: list[float] = []
     model.eval()
-    with torch.no_grad():
-        for _ in range(TIMED_PREDICTIONS + 1):
-            started = time.perf_counter()
-            model.predict(image)
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            times.append(1000 * (time.perf_counter() - started))
-    return float(np.median(times[1:]))  # the first one warms up
+    return latency_ms([partial(model.predict, image)] * (WARM_UP_CALLS + TIMED_PREDICTIONS))
 
 
 def _unheard(value: float, epoch: int) -> None:

@@ -1,10 +1,11 @@
-"""How long torch and ONNX Runtime take for the same network, here and now."""
+"""Compare the speed of torch and ONNX Runtime for one network on this machine."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -12,48 +13,49 @@ import torch
 
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.onnx_network import COMPUTE, input_hw
+from spondylo_ml.training.cost import time_ms
 from spondylo_ml.training.device import choose_compute
 
 BATCHES = (1, 8)
 LEAST_ROUNDS, MOST_ROUNDS = 3, 31
 SECONDS = 10.0
-"""A batch size is measured so long, at the least `LEAST_ROUNDS` and at the most `MOST_ROUNDS` times."""
+"""Time spent on each batch size, for at least `LEAST_ROUNDS` and at most `MOST_ROUNDS` rounds."""
+
+Autocast = Callable[[], AbstractContextManager[Any]]
+Contender = tuple[torch.nn.Module, Autocast]
 
 
 def measure_speed(bundle: Bundle, onnx_bundle: Bundle, seconds: float = SECONDS) -> dict[str, Any]:
-    """Median milliseconds a batch of each backend, by batch size.
+    """Median milliseconds per batch for each backend, by batch size.
 
-    The backends take turns, so that whatever else the machine does falls on all of them alike. `torch_fp32` computes as
-    ONNX Runtime and `predict` do; `torch_bf16` is there for comparison where the processor has it.
+    The backends alternate, so that other load on the machine affects them equally. `torch_fp32` has the precision of
+    ONNX Runtime and of `predict`; `torch_bf16` is measured too where the processor supports it.
     """
-    own = choose_compute(bundle.config.training.model_copy(update={"device": "cpu", "precision": "auto"}))
-    contenders = {"torch_fp32": (bundle.model, COMPUTE.autocast)}
-    if own.precision != "fp32":
-        contenders[f"torch_{own.precision}"] = (bundle.model, own.autocast)
+    automatic = choose_compute(bundle.config.training.model_copy(update={"device": "cpu", "precision": "auto"}))
+    contenders: dict[str, Contender] = {"torch_fp32": (bundle.model, COMPUTE.autocast)}
+    if automatic.precision != "fp32":
+        contenders[f"torch_{automatic.precision}"] = (bundle.model, automatic.autocast)
     contenders["onnx"] = (onnx_bundle.model, COMPUTE.autocast)
     by_batch = {}
     for batch in BATCHES:
         images = torch.randint(0, 256, (batch, 1, *input_hw(bundle.config)), dtype=torch.uint8)
-        by_batch[str(batch)] = _take_turns(contenders, images, seconds)
+        by_batch[str(batch)] = _alternate(contenders, images, seconds)
     return {"threads": torch.get_num_threads(), "milliseconds_a_batch": by_batch}
 
 
-def _take_turns(contenders: dict[str, Any], images: torch.Tensor, seconds: float) -> dict[str, float]:
-    for network, precision in contenders.values():
-        _timed(network, precision, images)  # first calls also plan and allocate
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
+def _alternate(contenders: dict[str, Contender], images: torch.Tensor, seconds: float) -> dict[str, float]:
+    calls = {name: partial(_run, *contender, images) for name, contender in contenders.items()}
+    for call in calls.values():
+        call()  # first calls also plan and allocate
+    times_ms: dict[str, list[float]] = {name: [] for name in calls}
     rounds, start = 0, time.perf_counter()
     while rounds < LEAST_ROUNDS or (rounds < MOST_ROUNDS and time.perf_counter() - start < seconds):
-        for name, (network, precision) in contenders.items():
-            taken[name].append(_timed(network, precision, images))
+        for name, call in calls.items():
+            times_ms[name].append(time_ms(call))
         rounds += 1
-    return {name: round(1000 * median(times), 2) for name, times in taken.items()} | {"rounds": rounds}
+    return {name: round(median(times), 2) for name, times in times_ms.items()} | {"rounds": rounds}
 
 
-def _timed(
-    network: torch.nn.Module, precision: Callable[[], AbstractContextManager[Any]], images: torch.Tensor
-) -> float:
-    with torch.inference_mode(), precision():
-        start = time.perf_counter()
+def _run(network: torch.nn.Module, autocast: Autocast, images: torch.Tensor) -> None:
+    with torch.inference_mode(), autocast():
         network(images)
-        return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What a model costs: memory and time, measured in the process that asks."""
+"""Memory and time that a model costs, measured in the current process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WARM_UP_CALLS = 3
 
 
 def peak_memory_mb() -> float:
-    """Most main memory that this process has held, without the processes that it started; NaN on Windows."""
+    """Peak main memory of this process, child processes not counted; NaN on Windows."""
     if sys.platform == "win32":
         return math.nan
     import resource
@@ -25,16 +25,21 @@ def peak_memory_mb() -> float:
 
 
 def peak_gpu_memory_mb() -> float:
-    """Most memory that tensors have held on the GPU; NaN where this process used none."""
+    """Peak memory of tensors on the GPU; NaN where this process used none."""
     used = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return used / BYTES_PER_MB if used else math.nan
 
 
+def time_ms(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """How long a call takes, ms, its work on the GPU included."""
+    started = clock()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return 1000 * (clock() - started)
+
+
 def latency_ms(calls: Iterable[Callable[[], object]], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median time of the calls after the first `WARM_UP_CALLS`, ms; NaN where no more are given."""
-    taken = []
-    for call in calls:
-        started = clock()
-        call()
-        taken.append(1000 * (clock() - started))
-    return statistics.median(taken[WARM_UP_CALLS:]) if len(taken) > WARM_UP_CALLS else math.nan
+    """Median time of the calls after the first `WARM_UP_CALLS`, ms; NaN where there are no more."""
+    times = [time_ms(call, clock) for call in calls][WARM_UP_CALLS:]
+    return statistics.median(times) if times else math.nan

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tqdm import tqdm
 
@@ -28,6 +28,7 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.serving.trained_run import TrainedRun
 from spondylo_ml.tracking.registry import FILMS, SPLIT
+from spondylo_ml.training.cost import time_ms
 from spondylo_ml.workflows.shared.common_films import common_films
 from spondylo_ml.workflows.shared.uncertainty import judge_uncertainty
 
@@ -133,10 +134,10 @@ def latencies_ms(predictors: Sequence[Predictor], films: Sequence[Film]) -> list
         predictor.predict(films[:1])
     times: list[list[float]] = [[] for _ in predictors]
     for film in films:
-        tries = [[_seconds(predictor, film) for predictor in predictors] for _ in range(REPEATS)]
+        tries = [[time_ms(partial(predictor.predict, [film])) for predictor in predictors] for _ in range(REPEATS)]
         for own, tried in zip(times, zip(*tries, strict=True), strict=True):
             own.append(min(tried))
-    return [1000 * statistics.median(own) for own in times]
+    return [statistics.median(own) for own in times]
 
 
 def weights_digest(bundle: Bundle) -> str:
@@ -147,12 +148,6 @@ def weights_digest(bundle: Bundle) -> str:
         found.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
         found.update(array.numpy().tobytes())
     return found.hexdigest()
-
-
-def _seconds(predictor: Predictor, film: Film) -> float:
-    start = time.perf_counter()
-    predictor.predict([film])
-    return time.perf_counter() - start
 
 
 def _judged(
