@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spondylo_ml.version import __version__
+
 if TYPE_CHECKING:
     from spondylo_ml.config import Backend
     from spondylo_ml.serving.film_model import FilmModel
 
-__version__ = "0.1.0"
+__all__ = ["__version__", "load"]
 
 
 def load(

@@ -1,4 +1,4 @@
-"""Imports run in one direction: a module imports only from lower layers, or from its own."""
+"""Imports run in one direction: a module imports only from lower layers, or from its own, and never in a circle."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ast
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import spondylo_ml
 
 PACKAGE = Path(spondylo_ml.__file__).parent
 LAYERS = {
+    "version": 0,
     "errors": 0,
     "folders": 0,
     "landmarks": 0,
@@ -36,10 +38,7 @@ LAYERS = {
     "cli": 8,
     "__main__": 9,
 }
-WITHOUT_MLFLOW = (
-    "errors", "folders", "landmarks", "nan", "disclaimer", "config", "clinical", "data", "models", "training",
-    "evaluation", "diagnosis", "pages", "film_report", "promotion",
-)  # fmt: skip
+WITHOUT_MLFLOW = {name for name, layer in LAYERS.items() if layer < LAYERS["tracking"]}
 
 
 def modules() -> list[Path]:
@@ -59,6 +58,17 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dotted_name(path: Path) -> str:
+    """Name by which a module is imported; a package's is that of its folder."""
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def module_of(target: str, modules: Set[str]) -> str:
+    """The module that holds an imported name; empty for one of another library."""
+    owner = target.rpartition(".")[0]
+    return next((name for name in (target, owner) if name in modules), "")
 
 
 def rooms_imported(path: Path) -> set[str]:
@@ -86,9 +96,24 @@ def test_no_two_rooms_import_each_other() -> None:
     assert [(a, b) for a in uses for b in uses[a] if a in uses.get(b, set())] == []
 
 
+def test_no_module_imports_itself_through_others() -> None:
+    """Imports within functions and for type checkers count too."""
+    paths = [path for package in (PACKAGE, PACKAGE.parent / "tuning") for path in package.rglob("*.py")]
+    modules_by_name = {dotted_name(path): path for path in paths}
+    graph = {
+        name: {module for target in imported(path) if (module := module_of(target, modules_by_name.keys()))}
+        for name, path in modules_by_name.items()
+    }
+    assert "spondylo_ml.serving.backends" in graph["spondylo_ml"]
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(f"modules that import each other: {' <- '.join(error.args[1])}")
+
+
 def test_only_tracking_and_above_know_mlflow() -> None:
     knowing = {part_of(path) for path in modules() if any(n.split(".")[0] == "mlflow" for n in imported(path))}
-    assert knowing & set(WITHOUT_MLFLOW) == set()
+    assert knowing & WITHOUT_MLFLOW == set()
     assert "tracking" in knowing
 
 

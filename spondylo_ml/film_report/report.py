@@ -15,11 +15,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-import spondylo_ml
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, Measure, plain
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, GreyImage, Vertebra, level_name
+from spondylo_ml.version import __version__
 
 SCHEMA_FILE = Path(__file__).with_name("film_report.schema.json")
 FORMAT = "spondylo_ml film report 1"
@@ -87,7 +87,7 @@ def film_report(
     names = {body.slot: body.name for body in measurement.bodies}
     return FilmReport(
         format=FORMAT,
-        software=f"spondylo_ml {spondylo_ml.__version__}",
+        software=f"spondylo_ml {__version__}",
         notice=FILM_NOTICE,
         film_key=film_key(film.image.read()),
         size_hw_px=film.size_hw,

@@ -11,6 +11,7 @@ from torch import Tensor
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import Config
 from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.zoo import build_model
 
 State = Mapping[str, Tensor]
 
@@ -68,8 +69,6 @@ def fit_of(file: State, own: State) -> Fit:
 
 def seems_to_be(file: State) -> str:
     """Which of the project's models, or of their backbones, the file fits best; empty where none fits."""
-    from spondylo_ml.models.zoo import build_model  # it imports the models, which import backbones
-
     shares: dict[str, float] = {}
     for name in MODEL_NAMES:
         config = Config.model_validate({"model": {"name": name}, "training": {"epochs": 1}})
