@@ -22,7 +22,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from spondylo_ml.errors import ConfigError, DataError, nearest_hint
 from spondylo_ml.folders import require_writable
 
-DATABASES = ("sqlite", "postgresql", "mysql")
+DATABASES = ("sqlite", "postgresql")
 SILENT_BEATS = 3
 SQLITE_TIMEOUT_S = 60
 CONNECT_S = 5
@@ -90,7 +90,7 @@ def _require_not_of_another(url: str) -> None:
 
 
 def database_kind(url: str) -> str:
-    """sqlite, postgresql or mysql.
+    """sqlite or postgresql.
 
     Raises:
         ConfigError: the URL is none, or names another database.
@@ -146,14 +146,10 @@ def _sqlite_lock(url: str, name: str) -> Iterator[None]:
 def _server_lock(engine: Engine, name: str) -> Iterator[None]:
     """A lock of the session: it ends with the connection."""
     key = int.from_bytes(hashlib.sha256(f"spondylo_ml {name}".encode()).digest()[:8], "big", signed=True)
-    if engine.dialect.name == "mysql":
-        take, give = "SELECT GET_LOCK(CAST(:key AS CHAR), -1)", "SELECT RELEASE_LOCK(CAST(:key AS CHAR))"
-    else:
-        take, give = "SELECT pg_advisory_lock(:key)", "SELECT pg_advisory_unlock(:key)"
     # Committing at once keeps no transaction open while the lock is held.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(take), {"key": key})
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
         try:
             yield
         finally:
-            connection.execute(text(give), {"key": key})
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})

@@ -1,6 +1,6 @@
-"""The tracking store, asked at once whether it can be used.
+"""Checks, within seconds, that the tracking store can be used.
 
-MLflow itself tries a database again and again for two minutes before it says that it is not there.
+MLflow itself retries a database for two minutes before it reports that it cannot be reached.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.folders import require_writable
-from spondylo_ml.tracking.store_uri import SERVERS, database_url, shown, sqlite_file
+from spondylo_ml.tracking.store_uri import POSTGRESQL, SQLITE, database_url, shown, sqlite_file
 
 PREFLIGHT_SECONDS = 5
 ADVICE = "Start the server, or set MLFLOW_TRACKING_URI (unset: a local mlflow.db)"
 
 
 def preflight() -> str:
-    """The URI of the store, once it has answered and can be written.
+    """The URI of the store, after checking that it answers and is writable.
 
     Raises:
-        TrackingError: it does not answer within a few seconds, or cannot be opened or written.
+        TrackingError: the store does not answer within a few seconds, or cannot be opened or written.
     """
     uri = mlflow.get_tracking_uri()
     if urlparse(uri).scheme in ("http", "https"):
@@ -46,7 +46,7 @@ def preflight() -> str:
 
 
 def store_name() -> str:
-    """The URI of the current store as it may be shown."""
+    """The URI of the current store, without its password."""
     return shown(mlflow.get_tracking_uri())
 
 
@@ -59,15 +59,15 @@ def _require_server(uri: str) -> None:
 
 
 def _require_database(url: URL) -> None:
-    """One attempt to connect, and for a file to write."""
+    """Connect once; for a file, also take a write lock."""
     uri = url.render_as_string(hide_password=False)
     file = sqlite_file(uri)
-    if file is None and url.get_backend_name() == "sqlite":
+    if file is None and url.get_backend_name() == SQLITE:
         raise TrackingError(f"the MLflow store {uri} is in memory and ends with this process: name a file. {ADVICE}.")
     try:
         if file is not None:
             _require_file(file)
-        elif url.get_backend_name() in SERVERS:
+        elif url.get_backend_name() == POSTGRESQL:
             engine = create_engine(url, connect_args={"connect_timeout": PREFLIGHT_SECONDS}, poolclass=NullPool)
             with engine.connect():
                 pass
@@ -86,14 +86,14 @@ def _require_file(file: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("ROLLBACK")
     except sqlite3.OperationalError as error:
-        if "locked" not in str(error):  # somebody writes to it: it can be written
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:  # busy: another process is writing, so it is writable
             raise
     finally:
         connection.close()
 
 
 def _cannot_be_opened(uri: str, error: Exception) -> TrackingError:
-    """In one line; drivers give their reasons in several, and some with the password."""
+    """The driver's reason on one line: drivers write several, some with the password."""
     reason = " ".join((str(getattr(error, "orig", None) or error).strip().splitlines() or [""])[0].split())
     password = urlparse(uri).password
     reason = reason.replace(password, "***") if password else reason

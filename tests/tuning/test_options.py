@@ -45,7 +45,7 @@ def test_an_objective_has_its_direction() -> None:
     [
         ("studies.db", r"'studies\.db' is no database URL, such as sqlite:///studies\.db"),
         ("sqlit:///studies.db", "no 'sqlit'. Did you mean 'sqlite'"),
-        ("oracle://host/db", "no 'oracle'. Allowed: sqlite, postgresql, mysql"),
+        ("oracle://host/db", "no 'oracle'. Allowed: sqlite, postgresql$"),
         ("sqlite://", "a study in memory cannot be gone on with"),
     ],
 )
