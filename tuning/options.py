@@ -24,36 +24,42 @@ class StudyOptions(Section):
     """A study: how many trials, of what space, chosen and cut short how, and kept where."""
 
     trials: int | None = Field(
-        None, ge=1, le=100_000, description="trials of the study in all; absent: 20, or a whole grid"
+        None, ge=1, le=100_000, description="total number of trials; unset: 20, or the whole grid"
     )
-    study: str | None = Field(None, pattern=r"^[A-Za-z0-9_.-]+$", description="name; the same name goes on with it")
-    space: str = Field("space", min_length=1, description="space file, or its name beside the model's recipe")
+    study: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_.-]+$", description="name of the study; the same name continues it"
+    )
+    space: str = Field(
+        "space", min_length=1, description="space file, or the name of a space of the model or of tuning/spaces"
+    )
     storage: str = Field(
         "sqlite:///studies.db", description="database of studies, such as postgresql+psycopg://user@host/studies"
     )
     sampler: Literal["tpe", "random", "grid", "nsga2"] = Field(
-        "tpe", description="how points are chosen; grid tries every combination once, nsga2 is for two objectives"
+        "tpe", description="how points are chosen: grid tries every combination once, nsga2 is for two objectives"
     )
     sampler_seed: int = Field(0, ge=0, lt=2**31, description="seed of the points; the same for all workers")
     pruner: Literal["none", "median", "hyperband", "wilcoxon"] = Field(
-        "none", description="how hopeless trials are cut short; wilcoxon compares folds"
+        "none", description="how hopeless trials are stopped early; wilcoxon compares folds"
     )
-    pruner_startup_trials: int = Field(4, ge=0, description="median: trials that end before any is cut")
-    pruner_warmup: int = Field(2, ge=0, description="median, wilcoxon: epochs (or folds) in which no trial is cut")
+    pruner_startup_trials: int = Field(4, ge=0, description="median: trials to complete before any is pruned")
+    pruner_warmup: int = Field(
+        2, ge=0, description="median, wilcoxon: first epochs (or folds) in which no trial is pruned"
+    )
     objectives: CommaList[Goal] = Field(
-        ("mre_px512",), min_length=1, max_length=2, description="one or two of the validation part, such as a,b"
+        ("mre_px512",), min_length=1, max_length=2, description="one or two metrics of the validation part, such as a,b"
     )
-    folds: int = Field(
-        1, ge=1, le=50, description="folds by patient over the films for training and validation; 1 for none"
-    )
+    folds: int = Field(1, ge=1, le=50, description="folds by patient over the training and validation films; 1: none")
     retrain_seeds: int = Field(
         0,
         ge=0,
         le=100,
-        description="train the best configuration with so many seeds at the end, at least 2, and log the noise floor "
-        "that promote reads; 0 for none",
+        description="retrain the best configuration with this many seeds, at least 2, and log the noise floor "
+        "that promote reads; 0: none",
     )
-    heartbeat_s: int = Field(20, ge=1, le=3600, description="a worker that is silent for three of these is lost")
+    heartbeat_s: int = Field(
+        20, ge=1, le=3600, description="a worker silent for three times this long is lost, seconds"
+    )
 
     @model_validator(mode="after")
     def _parts_go_together(self) -> StudyOptions:

@@ -87,7 +87,7 @@ class BenchmarkConfig(Section):
     )
     seeds: CommaList[int] = Field((0, 1), min_length=1, description="seeds of each entry, such as 0,1")
     only: CommaList[str] = Field((), description="train only these entries now, such as unet,hrnet_w32")
-    resume: str | None = Field(None, description="run id of a benchmark to go on with")
+    resume: str | None = Field(None, description="run id of a benchmark to continue")
 
     @field_validator("seeds")
     @classmethod

@@ -17,16 +17,16 @@ REGISTERED_MODEL = "spondylo-landmarks"
 class MarginsConfig(Section):
     """By how much a guarded number may be worse than the champion's."""
 
-    detection_recall: float = Field(1.0, ge=0, description="detection recall may fall by so many percentage points")
+    detection_recall: float = Field(1.0, ge=0, description="largest fall of detection recall, percentage points")
     listhesis_sensitivity: float = Field(
-        2.0, ge=0, description="sensitivity to listhesis may fall by so many percentage points"
+        2.0, ge=0, description="largest fall of sensitivity to listhesis, percentage points"
     )
     worst_source_px512: float = Field(
-        1.0, ge=0, description="the mean error of the source of films with the largest one may grow by so many px512"
+        1.0, ge=0, description="largest increase of the mean error of the worst source of films, px512"
     )
-    latency_percent: float = Field(25.0, ge=0, description="the time for one film may grow by so many percent")
+    latency_percent: float = Field(25.0, ge=0, description="largest increase of the time for one film, percent")
     calibration: float = Field(
-        3.0, ge=0, description="coverage of true slips may move away from the stated one by so many percentage points"
+        3.0, ge=0, description="largest move of the coverage of true slips away from the stated one, percentage points"
     )
 
 
@@ -38,35 +38,39 @@ class PromoteConfig(Section):
         ("hrnet_w32", "maht_net"), description="instead of run_ids: the best run of each of these models"
     )
     chosen_by: str = Field("val_best/mre_px512", min_length=1, description="metric by which the best run is chosen")
-    experiment: str | None = Field(None, description="choose only runs of this experiment; also where the result goes")
+    experiment: str | None = Field(
+        None, description="choose only runs of this experiment; the promotion is logged there too"
+    )
     registered_model: str = Field(REGISTERED_MODEL, pattern=r"^[\w.-]+$", description="name in MLflow's model registry")
     data: DataConfig = Field(
-        default_factory=DataConfig, description="films; absent: the champion's, or for the first model those of its run"
+        default_factory=DataConfig, description="films; unset: the champion's, or for the first model those of its run"
     )
     split: Literal["train", "val", "test", "all"] | None = Field(
-        None, description="part of the films; absent: the champion's, or test for the first model"
+        None, description="part of the films; unset: the champion's, or test for the first model"
     )
     new_films: bool = Field(
-        False, description="evaluate the champion again, on films other than those on which it became champion"
+        False,
+        description="evaluate the champion again on these films, which differ from those on which it became champion",
     )
-    metric: str = Field("grade_accuracy_all", min_length=1, description="clinical metric that must become better")
+    metric: str = Field("grade_accuracy_all", min_length=1, description="clinical metric that must improve")
     first_metric: str = Field(
-        "mre_px512", min_length=1, description="metric by which the very first model must beat the mean shape"
+        "mre_px512", min_length=1, description="metric on which the first model must beat the mean shape"
     )
     noise_floor: float | None = Field(
-        None, ge=0, description="difference in metric that another seed alone makes; absent: no model replaces another"
+        None, ge=0, description="difference in metric that another seed alone makes; unset: no model replaces another"
     )
     noise_floor_from: str | None = Field(
-        None, description="instead: run id of a study with retrain_seeds, or of a benchmark, that measured it"
+        None,
+        description="instead of noise_floor: id of a study with retrain_seeds, or of a benchmark, that measured it",
     )
     margins: MarginsConfig = MarginsConfig()
-    latency_films: int = Field(8, ge=1, le=1000, description="films on which the time for one film is measured")
-    overlays: int = Field(2, ge=1, le=50, description="how many best, median and worst films the model card shows")
-    resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
-    seed: int = Field(0, ge=0, description="seed of these draws")
-    rollback: bool = Field(False, description="evaluate nothing: put the former champion back")
-    reason: str = Field("", max_length=300, description="rollback: why, for the history; name no patient")
-    break_lock: str | None = Field(None, description="id of a lock, left by a promotion that died, to remove first")
+    latency_films: int = Field(8, ge=1, le=1000, description="films on which to measure the time for one film")
+    overlays: int = Field(2, ge=1, le=50, description="number of best, of median and of worst films on the model card")
+    resamples: int = Field(2000, ge=100, le=100000, description="bootstrap resamples of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of the resampling")
+    rollback: bool = Field(False, description="evaluate nothing and restore the former champion")
+    reason: str = Field("", max_length=300, description="rollback: the reason, for the history; do not name a patient")
+    break_lock: str | None = Field(None, description="id of a lock left by a promotion that died, to remove first")
 
     @field_validator("models")
     @classmethod

@@ -27,7 +27,7 @@ def _sha256(value: str) -> str:
 
 Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True), AfterValidator(_sha256)]
 MODEL_HELP = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
-DIGEST_HELP = "SHA-256 of the model's manifest.json: no other model is used; a plain folder is known by nothing else"
+DIGEST_HELP = "SHA-256 of the model's manifest.json; no other model is used"
 
 
 class EvaluateConfig(Section):
@@ -35,48 +35,52 @@ class EvaluateConfig(Section):
 
     run_id: str = Field(description="MLflow run whose best model is evaluated")
     data: DataConfig = Field(
-        default_factory=DataConfig, description="films; what is not given is as in the run's training"
+        default_factory=DataConfig, description="films; values that are not set are those of the training run"
     )
     split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
-    overlays: int = Field(3, ge=0, le=50, description="how many best, median and worst films are drawn")
-    resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
-    seed: int = Field(0, ge=0, description="seed of these draws")
+    overlays: int = Field(3, ge=0, le=50, description="number of best, of median and of worst films to draw")
+    resamples: int = Field(1000, ge=100, le=100000, description="bootstrap resamples of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of the resampling")
     experiment: str | None = Field(
-        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or that of the evaluated run"
+        None, description="MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or that of the evaluated run"
     )
 
 
 class DiagnoseConfig(Section):
     """Which run to look into."""
 
-    run_id: str = Field(description="MLflow run whose configuration, films and best model are looked into")
+    run_id: str = Field(description="MLflow run to examine: its configuration, films and best model")
     data: DataConfig = Field(
-        default_factory=DataConfig, description="films; what is not given is as in the run's training"
+        default_factory=DataConfig, description="films; values that are not set are those of the training run"
     )
-    films: int = Field(8, ge=1, le=1000, description="validation films on which dead channels are looked for")
-    resamples: int = Field(1000, ge=100, le=100000, description="draws of the patients for the intervals")
-    seed: int = Field(0, ge=0, description="seed of these draws")
-    experiment: str | None = Field(
-        None, description="MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or the run's own"
-    )
+    films: int = Field(8, ge=1, le=1000, description="validation films on which to look for dead channels")
+    resamples: int = Field(1000, ge=100, le=100000, description="bootstrap resamples of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of the resampling")
+    experiment: str | None = Field(None, description="MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or the run's")
 
 
 class CompareConfig(Section):
     """Which runs to compare, and on which films."""
 
-    run_ids: CommaList[str] = Field((), description="MLflow runs, such as a,b,c; the first is what others are held to")
-    top: int | None = Field(None, ge=1, description="instead: the best so many runs by metric, the best one first")
+    run_ids: CommaList[str] = Field(
+        (), description="MLflow runs, such as a,b,c; the others are compared with the first"
+    )
+    top: int | None = Field(
+        None, ge=1, description="instead of run_ids: this many of the best runs by metric, best first"
+    )
     metric: str = Field("val_best/mre_px512", min_length=1, description="metric by which top chooses")
     models: CommaList[str] = Field((), description="top: only runs of these models, such as unet")
-    per_model: bool = Field(False, description="top: so many of each model")
-    experiment: str | None = Field(None, description="top: only runs of this experiment; also where the result goes")
+    per_model: bool = Field(False, description="top: this many of each model")
+    experiment: str | None = Field(
+        None, description="top: only runs of this experiment; the comparison is logged there too"
+    )
     data: DataConfig = Field(
-        default_factory=DataConfig, description="films; absent: those of the runs, which must be the same"
+        default_factory=DataConfig, description="films; unset: those of the runs, which must be the same"
     )
     split: Literal["train", "val", "test", "all"] = Field("val", description="part of the films")
-    overlays: int = Field(3, ge=0, le=50, description="films drawn that got most better, and most worse, by each run")
-    resamples: int = Field(2000, ge=100, le=100000, description="draws of the patients for the intervals")
-    seed: int = Field(0, ge=0, description="seed of these draws")
+    overlays: int = Field(3, ge=0, le=50, description="films to draw for each run: most improved, and most worsened")
+    resamples: int = Field(2000, ge=100, le=100000, description="bootstrap resamples of the patients for the intervals")
+    seed: int = Field(0, ge=0, description="seed of the resampling")
 
     @field_validator("models")
     @classmethod
@@ -101,10 +105,10 @@ class AuditConfig(Section):
     """What to check, and how much of it to draw."""
 
     data: DataConfig = DataConfig()
-    pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, the worst first")
+    pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, most severe first")
     sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
     experiment: str | None = Field(
-        None, min_length=1, description=f"MLflow experiment; absent: MLFLOW_EXPERIMENT_NAME, or {AUDITS}"
+        None, min_length=1, description=f"MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or {AUDITS}"
     )
 
 
@@ -120,15 +124,15 @@ class PhantomConfig(Section):
     """How many synthetic films to draw, in which layout, and where to."""
 
     count: int = Field(200, ge=1, le=1_000_000, description="number of synthetic films")
-    seed: int = Field(0, ge=0, description="seed of the films; the same seed draws the same films")
+    seed: int = Field(0, ge=0, description="seed of the films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
-    without: tuple[PhantomStyle, ...] = Field((), description="styles left out, such as print,aged")
+    without: tuple[PhantomStyle, ...] = Field((), description="styles to exclude, such as print,aged")
     slips: PhantomSlips = Field(
-        "clinic", description="slips: as in a clinic, or even (all levels, ways and grades alike)"
+        "clinic", description="slips: as in a clinic, or even (all levels, directions and grades equally often)"
     )
     format: Layout = Field("mendeley", description="layout to write")
     to: Path = Field(description="new or empty folder for the dataset")
-    val_fraction: Fraction = Field(0.15, description="share of films for validation, in a layout that has parts")
+    val_fraction: Fraction = Field(0.15, description="fraction of films for validation, if the layout has parts")
 
 
 class ExportOnnxConfig(Section):
@@ -141,15 +145,17 @@ class ExportOnnxConfig(Section):
     )
     digest: Digest | None = Field(None, description=DIGEST_HELP)
     to: Path = Field(description="new or empty folder for the model with its ONNX network")
-    films: int = Field(200, ge=1, le=10_000, description="synthetic films on which both networks must agree")
-    seed: int = Field(730_001, ge=0, description="seed of these films; not that of the training films")
+    films: int = Field(200, ge=1, le=10_000, description="number of synthetic films on which both networks must agree")
+    seed: int = Field(730_001, ge=0, description="seed of these films; must differ from that of the training films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of these films, px")
 
 
 class ConvertModelConfig(Section):
     """Which model of a former format to write anew, and where to."""
 
-    model: str = Field(min_length=1, description="the model: a local folder, or a run, alias or version as in predict")
+    model: str = Field(
+        min_length=1, description="model to convert: a local folder, or a run, alias or version as in predict"
+    )
     to: Path = Field(description="new or empty folder for the model in the current format")
 
 
@@ -157,7 +163,8 @@ class PredictConfig(Section):
     """Films to read, the model that reads them, and where the results go."""
 
     films: PathList = Field(
-        min_length=1, description="image or DICOM files, folders of them, patterns such as 'films/*.dcm'; with commas"
+        min_length=1,
+        description="image or DICOM files, folders, or patterns such as 'films/*.dcm', separated by commas",
     )
     model: str = Field(
         "champion",
@@ -168,18 +175,19 @@ class PredictConfig(Section):
     to: Path = Field(description="new or empty folder for the results")
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
-    batch_size: int = Field(8, ge=1, le=256, description="films that the network sees at once")
-    backend: Backend = Field("torch", description="what computes the network; onnx needs a model from export-onnx")
-    private_names: bool = Field(
-        False, description="also write names_private.csv, which says which file has which pseudonym"
+    batch_size: int = Field(8, ge=1, le=256, description="films per batch")
+    backend: Backend = Field(
+        "torch", description="library that computes the network; onnx needs a model from export-onnx"
     )
+    private_names: bool = Field(False, description="also write names_private.csv, the table of files and pseudonyms")
     pixel_aspect: float | Literal["unknown"] | None = Field(
         None,
-        description="width of a pixel over its height on all films of which films.csv does not say it; unknown: they "
-        "were stretched by an unknown amount",
+        description="width of a pixel over its height on films for which films.csv does not give it; unknown: "
+        "stretched by an unknown amount",
     )
     spacing_mm: float | None = Field(
-        None, description="size of a pixel in mm, likewise: of the films as they are given; goes before a DICOM file's"
+        None,
+        description="pixel size in mm on films for which films.csv does not give it; overrides a DICOM file's",
     )
 
     @field_validator("pixel_aspect")
