@@ -1,4 +1,4 @@
-"""The measures of each level and body of a spine, and of the spine as a whole."""
+"""Measures of each level, of each body, and of the whole spine."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from spondylo_ml.landmarks import FloatArray, level_name
 
 S1, L5, L1 = 0, 1, 5
 NAN = float("nan")
-OPPOSITE = "the two endplates point in opposite directions: no line halves the disc"
+OPPOSITE = "the two endplates point in opposite directions: the disc has no bisector"
 
 
 @dataclass(frozen=True)
 class Spine:
-    """Bodies in the patient's frame, and what is known about them.
+    """Bodies in the patient's frame with what is needed to measure them.
 
     Attributes:
-        bodies: (4, 2) corners by slot; empty where nothing can be measured.
+        bodies: (4, 2) corners by slot; empty if nothing can be measured.
         names: by slot, from the lowest vertebra of the film to the topmost.
-        withheld: why nothing can be measured; else empty.
-        mm_withheld: why nothing can be given in mm; else empty, and the frame's unit is mm.
-        impossible: by slot, why a body is none that could be measured.
+        levels_known: whether `names` are level names.
+        withheld: why nothing can be measured, or empty.
+        mm_withheld: why lengths cannot be given in mm; if empty, the frame's unit is mm.
+        impossible: by slot, why a body cannot be measured.
     """
 
     bodies: Mapping[int, FloatArray]
@@ -47,11 +48,11 @@ class Spine:
     impossible: Mapping[int, str] = field(default_factory=dict)
 
     def name(self, slot: int) -> str:
-        """Name of a slot, whether the film shows it or not."""
+        """Name of a slot, whether or not the film shows it."""
         return self.names.get(slot, level_name(slot))
 
     def absent(self, *slots: int) -> str:
-        """Why these slots cannot be measured together; empty where they can."""
+        """Why these slots cannot be measured together; empty if they can."""
         missing = [self.name(slot) for slot in slots if slot not in self.bodies]
         if self.withheld or missing:
             return self.withheld or f"no corners of {' and '.join(missing)}"
@@ -59,13 +60,13 @@ class Spine:
 
 
 def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:
-    """Every level between the lowest and the topmost vertebra, those with an absent vertebra included."""
+    """Every level between the lowest and the topmost vertebra, including those with an absent vertebra."""
     slots = sorted(spine.names)
     return tuple(_level(spine, slot + 1, slot) for slot in range(slots[0], slots[-1])) if slots else ()
 
 
 def bodies(spine: Spine) -> tuple[BodyMeasurement, ...]:
-    """Every body but the sacrum's, which has neither a wedge nor a compression."""
+    """Every body except the sacrum, which has no wedge or compression ratio."""
     return tuple(
         BodyMeasurement(spine.name(slot), slot, _wedge(spine, slot), _compression(spine, slot))
         for slot in sorted(spine.names)
@@ -74,7 +75,7 @@ def bodies(spine: Spine) -> tuple[BodyMeasurement, ...]:
 
 
 def lordosis(spine: Spine, unnamed: str) -> Measure:
-    """Lumbar lordosis by the rules' variant; `unnamed` says why there are no level names."""
+    """Lumbar lordosis in the variant of the rules; `unnamed` is the reason why there are no level names, or empty."""
     below, plate = (S1, "superior") if spine.rules.lordosis == "L1-S1" else (L5, "inferior")
     reason = (
         unnamed or spine.absent(L1, below) or _plate_fault(spine, L1, "superior") or _plate_fault(spine, below, plate)
@@ -87,7 +88,7 @@ def lordosis(spine: Spine, unnamed: str) -> Measure:
 
 
 def sacral_slope(spine: Spine, unnamed: str) -> Measure:
-    """Sacral slope against the film's horizontal; `unnamed` says why there are no level names."""
+    """Sacral slope to the film's horizontal; `unnamed` is the reason why there are no level names, or empty."""
     reason = unnamed or spine.absent(S1) or _plate_fault(spine, S1, "superior")
     return Measure(NAN, "deg", reason) if reason else Measure(float(angles.sacral_slope_deg(spine.bodies[S1])), "deg")
 
@@ -139,7 +140,7 @@ def _between(
     measure: Callable[[FloatArray, FloatArray], FloatArray],
     unit: str,
 ) -> Measure:
-    """A measure between an endplate of the upper body and the superior one of the lower."""
+    """A measure between an endplate of the upper body and the superior endplate of the lower body."""
     reason = (
         spine.absent(upper, lower) or _plate_fault(spine, upper, upper_plate) or _plate_fault(spine, lower, "superior")
     )
@@ -164,28 +165,29 @@ def _wedge(spine: Spine, slot: int) -> Measure:
 def _compression(spine: Spine, slot: int) -> Measure:
     reason = spine.absent(slot) or _whole_fault(spine, slot)
     lowest = 1 if spine.levels_known else 0
-    near = [s for s in (slot - 1, slot + 1) if s >= lowest and not spine.absent(s)]
-    beside = [s for s in near if not _whole_fault(spine, s)]
-    if not reason and not beside:
+    adjacent = [s for s in (slot - 1, slot + 1) if s >= lowest and not spine.absent(s)]
+    references = [s for s in adjacent if not _whole_fault(spine, s)]
+    if not reason and not references:
         reason = "no whole neighbour to compare with"
     if reason:
         return Measure(NAN, "ratio", reason)
-    usual = np.mean([shape.posterior_height(spine.bodies[s]) for s in beside])
-    return Measure(float(shape.posterior_height(spine.bodies[slot]) / usual), "ratio")
+    expected = np.mean([shape.posterior_height(spine.bodies[s]) for s in references])
+    return Measure(float(shape.posterior_height(spine.bodies[slot]) / expected), "ratio")
 
 
 def _plate_fault(spine: Spine, slot: int, which: str) -> str:
+    """Why an endplate ("superior" or "inferior") cannot be measured; empty if it can."""
     body = spine.bodies[slot]
     length = np.linalg.norm(superior_endplate(body) if which == "superior" else inferior_endplate(body))
     if np.isnan(length):
         return f"a corner of {spine.name(slot)}'s {which} endplate is absent"
     if length == 0 or length <= spine.rules.degenerate_fraction * longest_edge(body):
-        return f"{spine.name(slot)}'s {which} endplate is degenerate: its corners all but coincide"
+        return f"{spine.name(slot)}'s {which} endplate is degenerate: its corners nearly coincide"
     return f"{spine.name(slot)}'s outline crosses itself" if has_impossible_outline(body) else ""
 
 
 def _whole_fault(spine: Spine, slot: int) -> str:
-    """Why a body's heights and depth cannot be measured."""
+    """Why a body's heights and depth cannot be measured; empty if they can."""
     body = spine.bodies[slot]
     if np.isnan(body).any():
         return f"a corner of {spine.name(slot)} is absent"

@@ -1,7 +1,7 @@
-"""Names of vertebrae, counted from the sacrum up, and withheld where no sacrum is known to be seen.
+"""Name vertebrae from the sacrum up; withhold level names if the film may not show the sacrum.
 
-Labels that name the levels are believed. Where the lowest vertebra was only assumed to be S1, its shape must say so:
-the sacrum tapers, breaks away from the lumbar curve and runs backward.
+Labels that name the levels are trusted. If the lowest vertebra was only assumed to be S1, its shape must support that:
+the sacrum tapers, breaks away from the lumbar curve, and runs backward.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ SACRUM_SIGNS = ("taper", "break", "backward")
 """How the sacrum differs from the bodies above it."""
 
 SACRUM_NEUTRAL = np.array([0.2, 1.4, 2.0])
-"""Value of each sign that speaks neither for nor against; taken for a sign that cannot be seen."""
+"""Value of each sign that is no evidence either way; used for a sign that cannot be computed."""
 
 SACRUM_WEIGHTS = np.array([16.8, 1.0, 0.4])
-"""Weight of each sign in log odds: logistic regression on 6,000 synthetic films (seed 0), corners moved by 5 % of a
-body's depth, half of the films without their sacrum; a test fits them again."""
+"""Log-odds weight of each sign: logistic regression on 6,000 synthetic films (seed 0), with noise of 5 % of a body's
+depth on the corners and the sacrum removed from half of the films. A test refits them."""
 
 SACRUM_OFFSET = 1.0
-"""Log odds of that regression where all signs are neutral."""
+"""Log odds in that regression if all signs are neutral."""
 
 SACRUM_PRIOR = 0.95
-"""How often the lowest labelled vertebra is S1 where it is assumed to be: "nearly always", made 19 in 20 here."""
+"""Prior probability that the lowest labelled vertebra is S1 on films where this is assumed: "nearly always"."""
 
 ENDPLATE_ALONE = 0.99
-"""Confidence in a lowest vertebra that has its superior endplate alone: only S1 is marked so."""
+"""Confidence if the lowest vertebra has only its superior endplate labelled: this is done for S1 alone."""
 
 
 @dataclass(frozen=True)
 class LevelNaming:
-    """How the vertebrae of a film are called.
+    """Names of the vertebrae of a film.
 
     Attributes:
-        names: by slot, from the lowest to the topmost one without a gap; level names, or "lowest visible + n".
+        names: by slot, from the lowest to the topmost without a gap; level names, or "lowest visible + n".
         known: whether these are level names.
-        confidence: probability that the lowest vertebra is the one it is taken for; the count of lumbar vertebrae,
-            five on most spines but four or six on some, is not part of it.
-        reason: why level names are withheld; empty where they are not.
+        confidence: probability that the lowest vertebra has the right name. Spines with four or six lumbar vertebrae
+            are not taken into account.
+        reason: why level names are withheld, or empty.
     """
 
     names: dict[int, str]
@@ -57,28 +57,28 @@ class LevelNaming:
 def name_levels(
     vertebrae: Sequence[Vertebra], facing: Facing, levels_from: str, rules: ClinicalConfig, evidence: float = 1.0
 ) -> LevelNaming:
-    """Names of vertebrae that count from the sacrum up.
+    """Name vertebrae whose slots count from the sacrum up.
 
     Args:
-        facing: as given or inferred; unknown gives less certainty about an assumed sacrum.
-        levels_from: the film's reason for its slots; `LEVELS_LABELLED` where labels name them.
-        evidence: how far the corners themselves are to be believed, 0 to 1.
+        facing: stated or inferred; if it is unknown, an assumed sacrum is less certain.
+        levels_from: the film's source of its slots; `LEVELS_LABELLED` if labels name the levels.
+        evidence: trust in the corners, 0 to 1.
     """
-    seen = [v.slot for v in vertebrae]
-    slots = range(min(seen), max(seen) + 1) if seen else range(0)
-    named = {slot: level_name(slot) for slot in slots}
+    labelled_slots = [v.slot for v in vertebrae]
+    slots = range(min(labelled_slots), max(labelled_slots) + 1) if labelled_slots else range(0)
+    levels = {slot: level_name(slot) for slot in slots}
     if levels_from == LEVELS_LABELLED:
-        return LevelNaming(named, True, 1.0)
+        return LevelNaming(levels, True, 1.0)
     confidence = sacrum_confidence(vertebrae, facing) * evidence
     if confidence >= rules.least_sacrum_confidence:
-        return LevelNaming(named, True, confidence)
-    counted = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}
-    why = f"{levels_from}; its shape says so with a probability of {confidence:.2f}" if 0 in named else "S1 is absent"
-    return LevelNaming(counted, False, confidence, f"no sacrum is known to be seen ({why})")
+        return LevelNaming(levels, True, confidence)
+    counts = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}
+    why = f"{levels_from}; its shape says so with a probability of {confidence:.2f}" if 0 in levels else "S1 is absent"
+    return LevelNaming(counts, False, confidence, f"the sacrum was not identified ({why})")
 
 
 def sacrum_confidence(vertebrae: Sequence[Vertebra], facing: Facing) -> float:
-    """Probability, calibrated on synthetic films, that the lowest vertebra is S1; 0 where slot 0 is absent."""
+    """Probability that the lowest vertebra is S1, calibrated on synthetic films; 0 if slot 0 is absent."""
     by_slot = {v.slot: v for v in vertebrae if v.present.any()}
     sacrum = by_slot.pop(0, None)
     if sacrum is None:
@@ -90,7 +90,7 @@ def sacrum_confidence(vertebrae: Sequence[Vertebra], facing: Facing) -> float:
 
 
 def sacrum_signs(vertebrae: Sequence[Vertebra], facing: Facing) -> FloatArray:
-    """(3,) each of `SACRUM_SIGNS`: log ratio of the endplates, and tens of degrees; neutral where it cannot be seen."""
+    """(3,) value of each of `SACRUM_SIGNS`: log ratio of the endplates, then tens of degrees; neutral if unknown."""
     by_slot = {v.slot: v.corners_xy for v in vertebrae}
     absent = np.full((4, 2), np.nan)
     corners = np.stack([by_slot.get(0, absent), by_slot.get(1, absent)])
@@ -107,5 +107,5 @@ def sacrum_signs(vertebrae: Sequence[Vertebra], facing: Facing) -> FloatArray:
 
 
 def _downward(body: FloatArray) -> FloatArray:
-    """(2,) from the middle of the superior endplate to the middle of the inferior one."""
+    """(2,) vector from the middle of the superior to the middle of the inferior endplate."""
     return np.asarray(body[2:].mean(axis=0) - body[:2].mean(axis=0))

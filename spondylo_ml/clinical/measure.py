@@ -1,4 +1,4 @@
-"""From the vertebrae of one film to all its measurements, with a reason for each that is withheld."""
+"""Measure the vertebrae of one film; every measure that is withheld carries its reason."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, FloatArray, Spacing, Vertebra
 
 LEAST_EVIDENCE = 0.5
-"""Below, a network has seen so little on the film that nothing is measured."""
+"""Nothing is measured on a film where the network's evidence is below this."""
 
 WEAK_EVIDENCE = (
-    "the network's evidence on this film is weak: its corners are far less definite than on the films it was "
-    "validated on, so that it may see no spine at all"
+    "the network's evidence on this film is weak: its corners are far less definite than on the validation films; "
+    "the film may not show a spine"
 )
 
 
@@ -33,7 +33,7 @@ class _Side:
     facing: Facing
     source: str
     confidence: float
-    reason: str  # why nothing that needs an anterior side can be measured
+    reason: str  # why the anterior side is unusable; empty if it is usable
 
 
 def measure_film(
@@ -45,22 +45,22 @@ def measure_film(
     facing: Facing | None = None,
     evidence: float = 1.0,
 ) -> FilmMeasurement:
-    """Everything that can be measured on a film.
+    """Measure everything that can be measured on a film.
 
     Args:
-        vertebrae: predicted ones, from the sacrum up, instead of the film's own.
-        levels_from: why these have their slots; the film's own reason where None.
-        facing: overrides the film's own; it is inferred where both are unknown.
-        evidence: of a network for these vertebrae on this film, 0 to 1; 1 for labels.
+        vertebrae: predictions, from the sacrum up; the film's labels if None.
+        levels_from: source of the slots of `vertebrae`; the film's if None.
+        facing: overrides the film's facing, which is inferred if unknown.
+        evidence: the network's evidence for these vertebrae, 0 to 1; 1 for labels.
 
     Raises:
-        DataError: neither the film nor the caller has vertebrae.
+        DataError: neither labels nor `vertebrae`.
     """
-    own = film.vertebrae if vertebrae is None else vertebrae
-    if own is None:
+    measured = film.vertebrae if vertebrae is None else vertebrae
+    if measured is None:
         raise DataError(f"film {film.film_id} has no corners to measure: give vertebrae")
     return measure_vertebrae(
-        own,
+        measured,
         film.facing if facing is None else facing,
         rules,
         spacing=film.spacing,
@@ -84,17 +84,27 @@ def measure_vertebrae(
     levels_from: str = LEVELS_LABELLED,
     evidence: float = 1.0,
 ) -> FilmMeasurement:
-    """As `measure_film`, from what it reads of a film; vertebrae of the same slot twice are refused."""
+    """As `measure_film`, without a `Film`.
+
+    Args:
+        spacing: mm per px, or None.
+        pixel_aspect: width of a pixel over its height; None if the film was stretched by an unknown amount.
+        aspect_given: whether someone stated the pixel aspect.
+        square: whether the film is as wide as it is high, which stretched exports often are.
+
+    Raises:
+        DataError: two vertebrae share a slot.
+    """
     slots = [v.slot for v in vertebrae]
     if len(set(slots)) < len(slots):
         raise DataError(f"a film has each level once; given slots {slots}")
     side = _side(vertebrae, facing, rules, evidence)
     naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence)
     scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)
-    weak = WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else ""
-    withheld = weak or scale.withheld or side.reason
+    weak_evidence = WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else ""
+    withheld = weak_evidence or scale.withheld or side.reason
     lateral = side.facing is not Facing.NONE
-    strange = find_implausible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
+    implausible = find_implausible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
     spine = Spine(
         bodies={} if withheld else _bodies(vertebrae, side.facing, scale),
         names=naming.names,
@@ -102,7 +112,7 @@ def measure_vertebrae(
         withheld=withheld,
         mm_withheld=scale.mm_withheld,
         rules=rules,
-        impossible=strange.bodies,
+        impossible=implausible.bodies,
     )
     return FilmMeasurement(
         schema_version=SCHEMA_VERSION,
@@ -120,7 +130,7 @@ def measure_vertebrae(
         withheld=withheld,
         levels=level_measures.levels(spine),
         bodies=level_measures.bodies(spine),
-        warnings=_warnings(side, naming, levels_from, scale, weak, strange.warnings),
+        warnings=_warnings(side, naming, levels_from, scale, weak_evidence, implausible.warnings),
         rules=rules.model_dump(mode="json"),
         rules_digest=rules_digest(rules),
     )
@@ -129,7 +139,7 @@ def measure_vertebrae(
 def levels_by_geometry(
     vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, spacing: Spacing | None, pixel_aspect: float
 ) -> tuple[LevelMeasurement, ...]:
-    """The levels as their corners lie, however unlikely, so that two networks can be compared; not to be believed."""
+    """Measure levels without any plausibility check, to compare the outputs of two networks; not for clinical use."""
     scale = Scale(spacing, pixel_aspect, "given", "", "" if spacing else NO_SPACING)
     names = {v.slot: v.level for v in vertebrae}
     bodies = _bodies(vertebrae, facing, scale)
@@ -137,7 +147,7 @@ def levels_by_geometry(
 
 
 def confidence_in_words(confidence: float) -> str:
-    """A confidence that was calibrated on synthetic films, as precise as that allows."""
+    """A confidence for a sentence, with no more digits than calibration on synthetic films supports."""
     if confidence == 1:
         return "of 1"
     return "above 0.99" if confidence > 0.99 else f"of {confidence:.2f}"
@@ -161,14 +171,14 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, 
 
 
 def _bodies(vertebrae: Sequence[Vertebra], facing: Facing, scale: Scale) -> Mapping[int, FloatArray]:
-    """Bodies by slot, in mm where the spacing is known, else in px of an unstretched film."""
+    """Bodies by slot in the patient's frame: in mm if the spacing is known, else in px with the stretch undone."""
     return {v.slot: patient_frame(v.corners_xy, facing, scale.pixel_size_xy) for v in vertebrae if v.present.any()}
 
 
 def _warnings(
-    side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, weak: str, strange: Sequence[str]
+    side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, weak_evidence: str, implausible: Sequence[str]
 ) -> tuple[str, ...]:
-    messages = [weak, scale.withheld, *scale.warnings, *strange, side.reason, naming.reason]
+    messages = [weak_evidence, scale.withheld, *scale.warnings, *implausible, side.reason, naming.reason]
     if side.source == "inferred" and not side.reason:
         messages.append(
             f"facing inferred: {side.facing.value}, with a confidence {confidence_in_words(side.confidence)}"
@@ -176,7 +186,7 @@ def _warnings(
     if naming.known and levels_from != LEVELS_LABELLED:
         messages.append(f"level names {levels_from}; with a confidence {confidence_in_words(naming.confidence)}")
     if naming.known and naming.names:
-        messages.append("levels are counted for five lumbar vertebrae; transitional anatomy is not looked for")
+        messages.append("levels are counted for five lumbar vertebrae; transitional anatomy is not detected")
     if scale.spacing and "imager" in scale.spacing.provenance.lower():
         messages.append("ImagerPixelSpacing is measured at the detector: mm are too large by the magnification")
     return tuple(text for text in messages if text)

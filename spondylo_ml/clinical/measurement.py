@@ -1,4 +1,4 @@
-"""What is measured on one film: values with their units, or the reason why there is none."""
+"""Measurements of one film: values with units, or the reason why there is no value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spondylo_ml.nan import finite_or_none
 SCHEMA_VERSION = 1
 
 NOT_KNOWN = "not known"
-"""Shown for a slip whose set excludes nothing."""
+"""Shown for a slip about which nothing can be excluded."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Measure:
     """A value with its unit.
 
     Attributes:
-        value: NaN where it is withheld or not measurable.
+        value: NaN if it is withheld or not measurable.
         unit: "%", "mm", "deg", or "ratio".
-        reason: why there is no value; empty where there is one.
+        reason: why there is no value, or empty.
     """
 
     value: float
@@ -42,18 +42,19 @@ class Measure:
 
 @dataclass(frozen=True)
 class LevelMeasurement:
-    """One vertebra on the one below it.
+    """One vertebra relative to the one below it.
 
     Attributes:
         name: such as "L4/L5", or in terms of the lowest visible vertebra.
         slip: percent of the lower superior endplate, positive forward, by `slip_method`.
-        other_slip: the same by the other convention, `other_slip_method`.
+        other_slip: the slip by the other convention, `other_slip_method`.
         slip_mm: `slip` in mm.
-        grade: 0 to 5, or None where the slip has no value.
+        grade: 0 to 5, or None if the slip has no value.
         grade_name: the grade in words, with its direction.
-        grade0_limit: the limit below which the slip is no listhesis.
-        segmental_angle: superior endplate to superior endplate, positive in lordosis.
-        disc_angle: inferior to superior endplate, positive where the disc opens forward.
+        grade0_limit: limit below which a slip is not a listhesis, with its unit.
+        segmental_angle: between the superior endplates, positive in lordosis.
+        disc_angle: between the endplates of the disc, positive if the disc opens forward.
+        disc_height_index: mean disc height over the upper body's depth.
     """
 
     name: str
@@ -78,7 +79,7 @@ class BodyMeasurement:
 
     Attributes:
         wedge_ratio: anterior over posterior height.
-        compression_ratio: posterior height over the mean of its neighbours' (the sacrum is none).
+        compression_ratio: posterior height over the mean of the adjacent bodies' (without the sacrum).
     """
 
     name: str
@@ -89,20 +90,20 @@ class BodyMeasurement:
 
 @dataclass(frozen=True)
 class LevelUncertainty:
-    """How sure a level's slip and grade are.
+    """Uncertainty of a level's slip and grade.
 
     Attributes:
-        upper_slot: the level, by its upper vertebra.
-        pieces_percent: (low, high) of the intervals that the slips which cannot be excluded fill, rising; none where
-            nothing is known of them.
-        low_percent: the least of these slips; None where nothing is known of them.
-        high_percent: the greatest; None likewise.
-        coverage: probability that these slips, and these grades, are made to hold the true one with; None where there
-            are neither.
-        grade_probabilities: by grade, 0 to 5; empty where there are none.
-        grade_set: the grades that cannot be excluded, by their probability or by the slips.
-        refer: whether the level must be read by a person: more than one grade, or more than one direction, is left.
-        verdict: the grades that are left in words, such as "indeterminate between 0 and I, refer".
+        upper_slot: slot of the level's upper vertebra.
+        pieces_percent: (low, high) of each interval of slips that cannot be excluded, ascending; empty if nothing is
+            known.
+        low_percent: lowest of these slips, or None.
+        high_percent: highest of these slips, or None.
+        coverage: stated probability that these slips, and these grades, include the true one; None if there are
+            neither.
+        grade_probabilities: by grade, 0 to 5; empty if there are none.
+        grade_set: grades that cannot be excluded, by their probability or by the slips.
+        refer: whether a person must read the level, because more than one grade or direction remains.
+        verdict: the remaining grades in words, such as "indeterminate between 0 and I, refer".
     """
 
     upper_slot: int
@@ -117,29 +118,30 @@ class LevelUncertainty:
 
 
 def format_slip_intervals(pieces_percent: Sequence[tuple[float, float]]) -> str:
-    """Such as "-2.0 to +3.1 or +5.0 to +11.4", percent; "not known" where there are none."""
+    """Intervals in percent as text, such as "-2.0 to +3.1 or +5.0 to +11.4"; "not known" if there are none."""
     return " or ".join(f"{low:+.1f} to {high:+.1f}" for low, high in pieces_percent) or NOT_KNOWN
 
 
 @dataclass(frozen=True)
 class FilmMeasurement:
-    """Everything measured on one film; it names neither the film nor the patient.
+    """All measurements of one film. Holds no name of the film or the patient.
 
     Attributes:
-        facing: side of the patient's front that was used: left, right, none or unknown.
+        facing: image side of the patient's front: left, right, none or unknown.
         facing_from: "given" or "inferred".
-        facing_confidence: 1 where given.
-        levels_known: whether vertebrae bear level names.
-        levels_confidence: probability that the lowest vertebra is what it is taken for.
-        spacing_provenance: who says how large a pixel is; empty where no one does.
-        pixel_aspect: width of a pixel over its height; None where it is unknown.
-        aspect_from: who says so: "given", "spacing", "assumed" (no one: 1) or "unknown".
-        lordosis: between the endplates that `lordosis_variant` names, positive in lordosis.
-        withheld: why nothing on the film is measured; empty where something may be.
+        facing_confidence: 1 if the facing was given.
+        levels_known: whether the vertebrae have level names.
+        levels_confidence: probability that the lowest vertebra has the right name.
+        spacing_provenance: source of the pixel spacing; empty if there is no spacing.
+        pixel_aspect: width of a pixel over its height; None if unknown.
+        aspect_from: source of the pixel aspect: "given", "spacing", "assumed" (1) or "unknown".
+        lordosis: angle between the endplates named by `lordosis_variant`, positive in lordosis.
+        sacral_slope: slope of S1's superior endplate to the horizontal.
+        withheld: why nothing on the film is measured, or empty.
         levels: from the sacrum up.
         bodies: from the sacrum up.
-        warnings: what a reader must know before believing the values.
-        rules: the rules applied.
+        warnings: what a reader must know before relying on the values.
+        rules: the clinical rules that were applied.
         rules_digest: SHA-256 of their canonical JSON.
     """
 
@@ -163,7 +165,7 @@ class FilmMeasurement:
     rules_digest: str
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, ready for `json.dumps`; null where a measure has no value."""
+        """A tree for `json.dumps`, with null for a measure without a value."""
         return {name: plain(value) for name, value in asdict(self).items()}
 
 

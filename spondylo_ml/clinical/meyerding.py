@@ -1,7 +1,7 @@
-"""Meyerding's grade of a slip, with a limit below which there is no listhesis.
+"""Meyerding grade of a slip, with a limit below which there is no listhesis.
 
-Grades I to IV end at 25, 50, 75 and 100 % inclusive, grade V (spondyloptosis) lies above. Meyerding (Surg Gynecol
-Obstet 1932) graded slips forward; slips backward are graded by the same limits and named as such.
+Grades I to IV end at 25, 50, 75 and 100 % inclusive; grade V (spondyloptosis) lies above. Meyerding (Surg Gynecol
+Obstet 1932) graded forward slips; backward slips are graded by the same limits and called retrolisthesis.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import FloatArray
 
 TOLERANCE = 1e-9
-"""A slip this close to a limit, percent or mm, lies on it: what rounding leaves of 25 % is grade I."""
+"""A slip within this distance of a limit (percent or mm) counts as on it, so that rounding does not change a grade."""
 
 DEFAULT_RULES = ClinicalConfig()
+"""Clinical rules used unless a configuration sets others."""
 
 
 class Grade(IntEnum):
-    """Meyerding's grade; 0 is no listhesis."""
+    """Meyerding grade; 0 is no listhesis."""
 
     NONE = 0
     I = 1  # noqa: E741
@@ -39,18 +40,18 @@ class Grade(IntEnum):
 def grades(
     slip_percent: FloatArray, rules: ClinicalConfig = DEFAULT_RULES, slip_mm: FloatArray | None = None
 ) -> FloatArray:
-    """(...) grade 0 to 5 of each slip, as floats; NaN where the slip is.
+    """(...) grade 0 to 5 of each slip as floats; NaN where the slip is NaN.
 
     Args:
         slip_percent: (...) signed slip.
-        slip_mm: (...) the same slips in mm where the spacing is known; NaN entries fall back to the percentage.
+        slip_mm: (...) the same slips in mm; where they are NaN, the limit in percent applies.
     """
     size = np.abs(np.asarray(slip_percent, dtype=np.float64))
     grade = 1.0 + np.searchsorted(np.asarray(rules.grade_limits_percent) + TOLERANCE, size, side="left")
     none = size < rules.grade0_percent - TOLERANCE
     if slip_mm is not None and rules.grade0_rule == "mm_if_spacing":
         size_mm = np.abs(np.asarray(slip_mm, dtype=np.float64))
-        # Millimetres decide only between no listhesis and grade I: no endplate is so short that 3 mm are half of it.
+        # The limit in mm separates grade 0 from grade I only: 3 mm are never half of an endplate.
         first = size <= rules.grade_limits_percent[0] + TOLERANCE
         none = np.where(np.isnan(size_mm), none, (size_mm < rules.grade0_mm - TOLERANCE) & first)
     return np.asarray(np.where(np.isnan(size), np.nan, np.where(none, 0.0, grade)))
@@ -60,7 +61,7 @@ def grade_of(slip_percent: float, rules: ClinicalConfig = DEFAULT_RULES, slip_mm
     """The grade of one slip.
 
     Raises:
-        DataError: the slip is NaN: a slip that could not be measured has no grade.
+        DataError: the slip is NaN.
     """
     if np.isnan(slip_percent):
         raise DataError("a slip that is not measurable has no grade; given NaN")
@@ -69,7 +70,7 @@ def grade_of(slip_percent: float, rules: ClinicalConfig = DEFAULT_RULES, slip_mm
 
 
 def direction(slip_percent: float, grade: Grade) -> str:
-    """anterolisthesis, retrolisthesis, or none under grade 0."""
+    """anterolisthesis, retrolisthesis, or none for grade 0."""
     if grade is Grade.NONE:
         return "none"
     return "anterolisthesis" if slip_percent > 0 else "retrolisthesis"

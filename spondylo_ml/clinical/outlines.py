@@ -1,7 +1,7 @@
-"""Outlines of vertebral bodies: which corners can be those of a body, and what is wrong with the others.
+"""Check whether labelled corners can be the outline of a vertebral body, and say what is wrong if not.
 
-Pure functions of the labelled corners. Readers, the audit, the training and the clinical measures all ask here, so that
-they agree on which corners can be believed.
+Readers, the audit, training and the clinical measures all use these functions, so that they agree on which corners are
+valid.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import numpy as np
 from spondylo_ml.landmarks import CORNERS, MIRRORED_CORNERS, OUTLINE, FloatArray, Vertebra, level_name
 
 SYSTEMATIC_SHARE = 0.8
-"""From this share of a film's bodies on, a fault is one of the whole label and not of single bodies."""
+"""If at least this share of a film's bodies has a fault, the fault is attributed to the label as a whole."""
 
 TURNED_COS = 0.5
-"""Cosine between a body's own up and the spine's, below which the body may be labelled lying on its side."""
+"""Below this cosine between a body's up vector and the spine's, the body may be labelled lying on its side."""
 
 FEWEST_TURNED = 3
-"""Fewest bodies that show whether a label is turned: two alone may stand beside each other in a high-grade slip."""
+"""Minimum number of bodies to detect a turned label: in a high-grade slip two bodies may lie side by side."""
 
 LEAST_APART_PX = 1.0
-"""Corners nearer to each other than this are one point."""
+"""Corners closer than this are the same point."""
 
 LEAST_STEP = 0.5
-"""Share of a body's height below which a step along the spine has no direction to trust."""
+"""A step along the spine shorter than this share of a body's height has no reliable direction."""
 
-_NEXT = [1, 2, 3, 0]  # np.roll does the same, several times slower, which thousands of films feel
+_NEXT = [1, 2, 3, 0]  # indexing is several times faster than np.roll, which matters for thousands of films
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class OutlineFault:
     """What is wrong with the corners of one vertebra, or of a whole label.
 
     Attributes:
-        slots: the vertebrae whose corners cannot be believed.
-        reason: what is wrong, of one vertebra.
-        whole: whether the label as a whole has its corners in another order.
-        order: for a whole label, what the corners listed as `CORNERS` are in truth; None where no order fits.
+        slots: vertebrae whose corners are invalid.
+        reason: what is wrong with one vertebra.
+        whole: whether the whole label has its corners in another order.
+        order: for a whole label, index into `CORNERS` of what each listed corner really is; None if no order fits.
     """
 
     slots: tuple[int, ...]
@@ -59,52 +59,53 @@ class OutlineFault:
 
     @property
     def mirrored(self) -> bool:
-        """Whether left and right are exchanged on the whole label, and all else is right."""
+        """Whether the only fault of the whole label is that left and right are exchanged."""
         return self.order == MIRRORED_CORNERS
 
 
 def outline_faults(vertebrae: Sequence[Vertebra]) -> tuple[OutlineFault, ...]:
-    """One fault where the whole label has its corners in another order; else one for each impossible body."""
-    known = [v for v in vertebrae if v.present.any()]
-    if not known:
+    """One fault if the whole label has its corners in another order; else one for each invalid body."""
+    labelled = [v for v in vertebrae if v.present.any()]
+    if not labelled:
         return ()
-    up = spine_up(known)
-    whole = np.array([v.present.all() for v in known])
-    bodies, directions = [v for v, full in zip(known, whole, strict=True) if full], up[whole]
+    up = spine_up(labelled)
+    complete = np.array([v.present.all() for v in labelled])
+    bodies, directions = [v for v, full in zip(labelled, complete, strict=True) if full], up[complete]
     if bodies and (systematic := _systematic(bodies, directions)):
         return (systematic,)
     reasons = [
         outline_fault(v.corners_xy, u) if full else _incomplete_fault(v.corners_xy)
-        for v, u, full in zip(known, up, whole, strict=True)
+        for v, u, full in zip(labelled, up, complete, strict=True)
     ]
-    return tuple(OutlineFault((v.slot,), why) for v, why in zip(known, reasons, strict=True) if why)
+    return tuple(OutlineFault((v.slot,), why) for v, why in zip(labelled, reasons, strict=True) if why)
 
 
 def impossible_slots(vertebrae: Sequence[Vertebra]) -> frozenset[int]:
-    """The vertebrae whose corners cannot be believed."""
-    return frozenset(slot for one in outline_faults(vertebrae) for slot in one.slots)
+    """Slots of the vertebrae whose corners are invalid."""
+    return frozenset(slot for fault in outline_faults(vertebrae) for slot in fault.slots)
 
 
 def without_corners(vertebrae: Iterable[Vertebra], slots: Iterable[int]) -> tuple[Vertebra, ...]:
-    """The vertebrae, the corners of those in `slots` absent: known to be there, but not where."""
+    """The vertebrae with the corners of those in `slots` marked absent: present on the film, position unknown."""
     absent = np.full((4, 2), np.nan)
-    chosen = set(slots)
-    return tuple(Vertebra(v.slot, absent) if v.slot in chosen else v for v in vertebrae)
+    cleared = set(slots)
+    return tuple(Vertebra(v.slot, absent) if v.slot in cleared else v for v in vertebrae)
 
 
 def outline_fault(corners_xy: FloatArray, toward_head_xy: FloatArray) -> str | None:
-    """Why (4, 2) corners are no vertebral body, or None.
+    """Why (4, 2) corners cannot be a vertebral body, or None if they can.
 
-    `toward_head_xy` is a vector along the spine, toward the head; a short one, as between two labels of one body, says
-    nothing of the edges.
+    Args:
+        toward_head_xy: vector along the spine toward the head. It is ignored if it is short, as between two labels of
+            the same body.
     """
     if np.sum(edge_turns(corners_xy) > 0) == 2:
         return "its outline crosses itself"
     area = signed_area_px2(corners_xy)
     if abs(area) < 1.0:
         return "its corners lie on a line"
-    own = corners_xy[:2].mean(axis=0) - corners_xy[2:].mean(axis=0)
-    if own @ toward_head_xy <= 0 and np.linalg.norm(toward_head_xy) > LEAST_STEP * np.linalg.norm(own):
+    body_up = corners_xy[:2].mean(axis=0) - corners_xy[2:].mean(axis=0)
+    if body_up @ toward_head_xy <= 0 and np.linalg.norm(toward_head_xy) > LEAST_STEP * np.linalg.norm(body_up):
         return "its superior edge is not the one nearer the head"
     if area < 0:
         return "its left and right corners are exchanged"
@@ -112,7 +113,7 @@ def outline_fault(corners_xy: FloatArray, toward_head_xy: FloatArray) -> str | N
 
 
 def edge_turns(corners_xy: FloatArray) -> FloatArray:
-    """(4,) cross products along the outline of (4, 2) corners; all positive for a convex body, y pointing down."""
+    """(4,) cross products of consecutive edges of (4, 2) corners; all positive for a convex body, with y down."""
     outline = corners_xy[list(OUTLINE)]
     edges = outline[_NEXT] - outline
     following = edges[_NEXT]
@@ -120,27 +121,28 @@ def edge_turns(corners_xy: FloatArray) -> FloatArray:
 
 
 def signed_area_px2(corners_xy: FloatArray) -> float:
-    """Shoelace area of the outline, px²; negative where left and right are exchanged."""
+    """Shoelace area of the outline in px²; negative if left and right are exchanged."""
     x, y = corners_xy[list(OUTLINE)].T
     return float(0.5 * np.sum(x * y[_NEXT] - x[_NEXT] * y))
 
 
 def toward_head(centres_xy: FloatArray) -> FloatArray:
-    """(V, 2) vectors along the spine at each of the (V, 2) centres, which are ordered from the sacrum up.
+    """(V, 2) vectors along the spine, toward the head, at (V, 2) centres ordered from the sacrum up.
 
-    From two bodies below to two above: a single step leads sideways where a body has slipped off the one below.
+    Each runs from two bodies below to two above, since the step to a body that has slipped off leads sideways.
     """
     count = len(centres_xy)
     if count < 2:
-        return np.tile([0.0, -1.0], (count, 1))  # alone on its film, the head can only be taken as up
-    places = np.arange(count)
-    return np.asarray(centres_xy[np.minimum(places + 2, count - 1)] - centres_xy[np.maximum(places - 2, 0)])
+        return np.tile([0.0, -1.0], (count, 1))  # a single vertebra: assume that the head is up on the film
+    index = np.arange(count)
+    return np.asarray(centres_xy[np.minimum(index + 2, count - 1)] - centres_xy[np.maximum(index - 2, 0)])
 
 
 def spine_up(vertebrae: Sequence[Vertebra]) -> FloatArray:
-    """(V, 2) vectors toward the head at each vertebra, whichever way the slots run: the head is up on the film.
+    """(V, 2) vectors toward the head at each vertebra, assuming that the head is up on the film.
 
-    Every vertebra has a corner.
+    Args:
+        vertebrae: in order of their slots, from either end; each with at least one corner.
     """
     centres = np.stack([np.nanmean(v.corners_xy, axis=0) for v in vertebrae])
     up = toward_head(centres)
@@ -148,19 +150,19 @@ def spine_up(vertebrae: Sequence[Vertebra]) -> FloatArray:
 
 
 def runs_down(centres_xy: FloatArray) -> bool:
-    """Whether the line from the first to the last of the (V, 2) centres leads down on the film, rather than across."""
+    """Whether the line from the first to the last of (V, 2) centres runs down the film rather than across or up."""
     across, down = centres_xy[-1] - centres_xy[0]
     return bool(down > abs(across))
 
 
 def up_cosine(corners_xy: FloatArray, up_xy: FloatArray) -> float:
-    """Cosine between the spine's direction and the line from the inferior to the superior edge."""
-    own = corners_xy[:2].mean(axis=0) - corners_xy[2:].mean(axis=0)
-    return float(own @ up_xy / max(1e-9, np.linalg.norm(own) * np.linalg.norm(up_xy)))
+    """Cosine between the spine's direction and the line from a body's inferior to its superior edge."""
+    body_up = corners_xy[:2].mean(axis=0) - corners_xy[2:].mean(axis=0)
+    return float(body_up @ up_xy / max(1e-9, np.linalg.norm(body_up) * np.linalg.norm(up_xy)))
 
 
 def _systematic(bodies: Sequence[Vertebra], up: FloatArray) -> OutlineFault | None:
-    """The fault of the label as a whole, where most of its bodies have one; a single body has no order of its own."""
+    """The fault of the whole label if most of its bodies have one; None for fewer than two bodies."""
     if len(bodies) < 2:
         return None
     quads = [v.corners_xy for v in bodies]
@@ -174,19 +176,19 @@ def _systematic(bodies: Sequence[Vertebra], up: FloatArray) -> OutlineFault | No
 
 
 def _order_that_fits(quads: Sequence[FloatArray], up: FloatArray) -> tuple[int, ...] | None:
-    """What the corners listed as `CORNERS` are in truth, or None where no single order makes sense of most bodies."""
+    """Index into `CORNERS` of what each listed corner really is; None if no single order fits most bodies."""
 
     def score(order: tuple[int, ...]) -> float:
-        sound = [
+        fits = [
             (outline_fault(q[list(order)], u) is None) * up_cosine(q[list(order)], u)
             for q, u in zip(quads, up, strict=True)
         ]
-        return float(np.mean(sound))
+        return float(np.mean(fits))
 
     best = max(permutations(range(4)), key=score)
     if score(best) < TURNED_COS:
         return None
-    # best[c] is the place in the file where corner c lies; the fault lists what lies in each place.
+    # best[c] is where corner c is listed; the fault reports what is listed in each place.
     return tuple(int(i) for i in np.argsort(best))
 
 

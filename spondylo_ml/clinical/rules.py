@@ -1,4 +1,4 @@
-"""Name of a set of clinical rules: the same rules have the same digest, anywhere."""
+"""Digest of a set of clinical rules: equal rules have equal digests on any machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.config import ClinicalConfig
 
 
 def rules_json(rules: ClinicalConfig) -> str:
-    """The rules as canonical JSON: names sorted, no spaces."""
+    """The rules as canonical JSON: sorted keys, no spaces."""
     return _canonical(rules.model_dump(mode="json"))
 
 
@@ -21,7 +21,7 @@ def rules_digest(rules: ClinicalConfig) -> str:
 
 
 def stored_rules_digest(tree: Mapping[str, Any]) -> str:
-    """`rules_digest` of rules as they were written to a file, whatever rules have been added since."""
+    """`rules_digest` of the rules stored in a file, which may lack options that were added since."""
     return hashlib.sha256(_canonical(tree).encode()).hexdigest()
 
 

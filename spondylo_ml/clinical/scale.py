@@ -1,7 +1,7 @@
-"""What a pixel of a film is: which spacing and which shape are believed, decided here for all that measure.
+"""Decide which pixel spacing and which pixel aspect of a film to use.
 
-An impossible spacing is set aside, and millimetres with it. The shape of a pixel that someone stated is believed;
-one that was only assumed, or follows from a spacing, is believed unless the bodies say that the film was stretched.
+An implausible spacing is ignored, and nothing is measured in mm. A pixel aspect that someone stated is used. One that
+is only assumed, or follows from the spacing, is used unless the shapes of the bodies show that the film was stretched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from spondylo_ml.clinical.stretch import probably_stretched
 from spondylo_ml.landmarks import Facing, Spacing, Vertebra
 
 ASPECT_TOLERANCE = 0.01
-"""Spacing and pixel aspect may differ by so much of their ratio; a stretch that small moves a slip by under 0.5 %."""
+"""Tolerated relative difference of spacing and pixel aspect; a stretch this small changes a slip by less than 0.5 %."""
 
 STRETCHED = "the film was stretched by an unknown amount, which changes slips, angles and ratios"
 NO_SPACING = "no pixel spacing is known"
@@ -25,15 +25,15 @@ STATE_ASPECT = "give the pixel aspect (width of a pixel over its height, 1 where
 
 @dataclass(frozen=True)
 class Scale:
-    """What is believed of a film's pixels.
+    """Pixel spacing and aspect used to measure a film.
 
     Attributes:
-        spacing: None where none is known, or it was set aside.
-        pixel_aspect: width of a pixel over its height; None where it is unknown.
+        spacing: None if unknown or ignored as implausible.
+        pixel_aspect: width of a pixel over its height; None if unknown.
         aspect_from: "given", "spacing", "assumed" or "unknown".
-        withheld: why lengths across and along the film cannot be compared; empty where they can.
-        mm_withheld: why nothing can be given in mm; empty where it can.
-        warnings: what a reader must know beside these two.
+        withheld: why horizontal and vertical lengths cannot be compared, or empty.
+        mm_withheld: why lengths cannot be given in mm, or empty.
+        warnings: other warnings for the reader.
     """
 
     spacing: Spacing | None
@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def pixel_size_xy(self) -> tuple[float, float]:
-        """Width and height of a pixel: in mm where the spacing is known, else its aspect and 1; NaN where neither."""
+        """Width and height of a pixel: in mm if the spacing is known, else (aspect, 1); NaN if unknown."""
         return (self.spacing.x_mm, self.spacing.y_mm) if self.spacing else (self.pixel_aspect or np.nan, 1.0)
 
 
@@ -57,18 +57,18 @@ def film_scale(
     aspect_given: bool,
     square: bool = False,
 ) -> Scale:
-    """The scale of a film on which these vertebrae were seen, or labelled.
+    """Decide the scale of a film from its header values and its (labelled or predicted) vertebrae.
 
     Args:
-        pixel_aspect: as the film has it; None where it was stretched by an unknown amount.
-        aspect_given: whether someone stated it.
-        square: whether the film has as many px across as along, as exports have that stretch what they hold.
+        pixel_aspect: of the film; None if it was stretched by an unknown amount.
+        aspect_given: whether someone stated the pixel aspect.
+        square: whether the film is as wide as it is high, which stretched exports often are.
     """
-    impossible = impossible_spacing(vertebrae, spacing) if spacing else ""
-    believed = None if impossible else spacing
-    warnings = [f"{impossible}; it is set aside, and with it millimetres and limits in mm"] if impossible else []
-    source = "given" if aspect_given else "spacing" if believed else "assumed"
-    withheld = _disagreement(believed, pixel_aspect)
+    implausible = impossible_spacing(vertebrae, spacing) if spacing else ""
+    used_spacing = None if implausible else spacing
+    warnings = [f"{implausible}; the spacing is ignored, so that nothing is given in mm"] if implausible else []
+    source = "given" if aspect_given else "spacing" if used_spacing else "assumed"
+    withheld = _disagreement(used_spacing, pixel_aspect)
     if pixel_aspect is None:
         withheld, source = STRETCHED, "unknown"
     elif not withheld and (shape := probably_stretched(vertebrae, facing, pixel_aspect)):
@@ -78,7 +78,8 @@ def film_scale(
             withheld = f"the film was probably stretched: {shape}; {STATE_ASPECT}"
     if square and source == "assumed" and not withheld:
         warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {STATE_ASPECT}")
-    return Scale(believed, pixel_aspect, source, withheld, impossible or ("" if spacing else NO_SPACING), (*warnings,))
+    mm_withheld = implausible or ("" if spacing else NO_SPACING)
+    return Scale(used_spacing, pixel_aspect, source, withheld, mm_withheld, tuple(warnings))
 
 
 def _disagreement(spacing: Spacing | None, pixel_aspect: float | None) -> str:

@@ -1,7 +1,7 @@
 """Shapes of discs and bodies as ratios, since absolute heights depend on magnification.
 
-All functions take bodies in the patient's frame (`patient_frame`), any number at once; NaN where a corner that is
-needed is absent.
+All functions are vectorised and take bodies in the patient's frame (`patient_frame`). The result is NaN where a
+required corner is absent.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from spondylo_ml.landmarks import FloatArray
 
 
 def disc_height_index(upper: FloatArray, lower: FloatArray) -> FloatArray:
-    """(...) mean of anterior and posterior disc height over the upper body's depth; below 0 where bodies overlap.
+    """(...) mean of anterior and posterior disc height over the upper body's depth; negative where bodies overlap.
 
-    Heights are taken square to the line that halves the disc's angle, so that a slip does not feign a higher disc.
+    Heights are perpendicular to the bisector of the disc angle, so that a slip does not make the disc appear higher.
     """
     floor, plate = inferior_endplate(upper), superior_endplate(lower)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -36,7 +36,7 @@ def disc_height_index(upper: FloatArray, lower: FloatArray) -> FloatArray:
 
 
 def depth(bodies: FloatArray) -> FloatArray:
-    """(...) distance between the middles of the anterior and the posterior wall, in the frame's unit."""
+    """(...) distance between the midpoints of the anterior and the posterior wall, in the frame's unit."""
     front = (bodies[..., SUPERIOR_ANTERIOR, :] + bodies[..., INFERIOR_ANTERIOR, :]) / 2
     back = (bodies[..., SUPERIOR_POSTERIOR, :] + bodies[..., INFERIOR_POSTERIOR, :]) / 2
     return np.asarray(np.linalg.norm(front - back, axis=-1))
@@ -53,6 +53,6 @@ def posterior_height(bodies: FloatArray) -> FloatArray:
 
 
 def wedge_ratio(bodies: FloatArray) -> FloatArray:
-    """(...) anterior over posterior height; NaN where the posterior wall has no length."""
+    """(...) anterior over posterior height; NaN where the posterior height is 0."""
     back = posterior_height(bodies)
     return np.asarray(np.divide(anterior_height(bodies), back, out=np.full_like(back, np.nan), where=back > 0))

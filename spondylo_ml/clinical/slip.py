@@ -1,6 +1,6 @@
-"""Slip of a vertebra on the one below it, positive forward (anterolisthesis), negative backward (retrolisthesis).
+"""Slip of a vertebra on the one below it: positive forward (anterolisthesis), negative backward (retrolisthesis).
 
-All functions take bodies in the patient's frame (`patient_frame`), any number of pairs at once.
+All functions are vectorised and take bodies in the patient's frame (`patient_frame`).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from spondylo_ml.landmarks import FloatArray
 SlipMethod = Literal["endplate", "posterior_wall"]
 
 DEGENERATE_FRACTION = 0.2
-"""An endplate shorter than this share of the longest edge of its pair of vertebrae has no direction to trust."""
+"""An endplate shorter than this share of the longest edge of the two vertebrae has no reliable direction."""
 
 SLIP_FAULTS = (
     "",
     "a corner of the lower vertebra's superior endplate is absent",
     "the upper vertebra's inferior posterior corner is absent",
     "the lower vertebra's inferior posterior corner is absent, so that its posterior wall is unknown",
-    "the lower vertebra's superior endplate is degenerate: its corners all but coincide",
-    "the lower vertebra's posterior wall is degenerate: its corners all but coincide",
+    "the lower vertebra's superior endplate is degenerate: its corners nearly coincide",
+    "the lower vertebra's posterior wall is degenerate: its corners nearly coincide",
     "the lower vertebra's outline crosses itself",
     "the upper vertebra's outline crosses itself",
     "the two lie on one body: the centre of one is inside the other's outline",
 )
-"""Why a slip is not measurable, by the code of `slip_fault`; nothing for a slip that is."""
+"""Why a slip is not measurable, indexed by `slip_fault`; empty for index 0."""
 
 
 def slip_percent(
@@ -45,19 +45,21 @@ def slip_percent(
     method: SlipMethod = "endplate",
     degenerate_fraction: float = DEGENERATE_FRACTION,
 ) -> FloatArray:
-    """(...) slip in percent of the lower superior endplate's length; NaN where it is not measurable.
+    """(...) slip in percent of the length of the lower vertebra's superior endplate; NaN where it is not measurable.
 
-    `endplate`: how far the upper vertebra's inferior posterior corner lies along the lower superior endplate, from its
-    posterior end. `posterior_wall`: how far it lies from the line of the lower vertebra's posterior wall, square to it.
+    The slip is the position of the upper vertebra's inferior posterior corner relative to the posterior end of the
+    lower vertebra's superior endplate: measured along that endplate (`endplate`), or perpendicular to the lower
+    vertebra's posterior wall (`posterior_wall`).
 
     Args:
         upper: (..., 4, 2) bodies in the patient's frame.
         lower: (..., 4, 2) the bodies below them.
+        degenerate_fraction: see `DEGENERATE_FRACTION`.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         plate = superior_endplate(lower)
         length = np.linalg.norm(plate, axis=-1)
-        forward = plate / length[..., None] if method == "endplate" else _square_to_wall(lower)
+        forward = plate / length[..., None] if method == "endplate" else _wall_normal(lower)
         step = upper[..., INFERIOR_POSTERIOR, :] - lower[..., SUPERIOR_POSTERIOR, :]
         percent = 100 * (step * forward).sum(axis=-1) / length
     return np.where(slip_fault(upper, lower, method, degenerate_fraction) == 0, percent, np.nan)
@@ -69,7 +71,7 @@ def slip_fault(
     method: SlipMethod = "endplate",
     degenerate_fraction: float = DEGENERATE_FRACTION,
 ) -> NDArray[np.int64]:
-    """(...) 0 where the slip is measurable, else the place of the reason in `SLIP_FAULTS`."""
+    """(...) index into `SLIP_FAULTS` of the reason why the slip is not measurable; 0 where it is."""
     plate = np.linalg.norm(superior_endplate(lower), axis=-1)
     wall = np.linalg.norm(_wall(lower), axis=-1)
     least = degenerate_fraction * np.fmax(longest_edge(upper), longest_edge(lower))
@@ -93,12 +95,12 @@ def endplate_length(lower: FloatArray) -> FloatArray:
 
 
 def _wall(lower: FloatArray) -> FloatArray:
-    """(..., 2) down the posterior wall."""
+    """(..., 2) vector down the posterior wall."""
     return np.asarray(lower[..., INFERIOR_POSTERIOR, :] - lower[..., SUPERIOR_POSTERIOR, :])
 
 
-def _square_to_wall(lower: FloatArray) -> FloatArray:
-    """(..., 2) unit vectors forward, square to the posterior wall."""
+def _wall_normal(lower: FloatArray) -> FloatArray:
+    """(..., 2) unit vectors that point forward, perpendicular to the posterior wall."""
     wall = _wall(lower)
     forward = np.stack([-wall[..., 1], wall[..., 0]], axis=-1)
     return np.asarray(forward / np.linalg.norm(wall, axis=-1, keepdims=True))

@@ -25,14 +25,14 @@ def left(corners_xy: FloatArray) -> FloatArray:
 
 
 @pytest.mark.parametrize("degrees", [0.0, 10.0, -10.0, 90.0])
-def test_a_body_turned_up_in_front_adds_that_much_lordosis(degrees: float) -> None:
+def test_tilting_a_body_up_in_front_adds_lordosis(degrees: float) -> None:
     """The film faces left: a clockwise turn lifts the left, anterior end."""
     upper = rotated(upper_at(0), degrees, (150, 140))
     assert segmental_angle_deg(left(upper), left(LOWER)) == pytest.approx(degrees)
     assert disc_angle_deg(left(upper), left(LOWER)) == pytest.approx(degrees)
 
 
-def test_the_disc_angle_takes_the_floor_and_the_segmental_angle_the_roof() -> None:
+def test_the_disc_angle_uses_the_inferior_and_the_segmental_angle_the_superior_endplate() -> None:
     upper = upper_at(0)
     upper[0, 1] -= 100 * np.tan(np.radians(6))  # the body's roof rises in front, its floor stays level
     assert segmental_angle_deg(left(upper), left(LOWER)) == pytest.approx(6)
@@ -40,12 +40,12 @@ def test_the_disc_angle_takes_the_floor_and_the_segmental_angle_the_roof() -> No
 
 
 @given(st.floats(-60, 60))
-def test_sacral_slope_is_how_far_the_plate_slopes_down_and_forward(degrees: float) -> None:
+def test_sacral_slope_is_positive_down_and_forward(degrees: float) -> None:
     turned = rotated(LOWER, -degrees)
     assert sacral_slope_deg(left(turned)) == pytest.approx(degrees, abs=1e-9)
 
 
-def test_a_vector_without_length_has_no_direction_and_turns_stay_within_half_a_turn() -> None:
+def test_a_zero_vector_has_no_direction_and_rotations_stay_within_180_degrees() -> None:
     np.testing.assert_array_equal(direction_deg(np.array([[0.0, 0.0], [0.0, 2.0], [-1.0, 0.0]])), [np.nan, 90, 180])
     np.testing.assert_allclose(
         between_deg(np.array([170.0, -170.0, 10.0]), np.array([-170.0, 170.0, 30.0])), [20, -20, 20]
@@ -53,9 +53,7 @@ def test_a_vector_without_length_has_no_direction_and_turns_stay_within_half_a_t
 
 
 @given(st.floats(-60, 60), st.floats(-30, 30), st.floats(0.1, 20))
-def test_disc_height_is_the_same_whatever_the_slip_the_rotation_and_the_scale(
-    slip: float, degrees: float, scale: float
-) -> None:
+def test_disc_height_does_not_depend_on_slip_rotation_or_scale(slip: float, degrees: float, scale: float) -> None:
     """A gap of 20 px over a depth of 100 px."""
     upper, lower = (left(rotated(c, degrees) * scale) for c in (upper_at(slip), LOWER))
     assert disc_height_index(upper, lower) == pytest.approx(0.2)
@@ -79,7 +77,7 @@ def test_wedge_depth_and_height() -> None:
     assert np.isnan(wedge_ratio(left(flat)))
 
 
-def test_outlines_that_cannot_be_and_edges_that_are_known() -> None:
+def test_impossible_outlines_and_longest_edges() -> None:
     crossed, partial = LOWER[[0, 1, 3, 2]], LOWER.copy()
     partial[2:] = np.nan
     bodies = left(np.stack([LOWER, crossed, partial, np.full((4, 2), np.nan)]))

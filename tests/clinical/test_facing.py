@@ -1,4 +1,4 @@
-"""Facing: right on synthetic films, mirrored with the film, unchanged by rotation, honest about what it cannot see."""
+"""Facing: correct on synthetic films, mirrored with the film, unchanged by rotation, calibrated confidence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Change = Callable[[TiltedFilm, np.random.Generator], tuple[Vertebra, ...]]
 
 
 def share_right(seed: int, count: int, change: Change) -> tuple[float, float]:
-    """Share of films whose facing is right, and mean confidence."""
+    """Share of films with the correct facing, and mean confidence."""
     right, confidence = [], []
     for index in range(count):
         film = tilted_film(seed, index)
@@ -27,31 +27,31 @@ def share_right(seed: int, count: int, change: Change) -> tuple[float, float]:
     return float(np.mean(right)), float(np.mean(confidence))
 
 
-def rough(film: TiltedFilm, rng: np.random.Generator) -> tuple[Vertebra, ...]:
-    """Corners as a poor reader sets them, the sacrum or its lower corners often missing, some bodies too."""
+def noisy(film: TiltedFilm, rng: np.random.Generator) -> tuple[Vertebra, ...]:
+    """Noisy corners; the sacrum or its lower corners are often missing, other bodies sometimes."""
     vertebrae = film.vertebrae
     share = rng.random()
     if share < 0.3:
         vertebrae = vertebrae[1:]
-    kept = []
+    vertebrae_kept = []
     for v in vertebrae:
         corners = v.corners_xy + rng.normal(0, 0.05 * film.depth_px, (4, 2))
         if v.slot == 0 and share < 0.6:
             corners[2:] = np.nan
         if rng.random() > 0.05:
-            kept.append(Vertebra(v.slot, corners))
-    return tuple(kept)
+            vertebrae_kept.append(Vertebra(v.slot, corners))
+    return tuple(vertebrae_kept)
 
 
-def test_right_on_2000_tilted_synthetic_films_flat_backs_included() -> None:
+def test_correct_on_2000_tilted_synthetic_films_including_flat_backs() -> None:
     flat = [i for i in range(2000) if infer_facing(tilted_film(5, i).vertebrae).signs["lordosis"] ** 2 < 1]
     assert len(flat) > 100
     share, _ = share_right(5, 2000, lambda film, rng: film.vertebrae)
     assert share >= 0.995
 
 
-def test_confidence_is_how_often_it_is_right_when_corners_are_rough() -> None:
-    share, confidence = share_right(6, 1000, rough)
+def test_confidence_is_calibrated_on_noisy_corners() -> None:
+    share, confidence = share_right(6, 1000, noisy)
     assert 0.98 < share < 1
     assert abs(share - confidence) < 0.01
 
@@ -59,10 +59,10 @@ def test_confidence_is_how_often_it_is_right_when_corners_are_rough() -> None:
 def test_a_mirrored_spine_has_the_mirrored_facing_with_the_same_confidence() -> None:
     for index in range(50):
         film = tilted_film(7, index)
-        here = infer_facing(film.vertebrae)
-        there = infer_facing([v.mirrored(640) for v in film.vertebrae])
-        assert there.facing is here.facing.mirrored()
-        assert there.confidence == pytest.approx(here.confidence, abs=1e-9)
+        original = infer_facing(film.vertebrae)
+        mirrored = infer_facing([v.mirrored(640) for v in film.vertebrae])
+        assert mirrored.facing is original.facing.mirrored()
+        assert mirrored.confidence == pytest.approx(original.confidence, abs=1e-9)
 
 
 @given(st.integers(0, 200), st.floats(-180, 180))
@@ -91,13 +91,13 @@ def test_two_wedges_that_open_to_the_left_face_left() -> None:
 
 
 @pytest.mark.slow
-def test_the_weights_are_those_of_the_logistic_regression_that_the_code_names() -> None:
+def test_the_weights_are_reproduced_by_the_logistic_regression() -> None:
     from sklearn.linear_model import LogisticRegression
 
     films = [tilted_film(0, index) for index in range(6000)]
-    signs = np.stack([facing_signs(rough(f, np.random.default_rng([0, i, 2]))) for i, f in enumerate(films)])
+    signs = np.stack([facing_signs(noisy(f, np.random.default_rng([0, i, 2]))) for i, f in enumerate(films)])
     right = np.array([f.facing is Facing.RIGHT for f in films])
-    both = np.concatenate([signs, -signs])  # each film and its mirror image
-    model = LogisticRegression(fit_intercept=False).fit(both, np.concatenate([right, ~right]))
-    found = dict(zip(SIGNS, model.coef_[0], strict=True))
-    assert found == pytest.approx(dict(zip(SIGNS, WEIGHTS, strict=True)), abs=0.06)
+    mirrored_pairs = np.concatenate([signs, -signs])  # each film and its mirror image
+    model = LogisticRegression(fit_intercept=False).fit(mirrored_pairs, np.concatenate([right, ~right]))
+    fitted = dict(zip(SIGNS, model.coef_[0], strict=True))
+    assert fitted == pytest.approx(dict(zip(SIGNS, WEIGHTS, strict=True)), abs=0.06)

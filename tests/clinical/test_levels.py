@@ -1,4 +1,4 @@
-"""Level names: from the sacrum up where it is known to be seen, withheld where it is not."""
+"""Level names are counted from the sacrum up, and withheld if the sacrum is not identified."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEFAULT_RULES = ClinicalConfig()
 
 
 def without_sacrum(vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
-    """As a reader takes a film that ends at L5: its lowest vertebra for S1."""
+    """A film that ends at L5, as a reader sees it: the lowest vertebra is assumed to be S1."""
     return tuple(Vertebra(v.slot - 1, v.corners_xy) for v in vertebrae[1:])
 
 
@@ -34,7 +34,7 @@ def true_names(film: TiltedFilm) -> dict[int, str]:
     return dict(enumerate(names[: len(film.vertebrae)]))
 
 
-def test_right_on_2000_tilted_synthetic_films_and_withheld_at_most_on_a_few_square_sacra() -> None:
+def test_names_of_2000_tilted_synthetic_films_are_correct_and_rarely_withheld() -> None:
     withheld = 0
     for index in range(2000):
         film = tilted_film(5, index)
@@ -47,20 +47,20 @@ def test_right_on_2000_tilted_synthetic_films_and_withheld_at_most_on_a_few_squa
     assert withheld < 60  # a transitional first sacral body may be as square as a lumbar one
 
 
-def test_a_spine_that_ends_at_l5_gets_no_level_names_where_the_sacrum_is_assumed() -> None:
-    known = 0
+def test_a_spine_that_ends_at_l5_gets_no_level_names_if_the_sacrum_is_assumed() -> None:
+    n_named = 0
     for index in range(1000):
         film = tilted_film(6, index)
         naming = name_levels(without_sacrum(film.vertebrae), film.facing, ASSUMED, DEFAULT_RULES)
-        known += naming.known
+        n_named += naming.known
         if not naming.known:
             assert naming.names[0] == "lowest visible"
             assert naming.names[1] == "lowest visible + 1"
-            assert naming.reason.startswith(f"no sacrum is known to be seen ({ASSUMED}; its shape says so")
-    assert known <= 10
+            assert naming.reason.startswith(f"the sacrum was not identified ({ASSUMED}; its shape says so")
+    assert n_named <= 10
 
 
-def test_labels_are_believed_and_gaps_are_named() -> None:
+def test_labels_are_trusted_and_gaps_are_named() -> None:
     vertebrae = [v for v in stacked(0, 0, 0, 0) if v.slot not in (0, 2)]
     naming = name_levels(vertebrae, Facing.LEFT, "label", DEFAULT_RULES)
     assert (naming.names, naming.known, naming.confidence) == ({1: "L5", 2: "L4", 3: "L3", 4: "L2"}, True, 1.0)
@@ -70,7 +70,7 @@ def test_without_the_sacrum_s_slot_nothing_is_assumed() -> None:
     naming = name_levels(stacked(0, 0, 0)[2:], Facing.LEFT, ASSUMED, DEFAULT_RULES)
     assert naming.names == {2: "lowest visible", 3: "lowest visible + 1"}
     assert (naming.known, naming.confidence) == (False, 0.0)
-    assert naming.reason == "no sacrum is known to be seen (S1 is absent)"
+    assert naming.reason == "the sacrum was not identified (S1 is absent)"
     assert name_levels((), Facing.LEFT, ASSUMED, DEFAULT_RULES).names == {}
 
 
@@ -82,7 +82,7 @@ def test_a_lowest_vertebra_with_its_superior_endplate_alone_is_s1() -> None:
     assert sacrum_confidence(film[:1], Facing.LEFT) < ENDPLATE_ALONE  # nothing to compare with
 
 
-def test_the_threshold_is_a_rule() -> None:
+def test_the_threshold_is_set_by_the_rules() -> None:
     film = tilted_film(5, 0)
     confidence = sacrum_confidence(film.vertebrae, film.facing)
     assert 0.9 < confidence < 1
@@ -102,16 +102,16 @@ def test_signs_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_the_weights_are_those_of_the_logistic_regression_that_the_code_names() -> None:
+def test_the_weights_are_reproduced_by_the_logistic_regression() -> None:
     from sklearn.linear_model import LogisticRegression
 
-    signs, kept = [], []
+    signs, has_sacrum = [], []
     for index in range(6000):
         film, rng = tilted_film(0, index), np.random.default_rng([0, index, 3])
-        kept.append(rng.random() < 0.5)
-        vertebrae = film.vertebrae if kept[-1] else without_sacrum(film.vertebrae)
-        moved = [Vertebra(v.slot, v.corners_xy + rng.normal(0, 0.05 * film.depth_px, (4, 2))) for v in vertebrae]
-        signs.append(sacrum_signs(moved, film.facing))
-    model = LogisticRegression().fit(np.stack(signs) - SACRUM_NEUTRAL, kept)
+        has_sacrum.append(rng.random() < 0.5)
+        vertebrae = film.vertebrae if has_sacrum[-1] else without_sacrum(film.vertebrae)
+        noisy = [Vertebra(v.slot, v.corners_xy + rng.normal(0, 0.05 * film.depth_px, (4, 2))) for v in vertebrae]
+        signs.append(sacrum_signs(noisy, film.facing))
+    model = LogisticRegression().fit(np.stack(signs) - SACRUM_NEUTRAL, has_sacrum)
     np.testing.assert_allclose(model.coef_[0], SACRUM_WEIGHTS, atol=0.06)
     assert model.intercept_[0] == pytest.approx(SACRUM_OFFSET, abs=0.06)

@@ -1,4 +1,4 @@
-"""One film: all measures at once, by hand, and a reason for each that is withheld."""
+"""All measures of one film, computed by hand, and the reason for each that is withheld."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def film_of(vertebrae: Iterable[Vertebra], facing: Facing = Facing.LEFT) -> Film
 
 
 def changed(film: Film, slot: int, corners_xy: FloatArray) -> Film:
-    own = film.vertebrae or ()
-    return replace(film, vertebrae=tuple(Vertebra(slot, corners_xy) if v.slot == slot else v for v in own))
+    vertebrae = film.vertebrae or ()
+    return replace(film, vertebrae=tuple(Vertebra(slot, corners_xy) if v.slot == slot else v for v in vertebrae))
 
 
 def slips_of(measured: FilmMeasurement) -> list[float]:
@@ -65,8 +65,8 @@ def test_lordosis_and_sacral_slope_by_hand() -> None:
     """S1 turned 40 degrees down in front about its middle, L1 turned 12 degrees up, L5 8 degrees down."""
     film = film_of(stacked(0, 0, 0, 0, 0))
     for slot, turn in ((0, -40.0), (1, -8.0), (5, 12.0)):
-        own = (film.vertebrae or ())[slot].corners_xy
-        film = changed(film, slot, rotated(own, turn, own.mean(axis=0)))
+        corners = (film.vertebrae or ())[slot].corners_xy
+        film = changed(film, slot, rotated(corners, turn, corners.mean(axis=0)))
     measured = measure_film(film)
     assert measured.sacral_slope.value == pytest.approx(40)
     assert (measured.lordosis_variant, measured.lordosis.value) == ("L1-S1", pytest.approx(52))
@@ -74,7 +74,7 @@ def test_lordosis_and_sacral_slope_by_hand() -> None:
     assert (other.lordosis_variant, other.lordosis.value) == ("L1-L5", pytest.approx(20))
 
 
-def test_millimetres_come_with_a_spacing_and_its_provenance() -> None:
+def test_mm_need_a_spacing_and_name_its_provenance() -> None:
     """25 px of a plate of 100 px at 0.35 mm are 8.75 mm; 5 px are 1.75 mm, below 3."""
     film = replace(film_of(stacked(25.0, 5.0)), spacing=Spacing(0.35, 0.35, "ImagerPixelSpacing"))
     measured = measure_film(film)
@@ -86,7 +86,7 @@ def test_millimetres_come_with_a_spacing_and_its_provenance() -> None:
     assert [(level.grade, level.grade0_limit) for level in by_percent.levels] == [(1, "5 %"), (1, "5 %")]
 
 
-def test_the_method_of_the_rules_is_the_one_that_is_graded() -> None:
+def test_the_slip_method_of_the_rules_is_graded() -> None:
     film = film_of(stacked(10.0))
     leaning = (film.vertebrae or ())[0].corners_xy + np.array([[0, 0], [0, 0], [60, 0], [60, 0]])
     (level,) = measure_film(changed(film, 0, leaning), ClinicalConfig(slip_method="posterior_wall")).levels
@@ -104,12 +104,12 @@ def test_a_known_stretch_is_undone_and_an_unknown_one_withholds_all() -> None:
     upright = film_of(stacked(*SLIPS))
     tilted = film_of(Vertebra(v.slot, rotated(v.corners_xy, -35)) for v in upright.vertebrae or ())
     wide = stretched(tilted, 1.225)
-    wrongly = measure_film(replace(wide, aspect_given=True))
-    assert max(abs(a - b) for a, b in zip(slips_of(wrongly), SLIPS, strict=True)) > 3
-    assert any("with the pixel aspect of 1 that was given: is that right?" in text for text in wrongly.warnings)
-    mended = measure_film(replace(wide, pixel_aspect=1 / 1.225))
-    np.testing.assert_allclose(slips_of(mended), SLIPS, atol=1e-9)
-    assert mended.sacral_slope.value == pytest.approx(35)
+    uncorrected = measure_film(replace(wide, aspect_given=True))
+    assert max(abs(a - b) for a, b in zip(slips_of(uncorrected), SLIPS, strict=True)) > 3
+    assert any("with the pixel aspect of 1 that was given: is that right?" in text for text in uncorrected.warnings)
+    corrected = measure_film(replace(wide, pixel_aspect=1 / 1.225))
+    np.testing.assert_allclose(slips_of(corrected), SLIPS, atol=1e-9)
+    assert corrected.sacral_slope.value == pytest.approx(35)
     withheld = measure_film(replace(wide, pixel_aspect=None))
     assert [level.name for level in withheld.levels] == NAMES
     assert set(withheld.warnings) >= {STRETCHED}
@@ -124,39 +124,39 @@ def measures(measured: FilmMeasurement) -> list[Measure]:
 
 def test_a_spacing_that_contradicts_the_pixel_s_shape_withholds_all() -> None:
     film = replace(film_of(stacked(10.0)), spacing=Spacing(0.2, 0.4, "header"))
-    disagree = "the spacing (0.2 x 0.4 mm) and the pixel aspect (1) disagree on the shape of a pixel"
-    assert {m.reason for m in measures(measure_film(film))} >= {disagree}
+    reason = "the spacing (0.2 x 0.4 mm) and the pixel aspect (1) disagree on the shape of a pixel"
+    assert {m.reason for m in measures(measure_film(film))} >= {reason}
     wide = stretched(film, 2.0)
-    agreed = measure_film(replace(wide, pixel_aspect=0.5 * (1 + ASPECT_TOLERANCE / 2)))
-    assert agreed.levels[0].slip.value == pytest.approx(10.0)
-    assert agreed.levels[0].slip_mm.value == pytest.approx(4.0)  # 20 px of 0.2 mm
+    consistent = measure_film(replace(wide, pixel_aspect=0.5 * (1 + ASPECT_TOLERANCE / 2)))
+    assert consistent.levels[0].slip.value == pytest.approx(10.0)
+    assert consistent.levels[0].slip_mm.value == pytest.approx(4.0)  # 20 px of 0.2 mm
 
 
 @settings(max_examples=40)
 @given(st.integers(0, 300), st.floats(-30, 30))
 def test_mirror_and_rotation_give_the_same_measures(index: int, degrees: float) -> None:
     film = film_of(tilted_film(9, index).vertebrae, tilted_film(9, index).facing)
-    here = measure_film(film)
-    there = measure_film(film.mirrored_labels())
-    assert there.facing != here.facing
-    for a, b in zip(measures(here), measures(there), strict=True):
+    original = measure_film(film)
+    mirrored = measure_film(film.mirrored_labels())
+    assert mirrored.facing != original.facing
+    for a, b in zip(measures(original), measures(mirrored), strict=True):
         assert b.value == pytest.approx(a.value, abs=1e-7, nan_ok=True)
     turned = measure_film(
         film_of((Vertebra(v.slot, rotated(v.corners_xy, degrees)) for v in film.vertebrae or ()), film.facing)
     )
-    np.testing.assert_allclose(slips_of(turned), slips_of(here), atol=1e-7)
-    assert turned.lordosis.value == pytest.approx(here.lordosis.value, abs=1e-7, nan_ok=True)
+    np.testing.assert_allclose(slips_of(turned), slips_of(original), atol=1e-7)
+    assert turned.lordosis.value == pytest.approx(original.lordosis.value, abs=1e-7, nan_ok=True)
 
 
 def test_an_unknown_facing_is_inferred_and_can_be_overridden() -> None:
-    made = tilted_film(9, 1)
-    film = film_of(made.vertebrae, Facing.UNKNOWN)
+    phantom = tilted_film(9, 1)
+    film = film_of(phantom.vertebrae, Facing.UNKNOWN)
     inferred = measure_film(film)
-    assert (inferred.facing, inferred.facing_from) == (made.facing.value, "inferred")
+    assert (inferred.facing, inferred.facing_from) == (phantom.facing.value, "inferred")
     assert 0.9 < inferred.facing_confidence <= 1
-    assert f"facing inferred: {made.facing.value}, with a confidence above 0.99" in inferred.warnings
-    np.testing.assert_allclose(slips_of(inferred), made.slip_percent, atol=1e-6)
-    given_facing = measure_film(film, facing=made.facing)
+    assert f"facing inferred: {phantom.facing.value}, with a confidence above 0.99" in inferred.warnings
+    np.testing.assert_allclose(slips_of(inferred), phantom.slip_percent, atol=1e-6)
+    given_facing = measure_film(film, facing=phantom.facing)
     assert (given_facing.facing_from, given_facing.facing_confidence) == ("given", 1.0)
     np.testing.assert_array_equal(slips_of(given_facing), slips_of(inferred))
 
@@ -177,7 +177,7 @@ def test_without_a_known_anterior_side_nothing_is_measured() -> None:
     assert any("0.9 is needed); give the facing" in text for text in doubtful.warnings)
 
 
-def test_without_a_known_sacrum_slips_are_measured_and_names_withheld() -> None:
+def test_without_an_identified_sacrum_slips_are_measured_and_level_names_withheld() -> None:
     film = replace(film_of(stacked(*SLIPS)), levels_from="assumed: the lowest labelled vertebra is S1")
     measured = measure_film(film)
     assert not measured.levels_known
@@ -187,11 +187,11 @@ def test_without_a_known_sacrum_slips_are_measured_and_names_withheld() -> None:
     ]
     np.testing.assert_allclose(slips_of(measured), SLIPS)
     for measure in (measured.lordosis, measured.sacral_slope):
-        assert measure.reason.startswith("no sacrum is known to be seen (assumed: the lowest labelled")
+        assert measure.reason.startswith("the sacrum was not identified (assumed: the lowest labelled")
     assert measure_film(film, levels_from="label").levels_known
 
 
-def test_a_partial_s1_serves_for_what_its_endplate_tells() -> None:
+def test_a_partial_s1_is_used_for_measures_of_its_superior_endplate() -> None:
     film = film_of(stacked(10.0, 0, 0, 0, 0))
     plate = (film.vertebrae or ())[0].corners_xy.copy()
     plate[2:] = np.nan
@@ -211,7 +211,7 @@ def test_a_body_upside_down_over_another_has_no_disc_height() -> None:
     assert "L5 is upside down: not measured there" in measure_film(changed(film, 1, upside_down)).warnings
 
 
-def test_an_absent_corner_withholds_just_what_needs_it() -> None:
+def test_an_absent_corner_withholds_only_the_measures_that_need_it() -> None:
     film = film_of(stacked(10.0, 10.0, 10.0))
     corners = (film.vertebrae or ())[1].corners_xy.copy()
     corners[3] = np.nan  # inferior posterior, facing left
@@ -233,8 +233,8 @@ def test_a_degenerate_endplate_and_a_crossed_outline_are_not_measurable() -> Non
     point = (film.vertebrae or ())[1].corners_xy.copy()
     point[0] = point[1]
     _, above = measure_film(changed(film, 1, point)).levels
-    assert above.slip.reason == "the lower vertebra's superior endplate is degenerate: its corners all but coincide"
-    assert above.segmental_angle.reason == "L5's superior endplate is degenerate: its corners all but coincide"
+    assert above.slip.reason == "the lower vertebra's superior endplate is degenerate: its corners nearly coincide"
+    assert above.segmental_angle.reason == "L5's superior endplate is degenerate: its corners nearly coincide"
     assert above.grade is None
     crossed = (film.vertebrae or ())[1].corners_xy[[0, 1, 3, 2]]
     below, above = measure_film(changed(film, 1, crossed)).levels
@@ -246,7 +246,7 @@ def test_a_degenerate_endplate_and_a_crossed_outline_are_not_measurable() -> Non
     assert measure_film(changed(film, 1, flat)).bodies[0].wedge_ratio.reason == "L5 has no height or no depth"
 
 
-def test_an_absent_vertebra_leaves_its_levels_in_the_list() -> None:
+def test_levels_of_an_absent_vertebra_stay_in_the_list() -> None:
     film = film_of(v for v in stacked(0, 0, 0) if v.slot != 2)
     measured = measure_film(film)
     assert [level.name for level in measured.levels] == NAMES[:3]
@@ -257,14 +257,14 @@ def test_an_absent_vertebra_leaves_its_levels_in_the_list() -> None:
     assert measure_film(empty).levels[0].slip.reason == "no corners of L5"
 
 
-def test_compression_is_against_both_neighbours() -> None:
+def test_compression_is_relative_to_both_neighbours() -> None:
     film = film_of(stacked(0, 0, 0))
     low = (film.vertebrae or ())[2].corners_xy.copy()
     low[:2, 1] += 20  # 60 px high between neighbours of 80
     assert measure_film(changed(film, 2, low)).bodies[1].compression_ratio.value == pytest.approx(0.75)
 
 
-def test_predicted_vertebrae_take_the_place_of_the_film_s() -> None:
+def test_predicted_vertebrae_replace_the_labels() -> None:
     film = replace(film_of(()), vertebrae=None)
     with pytest.raises(DataError, match="film film has no corners to measure: give vertebrae"):
         measure_film(film)
@@ -274,7 +274,7 @@ def test_predicted_vertebrae_take_the_place_of_the_film_s() -> None:
         measure_vertebrae([stacked()[0]] * 2, Facing.LEFT)
 
 
-def test_json_holds_null_for_what_is_not_there_and_nothing_that_json_does_not_know() -> None:
+def test_json_has_null_for_withheld_values_and_no_nan() -> None:
     film = film_of(stacked(10.0))
     tree = json.loads(json.dumps(measure_film(film).to_json(), allow_nan=False))
     assert tree["levels"][0]["slip_mm"] == {"value": None, "unit": "mm", "reason": NO_SPACING}
@@ -289,10 +289,10 @@ def test_a_measure_has_a_value_or_a_reason(value: float, reason: str) -> None:
         Measure(value, "%", reason)
 
 
-def test_a_confidence_in_words_is_no_more_precise_than_it_is_known() -> None:
+def test_a_confidence_is_rounded_to_its_precision() -> None:
     assert [confidence_in_words(c) for c in (1.0, 0.9998, 0.9876, 0.5)] == ["of 1", "above 0.99", "of 0.99", "of 0.50"]
 
 
-def test_measures_in_words() -> None:
-    said = [str(m) for m in (Measure(12.345, "%"), Measure(0.987, "ratio"), Measure(float("nan"), "mm", "absent"))]
-    assert said == ["12.3 %", "0.99", "not measurable: absent"]
+def test_measures_as_text() -> None:
+    texts = [str(m) for m in (Measure(12.345, "%"), Measure(0.987, "ratio"), Measure(float("nan"), "mm", "absent"))]
+    assert texts == ["12.3 %", "0.99", "not measurable: absent"]

@@ -1,4 +1,4 @@
-"""Grades: exact limits, grade 0, retrolisthesis by name, and right on synthetic films."""
+"""Meyerding grades: exact limits, grade 0, names, and correct grades of synthetic films."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_upper_limits_are_inclusive_forward_and_backward(slip: float, grade: int
 
 @pytest.mark.parametrize(("limit", "grade"), [(5.0, 1), (25.0, 1), (50.0, 2), (75.0, 3), (100.0, 4)])
 @pytest.mark.parametrize("rounding", [-1e-12, 1e-12])
-def test_what_rounding_leaves_of_a_limit_is_the_limit(limit: float, grade: int, rounding: float) -> None:
+def test_rounding_at_a_limit_does_not_change_the_grade(limit: float, grade: int, rounding: float) -> None:
     assert grade_of(limit + rounding) == grade
 
 
@@ -41,7 +41,7 @@ def test_a_larger_slip_never_has_a_smaller_grade(a: float, b: float) -> None:
     assert grade_of(small) <= grade_of(large)
 
 
-def test_three_millimetres_end_grade_0_where_they_are_known() -> None:
+def test_grade_0_ends_at_3_mm_if_the_slip_is_known_in_mm() -> None:
     assert grade_of(7.0, slip_mm=2.9) == Grade.NONE
     assert grade_of(7.0, slip_mm=3.0) == Grade.I
     assert grade_of(-4.0, slip_mm=-3.2) == Grade.I
@@ -51,24 +51,24 @@ def test_three_millimetres_end_grade_0_where_they_are_known() -> None:
     assert grade_of(40.0, slip_mm=2.0) == Grade.II
 
 
-def test_the_limits_are_the_rules() -> None:
+def test_the_limits_come_from_the_rules() -> None:
     rules = ClinicalConfig(grade_limits_percent=(20.0, 40.0, 60.0, 80.0), grade0_percent=10.0)
     assert [grade_of(s, rules) for s in (9.9, 10.0, 20.0, 20.1, 80.0, 80.1)] == [0, 1, 1, 2, 4, 5]
 
 
-def test_many_at_once_and_nan_stays_nan() -> None:
-    got = grades(np.array([[3.0, -30.0], [np.nan, 101.0]]), slip_mm=np.array([[3.5, -9.0], [np.nan, np.nan]]))
-    np.testing.assert_array_equal(got, [[1.0, 2.0], [np.nan, 5.0]])
+def test_grades_are_vectorised_and_nan_stays_nan() -> None:
+    result = grades(np.array([[3.0, -30.0], [np.nan, 101.0]]), slip_mm=np.array([[3.5, -9.0], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(result, [[1.0, 2.0], [np.nan, 5.0]])
 
 
-def test_a_slip_that_was_not_measured_has_no_grade() -> None:
+def test_nan_has_no_grade() -> None:
     with pytest.raises(DataError, match="a slip that is not measurable has no grade; given NaN"):
         grade_of(float("nan"))
 
 
-def test_grades_are_named_with_their_direction() -> None:
-    named = [grade_name(s, grade_of(s)) for s in (-3.0, 12.0, -12.0, 101.0)]
-    assert named == [
+def test_grade_names_include_the_direction() -> None:
+    names = [grade_name(s, grade_of(s)) for s in (-3.0, 12.0, -12.0, 101.0)]
+    assert names == [
         "no listhesis (grade 0)",
         "grade I anterolisthesis",
         "grade I retrolisthesis",
@@ -78,16 +78,16 @@ def test_grades_are_named_with_their_direction() -> None:
     assert [g.label for g in Grade] == ["0", "I", "II", "III", "IV", "V"]
 
 
-def test_grades_of_2000_tilted_synthetic_films_are_right_unless_the_truth_lies_on_a_limit() -> None:
-    seen = set()
+def test_grades_of_2000_tilted_synthetic_films_are_correct_unless_the_slip_is_on_a_limit() -> None:
+    grades_seen = set()
     for index in range(2000):
         film = tilted_film(5, index)
         bodies = patient_frame(np.stack([v.corners_xy for v in film.vertebrae]), film.facing)
         from_corners, true = grades(slip_percent(bodies[1:], bodies[:-1])), _by_hand(film.slip_percent)
         clear = np.abs(np.abs(film.slip_percent)[:, None] - np.array([5.0, *LIMITS])).min(axis=1) > TOLERANCE
         np.testing.assert_array_equal(from_corners[clear], true[clear])
-        seen |= set(true.tolist())
-    assert seen == {0, 1, 2, 3, 4, 5}
+        grades_seen |= set(true.tolist())
+    assert grades_seen == {0, 1, 2, 3, 4, 5}
 
 
 def _by_hand(slip: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]

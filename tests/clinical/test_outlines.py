@@ -1,4 +1,4 @@
-"""What makes four corners no vertebral body."""
+"""Faults of the outline of a vertebral body."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from spondylo_ml.clinical.outlines import outline_fault
         (lambda q: np.linspace(q[0], q[1], 4), "its corners lie on a line"),
     ],
 )
-def test_an_impossible_body_is_named_for_what_is_wrong_with_it(change: object, why: str) -> None:
-    good = np.array([[10.0, 10.0], [30.0, 10.0], [10.0, 30.0], [30.0, 30.0]])
+def test_each_fault_of_an_outline_is_named(change: object, why: str) -> None:
+    valid = np.array([[10.0, 10.0], [30.0, 10.0], [10.0, 30.0], [30.0, 30.0]])
     up = np.array([0.0, -30.0])
-    assert outline_fault(good, up) is None
+    assert outline_fault(valid, up) is None
     assert callable(change)
-    assert outline_fault(change(good), up) == why
+    assert outline_fault(change(valid), up) == why
 
 
-def test_every_vertebra_of_a_tilted_sacrum_is_judged_along_the_spine_and_not_by_the_image() -> None:
-    # Turned by 80 degrees the superior edge is no longer the higher one, but it is still nearer the next vertebra.
+def test_the_superior_edge_is_checked_along_the_spine_and_not_by_the_image() -> None:
+    # Turned by 80 degrees the superior edge is not the upper one on the film, but still the one nearer the head.
     turn = np.deg2rad(80)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     body = np.array([[-10.0, -8.0], [10.0, -8.0], [-10.0, 8.0], [10.0, 8.0]]) @ matrix.T

@@ -1,4 +1,4 @@
-"""The rule set: its digest names it, bad rules are refused, and it is part of the one configuration."""
+"""Clinical rules: their digest, rejected values, and their section of the configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_digest_is_sha256_of_the_canonical_json() -> None:
     assert rules_digest(ClinicalConfig()) == hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_equal_rules_have_one_digest_and_every_changed_rule_another() -> None:
+def test_equal_rules_share_a_digest_and_every_change_gives_another() -> None:
     changes = (
         {},
         {"slip_method": "posterior_wall"},

@@ -57,7 +57,7 @@ def test_slip_runs_along_the_lower_endplate_and_never_along_the_image() -> None:
     assert measured(upper, lower, facing=Facing.RIGHT) == pytest.approx(100 * 10 / 50)
 
 
-def test_the_posterior_wall_variant_measures_square_to_the_wall() -> None:
+def test_the_posterior_wall_variant_measures_perpendicular_to_the_wall() -> None:
     """The wall leans: from (200, 200) down to (260, 280), so forward and square to it is (-0.8, 0.6).
 
     The upper corner (190, 180) lies (-10, -20) from the wall's upper end: 8 - 12 = -4 px of a plate of 100 px.
@@ -80,7 +80,7 @@ def test_the_mirrored_film_gives_the_same_sign_and_value(slip: float, degrees: f
     assert measured(mirrored[0], mirrored[1], method, Facing.RIGHT) == pytest.approx(measured(*pair, method), abs=1e-9)
 
 
-def test_a_stretch_feigns_a_slip_and_undoing_it_mends_that() -> None:
+def test_a_stretch_causes_an_apparent_slip_and_undoing_it_removes_that() -> None:
     """A true slip of 0 % at a tilt of 35 degrees, x stretched by 1.225; the plate is 100 px, the gap 35 px.
 
     Stretched plate: 1.225 cos 35 = 1.00346 and sin 35 = 0.57358 (per px); gap: 1.225 sin 35 = 0.70263 and
@@ -89,8 +89,8 @@ def test_a_stretch_feigns_a_slip_and_undoing_it_mends_that() -> None:
     stretch = np.array([1.225, 1.0])
     upper, lower = (rotated(c, -35.0) for c in (upper_at(0.0, gap_px=35.0), LOWER))
     assert measured(upper, lower) == pytest.approx(0.0, abs=1e-9)
-    seen = measured(upper * stretch, lower * stretch)
-    assert abs(seen) == pytest.approx(6.16, abs=0.01)
+    stretched_slip = measured(upper * stretch, lower * stretch)
+    assert abs(stretched_slip) == pytest.approx(6.16, abs=0.01)
     assert measured(upper * stretch, lower * stretch, pixel_size_xy=(1 / 1.225, 1.0)) == pytest.approx(0.0, abs=1e-9)
 
 
@@ -104,7 +104,7 @@ def test_an_absent_corner_that_is_needed_is_named() -> None:
     assert fault(upper, without(LOWER, 2, 3), "posterior_wall") == SLIP_FAULTS[3]
 
 
-def test_absent_corners_that_are_not_needed_do_no_harm() -> None:
+def test_absent_corners_that_are_not_needed_do_not_matter() -> None:
     """A partial S1 has its superior endplate alone."""
     assert measured(without(upper_at(10.0), 0, 1, 2), without(LOWER, 2, 3)) == pytest.approx(10.0)
 
@@ -143,21 +143,21 @@ def test_one_body_with_two_names_is_not_measured() -> None:
     assert measured(fallen, LOWER) == pytest.approx(110.0)
 
 
-def test_many_pairs_at_once_are_the_same_as_one_by_one() -> None:
+def test_many_pairs_at_once_equal_single_pairs() -> None:
     rng = np.random.default_rng(0)
     pairs = np.stack([[upper_at(s) + rng.normal(0, 3, (4, 2)), LOWER + rng.normal(0, 3, (4, 2))] for s in range(20)])
     pairs[3, 1, 0] = np.nan
     bodies = patient_frame(pairs.reshape(4, 5, 2, 4, 2), Facing.LEFT)
     for method in METHODS:
-        together = slip_percent(bodies[..., 0, :, :], bodies[..., 1, :, :], method)
-        assert together.shape == (4, 5)
-        alone = [measured(p[0], p[1], method) for p in pairs]
-        np.testing.assert_allclose(together.ravel(), alone, rtol=0, atol=1e-12)
-        assert np.isnan(alone).sum() == 1
+        result = slip_percent(bodies[..., 0, :, :], bodies[..., 1, :, :], method)
+        assert result.shape == (4, 5)
+        expected = [measured(p[0], p[1], method) for p in pairs]
+        np.testing.assert_allclose(result.ravel(), expected, rtol=0, atol=1e-12)
+        assert np.isnan(expected).sum() == 1
 
 
 @pytest.mark.parametrize("facing", [Facing.NONE, Facing.UNKNOWN])
-def test_without_an_anterior_side_there_is_no_frame(facing: Facing) -> None:
+def test_without_an_anterior_side_there_is_no_patient_frame(facing: Facing) -> None:
     with pytest.raises(DataError, match=f"need a film that faces left or right; given '{facing.value}'"):
         patient_frame(LOWER, facing)
 
@@ -168,6 +168,6 @@ def test_true_corners_of_2000_tilted_synthetic_films_give_the_true_slip() -> Non
         film = tilted_film(5, index)
         bodies = patient_frame(np.stack([v.corners_xy for v in film.vertebrae]), film.facing)
         errors.append(np.abs(slip_percent(bodies[1:], bodies[:-1]) - film.slip_percent))
-    together = np.concatenate(errors)
-    assert len(together) > 10_000
-    assert together.max() < 1e-6
+    result = np.concatenate(errors)
+    assert len(result) > 10_000
+    assert result.max() < 1e-6

@@ -1,4 +1,4 @@
-"""A spacing with which bodies have impossible sizes is set aside, and with it millimetres and their limit."""
+"""A spacing that gives bodies an impossible size is ignored; nothing is then given or graded in mm."""
 
 from __future__ import annotations
 
@@ -19,29 +19,33 @@ from spondylo_ml.landmarks import Facing, Spacing, Vertebra
 )
 def test_bodies_of_20_to_75_mm_are_possible(mm: float, possible: bool) -> None:
     vertebrae = stacked(0, 0)  # 100 px deep
-    spacing = Spacing(mm * (10 if mm < 0.1 else 1), mm * (10 if mm < 0.1 else 1), "made")
+    spacing = Spacing(mm * (10 if mm < 0.1 else 1), mm * (10 if mm < 0.1 else 1), "test")
     assert (impossible_spacing(vertebrae, spacing) == "") == possible
 
 
-def test_a_wide_slip_of_few_mm_is_none_only_where_the_spacing_can_be() -> None:
+def test_the_limit_in_mm_applies_only_with_a_plausible_spacing() -> None:
     """17 % of an endplate of 100 px: with 1 mm a px it would be 17 mm of 100; in cm, 0.2 mm of 1.2."""
     film = plain_film(vertebrae=stacked(17.0, 3.0), size_hw=(640, 480), facing=Facing.LEFT)
-    for wrong in (Spacing(0.012, 0.012, "films.csv"), Spacing(1.0, 1.0, "DICOM PixelSpacing")):
-        measured = measure_film(replace(film, spacing=wrong))
+    for spacing in (Spacing(0.012, 0.012, "films.csv"), Spacing(1.0, 1.0, "DICOM PixelSpacing")):
+        measured = measure_film(replace(film, spacing=spacing))
         assert [level.grade for level in measured.levels] == [1, 0]
         assert [level.slip.value for level in measured.levels] == [pytest.approx(17.0), pytest.approx(3.0)]
         assert [level.grade0_limit for level in measured.levels] == ["5 %", "5 %"]
         assert measured.spacing_provenance == ""
-        (told,) = [text for text in measured.warnings if "set aside" in text]
-        assert told.startswith(f"the spacing of {wrong.x_mm:g} x {wrong.y_mm:g} mm cannot be: bodies would be ")
-        assert told.endswith("20 to 75 are possible; it is set aside, and with it millimetres and limits in mm")
-        assert all(np.isnan(level.slip_mm.value) and "cannot be" in level.slip_mm.reason for level in measured.levels)
-    right = measure_film(replace(film, spacing=Spacing(0.35, 0.35, "films.csv")))
-    assert [level.slip_mm.value for level in right.levels] == [pytest.approx(5.95), pytest.approx(1.05)]
-    assert [level.grade0_limit for level in right.levels] == ["3 mm", "3 mm"]
+        (warning,) = [text for text in measured.warnings if "is ignored" in text]
+        assert warning.startswith(
+            f"the spacing of {spacing.x_mm:g} x {spacing.y_mm:g} mm is impossible: bodies would be "
+        )
+        assert warning.endswith("20 to 75 are possible; the spacing is ignored, so that nothing is given in mm")
+        assert all(
+            np.isnan(level.slip_mm.value) and "is impossible" in level.slip_mm.reason for level in measured.levels
+        )
+    plausible = measure_film(replace(film, spacing=Spacing(0.35, 0.35, "films.csv")))
+    assert [level.slip_mm.value for level in plausible.levels] == [pytest.approx(5.95), pytest.approx(1.05)]
+    assert [level.grade0_limit for level in plausible.levels] == ["3 mm", "3 mm"]
 
 
-def test_an_endplate_suffices_and_without_one_nothing_is_said() -> None:
+def test_one_endplate_is_enough_and_without_one_the_spacing_is_accepted() -> None:
     plate = np.array([[0.0, 0.0], [100.0, 0.0], [np.nan, np.nan], [np.nan, np.nan]])
     assert body_width_mm((Vertebra(0, plate),), Spacing(0.3, 0.4, "")) == pytest.approx(30.0)
     assert impossible_spacing((Vertebra(0, plate),), Spacing(3.0, 3.0, "")) != ""

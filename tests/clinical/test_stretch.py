@@ -1,4 +1,4 @@
-"""A stretched film is recognised by its bodies, whichever way it is rotated; what is unstretched is left alone."""
+"""A stretched film is detected from its bodies at any rotation; unstretched films are not flagged."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def widened(vertebrae: tuple[Vertebra, ...], factor: float) -> tuple[Vertebra, .
     return tuple(Vertebra(v.slot, v.corners_xy * [factor, 1.0]) for v in vertebrae)
 
 
-def plainly(film: Film, factor: float = 1.0, noise: float = 0.0, seed: int = 0) -> Film:
-    """The film as it was taken, then stretched by the factor, its corners off by a share of a body's depth; nothing
-    of its scale is known."""
+def restretched(film: Film, factor: float = 1.0, noise: float = 0.0, seed: int = 0) -> Film:
+    """The film with its stretch undone, then stretched by `factor`, with corner noise as a share of a body's depth and
+    without spacing or pixel aspect."""
     rng = np.random.default_rng(seed)
-    own = widened(film.vertebrae or (), film.pixel_aspect or 1.0)
-    depth = np.median([np.linalg.norm(v.corners_xy[1] - v.corners_xy[0]) for v in own])
-    off = tuple(Vertebra(v.slot, v.corners_xy + noise * depth * rng.normal(size=(4, 2))) for v in own)
-    return replace(film, vertebrae=widened(off, factor), spacing=None, pixel_aspect=1.0, aspect_given=False)
+    vertebrae = widened(film.vertebrae or (), film.pixel_aspect or 1.0)
+    depth = np.median([np.linalg.norm(v.corners_xy[1] - v.corners_xy[0]) for v in vertebrae])
+    noisy = tuple(Vertebra(v.slot, v.corners_xy + noise * depth * rng.normal(size=(4, 2))) for v in vertebrae)
+    return replace(film, vertebrae=widened(noisy, factor), spacing=None, pixel_aspect=1.0, aspect_given=False)
 
 
 @pytest.mark.parametrize("tilt", [-30.0, 0.0, 25.0])
 @pytest.mark.parametrize("factor", [0.7, 1.0, 1.2, 1.5])
 def test_the_factor_of_bodies_of_the_usual_shape(tilt: float, factor: float) -> None:
-    told = film_stretch(widened(spine(tilt), factor))
-    assert told.bodies == 5
-    assert told.factor == pytest.approx(factor, rel=0.06)
-    assert told.probable == (factor != 1.0)
+    stretch = film_stretch(widened(spine(tilt), factor))
+    assert stretch.bodies == 5
+    assert stretch.factor == pytest.approx(factor, rel=0.06)
+    assert stretch.probable == (factor != 1.0)
     assert film_stretch(widened(spine(tilt), factor), 1 / factor).factor == pytest.approx(1.0)
 
 
-def test_one_body_must_be_farther_off_and_none_tells_nothing() -> None:
+def test_a_single_body_needs_a_larger_stretch_and_without_a_body_there_is_no_estimate() -> None:
     for factor, probable in ((1.3, False), (1.5, True)):
-        told = film_stretch((Vertebra(1, BODY * [factor, 1.0]),))
-        assert (told.factor, told.probable) == (pytest.approx(factor), probable)
+        stretch = film_stretch((Vertebra(1, BODY * [factor, 1.0]),))
+        assert (stretch.factor, stretch.probable) == (pytest.approx(factor), probable)
     assert np.isnan(film_stretch((Vertebra(0, BODY),)).factor)  # the sacrum has another shape
     assert not film_stretch(()).probable
     crossed = Vertebra(1, BODY[[0, 1, 3, 2]])
@@ -59,32 +59,34 @@ def test_one_body_must_be_farther_off_and_none_tells_nothing() -> None:
     assert LATERAL_ASPECT == 1.39
 
 
-@pytest.mark.parametrize(("noise", "most"), [(0.0, 0.01), (0.03, 0.015)])
-def test_films_as_they_were_taken_are_hardly_ever_called_stretched(noise: float, most: float) -> None:
-    wrong = [film_stretch(plainly(f, 1.0, noise, i).vertebrae or ()).probable for i, f in enumerate(FILMS)]
-    assert np.mean(wrong) <= most
+@pytest.mark.parametrize(("noise", "limit"), [(0.0, 0.01), (0.03, 0.015)])
+def test_unstretched_films_are_rarely_flagged(noise: float, limit: float) -> None:
+    false_alarms = [film_stretch(restretched(f, 1.0, noise, i).vertebrae or ()).probable for i, f in enumerate(FILMS)]
+    assert np.mean(false_alarms) <= limit
 
 
-@pytest.mark.parametrize(("factor", "least"), [(1.25, 0.8), (1.4, 0.97), (1 / 1.4, 0.97)])
-def test_stretched_films_are_found(factor: float, least: float) -> None:
-    found = [film_stretch(plainly(f, factor, 0.03, i).vertebrae or ()).probable for i, f in enumerate(FILMS)]
-    assert np.mean(found) >= least
+@pytest.mark.parametrize(("factor", "limit"), [(1.25, 0.8), (1.4, 0.97), (1 / 1.4, 0.97)])
+def test_stretched_films_are_detected(factor: float, limit: float) -> None:
+    detected = [film_stretch(restretched(f, factor, 0.03, i).vertebrae or ()).probable for i, f in enumerate(FILMS)]
+    assert np.mean(detected) >= limit
 
 
-def test_what_is_probably_stretched_is_withheld_until_someone_says_the_aspect() -> None:
+def test_a_probably_stretched_film_is_withheld_until_the_aspect_is_stated() -> None:
     film = plain_film(vertebrae=widened(spine(), 1.4), size_hw=(1200, 900), facing=Facing.LEFT)
     reason = "the film was probably stretched: its bodies are 1."
     measured = measure_film(film)
     assert all(level.slip.reason.startswith(reason) and level.grade is None for level in measured.levels)
     assert any(text.startswith(reason) and "give the pixel aspect" in text for text in measured.warnings)
     assert (measured.aspect_from, measured.withheld[: len(reason)]) == ("assumed", reason)
-    known = measure_film(replace(film, pixel_aspect=1 / 1.4, aspect_given=True))
+    corrected = measure_film(replace(film, pixel_aspect=1 / 1.4, aspect_given=True))
     true = measure_film(plain_film(vertebrae=spine(), size_hw=(1200, 900), facing=Facing.LEFT))
-    assert [level.slip.value for level in known.levels] == pytest.approx([level.slip.value for level in true.levels])
-    assert (known.aspect_from, known.withheld) == ("given", "")
-    believed = measure_film(replace(film, aspect_given=True))
-    assert not np.isnan(believed.levels[0].slip.value)
-    assert any("that was given: is that right?" in text for text in believed.warnings)
+    assert [level.slip.value for level in corrected.levels] == pytest.approx(
+        [level.slip.value for level in true.levels]
+    )
+    assert (corrected.aspect_from, corrected.withheld) == ("given", "")
+    stated = measure_film(replace(film, aspect_given=True))
+    assert not np.isnan(stated.levels[0].slip.value)
+    assert any("that was given: is that right?" in text for text in stated.warnings)
 
 
 def test_a_square_spacing_does_not_make_a_stretched_film_whole() -> None:
@@ -95,9 +97,9 @@ def test_a_square_spacing_does_not_make_a_stretched_film_whole() -> None:
     assert "its bodies are 1.42 times narrower for their height than bones are" in squeezed.withheld
 
 
-def test_a_square_film_of_which_no_one_says_the_aspect_is_measured_with_a_warning() -> None:
+def test_a_square_film_without_a_stated_aspect_is_measured_with_a_warning() -> None:
     film = plain_film(vertebrae=spine(), size_hw=(1200, 1200), facing=Facing.LEFT)
     assert any(text.startswith("the film is square, as stretched exports are") for text in measure_film(film).warnings)
     assert not np.isnan(measure_film(film).levels[0].slip.value)
-    said = measure_film(replace(film, aspect_given=True))
-    assert not any("square" in text for text in said.warnings)
+    stated = measure_film(replace(film, aspect_given=True))
+    assert not any("square" in text for text in stated.warnings)

@@ -231,12 +231,12 @@ def test_an_impossible_spacing_is_set_aside_with_its_millimetres_whoever_says_it
     for film, said in given:
         (result,) = knowing(FILMS[:1]).predict(film, said)
         assert result.measurement is not None
-        assert any("bodies would be" in text and "it is set aside" in text for text in result.warnings)
+        assert any("bodies would be" in text and "the spacing is ignored" in text for text in result.warnings)
         assert result.measurement.spacing_provenance == ""
         for level, other in zip(result.measurement.levels, bare.measurement.levels, strict=True):
             assert level.slip.value == pytest.approx(other.slip.value, rel=1e-3)
             assert (level.grade, level.grade0_limit) == (other.grade, "5 %")
-            assert "cannot be: bodies would be" in level.slip_mm.reason
+            assert "is impossible: bodies would be" in level.slip_mm.reason
 
 
 def test_limits_hold_and_what_is_no_film_is_refused_by_type(unet: FilmModel) -> None:
