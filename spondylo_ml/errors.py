@@ -1,4 +1,4 @@
-"""Errors that a user can act on: what was given, what is allowed, what to do."""
+"""Errors that a user can act on: they say what was given, what is allowed, and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class SpondyloError(Exception):
     """Base of every error that the command line prints without a traceback."""
 
     def in_run(self) -> str:
-        """What a run may keep of the error: the message, less the names that are for the terminal alone."""
+        """The message as it may be logged to a run: without the names that only the terminal may show."""
         return str(self)
 
 
@@ -24,13 +24,13 @@ class DataError(SpondyloError):
 
 
 class FileError(DataError):
-    """One file that cannot be used.
+    """A file that cannot be used.
 
     Attributes:
-        file: its name, for the terminal.
-        reason: what is wrong with it; names no film and quotes no label.
-        detail: what only the terminal may add, such as the value that was found.
-        alias: what a run calls the file.
+        file: its name, shown on the terminal.
+        reason: what is wrong; names no film and quotes no label.
+        detail: shown on the terminal only, such as the offending value.
+        alias: name of the file in runs.
     """
 
     def __init__(self, file: str, reason: str, detail: str = "", alias: str = "a film") -> None:
@@ -38,7 +38,7 @@ class FileError(DataError):
         super().__init__(f"{file}: {reason}{detail}")
 
     def __reduce__(self) -> tuple[type[FileError], tuple[str, str, str, str]]:
-        """Made again from its parts, so that it comes through from other processes."""
+        """Rebuild from the arguments, so that the error survives pickling between processes."""
         return FileError, (self.file, self.reason, self.detail, self.alias)
 
     def in_run(self) -> str:
@@ -47,7 +47,7 @@ class FileError(DataError):
 
 
 class NamedFilmsError(DataError):
-    """An error on several films, which the terminal names and a run does not.
+    """An error about several films, which are named on the terminal but not in runs.
 
     Attributes:
         for_runs: the message with pseudonyms.
@@ -58,7 +58,7 @@ class NamedFilmsError(DataError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[NamedFilmsError], tuple[str, str]]:
-        """Made again from its parts, so that it comes through from other processes."""
+        """Rebuild from the arguments, so that the error survives pickling between processes."""
         return NamedFilmsError, (str(self), self.for_runs)
 
     def in_run(self) -> str:
@@ -67,15 +67,21 @@ class NamedFilmsError(DataError):
 
 
 class TrackingError(SpondyloError):
-    """The MLflow store cannot be reached or does not hold what was asked for."""
+    """The MLflow store cannot be reached, or lacks a requested run, artifact or version."""
 
 
 class ParityError(SpondyloError):
-    """An exported network that does not compute what the model computes."""
+    """An exported network whose outputs differ from the model's."""
 
 
 class NonFiniteLossError(SpondyloError):
-    """A loss became NaN or infinite; carries where, and every part's value."""
+    """A loss became NaN or infinite.
+
+    Attributes:
+        epoch: epoch of the loss.
+        step: step of the loss.
+        parts: value of each part of the loss.
+    """
 
     def __init__(self, epoch: int, step: int, parts: dict[str, float]) -> None:
         self.epoch, self.step, self.parts = epoch, step, parts
@@ -87,64 +93,64 @@ class NonFiniteLossError(SpondyloError):
 
 
 class NoUsableCornerError(DataError):
-    """A part of the films without a single corner that can be believed: nothing can be learnt or evaluated on it."""
+    """A split without a single valid corner, on which nothing can be trained or evaluated."""
 
     def __init__(self, part: str, n_films: int) -> None:
         self.part, self.n_films = part, n_films
         super().__init__(
             f"no usable corner in the {part} part ({n_films} labelled film(s)): all are absent, outside the film, or "
-            "listed in an order in which they are no vertebral bodies. The command audit shows them, and names the "
-            "order that fits"
+            "listed in an order that gives no vertebral bodies. The command audit lists them, and names the order "
+            "that fits"
         )
 
     def __reduce__(self) -> tuple[type[NoUsableCornerError], tuple[str, int]]:
-        """Made again from its parts, so that it comes through from other processes."""
+        """Rebuild from the arguments, so that the error survives pickling between processes."""
         return NoUsableCornerError, (self.part, self.n_films)
 
 
 class NonFiniteMetricError(SpondyloError):
-    """The validation error by which epochs are chosen is not a finite number."""
+    """The validation metric that selects the best epoch is not finite."""
 
     def __init__(self, epoch: int, name: str, value: float) -> None:
         self.epoch, self.name, self.value = epoch, name, value
         super().__init__(
             f"{name} is {value} after epoch {epoch}: no labelled corner of the validation films could be "
-            "compared with a prediction. Look at their labels with the command audit"
+            "compared with a prediction. Check their labels with the command audit"
         )
 
     def __reduce__(self) -> tuple[type[NonFiniteMetricError], tuple[int, str, float]]:
-        """Made again from its parts, so that it comes through from other processes."""
+        """Rebuild from the arguments, so that the error survives pickling between processes."""
         return NonFiniteMetricError, (self.epoch, self.name, self.value)
 
 
 class PreflightError(SpondyloError):
-    """Checks before the first epoch that failed.
+    """Failed checks before the first epoch.
 
     Attributes:
-        failures: name, finding and advice of each.
+        failures: name, finding and advice of each failed check.
     """
 
     def __init__(self, failures: Sequence[tuple[str, str, str]], n_checks: int) -> None:
         self.failures = tuple(failures)
-        listed = "\n".join(f"  {name}: {finding}\n    {advice}" for name, finding, advice in failures)
+        details = "\n".join(f"  {name}: {finding}\n    {advice}" for name, finding, advice in failures)
         super().__init__(
-            f"{len(self.failures)} of {n_checks} checks before training failed:\n{listed}\n"
-            "To train all the same: --training.preflight false"
+            f"{len(self.failures)} of {n_checks} checks before training failed:\n{details}\n"
+            "To train anyway: --training.preflight false"
         )
 
 
 FEW_NAMES = 20
-"""So many names are listed in full; of more only the nearest are listed."""
+"""Up to this many names are listed in full; of a longer list only the nearest are shown."""
 
 NEAREST, ALIKE = 3, 0.5
-"""How many names of a long list are shown, and how like a name must be to be what was probably meant."""
+"""Number of names shown from a long list, and smallest similarity for "Did you mean"."""
 
 LEAST_PART = 3
-"""Letters that a part of a name needs to stand for the whole."""
+"""Minimum length of a part of a name to match the whole name."""
 
 
 def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:
-    """Message for a name that does not exist: the name, the nearest, and all that exist or the nearest of many."""
+    """Message for an unknown name: the likely intended name, and all allowed names or the nearest of many."""
     names = sorted(allowed)
     text = f"unknown {what} {given!r}.{nearest_hint(given, names)}"
     if len(names) <= FEW_NAMES:
@@ -153,26 +159,27 @@ def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:
 
 
 def nearest_hint(given: str, names: Iterable[str]) -> str:
-    """' Did you mean ...?' for the name most like `given`, or an empty string."""
-    match = [name for name in nearest_names(given, names, 1) if _likeness(given, name) >= ALIKE]
-    return f" Did you mean {match[0]!r}?" if match else ""
+    """' Did you mean ...?' for the name most similar to `given`, or an empty string."""
+    matches = [name for name in nearest_names(given, names, 1) if _similarity(given, name) >= ALIKE]
+    return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def nearest_names(given: str, names: Iterable[str], count: int) -> list[str]:
-    """The names most like `given`, the best first; of two that are as like, the one that begins as it does."""
+    """The names most similar to `given`, best first; ties go to the name with the longer common prefix."""
 
     def key(name: str) -> tuple[float, int, str]:
         pairs = zip(_letters(given), _letters(name), strict=False)
         same_start = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-        return -_likeness(given, name), -same_start, name
+        return -_similarity(given, name), -same_start, name
 
     return sorted(names, key=key)[:count]
 
 
-def _likeness(given: str, name: str) -> float:
-    """How like a name is, 0 to 1. Capitals, `-`, `_` and spaces do not count; a dotted name may be meant by its end.
+def _similarity(given: str, name: str) -> float:
+    """Similarity of two names, 0 to 1. Case, `-`, `_` and spaces are ignored.
 
-    Initials (`lr` of `learning_rate`) and a part of a name (`rcnn` of `keypoint_rcnn`) are like it too.
+    The last part of a dotted name, its initials (`lr` for `learning_rate`) and a part of it (`rcnn` for
+    `keypoint_rcnn`) also match.
     """
     whole = _letters(given)
     return max(

@@ -1,4 +1,4 @@
-"""Folders that must be free, and that can be written: asked before the work, whose result would be lost after it."""
+"""Check output folders before the work starts, since its result would be lost otherwise."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from spondylo_ml.errors import DataError
 
 LONGEST_NAME_BYTES = 255 - len("..partial-9999999")
-"""A dataset is written under a longer name at first."""
+"""Leaves room for the suffix of the temporary folder that a dataset is first written to."""
 
 PROBE_BYTES = 1 << 16
-"""A full disk still takes an empty file."""
+"""An empty file can be written even to a full disk."""
 
 
 def require_empty_folder(to: Path) -> None:
-    """Raise `DataError` unless `to` does not exist or is an empty folder: nothing is ever overwritten.
+    """Check that `to` is a new or empty folder that can be written; nothing is ever overwritten.
 
     Raises:
-        DataError: as above; or nothing can be written there.
+        DataError: it is not.
     """
     if os.path.lexists(to) and not (os.path.isdir(to) and not any(to.iterdir())):
         what = "is not empty" if os.path.isdir(to) else "is a file" if to.exists() else "is a link to nothing"
@@ -28,21 +28,24 @@ def require_empty_folder(to: Path) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Raise `DataError` unless files can be written into `folder`, or it can be made.
+    """Check that files can be written to `folder`, which is created later if it does not exist.
 
-    A file is written and removed again: the permissions of a folder do not show a disk that is full or read-only.
+    Writes and removes a test file, since permissions do not show whether the disk is full or read-only.
+
+    Raises:
+        DataError: nothing can be written there.
     """
     whole = folder.absolute()
     if longest := next((name for name in whole.parts if len(os.fsencode(name)) > LONGEST_NAME_BYTES), None):
         raise DataError(f"{whole} cannot be written: the name {longest[:20]!r}... is too long")
-    there = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
-    if not there.is_dir():
-        what = "is a file" if there.is_file() else "is no folder"
-        raise DataError(f"{whole} cannot be written: {there} {what}, a folder is needed")
+    existing = next(path for path in (whole, *whole.parents) if os.path.lexists(path))
+    if not existing.is_dir():
+        what = "is a file" if existing.is_file() else "is not a folder"
+        raise DataError(f"{whole} cannot be written: {existing} {what}, a folder is needed")
     try:
-        with tempfile.NamedTemporaryFile(dir=there, prefix=".spondylo-") as probe:
+        with tempfile.NamedTemporaryFile(dir=existing, prefix=".spondylo-") as probe:
             probe.write(bytes(PROBE_BYTES))
             probe.flush()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise DataError(f"{whole} cannot be written ({reason} in {there}): give a folder that can be") from None
+        raise DataError(f"{whole} cannot be written ({reason} in {existing}): give a writable folder") from None

@@ -1,10 +1,10 @@
-"""The value types that carry corners: a vertebra, and a film with its vertebrae.
+"""Value types that carry corners: vertebrae, films and predictions.
 
-Every part of the project passes these; bare arrays of corners exist only inside tensors.
+The whole project passes these types; bare arrays of corners exist only in numerical code.
 
-Corners are named by *image side in the vertebra's own frame*: left and right as seen on the image when the
-vertebra's superior edge is turned up. Which side is anterior follows from the film's `facing`.
-Slots count from the sacrum up: slot 0 is S1, slot 1 is L5, ..., slot 17 is T1.
+Corners are named by their *image side in the vertebra's own frame*: left and right as seen on the image after turning
+it so that the vertebra's superior edge is up. Which side is anterior follows from the film's `facing`. Slots count from
+the sacrum up: slot 0 is S1, slot 1 is L5, ..., slot 17 is T1.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ FloatArray = NDArray[np.float64]
 GreyImage = NDArray[np.uint8]
 
 CORNERS = ("superior_left", "superior_right", "inferior_left", "inferior_right")
-"""Order of the four corners in every array of corners."""
+"""Names of the four corners, in the order of every array of corners."""
 
 MIRRORED_CORNERS = (1, 0, 3, 2)
-"""Where each corner goes when the film is mirrored: left and right change places."""
+"""Index of each corner after mirroring the film, which exchanges left and right."""
 
 OUTLINE = (0, 1, 3, 2)
-"""Order of the corners along the outline of the body."""
+"""Indices of the corners in order along the outline of the body."""
 
 LEVELS = ("S1", *(f"L{n}" for n in range(5, 0, -1)), *(f"T{n}" for n in range(12, 0, -1)), "C7", "C6")
-"""Usual name of each slot, from the sacrum up, on a spine with five lumbar vertebrae."""
+"""Name of each slot from the sacrum up, on a spine with five lumbar vertebrae."""
 
 LEVELS_LABELLED = "label"
-"""`Film.levels_from` of a film whose labels name the levels, or follow from them."""
+"""`Film.levels_from` if the labels name the levels."""
 
 
 class Facing(StrEnum):
@@ -47,7 +47,7 @@ class Facing(StrEnum):
     LEFT = "left"
     RIGHT = "right"
     NONE = "none"  # an AP film has no anterior side
-    UNKNOWN = "unknown"  # a lateral film whose labels do not say
+    UNKNOWN = "unknown"  # a lateral film whose labels do not state it
 
     def mirrored(self) -> Facing:
         """The facing of the mirrored film."""
@@ -55,20 +55,19 @@ class Facing(StrEnum):
 
 
 PATIENT_CORNERS = ("superior_anterior", "superior_posterior", "inferior_anterior", "inferior_posterior")
-"""The corners by the patient's sides, in the order of `CORNERS` on a film that faces left."""
+"""Anatomical names of the corners, in the order of `CORNERS` on a film that faces left."""
 
 
 def patient_corners(facing: Facing) -> tuple[str, ...]:
-    """The `CORNERS` of a film, in their order, by the patient's sides; by the image's where it is not known which is
-    which, or where no side is anterior."""
+    """Anatomical names of a film's corners, in the order of `CORNERS`; `CORNERS` itself if the facing is not known."""
     if facing is Facing.RIGHT:
-        return tuple(PATIENT_CORNERS[place] for place in MIRRORED_CORNERS)
+        return tuple(PATIENT_CORNERS[index] for index in MIRRORED_CORNERS)
     return PATIENT_CORNERS if facing is Facing.LEFT else CORNERS
 
 
 @dataclass(frozen=True)
 class Spacing:
-    """Millimetres per pixel of the original film, and who says so."""
+    """Millimetres per pixel of the original film, and the source of these values."""
 
     x_mm: float
     y_mm: float
@@ -85,17 +84,17 @@ class Spacing:
 
 
 UNKNOWN_ASPECT = "unknown"
-"""In place of a pixel aspect: the film was stretched by an unknown amount."""
+"""Stands in tables and requests for the pixel aspect of a film that was stretched by an unknown amount."""
 
 StatedAspect = float | str | None
-"""A pixel aspect as a user says it: a number, `UNKNOWN_ASPECT`, or None where nothing is said."""
+"""A pixel aspect as stated by a user: a number, `UNKNOWN_ASPECT`, or None if nothing is stated."""
 
 
 def parse_pixel_aspect(text: object) -> StatedAspect:
-    """A pixel aspect from a cell of a table, a flag or a request: a number above 0, unknown, or nothing.
+    """Parse a pixel aspect from a table cell, a command-line flag or a request.
 
     Raises:
-        DataError: anything else; quotes nothing.
+        DataError: the text is not a number above 0, "unknown" or empty. The message does not quote the text.
     """
     if is_absent(text) or text == "":
         return None
@@ -111,22 +110,25 @@ def parse_pixel_aspect(text: object) -> StatedAspect:
 
 
 def resolve_pixel_aspect(
-    said: StatedAspect, spacing: Spacing | None, otherwise: float = 1.0
+    stated: StatedAspect, spacing: Spacing | None, default: float = 1.0
 ) -> tuple[float | None, bool]:
-    """`Film.pixel_aspect` and `Film.aspect_given` from what is said; else as the spacing has it, else `otherwise`."""
-    if said is None:
-        return (spacing.pixel_aspect if spacing else otherwise), False
-    return (None, False) if isinstance(said, str) else (said, True)
+    """`Film.pixel_aspect` and `Film.aspect_given` from the stated aspect, else from the spacing, else `default`."""
+    if stated is None:
+        return (spacing.pixel_aspect if spacing else default), False
+    return (None, False) if isinstance(stated, str) else (stated, True)
 
 
 @dataclass(frozen=True)
 class Vertebra:
-    """Four corners of one vertebral body.
+    """The four corners of one vertebral body.
 
     Attributes:
-        slot: level counted from the sacrum up, 0 is S1.
+        slot: level, counted from the sacrum up; 0 is S1.
         corners_xy: (4, 2) px of the original film, in the order of `CORNERS`; NaN where a corner is absent.
-        visible: (4,) whether the corner was labelled as visible; an absent corner never is.
+        visible: (4,) whether the corner is labelled as visible; False for an absent corner.
+
+    Raises:
+        DataError: wrong shape, an infinite coordinate, or a negative slot.
     """
 
     slot: int
@@ -154,28 +156,28 @@ class Vertebra:
 
     @property
     def level(self) -> str:
-        """Usual name of the slot, such as L5."""
+        """Name of the slot, such as L5."""
         return level_name(self.slot)
 
     def mirrored(self, width_px: int) -> Vertebra:
-        """The vertebra on the film mirrored left to right, corner names exchanged."""
+        """The vertebra on the film mirrored left to right, with left and right corners exchanged."""
         corners = self.corners_xy[list(MIRRORED_CORNERS)].copy()
         corners[:, 0] = width_px - 1 - corners[:, 0]
         return Vertebra(self.slot, corners, self.visible[list(MIRRORED_CORNERS)])
 
 
 class ImageSource(Protocol):
-    """Where a film's pixels come from; read only when they are needed."""
+    """Source of a film's pixels, which are read only when needed."""
 
     def read(self) -> GreyImage:
-        """(H, W) grey levels, 0 to 255, bone bright.
+        """(H, W) grey levels, 0 to 255, with bright bone.
 
         Raises:
             DataError: the image cannot be read.
         """
 
     def fingerprint(self) -> str:
-        """Text that changes whenever the pixels may have changed."""
+        """A string that changes whenever the pixels may have changed."""
 
 
 SEXES = ("F", "M", "")
@@ -184,24 +186,28 @@ OLDEST_YEARS = 130
 
 @dataclass(frozen=True)
 class Film:
-    """One radiograph with what is known about it.
+    """One radiograph with its labels and metadata.
 
     Attributes:
         film_id: name that may appear in runs; unique within its dataset.
         image: source of the pixels.
         size_hw: (H, W) of the original film in px.
-        vertebrae: ordered from the sacrum up; None for a film without labels.
-        facing: side of the patient's front.
-        patient: group that must never be split between training and validation.
-        source: where the film comes from (dataset, clinic).
-        split: the dataset's own part (train, val, test), or None.
-        levels_from: why the lowest vertebra has its slot ("label", or the assumption made).
+        vertebrae: labels, ordered from the sacrum up; None for a film without labels.
+        facing: image side of the patient's front.
+        patient: group that is never split between training and validation.
+        source: dataset or clinic the film comes from.
+        split: the dataset's own split (train, val, test), or None.
+        levels_from: "label" if the labels name the levels, else the assumption about the lowest vertebra.
         spacing: mm per px with provenance, or None.
-        pixel_aspect: width of a pixel over its height; other than 1 where the film was stretched (multiplying x by it
-            undoes that), None where it was stretched by an unknown amount.
-        aspect_given: whether someone stated the pixel aspect; else it follows from the spacing, or is assumed.
-        sex: of the patient, F or M; empty where it is not known.
-        age_years: of the patient when the film was taken; None where it is not known.
+        path: file of the film, or None.
+        pixel_aspect: width of a pixel over its height. Multiplying x by it undoes a stretch. None if the film was
+            stretched by an unknown amount.
+        aspect_given: whether someone stated the pixel aspect, rather than it following from the spacing or a default.
+        sex: of the patient, F or M; empty if unknown.
+        age_years: of the patient when the film was taken; None if unknown.
+
+    Raises:
+        DataError: a value outside its range, or vertebrae that are not in order.
     """
 
     film_id: str
@@ -224,15 +230,14 @@ class Film:
         if min(self.size_hw) < 1:
             raise DataError(f"film {self.film_id}: size must be positive, given {self.size_hw} (height, width)")
         if self.sex not in SEXES:
-            raise DataError(f"film {self.film_id}: sex is F, M, or empty where it is not known; given {self.sex!r}")
+            raise DataError(f"film {self.film_id}: sex is F, M, or empty if unknown; given {self.sex!r}")
         if self.age_years is not None and not 0 <= self.age_years <= OLDEST_YEARS:
             raise DataError(
-                f"film {self.film_id}: age in years is 0 to {OLDEST_YEARS}, or None where it is not known; "
-                f"given {self.age_years}"
+                f"film {self.film_id}: age in years is 0 to {OLDEST_YEARS}, or None if unknown; given {self.age_years}"
             )
         if self.pixel_aspect is not None and not 0 < self.pixel_aspect < np.inf:
             raise DataError(
-                f"film {self.film_id}: pixel aspect is width over height, above 0, or None where it is unknown; "
+                f"film {self.film_id}: pixel aspect is width over height, above 0, or None if unknown; "
                 f"given {self.pixel_aspect}"
             )
         slots = [v.slot for v in self.vertebrae or ()]
@@ -241,11 +246,11 @@ class Film:
 
     @property
     def labelled(self) -> bool:
-        """Whether the film carries corners."""
+        """Whether the film has labels."""
         return self.vertebrae is not None
 
     def mirrored_labels(self) -> Film:
-        """The labels of the mirrored film (the image source stays as it is)."""
+        """The film with the labels of its mirror image; the image source is unchanged."""
         if self.vertebrae is None:
             return replace(self, facing=self.facing.mirrored())
         mirrored = tuple(v.mirrored(self.size_hw[1]) for v in self.vertebrae)
@@ -254,7 +259,7 @@ class Film:
 
 @dataclass(frozen=True)
 class SlotRange:
-    """The slots a model has channels for: `count` of them from `first` upward."""
+    """The slots that a model has channels for: `count` slots from `first` up."""
 
     first: int
     count: int
@@ -265,10 +270,10 @@ class SlotRange:
     @property
     def names(self) -> tuple[str, ...]:
         """Level name of each slot."""
-        return tuple(level_name(s) for s in range(self.first, self.first + self.count))
+        return tuple(level_name(slot) for slot in range(self.first, self.first + self.count))
 
     def corners(self, vertebrae: Sequence[Vertebra]) -> FloatArray:
-        """(V, 4, 2) corners per slot, NaN where there is none; vertebrae outside the range are left out."""
+        """(V, 4, 2) corners by slot, NaN for slots without a vertebra; vertebrae outside the range are ignored."""
         corners = np.full((self.count, 4, 2), np.nan)
         for vertebra in vertebrae:
             if vertebra.slot in self:
@@ -276,36 +281,38 @@ class SlotRange:
         return corners
 
     def overflow(self, vertebrae: Sequence[Vertebra]) -> tuple[Vertebra, ...]:
-        """The vertebrae for which there is no slot."""
+        """The vertebrae outside the range."""
         return tuple(v for v in vertebrae if v.slot not in self)
 
 
 def level_name(slot: int) -> str:
-    """Usual name of a slot: 0 is S1, 1 is L5, 17 is T1."""
+    """Name of a slot: 0 is S1, 1 is L5, 17 is T1."""
     return LEVELS[slot] if 0 <= slot < len(LEVELS) else f"S1+{slot}"
 
 
 def vertebrae_from_sacrum(corners_xy: FloatArray, first_slot: int = 0) -> tuple[Vertebra, ...]:
-    """Vertebrae from (V, 4, 2) corners that are ordered from the lowest up, the lowest in `first_slot`."""
+    """Vertebrae from (V, 4, 2) corners ordered from the lowest up, which is in `first_slot`."""
     return tuple(Vertebra(first_slot + i, c) for i, c in enumerate(np.asarray(corners_xy, dtype=np.float64)))
 
 
 @dataclass(frozen=True)
 class FilmPrediction:
-    """What a model sees on one film.
+    """A model's prediction for one film.
 
     Attributes:
-        corners_xy: (V, 4, 2) px of the original film; a model that has no guess for a slot gives NaN.
+        film_id: name of the film.
+        slots: the slots that the rows of the arrays stand for.
+        corners_xy: (V, 4, 2) px of the original film; NaN for slots without a prediction.
         corner_score: (V, 4) height of each decoded peak, 0 to 1.
         presence: (V,) probability that the vertebra is on the film.
-        corner_spread_px: (V, 4, 2) standard deviation of each coordinate, px of the original film; None where the
-            model does not say.
-        covariance_px2: (V, 4, 2, 2) of each corner's x and y, squared px of the original film, as the model has it and
-            before any calibration; None where a model has none.
-        heat_share: (V, 4) share of the model's heat, or of its passes with dropout, round each corner, 0 to 1; None
-            where there is no covariance.
-        evidence: how definite the corners are against those of the model's validation films, 0 (nothing is seen) to 1
-            (as usual, or nothing is known to compare with).
+        corner_spread_px: (V, 4, 2) standard deviation of each coordinate, px of the original film; None if the model
+            does not predict it.
+        covariance_px2: (V, 4, 2, 2) uncalibrated covariance of each corner's x and y, squared px of the original film;
+            None if the model has none.
+        heat_share: (V, 4) share of the heatmap, or of the passes with dropout, near each corner, 0 to 1; None without
+            `covariance_px2`.
+        evidence: how definite the corners are relative to the model's validation films, from 0 (no evidence) to 1 (as
+            usual, or no reference to compare with).
     """
 
     film_id: str

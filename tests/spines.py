@@ -1,4 +1,4 @@
-"""Spines for clinical tests: squares worked out by hand, and synthetic ones with their true slips."""
+"""Spines for clinical tests: stacked rectangles, and synthetic spines with their true slips."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def upper_at(slip_percent: float, gap_px: float = 20.0) -> FloatArray:
 
 
 def stacked(*slips_percent: float) -> tuple[Vertebra, ...]:
-    """S1 and so many bodies above it, all like `LOWER`, each slipped forward on the one below; facing left."""
+    """S1 at `LOWER` and a body above it for each slip, all of the same shape and facing left."""
     corners = [LOWER]
     for slip in slips_percent:
         corners.append(corners[-1] - np.array([slip, 100.0]))
@@ -29,7 +29,7 @@ def stacked(*slips_percent: float) -> tuple[Vertebra, ...]:
 
 
 def rotated(corners_xy: FloatArray, degrees: float, about: Sequence[float] = (150.0, 150.0)) -> FloatArray:
-    """Corners turned on the image; positive is clockwise, y pointing down."""
+    """Corners rotated on the image; positive is clockwise, with y down."""
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return np.asarray((corners_xy - np.array(about)) @ turn.T + np.array(about))
@@ -37,7 +37,7 @@ def rotated(corners_xy: FloatArray, degrees: float, about: Sequence[float] = (15
 
 @dataclass(frozen=True)
 class TiltedFilm:
-    """A synthetic film's labels, any stretch undone, tilted.
+    """Labels of a synthetic film with its stretch undone, tilted.
 
     Attributes:
         slip_percent: true slip of slot i + 1 on slot i.
@@ -52,7 +52,7 @@ class TiltedFilm:
 
 
 def tilted_film(seed: int, index: int, largest_deg: float = 15.0) -> TiltedFilm:
-    """The synthetic film (seed, index), any stretch undone, tilted by a random angle, the same on every call."""
+    """Synthetic film (seed, index) with its stretch undone, tilted by an angle that depends only on seed and index."""
     film = phantom_film(seed, index)
     tilt = float(np.random.default_rng([seed, index, 1]).uniform(-largest_deg, largest_deg))
     undone = film.spacing.x_mm / film.spacing.y_mm

@@ -1,4 +1,4 @@
-"""What is said of a name that does not exist."""
+"""Messages for unknown names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.errors import nearest_hint, nearest_names, unknown_name
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("text", "expected"),
     [
         ("UNET", "unet"),
         ("U-Net", "unet"),
@@ -27,12 +27,12 @@ from spondylo_ml.errors import nearest_hint, nearest_names, unknown_name
         ("RCNN", "keypoint_rcnn"),
     ],
 )
-def test_capitals_hyphens_and_parts_of_a_name_lead_to_the_name(given: str, meant: str) -> None:
-    assert nearest_hint(given, MODEL_NAMES) == f" Did you mean {meant!r}?"
+def test_case_hyphens_and_parts_of_a_name_are_matched(text: str, expected: str) -> None:
+    assert nearest_hint(text, MODEL_NAMES) == f" Did you mean {expected!r}?"
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("text", "expected"),
     [
         ("lr", "training.learning_rate"),
         ("learning_rate", "training.learning_rate"),
@@ -43,15 +43,15 @@ def test_capitals_hyphens_and_parts_of_a_name_lead_to_the_name(given: str, meant
         ("sead", "seed"),
     ],
 )
-def test_a_dotted_name_is_found_by_its_end_and_by_its_initials(given: str, meant: str) -> None:
-    assert nearest_names(given, field_names(TrainFlags), 3)[0] == meant
+def test_a_dotted_name_is_matched_by_its_last_part_and_by_its_initials(text: str, expected: str) -> None:
+    assert nearest_names(text, field_names(TrainFlags), 3)[0] == expected
 
 
-def test_nothing_is_said_to_be_meant_by_what_is_like_nothing() -> None:
+def test_a_name_without_a_similar_one_gets_no_hint() -> None:
     assert nearest_hint("xyz", MODEL_NAMES) == ""
 
 
-def test_few_names_are_listed_in_full_and_of_many_the_three_nearest() -> None:
+def test_few_names_are_listed_in_full_and_of_many_only_the_three_nearest() -> None:
     assert unknown_name("fruit", "Aple", ["pear", "apple"]) == (
         "unknown fruit 'Aple'. Did you mean 'apple'? Allowed: apple, pear."
     )

@@ -1,4 +1,4 @@
-"""Whether files can be written into a folder, asked beforehand."""
+"""Checks of output folders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.folders import require_empty_folder, require_writable
 
 
-def test_a_folder_and_one_that_can_be_made_are_writable_and_stay_as_they_were(tmp_path: Path) -> None:
+def test_an_existing_and_a_new_folder_are_writable_and_left_unchanged(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "new" / "below"):
         require_writable(path)
         require_empty_folder(path)
@@ -25,16 +25,16 @@ def test_below_a_file_nothing_can_be_written(tmp_path: Path) -> None:
         require_writable(file / "a" / "b")
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "gone")
-    with pytest.raises(DataError, match=r"link is no folder, a folder is needed"):
+    with pytest.raises(DataError, match=r"link is not a folder, a folder is needed"):
         require_writable(link / "a")
 
 
-def test_where_the_system_allows_no_files_its_reason_is_reported() -> None:
-    with pytest.raises(DataError, match=r"/proc/results cannot be written \(.+ in /proc\): give a folder that can be"):
+def test_the_reason_of_the_operating_system_is_reported() -> None:
+    with pytest.raises(DataError, match=r"/proc/results cannot be written \(.+ in /proc\): give a writable folder"):
         require_writable(Path("/proc/results"))
 
 
-def test_a_full_disk_is_found_although_it_takes_an_empty_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_detected_although_it_accepts_an_empty_file(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(disk)], capture_output=True).returncode:
@@ -46,7 +46,7 @@ def test_a_full_disk_is_found_although_it_takes_an_empty_file(tmp_path: Path) ->
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_what_holds_something_is_not_free(tmp_path: Path) -> None:
+def test_a_file_or_a_folder_with_files_is_not_empty(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     with pytest.raises(DataError, match="is not empty: give a new or empty folder, nothing is overwritten"):
         require_empty_folder(tmp_path)

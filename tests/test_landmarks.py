@@ -1,4 +1,4 @@
-"""The value types: what they refuse, and that mirroring twice changes nothing."""
+"""Value types: values they reject, and mirroring, which is its own inverse."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_levels_count_from_the_sacrum_up() -> None:
 
 
 @given(vertebrae, st.integers(1, 3000))
-def test_a_vertebra_mirrored_twice_is_itself(vertebra: Vertebra, width_px: int) -> None:
+def test_mirroring_a_vertebra_twice_gives_it_back(vertebra: Vertebra, width_px: int) -> None:
     twice = vertebra.mirrored(width_px).mirrored(width_px)
     np.testing.assert_allclose(twice.corners_xy, vertebra.corners_xy, atol=1e-9)
     np.testing.assert_array_equal(twice.visible, vertebra.visible)
     assert twice.slot == vertebra.slot
 
 
-def test_mirroring_exchanges_left_and_right_and_moves_x_alone() -> None:
+def test_mirroring_exchanges_left_and_right_and_changes_only_x() -> None:
     corners = np.array([[1.0, 2.0], [5.0, 3.0], [0.0, 7.0], [6.0, 8.0]])
     mirrored = Vertebra(0, corners, np.array([True, False, True, True])).mirrored(10)
     assert CORNERS == ("superior_left", "superior_right", "inferior_left", "inferior_right")
@@ -64,8 +64,8 @@ def test_mirroring_exchanges_left_and_right_and_moves_x_alone() -> None:
     ],
 )
 def test_mirrored_labels_exchange_the_facing_and_twice_is_the_identity(facing: Facing, other: Facing) -> None:
-    made = made_film()
-    film = plain_film(vertebrae=vertebrae_from_sacrum(made.corners_xy), size_hw=made.size_hw, facing=facing)
+    source = made_film()
+    film = plain_film(vertebrae=vertebrae_from_sacrum(source.corners_xy), size_hw=source.size_hw, facing=facing)
     once = film.mirrored_labels()
     twice = once.mirrored_labels()
     assert (once.facing, twice.facing) == (other, facing)
@@ -75,7 +75,7 @@ def test_mirrored_labels_exchange_the_facing_and_twice_is_the_identity(facing: F
         np.testing.assert_allclose(c.corners_xy, a.corners_xy)
 
 
-def test_an_unlabelled_film_mirrors_its_facing_alone() -> None:
+def test_mirroring_an_unlabelled_film_changes_only_its_facing() -> None:
     film = plain_film(vertebrae=None, facing=Facing.RIGHT).mirrored_labels()
     assert film.vertebrae is None
     assert not film.labelled
@@ -106,7 +106,7 @@ def test_a_vertebra_keeps_its_own_copy_which_cannot_be_changed() -> None:
         (-1, np.zeros((4, 2)), "slot must be 0 .* given -1"),
     ],
 )
-def test_a_vertebra_refuses_what_is_none(slot: int, corners: np.ndarray, message: str) -> None:  # type: ignore[type-arg]
+def test_a_vertebra_rejects_invalid_values(slot: int, corners: np.ndarray, message: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(DataError, match=message):
         Vertebra(slot, corners)
 
@@ -114,36 +114,36 @@ def test_a_vertebra_refuses_what_is_none(slot: int, corners: np.ndarray, message
 @pytest.mark.parametrize(("x", "y"), [(0.0, 1.0), (1.0, -1.0), (float("nan"), 1.0), (1.0, float("inf"))])
 def test_spacing_must_be_positive(x: float, y: float) -> None:
     with pytest.raises(DataError, match="pixel spacing must be positive, in mm; given"):
-        Spacing(x, y, "made")
+        Spacing(x, y, "test")
 
 
-def test_vertebrae_of_a_film_must_rise_from_the_sacrum() -> None:
+def test_vertebrae_of_a_film_must_be_ordered_from_the_sacrum_up() -> None:
     for slots in ((1, 0), (2, 2)):
         with pytest.raises(DataError, match=r"film x: vertebrae must be ordered from the sacrum up, slots \["):
             plain_film("x", tuple(square(s, 0, 0) for s in slots))
     assert len(plain_film("x", (square(0, 0, 0), square(3, 0, 0))).vertebrae or ()) == 2
 
 
-def test_a_film_has_a_size() -> None:
+def test_the_size_of_a_film_must_be_positive() -> None:
     with pytest.raises(DataError, match=r"film x: size must be positive, given \(0, 5\)"):
         plain_film("x", size_hw=(0, 5))
 
 
 @pytest.mark.parametrize("aspect", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_pixel_has_a_positive_aspect_or_an_unknown_one(aspect: float) -> None:
+def test_a_pixel_aspect_is_positive_or_unknown(aspect: float) -> None:
     with pytest.raises(DataError, match=r"film film: pixel aspect is width over height, above 0, or None .* given"):
         replace(plain_film(), pixel_aspect=aspect)
     assert replace(plain_film(), pixel_aspect=None).mirrored_labels().pixel_aspect is None
 
 
 @pytest.mark.parametrize("fields", [{"sex": "f"}, {"sex": "woman"}, {"age_years": -1}, {"age_years": 131}])
-def test_a_sex_or_an_age_that_is_none_is_refused(fields: dict[str, Any]) -> None:
-    said = r"film film: (sex is F, M, or empty|age in years is 0 to 130, or None) .* given"
-    with pytest.raises(DataError, match=said):
+def test_an_invalid_sex_or_age_is_rejected(fields: dict[str, Any]) -> None:
+    message = r"film film: (sex is F, M, or empty|age in years is 0 to 130, or None) .* given"
+    with pytest.raises(DataError, match=message):
         replace(plain_film(), **fields)
 
 
-def test_corners_per_slot_leave_out_and_report_what_has_no_slot() -> None:
+def test_vertebrae_without_a_slot_are_ignored_and_reported() -> None:
     film = plain_film(vertebrae=(square(0, 1, 1), square(1, 2, 2), square(3, 3, 3), square(4, 4, 4)))
     slots = SlotRange(1, 3)
     corners = slots.corners(film.vertebrae or ())
@@ -156,14 +156,14 @@ def test_corners_per_slot_leave_out_and_report_what_has_no_slot() -> None:
     assert [s in slots for s in (0, 1, 3, 4, np.int64(2), "1")] == [False, True, True, False, True, False]
 
 
-def test_an_unknown_name_is_answered_with_the_nearest_and_all() -> None:
+def test_the_message_for_an_unknown_name_has_the_nearest_and_all_names() -> None:
     assert unknown_name("verb", "trian", ["train", "evaluate"]) == (
         "unknown verb 'trian'. Did you mean 'train'? Allowed: evaluate, train."
     )
     assert nearest_hint("zzz", ["train"]) == ""
 
 
-def test_a_loss_that_is_not_finite_says_where_and_what() -> None:
+def test_a_non_finite_loss_reports_epoch_step_and_parts() -> None:
     error = NonFiniteLossError(3, 17, {"heatmap": float("nan"), "presence": 0.5})
     assert (error.epoch, error.step) == (3, 17)
     assert "epoch 3, step 17: heatmap=nan, presence=0.5." in str(error)

@@ -1,4 +1,4 @@
-"""Slip: worked out by hand, the same under mirror, rotation and scale, and true on synthetic films."""
+"""Slip: computed by hand, invariant under mirroring, rotation and scale, and exact on synthetic films."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def without(corners: FloatArray, *absent: int) -> FloatArray:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("slip", [0.0, 25.0, -12.5, 110.0])
-def test_a_shift_of_so_many_px_on_a_plate_of_100_px_is_so_many_per_cent(slip: float, method: SlipMethod) -> None:
+def test_a_shift_in_px_on_an_endplate_of_100_px_is_the_slip_in_percent(slip: float, method: SlipMethod) -> None:
     assert measured(upper_at(slip), LOWER, method) == pytest.approx(slip, abs=1e-12)
 
 
-def test_slip_runs_along_the_lower_endplate_and_never_along_the_image() -> None:
+def test_slip_is_measured_along_the_lower_endplate_and_not_along_the_image() -> None:
     """Lower plate from (40, 30) back to (0, 0): 50 px long, direction (0.8, 0.6); 3-4-5 by hand.
 
     Facing right on the image, so x is forward; the upper corner lies at (20, -10): 20 * 0.8 - 10 * 0.6 = 10 px along.

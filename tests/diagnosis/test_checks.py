@@ -285,7 +285,7 @@ def test_the_error_says_what_failed_and_what_to_change_and_the_line_names_each_c
     results = [check_flip(films()), check_flip(films(), without_exchange), check_oracle(model_of("keypoint_rcnn"), [])]
     with pytest.raises(PreflightError, match=r"1 of 3 checks before training failed:\n  flip: .*\n    Mirroring must"):
         require_passed(results)
-    with pytest.raises(PreflightError, match=r"To train all the same: --training\.preflight false"):
+    with pytest.raises(PreflightError, match=r"To train anyway: --training\.preflight false"):
         require_passed(results)
     assert in_one_line(results).startswith("flip ok 5")
     assert ", flip FAILED " in in_one_line(results)
