@@ -8,12 +8,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spondylo_ml.config.section import CommaList, Section
+from spondylo_ml.evaluation.catalogue import lower_is_better
 
 Goal = Literal[
     "mre_px512", "median_px512", "instance_mre_px512", "sdr_6px", "sdr_12px", "sdr_24px", "slip_error_percent",
     "latency_ms",
 ]  # fmt: skip
-MAXIMISED = ("sdr_6px", "sdr_12px", "sdr_24px")
 DEFAULT_TRIALS = 20
 
 STUDIES = Path("studies")
@@ -83,4 +83,4 @@ class StudyOptions(Section):
     @property
     def directions(self) -> tuple[Literal["minimize", "maximize"], ...]:
         """Optuna's name of each objective's direction."""
-        return tuple("maximize" if name in MAXIMISED else "minimize" for name in self.objectives)
+        return tuple("minimize" if lower_is_better(name) else "maximize" for name in self.objectives)

@@ -13,15 +13,12 @@ from scipy import stats
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import cobb, slips
+from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512, corner_table
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.matching import matched_corner_table
 from spondylo_ml.evaluation.metrics import corner_values
 from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
-
-LOWER_IS_BETTER = (
-    "mre_px512", "mre_mm", "mre_body_percent", "slip_error_percent", "cobb_smape_percent",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def film_means(values: Values) -> pd.Series:
 
 def _difference(metric: str, difference: Estimate, each: FloatArray, patients: Sequence[str]) -> Difference:
     means = pd.Series(each).groupby(np.asarray(patients, dtype=object)).mean().dropna().to_numpy(dtype=np.float64)
-    better = -means if metric in LOWER_IS_BETTER else means
+    better = -means if lower_is_better(metric) else means
     # Sums of the same numbers in another order differ in their last digits: that is no difference.
     better = np.where(np.abs(better) < 1e-9, 0.0, better)
     changed = better[better != 0]

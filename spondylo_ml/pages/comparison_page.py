@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Difference
+from spondylo_ml.evaluation.paired import Difference
 from spondylo_ml.pages.figures.run_charts import colour
 
 STYLE = """
@@ -91,10 +92,14 @@ def _metrics(compared: Compared) -> list[str]:
 
 def _numbers_table(compared: Compared) -> str:
     metrics = _metrics(compared)
-    rows = [[run, *(interval_text(compared.numbers[run][m]) for m in metrics)] for run in compared.runs]
-    across = [[metric, *(row[1 + i] for row in rows)] for i, metric in enumerate(metrics)]
-    counts = [" / ".join(_distinct(str(compared.numbers[run][m].n) for run in compared.runs)) for m in metrics]
-    return _table(["metric", *compared.runs, "n"], [[*row, n] for row, n in zip(across, counts, strict=True)])
+    rows = []
+    for metric in metrics:
+        estimates = [compared.numbers[run][metric] for run in compared.runs]
+        definition = metric_definition(metric)
+        cells = [interval_text(estimate, definition.digits) for estimate in estimates]
+        count = " / ".join(_distinct(str(estimate.n) for estimate in estimates))
+        rows.append([metric, definition.unit, *cells, count])
+    return _table(["metric", "unit", *compared.runs, "n"], rows)
 
 
 def _differences_tables(compared: Compared) -> str:
@@ -102,7 +107,8 @@ def _differences_tables(compared: Compared) -> str:
     for run, differences in compared.differences.items():
         rows = [
             [
-                d.metric, interval_text(d.difference), _plain(d.wilcoxon_p, ".2g"), _plain(d.rank_biserial, "+.2f"),
+                d.metric, interval_text(d.difference, metric_definition(d.metric).digits + 1),
+                _plain(d.wilcoxon_p, ".2g"), _plain(d.rank_biserial, "+.2f"),
                 str(d.difference.n), str(d.n_better), str(d.n_worse), str(d.n_same),
             ]
             for d in differences
@@ -132,8 +138,8 @@ def _metrics_figure(compared: Compared) -> Any:
     from plotly.subplots import make_subplots
 
     groups = {
-        "lower is better": [m for m in _metrics(compared) if m in LOWER_IS_BETTER],
-        "higher is better, %": [m for m in _metrics(compared) if m not in LOWER_IS_BETTER],
+        "lower is better": [m for m in _metrics(compared) if lower_is_better(m)],
+        "higher is better, %": [m for m in _metrics(compared) if not lower_is_better(m)],
     }
     figure = make_subplots(rows=1, cols=2, subplot_titles=list(groups), column_widths=[0.35, 0.65])
     for column, metrics in enumerate(groups.values(), start=1):

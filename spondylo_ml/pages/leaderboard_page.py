@@ -11,7 +11,9 @@ from typing import Any
 import pandas as pd
 
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.catalogue import format_value, metric_definition
 from spondylo_ml.evaluation.leaderboard import (
+    COSTS,
     FINISHED,
     MEAN_SHAPE,
     METRICS,
@@ -23,20 +25,8 @@ from spondylo_ml.evaluation.leaderboard import (
 from spondylo_ml.pages.comparison_page import STYLE
 from spondylo_ml.pages.figures.run_charts import colour
 
-HEADS = {
-    "mre_px512": "MRE px512", "median_px512": "median px512", "sdr_6px": "SDR@6 %", "sdr_12px": "SDR@12 %",
-    "sdr_18px": "SDR@18 %", "sdr_24px": "SDR@24 %", "instance_sdr_5px640": "by instance @5 %",
-    "instance_sdr_10px640": "by instance @10 %", "instance_sdr_15px640": "by instance @15 %",
-    "presence_f1": "presence F1 %", "grade_accuracy_all": "grade right %",
-}  # fmt: skip
 QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
 """Metrics beside each other: error, rates strict by level, rates by instance with presence and grade."""
-COST_HEADS = {
-    "parameters": ("parameters", ",.0f"), "best_epoch": ("best epoch", ".1f"), "epochs": ("epochs", ".1f"),
-    "training_s": ("training s", ".0f"), "films_per_s": ("films/s", ".1f"), "latency_ms": ("one film ms", ".1f"),
-    "threads": ("threads", ".0f"), "peak_memory_mb": ("peak MB", ".0f"),
-    "peak_gpu_memory_mb": ("peak GPU MB", ".0f"),
-}  # fmt: skip
 PAGE_STYLE = "th, td { padding: .3rem .55rem; } .quality { margin-bottom: 1.5rem; }\n"
 LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
 HOW_TO_READ = (
@@ -49,7 +39,7 @@ HOW_TO_READ = (
 def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spread: bool = True) -> list[list[str]]:
     """A head, then each entry with the metrics, the best first, the mean shape among them."""
     table = entries_table(board)
-    rows = [["entry", "seeds", *(HEADS[metric] for metric in metrics)]]
+    rows = [["entry", "seeds", *(metric_definition(metric).heading for metric in metrics)]]
     for _, row in table.iterrows():
         seeds = "" if row["entry"] == MEAN_SHAPE else f"{row['n_finished']}/{row['n_planned']}"
         rows.append([str(row["entry"]), seeds, *(_metric(row, metric, with_spread) for metric in metrics)])
@@ -59,12 +49,12 @@ def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spre
 def cost_rows(board: Leaderboard) -> list[list[str]]:
     """A head, then each entry with what it cost, in the order of `quality_rows`; the spread where it is not 0."""
     table = entries_table(board)
-    rows = [["entry", *(head for head, _ in COST_HEADS.values())]]
+    rows = [["entry", *(metric_definition(name).heading for name in COSTS)]]
     for _, row in table[table["entry"] != MEAN_SHAPE].iterrows():
         cells = []
-        for name, (_, form) in COST_HEADS.items():
+        for name in COSTS:
             sd = row[f"{name}_sd"]
-            cells.append(_number(row[name], form) + (f" ±{format(sd, form)}" if sd > 0 else ""))
+            cells.append(format_value(name, row[name]) + (f" ±{format_value(name, sd)}" if sd > 0 else ""))
         rows.append([str(row["entry"]), *cells])
     return rows
 
@@ -101,7 +91,7 @@ a time. Memory: of the training process alone, films included, without its loade
 
 
 def _metric(row: pd.Series, name: str, with_spread: bool) -> str:
-    digits = 2 if name.endswith("px512") else 1
+    digits = metric_definition(name).digits
     text = _number(row[name], f".{digits}f")
     if text == "none":
         return f"none ({row[f'{name}_n_absent']} absent)" if row[f"{name}_n_absent"] else text
@@ -173,7 +163,7 @@ def _rates_figure(board: Leaderboard) -> Any:
             "arrayminus": [row[m] - row[f"{m}_low"] for m in rates], "thickness": 1.2,
         }  # fmt: skip
         figure.add_bar(
-            x=[HEADS[m].removesuffix(" %") for m in rates], y=[row[m] for m in rates], error_y=limits,
+            x=[metric_definition(m).label for m in rates], y=[row[m] for m in rates], error_y=limits,
             name=row["entry"], marker_color=colour(index),
         )  # fmt: skip
     figure.update_layout(barmode="group")

@@ -7,28 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.catalogue import format_value, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.pages import HEADINGS
 
-RESULTS = {
-    "mre_px512": "mean corner error, px512",
-    "sdr_6px": "corners within 6 px512, %",
-    "sdr_24px": "corners within 24 px512, %",
-    "detection_precision": "detection precision, %",
-    "detection_recall": "detection recall, %",
-    "slip_mae_percent": "mean error of the slip, % of the endplate",
-    "slip_withheld_percent": "levels whose slip was withheld, %",
-    "grade_accuracy_all": "levels with the right grade, withheld ones counted as wrong, %",
-    "grade_kappa": "quadratic kappa of the grade",
-    "listhesis_sensitivity": "sensitivity to listhesis, of measured levels, %",
-    "listhesis_specificity": "specificity to listhesis, of measured levels, %",
-    "slip_set_coverage": "true slips inside their interval, %",
-    "referred_percent": "levels referred to a reader, %",
-    "cobb_smape_percent": "SMAPE of the Cobb angles, %",
-}
-"""Numbers of a card in order, and how it calls them."""
+RESULTS = (
+    "mre_px512", "sdr_6px", "sdr_24px", "detection_precision", "detection_recall", "slip_mae_percent",
+    "slip_withheld_percent", "grade_accuracy_all", "grade_kappa", "listhesis_sensitivity", "listhesis_specificity",
+    "slip_set_coverage", "referred_percent", "cobb_smape_percent",
+)  # fmt: skip
+"""Metrics of a card, in this order."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +57,20 @@ def model_card(facts: CardFacts, report: EvaluationReport, decision: Decision) -
 def results(numbers: Mapping[str, Estimate]) -> list[tuple[str, str, str]]:
     """Name, label and text of the numbers that a card shows and the model has."""
     return [
-        (name, label, estimate_text(numbers[name]))
-        for name, label in RESULTS.items()
+        (name, metric_definition(name).heading, estimate_text(name, numbers[name]))
+        for name in RESULTS
         if name in numbers and not math.isnan(numbers[name].value)
     ]
 
 
-def estimate_text(estimate: Estimate) -> str:
-    """A number, its interval, and how many observations have it."""
+def estimate_text(metric: str, estimate: Estimate) -> str:
+    """A value with the digits of its metric, its interval, and the number of observations behind it."""
     if math.isnan(estimate.value):
         return "none"
-    between = "" if math.isnan(estimate.low) else f" ({estimate.low:.2f} to {estimate.high:.2f})"
+    value, low, high = (format_value(metric, number) for number in (estimate.value, estimate.low, estimate.high))
+    between = "" if math.isnan(estimate.low) else f" ({low} to {high})"
     absent = f", {estimate.n_absent} absent" if estimate.n_absent else ""
-    return f"{estimate.value:.2f}{between}, n {estimate.n}{absent}"
+    return f"{value}{between}, n {estimate.n}{absent}"
 
 
 def _use(facts: CardFacts) -> str:
@@ -114,12 +105,14 @@ def _results(facts: CardFacts, report: EvaluationReport) -> str:
     drawn = "**Synthetic films**: nothing here says how it does on real ones.\n" if facts.synthetic_films else ""
     shape = facts.mean_shape
     seen = {None: "an unknown number", 0: "none"}.get(facts.films_seen, str(facts.films_seen))
+    shown = results(report.numbers)
     rows = [
-        f"| {label} | {text} | {estimate_text(shape[name]) if name in shape else ''} |"
-        for name, label, text in results(report.numbers)
+        f"| {label} | {text} | {estimate_text(name, shape[name]) if name in shape else ''} |"
+        for name, label, text in shown
     ]
-    guarded = [f"| `{name}` | {'none' if math.isnan(value) else f'{value:.2f}'} |"
-               for name, value in facts.guarded.items()]  # fmt: skip
+    guarded = [
+        f"| {metric_definition(name).heading} | {format_value(name, value)} |" for name, value in facts.guarded.items()
+    ]
     return f"""## Results
 
 {report.dataset}, {report.part} part: {report.n_labelled} labelled films of {report.n_patients} patients; it was
@@ -128,6 +121,8 @@ trained on {seen} of them. In brackets the 95 % interval over patients ({report.
 | | this model | mean shape (ignores the film) |
 | --- | --- | --- |
 {chr(10).join(rows)}
+
+{chr(10).join(f"* {metric_definition(name).heading}: {metric_definition(name).meaning}" for name, _, _ in shown)}
 
 Guarded when another model replaces it, the time as measured on the machine of the promotion:
 

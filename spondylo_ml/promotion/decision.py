@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spondylo_ml.config.promotion import MarginsConfig
+from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Difference
+from spondylo_ml.evaluation.paired import Difference
 from spondylo_ml.evaluation.seed_noise import checked_floor
 from spondylo_ml.promotion.guards import GUARDS, check
 
@@ -83,7 +84,7 @@ class Decision:
 def gain_of(difference: Difference, on: str = "") -> Gain:
     """A paired difference, candidate less the other, as a gain: above zero is better, whatever the metric."""
     found = difference.difference
-    if difference.metric in LOWER_IS_BETTER:
+    if lower_is_better(difference.metric):
         found = found.model_copy(update={"value": -found.value, "low": -found.high, "high": -found.low})
     return Gain(difference.metric, found, on)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from spondylo_ml.config.promotion import MarginsConfig
+from spondylo_ml.evaluation.catalogue import format_value, lower_is_better, metric_definition
 from spondylo_ml.evaluation.report import EvaluationReport
 
 TINY = 1e-9
@@ -20,6 +21,7 @@ class Guard:
     """A guarded number.
 
     Attributes:
+        name: in the catalogue of metrics.
         margin: its name in `MarginsConfig`.
         step: what a difference is counted in.
         relative: whether the margin is a percentage of the champion's value.
@@ -27,21 +29,17 @@ class Guard:
 
     name: str
     margin: str
-    label: str
-    unit: str
     step: str
-    lower_is_better: bool = False
     relative: bool = False
 
 
 GUARDS = (
-    Guard("detection_recall", "detection_recall", "detection recall", "%", "percentage points"),
-    Guard("listhesis_sensitivity_all", "listhesis_sensitivity", "sensitivity to listhesis", "%", "percentage points"),
-    Guard("worst_source_px512", "worst_source_px512", "mean error of the worst source", "px512", "px512", True),
-    Guard("latency_ms", "latency_percent", "time for one film", "ms", "percent", True, relative=True),
-    Guard("calibration_error", "calibration", "distance from the stated coverage of slips", "points",
-          "percentage points", True),
-)  # fmt: skip
+    Guard("detection_recall", "detection_recall", "percentage points"),
+    Guard("listhesis_sensitivity_all", "listhesis_sensitivity", "percentage points"),
+    Guard("worst_source_px512", "worst_source_px512", "px512"),
+    Guard("latency_ms", "latency_percent", "percent", relative=True),
+    Guard("calibration_error", "calibration", "percentage points"),
+)
 
 
 @dataclass(frozen=True)
@@ -89,22 +87,20 @@ def check(
 
     A number that the champion has and the candidate lacks is worse; one that the champion lacks cannot be.
     """
-    new, old = candidate[guard.name], champion[guard.name]
+    new, old, label = candidate[guard.name], champion[guard.name], metric_definition(guard.name).label
     margin = float(getattr(margins, guard.margin))
     if math.isnan(old):
-        return GuardResult(
-            f"{guard.label}: {champion_name} has no such number here, so that nothing was compared", False
-        )
+        return GuardResult(f"{label}: {champion_name} has no such number here, so that nothing was compared", False)
     if math.isnan(new):
-        return GuardResult(f"{guard.label}: the candidate has none, {champion_name} has {_value(old, guard)}", True)
-    worse = new - old if guard.lower_is_better else old - new
+        return GuardResult(f"{label}: the candidate has none, {champion_name} has {_value(guard, old)}", True)
+    worse = new - old if lower_is_better(guard.name) else old - new
     if guard.relative:
         worse = 100 * worse / old if old else math.inf
-    change = f"{guard.label} {_value(new, guard)}, of {champion_name} {_value(old, guard)}"
+    change = f"{label} {_value(guard, new)}, of {champion_name} {_value(guard, old)}"
     if worse > margin + TINY:
         return GuardResult(f"{change}: {worse:.1f} {guard.step} worse, allowed {margin:g}", True)
     return GuardResult(f"{change}: within the margin of {margin:g} {guard.step}", False)
 
 
-def _value(value: float, guard: Guard) -> str:
-    return f"{value:.1f} {guard.unit}"
+def _value(guard: Guard, value: float) -> str:
+    return f"{format_value(guard.name, value)} {metric_definition(guard.name).unit}"

@@ -9,15 +9,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError, unknown_name
+from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.tracking.reachable import store_name
-
-LOWER_IS_BETTER = ("mre", "mse", "median", "p75", "p90", "p95", "mae", "loss", "smape", "withheld", "missed")
-"""Parts of the names of metrics of which less is better."""
-
-
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better, by its name."""
-    return any(part in metric.rsplit("/", 1)[-1] for part in LOWER_IS_BETTER)
 
 
 def has_model(run: Run) -> bool:
@@ -46,6 +39,7 @@ def top_runs(
 
     Raises:
         TrackingError: no such experiment, or no run has the metric.
+        ConfigError: which values of the metric are better is not known, or neither are.
     """
     runs = [run for run in _finished(experiment) if has_model(run)]
     runs = [run for run in runs if not models or run.data.tags.get("model") in models]

@@ -11,6 +11,8 @@ from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.catalogue import format_value, metric_definition
+from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
 from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
@@ -28,6 +30,7 @@ from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import TrainResult
 from spondylo_ml.workflows.train.cross_validate import CrossValidation
 
+TRAINED_METRICS = ("mre_px512", "median_px512", "sdr_6px", "sdr_24px")
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
                     "cobb_smape_percent")  # fmt: skip
 LISTED_FILMS = 20
@@ -39,9 +42,7 @@ def trained(result: TrainResult) -> str:
     best = result.fit.best
     rows = [
         ("best epoch", f"{result.fit.best_epoch} of {result.fit.history[-1]['epoch']}"),
-        ("val MRE", f"{best['val/mre_px512']:.2f} px512"),
-        ("val median", f"{best['val/median_px512']:.2f} px512"),
-        ("val SDR@6 / @24", f"{best['val/sdr_6px']:.1f} % / {best['val/sdr_24px']:.1f} %"),
+        *((f"val {metric_definition(name).label}", _value(name, best[f"val/{name}"])) for name in TRAINED_METRICS),
         ("val mean shape", f"{result.mean_shape_mre_px512:.2f} px512 (the trivial predictor)"),
         ("run", result.run_id),
     ]
@@ -56,9 +57,11 @@ def cross_validated(result: CrossValidation) -> str:
     for metric in COMPARED_METRICS:
         pooled = [result.pooled.get(f"{FOLDER}/{metric}{part}", math.nan) for part in ("", "_low", "_high", "_n")]
         if not math.isnan(pooled[0]):
-            text = f"{pooled[0]:.2f} [{pooled[1]:.2f}, {pooled[2]:.2f}], n {pooled[3]:.0f}"
-            if (own := result.between.get(metric)) is not None:
-                text += f"; folds: mean {own['mean']:.2f}, sd {own['sd']:.2f}, n {own['n']:.0f}"
+            value, low, high = (format_value(metric, number) for number in pooled[:3])
+            text = f"{value} [{low}, {high}], n {pooled[3]:.0f}"
+            if (between := result.between.get(metric)) is not None:
+                mean, sd = (format_value(metric, between[part]) for part in ("mean", "sd"))
+                text += f"; folds: mean {mean}, sd {sd}, n {between['n']:.0f}"
             rows.append((metric, text))
     rows += [("in brackets", "95% intervals over patients, all films out of fold"), ("run", result.run_id)]
     return _table(rows) + "\n" + _where(result.run_id)
@@ -78,33 +81,42 @@ def judged(judgement: Judgement) -> str:
 def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     numbers, anatomy = report.numbers, report.tables["anatomy"]
     causes = {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()}
+    precision, recall, f1 = (
+        _value(name, metrics[name]) for name in ("presence_precision", "presence_recall", "detection_f1")
+    )
     rows = [
-        ("MRE", f"{interval_text(numbers['mre_px512'])} px512, {metrics['mre_px']:.2f} px of the film"),
+        ("MRE", f"{_interval(numbers, 'mre_px512')}, {_value('mre_px', metrics['mre_px'])} of the film"),
         ("mean shape", f"{metrics['mean_shape_mre_px512']:.2f} px512 (the trivial predictor)"),
-        ("SDR@6 / @24", f"{interval_text(numbers['sdr_6px'], 1)} % / {interval_text(numbers['sdr_24px'], 1)} %"),
-        ("presence", f"precision {metrics['presence_precision']:.1f} %, recall {metrics['presence_recall']:.1f} %"),
-        (
-            "by instance",
-            f"MRE {interval_text(numbers['instance_mre_px512'])} px512, F1 {metrics['detection_f1']:.1f} %",
-        ),
+        ("SDR@6 / @24", f"{_interval(numbers, 'sdr_6px')} / {_interval(numbers, 'sdr_24px')}"),
+        ("presence", f"precision {precision}, recall {recall}"),
+        ("by instance", f"MRE {_interval(numbers, 'instance_mre_px512')}, F1 {f1}"),
         ("error is", _causes(causes)),
     ]
     if "slip_mae_percent" in numbers:
         withheld = report.counts["levels_true_slip_withheld"] + report.counts["levels_predicted_slip_withheld"]
-        mae, right = (interval_text(numbers[name], 1) for name in ("slip_mae_percent", "grade_accuracy"))
-        text = f"MAE {mae} %, grade right {right} %"
+        text = f"MAE {_interval(numbers, 'slip_mae_percent')}, grade right {_interval(numbers, 'grade_accuracy')}"
         rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
     if "slip_set_coverage" in numbers:
-        kept, unknown = numbers["grade_accuracy_not_referred"], numbers["slip_not_known_percent"].value
-        text = f"true slip inside {interval_text(numbers['slip_set_coverage'], 1)} %, not known for {unknown:.1f} %"
-        text = f"{text} of the levels; {kept.n} levels not referred"
-        rows.append(("intervals", f"{text}, their grade right {interval_text(kept, 1)} %" if kept.n else text))
+        kept = numbers["grade_accuracy_not_referred"].n
+        unknown = _value("slip_not_known_percent", numbers["slip_not_known_percent"].value)
+        text = f"true slip inside {_interval(numbers, 'slip_set_coverage')}, not known for {unknown} of the levels"
+        text = f"{text}; {kept} levels not referred"
+        right = f", their grade right {_interval(numbers, 'grade_accuracy_not_referred')}" if kept else ""
+        rows.append(("intervals", text + right))
     if "cobb_smape_percent" in numbers:
-        rows.append(
-            ("Cobb SMAPE", f"{interval_text(numbers['cobb_smape_percent'], 1)} %, n {numbers['cobb_smape_percent'].n}")
-        )
+        text = f"{_interval(numbers, 'cobb_smape_percent')}, n {numbers['cobb_smape_percent'].n}"
+        rows.append((metric_definition("cobb_smape_percent").label, text))
     resampled = f"{report.confidence:.0%} intervals over {report.n_patients} patients"
     return [*rows, ("in brackets", resampled)]
+
+
+def _value(metric: str, value: float) -> str:
+    return f"{format_value(metric, value)} {metric_definition(metric).unit}".rstrip()
+
+
+def _interval(numbers: Mapping[str, Estimate], metric: str) -> str:
+    definition = metric_definition(metric)
+    return f"{interval_text(numbers[metric], definition.digits)} {definition.unit}".rstrip()
 
 
 def compared(comparison: Comparison) -> str:
@@ -120,10 +132,11 @@ def _against(found: Compared, run: str) -> str:
     rows = [["", "first", "this", "difference", "Wilcoxon p", "effect"]]
     for d in found.differences[run]:
         if d.metric in COMPARED_METRICS:
-            values = [interval_text(found.numbers[name][d.metric]) for name in (baseline, run)]
+            digits = metric_definition(d.metric).digits
+            values = [interval_text(found.numbers[name][d.metric], digits) for name in (baseline, run)]
             p = "none" if math.isnan(d.wilcoxon_p) else f"{d.wilcoxon_p:.2g}"
             effect = "none" if math.isnan(d.rank_biserial) else f"{d.rank_biserial:+.2f}"
-            rows.append([d.metric, *values, interval_text(d.difference), p, effect])
+            rows.append([d.metric, *values, interval_text(d.difference, digits + 1), p, effect])
     change = film_differences(found, run)
     return "\n".join([
         f"{run} against {baseline}",
@@ -140,7 +153,7 @@ def diagnosed(diagnosis: Diagnosis) -> str:
     census = diagnosis.checked.census
     rows = [(f"check {r.name}", f"{r.outcome.value}: {r.finding}") for r in diagnosis.checked.results]
     rows += [
-        ("val MRE", f"{interval_text(report.numbers['mre_px512'])} px512"),
+        ("val MRE", _interval(report.numbers, "mre_px512")),
         ("error is", _causes(causes)),
         ("dead channels", f"{dead} of {channels}"),
         ("no gradient", "not looked at" if census is None else f"{len(census.unreached)} parameter tensors out of use"),

@@ -71,5 +71,5 @@ def test_the_page_escapes_names_and_shows_remarks_and_absent_numbers() -> None:
     )
     assert "<h1>a &lt;b&gt;</h1>" in page
     assert "z has seen &lt;them&gt;" in page
-    assert "<td>2.00 [1.00, 3.00]</td><td>none</td><td>none</td>" in page
+    assert "<td>2.000 [1.000, 3.000]</td><td>none</td><td>none</td>" in page
     assert "<td>mre_mm</td>" not in page, "what no run has is left out"

@@ -51,7 +51,7 @@ def test_a_part_of_the_metrics_can_be_shown_without_the_spread() -> None:
 
 def test_costs_have_their_spread_where_there_is_one() -> None:
     head, first, second = cost_rows(BOARD)
-    assert first[head.index("one film ms")] == "12.0 ±2.8"
+    assert first[head.index("time per film ms")] == "12.0 ±2.8"
     assert first[head.index("parameters")] == "8,650,192"
     assert second[1:] == ["none"] * (len(head) - 1)
 
@@ -93,7 +93,7 @@ def test_metrics_stand_in_three_tables_under_heads_that_name_their_unit() -> Non
     assert [head[2:] for head in heads] == [
         ["MRE px512", "median px512"],
         ["SDR@6 %", "SDR@12 %", "SDR@18 %", "SDR@24 %"],
-        ["by instance @5 %", "by instance @10 %", "by instance @15 %", "presence F1 %", "grade right %"],
+        [*(f"instance SDR@{k} px640 %" for k in (5, 10, 15)), "presence F1 %", "grade right %"],
     ]
     assert "<td>5.00 [4.50, 5.50]<br><small>sd 1.41 (4.00 to 6.00, n 2)</small></td>" in page
     assert '"SDR@6","SDR@12"' in page.replace(" ", "")

@@ -104,20 +104,19 @@ def test_the_whole_interval_must_lie_above_the_noise_floor(floor: float, verdict
         ),
         (
             {"listhesis_sensitivity_all": 77.5},
-            "sensitivity to listhesis 77.5 %, of version 3 (unet) 80.0 %: 2.5 percentage points worse, allowed 2",
+            "listhesis sensitivity, all 77.5 %, of version 3 (unet) 80.0 %: 2.5 percentage points worse, allowed 2",
         ),
         (
             {"worst_source_px512": 11.5},
-            "mean error of the worst source 11.5 px512, of version 3 (unet) 10.0 px512: 1.5 px512 worse, allowed 1",
+            "MRE of the worst source 11.50 px512, of version 3 (unet) 10.00 px512: 1.5 px512 worse, allowed 1",
         ),
         (
             {"latency_ms": 260.0},
-            "time for one film 260.0 ms, of version 3 (unet) 200.0 ms: 30.0 percent worse, allowed 25",
+            "time per film 260.0 ms, of version 3 (unet) 200.0 ms: 30.0 percent worse, allowed 25",
         ),
         (
             {"calibration_error": 4.5},
-            "distance from the stated coverage of slips 4.5 points, of version 3 (unet) 1.0 points: "
-            "3.5 percentage points worse, allowed 3",
+            "coverage error 4.5 points, of version 3 (unet) 1.0 points: 3.5 percentage points worse, allowed 3",
         ),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -153,16 +152,14 @@ def test_just_within_the_margins_is_no_harm_and_better_is_none_either() -> None:
 def test_a_number_that_the_champion_has_may_not_be_lost() -> None:
     found = decided(guarded(calibration_error=math.nan))
     assert found.verdict is Verdict.CHALLENGER
-    assert found.against == (
-        "distance from the stated coverage of slips: the candidate has none, version 3 (unet) has 1.0 points",
-    )
+    assert found.against == ("coverage error: the candidate has none, version 3 (unet) has 1.0 points",)
 
 
 def test_what_neither_has_is_reported_and_holds_nothing_back() -> None:
     absent = {"listhesis_sensitivity_all": math.nan}
     found = decide(guarded(**absent), replace(CHAMPION, guarded=GUARDED | absent), CLEAR, 1.0, MARGINS)
     assert found.verdict is Verdict.CHAMPION
-    assert "sensitivity to listhesis: version 3 (unet) has no such number here, so that nothing was compared" in (
+    assert "listhesis sensitivity, all: version 3 (unet) has no such number here, so that nothing was compared" in (
         found.in_favour
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.evaluation.catalogue import find_metric
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TINY = (
@@ -41,6 +43,7 @@ def tune(folder: Path, *arguments: str) -> str:
     command = [sys.executable, "-m", "tuning", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert unknown_metrics(folder) == []
     return done.stdout
 
 
@@ -62,7 +65,14 @@ def run(folder: Path, *arguments: str, **extra: str) -> str:
     process = start(folder, *arguments, **extra)
     output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
+    assert unknown_metrics(folder) == []
     return output
+
+
+def unknown_metrics(folder: Path) -> list[str]:
+    """Metrics that runs of the store in `folder` have logged and the catalogue does not know."""
+    runs = runs_of(folder) if (folder / "mlflow.db").is_file() else []
+    return sorted({name for run in runs for name in run.data.metrics if find_metric(name) is None})
 
 
 def client_of(folder: Path) -> MlflowClient:

@@ -12,17 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import artifacts_of, client_of, environment, run, runs_of
-from mlflow.entities import Run
+from mlflow.entities import LoggedModelOutput, Run
 
 from spondylo_ml.config import CompareConfig, Config, DataConfig, validate
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers.dataset import write_dataset
-from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.errors import ConfigError, DataError, TrackingError
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle
-from spondylo_ml.tracking.selection import lower_is_better, metric_history, top_runs
+from spondylo_ml.tracking.selection import metric_history, top_runs
 from spondylo_ml.workflows.compare import TrainedRun, common_films, compare
 
 SLOTS = SlotRange(0, 10)
@@ -111,17 +111,21 @@ def test_the_best_runs_are_chosen_by_a_metric(trained_twice: tuple[Path, Run, Ru
             top_runs(2, "val_best/mre_px512", models=("hrnet",))
 
 
-@pytest.mark.parametrize(
-    ("metric", "lower"),
-    [
-        ("val_best/mre_px512", True),
-        ("eval/cobb_smape_percent", True),
-        ("val_best/sdr_6px", False),
-        ("eval/oks_ap", False),
-    ],
-)
-def test_which_way_is_better_follows_from_the_metric(metric: str, lower: bool) -> None:
-    assert lower_is_better(metric) is lower
+def test_the_fastest_run_and_the_one_with_the_fewest_false_vertebrae_come_first(tmp_path: Path) -> None:
+    with _store(tmp_path):
+        for name, latency_ms, n_false in (("slow", 40.0, 2.0), ("fast", 5.0, 9.0), ("middle", 12.0, 5.0)):
+            _run_with_model(name, {"cost/latency_ms": latency_ms, "val_best/n_false_vertebrae": n_false})
+        assert [r.info.run_name for r in top_runs(3, "cost/latency_ms")] == ["fast", "middle", "slow"]
+        assert [r.info.run_name for r in top_runs(3, "val_best/n_false_vertebrae")] == ["slow", "middle", "fast"]
+
+
+def test_runs_are_not_ranked_by_a_metric_without_a_better_direction(tmp_path: Path) -> None:
+    with _store(tmp_path):
+        _run_with_model("ours", {"cost/threads": 2.0, "mine/sharpness": 1.0})
+        with pytest.raises(ConfigError, match="neither lower nor higher values of 'cost/threads' are better"):
+            top_runs(1, "cost/threads")
+        with pytest.raises(ConfigError, match="'mine/sharpness' is not in the catalogue of metrics"):
+            top_runs(1, "mine/sharpness")
 
 
 def test_runs_of_different_films_are_refused_unless_films_are_named(tmp_path: Path) -> None:
@@ -190,6 +194,14 @@ class _store:
 
     def __exit__(self, *_: object) -> None:
         mlflow.set_tracking_uri(self._before)
+
+
+def _run_with_model(name: str, metrics: dict[str, float]) -> None:
+    """A finished run with metrics and an empty model."""
+    with mlflow.start_run(run_name=name) as run:
+        mlflow.log_metrics(metrics)
+        model = mlflow.initialize_logged_model(name="model", source_run_id=run.info.run_id)
+        mlflow.MlflowClient().log_outputs(run.info.run_id, [LoggedModelOutput(model.model_id, 0)])
 
 
 def _trained_run(name: str, seed: int, tags: dict[str, str] | None = None) -> TrainedRun:

@@ -94,7 +94,7 @@ def register(
         "decided": when,
         "promotion_run": run.info.run_id,
         "model_card": f"{artefacts.folder}/{CARD}",
-        **{f"metric.{name}": estimate_text(one.report.numbers[name]) for name, _, _ in shown},
+        **{f"metric.{name}": estimate_text(name, one.report.numbers[name]) for name, _, _ in shown},
         **{f"guarded.{name}": f"{value:.4g}" for name, value in drop_nan(one.guarded).items()},
     }
     version = registry.add_version(one.trained_run.run, tags)

@@ -17,8 +17,9 @@ from spondylo_ml.config import flatten
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError, unknown_name
+from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.paired import LOWER_IS_BETTER, Values, differences
+from spondylo_ml.evaluation.paired import Values, differences
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
@@ -274,7 +275,7 @@ def _gain(judging: _Judging, one: JudgedModel, champion: JudgedModel | None) -> 
 
 def _best_first(judged: Sequence[JudgedModel], judging: _Judging) -> list[JudgedModel]:
     metric = judging.config.metric
-    sign = 1 if metric in LOWER_IS_BETTER else -1
+    sign = 1 if lower_is_better(metric) else -1
 
     def key(one: JudgedModel) -> float:
         value = _mean(judging, one.values[metric])
