@@ -1,4 +1,4 @@
-# Short verbs. The environment is made by `make venv` in .venv, or give your own: make test PYTHON=python
+# Short commands. The environment is made by `make venv` in .venv, or give your own: make test PYTHON=python
 PYTHON ?= .venv/bin/python
 
 .PHONY: quick venv install test slow lint smoke ui clean

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 
 import spondylo_ml
-from spondylo_ml.cli.flags import TrainFlags, given_values
+from spondylo_ml.cli.commands import COMMANDS
+from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import field_names
 from spondylo_ml.errors import ConfigError
 
 PACKAGE_PARENT = Path(spondylo_ml.__file__).parents[1]
+TRAIN_FLAGS = COMMANDS["train"].flags
 
 
 def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +38,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("trian",), r"unknown verb 'trian'\. Did you mean 'train'\?"),
+        (("trian",), r"unknown command 'trian'\. Did you mean 'train'\?"),
         (("train", "--training.epoch", "3"), r"option '--training\.epoch'\. Did you mean '--training\.epochs'\?"),
         (("train", "--lr", "3"), r"option '--lr'\. Did you mean '--training\.learning_rate'\? Nearest: .*train --help"),
         (("train", "--model", "unett"), r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
@@ -141,19 +143,19 @@ def test_a_folder_that_does_not_exist_is_reported_with_the_layouts_that_would_do
     assert "Traceback" not in made.stderr
 
 
-def test_without_a_verb_the_usage_is_shown_and_the_code_is_2(tmp_path: Path) -> None:
+def test_without_a_command_the_usage_is_shown_and_the_code_is_2(tmp_path: Path) -> None:
     made = spondylo(tmp_path)
     assert made.returncode == 2
-    assert "usage: python -m spondylo_ml <verb>" in made.stdout + made.stderr
+    assert "usage: python -m spondylo_ml <command>" in made.stdout + made.stderr
 
 
-def test_help_lists_the_verbs(tmp_path: Path) -> None:
+def test_help_lists_the_commands(tmp_path: Path) -> None:
     made = spondylo(tmp_path, "--help")
     assert made.returncode == 0
     assert re.search(r"train +Train a model", made.stdout)
     assert re.search(r"benchmark +Train several entries under one budget", made.stdout)
     assert re.search(r"evaluate +Evaluate the best model", made.stdout)
-    assert re.search(r"diagnose +Look into a finished run", made.stdout)
+    assert re.search(r"diagnose +Diagnose a finished run", made.stdout)
     assert re.search(r"audit +Check a dataset", made.stdout)
     assert re.search(r"compare +Compare the models of two or more runs", made.stdout)
 
@@ -162,7 +164,7 @@ def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> No
     made = spondylo(tmp_path, "train", "--help")
     assert made.returncode == 0
     assert made.stderr == ""
-    for name in field_names(TrainFlags):
+    for name in field_names(TRAIN_FLAGS):
         assert f"--{name} " in made.stdout
     text = " ".join(made.stdout.split())
     assert "highest learning rate [> 0, <= 1]" in text
@@ -210,17 +212,17 @@ print(main({arguments!r}), {{"torch", "mlflow"}} & set(sys.modules))
 
 
 def test_values_given_are_just_those_given() -> None:
-    assert given_values(TrainFlags, ["--training.epochs", "3", "--seed=4"]) == {
+    assert given_values(TRAIN_FLAGS, ["--training.epochs", "3", "--seed=4"]) == {
         "training": {"epochs": "3"},
         "seed": "4",
     }
-    assert given_values(TrainFlags, []) == {}
+    assert given_values(TRAIN_FLAGS, []) == {}
 
 
 def test_short_names_stand_for_the_long_ones() -> None:
     for arguments in (["--model", "unet", "--data", "/films"], ["--model=unet", "--data=/films"]):
-        assert given_values(TrainFlags, arguments) == given_values(
-            TrainFlags, ["--model.name", "unet", "--data.path", "/films"]
+        assert given_values(TRAIN_FLAGS, arguments) == given_values(
+            TRAIN_FLAGS, ["--model.name", "unet", "--data.path", "/films"]
         )
 
 
@@ -233,20 +235,20 @@ def test_short_names_stand_for_the_long_ones() -> None:
     ],
 )
 def test_an_empty_value_is_taken_as_not_given(arguments: list[str]) -> None:
-    assert given_values(TrainFlags, arguments) == {"seed": "4"}
+    assert given_values(TRAIN_FLAGS, arguments) == {"seed": "4"}
 
 
 def test_an_unknown_flag_is_found_before_anything_else() -> None:
     with pytest.raises(ConfigError, match=r"unknown option '--sead'\. Did you mean '--seed'\?"):
-        given_values(TrainFlags, ["--sead", "4"])
+        given_values(TRAIN_FLAGS, ["--sead", "4"])
 
 
 def test_values_with_commas_and_spaces_stay_one_value() -> None:
-    values = given_values(TrainFlags, ["--tracking.run_name", "two words", "--data.path", "/a folder/x=y"])
+    values = given_values(TRAIN_FLAGS, ["--tracking.run_name", "two words", "--data.path", "/a folder/x=y"])
     assert values == {"tracking": {"run_name": "two words"}, "data": {"path": "/a folder/x=y"}}
 
 
 def test_the_environment_is_no_layer_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEED", "9")
     monkeypatch.setenv("PRESET", "full")
-    assert given_values(TrainFlags, ["--training.epochs", "3"]) == {"training": {"epochs": "3"}}
+    assert given_values(TRAIN_FLAGS, ["--training.epochs", "3"]) == {"training": {"epochs": "3"}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spondylo_ml.cli.flags import TrainFlags
+from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.config import field_names
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.errors import nearest_hint, nearest_names, unknown_name
@@ -44,7 +44,7 @@ def test_case_hyphens_and_parts_of_a_name_are_matched(text: str, expected: str) 
     ],
 )
 def test_a_dotted_name_is_matched_by_its_last_part_and_by_its_initials(text: str, expected: str) -> None:
-    assert nearest_names(text, field_names(TrainFlags), 3)[0] == expected
+    assert nearest_names(text, field_names(COMMANDS["train"].flags), 3)[0] == expected
 
 
 def test_a_name_without_a_similar_one_gets_no_hint() -> None:

@@ -157,8 +157,8 @@ def test_vertebrae_without_a_slot_are_ignored_and_reported() -> None:
 
 
 def test_the_message_for_an_unknown_name_has_the_nearest_and_all_names() -> None:
-    assert unknown_name("verb", "trian", ["train", "evaluate"]) == (
-        "unknown verb 'trian'. Did you mean 'train'? Allowed: evaluate, train."
+    assert unknown_name("command", "trian", ["train", "evaluate"]) == (
+        "unknown command 'trian'. Did you mean 'train'? Allowed: evaluate, train."
     )
     assert nearest_hint("zzz", ["train"]) == ""
 

@@ -9,14 +9,21 @@ import sys
 import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from spondylo_ml.cli.command import Command
+from spondylo_ml.cli.commands import COMMANDS
+from spondylo_ml.cli.flags import SHORT_NAMES
+from spondylo_ml.config import field_names
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import PRESETS
+from tuning.cli import TUNE
 
 ROOT = Path(__file__).resolve().parents[1]
+ALL_COMMANDS = COMMANDS | {TUNE.name: TUNE}
 
 
 def _project() -> dict[str, object]:
@@ -34,16 +41,32 @@ def test_torch_and_torchvision_are_the_pair_that_imports_together() -> None:
     assert {"torch==2.14.1", "torchvision==0.29.1"} <= set(_project()["dependencies"])  # type: ignore[call-overload]
 
 
-def test_mlproject_has_its_entry_points_and_a_main() -> None:
-    project = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))
-    assert project["conda_env"] == "conda.yaml"
-    verbs = (
-        "main", "train", "benchmark", "evaluate", "diagnose", "compare", "audit", "export", "phantom", "predict",
-        "export-onnx", "convert-model", "promote", "tune",
-    )  # fmt: skip
-    assert set(verbs) <= set(project["entry_points"])
-    for entry in project["entry_points"].values():
-        assert entry["command"].startswith(("python -m spondylo_ml ", "python -m tuning "))
+def _entry_points() -> dict[str, dict[str, Any]]:
+    entries: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "MLproject").read_text(encoding="utf-8"))[
+        "entry_points"
+    ]
+    return entries
+
+
+def test_mlproject_has_an_entry_point_for_each_command_and_a_main() -> None:
+    assert set(_entry_points()) == {"main", *ALL_COMMANDS}
+
+
+@pytest.mark.parametrize("command", ALL_COMMANDS.values(), ids=lambda command: command.name)
+def test_an_entry_point_passes_its_parameters_as_options_of_its_command(command: Command) -> None:
+    entry = _entry_points()[command.name]
+    options = {*field_names(command.flags), *SHORT_NAMES}
+    assert set(entry["parameters"]) <= options
+    flags = [f"--{name} {{{name}}}" for name in entry["parameters"]]
+    assert entry["command"] == " ".join([command.call, *flags])
+    needed = {name for name, field in command.options.model_fields.items() if field.is_required()}
+    assert needed <= set(entry["parameters"]), "MLflow itself asks for what a command cannot do without"
+
+
+def test_the_main_entry_point_is_a_smoke_run() -> None:
+    main = _entry_points()["main"]
+    assert main["command"] == "python -m spondylo_ml train --preset smoke --model {model} --data {data}"
+    assert set(main["parameters"]) == {"model", "data"}
 
 
 def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path: Path) -> None:

@@ -84,3 +84,14 @@ class StudyOptions(Section):
     def directions(self) -> tuple[Literal["minimize", "maximize"], ...]:
         """Optuna's name of each objective's direction."""
         return tuple("minimize" if lower_is_better(name) else "maximize" for name in self.objectives)
+
+
+class TuneOptions(StudyOptions):
+    """Options of `python -m tuning` beside the configuration of the trials."""
+
+    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
+
+    @property
+    def of_study(self) -> StudyOptions:
+        """The options that belong to the study, and are kept with it."""
+        return StudyOptions(**self.model_dump(exclude={"recipe"}))

@@ -1,215 +1,155 @@
-"""What can be known to be wrong before anything slow is imported: in about a second, or three where MLflow is asked."""
+"""What each command checks before anything slow is imported: in about a second, or three where MLflow is asked."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from spondylo_ml.config import CompareConfig, Config, DataConfig, PromoteConfig
+from spondylo_ml.cli.requirements import (
+    experiment_name,
+    require_candidates,
+    require_checkpoint_place,
+    require_compared_runs,
+    require_films,
+    require_given_films,
+    require_model,
+    require_opened_run,
+    require_runs,
+    require_store,
+    require_target,
+)
+from spondylo_ml.config import (
+    AuditConfig,
+    BenchmarkConfig,
+    CompareConfig,
+    ConvertModelConfig,
+    DataConfig,
+    DiagnoseConfig,
+    EvaluateConfig,
+    ExportConfig,
+    ExportOnnxConfig,
+    PhantomConfig,
+    PredictConfig,
+    PromoteConfig,
+    RegistryConfig,
+    TrainOptions,
+    read_entries,
+    resolve_config,
+    validate,
+)
+from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned_trainings
+from spondylo_ml.config.commands import AUDITS
 from spondylo_ml.config.paths import expanded
-from spondylo_ml.errors import TrackingError
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
-
-    from spondylo_ml.tracking.resume import Resume
+from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.errors import ConfigError
+from spondylo_ml.folders import require_empty_folder, require_writable
 
 
-def require_films(data: DataConfig) -> None:
-    """The folder is there and holds a dataset, where one is given; no other kind of films is asked for without one.
+def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
+    """The configuration, the films, the run to resume, and where the new run is written."""
+    # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
+    config = resolve_config(overrides, options.recipe_path)
+    if options.resume is None:
+        require_films(config.data)
+    else:
+        require_given_films(config.data)
+        require_store()
 
-    Raises:
-        SpondyloError: it is not so.
-    """
-    data.require_source()
-    require_given_films(data)
+    from spondylo_ml.tracking.resume import requested_training
 
-
-def require_given_films(data: DataConfig) -> None:
-    """As `require_films`, of values that are laid over those of a run: its folder may be meant by a kind alone.
-
-    Raises:
-        SpondyloError: it is not so.
-    """
-    if data.path is None:
-        return
-    data.require_source()
-
-    from spondylo_ml.data.readers import find_reader
-
-    find_reader(expanded(data.path), data.kind)
-
-
-def require_runs(run_ids: Sequence[str] = (), with_models: bool = False) -> list[Run]:
-    """The runs of the store, which is there, answers, and has all of them.
-
-    Args:
-        with_models: each has logged a model.
-
-    Raises:
-        TrackingError: it is not so.
-    """
-    _require_store_file()
-
-    from spondylo_ml.tracking.selection import require_model
-    from spondylo_ml.tracking.store import get_run
-
-    _require_store()
-    runs = [get_run(run_id) for run_id in run_ids]
-    for run in runs if with_models else ():
-        require_model(run)
-    return runs
-
-
-def require_compared(config: CompareConfig) -> Run:
-    """The first of the runs to compare, each of which is there with its model.
-
-    Raises:
-        TrackingError: it is not so, or there are none to choose from.
-    """
-    if config.run_ids:
-        return require_runs(config.run_ids, with_models=True)[0]
-    require_runs()
-
-    from spondylo_ml.tracking.selection import top_runs
-
-    return top_runs(1, config.metric, config.models, config.per_model, config.experiment)[0]
-
-
-def require_candidates(config: PromoteConfig) -> Run:
-    """The first of the runs to promote; the run of the noise floor is there too.
-
-    Raises:
-        TrackingError: it is not so, or there are none to choose from.
-    """
-    require_runs([config.noise_floor_from] if config.noise_floor_from else [])
-    if config.run_ids:
-        return require_runs(config.run_ids, with_models=True)[0]
-
-    from spondylo_ml.tracking.selection import top_runs
-
-    return top_runs(1, config.chosen_by, config.models, per_model=True, experiment=config.experiment)[0]
-
-
-def require_model(which: str, digest: str | None = None) -> None:
-    """The model is there: its folder, or its address and digest in the store.
-
-    Raises:
-        SpondyloError: it is not so.
-    """
-    if not expanded(Path(which)).is_dir():
-        _require_store_file()
-
-    from spondylo_ml.serving.model_address import local_folder, model_address, only_model
-
-    folder = local_folder(which)
-    if folder is not None:
-        only_model(folder)
-        return
-    _require_store()
-    address = model_address(which)
-    if digest is None:
-        address.digest()
-
-
-def require_target(asked: str | None, otherwise: str, resumed_run_id: str | None = None) -> None:
-    """The store answers, and the run that will be written to can be opened; see `tracking.store.require_target`.
-
-    Args:
-        asked: the experiment that was given.
-        otherwise: the command's own.
-
-    Raises:
-        TrackingError: it is not so.
-    """
-    from spondylo_ml.tracking.store import chosen_experiment, require_target
-
-    _require_store()
-    require_target(chosen_experiment(asked, otherwise), resumed_run_id)
-
-
-def experiment_name(run: Run) -> str:
-    """Of the run."""
-    from spondylo_ml.tracking.store import experiment_of
-
-    return experiment_of(run)
-
-
-def require_checkpoint_place() -> None:
-    """New checkpoints can be written; see `tracking.checkpoints`.
-
-    Raises:
-        TrackingError: they cannot.
-    """
-    from spondylo_ml.tracking.checkpoints import require_checkpoint_place
-
+    training = requested_training(options, overrides)
+    require_target(training.config.tracking.experiment, EXPERIMENT, training.run_id)
     require_checkpoint_place()
 
 
-def require_cross_validation(what: str, overrides: Mapping[str, Any]) -> tuple[Run, Config] | None:
-    """The cross-validation to go on with and its configuration, with what may be changed; None where it is none.
-
-    Raises:
-        SpondyloError: it cannot be read, or an override would make it another.
-    """
-    from spondylo_ml.tracking.resume import Resume, find_cross_validation, resumed_config
-
-    _require_store()
-    found = find_cross_validation(what)
-    if found is None:
-        return None
-    run, config = found
-    return run, resumed_config(Resume(Path(), run.info.run_id, config), overrides)
-
-
-def require_resume(what: str) -> Resume:
-    """The training to go on with; see `workflows.resume`.
-
-    Raises:
-        TrackingError: it is not on this machine.
-    """
-    from spondylo_ml.tracking.resume import find_resume
-
-    _require_store()
-    return find_resume(what)
+def check_benchmark(options: BenchmarkConfig, overrides: Mapping[str, Any]) -> None:
+    """The entries, the films and where the runs are written; for a resumed benchmark, what is known without its run."""
+    if options.resume is not None:
+        if "entries" in options.model_fields_set:
+            read_entries(options.entries)
+        require_given_films(validate(DataConfig, overrides.get("data", {})))
+        require_runs([options.resume])
+        return
+    plan = make_plan(options, overrides)
+    chosen_entries(plan, options.only)
+    first = planned_trainings(plan)[0].config
+    require_films(first.data)
+    require_target(first.tracking.experiment, EXPERIMENT)
+    require_checkpoint_place()
 
 
-def require_resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
-    """Its configuration, with what may be changed; see `workflows.resume`.
-
-    Raises:
-        ConfigError: an override would make it another experiment.
-    """
-    from spondylo_ml.tracking.resume import resumed_config
-
-    return resumed_config(resume, overrides)
+def check_evaluate(config: EvaluateConfig | DiagnoseConfig) -> None:
+    """The films, the run with its model, and where the new run is written."""
+    require_given_films(config.data)
+    (run,) = require_runs([config.run_id], with_models=True)
+    require_target(config.experiment, experiment_name(run))
 
 
-def require_opened_run() -> None:
-    """As `require_target`, for commands that write to a run only where `mlflow run` has opened one for them."""
-    if "MLFLOW_RUN_ID" in os.environ:
-        require_target("", "")
+def check_compare(config: CompareConfig) -> None:
+    """The films, the runs with their models, and where the new run is written."""
+    require_given_films(config.data)
+    require_target(config.experiment, experiment_name(require_compared_runs(config)))
 
 
-def _require_store() -> None:
-    """The store answers; MLflow's remarks on making its tables are not for the terminal."""
-    from spondylo_ml.tracking.reachable import preflight
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    preflight()
+def check_audit(config: AuditConfig) -> None:
+    """The films, and where the new run is written."""
+    require_films(config.data)
+    require_target(config.experiment, AUDITS)
 
 
-def _require_store_file() -> None:
-    """A command that reads runs needs a store that was written to: MLflow would make an empty one."""
-    from spondylo_ml.tracking.store_uri import sqlite_file, usual_uri
+def check_export(config: ExportConfig) -> None:
+    """The films and the folder to write."""
+    if config.data.path is None and config.data.kind in ("auto", "phantom"):
+        raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
+    require_films(config.data)
+    _require_dataset_folder(config.to)
 
-    file = sqlite_file(usual_uri())
-    if file is not None and not file.exists():
-        raise TrackingError(
-            f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder where mlflow.db lies, or "
-            "set MLFLOW_TRACKING_URI"
-        )
+
+def check_phantom(config: PhantomConfig) -> None:
+    """The folder to write."""
+    _require_dataset_folder(config.to)
+
+
+def check_predict(config: PredictConfig) -> None:
+    """The films, the model and the folder to write."""
+    from spondylo_ml.data.film_files import collect_films
+
+    require_empty_folder(expanded(config.to))
+    collect_films(config.films)
+    require_model(config.model, config.digest)
+    require_opened_run()
+
+
+def check_promote(config: PromoteConfig) -> None:
+    """The films, the candidates with their models, and where the new run is written."""
+    require_given_films(config.data)
+    if config.rollback:
+        require_runs()
+    else:
+        require_target(config.experiment, experiment_name(require_candidates(config)))
+
+
+def check_registry(config: RegistryConfig) -> None:
+    """The store."""
+    require_runs()
+
+
+def check_export_onnx(config: ExportOnnxConfig) -> None:
+    """The model and the folder to write."""
+    require_empty_folder(expanded(config.to))
+    require_model(config.model, config.digest)
+    require_opened_run()
+
+
+def check_convert_model(config: ConvertModelConfig) -> None:
+    """The model and the folder to write."""
+    require_empty_folder(expanded(config.to))
+    require_model(config.model, digest="")  # a model of an older format has no digest
+
+
+def _require_dataset_folder(to: Path) -> None:
+    """A dataset is written under another name beside its folder first."""
+    require_empty_folder(expanded(to))
+    require_writable(expanded(to).absolute().parent)
+    require_opened_run()

@@ -1,148 +1,60 @@
-"""Flags of each verb, made from the configuration's types by pydantic-settings.
+"""The flags of a command, made from its options by pydantic-settings.
 
-It is of the same family as the schema, takes each value as one argument (which is how MLflow passes them on), and
-returns just what was given, to be laid over the recipe.
+pydantic-settings is of the same family as the schema, takes each value as one argument (which is how MLflow passes
+parameters on), and returns only the values that were given, to be laid over the recipe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from functools import cache
 from typing import Any
 
-from pydantic import Field
+from pydantic import create_model
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
-from spondylo_ml.config import (
-    AuditConfig,
-    BenchmarkConfig,
-    CompareConfig,
-    Config,
-    ConvertModelConfig,
-    DiagnoseConfig,
-    EvaluateConfig,
-    ExportConfig,
-    ExportOnnxConfig,
-    PhantomConfig,
-    PredictConfig,
-    PromoteConfig,
-    RegistryConfig,
-    field_names,
-)
+from spondylo_ml.config import field_names
 from spondylo_ml.config.paths import PATHS
+from spondylo_ml.config.section import Section
 from spondylo_ml.errors import NEAREST, ConfigError, nearest_hint, nearest_names
 
 SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes", "folds": "data.folds"}
 
-_SETTINGS = SettingsConfigDict(
-    extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
-)
+
+class _Flags(BaseSettings):
+    """Base of all classes of flags."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", cli_avoid_json=True, cli_hide_none_type=True, cli_use_class_docs_for_groups=True
+    )
 
 
-class TrainFlags(Config, BaseSettings):
-    """Train a model and log it to MLflow."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml train")
-
-    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
-    resume: str | None = Field(None, description="run id, or path of a last.ckpt, to go on with")
+@cache
+def flags_class(name: str, summary: str, options: tuple[type[Section], ...]) -> type[BaseSettings]:
+    """A class whose fields are those of all the `options`; the summary becomes the head of its help."""
+    bases: tuple[Any, ...] = (*options, _Flags)
+    return create_model(name, __base__=bases, __doc__=summary)
 
 
-class EvaluateFlags(EvaluateConfig, BaseSettings):
-    """Evaluate the best model of a run on the films of any dataset."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml evaluate")
-
-
-class DiagnoseFlags(DiagnoseConfig, BaseSettings):
-    """Look into a finished run: its checks, the causes of its error, dead channels."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml diagnose")
-
-
-class BenchmarkFlags(BenchmarkConfig, Config, BaseSettings):
-    """Train several entries under one budget of minutes on the same films, and rank them."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml benchmark")
-
-
-class ExportFlags(ExportConfig, BaseSettings):
-    """Write films in another layout, and list what that layout cannot carry."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export")
-
-
-class ExportOnnxFlags(ExportOnnxConfig, BaseSettings):
-    """Write a model with its network in ONNX as well, if that computes the same."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml export-onnx")
-
-
-class ConvertModelFlags(ConvertModelConfig, BaseSettings):
-    """Write a model of a former format anew in the current one, with digests of its files."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml convert-model")
-
-
-class PhantomFlags(PhantomConfig, BaseSettings):
-    """Draw synthetic films and write them in any layout."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml phantom")
-
-
-class AuditFlags(AuditConfig, BaseSettings):
-    """Check a dataset before anyone trusts it; logs a report with pictures."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml audit")
-
-
-class CompareFlags(CompareConfig, BaseSettings):
-    """Compare the models of two or more runs on the same films."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml compare")
-
-
-class PredictFlags(PredictConfig, BaseSettings):
-    """Read films with a trained model: corners, slips, grades, overlays and reports."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml predict")
-
-
-class PromoteFlags(PromoteConfig, BaseSettings):
-    """Compare models with the champion; the better one takes its place in the registry."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml promote")
-
-
-class RegistryFlags(RegistryConfig, BaseSettings):
-    """Show who was champion, when, and why replaced."""
-
-    model_config = _SETTINGS | SettingsConfigDict(cli_prog_name="python -m spondylo_ml registry")
-
-
-FLAGS: dict[str, type[BaseSettings]] = {
-    "train": TrainFlags, "benchmark": BenchmarkFlags, "evaluate": EvaluateFlags, "diagnose": DiagnoseFlags,
-    "compare": CompareFlags, "audit": AuditFlags, "export": ExportFlags, "phantom": PhantomFlags,
-    "predict": PredictFlags, "promote": PromoteFlags, "registry": RegistryFlags, "export-onnx": ExportOnnxFlags,
-    "convert-model": ConvertModelFlags,
-}  # fmt: skip
-
-
-def given_values(flags: type[BaseSettings], arguments: Sequence[str]) -> dict[str, Any]:
+def given_values(flags: type[BaseSettings], arguments: Sequence[str], call: str = "") -> dict[str, Any]:
     """The nested values that were given; `--help` prints the help and exits.
+
+    Args:
+        call: how the command is called in a shell.
 
     Raises:
         ConfigError: a flag that does not exist (names the nearest), or a value missing.
     """
-    command = str(flags.model_config.get("cli_prog_name"))
     names = field_names(flags)
-    full = [_full_name(argument, names, command) for argument in _without_empty(arguments)]
+    full = [_full_name(argument, names, call) for argument in _without_empty(arguments)]
     full, typed = _typed_paths(full, [name for name, field in flags.model_fields.items() if PATHS in field.metadata])
     try:
-        source: CliSettingsSource[Any] = CliSettingsSource(flags, cli_parse_args=full, cli_exit_on_error=False)
+        source: CliSettingsSource[Any] = CliSettingsSource(
+            flags, cli_parse_args=full, cli_exit_on_error=False, cli_prog_name=call
+        )
     except SettingsError as error:
         message = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
-        raise ConfigError(f"{message}. Options are given as --name value; all of them: {command} --help") from None
+        raise ConfigError(f"{message}. Options are given as --name value; all of them: {call} --help") from None
     return dict(source()) | typed
 
 
@@ -164,7 +76,7 @@ def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str],
     return others, {name: values[0] if len(values) == 1 else tuple(values) for name, values in typed.items()}
 
 
-def _full_name(argument: str, names: Sequence[str], command: str) -> str:
+def _full_name(argument: str, names: Sequence[str], call: str) -> str:
     """A flag with its short name replaced; other arguments as they are."""
     if not argument.startswith("--") or argument == "--help":
         return argument
@@ -172,16 +84,16 @@ def _full_name(argument: str, names: Sequence[str], command: str) -> str:
     if flag not in names and SHORT_NAMES.get(flag, flag) in names:
         flag = SHORT_NAMES[flag]
     if flag not in names:
-        raise ConfigError(_unknown_option(flag, names, command))
+        raise ConfigError(_unknown_option(flag, names, call))
     return f"--{flag}{equals}{value}"
 
 
-def _unknown_option(flag: str, names: Sequence[str], command: str) -> str:
+def _unknown_option(flag: str, names: Sequence[str], call: str) -> str:
     """Names the nearest options; there may be more than a hundred in all."""
     short = [name for name, long in SHORT_NAMES.items() if long in names]
     known = [f"--{name}" for name in (*names, *short)]
     nearest = ", ".join(nearest_names(f"--{flag}", known, NEAREST))
-    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', known)} Nearest: {nearest}. All: {command} --help"
+    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', known)} Nearest: {nearest}. All: {call} --help"
 
 
 def _without_empty(arguments: Sequence[str]) -> list[str]:

@@ -2,12 +2,7 @@
 
 from spondylo_ml.config.benchmark import BenchmarkConfig, Entry, EntryList, read_entries
 from spondylo_ml.config.clinical import ClinicalConfig
-from spondylo_ml.config.films import DataConfig
-from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
-from spondylo_ml.config.resolve import field_names, flatten, nest, resolve_config, validate
-from spondylo_ml.config.schema import Config
-from spondylo_ml.config.uncertainty import UncertaintyConfig
-from spondylo_ml.config.verbs import (
+from spondylo_ml.config.commands import (
     AuditConfig,
     Backend,
     CompareConfig,
@@ -18,11 +13,17 @@ from spondylo_ml.config.verbs import (
     ExportOnnxConfig,
     PhantomConfig,
     PredictConfig,
+    TrainOptions,
 )
+from spondylo_ml.config.films import DataConfig
+from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
+from spondylo_ml.config.resolve import field_names, flatten, nest, resolve_config, validate
+from spondylo_ml.config.schema import Config
+from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "ConvertModelConfig",
     "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "ExportOnnxConfig",
-    "MarginsConfig", "PhantomConfig", "PredictConfig", "PromoteConfig", "RegistryConfig", "UncertaintyConfig",
-    "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
+    "MarginsConfig", "PhantomConfig", "PredictConfig", "PromoteConfig", "RegistryConfig", "TrainOptions",
+    "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

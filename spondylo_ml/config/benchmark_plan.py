@@ -53,32 +53,31 @@ def make_plan(config: BenchmarkConfig, given: Mapping[str, Any]) -> Plan:
     return Plan(entries=read_entries(config.entries), seeds=config.seeds, given=_checked(given))
 
 
-def resumed_plan(before: Plan, asked: Mapping[str, Any], given: Mapping[str, Any]) -> Plan:
-    """The plan of a benchmark that goes on: its own, with seeds added, and what may be moved as it is given now.
+def resumed_plan(original: Plan, config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Plan:
+    """The plan of a resumed benchmark: the original one, with seeds added, and with the given values that may change.
 
     Args:
-        asked: the values of `BenchmarkConfig` that were given, by name.
-        given: the other values that were given, nested.
+        overrides: values for all training runs, nested.
 
     Raises:
-        ConfigError: a value that was given would make it another benchmark.
+        ConfigError: a value would make it another benchmark.
     """
-    now = _checked(given)
-    if "entries" in asked and read_entries(str(asked["entries"])) != before.entries:
+    values = _checked(overrides)
+    if "entries" in config.model_fields_set and read_entries(config.entries) != original.entries:
         raise ConfigError("a resumed benchmark keeps its entries: leave out --entries, or start a new benchmark")
     different = [
-        f"{name} was {before.given.get(name, 'not given')!r}, given {value!r}"
-        for name, value in now.items()
-        if not name.startswith(MOVABLE) and str(before.given.get(name)) != str(value)
+        f"{name} was {original.given.get(name, 'not given')!r}, given {value!r}"
+        for name, value in values.items()
+        if not name.startswith(MOVABLE) and str(original.given.get(name)) != str(value)
     ]
     if different:
         listed = ", ".join(different)
         raise ConfigError(f"a resumed benchmark keeps its values; leave these out or start a new one: {listed}")
-    seeds = BenchmarkConfig(seeds=asked["seeds"]).seeds if "seeds" in asked else ()
+    added_seeds = config.seeds if "seeds" in config.model_fields_set else ()
     return Plan(
-        entries=before.entries,
-        seeds=tuple(dict.fromkeys([*before.seeds, *seeds])),
-        given=before.given | now,
+        entries=original.entries,
+        seeds=tuple(dict.fromkeys([*original.seeds, *added_seeds])),
+        given=original.given | values,
     )
 
 

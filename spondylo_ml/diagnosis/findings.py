@@ -25,11 +25,11 @@ CAUSES = {
     ),
     "side_flip": (
         "The mirror image of the corner was found: left and right are confused.",
-        "Look at the check of the flip, the labels' order of corners (the verb audit), and films without a facing.",
+        "Look at the check of the flip, the labels' order of corners (command audit), and films without a facing.",
     ),
     "corner_swap": (
         "Another corner of the right vertebra was found: superior and inferior are confused.",
-        "Look at the labels' order of corners (the verb audit); loss.anatomical_weight above 0 punishes such bodies.",
+        "Look at the labels' order of corners (command audit); loss.anatomical_weight above 0 punishes such bodies.",
     ),
     "missed": (
         "The model says that vertebrae are absent which are there.",

@@ -1,4 +1,4 @@
-"""A training to go on with: its folder, its run, its configuration."""
+"""Training runs to resume: found by run id or checkpoint, with their configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from spondylo_ml.config import Config, flatten, validate
+from spondylo_ml.config import Config, TrainOptions, flatten, resolve_config, validate
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.resolve import merge
 from spondylo_ml.config.schema import MOVABLE
@@ -29,38 +29,85 @@ FOLDS_TAG, CROSS_VALIDATION_FILE = "folds", "cross_validation.json"
 
 @dataclass(frozen=True)
 class Resume:
-    """A training to go on with: where its checkpoint lies, and the run that it belongs to."""
+    """A training run to resume: its last checkpoint, the id of the run, and its configuration."""
 
     checkpoint: Path
     run_id: str
     config: Config
 
 
-def find_resume(what: str) -> Resume:
-    """The training that `what`, a run id or the path of a `last.ckpt`, names.
+@dataclass(frozen=True)
+class RequestedTraining:
+    """What `train` is to do.
+
+    Attributes:
+        config: of the training run; with `data.folds` alone, of a cross-validation.
+        resume: the training run to resume.
+        parent: the run of the cross-validation to resume.
+    """
+
+    config: Config
+    resume: Resume | None = None
+    parent: Run | None = None
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether all folds are trained, each in a run of its own."""
+        data = self.config.data
+        return self.parent is not None or (self.resume is None and data.folds is not None and data.fold is None)
+
+    @property
+    def run_id(self) -> str | None:
+        """The run to resume; None for a new one."""
+        return self.parent.info.run_id if self.parent else self.resume.run_id if self.resume else None
+
+
+def requested_training(options: TrainOptions, overrides: Mapping[str, Any]) -> RequestedTraining:
+    """Resolve the configuration of a new run, or find the run to resume.
+
+    Args:
+        overrides: the values of the configuration that were given, nested.
+
+    Raises:
+        ConfigError: a bad value, or an override that would make a resumed run another experiment.
+        TrackingError: the run cannot be resumed on this machine.
+    """
+    if options.resume is None:
+        return RequestedTraining(resolve_config(overrides, options.recipe_path))
+    cross_validation = find_cross_validation(options.resume)
+    if cross_validation is not None:
+        parent, config = cross_validation
+        return RequestedTraining(resumed_config(config, overrides), parent=parent)
+    resume = find_resume(options.resume)
+    return RequestedTraining(resumed_config(resume.config, overrides), resume)
+
+
+def find_resume(run_or_checkpoint: str) -> Resume:
+    """Find the training run of a run id or of the path of a `last.ckpt`.
 
     Raises:
         TrackingError: no such checkpoint on this machine; says where it was looked for.
     """
-    given = expanded(Path(what))
-    folders = [given.parent] if given.suffix == ".ckpt" else checkpoint_folders(what)
-    name = given.name if given.suffix == ".ckpt" else LAST
+    path = expanded(Path(run_or_checkpoint))
+    is_checkpoint = path.suffix == ".ckpt"
+    folders = [path.parent] if is_checkpoint else checkpoint_folders(run_or_checkpoint)
+    name = path.name if is_checkpoint else LAST
     folder = next((folder for folder in folders if _missing(folder, name) is None), None)
     if folder is None:
-        raise TrackingError(_not_found(what, [str(_missing(folder, name)) for folder in folders]))
+        raise TrackingError(_not_found(run_or_checkpoint, [str(_missing(folder, name)) for folder in folders]))
     try:
         config = validate(Config, json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
     except (ConfigError, ValueError) as error:
         raise TrackingError(
-            f"cannot resume {what!r}: {folder / CONFIG_FILE} is damaged, or of another version: {error}"
+            f"cannot resume {run_or_checkpoint!r}: {folder / CONFIG_FILE} is damaged, or of another version: {error}"
         ) from None
     return Resume(folder / name, (folder / RUN_FILE).read_text(encoding="utf-8").strip(), config)
 
 
 def find_cross_validation(run_id: str) -> tuple[Run, Config] | None:
-    """The run of a cross-validation, or where it went on in another run that one, and its configuration.
+    """Find the run of a cross-validation, or the run in which it was resumed, and its configuration.
 
-    None where the run is none.
+    None if the run is not one of a cross-validation.
 
     Raises:
         TrackingError: its configuration cannot be read.
@@ -82,15 +129,15 @@ def find_cross_validation(run_id: str) -> tuple[Run, Config] | None:
     return run, validate(Config, json.loads(text))
 
 
-def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
-    """The configuration of the run that goes on; only its place and its reporting may be changed.
+def resumed_config(original: Config, overrides: Mapping[str, Any]) -> Config:
+    """Lay the overrides over the configuration of a run to resume; only where it runs and reports may change.
 
     Raises:
         ConfigError: an override would make it another experiment.
     """
-    before = flatten(resume.config.model_dump(mode="json"))
-    changed = validate(Config, merge(resume.config.model_dump(mode="json"), overrides))
-    after = flatten(changed.model_dump(mode="json"))
+    before = original.model_dump(mode="json")
+    changed = validate(Config, merge(before, overrides))
+    before, after = flatten(before), flatten(changed.model_dump(mode="json"))
     different = [name for name in after if after[name] != before[name] and not name.startswith(MOVABLE)]
     if different:
         listed = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
@@ -99,14 +146,14 @@ def resumed_config(resume: Resume, overrides: Mapping[str, Any]) -> Config:
 
 
 def write_run_folder(folder: Path, run_id: str, config: Config) -> None:
-    """Beside the weights: which run they belong to, and its configuration."""
+    """Write the run's id and its configuration beside the weights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1), encoding="utf-8")
     (folder / RUN_FILE).write_text(run_id, encoding="utf-8")
 
 
 def _missing(folder: Path, name: str) -> Path | None:
-    """The first of a folder's files that is not there."""
+    """Return the first file of a run folder that does not exist."""
     return next((path for path in (folder / name, folder / CONFIG_FILE, folder / RUN_FILE) if not path.is_file()), None)
 
 

@@ -1,1 +1,1 @@
-"""One plain function per verb: where all parts come together."""
+"""The commands: one plain function each, in a module or a package of its name."""

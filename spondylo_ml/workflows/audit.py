@@ -9,7 +9,7 @@ import mlflow
 import pandas as pd
 
 from spondylo_ml.config import AuditConfig, flatten
-from spondylo_ml.config.verbs import AUDITS
+from spondylo_ml.config.commands import AUDITS
 from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
@@ -57,7 +57,7 @@ def audit(config: AuditConfig) -> AuditResult:
 def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:
     table = audit_film_table(films.films)
     slips = audit_slip_table(films.films)
-    mlflow.set_tags({"dataset": films.name, "verb": "audit"})
+    mlflow.set_tags({"dataset": films.name, "command": "audit"})
     mlflow.log_metrics({f"audit/{name}": float(count) for name, count in found.counts().items()})
     mlflow.log_metrics(_dataset_metrics(table, slips))
     mlflow.log_text(table.to_csv(index=False), "audit/films.csv")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from spondylo_ml.config import ConvertModelConfig
 from spondylo_ml.config.paths import expanded
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle_formats import convert_bundle
 from spondylo_ml.serving.model_source import model_folder
@@ -36,14 +35,3 @@ def convert_model(config: ConvertModelConfig) -> Converted:
     require_empty_folder(folder)
     source = model_folder(config.model)
     return Converted(config.model, folder, convert_bundle(source, folder))
-
-
-def describe(converted: Converted) -> str:
-    """The last lines on the terminal."""
-    return "\n".join([
-        f"{converted.source} written to {converted.folder} in the current format",
-        f"digest {converted.digest}",
-        "Its files had no digests: what lay there now was taken as it is. Keep this digest, and pin the model by it:",
-        f"python -m spondylo_ml predict --model {converted.folder} --digest {converted.digest} --films ... --to ...",
-        DISCLAIMER,
-    ])  # fmt: skip

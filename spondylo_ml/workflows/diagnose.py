@@ -141,7 +141,7 @@ def _log_origin(config: DiagnoseConfig, trained: Config, films: FilmSet) -> dict
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
     log_params({"model.name": trained.model.name, "preset": trained.preset})
     mlflow.set_tags(
-        {"diagnosed_run": config.run_id, "model": trained.model.name, "dataset": films.name, "verb": "diagnose"}
+        {"diagnosed_run": config.run_id, "model": trained.model.name, "dataset": films.name, "command": "diagnose"}
     )
     log_environment()
     return log_dataset(films, PARTS)

@@ -1,7 +1,4 @@
-"""`export` and `phantom`: films to a folder, in any layout that the project writes.
-
-Neither opens a run of its own; under `mlflow run` both write what they did to the run that it opened.
-"""
+"""`export`: films written to a folder in another layout."""
 
 from __future__ import annotations
 
@@ -13,7 +10,6 @@ from spondylo_ml.config import ExportConfig, PhantomConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import read_films
 from spondylo_ml.data.split import split_by_patient
-from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.dataset import Written, write_dataset
 
@@ -40,17 +36,7 @@ def export(config: ExportConfig) -> Exported:
     """
     films = read_films(config.data)
     films = with_parts(films, config.format, config.data.val_fraction, config.data.split_seed)
-    return _write(films, config)
-
-
-def draw_phantoms(config: PhantomConfig) -> Exported:
-    """Draw synthetic films and write them.
-
-    Raises:
-        DataError: a target that is not free, or too few films for the parts of the layout.
-    """
-    films = phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips)
-    return _write(with_parts(films, config.format, config.val_fraction, config.seed), config)
+    return write_films(films, config)
 
 
 def with_parts(films: FilmSet, kind: str, val_fraction: float, seed: int) -> FilmSet:
@@ -68,20 +54,12 @@ def with_parts(films: FilmSet, kind: str, val_fraction: float, seed: int) -> Fil
     return replace(films, films=tuple(by_id.get(film.film_id, film) for film in films.films))
 
 
-def describe(exported: Exported) -> str:
-    """The last lines on the terminal."""
-    films, folder = exported.written.films, exported.written.folder
-    labelled = sum(film.labelled for film in films.films)
-    lines = [
-        f"{len(films.films)} film(s), {labelled} with labels, written as {films.kind} to {folder}",
-        f"digest {exported.digest}",
-        *(f"not carried by this layout: {loss}" for loss in exported.written.lost),
-        *(f"read back with a remark: {finding}" for finding in (*films.bad_files, *films.notes)),
-    ]
-    return "\n".join(lines)
+def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
+    """Write the films in the configured layout; under `mlflow run`, also log them to the run that MLflow opened.
 
-
-def _write(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
+    Raises:
+        DataError: a target folder that is not empty, or nothing that the layout can hold.
+    """
     if "MLFLOW_RUN_ID" not in os.environ:
         return _written(films, config)
 

@@ -20,10 +20,9 @@ from tqdm import tqdm
 from spondylo_ml.config import ExportOnnxConfig
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import ConfigError, ParityError
 from spondylo_ml.folders import require_empty_folder
-from spondylo_ml.serving.bundle import NETWORK, PARITY, Bundle, copy_with_network
+from spondylo_ml.serving.bundle import PARITY, Bundle, copy_with_network
 from spondylo_ml.serving.model_source import FoundModel, find_model
 from spondylo_ml.serving.onnx_compare import compare
 from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportable, input_hw, onnx_network, with_onnx
@@ -73,28 +72,6 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
         mlflow.set_tag("exported_model", source.name)
         log_environment()
         return _exported(source, films, config.seed, folder)
-
-
-def describe(exported: OnnxExported) -> str:
-    """The last lines on the terminal."""
-    report = exported.report
-    corners, grades, speed = report["corners"], report["grades"], report["speed"]
-    tensors = ", ".join(f"{name} {one['largest_difference']:.2g}" for name, one in report["tensors"].items())
-    lines = [
-        f"{exported.model}: written with {NETWORK} to {exported.folder}",
-        f"checked on {report['films']['count']} synthetic films, seed {report['films']['seed']} ({PARITY}):",
-        f"  largest difference of a tensor: {tensors}",
-        f"  {corners['compared']} corners, largest difference {corners['largest_difference_px']:.2g} px",
-        f"  {grades['compared']} grades, {len(grades['different'])} different, "
-        f"{len(grades['different_near_a_limit'])} different within {report['limits']['near_a_limit_points']} points "
-        f"of a limit, largest difference of a slip {grades['largest_slip_difference_points']:.2g} points",
-        f"milliseconds of the network, {speed['threads']} thread(s):",
-    ]
-    for batch, taken in speed["milliseconds_a_batch"].items():
-        times = ", ".join(f"{name} {value:g}" for name, value in taken.items() if name != "rounds")
-        lines.append(f"  batch of {batch}: {times}")
-    lines.append(f"use it: python -m spondylo_ml predict --model {exported.folder} --backend onnx --films ... --to ...")
-    return "\n".join([*lines, DISCLAIMER])
 
 
 def _exported(source: FoundModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:

@@ -104,24 +104,24 @@ def test_a_part_is_chosen_by_name(entries: str) -> None:
 def test_a_plan_that_goes_on_keeps_itself_and_takes_further_seeds(entries: str) -> None:
     before = plan_of(entries, {"training.batch_size": "5"})
     kept = Plan.model_validate_json(before.model_dump_json())
-    assert resumed_plan(kept, {}, {}) == before
-    same = {"entries": entries, "seeds": "0,1"}
+    assert resumed_plan(kept, BenchmarkConfig(), {}) == before
+    same = BenchmarkConfig(entries=entries, seeds=(0, 1))
     assert resumed_plan(kept, same, nest({"training.batch_size": "5", "training.workers": "0"})).given == {
         "training.batch_size": "5",
         "training.workers": "0",
     }
-    assert resumed_plan(kept, {"seeds": "1,2"}, {}).seeds == (0, 1, 2)
+    assert resumed_plan(kept, BenchmarkConfig(seeds=(1, 2)), {}).seeds == (0, 1, 2)
 
 
 def test_another_benchmark_is_not_resumed(entries: str) -> None:
     before = plan_of(entries, {"training.batch_size": "5"})
     with pytest.raises(ConfigError, match=r"keeps its values; .*: training\.batch_size was '5', given '6'"):
-        resumed_plan(before, {}, nest({"training.batch_size": "6"}))
+        resumed_plan(before, BenchmarkConfig(), nest({"training.batch_size": "6"}))
     with pytest.raises(ConfigError, match=r"training\.minutes was 'not given', given '3'"):
-        resumed_plan(before, {}, nest({"training.minutes": "3"}))
+        resumed_plan(before, BenchmarkConfig(), nest({"training.minutes": "3"}))
     Path(entries).write_text(TEXT.replace("0.25", "0.125"), encoding="utf-8")
     with pytest.raises(ConfigError, match="a resumed benchmark keeps its entries"):
-        resumed_plan(before, {"entries": entries}, {})
+        resumed_plan(before, BenchmarkConfig(entries=entries), {})
 
 
 def test_a_cross_validation_is_no_entry_of_a_benchmark(entries: str) -> None:

@@ -8,7 +8,8 @@ import pytest
 from builders import write_rows
 from dicoms import dicom, gradient
 
-from spondylo_ml.cli.flags import FLAGS, given_values
+from spondylo_ml.cli.commands import COMMANDS
+from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import PredictConfig, validate
 from spondylo_ml.config.paths import listed_paths
 from spondylo_ml.data.film_files import collect_films
@@ -128,7 +129,7 @@ def test_commas_of_a_path_that_exists_are_no_list(
     monkeypatch.chdir(tmp_path)
     assert list(listed_paths(given)) == listed
     for arguments in (["--films", given], [f"--films={given}"]):
-        values = given_values(FLAGS["predict"], ["--to", "out", *arguments])
+        values = given_values(COMMANDS["predict"].flags, ["--to", "out", *arguments])
         assert validate(PredictConfig, values).films == tuple(listed)
 
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 from small_models import unet_bundle
 
+from spondylo_ml.cli.summaries.folders import converted
 from spondylo_ml.config import ConvertModelConfig, PredictConfig, validate
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, read_network, save_bundle
 from spondylo_ml.serving.bundle_formats import convert_bundle
 from spondylo_ml.serving.model_source import find_model
-from spondylo_ml.workflows.convert_model import convert_model, describe
+from spondylo_ml.workflows.convert_model import convert_model
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +166,7 @@ def test_format_1_without_a_manifest_is_converted_and_never_loaded(
             use(folder)
     done = convert_model(ConvertModelConfig(model=str(folder), to=tmp_path / "new"))
     assert done.digest == bundle_digest(tmp_path / "new")
-    assert f"--digest {done.digest}" in describe(done)
+    assert f"--digest {done.digest}" in converted(done)
     loaded = load_bundle(tmp_path / "new", done.digest)
     assert (loaded.config, loaded.uncertainty) == (bundle.config, bundle.uncertainty)
     for name, value in loaded.model.state_dict().items():

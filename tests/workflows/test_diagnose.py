@@ -24,7 +24,7 @@ def test_a_diagnosis_is_a_run_of_its_own_that_names_the_model(diagnosed: tuple[P
     assert made.info.run_id != tiny.info.run_id
     assert made.info.run_name == "diagnose tiny on phantom-0-24x256px"
     tags = made.data.tags
-    assert (tags["diagnosed_run"], tags["model"], tags["verb"]) == (tiny.info.run_id, "unet", "diagnose")
+    assert (tags["diagnosed_run"], tags["model"], tags["command"]) == (tiny.info.run_id, "unet", "diagnose")
     assert tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
     assert made.data.metrics["diagnosis/checks_failed"] == 0
     assert made.data.metrics["diagnosis/mre_px512"] == pytest.approx(tiny.data.metrics["val_best/mre_px512"])

@@ -14,12 +14,14 @@ from builders import mendeley_folder
 from commands import environment, run, start
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.cli.summaries.folders import exported
 from spondylo_ml.config import ExportConfig, PhantomConfig
 from spondylo_ml.data.films import digest
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import split_by_patient
 from spondylo_ml.errors import DataError
-from spondylo_ml.workflows.export import describe, draw_phantoms, export
+from spondylo_ml.workflows.export import export
+from spondylo_ml.workflows.phantom import draw_phantoms
 
 SMALL = ("--long_side_px", "64")
 
@@ -69,7 +71,7 @@ def test_bad_films_stop_an_export_or_are_skipped(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 bad file\(s\)"):
         export(ExportConfig.model_validate(tree))
     skipping = {**tree, "data": {"path": root, "on_bad_file": "skip"}}
-    assert describe(export(ExportConfig.model_validate(skipping))).startswith(
+    assert exported(export(ExportConfig.model_validate(skipping))).startswith(
         "5 film(s), 5 with labels, written as yolo"
     )
 

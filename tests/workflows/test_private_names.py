@@ -20,7 +20,7 @@ from spondylo_ml.data.loading import load_audited_films
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
 from spondylo_ml.tracking.store import failure_text
-from spondylo_ml.workflows.export import draw_phantoms
+from spondylo_ml.workflows.phantom import draw_phantoms
 
 PLANTED = ("Zebulon", "Quixworth")
 """Words that stand for a patient's name, in the names of films, of labels and in tables."""

@@ -58,20 +58,18 @@ class BenchmarkResult:
     floors: Mapping[str, float]
 
 
-def benchmark(asked: Mapping[str, Any], given: Mapping[str, Any]) -> BenchmarkResult:
-    """Train what is not finished yet, one after the other; the leaderboard is logged anew after each.
+def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> BenchmarkResult:
+    """Train whatever is not finished yet, one run after the other; the leaderboard is logged again after each.
 
     Args:
-        asked: the values of `BenchmarkConfig` that were given, by name.
-        given: values for all trainings that were given, nested.
+        overrides: values for all training runs, nested.
 
     Raises:
         SpondyloError: bad entries or values, a store that does not answer, or no such benchmark to go on with.
     """
-    config = validate(BenchmarkConfig, asked)
     preflight()
     former = find_benchmark(config.resume) if config.resume else None
-    plan = resumed_plan(_read_plan(former), asked, given) if former else make_plan(config, given)
+    plan = resumed_plan(_read_plan(former), config, overrides) if former else make_plan(config, overrides)
     wanted = chosen_entries(plan, config.only)
     planned = planned_trainings(plan)
     first = planned[0].config

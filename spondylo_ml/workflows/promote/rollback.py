@@ -9,6 +9,7 @@ from spondylo_ml.promotion.pages import model_page, with_later_event
 from spondylo_ml.tracking.lock import promotion_lock
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.registry import OUT_OF_USE, ROLLED_BACK, STATUS, Registry, now
+from spondylo_ml.workflows.promote.workflow import Promotion, promote
 
 
 def roll_back(config: PromoteConfig) -> Event:
@@ -45,3 +46,8 @@ def roll_back(config: PromoteConfig) -> Event:
         registry.describe_version(version, with_later_event(version.description or "", text))
         registry.describe(model_page(registry.name, registry.events()))
     return event
+
+
+def promote_or_roll_back(config: PromoteConfig) -> Promotion | Event:
+    """Evaluate the candidates, or put the former champion back if `config.rollback` is set."""
+    return roll_back(config) if config.rollback else promote(config)

@@ -122,7 +122,7 @@ def _fold_run(config: Config, fold: int, parent_id: str, name: str) -> str:
         except TrackingError:
             continue  # it was cut before its first epoch ended, or on another machine
         log.info("%s: resumed from its last checkpoint (run %s)", named, run.info.run_id)
-        return train(resumed_config(resume, _moved(own)), resume).run_id
+        return train(resumed_config(resume.config, _moved(own)), resume).run_id
     log.info("%s: begun", named)
     return train(own).run_id
 

@@ -1,4 +1,4 @@
-"""What the verbs other than `train` need to know."""
+"""The options of each command; those of `benchmark` and `promote` have files of their own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 
 from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.config.paths import PathList
+from spondylo_ml.config.paths import PathList, expanded
 from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
@@ -28,6 +28,18 @@ def _sha256(value: str) -> str:
 Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True), AfterValidator(_sha256)]
 MODEL_HELP = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
 DIGEST_HELP = "SHA-256 of the model's manifest.json; no other model is used"
+
+
+class TrainOptions(Section):
+    """Options of `train` beside the configuration of the training run."""
+
+    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
+    resume: str | None = Field(None, description="run id, or path of a last.ckpt, to resume")
+
+    @property
+    def recipe_path(self) -> Path | None:
+        """The recipe with `~` replaced by the user's home."""
+        return expanded(self.recipe) if self.recipe is not None else None
 
 
 class EvaluateConfig(Section):

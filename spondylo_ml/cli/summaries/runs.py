@@ -1,4 +1,4 @@
-"""The last lines of a verb: a small table, and where to look."""
+"""Summaries of the commands that log a run, and of `predict`: a small table, and where to look."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ LISTED_FILMS = 20
 PROMOTED_BY = str(PromoteConfig.model_fields["metric"].default)
 
 
-def trained(result: TrainResult) -> str:
-    """Summary of a training."""
+def trained(result: TrainResult | CrossValidation) -> str:
+    """Summary of a training run or a cross-validation."""
+    if isinstance(result, CrossValidation):
+        return _cross_validated(result)
     best = result.fit.best
     rows = [
         ("best epoch", f"{result.fit.best_epoch} of {result.fit.history[-1]['epoch']}"),
@@ -51,7 +53,7 @@ def trained(result: TrainResult) -> str:
     return _table(rows) + "\n" + _where(result.run_id)
 
 
-def cross_validated(result: CrossValidation) -> str:
+def _cross_validated(result: CrossValidation) -> str:
     """Summary of a cross-validation: all films out of fold, and the spread between folds."""
     rows = [("folds", f"{len(result.fold_runs)}, a child run each")]
     for metric in COMPARED_METRICS:
@@ -67,7 +69,7 @@ def cross_validated(result: CrossValidation) -> str:
     return _table(rows) + "\n" + _where(result.run_id)
 
 
-def judged(judgement: Judgement) -> str:
+def evaluated(judgement: Judgement) -> str:
     """Summary of an evaluation."""
     metrics = judgement.metrics
     rows = [("films", f"{judgement.n_films}, {judgement.n_labelled} with labels")]
@@ -225,8 +227,10 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return [f"  {line}".rstrip() for line in lines]
 
 
-def promoted(result: Promotion) -> str:
-    """Summary of a promotion: each candidate, what became of it and why."""
+def promoted_or_rolled_back(result: Promotion | Event) -> str:
+    """Summary of a promotion, with the decision on each candidate and its reasons, or of a rollback."""
+    if isinstance(result, Event):
+        return f"version {result.version} ({result.model}) is champion again, instead of version {result.former}"
     blocks = []
     for outcome in result.outcomes:
         version = "" if outcome.version is None else f", version {outcome.version} of {result.registered_model}"
@@ -235,11 +239,6 @@ def promoted(result: Promotion) -> str:
         blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *listed]))
     champion = "none" if result.champion is None else f"version {result.champion}"
     return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", _where(result.run_id)])
-
-
-def rolled_back(event: Event) -> str:
-    """What a rollback did."""
-    return f"version {event.version} ({event.model}) is champion again, instead of version {event.former}"
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

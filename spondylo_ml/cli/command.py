@@ -1,0 +1,102 @@
+"""What a command is, and how it runs: parse the options, check them quickly, then import and call its workflow."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic_settings import BaseSettings
+
+from spondylo_ml.cli.flags import flags_class, given_values
+from spondylo_ml.config import Config, validate
+from spondylo_ml.config.section import Section
+
+
+def _nothing_to_check(*arguments: Any) -> None:
+    """The check of a command without one."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    Attributes:
+        options: the command's own options.
+        workflow: the function that does the work, as `module:function`; imported only after the check.
+        summary: what the command does, in one sentence.
+        check: finds bad input in about a second, before anything slow is imported; takes what the workflow takes.
+        describe: the function that turns the workflow's result into the last lines on the terminal, as
+            `module:function`; empty if the result is that text.
+        takes_config: whether the command also takes every value of a training run's configuration. Its workflow then
+            has a second argument: these values as they were given, nested.
+        exit_code_if_failed: returned if the result's `failed` is not empty.
+        program: how the command is called.
+    """
+
+    name: str
+    options: type[Section]
+    workflow: str
+    summary: str
+    check: Callable[..., None] = _nothing_to_check
+    describe: str = ""
+    takes_config: bool = False
+    exit_code_if_failed: int = 0
+    program: str = ""
+
+    @property
+    def call(self) -> str:
+        """How the command is called in a shell, without its options."""
+        return self.program or f"python -m spondylo_ml {self.name}"
+
+    @property
+    def flags(self) -> type[BaseSettings]:
+        """A class with all options of the command, those of the configuration included."""
+        return flags_class(self.name, self.summary, (self.options, Config) if self.takes_config else (self.options,))
+
+    def parse(self, arguments: Sequence[str]) -> tuple[Any, ...]:
+        """The arguments of the command's check and workflow; `--help` prints the help and exits.
+
+        Raises:
+            ConfigError: an unknown option, or a bad value.
+        """
+        values = given_values(self.flags, arguments, self.call)
+        if not self.takes_config:
+            return (validate(self.options, values),)
+        own = {name: values.pop(name) for name in self.options.model_fields if name in values}
+        return validate(self.options, own), values
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Run the command and print its summary; its exit code.
+
+        Raises:
+            SpondyloError: bad input, or whatever the workflow reports.
+        """
+        parsed = self.parse(arguments)
+        self.check(*parsed)
+        workflow = load(self.workflow)
+        describe = load(self.describe) if self.describe else str
+        _start_logging(self.workflow.split(".")[0])
+        result = workflow(*parsed)
+        sys.stdout.write(describe(result).rstrip("\n") + "\n")
+        sys.stdout.flush()
+        return self.exit_code_if_failed if getattr(result, "failed", None) else 0
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """Import the function that a reference such as `spondylo_ml.workflows.audit:audit` names."""
+    module, _, name = reference.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
+
+
+def _start_logging(package: str) -> None:
+    """Print our own log lines; called after the imports, because Lightning and MLflow set their own levels."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    for name in {"spondylo_ml", package}:
+        logging.getLogger(name).setLevel(logging.INFO)
+    for name in ("lightning.pytorch", "lightning.fabric", "mlflow", "mlflow.system_metrics", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)

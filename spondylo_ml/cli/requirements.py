@@ -1,0 +1,174 @@
+"""Requirements of commands that can be tested without slow imports; each raises an error if it is not met."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spondylo_ml.config import CompareConfig, DataConfig, PromoteConfig
+from spondylo_ml.config.paths import expanded
+from spondylo_ml.errors import TrackingError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+
+def require_films(data: DataConfig) -> None:
+    """Require that the folder holds a dataset, if one is given; all kinds but synthetic films need one.
+
+    Raises:
+        SpondyloError: there is no such dataset, or path and kind contradict each other.
+    """
+    data.require_source()
+    require_given_films(data)
+
+
+def require_given_films(data: DataConfig) -> None:
+    """As `require_films`, for values that are laid over those of a run: a kind alone may refer to the run's folder.
+
+    Raises:
+        SpondyloError: there is no such dataset, or path and kind contradict each other.
+    """
+    if data.path is None:
+        return
+    data.require_source()
+
+    from spondylo_ml.data.readers import find_reader
+
+    find_reader(expanded(data.path), data.kind)
+
+
+def require_runs(run_ids: Sequence[str] = (), with_models: bool = False) -> list[Run]:
+    """Require that the store exists, answers and has these runs; returns them.
+
+    Args:
+        with_models: require a logged model of each run too.
+
+    Raises:
+        TrackingError: no store, no such run, or no model.
+    """
+    _require_store_file()
+
+    from spondylo_ml.tracking.selection import require_model
+    from spondylo_ml.tracking.store import get_run
+
+    require_store()
+    runs = [get_run(run_id) for run_id in run_ids]
+    for run in runs if with_models else ():
+        require_model(run)
+    return runs
+
+
+def require_compared_runs(config: CompareConfig) -> Run:
+    """Require the runs to compare, each with its model; returns the first one.
+
+    Raises:
+        TrackingError: no such run or model, or no run to choose from.
+    """
+    if config.run_ids:
+        return require_runs(config.run_ids, with_models=True)[0]
+    require_runs()
+
+    from spondylo_ml.tracking.selection import top_runs
+
+    return top_runs(1, config.metric, config.models, config.per_model, config.experiment)[0]
+
+
+def require_candidates(config: PromoteConfig) -> Run:
+    """Require the candidates, each with its model, and the run of the noise floor; returns the first candidate.
+
+    Raises:
+        TrackingError: no such run or model, or no run to choose from.
+    """
+    require_runs([config.noise_floor_from] if config.noise_floor_from else [])
+    if config.run_ids:
+        return require_runs(config.run_ids, with_models=True)[0]
+
+    from spondylo_ml.tracking.selection import top_runs
+
+    return top_runs(1, config.chosen_by, config.models, per_model=True, experiment=config.experiment)[0]
+
+
+def require_model(which: str, digest: str | None = None) -> None:
+    """Require a model: its folder, or its address and digest in the store.
+
+    Raises:
+        SpondyloError: there is no such model, or no digest of it.
+    """
+    if not expanded(Path(which)).is_dir():
+        _require_store_file()
+
+    from spondylo_ml.serving.model_address import local_folder, model_address, only_model
+
+    folder = local_folder(which)
+    if folder is not None:
+        only_model(folder)
+        return
+    require_store()
+    address = model_address(which)
+    if digest is None:
+        address.digest()
+
+
+def require_target(requested: str | None, default: str, resumed_run_id: str | None = None) -> None:
+    """Require that the store answers and that the run to write to can be opened.
+
+    Args:
+        requested: the experiment that was given.
+        default: the experiment if none was given.
+
+    Raises:
+        TrackingError: see `tracking.store.require_target`.
+    """
+    from spondylo_ml.tracking.store import chosen_experiment, require_target
+
+    require_store()
+    require_target(chosen_experiment(requested, default), resumed_run_id)
+
+
+def experiment_name(run: Run) -> str:
+    """Name of the experiment of a run."""
+    from spondylo_ml.tracking.store import experiment_of
+
+    return experiment_of(run)
+
+
+def require_checkpoint_place() -> None:
+    """Require that new checkpoints can be written.
+
+    Raises:
+        TrackingError: see `tracking.checkpoints`.
+    """
+    from spondylo_ml.tracking.checkpoints import require_checkpoint_place
+
+    require_checkpoint_place()
+
+
+def require_opened_run() -> None:
+    """As `require_target`, for commands that write to a run only if `mlflow run` has opened one for them."""
+    if "MLFLOW_RUN_ID" in os.environ:
+        require_target("", "")
+
+
+def require_store() -> None:
+    """Require that the store answers; hides what MLflow logs while it creates its tables."""
+    from spondylo_ml.tracking.reachable import preflight
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    preflight()
+
+
+def _require_store_file() -> None:
+    """Require that the file of a local store exists: MLflow would create an empty one."""
+    from spondylo_ml.tracking.store_uri import sqlite_file, usual_uri
+
+    file = sqlite_file(usual_uri())
+    if file is not None and not file.exists():
+        raise TrackingError(
+            f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder where mlflow.db lies, or "
+            "set MLFLOW_TRACKING_URI"
+        )

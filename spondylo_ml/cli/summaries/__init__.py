@@ -1,0 +1,1 @@
+"""The last lines that a command prints: what it reached, and where to look."""

@@ -1,0 +1,17 @@
+"""`phantom`: synthetic films written to a folder in any layout."""
+
+from __future__ import annotations
+
+from spondylo_ml.config import PhantomConfig
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.workflows.export import Exported, with_parts, write_films
+
+
+def draw_phantoms(config: PhantomConfig) -> Exported:
+    """Draw synthetic films and write them.
+
+    Raises:
+        DataError: a target that is not free, or too few films for the parts of the layout.
+    """
+    films = phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips)
+    return write_films(with_parts(films, config.format, config.val_fraction, config.seed), config)

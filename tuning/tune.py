@@ -1,0 +1,96 @@
+"""A study: its trials are trained, and its best configuration again with several seeds."""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import optuna
+
+from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.data.synthetic import PHANTOM_KIND
+from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.tracking.store import chosen_experiment
+from spondylo_ml.workflows.train.films import load_and_announce
+from tuning.cli import checked_space
+from tuning.films import DevelopmentFilms
+from tuning.objective import TrainingObjective
+from tuning.options import STUDIES, TuneOptions
+from tuning.retrain import SeedSpread, retrain
+from tuning.study import OpenStudy, open_study
+from tuning.summary import BEST_RECIPE, PAGE, StudySummary, point_of
+from tuning.worker import in_words
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """A study after this worker's part of it; `spread` is None unless the best configuration was trained again."""
+
+    study: OpenStudy
+    summary: StudySummary
+    spread: SeedSpread | None
+
+
+def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
+    """Open the study and work on it.
+
+    Args:
+        overrides: values of the configuration that hold for all trials, nested.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    _interrupt_on_sigterm()
+    space, name = checked_space(options, overrides)
+    base = space.resolve({})
+    films = DevelopmentFilms.of(load_and_announce(base)[0])
+    if options.folds > 1 and films.kind != PHANTOM_KIND:  # each synthetic film belongs to a patient of its own
+        films = films.with_same_exposures()
+    study = open_study(options.of_study, space, name, chosen_experiment(base.tracking.experiment, EXPERIMENT))
+    objective = TrainingObjective(films, options.objectives, options.folds, base.data.split_seed)
+    summary = study.run(objective)
+    spread = None
+    if options.retrain_seeds and summary.best is not None:
+        evaluated_on = f"{films.name} {'out of fold' if options.folds > 1 else 'val'}"
+        spread = retrain(study, replace(objective, keep_values=True), evaluated_on)
+    return TuneResult(study, summary, spread)
+
+
+def summary_text(result: TuneResult) -> str:
+    """Summary of a study for the terminal."""
+    study, summary, spread = result.study, result.summary, result.spread
+    lines = [f"study       {study.name}: " + ", ".join(f"{n} {s}" for s, n in sorted(summary.states.items()))]
+    if summary.best is not None:
+        values = ", ".join(f"{k} {v:.4g}" for k, v in zip(summary.objectives, summary.best.values, strict=True))
+        path = STUDIES / study.name / BEST_RECIPE
+        lines += [
+            f"best        trial {summary.best.number}: {values} (validation part)",
+            f"parameters  {in_words(point_of(summary.best))}",
+            f"recipe      {path}; train it: python -m spondylo_ml train --recipe {path}",
+        ]
+    if not math.isnan(summary.reports_saved):
+        lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
+    if spread is not None:
+        lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
+        lines.append(f"noise floor {_floor_in_words(spread, study.runs.parent_id)}")
+    lines += [f"run         {study.runs.parent_id}; pictures: {PAGE}, under Artifacts"]
+    return "\n".join([*lines, DISCLAIMER])
+
+
+def _floor_in_words(spread: SeedSpread, run_id: str) -> str:
+    metric = str(PromoteConfig.model_fields["metric"].default)
+    floor = spread.floors.get(f"noise_floor/{metric}")
+    if floor is None:
+        return f"of {metric} not measured: two trainings that have it are needed"
+    return f"{metric} {floor:.3g} (95 % of two seeds differ by less); use it: promote --noise_floor_from {run_id}"
+
+
+def _interrupt_on_sigterm() -> None:
+    """Treat SIGTERM, by which a cluster ends a job, as Ctrl-C: the trial goes back to the study."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
