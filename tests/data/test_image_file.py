@@ -57,6 +57,15 @@ def test_exif_orientation_is_obeyed_by_size_and_pixels(tmp_path: Path, suffix: s
     assert (read > 128).sum() == 64
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_an_orientation_that_does_not_exist_is_ignored(tmp_path: Path, suffix: str) -> None:
+    image = Image.fromarray(GREY)
+    exif = image.getexif()
+    exif[0x0112] = 9
+    image.save(tmp_path / f"a.{suffix}", exif=exif)
+    assert checked_size_hw(tmp_path / f"a.{suffix}") == read_grey(tmp_path / f"a.{suffix}").shape == (60, 40)
+
+
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_colour_becomes_grey_by_the_usual_weights(tmp_path: Path, suffix: str) -> None:
     red = np.zeros((20, 20, 3), np.uint8)
