@@ -205,6 +205,7 @@ class Film:
         aspect_given: whether someone stated the pixel aspect, rather than it following from the spacing or a default.
         sex: of the patient, F or M; empty if unknown.
         age_years: of the patient when the film was taken; None if unknown.
+        notes: what a reader of results on this film must know; collected while its pixels were read.
 
     Raises:
         DataError: a value outside its range, or vertebrae that are not in order.
@@ -225,6 +226,7 @@ class Film:
     sex: str = ""
     age_years: int | None = None
     aspect_given: bool = False
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spondylo_ml.config.paths import matching
-from spondylo_ml.data.decode import Known
+from spondylo_ml.data.decode import FilmDetails
 from spondylo_ml.data.film_pixels import looks_like_a_film
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
@@ -23,12 +23,12 @@ class FilmFile:
 
     Attributes:
         film_id: pseudonym of the file's stem, as in runs; of its whole path where several files have that stem.
-        known: what a `films.csv` beside it says.
+        details: what a `films.csv` beside it says.
     """
 
     path: Path
     film_id: str
-    known: Known
+    details: FilmDetails
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def collect_films(given: Sequence[str]) -> CollectedFilms:
         stem = stem_of(path)
         said = tables[path.parent].of(path.name, stem)
         name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
-        films.append(FilmFile(path, name, Known(said.facing, said.spacing, said.pixel_aspect)))
+        films.append(FilmFile(path, name, FilmDetails(said.facing, said.spacing, said.pixel_aspect)))
     return CollectedFilms(tuple(films), tuple(passed_over))
 
 

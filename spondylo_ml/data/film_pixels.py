@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from spondylo_ml.data.dicom import decode_dicom, dicom_size_hw, is_dicom, lacks_preamble
 from spondylo_ml.data.dicom.header import PREFIX, PREFIX_AT
 from spondylo_ml.data.dicom.stored import too_large
+from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.data.grey_levels import spread
 from spondylo_ml.data.image_file import IN_ALPHA, UNREADABLE, decoded, image_header, lies_in_alpha, unreadable
 from spondylo_ml.data.names import FILM_SUFFIXES
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import GreyImage, Spacing
 
 NOT_FILMS = ("DICOMDIR",)
 NO_PREAMBLE = "looks like a DICOM data set without its preamble (128 bytes and DICM): export it as a DICOM file"
@@ -44,25 +44,6 @@ class Limits:
 
 
 LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class FilmPixels:
-    """What a file holds.
-
-    Attributes:
-        grey: (H, W) levels, 0 to 255.
-        spacing: as the file says, or None.
-        pixel_aspect: width of a pixel over its height, 1 where the file does not say.
-        notes: what a reader of the results must know.
-        patient: who a DICOM file says it is of: only ever used through `pseudonym`. Empty where it does not say.
-    """
-
-    grey: GreyImage
-    spacing: Spacing | None = None
-    pixel_aspect: float = 1.0
-    notes: tuple[str, ...] = ()
-    patient: str = ""
 
 
 def looks_like_a_film(path: Path) -> bool:
@@ -96,7 +77,7 @@ def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) 
         raise _failed(error, path.name, alias) from None
 
 
-def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> FilmPixels:
+def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> FilmContent:
     """What the file holds.
 
     Raises:
@@ -105,15 +86,14 @@ def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> Fil
     return film_in(file_bytes(path, alias, limits), path.name, alias, limits)
 
 
-def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMITS) -> FilmPixels:
+def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMITS) -> FilmContent:
     """As `read_film`, from the bytes of a file that is called `file`."""
     try:
         size_hw = _size_hw(data, file, alias, limits)
         if is_dicom(data):
-            found = decode_dicom(data, file, limits.max_pixels, alias)
-            return FilmPixels(found.pixels, found.spacing, found.pixel_aspect, found.notes, found.patient)
-        grey, notes = spread(_levels(data, file, alias, size_hw))
-        return FilmPixels(grey, notes=notes)
+            return decode_dicom(data, file, limits.max_pixels, alias)
+        pixels, notes = spread(_levels(data, file, alias, size_hw))
+        return FilmContent(pixels, notes=notes)
     except FileError:
         raise
     except Exception as error:

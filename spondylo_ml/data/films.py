@@ -115,7 +115,7 @@ class FileImage:
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        return read_film(self.path, self.alias).grey
+        return read_film(self.path, self.alias).pixels
 
     def fingerprint(self) -> str:
         """SHA-256 of the file."""
@@ -134,7 +134,12 @@ class HeldImage:
 
     def fingerprint(self) -> str:
         """SHA-256 of size and pixels."""
-        return hashlib.sha256(repr(self.pixels.shape).encode() + self.pixels.tobytes()).hexdigest()
+        return pixels_sha256(self.pixels)
+
+
+def pixels_sha256(pixels: GreyImage) -> str:
+    """SHA-256 of size and grey levels, as hex digits."""
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
 def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:

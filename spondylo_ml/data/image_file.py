@@ -171,7 +171,7 @@ def _is_transposed(image: ImageFile) -> bool:
     # Asked for the EXIF data of a PNG that has none, Pillow decodes all of it to look behind the pixels.
     if isinstance(image, PngImageFile) and "exif" not in image.info:
         return False
-    return image.getexif().get(ExifTags.Base.Orientation) in _TRANSPOSED
+    return bool(image.getexif().get(ExifTags.Base.Orientation) in _TRANSPOSED)
 
 
 def _is_whole(image: ImageFile, data: bytes) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondylo_ml.clinical.measurement import LevelMeasurement
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
 from spondylo_ml.clinical.meyerding import Grade, grades
 from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.scale import film_scale
@@ -42,14 +42,24 @@ class SlipSamples:
 
 
 def film_slips(
-    film: Film, prediction: FilmPrediction, calibration: CornerCalibration, rules: ClinicalConfig, samples: int
+    film: Film,
+    prediction: FilmPrediction,
+    calibration: CornerCalibration,
+    rules: ClinicalConfig,
+    samples: int,
+    *,
+    measurement: FilmMeasurement | None = None,
+    seed_name: str | None = None,
 ) -> tuple[SlipSamples, ...]:
     """The levels of a predicted film whose slip is measurable, from the sacrum up.
 
-    Facing, stretch and spacing are those by which the film itself is measured. The same film gives the same samples on
-    every machine.
+    Facing, stretch and spacing are those by which the film itself is measured.
+
+    Args:
+        measurement: `measure_prediction` of the same film; computed if None.
+        seed_name: the samples depend on it alone, on every machine; the film's id if None.
     """
-    measured = measure_prediction(film, prediction, rules)
+    measured = measurement or measure_prediction(film, prediction, rules)
     levels = [level for level in measured.levels if not level.slip.reason]
     if not levels:
         return ()
@@ -57,7 +67,7 @@ def film_slips(
         said_vertebrae(prediction), Facing(measured.facing), film.spacing, film.pixel_aspect, film.aspect_given
     )
     # The predicted corners come first, so that one pass measures them and the samples.
-    corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples)])
+    corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples, seed_name)])
     bodies = patient_frame(corners, Facing(measured.facing), scale.pixel_size_xy)
     upper, lower = (
         bodies[:, [slot - prediction.slots.first for slot in slots]]
@@ -69,7 +79,9 @@ def film_slips(
     return tuple(_summary(level, float(length_mm[0, i]), slip[1:, i], graded[1:, i]) for i, level in enumerate(levels))
 
 
-def corner_samples(prediction: FilmPrediction, calibration: CornerCalibration, count: int) -> FloatArray:
+def corner_samples(
+    prediction: FilmPrediction, calibration: CornerCalibration, count: int, seed_name: str | None = None
+) -> FloatArray:
     """(S, V, 4, 2) px of the film: corners drawn round the predicted ones, NaN where there is no covariance.
 
     The direction is uniform in the covariance's own frame, the distance follows the calibrated table. Corners are drawn
@@ -78,7 +90,7 @@ def corner_samples(prediction: FilmPrediction, calibration: CornerCalibration, c
     if prediction.covariance_px2 is None or prediction.heat_share is None:
         return np.full((count, *prediction.corners_xy.shape), np.nan)
     shape = (count, *prediction.heat_share.shape)
-    rng = np.random.default_rng(film_seed(prediction.film_id))
+    rng = np.random.default_rng(seed_from(seed_name or prediction.film_id))
     radius = calibration.radius(rng.random(shape), prediction.heat_share)
     angle = rng.uniform(0, 2 * np.pi, shape)
     step = radius[..., None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
@@ -86,9 +98,9 @@ def corner_samples(prediction: FilmPrediction, calibration: CornerCalibration, c
     return np.asarray(prediction.corners_xy + (root @ step[..., None])[..., 0])
 
 
-def film_seed(film_id: str) -> int:
-    """Seed of a film's samples, from its name alone."""
-    return int.from_bytes(hashlib.sha256(film_id.encode()).digest()[:8], "big")
+def seed_from(name: str) -> int:
+    """Seed that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
 def _summary(level: LevelMeasurement, endplate_mm: float, slip: FloatArray, graded: FloatArray) -> SlipSamples:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from spondylo_ml.clinical.measurement import LevelUncertainty, format_slip_intervals
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, format_slip_intervals
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
@@ -60,10 +60,24 @@ class UncertaintyModel(BaseModel):
     slips: SlipConformal
     grades: GradeConformal
 
-    def levels(self, film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> tuple[LevelUncertainty, ...]:
-        """The levels of a lateral film whose slip is measurable and has an interval, from the sacrum up."""
-        seen = film_slips(film, prediction, self.corners, rules, self.samples)
-        return tuple(_level_uncertainty(s, self, rules) for s in seen if not math.isnan(s.spread_percent))
+    def levels(
+        self,
+        film: Film,
+        prediction: FilmPrediction,
+        rules: ClinicalConfig,
+        *,
+        measurement: FilmMeasurement | None = None,
+        seed_name: str | None = None,
+    ) -> tuple[LevelUncertainty, ...]:
+        """The levels of a lateral film whose slip is measurable and has an interval, from the sacrum up.
+
+        Args:
+            measurement, seed_name: see `film_slips`.
+        """
+        slips = film_slips(
+            film, prediction, self.corners, rules, self.samples, measurement=measurement, seed_name=seed_name
+        )
+        return tuple(_level_uncertainty(s, self, rules) for s in slips if not math.isnan(s.spread_percent))
 
 
 @dataclass(frozen=True)

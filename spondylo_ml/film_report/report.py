@@ -5,7 +5,6 @@ It names the film by a digest of its pixels, never by its file, which may hold a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, Measure, plain
+from spondylo_ml.data.films import pixels_sha256
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, GreyImage, Vertebra, level_name
@@ -71,11 +71,13 @@ def film_report(
     vertebrae: Sequence[Vertebra] | None = None,
     corners_from: str = "labels",
     uncertainty: Sequence[LevelUncertainty] = (),
+    key: str | None = None,
 ) -> FilmReport:
     """The report of a film that has been measured.
 
     Args:
-        vertebrae: those that were measured, where they are not the film's own.
+        vertebrae: those that were measured, if they are not the film's own.
+        key: the `film_key` of the film's pixels; computed if None.
 
     Raises:
         DataError: the uncertainty of a level that was not measured.
@@ -89,7 +91,7 @@ def film_report(
         format=FORMAT,
         software=f"spondylo_ml {__version__}",
         notice=FILM_NOTICE,
-        film_key=film_key(film.image.read()),
+        film_key=key or film_key(film.image.read()),
         size_hw_px=film.size_hw,
         corners_from=corners_from,
         corners=tuple(ReportedBody(names.get(v.slot, level_name(v.slot)), v.slot, _corners(v)) for v in own),
@@ -99,8 +101,8 @@ def film_report(
 
 
 def film_key(pixels: GreyImage) -> str:
-    """Name of a film that says nothing about the patient."""
-    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()[:12]
+    """Name of a film that reveals nothing about the patient."""
+    return pixels_sha256(pixels)[:12]
 
 
 def report_from_json(tree: Mapping[str, Any]) -> FilmReport:

@@ -1,7 +1,7 @@
-"""A trained model as its users meet it: films in, corners, slips and grades out, a bad film reported and passed over.
+"""A trained model as its users call it: films in; corners, slips and grades out. A bad film does not stop the others.
 
-Films are opened and brought to the network's size by threads that run ahead of the network, a bounded number of films
-at a time, so that a folder of any size fits into memory.
+Threads open films and resize them to the network's input ahead of the network, a limited number at a time, so that a
+folder of any size fits into memory.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
-from spondylo_ml.data.decode import Known, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.clinical.measurement import LevelUncertainty
+from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.exposure import Exposure, bone_contrast, doubt_on_sign, exposure_of, small_film
 from spondylo_ml.data.film_pixels import LIMITS, Limits
 from spondylo_ml.data.films import HeldImage
@@ -34,40 +36,40 @@ from spondylo_ml.training.device import Compute
 
 BATCH_SIZE = 8
 READERS = 2
-SAID_BY_MODEL = "said by the model"
+NAMED_BY_MODEL = "said by the model"
 """`levels_from` of predicted vertebrae: level names are given only where the sacrum looks like one."""
 
 FilmInput: TypeAlias = "Film | Path | str | bytes | NDArray[Any]"
+Ready = TypeVar("Ready")
 
 
 @dataclass(frozen=True)
 class FilmSource:
-    """A film that is yet to be opened.
+    """A film that is not opened yet.
 
     Attributes:
-        open: called once, in another thread.
+        open: reads its pixels; called once, in another thread.
     """
 
     film_id: str
-    open: Callable[[], OpenedFilm]
+    open: Callable[[], Film]
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A film that can go to the network, or the result that says why it cannot."""
+class _ReadyFilm:
+    """A film ready for the network, with what was computed from its pixels."""
 
-    opened: OpenedFilm | None = None
-    prepared: PreparedFilm | None = None
-    key: str = ""
-    exposure: Exposure | None = None
-    failed: FilmResult | None = None
+    prepared: PreparedFilm
+    film_key: str
+    small: NDArray[np.float32]
+    exposure: Exposure
 
 
 class FilmModel:
     """A loaded model.
 
     Attributes:
-        name: which model it is, as results and reports say it.
+        name: identifies the model in results and reports.
         bundle: the model with its configuration, rules and uncertainty.
     """
 
@@ -86,38 +88,41 @@ class FilmModel:
     def predict(
         self,
         films: FilmInput | list[FilmInput] | tuple[FilmInput, ...],
-        known: Known | Sequence[Known] | None = None,
+        details: FilmDetails | Sequence[FilmDetails] = NO_DETAILS,
     ) -> list[FilmResult]:
-        """What the model finds, one result a film, in order; a bad film has its `error` and spoils no other.
+        """One result per film, in order; a film that cannot be read has an `error` and does not affect the others.
 
         Args:
             films: paths of image or DICOM files, the bytes of such files, (H, W) arrays of grey levels with bone
                 bright, or `Film` objects; one or many.
-            known: facing, spacing and pixel aspect of all films, or of each; `Film` objects bear their own.
+            details: facing, spacing and pixel aspect of all films, or of each; not used for `Film` objects, which
+                have their own.
 
         Raises:
-            DataError: something that is none of these, or another number of `known` than of films.
+            DataError: an input of another type, or a number of `details` that is not that of the films.
         """
-        many = list(films) if isinstance(films, list | tuple) else [films]
-        each = [known or Known()] * len(many) if known is None or isinstance(known, Known) else list(known)
-        if len(each) != len(many):
-            raise DataError(f"known is one for all films, or one a film; given {len(each)} for {len(many)} film(s)")
-        sources = (self._source(film, number, said) for number, (film, said) in enumerate(zip(many, each, strict=True)))
+        inputs = list(films) if isinstance(films, list | tuple) else [films]
+        each = [details] * len(inputs) if isinstance(details, FilmDetails) else list(details)
+        if len(each) != len(inputs):
+            raise DataError(
+                f"details are one for all films, or one for each; given {len(each)} for {len(inputs)} film(s)"
+            )
+        sources = (self._source(film, number, each[number]) for number, film in enumerate(inputs))
         return list(self.results(sources))
 
-    def stream(self, films: Iterable[FilmInput], known: Known | None = None) -> Iterator[FilmResult]:
-        """As `predict`, film by film: results hold their films' pixels, which need not all fit into memory."""
-        return self.results(self._source(film, number, known) for number, film in enumerate(films))
+    def stream(self, films: Iterable[FilmInput], details: FilmDetails = NO_DETAILS) -> Iterator[FilmResult]:
+        """Like `predict`, one film at a time: results hold pixels, which may not all fit into memory."""
+        return self.results(self._source(film, number, details) for number, film in enumerate(films))
 
     def results(self, sources: Iterable[FilmSource]) -> Iterator[FilmResult]:
-        """As `stream`, from films that are opened as they are needed."""
-        batch: list[_Ready] = []
+        """Like `stream`, for films that are opened only when needed."""
+        batch: list[_ReadyFilm | FilmResult] = []
         for ready in read_ahead(sources, self._ready, 2 * self._batch_size):
             batch.append(ready)
-            if sum(one.failed is None for one in batch) == self._batch_size:
-                yield from self._of_batch(batch)
+            if sum(isinstance(one, _ReadyFilm) for one in batch) == self._batch_size:
+                yield from self._predict_batch(batch)
                 batch = []
-        yield from self._of_batch(batch)
+        yield from self._predict_batch(batch)
 
     def report(self, result: FilmResult) -> FilmReport:
         """The one-film report of a result.
@@ -133,86 +138,83 @@ class FilmModel:
             vertebrae=said_vertebrae(result.prediction),
             corners_from=self.name,
             uncertainty=result.uncertainty,
+            key=result.film_key,
         )
 
-    def _source(self, film: FilmInput, number: int, known: Known | None) -> FilmSource:
+    def _source(self, film: FilmInput, number: int, details: FilmDetails) -> FilmSource:
         limits = self._limits
         if isinstance(film, Film):
-            return FilmSource(film.film_id, lambda: _held(film))
+            return FilmSource(film.film_id, lambda: _with_pixels(film))
         if isinstance(film, str | Path):
             path = Path(film).expanduser()
             name = pseudonym(stem_of(path))
-            return FilmSource(name, lambda: open_file(path, name, known, limits))
+            return FilmSource(name, lambda: open_file(path, name, details, limits))
         name = f"film-{number}"
         if isinstance(film, bytes):
-            return FilmSource(name, lambda: open_bytes(film, name, known, limits))
+            return FilmSource(name, lambda: open_bytes(film, name, details, limits))
         if hasattr(film, "__array__"):
-            return FilmSource(name, lambda: open_array(film, name, known, limits))
+            return FilmSource(name, lambda: open_array(film, name, details, limits))
         raise DataError(
             f"film {number} is a {type(film).__name__}: give a path, the bytes of an image or DICOM file, "
             "a (height, width) array, or a Film"
         )
 
-    def _ready(self, source: FilmSource) -> _Ready:
+    def _ready(self, source: FilmSource) -> _ReadyFilm | FilmResult:
+        """The film ready for the network, or a result with the reason why it cannot be read."""
+        try:
+            return self._opened(source)
+        except FileError as error:
+            return self._failed(source.film_id, error.reason, str(error))
+        except DataError as error:
+            return self._failed(source.film_id, str(error), str(error))
+        except Exception as error:
+            # Decoders raise many types on a damaged film. Their message may contain a path: it is for the terminal.
+            kind = type(error).__name__
+            return self._failed(source.film_id, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})")
+
+    def _opened(self, source: FilmSource) -> _ReadyFilm:
         input_hw = self.bundle.config.data.input_hw
         if input_hw is None:
             raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+        film = source.open()
+        pixels = film.image.read()
+        small = small_film(pixels)
+        exposure = exposure_of(small)
+        if exposure.blank:
+            raise DataError(exposure.blank)
+        return _ReadyFilm(prepare_film(film, self.bundle.slots, input_hw), film_key(pixels), small, exposure)
+
+    def _predict_batch(self, batch: Sequence[_ReadyFilm | FilmResult]) -> Iterator[FilmResult]:
+        prepared = [one.prepared for one in batch if isinstance(one, _ReadyFilm)]
+        predictions = iter(self._predictor.predict_prepared(prepared)) if prepared else iter(())
+        for one in batch:
+            yield self._measured_or_failed(one, next(predictions)) if isinstance(one, _ReadyFilm) else one
+
+    def _measured_or_failed(self, ready: _ReadyFilm, prediction: FilmPrediction) -> FilmResult:
         try:
-            opened = source.open()
-            pixels = opened.film.image.read()
-            exposure = exposure_of(small_film(pixels))
-            if exposure.blank:
-                raise DataError(exposure.blank)
-            prepared = prepare_film(opened.film, self.bundle.slots, input_hw)
-            return _Ready(opened, prepared, film_key(pixels), exposure)
-        except FileError as error:
-            return _Ready(failed=self._failed(source.film_id, error.reason, str(error)))
-        except DataError as error:
-            return _Ready(failed=self._failed(source.film_id, str(error), str(error)))
+            return self._measured(ready, prediction)
         except Exception as error:
-            # Whatever a decoder raises on a damaged film: the others go on. Its words may hold a path.
+            # Corners that break a measurement must not end the batch.
             kind = type(error).__name__
-            return _Ready(
-                failed=self._failed(source.film_id, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})")
+            return self._failed(
+                prediction.film_id, f"cannot be measured ({kind})", f"cannot be measured ({kind}: {error})"
             )
 
-    def _of_batch(self, batch: Sequence[_Ready]) -> Iterator[FilmResult]:
-        good = [one.prepared for one in batch if one.prepared is not None]
-        predictions = iter(self._predictor.predict_prepared(good)) if good else iter(())
-        for one in batch:
-            if one.failed is not None:
-                yield one.failed
-            elif one.opened is not None and one.exposure is not None:
-                yield self._measured_or_failed(one.opened, one.exposure, one.key, next(predictions))
-
-    def _measured_or_failed(
-        self, opened: OpenedFilm, exposure: Exposure, key: str, prediction: FilmPrediction
-    ) -> FilmResult:
-        try:
-            return self._measured(opened, exposure, key, prediction)
-        except Exception as error:
-            # Corners that no measure has met before: the other films of the batch go on.
-            kind, film_id = type(error).__name__, opened.film.film_id
-            return self._failed(film_id, f"cannot be measured ({kind})", f"cannot be measured ({kind}: {error})")
-
-    def _measured(self, opened: OpenedFilm, exposure: Exposure, key: str, prediction: FilmPrediction) -> FilmResult:
-        film, bundle = opened.film, self.bundle
-        rules = bundle.config.clinical
-        measured = measure_prediction(film, prediction, rules, levels_from=SAID_BY_MODEL)
-        sure = bundle.uncertainty
-        # Samples are drawn by the film's name: by its pixels' here, so that its numbers do not hang on what it is
-        # called.
-        levels = sure.levels(film, replace(prediction, film_id=key), rules) if sure else ()
+    def _measured(self, ready: _ReadyFilm, prediction: FilmPrediction) -> FilmResult:
+        film, calibrated, rules = ready.prepared.film, self.bundle.uncertainty, self.bundle.config.clinical
+        measurement = measure_prediction(film, prediction, rules, levels_from=NAMED_BY_MODEL)
+        intervals: tuple[LevelUncertainty, ...] = ()
+        if calibrated:
+            # Seeded by the pixels, so that results do not depend on the name of the film.
+            intervals = calibrated.levels(film, prediction, rules, measurement=measurement, seed_name=ready.film_key)
+        warnings = (*film.notes, *_picture_warnings(ready, prediction), *measurement.warnings)
         return FilmResult(
             film_id=film.film_id,
-            film_key=key,
+            film_key=ready.film_key,
             film=film,
             prediction=prediction,
-            measurement=replace(
-                measured,
-                warnings=(*opened.notes, *_looks(film, exposure, prediction), *measured.warnings),
-            ),
-            uncertainty=of_every_level(measured.levels, levels),
+            measurement=replace(measurement, warnings=warnings),
+            uncertainty=of_every_level(measurement.levels, intervals),
             model=self.name,
         )
 
@@ -220,21 +222,16 @@ class FilmModel:
         return FilmResult(film_id, error=reason, error_detail=detail, model=self.name)
 
 
-def _looks(film: Film, exposure: Exposure, prediction: FilmPrediction) -> tuple[str, ...]:
-    """What is wrong with the film as a picture, as an audit would say."""
-    small = small_film(film.image.read())
-    contrast = bone_contrast(small, said_vertebrae(prediction), film.size_hw, exposure.range_grey)
+def _picture_warnings(ready: _ReadyFilm, prediction: FilmPrediction) -> tuple[str, ...]:
+    """What an audit would report about the film's exposure."""
+    size_hw, exposure = ready.prepared.film.size_hw, ready.exposure
+    contrast = bone_contrast(ready.small, said_vertebrae(prediction), size_hw, exposure.range_grey)
     return tuple(text for text in (exposure.poor, doubt_on_sign(exposure, contrast)) if text)
 
 
-def file_source(path: Path, film_id: str, known: Known | None = None, limits: Limits = LIMITS) -> FilmSource:
-    """A film in a file, with what is known of it beside."""
-    return FilmSource(film_id, lambda: open_file(path, film_id, known, limits))
-
-
-def read_ahead(sources: Iterable[FilmSource], work: Callable[[FilmSource], _Ready], ahead: int) -> Iterator[_Ready]:
-    """`work` on each source, in order, done in threads and at most `ahead` before it is asked for."""
-    waiting: deque[Future[_Ready]] = deque()
+def read_ahead(sources: Iterable[FilmSource], work: Callable[[FilmSource], Ready], ahead: int) -> Iterator[Ready]:
+    """`work` on each source in threads, in order, at most `ahead` sources before they are needed."""
+    waiting: deque[Future[Ready]] = deque()
     with ThreadPoolExecutor(READERS) as pool:
         try:
             for source in sources:
@@ -248,7 +245,6 @@ def read_ahead(sources: Iterable[FilmSource], work: Callable[[FilmSource], _Read
                 future.cancel()
 
 
-def _held(film: Film) -> OpenedFilm:
-    """A film whose pixels are read now, once."""
-    pixels = film.image.read()
-    return OpenedFilm(replace(film, image=HeldImage(pixels)))
+def _with_pixels(film: Film) -> Film:
+    """The film with its pixels in memory, so that they are read once."""
+    return replace(film, image=HeldImage(film.image.read()))

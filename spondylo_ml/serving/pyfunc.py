@@ -22,10 +22,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel
 
-from spondylo_ml.data.decode import Known, OpenedFilm, open_array, open_bytes, open_file
+from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.errors import DataError, unknown_name
-from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect
+from spondylo_ml.landmarks import Facing, Film, Spacing, parse_pixel_aspect
 from spondylo_ml.nan import is_absent
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
@@ -100,16 +100,16 @@ def _source(number: int, record: Mapping[Any, Any], below: Path | None) -> FilmS
     return FilmSource(f"film-{number}", lambda: _opened(f"film-{number}", record, below))
 
 
-def _opened(film_id: str, record: Mapping[Any, Any], below: Path | None) -> OpenedFilm:
-    cell, known = record[IMAGE_COLUMN], _known(record)
+def _opened(film_id: str, record: Mapping[Any, Any], below: Path | None) -> Film:
+    cell, details = record[IMAGE_COLUMN], _details(record)
     if isinstance(cell, bytes):
-        return open_bytes(cell, film_id, known)
+        return open_bytes(cell, film_id, details)
     if isinstance(cell, str):
         if cell.startswith(FILE_PREFIX):
-            return open_file(_allowed(cell.removeprefix(FILE_PREFIX), below), film_id, known)
-        return open_bytes(_decoded(cell), film_id, known)
+            return open_file(_allowed(cell.removeprefix(FILE_PREFIX), below), film_id, details)
+        return open_bytes(_decoded(cell), film_id, details)
     if isinstance(cell, list | np.ndarray):
-        return open_array(_array(cell), film_id, known)
+        return open_array(_array(cell), film_id, details)
     if is_absent(cell):
         raise DataError(f"the row has nothing in {IMAGE_COLUMN}")
     raise DataError(
@@ -150,7 +150,7 @@ def _allowed(path: str, below: Path | None) -> Path:
     return resolved
 
 
-def _known(record: Mapping[Any, Any]) -> Known:
+def _details(record: Mapping[Any, Any]) -> FilmDetails:
     facing = record.get("facing")
     if is_absent(facing) or facing == "":
         facing = Facing.UNKNOWN
@@ -164,4 +164,4 @@ def _known(record: Mapping[Any, Any]) -> Known:
         spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(given) else None
     except ValueError:
         raise DataError("spacing_x_mm and spacing_y_mm are numbers, in mm") from None
-    return Known(Facing(facing), spacing, parse_pixel_aspect(record.get("pixel_aspect")))
+    return FilmDetails(Facing(facing), spacing, parse_pixel_aspect(record.get("pixel_aspect")))

@@ -12,7 +12,7 @@ import pytest
 from builders import damaged_within
 from dicoms import dicom, gradient
 
-from spondylo_ml.data.decode import Known, open_array, open_bytes, open_file
+from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.film_pixels import Limits
 from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
@@ -38,9 +38,8 @@ def png_of_size(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
 def test_an_image_becomes_a_film_of_its_pixels(suffix: str) -> None:
-    opened = open_bytes(encoded(suffix), "a")
-    np.testing.assert_array_equal(opened.film.image.read(), GREY)
-    film = opened.film
+    film = open_bytes(encoded(suffix), "a")
+    np.testing.assert_array_equal(film.image.read(), GREY)
     assert (film.film_id, film.size_hw, film.facing, film.spacing, film.pixel_aspect, film.vertebrae) == (
         "a",
         (60, 40),
@@ -52,16 +51,16 @@ def test_an_image_becomes_a_film_of_its_pixels(suffix: str) -> None:
 
 
 def test_a_jpeg_is_read_too_and_deep_levels_are_spread() -> None:
-    assert open_bytes(encoded(".jpg"), "a").film.size_hw == (60, 40)
+    assert open_bytes(encoded(".jpg"), "a").size_hw == (60, 40)
     deep = GREY.astype(np.uint16) * 16
-    np.testing.assert_array_equal(open_bytes(encoded(".png", deep), "a").film.image.read(), to_8_bit(deep))
+    np.testing.assert_array_equal(open_bytes(encoded(".png", deep), "a").image.read(), to_8_bit(deep))
 
 
-def test_what_is_known_beside_the_pixels_goes_with_the_film() -> None:
-    known = Known(Facing.RIGHT, Spacing(0.1, 0.2, "films.csv"))
-    film = open_bytes(dicom(gradient(), PixelSpacing=[0.3, 0.3]), "a", known).film
-    assert (film.facing, film.spacing, film.pixel_aspect) == (Facing.RIGHT, known.spacing, 0.5)
-    film = open_bytes(dicom(gradient(), PixelSpacing=[0.3, 0.6]), "a").film
+def test_stated_details_override_those_of_the_file() -> None:
+    details = FilmDetails(Facing.RIGHT, Spacing(0.1, 0.2, "films.csv"))
+    film = open_bytes(dicom(gradient(), PixelSpacing=[0.3, 0.3]), "a", details)
+    assert (film.facing, film.spacing, film.pixel_aspect) == (Facing.RIGHT, details.spacing, 0.5)
+    film = open_bytes(dicom(gradient(), PixelSpacing=[0.3, 0.6]), "a")
     assert film.spacing is not None
     assert (film.spacing.x_mm, film.pixel_aspect) == (0.6, 2.0)
 
@@ -91,9 +90,9 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
 
 def test_the_limit_of_pixels_is_a_limit_not_one_less() -> None:
     limits = Limits(max_pixels=60 * 40)
-    assert open_bytes(encoded(".png"), "a", limits=limits).film.size_hw == (60, 40)
+    assert open_bytes(encoded(".png"), "a", limits=limits).size_hw == (60, 40)
     for open_one in (open_bytes(encoded(".png"), "a"), open_array(GREY, "a")):
-        assert open_one.film.size_hw == (60, 40)
+        assert open_one.size_hw == (60, 40)
     with pytest.raises(FileError, match="40 x 60 px: more than the"):
         open_array(GREY, "a", limits=Limits(max_pixels=60 * 40 - 1))
 

@@ -14,7 +14,8 @@ from pydicom import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID, ExplicitVRBigEndian
 
-from spondylo_ml.data.dicom import DicomFilm, decode_dicom
+from spondylo_ml.data.dicom import decode_dicom
+from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.data.grey_levels import spread, to_8_bit
 from spondylo_ml.errors import FileError
 
@@ -22,7 +23,7 @@ SIZE_HW = (64, 80)
 WINDOW: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 4096}
 
 
-def read(data: bytes) -> DicomFilm:
+def read(data: bytes) -> FilmContent:
     return decode_dicom(data, "film.dcm", 1_000_000)
 
 

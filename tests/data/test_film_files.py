@@ -58,12 +58,12 @@ def test_a_table_beside_the_films_tells_facing_and_spacing(folder: Path) -> None
         ["1.2.840.3", "right", "", ""],
     ]
     write_rows(folder / "b" / "films.csv", rows)
-    known = {film.path.name: film.known for film in collect_films([str(folder)]).films}
-    assert known["IM1.dcm"].facing is Facing.LEFT
-    assert known["IM1.dcm"].spacing is not None
-    assert (known["IM1.dcm"].spacing.x_mm, known["IM1.dcm"].spacing.y_mm) == (0.1, 0.2)
-    assert (known["1.2.840.3"].facing, known["1.2.840.3"].spacing) == (Facing.RIGHT, None)
-    assert known["IM1.png"].facing is Facing.UNKNOWN
+    details = {film.path.name: film.details for film in collect_films([str(folder)]).films}
+    assert details["IM1.dcm"].facing is Facing.LEFT
+    assert details["IM1.dcm"].spacing is not None
+    assert (details["IM1.dcm"].spacing.x_mm, details["IM1.dcm"].spacing.y_mm) == (0.1, 0.2)
+    assert (details["1.2.840.3"].facing, details["1.2.840.3"].spacing) == (Facing.RIGHT, None)
+    assert details["IM1.png"].facing is Facing.UNKNOWN
 
 
 def test_what_is_not_there_or_holds_no_film_is_reported(folder: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_table_of_other_films_is_an_error_and_one_of_more_films_is_none(tmp_pa
     write(tmp_path, "a.png", "b.png")
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["b.png", "left"]])
     (film,) = collect_films([str(tmp_path / "a.png")]).films
-    assert film.known.facing is Facing.UNKNOWN
+    assert film.details.facing is Facing.UNKNOWN
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["c.png", "left"]])
     with pytest.raises(DataError, match="none of its 1 rows is that of a film here"):
         collect_films([str(tmp_path / "a.png")])

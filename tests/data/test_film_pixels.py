@@ -48,9 +48,9 @@ def reason_everywhere(path: Path) -> str:
 def test_a_film_is_recognised_by_its_bytes_not_by_its_suffix(tmp_path: Path, kind: str, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(FILES[kind])
-    assert checked_size_hw(path) == open_file(path, "a").film.size_hw == (60, 40)
+    assert checked_size_hw(path) == open_file(path, "a").size_hw == (60, 40)
     (film,) = read_folder(tmp_path).films
-    np.testing.assert_array_equal(film.image.read(), open_file(path, "a").film.image.read())
+    np.testing.assert_array_equal(film.image.read(), open_file(path, "a").image.read())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_film_in_the_transparency_alone_is_refused(tmp_path: Path, colour: int
     path.write_bytes(saved("PNG", Image.fromarray(np.dstack([flat, flat, flat, GREY]))))
     assert "the film lies in the transparency alone" in reason_everywhere(path).replace("its film", "the film")
     path.write_bytes(saved("PNG", Image.fromarray(np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)]))))
-    np.testing.assert_array_equal(open_file(path, "a").film.image.read(), GREY)
+    np.testing.assert_array_equal(open_file(path, "a").image.read(), GREY)
 
 
 def test_a_dicom_data_set_without_its_preamble_is_reported(tmp_path: Path) -> None:
@@ -100,17 +100,17 @@ def test_a_dicom_data_set_without_its_preamble_is_reported(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", [np.int64, np.int32, np.int16, np.uint16, np.uint8])
 def test_whole_numbers_from_0_to_255_are_grey_levels_whatever_their_type(kind: type) -> None:
-    np.testing.assert_array_equal(open_array(GREY.astype(kind), "a").film.image.read(), GREY)
+    np.testing.assert_array_equal(open_array(GREY.astype(kind), "a").image.read(), GREY)
 
 
 def test_a_block_at_one_extreme_takes_no_range_of_an_image_either() -> None:
     deep = (GREY.astype(np.uint16) * 4) + 20_000
     deep[:20] = 0
     _, data = cv2.imencode(".png", deep)
-    opened = open_bytes(data.tobytes(), "a")
-    rest = opened.film.image.read()[20:]
+    film = open_bytes(data.tobytes(), "a")
+    rest = film.image.read()[20:]
     assert (rest.min(), rest.max()) == (0, 255)
-    assert opened.notes == ("33 % of the pixels, in a block at the lowest levels, were left out of the grey range",)
+    assert film.notes == ("33 % of the pixels, in a block at the lowest levels, were left out of the grey range",)
 
 
 @settings(max_examples=200, deadline=None)
@@ -121,10 +121,10 @@ def test_a_damaged_file_of_any_kind_is_read_or_refused_in_words(kind: str, data:
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     kept = data.draw(st.integers(0, len(whole)) | st.just(len(whole)))
     try:
-        opened = open_bytes(bytes(whole[:kept]), "a")
+        film = open_bytes(bytes(whole[:kept]), "a")
     except FileError:
         return
-    assert opened.film.image.read().dtype == np.uint8
+    assert film.image.read().dtype == np.uint8
 
 
 @settings(max_examples=100, deadline=None)

@@ -22,7 +22,7 @@ SUFFIXES = ("png", "jpg", "tif", "bmp")
 
 
 def read_grey(path: Path, alias: str = "a film") -> GreyImage:
-    return read_film(path, alias).grey
+    return read_film(path, alias).pixels
 
 
 def written(path: Path, pixels: NDArray[np.generic]) -> Path:

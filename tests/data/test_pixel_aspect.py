@@ -11,13 +11,13 @@ from builders import mendeley_folder
 from pydantic import ValidationError
 
 from spondylo_ml.config import PredictConfig
-from spondylo_ml.data.decode import Known, open_array
+from spondylo_ml.data.decode import FilmDetails, open_array
 from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect, resolve_pixel_aspect
-from spondylo_ml.serving.pyfunc import _known as known_of_request
-from spondylo_ml.workflows.predict.workflow import _known as known_of_command
+from spondylo_ml.serving.pyfunc import _details as details_of_request
+from spondylo_ml.workflows.predict.workflow import _details as details_of_command
 
 PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)
 
@@ -43,7 +43,7 @@ def test_what_is_said_goes_before_the_spacing_and_that_before_an_assumption() ->
     assert resolve_pixel_aspect(None, spacing) == (0.5, False)
     assert resolve_pixel_aspect(None, None, 0.75) == (0.75, False)
     for said, wanted in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
-        film = open_array(PIXELS, "a", Known(pixel_aspect=said)).film
+        film = open_array(PIXELS, "a", FilmDetails(pixel_aspect=said))
         assert (film.pixel_aspect, film.aspect_given) == wanted
 
 
@@ -54,7 +54,7 @@ def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
     films = {film.path.stem: film for film in read_folder(tmp_path).films if film.path}
     wanted = {"a": (0.8, True), "b": (None, False), "c": (1.0, False)}
     assert {name: (film.pixel_aspect, film.aspect_given) for name, film in films.items()} == wanted
-    known = {found.path.stem: found.known.pixel_aspect for found in collect_films([str(tmp_path)]).films}
+    known = {found.path.stem: found.details.pixel_aspect for found in collect_films([str(tmp_path)]).films}
     assert known == {"a": 0.8, "b": "unknown", "c": None}
     (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,wide\n")
     with pytest.raises(DataError, match="row 2: pixel_aspect must be a number above 0"):
@@ -76,9 +76,11 @@ def test_films_csv_says_it_of_films_of_the_mendeley_layout(tmp_path: Path) -> No
 
 def test_a_command_says_it_of_the_films_of_which_films_csv_says_nothing() -> None:
     config = PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": 0.8, "spacing_mm": 0.3})
-    assert known_of_command(Known(), config) == Known(Facing.UNKNOWN, Spacing(0.3, 0.3, "given with the command"), 0.8)
-    said = Known(Facing.LEFT, Spacing(0.1, 0.2, "films.csv"), "unknown")
-    assert known_of_command(said, config) == said
+    assert details_of_command(FilmDetails(), config) == FilmDetails(
+        Facing.UNKNOWN, Spacing(0.3, 0.3, "given with the command"), 0.8
+    )
+    said = FilmDetails(Facing.LEFT, Spacing(0.1, 0.2, "films.csv"), "unknown")
+    assert details_of_command(said, config) == said
     assert (
         PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": "unknown"}).pixel_aspect == "unknown"
     )
@@ -92,8 +94,8 @@ def test_a_command_says_it_of_the_films_of_which_films_csv_says_nothing() -> Non
 
 
 def test_a_request_says_it() -> None:
-    assert known_of_request({"pixel_aspect": "unknown"}).pixel_aspect == "unknown"
-    assert known_of_request({"pixel_aspect": 0.8}).pixel_aspect == 0.8
-    assert known_of_request({}).pixel_aspect is None
+    assert details_of_request({"pixel_aspect": "unknown"}).pixel_aspect == "unknown"
+    assert details_of_request({"pixel_aspect": 0.8}).pixel_aspect == 0.8
+    assert details_of_request({}).pixel_aspect is None
     with pytest.raises(DataError, match="pixel_aspect must be a number above 0"):
-        known_of_request({"pixel_aspect": "wide"})
+        details_of_request({"pixel_aspect": "wide"})

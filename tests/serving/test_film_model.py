@@ -18,7 +18,7 @@ from small_models import SAME_CORNER_PX, knowing_bundle, unet_bundle
 
 from spondylo_ml.clinical.measure import WEAK_EVIDENCE, measure_film
 from spondylo_ml.clinical.scale import STRETCHED
-from spondylo_ml.data.decode import Known, Limits, OpenedFilm
+from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, Limits
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
@@ -178,7 +178,7 @@ def test_bad_films_are_reported_in_their_place_and_spoil_no_other(unet: FilmMode
 
 
 def test_what_a_decoder_raises_by_surprise_is_reported_without_its_words(unet: FilmModel) -> None:
-    def broken() -> OpenedFilm:
+    def broken() -> Film:
         raise RuntimeError("in /films/Someone.png")
 
     (result,) = unet.results([FilmSource("a", broken)])
@@ -224,12 +224,12 @@ def test_an_impossible_spacing_is_set_aside_with_its_millimetres_whoever_says_it
     wrong = Spacing(spacing.x_mm * factor, spacing.y_mm * factor, "made")
     pixels = FILMS[0].image.read()
     header = dicom(pixels.astype(np.uint16) * 16, PixelSpacing=[f"{wrong.y_mm:.6g}", f"{wrong.x_mm:.6g}"])
-    (bare,) = knowing(FILMS[:1]).predict(pixels, Known(FILMS[0].facing, None, spacing.pixel_aspect))
+    (bare,) = knowing(FILMS[:1]).predict(pixels, FilmDetails(FILMS[0].facing, None, spacing.pixel_aspect))
     assert bare.measurement is not None
-    known = Known(FILMS[0].facing, wrong)
-    given = [(header, Known(FILMS[0].facing)), (pixels, known), (replace(FILMS[0], spacing=wrong), None)]
-    for film, said in given:
-        (result,) = knowing(FILMS[:1]).predict(film, said)
+    details = FilmDetails(FILMS[0].facing, wrong)
+    given = [(header, FilmDetails(FILMS[0].facing)), (pixels, details), (replace(FILMS[0], spacing=wrong), NO_DETAILS)]
+    for film, stated in given:
+        (result,) = knowing(FILMS[:1]).predict(film, stated)
         assert result.measurement is not None
         assert any("bodies would be" in text and "the spacing is ignored" in text for text in result.warnings)
         assert result.measurement.spacing_provenance == ""
@@ -310,8 +310,8 @@ def test_the_aspect_can_be_said_of_any_film_and_an_unknown_one_withholds() -> No
     wide = tuple(Vertebra(v.slot, v.corners_xy * [ratio, 1.0]) for v in FILMS[0].vertebrae or ())
     film = replace(FILMS[0], image=ArrayImage(np.asarray(pixels)), size_hw=size_hw, vertebrae=wide)
     aspects = (spacing.pixel_aspect / ratio, "unknown", None)
-    known = [Known(film.facing, None, aspect) for aspect in aspects]
-    said, unknown, unsaid = knowing([film] * 3, 4).predict([np.asarray(pixels)] * 3, known)
+    details = [FilmDetails(film.facing, None, aspect) for aspect in aspects]
+    said, unknown, unsaid = knowing([film] * 3, 4).predict([np.asarray(pixels)] * 3, details)
     true = {level.upper_slot: level.slip.value for level in measure_film(FILMS[0]).levels}
     assert said.measurement is not None
     assert said.measurement.aspect_from == "given"
@@ -322,8 +322,8 @@ def test_the_aspect_can_be_said_of_any_film_and_an_unknown_one_withholds() -> No
     for result in (unknown, unsaid):
         assert all(slip["slip_percent"] is None and slip["grade"] is None for slip in result.to_row()["slips"])
         assert all(sure.refer and sure.low_percent is None for sure in result.uncertainty)
-    with pytest.raises(DataError, match=r"known is one for all films, or one a film; given 2 for 1 film"):
-        knowing([film]).predict(np.asarray(pixels), known[:2])
+    with pytest.raises(DataError, match=r"details are one for all films, or one for each; given 2 for 1 film"):
+        knowing([film]).predict(np.asarray(pixels), details[:2])
 
 
 def test_evidence_travels_with_the_model_and_a_film_without_any_is_not_measured(tmp_path: Path) -> None:

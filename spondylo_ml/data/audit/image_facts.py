@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.data.exposure import Exposure, bone_contrast, exposure_of, small_film
+from spondylo_ml.data.films import pixels_sha256
+from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage
 
 HASH_SIDE_PX, HASH_FREQUENCIES = 32, 12
@@ -55,7 +56,7 @@ def measure_image(film: Film) -> ImageFacts:
     small = small_film(image)
     exposure = exposure_of(small)
     return ImageFacts(
-        pixels_sha256=hashlib.sha256(np.ascontiguousarray(image).tobytes() + repr(image.shape).encode()).hexdigest(),
+        pixels_sha256=pixels_sha256(image),
         whole_dct=_lowest_frequencies(small),
         spine_dct=None if box is None else _lowest_frequencies(_within(image, box)),
         spine_box=box,
@@ -66,12 +67,12 @@ def measure_image(film: Film) -> ImageFacts:
 
 
 def measure_images(films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[ImageFacts | None]:
-    """The facts of each film, in order and in parallel; None for one that cannot be read."""
+    """The facts of each film, in order and in parallel; None for one whose pixels cannot be read."""
 
     def one(film: Film) -> ImageFacts | None:
         try:
             return measure_image(film)
-        except Exception:  # a film that cannot be measured is reported as one that cannot be read
+        except DataError:
             return None
         finally:
             on_film()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from spondylo_ml.data.dicom.film import DicomFilm, decode_dicom, dicom_size_hw, lacks_preamble
+from spondylo_ml.data.dicom.film import decode_dicom, dicom_size_hw, lacks_preamble
 from spondylo_ml.data.dicom.header import PREFIX, PREFIX_AT, WANTED, is_dicom
 
 __all__ = (
     "PREFIX",
     "PREFIX_AT",
     "WANTED",
-    "DicomFilm",
     "decode_dicom",
     "dicom_size_hw",
     "is_dicom",

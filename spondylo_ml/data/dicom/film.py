@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pydicom.uid import UID
@@ -12,8 +11,8 @@ from spondylo_ml.data.dicom.header import Header, OddElementError, Refusal, pars
 from spondylo_ml.data.dicom.shown import shown
 from spondylo_ml.data.dicom.spacing import pixel_size
 from spondylo_ml.data.dicom.stored import layout_of, stored_levels
+from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import GreyImage, Spacing
 
 Found = TypeVar("Found")
 
@@ -25,25 +24,7 @@ MODALITIES = (
 """Other codes of PS3.3 C.7.3.1.1.1, which may be quoted."""
 
 
-@dataclass(frozen=True)
-class DicomFilm:
-    """What is taken from a DICOM file.
-
-    Attributes:
-        pixels: (H, W) grey levels, 0 to 255, bone bright.
-        pixel_aspect: width of a pixel over its height; 1 where the file does not say.
-        notes: what a reader of the results must know.
-        patient: the file's PatientID, which must go nowhere but through `pseudonym`; empty where it has none.
-    """
-
-    pixels: GreyImage
-    spacing: Spacing | None
-    pixel_aspect: float
-    notes: tuple[str, ...]
-    patient: str = ""
-
-
-def decode_dicom(data: bytes, file: str, max_pixels: int, alias: str = "a film") -> DicomFilm:
+def decode_dicom(data: bytes, file: str, max_pixels: int, alias: str = "a film") -> FilmContent:
     """The film in the bytes of a DICOM file.
 
     Args:
@@ -76,12 +57,12 @@ def lacks_preamble(data: bytes) -> bool:
     return group in (b"\x02\0", b"\x08\0") and value_representation in (b"UL", b"UI", b"CS", b"DA", b"OB", b"SH")
 
 
-def _film(header: Header, syntax: UID, max_pixels: int) -> DicomFilm:
+def _film(header: Header, syntax: UID, max_pixels: int) -> FilmContent:
     layout = layout_of(header, max_pixels)
     levels, layout, outside = stored_levels(header, syntax, layout)
     grey = shown(levels, layout, header, outside)
     spacing, aspect = pixel_size(header)
-    return DicomFilm(grey, spacing, aspect, (*_notes(header), *header.remarks), _patient(header))
+    return FilmContent(grey, spacing, aspect, (*_notes(header), *header.remarks), _patient(header))
 
 
 def _patient(header: Header) -> str:

@@ -10,17 +10,18 @@ import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import mlflow
 from tqdm import tqdm
 
 from spondylo_ml.config import PredictConfig
-from spondylo_ml.data.decode import Known
+from spondylo_ml.data.decode import FilmDetails, open_file
 from spondylo_ml.data.film_files import FilmFile, collect_films
 from spondylo_ml.landmarks import Spacing
 from spondylo_ml.serving.backends import open_model
-from spondylo_ml.serving.film_model import FilmModel, file_source
+from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import preflight
@@ -81,12 +82,12 @@ def predict(config: PredictConfig) -> Predicted:
     return done
 
 
-def _known(known: Known, config: PredictConfig) -> Known:
-    """What `films.csv` says of a film, else what was said of all films."""
-    spacing, aspect = known.spacing, known.pixel_aspect
+def _details(stated: FilmDetails, config: PredictConfig) -> FilmDetails:
+    """What `films.csv` states about a film, else what the command states about all films."""
+    spacing, aspect = stated.spacing, stated.pixel_aspect
     if spacing is None and config.spacing_mm is not None:
         spacing = Spacing(config.spacing_mm, config.spacing_mm, "given with the command")
-    return replace(known, spacing=spacing, pixel_aspect=config.pixel_aspect if aspect is None else aspect)
+    return replace(stated, spacing=spacing, pixel_aspect=config.pixel_aspect if aspect is None else aspect)
 
 
 def write_names(path: Path, films: Sequence[FilmFile]) -> None:
@@ -99,7 +100,10 @@ def write_names(path: Path, films: Sequence[FilmFile]) -> None:
 
 
 def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictConfig) -> Iterator[FilmResult]:
-    sources = (file_source(film.path, film.film_id, _known(film.known, config)) for film in films)
+    sources = (
+        FilmSource(film.film_id, partial(open_file, film.path, film.film_id, _details(film.details, config)))
+        for film in films
+    )
     yield from tqdm(model.results(sources), total=len(films), desc="predicting", unit="film", disable=None)
 
 

@@ -118,4 +118,4 @@ def test_prediction_and_readers_call_a_uid_without_suffix_by_its_whole_name(tmp_
     films, found = read_folder(made).films, collect_films([str(made)]).films
     assert {film.film_id for film in films} == {one.film_id for one in found}
     assert len({film.film_id for film in films}) == len(found) >= 3
-    assert open_file(found[0].path, "a").film.size_hw == films[0].size_hw
+    assert open_file(found[0].path, "a").size_hw == films[0].size_hw

@@ -1,0 +1,26 @@
+"""What is read from one film file, of whatever format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spondylo_ml.landmarks import GreyImage, Spacing
+
+
+@dataclass(frozen=True)
+class FilmContent:
+    """Pixels, and what the file states about them.
+
+    Attributes:
+        pixels: (H, W) grey levels, 0 to 255, bone bright.
+        spacing: as the file states it, or None.
+        pixel_aspect: width of a pixel over its height; 1 if the file does not state it.
+        notes: what a reader of the results must know.
+        patient: the PatientID of a DICOM file, which may only be used through `pseudonym`; empty if there is none.
+    """
+
+    pixels: GreyImage
+    spacing: Spacing | None = None
+    pixel_aspect: float = 1.0
+    notes: tuple[str, ...] = ()
+    patient: str = ""
