@@ -1,7 +1,7 @@
-# Short commands. The environment is made by `make venv` in .venv, or give your own: make test PYTHON=python
+# Short commands. `make venv` makes the environment .venv; to use another: make test PYTHON=python
 PYTHON ?= .venv/bin/python
 
-.PHONY: quick venv install test slow lint smoke ui clean
+.PHONY: quick venv install test slow lint docs smoke ui clean
 
 quick: venv  ## install into .venv and train a U-Net on synthetic films
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m mlflow run . -e train -P model=unet --env-manager local
@@ -16,7 +16,7 @@ venv: .venv/installed
 install:
 	$(PYTHON) -m pip install -e '.[test]'
 
-test:  ## what the README tells a newcomer to run
+test:  ## the test command of the README
 	$(PYTHON) -m pytest -n auto --dist loadfile
 
 slow:
@@ -27,6 +27,10 @@ lint:
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
+docs:  ## write the generated pages, then the site into site/
+	$(PYTHON) docs/generate.py
+	$(PYTHON) -m mkdocs build --strict
+
 smoke:
 	PATH="$(dir $(abspath $(PYTHON))):$$PATH" $(PYTHON) -m mlflow run . --env-manager local
 
@@ -34,4 +38,4 @@ ui:
 	$(PYTHON) -m mlflow ui
 
 clean:
-	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache
