@@ -13,7 +13,6 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # tuning is not installed
 
-from spondylo_ml.cli.command import Command  # noqa: E402
 from spondylo_ml.cli.commands import COMMANDS  # noqa: E402
 from spondylo_ml.cli.flags import SHORT_NAMES  # noqa: E402
 from spondylo_ml.config import Config, DataConfig  # noqa: E402
@@ -68,26 +67,23 @@ def commands_page() -> str:
     short = ", ".join(f"`{name}` is `{long}`" for name, long in SHORT_NAMES.items())
     parts = [COMMANDS_INTRO.format(short_names=short)]
     for command in (*COMMANDS.values(), TUNE):
-        usage = [f"mlflow run . -e {command.name} -P name=value", f"{command.call} --name value"]
-        lines = [f"## {command.name}\n", command.summary, "\n```", *usage, "```\n", *_options(command)]
-        parts.append("\n".join(lines) + "\n")
+        usage = (f"mlflow run . -e {command.name} -P name=value", f"{command.call} --name value")
+        options = list(_options(command.options, command.takes_config))
+        parts.append("\n".join([f"## {command.name}\n", command.summary, "\n```", *usage, "```\n", *options, ""]))
     return "\n".join(parts)
 
 
-def _options(command: Command) -> Iterator[str]:
-    """The command's own options, and links to those that it shares with others."""
-    options = command.options
-    rows = [row for _, row in _named_rows(options, "")]
+def _options(options: type[BaseModel], takes_config: bool) -> Iterator[str]:
+    """The table of a command's options, and a link to those that it shares with others."""
+    rows = list(_rows(options, ""))
     for name, section in _nested(options):
-        if section is not DataConfig:
-            rows += [row for _, row in _named_rows(section, f"{name}.")]
-    if rows:
-        yield "\n".join([_HEAD, *rows, ""])
-    if command.takes_config:
-        yield "And every value of the [configuration](configuration.md)."
+        rows += [] if section is DataConfig else list(_rows(section, f"{name}."))
+    yield "\n".join([_HEAD, *rows])
+    if takes_config:
+        yield "\nAnd every value of the [configuration](configuration.md)."
     elif "data" in options.model_fields:
-        films = options.model_fields["data"].description or "films"
-        yield f"And the values of [`data`](configuration.md#data): {films}."
+        meaning = options.model_fields["data"].description or "films"
+        yield f"\nAnd the values of [`data`](configuration.md#data): {meaning}."
 
 
 def configuration_page() -> str:
@@ -116,11 +112,7 @@ def _nested(schema: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
 
 
 def _rows(schema: type[BaseModel], prefix: str) -> Iterator[str]:
-    return (row for _, row in _named_rows(schema, prefix))
-
-
-def _named_rows(schema: type[BaseModel], prefix: str) -> Iterator[tuple[str, str]]:
-    """Name and table row of each value of a section."""
+    """One table row per value of a section."""
     sections = dict(_nested(schema))
     properties = schema.model_json_schema()["properties"]
     for name, info in schema.model_fields.items():
@@ -129,7 +121,7 @@ def _named_rows(schema: type[BaseModel], prefix: str) -> Iterator[tuple[str, str
         kind, limits = json_type(properties[name])
         default = "required" if info.is_required() else _shown(info.get_default(call_default_factory=True))
         meaning = RANGE_IN_DESCRIPTION.sub("", info.description or "").replace("|", "\\|")
-        yield name, f"| `{prefix}{name}` | {kind} | {default} | {limits} | {meaning} |"
+        yield f"| `{prefix}{name}` | {kind} | {default} | {limits} | {meaning} |"
 
 
 def json_type(schema: dict[str, Any]) -> tuple[str, str]:
