@@ -19,6 +19,7 @@ from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation import uncertainty
 from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import Film
 from spondylo_ml.models.base import HeatmapModel, LandmarkModel, Landmarks
@@ -47,7 +48,7 @@ RECIPES = [
 
 def calibrated() -> UncertaintyModel:
     """Uncertainty fitted on synthetic noise."""
-    return uncertainty.fit(*films_with_noise(60, 1), CONFIG.clinical, CONFIG.uncertainty).model
+    return uncertainty.calibrate(PredictionSet(*films_with_noise(60, 1)), CONFIG.clinical, CONFIG.uncertainty).model
 
 
 def unet_bundle() -> Bundle:

@@ -16,9 +16,9 @@ from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.out_of_fold import OutOfFold
 from spondylo_ml.evaluation.paired import paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
-from spondylo_ml.evaluation.slips import slip_table
-from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model
@@ -79,7 +79,7 @@ class TrainingObjective:
         if self.n_folds > 1:
             return self._over_folds(attempt)
         numbers, predictions = self._train(attempt.config, self.films, attempt.run_id, 0, attempt.report)
-        files = self._values(self.films.val, predictions, attempt.config.clinical)
+        files = self._values(PredictionSet(self.films.val, predictions), attempt.config.clinical) if predictions else {}
         return Outcome([numbers[goal] for goal in self.goals], _best(numbers), files)
 
     def _over_folds(self, attempt: Attempt) -> Outcome:
@@ -93,14 +93,12 @@ class TrainingObjective:
             pooled.add(films.val, predictions)
             attempt.report(numbers[self.goals[0]], index)
         means = {name: float(np.mean([numbers[name] for numbers in found])) for name in found[0]}
-        judged, files = pooled.judged(attempt.config.clinical)
-        files |= self._values(pooled.films, pooled.predictions, attempt.config.clinical)
-        return Outcome([means[goal] for goal in self.goals], _best(means) | judged, files)
+        out_of_fold, files = pooled.evaluate(attempt.config.clinical)
+        files |= self._values(pooled.prediction_set(), attempt.config.clinical)
+        return Outcome([means[goal] for goal in self.goals], _best(means) | out_of_fold, files)
 
-    def _values(
-        self, films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig
-    ) -> dict[str, str]:
-        return {VALUES_FILE: values_text(paired_values(films, predictions, rules))} if self.keep_values else {}
+    def _values(self, predictions: PredictionSet, rules: ClinicalConfig) -> dict[str, str]:
+        return {VALUES_FILE: values_text(paired_values(predictions, rules))} if self.keep_values else {}
 
     def _train(
         self,
@@ -165,7 +163,7 @@ def with_slip_error(rules: ClinicalConfig) -> Score:
     """
 
     def score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-        table = slip_table([film.film for film in films], predictions, rules)
+        table = PredictionSet([film.film for film in films], predictions).slips(rules)
         known = table[table["true_slip_percent"].notna()]
         error = (known["pred_slip_percent"] - known["true_slip_percent"]).abs().fillna(WITHHELD_SLIP_ERROR_PERCENT)
         value = float(error.mean()) if len(error) else float("nan")

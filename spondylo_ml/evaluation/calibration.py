@@ -28,7 +28,7 @@ BINS = 5
 FEWEST_IN_BIN = 100
 PROBABILITIES = tuple(float(p) for p in np.concatenate([np.arange(0, 100) / 100, [0.995, 1.0]]))
 
-TABLE_COLUMNS = ("film_id", "patient", "slot", "radius", "heat_share")
+COLUMNS = ("film_id", "patient", "slot", "radius", "heat_share")
 
 
 class CornerCalibration(BaseModel):
@@ -74,27 +74,25 @@ class CornerCalibration(BaseModel):
         return out
 
 
-def radial_errors(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a true corner that has a predicted one with a covariance, with the `TABLE_COLUMNS`.
+def radial_error_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
+    """The true corners of a film that have a predicted one with a covariance, with `COLUMNS`.
 
-    `radius` is the Mahalanobis distance from the predicted corner. Corners beyond the model's slots, and those it did
-    not find, are left out: there is no covariance to judge.
+    `radius` is the Mahalanobis distance from the predicted corner.
     """
+    if prediction.covariance_px2 is None or prediction.heat_share is None:
+        return []
     rows: list[tuple[object, ...]] = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if prediction.covariance_px2 is None or prediction.heat_share is None:
+    for vertebra in film.vertebrae or ():
+        if vertebra.slot not in prediction.slots:
             continue
-        for vertebra in film.vertebrae or ():
-            if vertebra.slot not in prediction.slots:
-                continue
-            row = vertebra.slot - prediction.slots.first
-            error = vertebra.corners_xy - prediction.corners_xy[row]
-            radius = mahalanobis(error, prediction.covariance_px2[row])
-            rows += [
-                (film.film_id, film.patient, vertebra.slot, radius[c], prediction.heat_share[row, c])
-                for c in np.flatnonzero(np.isfinite(radius))
-            ]
-    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+        row = vertebra.slot - prediction.slots.first
+        error = vertebra.corners_xy - prediction.corners_xy[row]
+        radius = mahalanobis(error, prediction.covariance_px2[row])
+        rows += [
+            (film.film_id, film.patient, vertebra.slot, radius[corner], prediction.heat_share[row, corner])
+            for corner in np.flatnonzero(np.isfinite(radius))
+        ]
+    return rows
 
 
 def mahalanobis(error_xy: FloatArray, covariance: FloatArray) -> FloatArray:

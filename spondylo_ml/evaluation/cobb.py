@@ -9,10 +9,7 @@ Two films of one spine, one of them cropped, may differ in the third angle: see 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, SlotRange
@@ -21,6 +18,8 @@ N_VERTEBRAE = 17
 T1_TO_L5 = SlotRange(1, N_VERTEBRAE)
 ANGLES = ("main", "upper", "lower")
 """The greatest angle between any two vertebrae, and those of the curves above and below it."""
+
+COLUMNS = ("film_id", *(f"{who}_{angle}_deg" for who in ("true", "pred") for angle in ANGLES))
 
 
 def cobb_angles_deg(corners_xy: FloatArray, height_px: float) -> FloatArray:
@@ -48,20 +47,16 @@ def cobb_angles_deg(corners_xy: FloatArray, height_px: float) -> FloatArray:
     return np.array([main, above.max(), between[top, : top + 1].max()])
 
 
-def cobb_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row an AP film with labels: `film_id`, `true_<angle>_deg` and `pred_<angle>_deg`.
+def angle_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
+    """The film's row, with `COLUMNS`, if it is an AP film.
 
-    Predicted angles come from the corners of all levels, whatever the presence score, as the challenge asks for them.
-    NaN where a corner of T1 to L5 is absent from the labels, or a level from the model.
+    Predicted angles come from the corners of all levels, whatever the presence score, as the challenge requires. An
+    angle is NaN if a corner of T1 to L5 is missing from the labels, or a level from the model.
     """
-    rows = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae is None or film.facing is not Facing.NONE:
-            continue
-        true = T1_TO_L5.corners(film.vertebrae)
-        rows.append((film.film_id, *_of_slots(true, film), *_of_slots(_predicted(prediction), film)))
-    names = [f"{who}_{angle}_deg" for who in ("true", "pred") for angle in ANGLES]
-    return pd.DataFrame(rows, columns=["film_id", *names])
+    if film.facing is not Facing.NONE:
+        return []
+    true = T1_TO_L5.corners(film.vertebrae or ())
+    return [(film.film_id, *_of_slots(true, film), *_of_slots(_predicted(prediction), film))]
 
 
 def smape_percent(true_deg: FloatArray, predicted_deg: FloatArray) -> FloatArray:

@@ -1,14 +1,10 @@
-"""One row per true corner: where it is, where it was predicted, and how far off that is."""
+"""One row per true corner: where it is, where it was predicted, and the distance between the two."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 
 from spondylo_ml.clinical.spacing import impossible_spacing
-from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.vertebra_size import width_px
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Spacing, patient_corners
 
@@ -21,37 +17,22 @@ COLUMNS = (
     "film_id", "slot", "level", "corner", "patient_corner", "true_x_px", "true_y_px", "pred_x_px", "pred_y_px",
     "error_px", "error_px512", "error_mm", "error_body_percent", "missed", "corner_score", "presence",
 )  # fmt: skip
+"""Positions are in px of the original film. `corner` names the side of the image, `patient_corner` anterior and
+posterior where the facing is known, else it equals `corner`. `error_mm` is NaN without a plausible spacing;
+`error_body_percent` is relative to the depth of the true body (its width on an AP film)."""
 
 
-def corner_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """All true corners of the labelled films, with the `COLUMNS` above; px of the original film.
+def corner_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
+    """The true corners of a film, with `COLUMNS`.
 
-    A corner for which there is no prediction (its vertebra is beyond the model's slots) stays in the table as
-    missed, its prediction NaN. It is charged the film's diagonal, the largest error that a guess on the film could
-    have, so that leaving a corner out never pays. `error_mm` is NaN where the film has no spacing;
-    `error_body_percent` is in percent of the true body's depth (its width on an AP film). `corner` is named by the
-    image's side, `patient_corner` by anterior and posterior where the film's facing is known, else like `corner`.
-
-    Raises:
-        DataError: films and predictions are not of the same films in the same order.
+    A corner without a prediction, because its vertebra is beyond the model's slots, is missed: its prediction is NaN
+    and its error is the film's diagonal, the largest that a guess could have, so that leaving a corner out never pays.
     """
-    if [f.film_id for f in films] != [p.film_id for p in predictions]:
-        raise DataError("predictions must be given for the same films in the same order")
-    rows = [row for film, prediction in zip(films, predictions, strict=True) for row in _film_rows(film, prediction)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def to_px512(length_px: float, size_hw: tuple[int, int]) -> float:
-    """A length in px of the film as px of the film scaled to 512 on its longer side."""
-    return length_px * REFERENCE_SIDE_PX / max(size_hw)
-
-
-def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
     slots, names = prediction.slots, patient_corners(film.facing)
     rows: list[tuple[object, ...]] = []
     spacing = film.spacing
     if spacing and impossible_spacing(film.vertebrae or (), spacing):
-        spacing = None  # by the labels, so that it is the same for every model
+        spacing = None  # decided by the labels, and so the same for every model
     for vertebra in film.vertebrae or ():
         has_slot = vertebra.slot in slots
         row = vertebra.slot - slots.first
@@ -70,6 +51,11 @@ def _film_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...
                 100 * error / depth if depth > 0 else np.nan, missed, score, presence,
             ))  # fmt: skip
     return rows
+
+
+def to_px512(length_px: float, size_hw: tuple[int, int]) -> float:
+    """Convert a length from px of the film to px512."""
+    return length_px * REFERENCE_SIDE_PX / max(size_hw)
 
 
 def _to_mm(offset_xy: FloatArray, spacing: Spacing | None) -> float:

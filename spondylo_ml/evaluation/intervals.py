@@ -45,6 +45,10 @@ class Estimate(BaseModel):
     n_patients: int = 0
 
 
+Estimates = dict[str, Estimate]
+"""Estimates by the name of the metric."""
+
+
 class PatientBootstrap:
     """Draws of the patients of one set of films."""
 

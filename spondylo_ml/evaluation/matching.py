@@ -9,22 +9,21 @@ side. Neighbours lie at least a body's height apart, so that at half of it no ve
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512, to_px512
+from spondylo_ml.evaluation.corner_table import to_px512
 from spondylo_ml.evaluation.vertebra_size import shorter_side_px
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Vertebra
 
 PRESENCE_THRESHOLD = 0.5
 GATE = 0.5
 
-CORNER_COLUMNS = ("film_id", "slot", "corner", "found_as_slot", "error_px", "error_px512")
+CORNER_COLUMNS = ("film_id", "slot", "corner", "matched_slot", "error_px", "error_px512")
+COUNT_COLUMNS = ("film_id", "n_true", "n_matched", "n_right_level", "n_false", "n_set_aside")
 
 
 @dataclass(frozen=True)
@@ -71,58 +70,17 @@ def match_film(film: Film, prediction: FilmPrediction, threshold: float = PRESEN
     )
 
 
-def detection_counts(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a labelled film with its vertebrae: `n_true`, `n_found`, `n_found_by_name`, `n_false`, `n_set_aside`."""
-    rows = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae is None:
-            continue
-        match = match_film(film, prediction)
-        named = sum(vertebra.slot == slot for vertebra, slot in match.pairs)
-        rows.append((
-            film.film_id, len(match.pairs) + len(match.missing), len(match.pairs), named, len(match.false_slots),
-            len(match.set_aside_slots),
-        ))  # fmt: skip
-    columns = ["film_id", "n_true", "n_found", "n_found_by_name", "n_false", "n_set_aside"]
-    return pd.DataFrame(rows, columns=columns)
+def count_row(film: Film, match: FilmMatch) -> tuple[object, ...]:
+    """The film's row, with `COUNT_COLUMNS`."""
+    right_level = sum(vertebra.slot == slot for vertebra, slot in match.pairs)
+    n_true = len(match.pairs) + len(match.missing)
+    return film.film_id, n_true, len(match.pairs), right_level, len(match.false_slots), len(match.set_aside_slots)
 
 
-def matched_corner_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a true corner, with `CORNER_COLUMNS`; slot and errors of the partner are NaN where there is none."""
-    rows: list[tuple[object, ...]] = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae is not None:
-            partner = {vertebra.slot: slot for vertebra, slot in match_film(film, prediction).pairs}
-            rows += [row for v in film.vertebrae for row in _corner_rows(film, prediction, v, partner.get(v.slot))]
-    return pd.DataFrame(rows, columns=list(CORNER_COLUMNS))
-
-
-def instance_metrics(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    """Detection of vertebrae, and their corners, by instance.
-
-    Returns:
-        `detection_precision`, `_recall`, `_f1` in percent; `instance_mre_px512` over the `n_instance_corners` of
-        matched vertebrae; `instance_sdr_6px` ... `_24px`, percent of all true corners, those of missing vertebrae
-        included; `n_missing_vertebrae`, `n_false_vertebrae`. NaN where there is nothing to count.
-    """
-    counts = detection_counts(films, predictions)
-    error = matched_corner_table(films, predictions)["error_px512"].to_numpy(dtype=float)
-    true, found, false = (int(counts[name].sum()) for name in ("n_true", "n_found", "n_false"))
-    matched = error[~np.isnan(error)]
-    rates = {
-        f"instance_sdr_{limit}px": 100 * float(np.mean(error <= limit)) if len(error) else math.nan
-        for limit in SDR_THRESHOLDS_PX512
-    }
-    return {
-        "detection_precision": _percent(found, found + false),
-        "detection_recall": _percent(found, true),
-        "detection_f1": _percent(2 * found, true + found + false),
-        "instance_mre_px512": float(matched.mean()) if len(matched) else math.nan,
-        **rates,
-        "n_instance_corners": float(len(matched)),
-        "n_missing_vertebrae": float(true - found),
-        "n_false_vertebrae": float(false),
-    }
+def matched_corner_rows(film: Film, prediction: FilmPrediction, match: FilmMatch) -> list[tuple[object, ...]]:
+    """The true corners of a film, with `CORNER_COLUMNS`; matched slot and errors are NaN without a match."""
+    matched_slot = {vertebra.slot: slot for vertebra, slot in match.pairs}
+    return [row for v in film.vertebrae or () for row in _corner_rows(film, prediction, v, matched_slot.get(v.slot))]
 
 
 def _assign(true_xy: FloatArray, predicted_xy: FloatArray) -> list[tuple[int, int]]:
@@ -150,7 +108,3 @@ def _corner_rows(
         found_as = math.nan if slot is None else slot
         rows.append((film.film_id, vertebra.slot, CORNERS[corner], found_as, error, to_px512(error, film.size_hw)))
     return rows
-
-
-def _percent(part: int, whole: int) -> float:
-    return 100 * part / whole if whole else math.nan

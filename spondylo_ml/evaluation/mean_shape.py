@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, SlotRange
 
 
@@ -49,6 +50,10 @@ class MeanShape:
         return FilmPrediction(
             film.film_id, self.slots, corners, np.ones((self.slots.count, 4)), self.frequency.astype(np.float64)
         )
+
+    def predict_films(self, films: Sequence[Film]) -> PredictionSet:
+        """The mean corners on each film."""
+        return PredictionSet(films, [self.predict(film) for film in films])
 
     def to_json(self) -> dict[str, object]:
         """Plain values from which `from_json` makes it again."""

@@ -1,109 +1,122 @@
-"""Numbers from a table of corners. What cannot be computed is NaN, and counts are given beside it."""
+"""The metrics that are cheap enough for every epoch: corners, presence, and detection by instance."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512, corner_table
-from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD, instance_metrics
-from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
+from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
+from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.landmarks import FloatArray
 
 SDR_THRESHOLDS_PX640 = (5, 10, 15)
 SDR_THRESHOLDS_MM = (2, 2.5, 3, 4)
 PX640_PER_PX512 = 640 / 512
 QUANTILES = {"median_px512": 0.5, "p75_px512": 0.75, "p90_px512": 0.9, "p95_px512": 0.95}
-"""Quantiles of the error in px512, by the name of the metric."""
+"""Quantile of the error in px512 by metric."""
 
 
-def score(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    """Metrics of one set of films: `corner_metrics`, `presence_metrics` and `instance_metrics`; fast enough for every
-    epoch."""
-    strict = corner_metrics(corner_table(films, predictions))
-    return strict | presence_metrics(films, predictions) | instance_metrics(films, predictions)
-
-
-def corner_metrics(table: pd.DataFrame) -> dict[str, float]:
-    """Means of `corner_values`, and quantiles, over all true corners, missed ones included.
-
-    Returns:
-        What `corner_values` names, `QUANTILES`, `n_corners`, `n_missed`, and `n_mm`, the corners on films of known
-        spacing. NaN where there is no true corner.
-    """
-    error = table["error_px512"].to_numpy(dtype=float)
-    metrics = {name: _mean(values) for name, values in corner_values(table).items()}
-    for name, share in QUANTILES.items():
-        metrics[name] = float(np.quantile(error, share)) if len(error) else math.nan
-    return metrics | {
-        "n_corners": float(len(table)),
-        "n_missed": float(table["missed"].to_numpy(dtype=bool).sum()),
-        "n_mm": float(table["error_mm"].notna().sum()),
+def score(predictions: PredictionSet) -> dict[str, float]:
+    """Point estimates of `score_estimates`, and counts; NaN where there is nothing to measure."""
+    estimates = score_estimates(predictions, predictions.bootstrap(resamples=0))
+    detections = predictions.detections
+    return {name: estimate.value for name, estimate in estimates.items()} | {
+        **corner_counts(predictions.corners),
+        "n_instance_corners": float(predictions.matched_corners["error_px512"].notna().sum()),
+        "n_missing_vertebrae": float((detections["n_true"] - detections["n_matched"]).sum()),
+        "n_false_vertebrae": float(detections["n_false"].sum()),
     }
 
 
-def corner_values(table: pd.DataFrame) -> dict[str, FloatArray]:
-    """One value a true corner for each metric that is a mean over corners; NaN for a corner that has none.
+def score_estimates(predictions: PredictionSet, bootstrap: PatientBootstrap) -> Estimates:
+    """Metrics of corners and presence by level name, and of detection and corners by instance."""
+    corners = predictions.corners
+    return (
+        corner_estimates(corners, predictions.patients(corners["film_id"]), bootstrap)
+        | _presence_and_detection(predictions, bootstrap)
+        | _matched_corners(predictions, bootstrap)
+    )
 
-    `mre_px512`, `mre_px` (px of the original film), `mse_px512` (px512 squared), `mre_mm`, `mre_body_percent` (of the
-    body's depth); successful detection rates, percent of corners within a limit, limit included: `sdr_6px` ... (px512),
-    `sdr_5px640` ... (px of the film scaled to 640), `sdr_2mm` ... on films of known spacing. A missed corner is never
-    detected.
+
+def corner_estimates(corners: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> Estimates:
+    """Means of `corner_values`, and `QUANTILES`, over all true corners, missed ones included.
+
+    Args:
+        corners: rows of `PredictionSet.corners`.
+        patients: one per row.
     """
-    error, mm = (table[name].to_numpy(dtype=np.float64) for name in ("error_px512", "error_mm"))
-    found = ~table["missed"].to_numpy(dtype=bool)
+    means = {name: bootstrap.mean(values, patients) for name, values in corner_values(corners).items()}
+    error = corners["error_px512"].to_numpy(dtype=np.float64)
+    return means | {name: bootstrap.quantile(error, share, patients) for name, share in QUANTILES.items()}
+
+
+def corner_counts(corners: pd.DataFrame) -> dict[str, float]:
+    """Number of true corners, of missed ones, and of those on films of known spacing."""
+    return {
+        "n_corners": float(len(corners)),
+        "n_missed": float(corners["missed"].to_numpy(dtype=bool).sum()),
+        "n_mm": float(corners["error_mm"].notna().sum()),
+    }
+
+
+def corner_metrics(corners: pd.DataFrame) -> dict[str, float]:
+    """Point estimates of `corner_estimates`, and `corner_counts`, of some corners, such as those of one film."""
+    bootstrap = PatientBootstrap([""], resamples=0)
+    estimates = corner_estimates(corners, [""] * len(corners), bootstrap)
+    return {name: estimate.value for name, estimate in estimates.items()} | corner_counts(corners)
+
+
+def corner_values(corners: pd.DataFrame) -> dict[str, FloatArray]:
+    """One value per true corner for each metric that is a mean over corners; NaN where a corner has none.
+
+    A successful detection rate is in percent and includes its limit; a missed corner is never detected.
+    """
+    error, mm = (corners[name].to_numpy(dtype=np.float64) for name in ("error_px512", "error_mm"))
+    predicted = ~corners["missed"].to_numpy(dtype=bool)
     values = {
         "mre_px512": error,
-        "mre_px": table["error_px"].to_numpy(dtype=np.float64),
+        "mre_px": corners["error_px"].to_numpy(dtype=np.float64),
         "mse_px512": error**2,
         "mre_mm": mm,
-        "mre_body_percent": table["error_body_percent"].to_numpy(dtype=np.float64),
+        "mre_body_percent": corners["error_body_percent"].to_numpy(dtype=np.float64),
     }
     for limit in SDR_THRESHOLDS_PX512:
-        values[f"sdr_{limit}px"] = _rate(error <= limit, found)
+        values[f"sdr_{limit}px"] = _percent((error <= limit) & predicted)
     for limit in SDR_THRESHOLDS_PX640:
-        values[f"sdr_{limit}px640"] = _rate(error * PX640_PER_PX512 <= limit, found)
+        values[f"sdr_{limit}px640"] = _percent((error * PX640_PER_PX512 <= limit) & predicted)
     for limit_mm in SDR_THRESHOLDS_MM:
-        values[f"sdr_{limit_mm:g}mm"] = np.where(np.isnan(mm), np.nan, _rate(mm <= limit_mm, found))
+        values[f"sdr_{limit_mm:g}mm"] = np.where(np.isnan(mm), np.nan, _percent((mm <= limit_mm) & predicted))
     return values
 
 
-def presence_counts(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a labelled film: vertebrae said to be there by name (`n_said`), there (`n_there`), and both (`n_both`).
+def _presence_and_detection(predictions: PredictionSet, bootstrap: PatientBootstrap) -> Estimates:
+    presence, detections = predictions.presence, predictions.detections
+    n_matched = detections["n_matched"]
+    n_detected = n_matched + detections["n_false"]
+    ratios = {
+        "presence_precision": (presence["n_correct"], presence["n_predicted"]),
+        "presence_recall": (presence["n_correct"], presence["n_true"]),
+        "presence_f1": (2 * presence["n_correct"], presence["n_predicted"] + presence["n_true"]),
+        "detection_precision": (n_matched, n_detected),
+        "detection_recall": (n_matched, detections["n_true"]),
+        "detection_f1": (2 * n_matched, n_detected + detections["n_true"]),
+    }
+    patients = predictions.patients(detections["film_id"])
+    return {name: bootstrap.ratio(100 * part, whole, patients) for name, (part, whole) in ratios.items()}
 
-    A vertebra beyond the model's slots is one that was not found.
-    """
-    rows = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae is None:
-            continue
-        said = {prediction.slots.first + int(i) for i in np.flatnonzero(prediction.presence >= PRESENCE_THRESHOLD)}
-        there = {vertebra.slot for vertebra in film.vertebrae}
-        rows.append((film.film_id, len(said), len(there), len(said & there)))
-    return pd.DataFrame(rows, columns=["film_id", "n_said", "n_there", "n_both"])
 
-
-def presence_metrics(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    """Precision, recall and F1 of the vertebrae said to be on the labelled films, in percent, strict by name.
-
-    NaN where nothing was said or nothing is there.
-    """
-    counts = presence_counts(films, predictions)
-    said, there, both = (int(counts[name].sum()) for name in ("n_said", "n_there", "n_both"))
-    return {
-        "presence_precision": 100 * both / said if said else math.nan,
-        "presence_recall": 100 * both / there if there else math.nan,
-        "presence_f1": 200 * both / (said + there) if said + there else math.nan,
+def _matched_corners(predictions: PredictionSet, bootstrap: PatientBootstrap) -> Estimates:
+    corners = predictions.matched_corners
+    patients = predictions.patients(corners["film_id"])
+    error = corners["error_px512"].to_numpy(dtype=np.float64)
+    return {"instance_mre_px512": bootstrap.mean(error, patients)} | {
+        f"instance_sdr_{limit}px": bootstrap.mean(_percent(error <= limit), patients) for limit in SDR_THRESHOLDS_PX512
     }
 
 
-def _rate(within: NDArray[np.bool_], found: NDArray[np.bool_]) -> FloatArray:
-    return np.where(within & found, 100.0, 0.0)
-
-
-def _mean(values: FloatArray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
+def _percent(condition: NDArray[np.bool_]) -> FloatArray:
+    return np.where(condition, 100.0, 0.0)

@@ -21,6 +21,9 @@ from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
 SIGMA = 0.05
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 RECALLS = np.linspace(0, 1, 101)
+COLUMNS = ("film_id", "presence", *(f"oks_{t:.2f}" for t in THRESHOLDS), "n_true")
+"""`oks_<threshold>`: whether the slot matches a true vertebra at that similarity; `n_true`: true vertebrae of the film,
+on its first row."""
 
 
 def similarity(true_xy: FloatArray, predicted_xy: FloatArray) -> FloatArray:
@@ -32,19 +35,27 @@ def similarity(true_xy: FloatArray, predicted_xy: FloatArray) -> FloatArray:
     return np.asarray(np.where(known, np.nan_to_num(each), 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
 
 
-def detection_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a slot of each labelled film, ranked by its presence score.
+def vertebra_rows(film: Film, prediction: FilmPrediction) -> list[list[object]]:
+    """The slots of a film by falling presence, with `COLUMNS`.
 
-    `presence`; `oks_<threshold>`: whether it is a true vertebra at that threshold; `n_true`: vertebrae of the film,
-    on its first row. As in COCO, the surest prediction chooses first; one that takes no partner on a film where its
-    own vertebra's corners are unknown is left out.
+    As in COCO, the most certain prediction chooses its true vertebra first. A prediction without a partner, whose own
+    vertebra is on the film with unknown corners, gets a presence of -1: it counts neither as right nor as wrong.
     """
+    true = [v for v in film.vertebrae or () if not np.isnan(scale_px(v.corners_xy))]
+    unknown = {v.slot for v in film.vertebrae or ()} - {v.slot for v in true}
+    order = np.argsort(-prediction.presence, kind="stable")
+    right = np.zeros((len(THRESHOLDS), len(order)), dtype=bool)
+    if true:
+        oks = similarity(np.stack([v.corners_xy for v in true]), prediction.corners_xy[order])
+        for row, threshold in enumerate(THRESHOLDS):
+            right[row] = _choose(oks, threshold)
     rows: list[list[object]] = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae is not None:
-            rows += _film_rows(film, prediction)
-    columns = ["film_id", "presence", *(f"oks_{t:.2f}" for t in THRESHOLDS), "n_true"]
-    return pd.DataFrame(rows, columns=columns).sort_values("presence", ascending=False, kind="stable")
+    for place, slot in enumerate(order + prediction.slots.first):
+        ignored = int(slot) in unknown and not right[:, place].any()
+        presence = -1.0 if ignored else float(prediction.presence[slot - prediction.slots.first])
+        rows.append([film.film_id, presence, *right[:, place].tolist(), 0])
+    rows[0][-1] = len(true)
+    return rows
 
 
 def average_precision(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:
@@ -62,24 +73,6 @@ def average_precision(table: pd.DataFrame, patients: Sequence[str], bootstrap: P
         ).model_copy(update={"n": int(n_true.sum())})
         for name, which in chosen.items()
     }  # fmt: skip
-
-
-def _film_rows(film: Film, prediction: FilmPrediction) -> list[list[object]]:
-    true = [v for v in film.vertebrae or () if not np.isnan(scale_px(v.corners_xy))]
-    unknown = {v.slot for v in film.vertebrae or ()} - {v.slot for v in true}
-    order = np.argsort(-prediction.presence, kind="stable")
-    right = np.zeros((len(THRESHOLDS), len(order)), dtype=bool)
-    if true:
-        oks = similarity(np.stack([v.corners_xy for v in true]), prediction.corners_xy[order])
-        for row, threshold in enumerate(THRESHOLDS):
-            right[row] = _choose(oks, threshold)
-    rows: list[list[object]] = []
-    for place, slot in enumerate(order + prediction.slots.first):
-        ignored = int(slot) in unknown and not right[:, place].any()
-        presence = -1.0 if ignored else float(prediction.presence[slot - prediction.slots.first])
-        rows.append([film.film_id, presence, *right[:, place].tolist(), 0])
-    rows[0][-1] = len(true)
-    return rows
 
 
 def _choose(oks: FloatArray, threshold: float) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""All films, each predicted by the fold that was not trained on it, judged together."""
+"""All films of a cross-validation, each predicted by the fold that was not trained on it, evaluated together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.films import digest
-from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange
 
 PART = "out of fold"
@@ -16,7 +17,7 @@ FOLDER = "out_of_fold"
 
 @dataclass
 class OutOfFold:
-    """Collects the validation films of each fold with what was predicted for them."""
+    """Collects the validation films of each fold with their predictions."""
 
     dataset: str
     slots: SlotRange
@@ -25,16 +26,23 @@ class OutOfFold:
     folds: list[int] = field(default_factory=list)
 
     def add(self, films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> None:
-        """The validation films of the next fold."""
+        """Add the validation films of the next fold."""
         self.folds += [(self.folds[-1] + 1 if self.folds else 1)] * len(films)
         self.films += films
         self.predictions += predictions
 
-    def judged(self, rules: ClinicalConfig) -> tuple[dict[str, float], dict[str, str]]:
-        """Numbers, with `_low`, `_high` (over patients) and `_n` of each, and the tables as text by file name."""
-        report = judge(
-            self.films, self.predictions, rules, Provenance(self.dataset, PART, digest(self.films, self.slots))
-        ).report
+    def prediction_set(self) -> PredictionSet:
+        """The films of all folds so far."""
+        return PredictionSet(tuple(self.films), tuple(self.predictions))
+
+    def evaluate(self, rules: ClinicalConfig) -> tuple[dict[str, float], dict[str, str]]:
+        """Evaluate all films together.
+
+        Returns:
+            Values with `_low`, `_high` and `_n` by metric, and tables as text by file name.
+        """
+        header = ReportHeader(self.dataset, PART, digest(self.films, self.slots))
+        report = evaluate_predictions(self.prediction_set(), rules, header)
         metrics: dict[str, float] = {}
         for name, estimate in report.numbers.items():
             metrics |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

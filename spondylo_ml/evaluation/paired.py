@@ -12,17 +12,17 @@ from scipy import stats
 
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation import cobb, slips
 from spondylo_ml.evaluation.catalogue import lower_is_better
-from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512, corner_table
+from spondylo_ml.evaluation.cobb import smape_percent
+from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
-from spondylo_ml.evaluation.matching import matched_corner_table
 from spondylo_ml.evaluation.metrics import corner_values
-from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.landmarks import FloatArray
 
 
 @dataclass(frozen=True)
-class Values:
+class PairedValues:
     """One value an observation (corner, level, film), NaN where it has none, and whose film it is."""
 
     values: FloatArray
@@ -30,7 +30,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """How one model differs from a baseline in one metric.
 
     Attributes:
@@ -49,39 +49,43 @@ class Difference:
     n_same: int
 
 
-def paired_values(
-    films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig
-) -> dict[str, Values]:
-    """What is compared, by metric. The observations are those of the truth, so that they are the same for all models.
+def paired_values(predictions: PredictionSet, rules: ClinicalConfig) -> dict[str, PairedValues]:
+    """The values that are compared, by metric. There is one per true corner, level or film, the same for all models.
 
-    Corner metrics strict by level, instance SDR, error of the slip, right grade (withheld ones count as wrong), SMAPE.
+    A withheld grade counts as wrong.
     """
-    table = corner_table(films, predictions)
-    strict = corner_values(table)
-    chosen = ("mre_px512", "mre_body_percent", "mre_mm", *(f"sdr_{limit}px" for limit in SDR_THRESHOLDS_PX512))
+    table, matched = predictions.corners, predictions.matched_corners
+    by_level_name = corner_values(table)
+    rates = tuple(f"sdr_{limit}px" for limit in SDR_THRESHOLDS_PX512)
     corners = tuple(table["film_id"])
-    out = {name: Values(strict[name], corners) for name in chosen}
-    error = matched_corner_table(films, predictions)["error_px512"].to_numpy(dtype=np.float64)
+    values = {
+        name: PairedValues(by_level_name[name], corners) for name in ("mre_px512", "mre_body_percent", "mre_mm", *rates)
+    }
+    error = matched["error_px512"].to_numpy(dtype=np.float64)
     for limit in SDR_THRESHOLDS_PX512:
-        out[f"instance_sdr_{limit}px"] = Values(np.where(error <= limit, 100.0, 0.0), corners)
-    levels = slips.slip_table(films, predictions, rules)
+        values[f"instance_sdr_{limit}px"] = PairedValues(np.where(error <= limit, 100.0, 0.0), corners)
+    levels = predictions.slips(rules)
     levels = levels[levels["true_slip_percent"].notna()]
     if len(levels):
-        whose = tuple(levels["film_id"])
-        off = (levels["pred_slip_percent"] - levels["true_slip_percent"]).abs()
+        film_ids = tuple(levels["film_id"])
+        slip_error = (levels["pred_slip_percent"] - levels["true_slip_percent"]).abs()
         right = 100.0 * (levels["pred_grade"] == levels["true_grade"])
-        out["slip_error_percent"] = Values(np.asarray(off, dtype=np.float64), whose)
-        out["grade_accuracy_all"] = Values(np.asarray(right, dtype=np.float64), whose)
-    angles = cobb.cobb_table(films, predictions)
+        values["slip_error_percent"] = PairedValues(np.asarray(slip_error, dtype=np.float64), film_ids)
+        values["grade_accuracy_all"] = PairedValues(np.asarray(right, dtype=np.float64), film_ids)
+    angles = predictions.cobb_angles
     if len(angles):
         true, predicted = (angles.filter(like=f"{who}_").to_numpy(dtype=np.float64) for who in ("true", "pred"))
-        out["cobb_smape_percent"] = Values(np.asarray(cobb.smape_percent(true, predicted)), tuple(angles["film_id"]))
-    return out
+        smape = np.asarray(smape_percent(true, predicted))
+        values["cobb_smape_percent"] = PairedValues(smape, tuple(angles["film_id"]))
+    return values
 
 
-def differences(
-    model: dict[str, Values], baseline: dict[str, Values], patient_of: dict[str, str], bootstrap: PatientBootstrap
-) -> tuple[Difference, ...]:
+def paired_differences(
+    model: dict[str, PairedValues],
+    baseline: dict[str, PairedValues],
+    patient_of: dict[str, str],
+    bootstrap: PatientBootstrap,
+) -> tuple[PairedDifference, ...]:
     """One for each metric of which both have a value somewhere.
 
     Raises:
@@ -99,12 +103,12 @@ def differences(
     return tuple(made)
 
 
-def film_means(values: Values) -> pd.Series:
+def film_means(values: PairedValues) -> pd.Series:
     """Mean value of each film."""
     return pd.Series(values.values, index=pd.Index(values.film_ids, name="film_id")).groupby(level=0, sort=False).mean()
 
 
-def _difference(metric: str, difference: Estimate, each: FloatArray, patients: Sequence[str]) -> Difference:
+def _difference(metric: str, difference: Estimate, each: FloatArray, patients: Sequence[str]) -> PairedDifference:
     means = pd.Series(each).groupby(np.asarray(patients, dtype=object)).mean().dropna().to_numpy(dtype=np.float64)
     better = -means if lower_is_better(metric) else means
     # Sums of the same numbers in another order differ in their last digits: that is no difference.
@@ -115,6 +119,6 @@ def _difference(metric: str, difference: Estimate, each: FloatArray, patients: S
         p = float(stats.wilcoxon(changed).pvalue)
         ranks = stats.rankdata(np.abs(changed))
         effect = float((ranks * np.sign(changed)).sum() / ranks.sum())
-    return Difference(
+    return PairedDifference(
         metric, difference, p, effect, int((better > 0).sum()), int((better < 0).sum()), int((better == 0).sum())
     )

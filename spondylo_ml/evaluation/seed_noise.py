@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spondylo_ml.errors import ConfigError, DataError
-from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.nan import finite_or_none
 
 NOISE_FLOOR = "noise_floor/"
@@ -30,7 +30,7 @@ VALUES_FILE = "paired_values.json"
 NORMAL_95 = 1.96
 
 
-def noise_floors(groups: Sequence[Sequence[Mapping[str, Values]]]) -> dict[str, float]:
+def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict[str, float]:
     """The floor of each metric, under its name after `NOISE_FLOOR`; no metric without two trainings that have it.
 
     Args:
@@ -69,8 +69,8 @@ def checked_floor(value: float, where: str) -> float:
     return value
 
 
-def values_text(values: Mapping[str, Values]) -> str:
-    """Values as JSON, for a run; NaN is null."""
+def values_text(values: Mapping[str, PairedValues]) -> str:
+    """PairedValues as JSON, for a run; NaN is null."""
     films: dict[tuple[str, ...], int] = {}
     metrics = {
         name: {
@@ -82,20 +82,20 @@ def values_text(values: Mapping[str, Values]) -> str:
     return json.dumps({"films": list(films), "metrics": metrics})
 
 
-def values_from_text(text: str) -> dict[str, Values]:
+def values_from_text(text: str) -> dict[str, PairedValues]:
     """The inverse of `values_text`."""
     tree = json.loads(text)
     return {
-        name: Values(np.array(its["values"], dtype=np.float64), tuple(tree["films"][its["films"]]))
+        name: PairedValues(np.array(its["values"], dtype=np.float64), tuple(tree["films"][its["films"]]))
         for name, its in tree["metrics"].items()
     }
 
 
-def _known(values: Values) -> bool:
+def _known(values: PairedValues) -> bool:
     return bool(np.isfinite(values.values).any())
 
 
-def _difference(metric: str, one: Values, other: Values) -> float:
+def _difference(metric: str, one: PairedValues, other: PairedValues) -> float:
     """Mean difference over the observations that both have; NaN where there is none."""
     if one.film_ids != other.film_ids:
         raise DataError(f"{metric}: two trainings of one kind were not measured on the same films")

@@ -14,7 +14,7 @@ from spondylo_ml.clinical.scale import film_scale
 from spondylo_ml.clinical.slip import endplate_length, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import CornerCalibration
-from spondylo_ml.evaluation.slips import measure_prediction, said_vertebrae
+from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray
 
 LEAST_MEASURABLE = 20
@@ -64,7 +64,7 @@ def film_slips(
     if not levels:
         return ()
     scale = film_scale(
-        said_vertebrae(prediction), Facing(measured.facing), film.spacing, film.pixel_aspect, film.aspect_given
+        predicted_vertebrae(prediction), Facing(measured.facing), film.spacing, film.pixel_aspect, film.aspect_given
     )
     # The predicted corners come first, so that one pass measures them and the samples.
     corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples, seed_name)])

@@ -25,34 +25,46 @@ COLUMNS = (
     "film_id", "level", "true_slip_percent", "pred_slip_percent", "true_slip_mm", "pred_slip_mm", "true_grade",
     "pred_grade", "true_withheld", "pred_withheld",
 )  # fmt: skip
+"""A slip or grade that cannot be measured is NaN, with the reason in `true_withheld` or `pred_withheld`."""
+
+FACING_COLUMNS = ("film_id", "right")
 
 
-def slip_table(films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig) -> pd.DataFrame:
-    """One row a level of the true vertebrae of a labelled lateral film.
+def level_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
+    """The levels of the true vertebrae of a labelled lateral film, with `COLUMNS`; none for an AP film.
 
-    A slip or grade that cannot be measured is NaN, with the reason in `true_withheld` or `pred_withheld`. Both are
-    measured with the film's facing; where the labels do not say it, each infers it from its own corners. Vertebrae said
-    to be absent have no predicted slip.
+    True and predicted slip are measured with the film's facing; where it is unknown, each infers it from its own
+    corners. A vertebra predicted as absent has no slip.
     """
+    if not film.vertebrae or film.facing is Facing.NONE:
+        return []
+    true = measure_film(film, rules)
+    predicted = {
+        (level.upper_slot, level.lower_slot): level for level in measure_prediction(film, prediction, rules).levels
+    }
     rows = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae and film.facing is not Facing.NONE:
-            rows += _film_rows(film, prediction, rules)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    for level in true.levels:
+        other = predicted.get((level.upper_slot, level.lower_slot))
+        name = f"{level_name(level.upper_slot)}/{level_name(level.lower_slot)}"
+        values = [value for pair in zip(_values(level), _values(other), strict=True) for value in pair]
+        reasons = (level.slip.reason, other.slip.reason if other else "a vertebra was not found")
+        rows.append((film.film_id, name, *values, *reasons))
+    return rows
 
 
-def facing_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a labelled film of known facing: `film_id`, and whether the facing inferred from the predicted corners
-    is `right`; NaN where they tell none."""
-    rows = []
-    for film, prediction in zip(films, predictions, strict=True):
-        if film.vertebrae is not None and film.facing in (Facing.LEFT, Facing.RIGHT):
-            inferred = infer_facing(said_vertebrae(prediction)).facing
-            rows.append((film.film_id, np.nan if inferred is Facing.UNKNOWN else float(inferred is film.facing)))
-    return pd.DataFrame(rows, columns=["film_id", "right"])
+def facing_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
+    """The film's row, with `FACING_COLUMNS`, if its facing is known.
+
+    `right` is 1 where the facing inferred from the predicted corners is right, 0 where it is wrong, NaN where none can
+    be inferred.
+    """
+    if film.facing not in (Facing.LEFT, Facing.RIGHT):
+        return []
+    inferred = infer_facing(predicted_vertebrae(prediction)).facing
+    return [(film.film_id, np.nan if inferred is Facing.UNKNOWN else float(inferred is film.facing))]
 
 
-def said_vertebrae(prediction: FilmPrediction) -> tuple[Vertebra, ...]:
+def predicted_vertebrae(prediction: FilmPrediction) -> tuple[Vertebra, ...]:
     """The vertebrae that a prediction says are there."""
     rows = np.flatnonzero(prediction.presence >= PRESENCE_THRESHOLD)
     return tuple(Vertebra(prediction.slots.first + int(row), prediction.corners_xy[row]) for row in rows)
@@ -66,7 +78,7 @@ def measure_prediction(
     Args:
         levels_from: why vertebrae have their slots; the film's own reason where None.
     """
-    vertebrae = said_vertebrae(prediction)
+    vertebrae = predicted_vertebrae(prediction)
     return measure_film(film, rules, vertebrae=vertebrae, levels_from=levels_from, evidence=prediction.evidence)
 
 
@@ -121,21 +133,6 @@ def _of_measured(
         "listhesis_auc": lambda w: area_under_curve(positive, np.abs(predicted), w),
     }
     return {name: bootstrap.statistic(function, patients, n_absent) for name, function in statistics.items()}
-
-
-def _film_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
-    true = measure_film(film, rules)
-    found = measure_prediction(film, prediction, rules)
-    by_level = {(level.upper_slot, level.lower_slot): level for level in found.levels}
-    rows = []
-    for level in true.levels:
-        other = by_level.get((level.upper_slot, level.lower_slot))
-        mine, theirs = _values(level), _values(other)
-        name = f"{level_name(level.upper_slot)}/{level_name(level.lower_slot)}"
-        pairs = [value for pair in zip(mine, theirs, strict=True) for value in pair]
-        reasons = (level.slip.reason, other.slip.reason if other else "a vertebra was not found")
-        rows.append((film.film_id, name, *pairs, *reasons))
-    return rows
 
 
 def _values(level: LevelMeasurement | None) -> tuple[float, float, float]:

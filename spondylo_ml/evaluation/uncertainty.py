@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,9 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration
 from spondylo_ml.evaluation.calibration import CornerCalibration
 from spondylo_ml.evaluation.grade_conformal import GradeConformal
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slip_conformal import SlipConformal, SlipSet, grade_limits, slip_score, slip_set
 from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, film_slips
-from spondylo_ml.evaluation.slips import slip_table
 from spondylo_ml.evaluation.verdict import NOTHING_KNOWN, joint_verdict, level_uncertainty
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, level_name
 
@@ -28,17 +28,13 @@ TRUTH = ("true_slip_percent", "true_grade")
 SAMPLED = ("upper_slot", "pred_slip_percent", "pred_grade", "spread_percent", "endplate_mm")
 PROBABILITIES = tuple(f"probability_{grade.label}" for grade in Grade)
 SETS = (
-    "slip_set",
-    "low_percent",
-    "high_percent",
-    "set_width_percent",
-    "grade_set",
-    "refer",
-    "verdict",
-    "in_set",
-    "in_interval",
-    "in_grade_set",
-)
+    "slip_set", "low_percent", "high_percent", "set_width_percent", "grade_set", "refer", "verdict", "in_set",
+    "in_interval", "in_grade_set",
+)  # fmt: skip
+"""The slips that cannot be excluded in words, the lowest, the highest, and the width that they fill, NaN where the set
+excludes nothing; the grades that neither set excludes ("0 I"); whether a reader must look at the level; the verdict in
+words; whether the true slip lies in the conformal set and in the interval around it, and the true grade among the
+grades, NaN where that is unknown. A level without an interval is referred."""
 
 
 class UncertaintyModel(BaseModel):
@@ -81,12 +77,12 @@ class UncertaintyModel(BaseModel):
 
 
 @dataclass(frozen=True)
-class Calibrated:
-    """What `fit` leaves.
+class CalibrationResult:
+    """What `calibrate` returns.
 
     Attributes:
         coverage_before: of corners by the model's own covariances, by nominal coverage.
-        coverage_after: the same after calibration, each patient judged by a calibration on the others.
+        coverage_after: the same after calibration, each patient by a calibration on the others.
         levels: `level_table` of the same films, each patient's sets fitted on the others.
     """
 
@@ -96,79 +92,69 @@ class Calibrated:
     levels: pd.DataFrame
 
 
-def fit(
-    films: Sequence[Film], predictions: Sequence[FilmPrediction], rules: ClinicalConfig, config: UncertaintyConfig
-) -> Calibrated:
-    """The uncertainty of the model that made the predictions.
+def calibrate(predictions: PredictionSet, rules: ClinicalConfig, config: UncertaintyConfig) -> CalibrationResult:
+    """Fit the uncertainty of the model that made the predictions.
 
-    Slips are scored by corner tables that were fitted on other patients, as those of new films will be.
+    Slips are scored with corner tables fitted on other patients, as those of new films will be.
 
     Raises:
         DataError: no covariances, fewer than two patients, or fewer measurable levels than `config.least_levels`.
     """
-    corners = calibration.radial_errors(films, predictions)
-    final = _corner_calibration(corners)
-    fold = calibration.folds([film.patient for film in films])
-    if len(np.unique(fold)) < 2:
+    corners = predictions.radial_errors
+    corner_calibration = _corner_calibration(corners)
+    fold_of_film = calibration.folds([film.patient for film in predictions.films])
+    folds = np.unique(fold_of_film)
+    if len(folds) < 2:
         raise DataError("films of at least two patients are needed to calibrate uncertainty; given one")
-    sampled = []
-    for held in np.unique(fold):
-        own = np.flatnonzero(fold == held).tolist()
-        others = _corner_calibration(corners[~corners["film_id"].isin([films[i].film_id for i in own])])
-        some = [films[i] for i in own], [predictions[i] for i in own]
-        sampled.append(sample_table(*some, others, rules, config.samples).assign(fold=held))
-    table = pd.concat(sampled, ignore_index=True)
+    tables = []
+    for fold in folds:
+        held_out = predictions.select(np.flatnonzero(fold_of_film == fold).tolist())
+        of_others = ~corners["film_id"].isin([film.film_id for film in held_out.films])
+        table = sample_table(held_out, _corner_calibration(corners[of_others]), rules, config.samples)
+        tables.append(table.assign(fold=fold))
+    table = pd.concat(tables, ignore_index=True)
     slips, grades = _conformal(table, config)
-    judged = [
-        add_sets(table[table["fold"] == held], *_conformal(table[table["fold"] != held], config), rules)
-        for held in np.unique(fold)
+    cross_fitted = [
+        add_sets(table[table["fold"] == fold], *_conformal(table[table["fold"] != fold], config), rules)
+        for fold in folds
     ]
-    return Calibrated(
-        model=UncertaintyModel(source=config.source, samples=config.samples, corners=final, slips=slips, grades=grades),
+    return CalibrationResult(
+        model=UncertaintyModel(
+            source=config.source, samples=config.samples, corners=corner_calibration, slips=slips, grades=grades
+        ),
         coverage_before=calibration.normal_coverage(corners["radius"].to_numpy(dtype=np.float64)),
         coverage_after=calibration.cross_fitted_coverage(corners),
-        levels=pd.concat(judged, ignore_index=True).drop(columns="fold"),
+        levels=pd.concat(cross_fitted, ignore_index=True).drop(columns="fold"),
     )
 
 
-def level_table(
-    films: Sequence[Film], predictions: Sequence[FilmPrediction], model: UncertaintyModel, rules: ClinicalConfig
-) -> pd.DataFrame:
-    """One row a level of a lateral film that is true or predicted.
-
-    Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; what was `SAMPLED`, NaN
-    where no slip was predicted; the `PROBABILITIES` of the grades; the `SETS`: the slips that cannot be excluded in
-    words, the least and the greatest of them, what they fill, NaN where the set excludes nothing; grades that cannot be
-    excluded by either set ("0 I"), whether the level is to be referred, and the verdict in words; whether the true slip
-    lies in the conformal set and in the interval round it, and the true grade among the grades, NaN where that cannot
-    be said. A level without an interval is referred.
-    """
-    table = sample_table(films, predictions, model.corners, rules, model.samples)
+def level_table(predictions: PredictionSet, model: UncertaintyModel, rules: ClinicalConfig) -> pd.DataFrame:
+    """One row per level of a lateral film that is true or predicted: a `sample_table` with its `SETS`."""
+    table = sample_table(predictions, model.corners, rules, model.samples)
     return add_sets(table, model.slips, model.grades, rules)
 
 
 def sample_table(
-    films: Sequence[Film],
-    predictions: Sequence[FilmPrediction],
-    corners: CornerCalibration,
-    rules: ClinicalConfig,
-    samples: int,
+    predictions: PredictionSet, corners: CornerCalibration, rules: ClinicalConfig, samples: int
 ) -> pd.DataFrame:
-    """`level_table` without its sets."""
+    """One row per level of a lateral film that is true or predicted.
+
+    Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; the `SAMPLED` and the
+    `PROBABILITIES` of the grades, NaN where no slip was predicted.
+    """
     rows = [
-        (film.film_id, _name(s), s.level.upper_slot, s.level.slip.value, s.level.grade, s.spread_percent,
+        (film.film_id, _level_name(s), s.level.upper_slot, s.level.slip.value, s.level.grade, s.spread_percent,
          s.endplate_mm, *s.grade_probabilities.values())
-        for film, prediction in zip(films, predictions, strict=True)
+        for film, prediction in predictions.pairs
         if film.facing is not Facing.NONE
         for s in film_slips(film, prediction, corners, rules, samples)
     ]  # fmt: skip
-    seen = pd.DataFrame(rows, columns=["film_id", "level", *SAMPLED, *PROBABILITIES])
-    true = slip_table(films, predictions, rules)[["film_id", "level", *TRUTH]]
-    patient = {film.film_id: film.patient for film in films}
-    table = true.merge(seen, on=["film_id", "level"], how="outer")
+    predicted = pd.DataFrame(rows, columns=["film_id", "level", *SAMPLED, *PROBABILITIES])
+    true = predictions.slips(rules)[["film_id", "level", *TRUTH]]
+    table = true.merge(predicted, on=["film_id", "level"], how="outer")
     numeric = [*TRUTH, *SAMPLED, *PROBABILITIES]
     table[numeric] = table[numeric].astype(np.float64)
-    table.insert(1, "patient", table["film_id"].map(patient))
+    table.insert(1, "patient", table["film_id"].map(predictions.patient_of))
     return table
 
 
@@ -249,5 +235,5 @@ def _conformal(table: pd.DataFrame, config: UncertaintyConfig) -> tuple[SlipConf
     return slips, GradeConformal.fit(probabilities, grade.astype(int), config)
 
 
-def _name(seen: SlipSamples) -> str:
+def _level_name(seen: SlipSamples) -> str:
     return f"{level_name(seen.level.upper_slot)}/{level_name(seen.level.lower_slot)}"

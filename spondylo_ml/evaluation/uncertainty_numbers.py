@@ -7,11 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.intervals import Estimate, Estimates, PatientBootstrap
 from spondylo_ml.evaluation.uncertainty import PROBABILITIES
 from spondylo_ml.landmarks import FloatArray
-
-Numbers = dict[str, Estimate]
 
 KEPT_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 """Shares of the levels, the surest ones, whose grade accuracy is reported."""
@@ -19,7 +17,7 @@ KEPT_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 ALL = "all"
 
 
-def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Numbers:
+def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Estimates:
     """Over the levels whose true slip is measurable; `n_absent` are those without a predicted slip or interval.
 
     Rates in percent: `slip_set_coverage` (true slip in the conformal set, for which the coverage is stated),
@@ -51,7 +49,7 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
     return made
 
 
-def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dict[str, Numbers]]:
+def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dict[str, Estimates]]:
     """The estimates of each level (from the sacrum up) and each true grade, and the referral curves of all of them.
 
     `referral` has for each group `accuracy_of_surest_<share>`: grade accuracy of that share of the group's levels, the
@@ -67,7 +65,7 @@ def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dic
     return tables | {"referral": {name: referral(rows, bootstrap) for name, rows in curves.items()}}
 
 
-def referral(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Numbers:
+def referral(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Estimates:
     """Grade accuracy of the surest levels, by the share of `KEPT_PERCENT` that is not referred."""
     seen = levels[levels["pred_grade"].notna() & levels["true_grade"].notna()]
     seen = seen.iloc[np.argsort(-sureness(seen), kind="stable")]

@@ -26,7 +26,7 @@ UNKNOWN = f"{NOT_KNOWN}, {REFER}"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LevelVerdict:
     """What can be said of a level.
 
     Attributes:
@@ -42,11 +42,11 @@ class Verdict:
     words: str
 
 
-NOTHING_KNOWN = Verdict(False, ALL_GRADES, True, UNKNOWN)
+NOTHING_KNOWN = LevelVerdict(False, ALL_GRADES, True, UNKNOWN)
 """Of a level without a slip, or without a set of slips."""
 
 
-def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: FloatArray) -> Verdict:
+def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: FloatArray) -> LevelVerdict:
     """The verdict on a level.
 
     Args:
@@ -60,11 +60,11 @@ def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: Fl
         return NOTHING_KNOWN
     left = tuple(sorted(touched | set(grade_set)))
     if len(left) > 1:
-        return Verdict(True, left, True, f"indeterminate {_listed(left)}, {REFER}")
+        return LevelVerdict(True, left, True, f"indeterminate {_listed(left)}, {REFER}")
     name = f"grade {Grade(left[0]).label}"
     if left[0] != Grade.NONE and forward and backward:
-        return Verdict(True, left, True, f"{name}, indeterminate between forward and backward, {REFER}")
-    return Verdict(True, left, False, name)
+        return LevelVerdict(True, left, True, f"{name}, indeterminate between forward and backward, {REFER}")
+    return LevelVerdict(True, left, False, name)
 
 
 def grades_touched(slips: SlipSet, limits_percent: FloatArray, backward: bool = False) -> set[int]:
@@ -81,7 +81,11 @@ def grades_touched(slips: SlipSet, limits_percent: FloatArray, backward: bool = 
 
 
 def level_uncertainty(
-    upper_slot: int, verdict: Verdict, slips: SlipSet | None, coverage: float | None, probabilities: Mapping[int, float]
+    upper_slot: int,
+    verdict: LevelVerdict,
+    slips: SlipSet | None,
+    coverage: float | None,
+    probabilities: Mapping[int, float],
 ) -> LevelUncertainty:
     """The verdict with what it follows from; slips that say nothing are left out."""
     shown = slips if verdict.slips_known else None

@@ -13,7 +13,7 @@ import pandas as pd
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.paired import Difference
+from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.pages.figures.run_charts import colour
 
 STYLE = """
@@ -43,7 +43,7 @@ class Compared:
     dataset: str
     runs: tuple[str, ...]
     numbers: Mapping[str, Mapping[str, Estimate]]
-    differences: Mapping[str, Sequence[Difference]]
+    differences: Mapping[str, Sequence[PairedDifference]]
     films: pd.DataFrame
     curves: Mapping[str, Sequence[tuple[int, float]]]
     curve_label: str

@@ -10,7 +10,7 @@ from enum import StrEnum
 from spondylo_ml.config.promotion import MarginsConfig
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.paired import Difference
+from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.evaluation.seed_noise import checked_floor
 from spondylo_ml.promotion.guards import GUARDS, check
 
@@ -81,7 +81,7 @@ class Decision:
         return self.against or self.in_favour
 
 
-def gain_of(difference: Difference, on: str = "") -> Gain:
+def gain_of(difference: PairedDifference, on: str = "") -> Gain:
     """A paired difference, candidate less the other, as a gain: above zero is better, whatever the metric."""
     found = difference.difference
     if lower_is_better(difference.metric):

@@ -59,7 +59,7 @@ def guarded_values(
     measured coverage of true slips lies from the stated one, to either side.
 
     Args:
-        levels: of `slip_table`, of the films of the report.
+        levels: `PredictionSet.slips` of the films of the report.
         stated_coverage: of the model's slip intervals, as a share; None where it has none.
     """
     numbers = report.numbers

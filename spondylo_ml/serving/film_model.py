@@ -25,7 +25,7 @@ from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
-from spondylo_ml.evaluation.slips import measure_prediction, said_vertebrae
+from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
 from spondylo_ml.evaluation.verdict import of_every_level
 from spondylo_ml.film_report.report import FilmReport, film_key, film_report
 from spondylo_ml.landmarks import Film, FilmPrediction
@@ -135,7 +135,7 @@ class FilmModel:
         return film_report(
             result.film,
             result.measurement,
-            vertebrae=said_vertebrae(result.prediction),
+            vertebrae=predicted_vertebrae(result.prediction),
             corners_from=self.name,
             uncertainty=result.uncertainty,
             key=result.film_key,
@@ -225,7 +225,7 @@ class FilmModel:
 def _picture_warnings(ready: _ReadyFilm, prediction: FilmPrediction) -> tuple[str, ...]:
     """What an audit would report about the film's exposure."""
     size_hw, exposure = ready.prepared.film.size_hw, ready.exposure
-    contrast = bone_contrast(ready.small, said_vertebrae(prediction), size_hw, exposure.range_grey)
+    contrast = bone_contrast(ready.small, predicted_vertebrae(prediction), size_hw, exposure.range_grey)
     return tuple(text for text in (exposure.poor, doubt_on_sign(exposure, contrast)) if text)
 
 

@@ -21,7 +21,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
-from spondylo_ml.evaluation.slips import said_vertebrae
+from spondylo_ml.evaluation.slips import predicted_vertebrae
 from spondylo_ml.landmarks import CORNERS, Facing, Film, FilmPrediction, level_name
 from spondylo_ml.models.base import LandmarkModel, NetworkOutput
 from spondylo_ml.nan import finite_or_none
@@ -142,7 +142,7 @@ def _levels(result: FilmResult, rules: ClinicalConfig) -> tuple[LevelMeasurement
     if film is None or prediction is None:
         return ()
     facing = film.facing if film.facing in (Facing.LEFT, Facing.RIGHT) else Facing.LEFT
-    return levels_by_geometry(said_vertebrae(prediction), facing, rules, film.spacing, film.pixel_aspect or 1.0)
+    return levels_by_geometry(predicted_vertebrae(prediction), facing, rules, film.spacing, film.pixel_aspect or 1.0)
 
 
 def _level_pair(

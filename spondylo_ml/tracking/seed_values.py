@@ -5,11 +5,11 @@ from __future__ import annotations
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_from_text
 
 
-def read_values(run_id: str, folder: str = "") -> dict[str, Values] | None:
+def read_values(run_id: str, folder: str = "") -> dict[str, PairedValues] | None:
     """Read the values by metric; None if the run logged none, as older runs did not.
 
     Args:

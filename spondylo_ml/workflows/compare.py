@@ -13,10 +13,10 @@ from tqdm import tqdm
 from spondylo_ml.config import CompareConfig, flatten
 from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
 from spondylo_ml.errors import DataError, TrackingError
-from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.paired import Values, differences, film_means, paired_values
+from spondylo_ml.evaluation.paired import film_means, paired_differences, paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import to_csv
-from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.comparison_page import Compared, comparison_page
 from spondylo_ml.pages.figures.overlay import draw_film, with_legend
@@ -65,9 +65,9 @@ def compare(config: CompareConfig) -> Comparison:
     with open_run(experiment, title) as run_id:
         _log_origin(config, trained_runs, films)
         predictions = {c.name: _predict(c, chosen) for c in trained_runs}
-        compared = _compared(title, trained_runs, films, chosen, predictions, config)
+        compared = _compared(title, trained_runs, films, predictions, config)
         _log_result(compared)
-        _log_overlays(compared, chosen, predictions, config.overlays)
+        _log_overlays(compared, predictions, config.overlays)
     return Comparison(run_id, compared)
 
 
@@ -89,49 +89,45 @@ def _trained_runs(config: CompareConfig) -> list[TrainedRun]:
     return [fetch_trained_run(run) for run in runs]
 
 
-def _predict(trained_run: TrainedRun, films: Sequence[Film]) -> list[FilmPrediction]:
+def _predict(trained_run: TrainedRun, films: Sequence[Film]) -> PredictionSet:
     with tqdm(total=len(films), desc=trained_run.name, unit="film", disable=None) as bar:
-        return Predictor(trained_run.bundle).predict(films, bar.update)
+        return PredictionSet(films, Predictor(trained_run.bundle).predict(films, bar.update))
 
 
 def _compared(
     title: str,
     trained_runs: Sequence[TrainedRun],
     films: FilmSet,
-    chosen: Sequence[Film],
-    predictions: Mapping[str, Sequence[FilmPrediction]],
+    predictions: Mapping[str, PredictionSet],
     config: CompareConfig,
 ) -> Compared:
     rules = trained_runs[0].bundle.config.clinical
-    patient_of = {film.film_id: film.patient for film in chosen}
-    bootstrap = PatientBootstrap(list(patient_of.values()), config.resamples, config.seed)
-    values = {name: paired_values(chosen, seen, rules) for name, seen in predictions.items()}
+    first = next(iter(predictions.values()))
+    bootstrap = first.bootstrap(config.resamples, config.seed)
+    values = {name: paired_values(of_run, rules) for name, of_run in predictions.items()}
     baseline, *others = values
+    n_patients = len(set(first.patient_of.values()))
     means = pd.DataFrame({name: film_means(its[RANKED_BY]) for name, its in values.items()})
     return Compared(
         title=title,
-        dataset=f"{films.name}, {config.split} part: {len(chosen)} films of {len(set(patient_of.values()))} patients",
+        dataset=f"{films.name}, {config.split} part: {len(first.films)} films of {n_patients} patients",
         runs=tuple(values),
         numbers={
-            name: {metric: bootstrap.mean(v.values, _patients(v, patient_of)) for metric, v in its.items()}
+            name: {metric: bootstrap.mean(v.values, first.patients(v.film_ids)) for metric, v in its.items()}
             for name, its in values.items()
         },
         differences={
-            name: differences(values[name], values[baseline], patient_of, bootstrap) for name in others
+            name: paired_differences(values[name], values[baseline], first.patient_of, bootstrap) for name in others
         },
         films=means,
         curves={c.name: metric_history(c.run.info.run_id, CURVE) for c in trained_runs},
         curve_label=CURVE_LABEL,
-        remarks=tuple(filter(None, (_seen_in_training(c, chosen) for c in trained_runs))),
+        remarks=tuple(filter(None, (_seen_in_training(c, first.films) for c in trained_runs))),
     )  # fmt: skip
 
 
-def _patients(values: Values, patient_of: Mapping[str, str]) -> list[str]:
-    return [patient_of[film_id] for film_id in values.film_ids]
-
-
 def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
-    """A remark where a run was trained on patients of the films that it is judged on; empty where it was not."""
+    """A remark if a run was trained on patients of these films, else an empty text."""
     seen = films_seen_in_training(trained_run.run.info.run_id, films)
     if seen is None:
         return f"{trained_run.name}: which films it was trained on is not known"
@@ -186,10 +182,9 @@ def difference_table(compared: Compared) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _log_overlays(
-    compared: Compared, films: Sequence[Film], predictions: Mapping[str, Sequence[FilmPrediction]], count: int
-) -> None:
-    """The films that changed most, as every model sees them; none of no change."""
+def _log_overlays(compared: Compared, predictions: Mapping[str, PredictionSet], count: int) -> None:
+    """Draw the films that changed most, with the predictions of every model."""
+    films = predictions[compared.runs[0]].films
     place = {film.film_id: index for index, film in enumerate(films)}
     for index, run in enumerate(compared.runs[1:], start=1):
         change = film_differences(compared, run)
@@ -197,7 +192,7 @@ def _log_overlays(
         for label, ids in (("better", better.index), ("worse", worse.index)):
             for rank, film_id in enumerate(ids, start=1):
                 i = place[film_id]
-                pictures = {n: draw_film(films[i], predictions[n][i], OVERLAY_HEIGHT_PX) for n in compared.runs}
+                pictures = {n: draw_film(*predictions[n].pairs[i], OVERLAY_HEIGHT_PX) for n in compared.runs}
                 name = f"overlays/run-{index}-{label}-{rank}-{film_id}.png"
                 mlflow.log_image(with_legend(side_by_side(pictures)), artifact_file=name)
                 if goes_by_pseudonym(films[i]):  # the terminal alone says which film that is

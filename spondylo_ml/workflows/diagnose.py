@@ -23,7 +23,8 @@ from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in, findings
 from spondylo_ml.diagnosis.inputs import FILMS as FILMS_COMPARED
 from spondylo_ml.diagnosis.preflight import PreflightResult, run_checks
 from spondylo_ml.diagnosis.results import failed
-from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan, finite_or_none
@@ -55,7 +56,7 @@ class Diagnosis:
     """What `diagnose` leaves.
 
     Attributes:
-        report: the validation films judged.
+        report: of the validation films.
         layers: dead channels of each layer.
     """
 
@@ -86,7 +87,7 @@ def diagnose(config: DiagnoseConfig) -> Diagnosis:
         for part, some in zip(PARTS, (train, val), strict=True):
             require_usable_corner(some, part, films.slots)
         checked, layers = _look_inside(bundle, train, val, config.films)
-        report = _judge(bundle, films.name, val, digests["val"], config)
+        report = _evaluate(bundle, films.name, val, digests["val"], config)
         found = _findings(checked, layers, report)
         if trained.data.tags.get("data_digest.val") != digests["val"]:
             found.insert(0, OTHER_FILMS)
@@ -114,13 +115,13 @@ def _look_inside(
         return checked, dead_channels(bundle.model, images)
 
 
-def _judge(
+def _evaluate(
     bundle: Bundle, dataset: str, val: Sequence[Film], data_digest: str, config: DiagnoseConfig
 ) -> EvaluationReport:
     with tqdm(total=len(val), desc="predicting", unit="film", disable=None) as bar:
-        predictions = Predictor(bundle).predict(val, bar.update)
-    origin = Provenance(dataset, "val", data_digest, resamples=config.resamples, seed=config.seed)
-    return judge(val, predictions, bundle.config.clinical, origin).report
+        predictions = PredictionSet(val, Predictor(bundle).predict(val, bar.update))
+    header = ReportHeader(dataset, "val", data_digest, resamples=config.resamples, seed=config.seed)
+    return evaluate_predictions(predictions, bundle.config.clinical, header)
 
 
 def _findings(

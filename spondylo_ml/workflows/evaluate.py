@@ -1,28 +1,28 @@
-"""`evaluate`: the best model of a run, judged on any films that the readers know."""
+"""`evaluate`: evaluate the model of a run on any films that the readers know."""
 
 from __future__ import annotations
 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import mlflow
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from spondylo_ml.config import Config, EvaluateConfig, flatten
+from spondylo_ml.config import ClinicalConfig, Config, EvaluateConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
 from spondylo_ml.data.loading import first_of, impossible_labels, load_films, requested_data, require_usable_corner
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.film_ranking import best_median_worst
-from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.judge import Judged, Provenance, judge
 from spondylo_ml.evaluation.metrics import corner_metrics, score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, SlotRange, patient_corners
+from spondylo_ml.landmarks import CORNERS, Film, SlotRange, patient_corners
 from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.pages.figures.overlay import draw_film, with_legend
@@ -33,7 +33,7 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
-from spondylo_ml.workflows.shared.uncertainty import judge_uncertainty, log_curves, log_levels
+from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,8 @@ OVERLAY_HEIGHT_PX = 768
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What `evaluate` leaves.
+class EvaluationResult:
+    """What `evaluate` returns.
 
     Attributes:
         metrics: numbers under `eval/`, without the prefix; only counts where no film has labels.
@@ -56,7 +56,7 @@ class Judgement:
     report: EvaluationReport | None = None
 
 
-def evaluate(config: EvaluateConfig) -> Judgement:
+def evaluate(config: EvaluateConfig) -> EvaluationResult:
     """Evaluate a run's model and log the results to a new run.
 
     The films are those of the training run, with the values that are set in `config.data` laid over.
@@ -65,38 +65,44 @@ def evaluate(config: EvaluateConfig) -> Judgement:
         SpondyloError: no such run or model, bad films, or no film in the part.
     """
     preflight()
-    judged = get_run(config.run_id)
+    trained_run = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
     films = load_films(requested_data(bundle.config.data, config.data), for_training=False)
     chosen = films.part(config.split)
     if not chosen:
         raise DataError(f"{films.name} has no {config.split} part: choose another --split")
-    experiment = chosen_experiment(config.experiment, experiment_of(judged))
-    name = f"evaluate {judged.info.run_name} on {films.name} {config.split}"
+    experiment = chosen_experiment(config.experiment, experiment_of(trained_run))
+    name = f"evaluate {trained_run.info.run_name} on {films.name} {config.split}"
     with open_run(experiment, name) as run_id:
         _log_origin(config, bundle.config, films)
         _log_unusable_labels(chosen, config.split, films.slots)
         with tqdm(total=len(chosen), desc="predicting", unit="film", disable=None) as bar:
-            predictions = Predictor(bundle).predict(chosen, bar.update)
-        origin = Provenance(
+            predictions = PredictionSet(chosen, Predictor(bundle).predict(chosen, bar.update))
+        header = ReportHeader(
             films.name, config.split, digest(chosen, films.slots), resamples=config.resamples, seed=config.seed
         )
-        metrics, report = _log_results(chosen, predictions, bundle, config, origin)
-    return Judgement(run_id, metrics, len(chosen), sum(film.labelled for film in chosen), report)
+        metrics, report = _log_results(predictions, bundle, config, header)
+    return EvaluationResult(run_id, metrics, len(chosen), len(predictions.labelled_films), report)
 
 
-def film_table(films: Sequence[Film], corners: pd.DataFrame) -> pd.DataFrame:
-    """One row a film: its error and what was seen of it; NaN for a film without labels."""
-    rows = []
+def film_errors(predictions: PredictionSet) -> pd.DataFrame:
+    """One row per film with its corner metrics; NaN for a film without labels."""
+    corners = predictions.corners
     by_film = dict(list(corners.groupby("film_id")))
-    for film in films:
-        own = by_film.get(film.film_id, corners.iloc[:0])
-        rows.append({"film_id": film.film_id, "labelled": film.labelled, **corner_metrics(own)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(
+        [
+            {
+                "film_id": film.film_id,
+                "labelled": film.labelled,
+                **corner_metrics(by_film.get(film.film_id, corners.iloc[:0])),
+            }
+            for film in predictions.films
+        ]
+    )
 
 
 def vertebra_table(corners: pd.DataFrame) -> pd.DataFrame:
-    """One row a true vertebra: mean and largest error of its corners."""
+    """One row per true vertebra: mean and largest error of its corners."""
     groups = corners.groupby(["film_id", "slot", "level"], sort=False)
     return groups.agg(
         mre_px512=("error_px512", "mean"),
@@ -106,12 +112,12 @@ def vertebra_table(corners: pd.DataFrame) -> pd.DataFrame:
     ).reset_index()
 
 
-def prediction_table(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """One row a predicted corner of every slot, labels or not; px of the original film."""
+def prediction_table(predictions: PredictionSet) -> pd.DataFrame:
+    """One row per predicted corner of every slot, with or without labels; px of the original film."""
     rows = [
         (p.film_id, p.slots.first + v, level, CORNERS[c], patient_corners(film.facing)[c], *p.corners_xy[v, c],
          p.corner_score[v, c], p.presence[v])
-        for film, p in zip(films, predictions, strict=True)
+        for film, p in predictions.pairs
         for v, level in enumerate(p.slots.names)
         for c in range(len(CORNERS))
     ]  # fmt: skip
@@ -143,29 +149,23 @@ def _log_unusable_labels(films: Sequence[Film], part: str, slots: SlotRange) -> 
 
 
 def _log_results(
-    films: Sequence[Film],
-    predictions: Sequence[FilmPrediction],
-    bundle: Bundle,
-    config: EvaluateConfig,
-    origin: Provenance,
+    predictions: PredictionSet, bundle: Bundle, config: EvaluateConfig, header: ReportHeader
 ) -> tuple[dict[str, float], EvaluationReport | None]:
-    mlflow.log_text(prediction_table(films, predictions).to_csv(index=False), "predictions.csv")
-    labelled = [film for film in films if film.labelled]
+    films, labelled = predictions.films, predictions.labelled_films
+    mlflow.log_text(prediction_table(predictions).to_csv(index=False), "predictions.csv")
     metrics: dict[str, float] = {"n_films": float(len(films)), "n_labelled": float(len(labelled))}
     report, ranking = None, np.full(len(films), np.nan)
-    uncertain = pd.DataFrame()
+    levels = pd.DataFrame()
     if bundle.uncertainty is not None:
-        uncertain = level_table(films, predictions, bundle.uncertainty, bundle.config.clinical)
-        log_levels(uncertain)
+        levels = level_table(predictions, bundle.uncertainty, bundle.config.clinical)
+        log_levels(levels)
     if labelled:
-        judged = judge(films, predictions, bundle.config.clinical, origin)
-        judged, of_uncertainty = _with_uncertainty(judged, uncertain, films, predictions, bundle)
-        report = judged.report
-        trivial = [bundle.mean_shape.predict(film) for film in labelled]
-        metrics["mean_shape_mre_px512"] = score(labelled, trivial)["mre_px512"]
-        metrics |= score(films, predictions) | report_metrics(report) | of_uncertainty
-        by_film = film_table(films, judged.corners)
-        _log_tables(judged, by_film)
+        report = evaluate_predictions(predictions, bundle.config.clinical, header)
+        report, uncertainty_metrics = _with_uncertainty(report, levels, predictions, bundle)
+        metrics["mean_shape_mre_px512"] = score(bundle.mean_shape.predict_films(labelled))["mre_px512"]
+        metrics |= score(predictions) | report_metrics(report) | uncertainty_metrics
+        by_film = film_errors(predictions)
+        _log_tables(report, predictions, bundle.config.clinical, by_film)
         ranking = by_film["mre_px512"].to_numpy(dtype=float)
     else:
         mlflow.set_tag("unlabelled", "true")
@@ -174,29 +174,26 @@ def _log_results(
         json.dumps({name: finite_or_none(value) for name, value in metrics.items()}, indent=1), "metrics.json"
     )
     for label, index in best_median_worst(ranking, config.overlays):
-        picture = with_legend(draw_film(films[index], predictions[index], OVERLAY_HEIGHT_PX))
+        picture = with_legend(draw_film(films[index], predictions.predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
-        if goes_by_pseudonym(films[index]):  # the terminal alone says which film that is
+        if goes_by_pseudonym(films[index]):  # only the terminal shows which film that is
             log.info("overlay %s: %s", label, terminal_name(films[index]))
     return metrics, report
 
 
 def _with_uncertainty(
-    judged: Judged, levels: pd.DataFrame, films: Sequence[Film], predictions: Sequence[FilmPrediction], bundle: Bundle
-) -> tuple[Judged, dict[str, float]]:
-    """The judgement with the model's uncertainty in its report, and metrics; as it was where the model has none."""
-    report, model = judged.report, bundle.uncertainty
+    report: EvaluationReport, levels: pd.DataFrame, predictions: PredictionSet, bundle: Bundle
+) -> tuple[EvaluationReport, dict[str, float]]:
+    """Add the model's uncertainty to the report; also its metrics. Unchanged if the model has none."""
+    model = bundle.uncertainty
     if model is None:
-        return judged, {}
-    bootstrap = PatientBootstrap(
-        [film.patient for film in films if film.labelled], report.resamples, report.seed, report.confidence
-    )
-    found = judge_uncertainty(levels, films, predictions, model, bootstrap)
-    if found is None:
-        return judged, {}
-    log_curves(found, "eval/", model.slips.coverage)
-    update = {"numbers": report.numbers | found.numbers, "tables": report.tables | found.tables}
-    return replace(judged, report=report.model_copy(update=update)), found.metrics()
+        return report, {}
+    bootstrap = predictions.bootstrap(report.resamples, report.seed, report.confidence)
+    uncertainty = evaluate_uncertainty(levels, predictions, model, bootstrap)
+    if uncertainty is None:
+        return report, {}
+    log_curves(uncertainty, "eval/", model.slips.coverage)
+    return uncertainty.added_to(report), uncertainty.metrics()
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:
@@ -208,13 +205,15 @@ def report_metrics(report: EvaluationReport) -> dict[str, float]:
     return out
 
 
-def _log_tables(judged: Judged, by_film: pd.DataFrame) -> None:
-    for name, text in judged.report.files().items():
+def _log_tables(
+    report: EvaluationReport, predictions: PredictionSet, rules: ClinicalConfig, by_film: pd.DataFrame
+) -> None:
+    for name, text in report.files().items():
         mlflow.log_text(text, f"report/{name}")
-    mlflow.log_text(judged.corners.to_csv(index=False), "corners.csv")
-    mlflow.log_text(vertebra_table(judged.corners).to_csv(index=False), "vertebrae.csv")
+    mlflow.log_text(predictions.corners_with_causes.to_csv(index=False), "corners.csv")
+    mlflow.log_text(vertebra_table(predictions.corners).to_csv(index=False), "vertebrae.csv")
     mlflow.log_text(by_film.to_csv(index=False), "films.csv")
-    for name, table in (("levels.csv", judged.levels), ("cobb_angles.csv", judged.cobb_angles)):
+    for name, table in (("levels.csv", predictions.slips(rules)), ("cobb_angles.csv", predictions.cobb_angles)):
         if len(table):
             mlflow.log_text(table.to_csv(index=False), name)
-    mlflow.log_image(draw_anatomy(judged.report.tables["anatomy"]), artifact_file="report/anatomy.png")
+    mlflow.log_image(draw_anatomy(report.tables["anatomy"]), artifact_file="report/anatomy.png")

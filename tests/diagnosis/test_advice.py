@@ -6,7 +6,7 @@ from spondylo_ml.diagnosis.dead_channels import LayerChannels
 from spondylo_ml.diagnosis.findings import CAUSES, dead_in, findings
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import CheckResult, Outcome
-from spondylo_ml.evaluation.error_anatomy import KINDS
+from spondylo_ml.evaluation.error_causes import KINDS
 
 NAN = float("nan")
 NO_ERROR = dict.fromkeys(KINDS, NAN)

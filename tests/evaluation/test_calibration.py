@@ -20,8 +20,8 @@ from spondylo_ml.evaluation.calibration import (
     folds,
     mahalanobis,
     normal_coverage,
-    radial_errors,
 )
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import SlotRange
 
 
@@ -37,7 +37,7 @@ def test_the_table_has_the_true_corners_for_which_there_is_a_covariance() -> Non
     film = plain_film(vertebrae=(square(0, 10, 60), square(1, 10, 40), square(5, 10, 5)))
     slots = SlotRange(0, 2)
     plain = prediction_of(film, slots, moved_xy=(3.0, 4.0))
-    assert len(radial_errors([film], [plain])) == 0
+    assert len(PredictionSet([film], [plain]).radial_errors) == 0
     corners = plain.corners_xy.copy()
     corners[1, 2] = np.nan
     told = type(plain)(
@@ -49,7 +49,7 @@ def test_the_table_has_the_true_corners_for_which_there_is_a_covariance() -> Non
         covariance_px2=np.broadcast_to(4.0 * np.eye(2), (2, 4, 2, 2)),
         heat_share=np.full((2, 4), 0.5),
     )
-    table = radial_errors([film], [told])
+    table = PredictionSet([film], [told]).radial_errors
     assert len(table) == 7, "two vertebrae have a slot, one corner was not found"
     assert table["radius"].to_numpy() == pytest.approx(np.full(7, 2.5))
     assert set(table["slot"]) == {0, 1}
@@ -63,7 +63,7 @@ def test_normal_errors_are_covered_as_a_normal_distribution_says() -> None:
 
 
 def test_covariances_that_are_too_small_are_put_right_on_other_films() -> None:
-    fitted, judged = (radial_errors(*films_with_noise(40, seed)) for seed in (1, 2))
+    fitted, judged = (PredictionSet(*films_with_noise(40, seed)).radial_errors for seed in (1, 2))
     before = normal_coverage(judged["radius"].to_numpy())
     calibration = CornerCalibration.fit(fitted["radius"].to_numpy(), fitted["heat_share"].to_numpy())
     after = calibrated_coverage(judged, calibration)

@@ -19,6 +19,7 @@ from spondylo_ml.evaluation.leaderboard import COSTS
 from spondylo_ml.evaluation.leaderboard import METRICS as LEADERBOARD_METRICS
 from spondylo_ml.evaluation.metric_table import Direction
 from spondylo_ml.evaluation.paired import paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.promotion.card import RESULTS
 from spondylo_ml.promotion.guards import GUARDS
@@ -105,7 +106,7 @@ def test_each_metric_has_one_row() -> None:
 
 def test_all_that_is_shown_or_compared_is_in_the_catalogue() -> None:
     film = plain_film("a", stacked(10.0, 30.0), (600, 400))
-    compared = paired_values([film], [prediction_of(film, SlotRange(0, 3))], ClinicalConfig())
+    compared = paired_values(PredictionSet([film], [prediction_of(film, SlotRange(0, 3))]), ClinicalConfig())
     for name in (*compared, *(guard.name for guard in GUARDS)):
         assert metric_definition(name).direction is not Direction.NEITHER, name
     for name in (*LEADERBOARD_METRICS, *COSTS, *RESULTS):

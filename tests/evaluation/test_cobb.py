@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.cobb import T1_TO_L5, cobb_angles_deg, cobb_table, smape_percent
+from spondylo_ml.evaluation.cobb import T1_TO_L5, cobb_angles_deg, smape_percent
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Facing, FloatArray, SlotRange, vertebrae_from_sacrum
 
 HEIGHT = 2000.0
@@ -88,7 +89,7 @@ def test_only_labelled_ap_films_are_measured_whatever_the_presence() -> None:
     film = plain_film("a", vertebrae, (400, 200), facing=Facing.NONE)
     others = [plain_film("b", vertebrae, (400, 200)), plain_film("c", None, facing=Facing.NONE)]
     films = [film, *others]
-    table = cobb_table(films, [prediction_of(f, T1_TO_L5, presence=[0.0] * 17) for f in films])
+    table = PredictionSet(films, [prediction_of(f, T1_TO_L5, presence=[0.0] * 17) for f in films]).cobb_angles
     assert list(table["film_id"]) == ["a"]
     assert table.drop(columns="film_id").to_numpy().ravel() == pytest.approx(np.zeros(6), abs=1e-5)
 
@@ -96,7 +97,7 @@ def test_only_labelled_ap_films_are_measured_whatever_the_presence() -> None:
 def test_a_model_without_all_levels_has_no_predicted_angles() -> None:
     vertebrae = vertebrae_from_sacrum(ap_corners((400, 200))[::-1], first_slot=1)
     film = plain_film("a", vertebrae, (400, 200), facing=Facing.NONE)
-    table = cobb_table([film], [prediction_of(film, SlotRange(0, 10))])
+    table = PredictionSet([film], [prediction_of(film, SlotRange(0, 10))]).cobb_angles
     assert table.filter(like="true").notna().all(axis=None)
     assert table.filter(like="pred").isna().all(axis=None)
 

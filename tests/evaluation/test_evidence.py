@@ -12,8 +12,9 @@ from spondylo_ml.clinical.measure import WEAK_EVIDENCE
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.evidence import FEWEST_FILMS, Evidence
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slip_uncertainty import film_slips
-from spondylo_ml.evaluation.slips import measure_prediction, slip_table
+from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.landmarks import Facing, FilmPrediction
 
 FILM = phantom_films(1, 8, 256).films[0]
@@ -65,8 +66,8 @@ def test_without_evidence_nothing_is_measured_whoever_asks() -> None:
         assert not found.levels_known
         assert found.facing_confidence <= (1.0 if film is FILM else 0.65)
         assert all(level.slip.reason == WEAK_EVIDENCE and level.grade is None for level in found.levels)
-    assert set(slip_table([FILM], [weak], DEFAULT_RULES)["pred_withheld"]) == {WEAK_EVIDENCE}
-    assert (slip_table([FILM], [sure], DEFAULT_RULES)["pred_withheld"] == "").any()
+    assert set(PredictionSet([FILM], [weak]).slips(DEFAULT_RULES)["pred_withheld"]) == {WEAK_EVIDENCE}
+    assert (PredictionSet([FILM], [sure]).slips(DEFAULT_RULES)["pred_withheld"] == "").any()
 
 
 def test_confidences_fall_with_the_evidence_before_all_is_withheld() -> None:

@@ -17,11 +17,10 @@ from spondylo_ml.evaluation.matching import (
     GATE,
     FilmMatch,
     _assign,
-    detection_counts,
-    instance_metrics,
     match_film,
-    matched_corner_table,
 )
+from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Vertebra
 
 SLOTS = SlotRange(0, 5)
@@ -49,12 +48,12 @@ def test_vertebrae_named_one_level_too_high_find_their_partners_all_the_same() -
     shifted = plain_film("a", tuple(replace(v, slot=v.slot + 1) for v in film.vertebrae or ()), SIZE)
     prediction = prediction_of(shifted, SLOTS, (3.0, 4.0))
     assert by_slot(match_film(film, prediction)) == {0: 1, 1: 2, 2: 3}
-    metrics = instance_metrics([film], [prediction])
+    metrics = score(PredictionSet([film], [prediction]))
     assert metrics["detection_f1"] == 100
     assert metrics["instance_mre_px512"] == pytest.approx(5.0)
     assert metrics["instance_sdr_6px"] == 100
-    counts = detection_counts([film], [prediction]).iloc[0]
-    assert (counts["n_found"], counts["n_found_by_name"]) == (3, 0)
+    counts = PredictionSet([film], [prediction]).detections.iloc[0]
+    assert (counts["n_matched"], counts["n_right_level"]) == (3, 0)
 
 
 def test_a_missing_and_a_false_vertebra_are_counted_by_hand() -> None:
@@ -65,7 +64,7 @@ def test_a_missing_and_a_false_vertebra_are_counted_by_hand() -> None:
     assert by_slot(match) == {0: 0, 1: 1, 3: 3}
     assert [v.slot for v in match.missing] == [2]
     assert match.false_slots == (4,)
-    metrics = instance_metrics([film], [prediction])
+    metrics = score(PredictionSet([film], [prediction]))
     assert metrics["detection_precision"] == pytest.approx(75.0)
     assert metrics["detection_recall"] == pytest.approx(75.0)
     assert metrics["detection_f1"] == pytest.approx(75.0)
@@ -104,7 +103,7 @@ def test_an_s1_of_two_corners_is_matched_by_these() -> None:
     film = plain_film("a", (Vertebra(0, corners),), SIZE)
     prediction = prediction_of(film, SLOTS, (0.0, 10.0))
     assert by_slot(match_film(film, prediction)) == {0: 0}
-    table = matched_corner_table([film], [prediction])
+    table = PredictionSet([film], [prediction]).matched_corners
     assert list(table["error_px"]) == [10.0, 10.0]
 
 
@@ -114,24 +113,24 @@ def test_a_vertebra_whose_corners_are_unknown_is_neither_right_nor_wrong() -> No
     assert by_slot(match) == {1: 1}
     assert match.missing == match.false_slots == ()
     assert match.set_aside_slots == (0,)
-    counts = detection_counts([film], [prediction_of(film, SLOTS)]).iloc[0]
+    counts = PredictionSet([film], [prediction_of(film, SLOTS)]).detections.iloc[0]
     assert (counts["n_true"], counts["n_false"], counts["n_set_aside"]) == (1, 0, 1)
 
 
 def test_nothing_said_finds_nothing_and_nothing_there_has_no_recall() -> None:
     film, empty = film_of(0), plain_film("b", ())
-    silent = instance_metrics([film], [prediction_of(film, SLOTS, presence=[0] * 5)])
+    silent = score(PredictionSet([film], [prediction_of(film, SLOTS, presence=[0] * 5)]))
     assert math.isnan(silent["detection_precision"])
     assert math.isnan(silent["instance_mre_px512"])
     assert (silent["detection_recall"], silent["detection_f1"], silent["instance_sdr_24px"]) == (0, 0, 0)
-    nothing = instance_metrics([empty], [prediction_of(empty, SLOTS, presence=[1, 0, 0, 0, 0])])
+    nothing = score(PredictionSet([empty], [prediction_of(empty, SLOTS, presence=[1, 0, 0, 0, 0])]))
     assert (nothing["detection_precision"], nothing["n_false_vertebrae"]) == (0, 1)
     assert math.isnan(nothing["detection_recall"])
 
 
 def test_films_without_labels_are_left_out_and_one_alone_is_refused() -> None:
     film = plain_film("a", None)
-    assert detection_counts([film], [prediction_of(film, SLOTS)]).empty
+    assert PredictionSet([film], [prediction_of(film, SLOTS)]).detections.empty
     with pytest.raises(DataError, match="film a has no labels to match with"):
         match_film(film, prediction_of(film, SLOTS))
 

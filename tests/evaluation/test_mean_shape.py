@@ -9,7 +9,6 @@ import pytest
 from builders import plain_film, square
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.corner_table import corner_table
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import corner_metrics
 from spondylo_ml.landmarks import SlotRange, Vertebra
@@ -20,7 +19,7 @@ SLOTS = SlotRange(0, 2)
 def test_it_is_perfect_where_all_films_are_equal() -> None:
     films = [plain_film(n, (square(0, 20, 50), square(1, 25, 30))) for n in "abc"]
     shape = MeanShape.fit(films, SLOTS)
-    metrics = corner_metrics(corner_table(films, [shape.predict(f) for f in films]))
+    metrics = corner_metrics(shape.predict_films(films).corners)
     assert metrics["mre_px512"] == pytest.approx(0, abs=1e-9)
     np.testing.assert_array_equal(shape.frequency, [1, 1])
 

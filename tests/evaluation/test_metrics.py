@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.corner_table import COLUMNS, corner_table, to_px512
-from spondylo_ml.evaluation.metrics import corner_metrics, presence_metrics, score
-from spondylo_ml.landmarks import Film, SlotRange, Spacing, Vertebra
+from spondylo_ml.evaluation.corner_table import COLUMNS, to_px512
+from spondylo_ml.evaluation.metrics import corner_metrics, score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Spacing, Vertebra
 
 SLOTS = SlotRange(0, 3)
 SIZE = (1024, 768)  # one px512 is two px
@@ -27,7 +28,7 @@ def film_of(*slots: int, name: str = "a", size_hw: tuple[int, int] = SIZE) -> Fi
 def test_a_perfect_prediction_scores_0_px_and_100_percent() -> None:
     spacing = Spacing(0.6, 0.6, "made")
     films = [replace(film, spacing=spacing) for film in (film_of(0, 1, 2), film_of(0, 1, name="b"))]
-    metrics = score(films, [prediction_of(film, SLOTS) for film in films])
+    metrics = score(PredictionSet(films, [prediction_of(film, SLOTS) for film in films]))
     assert metrics == {
         "mre_px512": 0.0,
         "mre_px": 0.0,
@@ -63,7 +64,7 @@ def test_a_perfect_prediction_scores_0_px_and_100_percent() -> None:
 
 def test_a_known_shift_gives_its_length_in_px_and_px512() -> None:
     film = film_of(0, 1)
-    metrics = corner_metrics(corner_table([film], [prediction_of(film, SLOTS, (12.0, 16.0))]))
+    metrics = corner_metrics(PredictionSet([film], [prediction_of(film, SLOTS, (12.0, 16.0))]).corners)
     assert metrics["mre_px"] == pytest.approx(20.0)
     assert metrics["mre_px512"] == metrics["median_px512"] == pytest.approx(10.0)
     assert [metrics[f"sdr_{limit}px"] for limit in (6, 12, 18, 24)] == [0, 100, 100, 100]
@@ -72,7 +73,7 @@ def test_a_known_shift_gives_its_length_in_px_and_px512() -> None:
 @pytest.mark.parametrize(("shift_px", "within_6"), [(11.99, 100), (12.0, 100), (12.01, 0)])
 def test_a_corner_on_the_limit_is_detected(shift_px: float, within_6: float) -> None:
     film = plain_film("a", (square(0, 100, 100),), SIZE)
-    metrics = corner_metrics(corner_table([film], [prediction_of(film, SLOTS, (shift_px, 0.0))]))
+    metrics = corner_metrics(PredictionSet([film], [prediction_of(film, SLOTS, (shift_px, 0.0))]).corners)
     assert metrics["sdr_6px"] == within_6
 
 
@@ -80,7 +81,7 @@ def test_errors_of_several_corners_are_worked_out_by_hand() -> None:
     film = film_of(0)
     prediction = prediction_of(film, SLOTS)
     prediction.corners_xy[0] += np.array([[0, 0], [6, 8], [0, 30], [40, 30]])  # 0, 10, 30, 50 px
-    metrics = corner_metrics(corner_table([film], [prediction]))
+    metrics = corner_metrics(PredictionSet([film], [prediction]).corners)
     assert metrics["mre_px"] == pytest.approx(22.5)
     assert metrics["mre_px512"] == pytest.approx(11.25)
     assert metrics["median_px512"] == pytest.approx(10.0)  # between 5 and 15
@@ -91,7 +92,7 @@ def test_squares_quantiles_and_limits_of_640_px_are_worked_out_by_hand() -> None
     film = film_of(0)
     prediction = prediction_of(film, SLOTS)
     prediction.corners_xy[0, :, 0] += [0, 8, 16, 24]  # 0, 4, 8, 12 px512; 0, 5, 10, 15 px of 640
-    metrics = corner_metrics(corner_table([film], [prediction]))
+    metrics = corner_metrics(PredictionSet([film], [prediction]).corners)
     assert metrics["mse_px512"] == pytest.approx((16 + 64 + 144) / 4)
     assert [metrics[f"sdr_{limit}px640"] for limit in (5, 10, 15)] == [50, 75, 100]
     quantiles = [metrics[name] for name in ("median_px512", "p75_px512", "p90_px512", "p95_px512")]
@@ -103,7 +104,7 @@ def test_millimetres_use_each_axis_own_spacing_and_only_films_that_have_one() ->
     known = replace(film_of(0), spacing=Spacing(0.5, 0.25, "made"))
     unknown = film_of(0, name="b")
     predictions = [prediction_of(known, SLOTS, (3.0, 8.0)), prediction_of(unknown, SLOTS)]
-    metrics = corner_metrics(corner_table([known, unknown], predictions))
+    metrics = corner_metrics(PredictionSet([known, unknown], predictions).corners)
     assert metrics["n_mm"] == 4
     assert metrics["mre_mm"] == pytest.approx(2.5)  # 1.5 mm across, 2 mm down
     assert [metrics[f"sdr_{limit}mm"] for limit in ("2", "2.5", "3", "4")] == [0, 100, 100, 100]
@@ -111,12 +112,12 @@ def test_millimetres_use_each_axis_own_spacing_and_only_films_that_have_one() ->
 
 def test_a_spacing_that_cannot_be_gives_no_millimetres() -> None:
     film = replace(film_of(1), spacing=Spacing(5.0, 5.0, "in cm"))
-    assert corner_table([film], [prediction_of(film, SLOTS)])["error_mm"].isna().all()
+    assert PredictionSet([film], [prediction_of(film, SLOTS)]).corners["error_mm"].isna().all()
 
 
 def test_a_missed_corner_is_charged_the_films_diagonal_in_mm_too() -> None:
     film = replace(film_of(3, size_hw=(400, 300)), spacing=Spacing(0.4, 0.1, "made"))
-    metrics = corner_metrics(corner_table([film], [prediction_of(film, SLOTS)]))
+    metrics = corner_metrics(PredictionSet([film], [prediction_of(film, SLOTS)]).corners)
     assert metrics["mre_mm"] == pytest.approx(math.hypot(120, 40))
     assert metrics["sdr_4mm"] == 0
 
@@ -129,7 +130,7 @@ def test_px512_scales_each_film_by_its_own_longer_side() -> None:
 
 def test_a_missed_corner_is_charged_the_diagonal_and_counts_as_undetected() -> None:
     film = film_of(0, 3, size_hw=(400, 300))  # slot 3 has no channel; the diagonal is 500 px
-    table = corner_table([film], [prediction_of(film, SLOTS)])
+    table = PredictionSet([film], [prediction_of(film, SLOTS)]).corners
     metrics = corner_metrics(table)
     assert metrics["n_corners"] == 8
     assert metrics["n_missed"] == 4
@@ -143,7 +144,7 @@ def test_a_missed_corner_is_charged_the_diagonal_and_counts_as_undetected() -> N
 
 def test_a_missed_corner_of_a_tiny_film_is_undetected_though_its_diagonal_is_short() -> None:
     film = film_of(3, size_hw=(10, 10))
-    table = corner_table([film], [prediction_of(film, SLOTS)]).assign(error_px512=1.0)
+    table = PredictionSet([film], [prediction_of(film, SLOTS)]).corners.assign(error_px512=1.0)
     assert corner_metrics(table)["sdr_5px640"] == 0.0
     assert corner_metrics(table)["sdr_6px"] == 0.0
 
@@ -152,7 +153,7 @@ def test_absent_true_corners_are_not_scored() -> None:
     corners = square(0, 100, 100).corners_xy.copy()
     corners[2:] = np.nan  # S1 without its lower edge
     film = plain_film("a", (Vertebra(0, corners),), SIZE)
-    table = corner_table([film], [prediction_of(film, SLOTS, (12.0, 0.0))])
+    table = PredictionSet([film], [prediction_of(film, SLOTS, (12.0, 0.0))]).corners
     assert list(table["corner"]) == ["superior_left", "superior_right"]
     assert corner_metrics(table)["n_missed"] == 0
     assert corner_metrics(table)["mre_px"] == pytest.approx(12.0)
@@ -160,7 +161,7 @@ def test_absent_true_corners_are_not_scored() -> None:
 
 def test_with_nothing_to_score_the_metrics_are_nan_and_the_counts_0() -> None:
     films = [plain_film("a", None), plain_film("b", ())]
-    metrics = score(films, [prediction_of(film, SLOTS) for film in films])
+    metrics = score(PredictionSet(films, [prediction_of(film, SLOTS) for film in films]))
     assert metrics.pop("n_corners") == 0
     assert metrics.pop("n_missed") == 0
     counts = ("n_mm", "n_instance_corners", "n_missing_vertebrae", "n_false_vertebrae")
@@ -171,7 +172,7 @@ def test_with_nothing_to_score_the_metrics_are_nan_and_the_counts_0() -> None:
 def test_the_table_has_a_row_a_true_corner_with_all_that_is_known_of_it() -> None:
     film = film_of(1)
     slots = SlotRange(1, 2)
-    table = corner_table([film], [prediction_of(film, slots, (3.0, 4.0), presence=(0.75, 0.25))])
+    table = PredictionSet([film], [prediction_of(film, slots, (3.0, 4.0), presence=(0.75, 0.25))]).corners
     assert tuple(table.columns) == COLUMNS
     row = table.iloc[1]
     assert (row["film_id"], row["slot"], row["level"], row["corner"]) == ("a", 1, "L5", "superior_right")
@@ -184,7 +185,12 @@ def test_predictions_of_other_films_are_refused() -> None:
     predictions = [prediction_of(b, SLOTS), prediction_of(a, SLOTS)]
     for films in ([a, b], [b]):
         with pytest.raises(DataError, match="predictions must be given for the same films in the same order"):
-            corner_table(films, predictions)
+            PredictionSet(films, predictions)
+
+
+def presence_of(films: list[Film], predictions: list[FilmPrediction]) -> dict[str, float]:
+    metrics = score(PredictionSet(films, predictions))
+    return {name: metrics[name] for name in ("presence_precision", "presence_recall", "presence_f1")}
 
 
 def test_presence_is_worked_out_by_hand() -> None:
@@ -193,7 +199,7 @@ def test_presence_is_worked_out_by_hand() -> None:
     predictions = [prediction_of(f, SLOTS, presence=p) for f, p in zip(films, said, strict=True)]
     # a: 3 said, both true ones among them (0.5 counts as said); b: 1 said, wrong, and its true one not found;
     # c: no labels.
-    assert presence_metrics(films, predictions) == {
+    assert presence_of(films, predictions) == {
         "presence_precision": pytest.approx(50.0),
         "presence_recall": pytest.approx(200 / 3),
         "presence_f1": pytest.approx(100 * 2 * 2 / (4 + 3)),
@@ -202,19 +208,19 @@ def test_presence_is_worked_out_by_hand() -> None:
 
 def test_a_vertebra_beyond_the_slots_is_one_that_was_not_found() -> None:
     film = film_of(0, 1, 2, 3)
-    metrics = presence_metrics([film], [prediction_of(film, SLOTS)])
+    metrics = presence_of([film], [prediction_of(film, SLOTS)])
     assert metrics == {"presence_precision": 100.0, "presence_recall": 75.0, "presence_f1": pytest.approx(600 / 7)}
 
 
 def test_presence_is_counted_in_the_models_own_slots() -> None:
     film = film_of(1, 2)
     prediction = prediction_of(film, SlotRange(1, 3), presence=(1, 1, 0))
-    assert set(presence_metrics([film], [prediction]).values()) == {100.0}
+    assert set(presence_of([film], [prediction]).values()) == {100.0}
 
 
 def test_nothing_said_gives_no_precision_and_a_recall_of_0() -> None:
     film = film_of(0)
-    metrics = presence_metrics([film], [prediction_of(film, SLOTS, presence=(0, 0, 0))])
+    metrics = presence_of([film], [prediction_of(film, SLOTS, presence=(0, 0, 0))])
     assert math.isnan(metrics["presence_precision"])
     assert metrics["presence_recall"] == 0.0
     assert metrics["presence_f1"] == 0.0
@@ -225,8 +231,8 @@ def test_mirroring_film_and_prediction_changes_no_error(x: float, y: float) -> N
     film = film_of(0, 1)
     prediction = prediction_of(film, SLOTS, (x, y))
     mirrored = replace(prediction, corners_xy=prediction.corners_xy[:, [1, 0, 3, 2]] * [-1, 1] + [SIZE[1] - 1, 0])
-    there = corner_metrics(corner_table([film], [prediction]))
-    here = corner_metrics(corner_table([film.mirrored_labels()], [mirrored]))
+    there = corner_metrics(PredictionSet([film], [prediction]).corners)
+    here = corner_metrics(PredictionSet([film.mirrored_labels()], [mirrored]).corners)
     assert here["mre_px512"] == pytest.approx(there["mre_px512"], abs=1e-9)
 
 
@@ -235,7 +241,7 @@ def test_detection_rates_never_fall_with_the_limit(shifts: list[float]) -> None:
     film = film_of(0)
     prediction = prediction_of(film, SLOTS)
     prediction.corners_xy[0, :, 0] += shifts
-    metrics = corner_metrics(corner_table([film], [prediction]))
+    metrics = corner_metrics(PredictionSet([film], [prediction]).corners)
     rates = [metrics[f"sdr_{limit}px"] for limit in (6, 12, 18, 24)]
     assert rates == sorted(rates)
     assert rates == [100 * np.mean([s / 2 <= limit for s in shifts]) for limit in (6, 12, 18, 24)]

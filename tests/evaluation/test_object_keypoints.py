@@ -9,7 +9,8 @@ import pytest
 from builders import plain_film, prediction_of, square
 
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.object_keypoints import SIGMA, _weighted_ap, average_precision, detection_table, similarity
+from spondylo_ml.evaluation.object_keypoints import SIGMA, _weighted_ap, average_precision, similarity
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Vertebra
 
 SLOTS = SlotRange(0, 3)
@@ -17,7 +18,7 @@ FILM = plain_film("a", tuple(square(s, 100, 400 - 60 * s, 50) for s in range(3))
 
 
 def ap(films: list[Film], predictions: list[FilmPrediction]) -> dict[str, float]:
-    table = detection_table(films, predictions)
+    table = PredictionSet(films, predictions).ranked_vertebrae
     made = average_precision(table, table["film_id"].tolist(), PatientBootstrap([f.film_id for f in films], 20))
     return {name: estimate.value for name, estimate in made.items()}
 
@@ -67,7 +68,7 @@ def test_one_true_vertebra_is_found_once() -> None:
     film = plain_film("a", (square(0, 100, 400, 50),), (512, 400))
     prediction = prediction_of(film, SLOTS, presence=(0.5, 0.9, 0.1))
     prediction.corners_xy[1] = prediction.corners_xy[0]
-    table = detection_table([film], [prediction])
+    table = PredictionSet([film], [prediction]).ranked_vertebrae
     assert list(table["oks_0.50"]) == [True, False, False]
     assert ap([film], [prediction])["oks_ap"] == 100
 

@@ -12,7 +12,8 @@ from scipy import stats
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.paired import Difference, Values, differences, film_means, paired_values
+from spondylo_ml.evaluation.paired import PairedDifference, PairedValues, film_means, paired_differences, paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FilmPrediction, SlotRange
 
 SLOTS = SlotRange(0, 2)
@@ -25,11 +26,11 @@ def shifted(*by: float) -> list[FilmPrediction]:
     return [prediction_of(film, SLOTS, (x, 0.0)) for film, x in zip(FILMS, by, strict=True)]
 
 
-def found(model: list[FilmPrediction], baseline: list[FilmPrediction]) -> dict[str, Difference]:
+def found(model: list[FilmPrediction], baseline: list[FilmPrediction]) -> dict[str, PairedDifference]:
     rules = ClinicalConfig()
-    values = [paired_values(FILMS, seen, rules) for seen in (model, baseline)]
+    values = [paired_values(PredictionSet(FILMS, seen), rules) for seen in (model, baseline)]
     bootstrap = PatientBootstrap(NAMES, 500)
-    return {d.metric: d for d in differences(values[0], values[1], PATIENT_OF, bootstrap)}
+    return {d.metric: d for d in paired_differences(values[0], values[1], PATIENT_OF, bootstrap)}
 
 
 def test_a_model_against_itself_differs_in_nothing() -> None:
@@ -64,9 +65,11 @@ def test_more_is_better_for_rates() -> None:
 
 
 def test_films_of_one_patient_count_as_one_in_the_test() -> None:
-    values = {"mre_px512": Values(np.array([1.0, 3.0, 0.0]), ("a", "b", "c"))}
-    baseline = {"mre_px512": Values(np.zeros(3), ("a", "b", "c"))}
-    (made,) = differences(values, baseline, {"a": "p", "b": "p", "c": "q"}, PatientBootstrap(["p", "p", "q"], 50))
+    values = {"mre_px512": PairedValues(np.array([1.0, 3.0, 0.0]), ("a", "b", "c"))}
+    baseline = {"mre_px512": PairedValues(np.zeros(3), ("a", "b", "c"))}
+    (made,) = paired_differences(
+        values, baseline, {"a": "p", "b": "p", "c": "q"}, PatientBootstrap(["p", "p", "q"], 50)
+    )
     assert (made.n_worse, made.n_same) == (1, 1)
     assert made.difference.n_patients == 2
 
@@ -74,20 +77,20 @@ def test_films_of_one_patient_count_as_one_in_the_test() -> None:
 def test_metrics_that_neither_has_are_left_out_and_one_sided_values_counted_absent() -> None:
     made = found(shifted(*range(8)), shifted(*range(8)))
     assert "mre_mm" not in made, "no film has a spacing"
-    values = {"slip_error_percent": Values(np.array([1.0, math.nan]), ("f0", "f1"))}
-    other = {"slip_error_percent": Values(np.array([2.0, 2.0]), ("f0", "f1"))}
-    (one,) = differences(values, other, PATIENT_OF, PatientBootstrap(NAMES, 50))
+    values = {"slip_error_percent": PairedValues(np.array([1.0, math.nan]), ("f0", "f1"))}
+    other = {"slip_error_percent": PairedValues(np.array([2.0, 2.0]), ("f0", "f1"))}
+    (one,) = paired_differences(values, other, PATIENT_OF, PatientBootstrap(NAMES, 50))
     assert (one.difference.value, one.difference.n, one.difference.n_absent) == (-1, 1, 1)
 
 
 def test_other_films_are_refused() -> None:
-    values = {"mre_px512": Values(np.zeros(2), ("a", "b"))}
-    for other in ({"mre_px512": Values(np.zeros(2), ("a", "c"))}, {}):
+    values = {"mre_px512": PairedValues(np.zeros(2), ("a", "b"))}
+    for other in ({"mre_px512": PairedValues(np.zeros(2), ("a", "c"))}, {}):
         with pytest.raises(DataError, match="mre_px512: the two models were not measured on the same films"):
-            differences(values, other, {"a": "a", "b": "b"}, PatientBootstrap(["a", "b"]))
+            paired_differences(values, other, {"a": "a", "b": "b"}, PatientBootstrap(["a", "b"]))
 
 
 def test_film_means_keep_the_order_of_the_films() -> None:
-    means = film_means(Values(np.array([3.0, 1.0, 5.0]), ("b", "a", "b")))
+    means = film_means(PairedValues(np.array([3.0, 1.0, 5.0]), ("b", "a", "b")))
     assert dict(means) == {"b": 4.0, "a": 1.0}
     assert list(means.index) == ["b", "a"]

@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 
 from spondylo_ml.errors import ConfigError, DataError
-from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.seed_noise import checked_floor, noise_floors, values_from_text, values_text
 
 FILMS = ("a", "a", "b", "c")
 
 
-def values(*numbers: float, films: tuple[str, ...] = FILMS, metric: str = "grade_accuracy_all") -> dict[str, Values]:
-    return {metric: Values(np.array(numbers, dtype=np.float64), films)}
+def values(
+    *numbers: float, films: tuple[str, ...] = FILMS, metric: str = "grade_accuracy_all"
+) -> dict[str, PairedValues]:
+    return {metric: PairedValues(np.array(numbers, dtype=np.float64), films)}
 
 
-def floor(*groups: list[dict[str, Values]], metric: str = "grade_accuracy_all") -> float:
+def floor(*groups: list[dict[str, PairedValues]], metric: str = "grade_accuracy_all") -> float:
     return noise_floors(groups)[f"noise_floor/{metric}"]
 
 

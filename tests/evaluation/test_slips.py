@@ -12,7 +12,8 @@ from spines import stacked
 
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
-from spondylo_ml.evaluation.slips import facing_table, slip_agreement, slip_table
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.slips import slip_agreement
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing
 
 SLOTS = SlotRange(0, 5)
@@ -28,13 +29,13 @@ def prediction(of: Film, *slips: float, presence: tuple[float, ...] | None = Non
 
 
 def agreement(films: list[Film], predictions: list[FilmPrediction]) -> dict[str, Estimate]:
-    table = slip_table(films, predictions, DEFAULT_RULES)
+    table = PredictionSet(films, predictions).slips(DEFAULT_RULES)
     return slip_agreement(table, table["film_id"].tolist(), PatientBootstrap([f.film_id for f in films], 50))
 
 
 def test_a_row_a_level_with_slips_and_grades() -> None:
     one = film("a", 10.0, 30.0)
-    table = slip_table([one], [prediction(one, 0.0, -20.0)], DEFAULT_RULES)
+    table = PredictionSet([one], [prediction(one, 0.0, -20.0)]).slips(DEFAULT_RULES)
     assert list(table["level"]) == ["L5/S1", "L4/L5"]
     assert list(table["true_slip_percent"]) == pytest.approx([10, 30])
     assert list(table["pred_slip_percent"]) == pytest.approx([0, -20])
@@ -65,7 +66,7 @@ def test_agreement_is_worked_out_by_hand() -> None:
 def test_a_level_of_a_vertebra_said_to_be_absent_is_withheld_and_counted() -> None:
     one = film("a", 10.0, 30.0)
     silent = prediction(one, 10.0, 30.0, presence=(1, 1, 0, 0, 0))
-    table = slip_table([one], [silent], DEFAULT_RULES)
+    table = PredictionSet([one], [silent]).slips(DEFAULT_RULES)
     assert table["pred_withheld"].tolist() == ["", "a vertebra was not found"]
     made = agreement([one], [silent])
     assert made["slip_mae_percent"].model_dump(include={"value", "n", "n_absent"}) == pytest.approx(
@@ -80,7 +81,7 @@ def test_a_level_of_a_vertebra_said_to_be_absent_is_withheld_and_counted() -> No
 
 def test_a_stretched_film_has_no_true_slip_and_is_counted() -> None:
     one = replace(film("a", 10.0), pixel_aspect=None)
-    table = slip_table([one], [prediction(one, 10.0)], DEFAULT_RULES)
+    table = PredictionSet([one], [prediction(one, 10.0)]).slips(DEFAULT_RULES)
     assert table["true_slip_percent"].isna().all()
     assert "stretched" in table["true_withheld"].iloc[0]
     assert agreement([one], [prediction(one, 10.0)])["slip_mae_percent"].n == 0
@@ -96,17 +97,17 @@ def test_millimetres_follow_where_the_spacing_is_known() -> None:
 def test_ap_and_unlabelled_films_have_no_levels() -> None:
     films = [film("a", 10.0, facing=Facing.NONE), replace(film("b", 10.0), vertebrae=None)]
     predictions = [prediction(f, 10.0) for f in films]
-    assert slip_table(films, predictions, DEFAULT_RULES).empty
-    assert facing_table(films[:1], predictions[:1]).empty
+    assert PredictionSet(films, predictions).slips(DEFAULT_RULES).empty
+    assert PredictionSet(films[:1], predictions[:1]).facings.empty
 
 
 def test_the_facing_told_by_predicted_corners_is_right_wrong_or_absent() -> None:
     left = film("a", 10.0, 10.0, 10.0)
     mirrored = plain_film("b", tuple(v.mirrored(400) for v in left.vertebrae or ()), (600, 400), facing=Facing.RIGHT)
     own = [prediction_of(f, SLOTS) for f in (left, mirrored)]
-    both = facing_table([left, mirrored], own)["right"]
+    both = PredictionSet([left, mirrored], own).facings["right"]
     assert both.iloc[0] == both.iloc[1], "a film and its mirror image are told alike"
-    wrong = facing_table([replace(left, facing=Facing.RIGHT)], own[:1])["right"]
+    wrong = PredictionSet([replace(left, facing=Facing.RIGHT)], own[:1]).facings["right"]
     assert wrong.iloc[0] == 1 - both.iloc[0]
-    silent = facing_table([left], [prediction_of(left, SLOTS, presence=np.zeros(5).tolist())])["right"]
+    silent = PredictionSet([left], [prediction_of(left, SLOTS, presence=np.zeros(5).tolist())]).facings["right"]
     assert silent.isna().all()

@@ -15,7 +15,7 @@ from spondylo_ml.evaluation.slip_conformal import SlipSet, grade_limits, slip_se
 from spondylo_ml.evaluation.verdict import (
     ALL_GRADES,
     NOTHING_KNOWN,
-    Verdict,
+    LevelVerdict,
     grades_touched,
     joint_verdict,
     level_uncertainty,
@@ -25,46 +25,46 @@ from spondylo_ml.evaluation.verdict import (
 LIMITS = grade_limits(DEFAULT_RULES, np.nan)
 
 
-def judged(*pieces: tuple[float, float], grade_set: tuple[int, ...], limits: np.ndarray = LIMITS) -> Verdict:
+def verdict_on(*pieces: tuple[float, float], grade_set: tuple[int, ...], limits: np.ndarray = LIMITS) -> LevelVerdict:
     return joint_verdict(SlipSet(pieces), grade_set, limits)
 
 
 def test_one_grade_in_both_sets_is_left_to_itself() -> None:
-    assert judged((8.0, 21.0), grade_set=(1,)) == Verdict(True, (1,), False, "grade I")
-    assert judged((-4.0, 4.9), grade_set=(0,)) == Verdict(True, (0,), False, "grade 0")
-    assert judged((-72.0, -51.0), grade_set=(3,)) == Verdict(True, (3,), False, "grade III")
+    assert verdict_on((8.0, 21.0), grade_set=(1,)) == LevelVerdict(True, (1,), False, "grade I")
+    assert verdict_on((-4.0, 4.9), grade_set=(0,)) == LevelVerdict(True, (0,), False, "grade 0")
+    assert verdict_on((-72.0, -51.0), grade_set=(3,)) == LevelVerdict(True, (3,), False, "grade III")
 
 
 def test_a_slip_set_that_crosses_a_limit_which_the_grade_set_denies_refers() -> None:
-    crossing = judged((-2.0, 31.0), grade_set=(1,))
-    assert crossing == Verdict(True, (0, 1, 2), True, "indeterminate between 0 and II, refer")
-    assert judged((3.0, 12.0), grade_set=(1,)).grades == (0, 1)
-    assert judged((-26.0, -20.0), grade_set=(1,)).grades == (1, 2)
+    crossing = verdict_on((-2.0, 31.0), grade_set=(1,))
+    assert crossing == LevelVerdict(True, (0, 1, 2), True, "indeterminate between 0 and II, refer")
+    assert verdict_on((3.0, 12.0), grade_set=(1,)).grades == (0, 1)
+    assert verdict_on((-26.0, -20.0), grade_set=(1,)).grades == (1, 2)
 
 
 def test_a_grade_that_the_slip_set_denies_is_kept_where_it_is_probable() -> None:
-    assert judged((10.0, 20.0), grade_set=(1, 2)).words == "indeterminate between I and II, refer"
-    assert judged((10.0, 20.0), grade_set=(0, 1, 3)).words == "indeterminate between 0, I and III, refer"
+    assert verdict_on((10.0, 20.0), grade_set=(1, 2)).words == "indeterminate between I and II, refer"
+    assert verdict_on((10.0, 20.0), grade_set=(0, 1, 3)).words == "indeterminate between 0, I and III, refer"
 
 
 def test_a_set_that_ends_on_a_limit_stays_on_its_side() -> None:
     """Upper limits are inclusive: 25.0 is grade I, and a slip set that is cut there holds no grade II."""
-    assert judged((5.0, 25.0), grade_set=(1,)) == Verdict(True, (1,), False, "grade I")
-    assert judged((25.0, 25.0), grade_set=(1,)) == Verdict(True, (1,), False, "grade I")
-    assert judged((25.0, 50.0), grade_set=(2,)) == Verdict(True, (2,), False, "grade II")
+    assert verdict_on((5.0, 25.0), grade_set=(1,)) == LevelVerdict(True, (1,), False, "grade I")
+    assert verdict_on((25.0, 25.0), grade_set=(1,)) == LevelVerdict(True, (1,), False, "grade I")
+    assert verdict_on((25.0, 50.0), grade_set=(2,)) == LevelVerdict(True, (2,), False, "grade II")
 
 
 def test_pieces_on_both_sides_leave_the_direction_open() -> None:
-    open_ = judged((-24.0, -6.0), (6.0, 20.0), grade_set=(1,))
+    open_ = verdict_on((-24.0, -6.0), (6.0, 20.0), grade_set=(1,))
     assert open_.refer
     assert open_.words == "grade I, indeterminate between forward and backward, refer"
-    assert not judged((-4.0, 4.0), grade_set=(0,)).refer, "no listhesis has no direction"
+    assert not verdict_on((-4.0, 4.0), grade_set=(0,)).refer, "no listhesis has no direction"
 
 
 def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
     """3 mm are 10 % of an endplate of 30 mm: a set up to 8 % is no listhesis there, but grade 0 or I without mm."""
-    assert not judged((-1.0, 8.0), grade_set=(0,), limits=grade_limits(DEFAULT_RULES, 30.0)).refer
-    assert judged((-1.0, 8.0), grade_set=(0,)).grades == (0, 1)
+    assert not verdict_on((-1.0, 8.0), grade_set=(0,), limits=grade_limits(DEFAULT_RULES, 30.0)).refer
+    assert verdict_on((-1.0, 8.0), grade_set=(0,)).grades == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
     ],
 )
 def test_a_set_that_tells_nothing_is_not_known(pieces: tuple[tuple[float, float], ...]) -> None:
-    verdict = judged(*pieces, grade_set=(2, 3))
-    assert verdict == NOTHING_KNOWN == Verdict(False, ALL_GRADES, True, "not known, refer")
+    verdict = verdict_on(*pieces, grade_set=(2, 3))
+    assert verdict == NOTHING_KNOWN == LevelVerdict(False, ALL_GRADES, True, "not known, refer")
     told = level_uncertainty(1, verdict, SlipSet(pieces), 0.9, {})
     assert (told.pieces_percent, told.low_percent, told.high_percent) == ((), None, None)
     assert format_slip_intervals(told.pieces_percent) == "not known"
@@ -104,7 +104,7 @@ def test_what_is_left_to_itself_is_denied_by_neither_set(slip: float, reach: lis
 def test_every_measured_level_has_a_verdict() -> None:
     film = films_with_noise(1, 3)[0][0]
     levels = measure_film(film).levels
-    given_one = level_uncertainty(2, judged((8.0, 21.0), grade_set=(1,)), SlipSet(((8.0, 21.0),)), 0.9, {1: 1.0})
+    given_one = level_uncertainty(2, verdict_on((8.0, 21.0), grade_set=(1,)), SlipSet(((8.0, 21.0),)), 0.9, {1: 1.0})
     found = of_every_level(levels, [given_one])
     assert [one.upper_slot for one in found] == [level.upper_slot for level in levels]
     assert found[1] is given_one

@@ -11,6 +11,7 @@ from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.training.reading import to_film_predictions
 
@@ -57,5 +58,5 @@ def test_four_synthetic_films_are_learned_by_heart(name: str) -> None:
         for _ in range(30):
             model.losses(batch)
     predictions = to_film_predictions(prepared, model.eval().predict(batch.images), model)
-    error = score(films, predictions)["mre_px512"]
+    error = score(PredictionSet(films, predictions))["mre_px512"]
     assert error < LIMIT_PX512.get(name, 2.0), f"{error:.2f} px512 after {steps} steps"

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from builders import plain_film, prediction_of, square
 
-from spondylo_ml.evaluation.error_anatomy import anatomy, corner_kinds
+from spondylo_ml.evaluation.error_causes import error_anatomy
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
-from spondylo_ml.evaluation.paired import Difference
+from spondylo_ml.evaluation.paired import PairedDifference
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.pages.comparison_page import Compared, comparison_page, interval_text
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
@@ -19,8 +20,8 @@ from spondylo_ml.pages.figures.run_charts import TITLE_PX, draw_learning_curves,
 
 def _anatomy(shift_px: float) -> dict[str, dict[str, Estimate]]:
     film = plain_film("a", (square(0, 10, 40), square(1, 10, 20)))
-    kinds = corner_kinds([film], [prediction_of(film, SlotRange(0, 2), (0.0, shift_px))])
-    return anatomy(kinds, ["a"] * len(kinds), PatientBootstrap(["a"], 50))
+    kinds = PredictionSet([film], [prediction_of(film, SlotRange(0, 2), (0.0, shift_px))]).corners_with_causes
+    return error_anatomy(kinds, ["a"] * len(kinds), PatientBootstrap(["a"], 50))
 
 
 def test_the_anatomy_is_drawn_also_where_there_is_no_error_or_no_interval() -> None:
@@ -62,7 +63,7 @@ def test_the_page_escapes_names_and_shows_remarks_and_absent_numbers() -> None:
             dataset="made",
             runs=("x & y", "z"),
             numbers={"x & y": {"mre_px512": one, "mre_mm": none}, "z": {"mre_px512": one, "mre_mm": none}},
-            differences={"z": [Difference("mre_px512", one, math.nan, math.nan, 0, 0, 2)]},
+            differences={"z": [PairedDifference("mre_px512", one, math.nan, math.nan, 0, 0, 2)]},
             films=pd.DataFrame({"x & y": [1.0, 0.0], "z": [2.0, math.nan]}, index=["f", "g"]),
             curves={"x & y": [], "z": [(1, 3.0)]},
             curve_label="error",

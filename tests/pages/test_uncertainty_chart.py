@@ -9,7 +9,8 @@ from uncertain_films import films_with_noise
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.config import UncertaintyConfig
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.uncertainty import fit
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.uncertainty import calibrate
 from spondylo_ml.evaluation.uncertainty_numbers import by_group
 from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 
@@ -17,7 +18,7 @@ from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 @pytest.mark.filterwarnings("error")
 def test_the_curves_are_drawn_and_follow_the_numbers() -> None:
     films, predictions = films_with_noise(30, 1)
-    made = fit(films, predictions, DEFAULT_RULES, UncertaintyConfig(samples=100))
+    made = calibrate(PredictionSet(films, predictions), DEFAULT_RULES, UncertaintyConfig(samples=100))
     tables = by_group(made.levels, PatientBootstrap([f.patient for f in films], 100))
     picture = draw_uncertainty(made.coverage_before, made.coverage_after, tables, 0.9)
     assert picture.dtype == np.uint8

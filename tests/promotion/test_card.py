@@ -9,8 +9,9 @@ import pytest
 from builders import plain_film, prediction_of, square
 
 from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card
@@ -37,7 +38,8 @@ DECISION = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
 def report() -> EvaluationReport:
     films = [plain_film(f"f{i}", (square(0, 100, 300, 50), square(1, 100, 200, 50)), (512, 400)) for i in range(3)]
     predictions = [prediction_of(film, SlotRange(0, 2), (3.0, 0.0)) for film in films]
-    return judge(films, predictions, ClinicalConfig(), Provenance("phantom-0", "test", "0" * 64, resamples=100)).report
+    header = ReportHeader("phantom-0", "test", "0" * 64, resamples=100)
+    return evaluate_predictions(PredictionSet(films, predictions), ClinicalConfig(), header)
 
 
 def test_the_card_says_what_it_is_for_and_what_it_reached(report: EvaluationReport) -> None:

@@ -10,7 +10,7 @@ import pytest
 from spondylo_ml.config import MarginsConfig
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.paired import Difference
+from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of, gain_text
 
 GUARDED = {
@@ -242,7 +242,7 @@ def test_the_first_model_must_beat_the_mean_shape_and_needs_no_noise_floor() -> 
 )
 def test_a_gain_is_positive_where_the_candidate_is_better(metric: str, expected: tuple[float, ...]) -> None:
     lower = Estimate(value=-3.0, low=-5.0, high=-1.0, n=8, n_patients=4)
-    found = gain_of(Difference(metric, lower, 0.1, 1.0, 4, 0, 0))
+    found = gain_of(PairedDifference(metric, lower, 0.1, 1.0, 4, 0, 0))
     assert (found.metric, found.estimate.n) == (metric, 8)
     assert (found.estimate.value, found.estimate.low, found.estimate.high) == expected
 

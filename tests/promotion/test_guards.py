@@ -9,8 +9,9 @@ import pytest
 from builders import plain_film, prediction_of, square
 
 from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.promotion.guards import guarded_values
@@ -26,8 +27,9 @@ def report_of(*shifts_px: float, numbers: dict[str, Estimate] | None = None) -> 
     ]
     films = [type(film)(**{**vars(film), "source": f"s{i}"}) for i, film in enumerate(films)]
     predictions = [prediction_of(film, SLOTS, (x, 0.0)) for film, x in zip(films, shifts_px, strict=True)]
-    judged = judge(films, predictions, ClinicalConfig(), Provenance("made", "test", "0" * 64, resamples=100))
-    return judged.report.model_copy(update={"numbers": judged.report.numbers | (numbers or {})})
+    header = ReportHeader("made", "test", "0" * 64, resamples=100)
+    report = evaluate_predictions(PredictionSet(films, predictions), ClinicalConfig(), header)
+    return report.model_copy(update={"numbers": report.numbers | (numbers or {})})
 
 
 def levels(*grades: tuple[float, float]) -> pd.DataFrame:

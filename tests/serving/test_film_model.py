@@ -23,6 +23,7 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.evidence import Evidence
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra, patient_corners
@@ -129,7 +130,7 @@ def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:
     assert result.film is not None
     assert result.prediction is not None
     same_samples = replace(result.prediction, film_id=result.film_key)
-    judged = level_table([replace(result.film, film_id=result.film_key)], [same_samples], sure, rules)
+    judged = level_table(PredictionSet([replace(result.film, film_id=result.film_key)], [same_samples]), sure, rules)
     by_slot = judged.dropna(subset="upper_slot").set_index("upper_slot")["verdict"]
     assert len(by_slot) > 0
     for slip in row["slips"]:

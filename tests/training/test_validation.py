@@ -16,6 +16,7 @@ from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
@@ -41,7 +42,7 @@ class KeepingCheckpoints(MemoryRunLog):
 
 
 def score_prepared(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    return score([film.film for film in films], predictions)
+    return score(PredictionSet([film.film for film in films], predictions))
 
 
 def restored(folder: Path, epoch: int, model: LandmarkModel) -> None:
@@ -88,7 +89,7 @@ def test_each_epoch_and_the_choice_of_the_best_one_are_those_of_the_model_in_use
     bundle = Bundle(model, config, MeanShape.fit(made.films[:TRAIN_FILMS], SLOTS))
 
     def measured() -> dict[str, float]:
-        return score(made.films[TRAIN_FILMS:], Predictor(bundle).predict(made.films[TRAIN_FILMS:]))
+        return score(PredictionSet(made.films[TRAIN_FILMS:], Predictor(bundle).predict(made.films[TRAIN_FILMS:])))
 
     chosen = measured()
     for name, value in chosen.items():

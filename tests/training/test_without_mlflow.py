@@ -35,6 +35,7 @@ from spondylo_ml.config import resolve_config
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.fit import fit
@@ -46,7 +47,7 @@ films = prepare_films(made.films, made.slots, (64, 64))
 folder = Path("run")
 result = fit(
     build_model(config, made.slots), config, choose_compute(config.training), {"train": films[:4], "val": films[4:]},
-    lambda films, predictions: score([film.film for film in films], predictions), FolderRunLog(folder),
+    lambda films, predictions: score(PredictionSet([film.film for film in films], predictions)), FolderRunLog(folder),
     lambda *_: np.zeros((2, 2, 3), np.uint8), folder,
 )
 assert not [name for name in sys.modules if name.split(".")[0] == "mlflow"]

@@ -16,7 +16,8 @@ from studies import RATE, space_of, study_in
 from spondylo_ml.config import ClinicalConfig, MarginsConfig, PromoteConfig, validate
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.paired import Values, differences, paired_values
+from spondylo_ml.evaluation.paired import PairedValues, paired_differences, paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.landmarks import SlotRange, Vertebra
 from spondylo_ml.promotion.decision import Standing, decide, gain_of
@@ -31,11 +32,11 @@ LOWER = square(0, 100, 300, 50)
 FILMS = [plain_film(n, (LOWER, Vertebra(1, LOWER.corners_xy - np.array([0.0, 80.0]))), (512, 400)) for n in NAMES]
 
 
-def seen(n_right: int) -> dict[str, Values]:
+def seen(n_right: int) -> dict[str, PairedValues]:
     """Values of a model that finds the upper vertebra on so many films, where its grade is right, and not elsewhere."""
     presence = [(1.0, 1.0 if index < n_right else 0.0) for index in range(len(FILMS))]
     predicted = [prediction_of(film, SLOTS, presence=p) for film, p in zip(FILMS, presence, strict=True)]
-    return paired_values(FILMS, predicted, ClinicalConfig())
+    return paired_values(PredictionSet(FILMS, predicted), ClinicalConfig())
 
 
 RIGHT_BY_SEED = {0: 20, 1: 22, 2: 24}  # 50, 55 and 60 % of the levels
@@ -62,7 +63,7 @@ def verdict(n_right: int, n_before: int, run_id: str) -> str:
     patients = {film.film_id: film.patient for film in FILMS}
     bootstrap = PatientBootstrap(list(patients.values()), 500)
     values, before = ({METRIC: seen(n)[METRIC]} for n in (n_right, n_before))
-    (difference,) = differences(values, before, patients, bootstrap)
+    (difference,) = paired_differences(values, before, patients, bootstrap)
     guarded = {
         "detection_recall": 90.0,
         "listhesis_sensitivity_all": math.nan,

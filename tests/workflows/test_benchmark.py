@@ -17,7 +17,7 @@ from mlflow.entities import Run
 
 from spondylo_ml.config import PromoteConfig, validate
 from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
-from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.seed_noise import values_text
 from spondylo_ml.workflows.benchmark.workflow import log_noise_floor
 from spondylo_ml.workflows.promote.candidates import noise_floor
@@ -99,7 +99,7 @@ def test_the_noise_floor_is_measured_on_each_observation_and_read_by_promote(tmp
         for (entry, seed), right in rights.items():
             with mlflow.start_run(experiment_id=experiment) as child:
                 if right is not None:
-                    values = {"grade_accuracy_all": Values(np.array(right), ("f1", "f2"))}
+                    values = {"grade_accuracy_all": PairedValues(np.array(right), ("f1", "f2"))}
                     mlflow.log_text(values_text(values), "val_report/paired_values.json")
             children.append(Child(entry, "unet", seed, FINISHED, child.info.run_id, data_digest="d"))
         with mlflow.start_run(experiment_id=experiment, run_name="benchmark: t") as parent:

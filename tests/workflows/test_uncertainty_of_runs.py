@@ -16,10 +16,11 @@ from uncertain_films import films_with_noise
 from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel, level_table
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle, load_bundle, save_bundle
-from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty, judge_uncertainty
+from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, fit_uncertainty
 
 
 def _config(**uncertainty: object) -> Config:
@@ -93,17 +94,19 @@ def test_a_bundle_carries_its_uncertainty_or_none(fitted: tuple[UncertaintyModel
     assert load_bundle(tmp_path / "without").uncertainty is None
 
 
-def test_films_without_a_measurable_true_slip_have_nothing_to_judge(fitted: tuple[UncertaintyModel, Run, Path]) -> None:
+def test_films_without_a_measurable_true_slip_have_no_uncertainty(
+    fitted: tuple[UncertaintyModel, Run, Path],
+) -> None:
     model, _, _ = fitted
     films, predictions = films_with_noise(5, 3)
     rules = _config().clinical
     bootstrap = PatientBootstrap([film.patient for film in films])
-    levels = level_table(films, predictions, model, rules)
-    judged = judge_uncertainty(levels, films, predictions, model, bootstrap)
-    assert judged is not None
-    assert judged.metrics()["slip_set_coverage"] > 70
+    levels = level_table(PredictionSet(films, predictions), model, rules)
+    report = evaluate_uncertainty(levels, PredictionSet(films, predictions), model, bootstrap)
+    assert report is not None
+    assert report.metrics()["slip_set_coverage"] > 70
     blank = levels.assign(in_set=float("nan"))
-    assert judge_uncertainty(blank, films, predictions, model, bootstrap) is None
+    assert evaluate_uncertainty(blank, PredictionSet(films, predictions), model, bootstrap) is None
 
 
 DROPOUT = (
@@ -131,11 +134,11 @@ def test_evaluate_applies_what_training_calibrated(tmp_path: Path, source: str) 
     (trained,) = client.search_runs(experiments)
     assert "val_uncertainty/slip_set_coverage" in trained.data.metrics, output
     output = run(tmp_path, "evaluate", "--run_id", trained.info.run_id, "--split", "all", "--resamples", "100")
-    judged = next(r for r in client.search_runs(experiments) if r.info.run_id != trained.info.run_id)
+    report = next(r for r in client.search_runs(experiments) if r.info.run_id != trained.info.run_id)
     assert {"eval/slip_set_coverage", "eval/referred_percent", "eval/corner_coverage_90_after"} <= set(
-        judged.data.metrics
+        report.data.metrics
     )
-    root = Path(client.download_artifacts(judged.info.run_id, ""))
+    root = Path(client.download_artifacts(report.info.run_id, ""))
     for name in (
         "uncertainty/levels.csv",
         "uncertainty/curves.png",

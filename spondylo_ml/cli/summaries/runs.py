@@ -24,7 +24,7 @@ from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
-from spondylo_ml.workflows.evaluate import Judgement
+from spondylo_ml.workflows.evaluate import EvaluationResult
 from spondylo_ml.workflows.predict.workflow import NAMES_FILE, Predicted
 from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import TrainResult
@@ -69,18 +69,18 @@ def _cross_validated(result: CrossValidation) -> str:
     return _table(rows) + "\n" + _where(result.run_id)
 
 
-def evaluated(judgement: Judgement) -> str:
+def evaluated(result: EvaluationResult) -> str:
     """Summary of an evaluation."""
-    metrics = judgement.metrics
-    rows = [("films", f"{judgement.n_films}, {judgement.n_labelled} with labels")]
-    if judgement.n_labelled:
-        rows += _judged_rows(judgement.report, metrics) if judgement.report else []
+    metrics = result.metrics
+    rows = [("films", f"{result.n_films}, {result.n_labelled} with labels")]
+    if result.n_labelled:
+        rows += _evaluation_rows(result.report, metrics) if result.report else []
     else:
         rows.append(("no labels", "predictions and overlays only: nothing can be measured"))
-    return _table([*rows, ("run", judgement.run_id)]) + "\n" + _where(judgement.run_id)
+    return _table([*rows, ("run", result.run_id)]) + "\n" + _where(result.run_id)
 
 
-def _judged_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+def _evaluation_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     numbers, anatomy = report.numbers, report.tables["anatomy"]
     causes = {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()}
     precision, recall, f1 = (

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.data.letterbox import Letterbox, stretch_contrast
-from spondylo_ml.evaluation.corner_table import corner_table
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import OUTLINE, Film, FilmPrediction, FloatArray, level_name
 
 Picture = NDArray[np.uint8]
@@ -101,7 +101,7 @@ def draw_outline(picture: Picture, corners_xy: FloatArray, scale: float, rgb: tu
 
 def _with_caption(picture: Picture, film: Film, prediction: FilmPrediction) -> Picture:
     bar = np.zeros((CAPTION_PX, picture.shape[1], 3), dtype=np.uint8)
-    table = corner_table([film], [prediction])
+    table = PredictionSet([film], [prediction]).corners
     error = "no labels" if table.empty else f"MRE {table['error_px512'].mean():.1f} px512"
     for line, text in enumerate((film.film_id[:28], error)):
         cv2.putText(bar, text, (4, 15 + 18 * line), cv2.FONT_HERSHEY_SIMPLEX, 0.42, TEXT_RGB, 1, cv2.LINE_AA)

@@ -26,7 +26,7 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation import leaderboard
 from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_table, entries_table
-from spondylo_ml.evaluation.paired import Values
+from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
@@ -171,7 +171,7 @@ def log_noise_floor(board: Leaderboard) -> dict[str, float]:
 
     `promote` reads the pooled one. Nothing where no entry has two finished seeds that were evaluated on the same films.
     """
-    groups: dict[str, list[Mapping[str, Values]]] = {}
+    groups: dict[str, list[Mapping[str, PairedValues]]] = {}
     finished = [child for child in board.children if child.state == leaderboard.FINISHED]
     for child in finished:
         values = read_values(child.run_id, MODEL_REPORT) if child.data_digest == finished[0].data_digest else None

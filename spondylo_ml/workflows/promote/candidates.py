@@ -1,4 +1,4 @@
-"""Which models are judged by `promote`, and how far another seed alone moves its metric."""
+"""Which models `promote` evaluates, and how far another seed alone moves its metric."""
 
 from __future__ import annotations
 

@@ -17,12 +17,13 @@ from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import load_films, requested_data
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
-from spondylo_ml.evaluation.judge import Provenance, judge
-from spondylo_ml.evaluation.paired import Values, paired_values
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.paired import PairedValues, paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
-from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.landmarks import Film
 from spondylo_ml.promotion.guards import guarded_values
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -30,7 +31,7 @@ from spondylo_ml.serving.trained_run import TrainedRun
 from spondylo_ml.tracking.registry import FILMS, SPLIT
 from spondylo_ml.training.cost import time_ms
 from spondylo_ml.workflows.shared.common_films import common_films
-from spondylo_ml.workflows.shared.uncertainty import judge_uncertainty
+from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty
 
 REPEATS = 3
 """A film is timed so often; the fastest counts, since a busy machine only ever slows."""
@@ -63,7 +64,7 @@ class FrozenFilms:
 
 
 @dataclass(frozen=True)
-class JudgedModel:
+class EvaluatedModel:
     """What one model reached on the frozen films.
 
     Attributes:
@@ -73,12 +74,12 @@ class JudgedModel:
     """
 
     trained_run: TrainedRun
-    predictions: Sequence[FilmPrediction]
+    predictions: PredictionSet
     report: EvaluationReport
-    values: Mapping[str, Values]
+    values: Mapping[str, PairedValues]
     guarded: Mapping[str, float]
     mean_shape: Mapping[str, Estimate]
-    mean_shape_values: Mapping[str, Values]
+    mean_shape_values: Mapping[str, PairedValues]
 
 
 def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates: Sequence[TrainedRun]) -> FrozenFilms:
@@ -109,23 +110,23 @@ def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates
     return FrozenFilms(films, split, data, labelled, digest(part, films.slots))
 
 
-def judge_models(
+def evaluate_models(
     trained_runs: Sequence[TrainedRun], frozen: FrozenFilms, rules: ClinicalConfig, config: PromoteConfig
-) -> dict[str, JudgedModel]:
-    """Each model on the same films, by run id.
+) -> dict[str, EvaluatedModel]:
+    """Evaluate each model on the same films; by run id.
 
     Args:
-        rules: clinical rules by which all are judged.
+        rules: clinical rules by which all are evaluated.
     """
     predictors = {c.run.info.run_id: Predictor(c.bundle) for c in trained_runs}
     timed = latencies_ms(list(predictors.values()), frozen.labelled[: config.latency_films])
-    made = {}
+    evaluated = {}
     for trained_run, latency_ms in zip(trained_runs, timed, strict=True):
         run_id = trained_run.run.info.run_id
         with tqdm(total=len(frozen.labelled), desc=trained_run.name, unit="film", disable=None) as bar:
-            predictions = predictors[run_id].predict(frozen.labelled, bar.update)
-        made[run_id] = _judged(trained_run, predictions, frozen, rules, config, latency_ms)
-    return made
+            predictions = PredictionSet(frozen.labelled, predictors[run_id].predict(frozen.labelled, bar.update))
+        evaluated[run_id] = _evaluated(trained_run, predictions, frozen, rules, config, latency_ms)
+    return evaluated
 
 
 def latencies_ms(predictors: Sequence[Predictor], films: Sequence[Film]) -> list[float]:
@@ -150,31 +151,36 @@ def weights_digest(bundle: Bundle) -> str:
     return found.hexdigest()
 
 
-def _judged(
+def _evaluated(
     trained_run: TrainedRun,
-    predictions: Sequence[FilmPrediction],
+    predictions: PredictionSet,
     frozen: FrozenFilms,
     rules: ClinicalConfig,
     config: PromoteConfig,
     latency_ms: float,
-) -> JudgedModel:
-    films, patient_of = frozen.labelled, frozen.patient_of
-    origin = Provenance(frozen.films.name, frozen.split, frozen.digest, resamples=config.resamples, seed=config.seed)
-    judged = judge(films, predictions, rules, origin)
-    bootstrap = PatientBootstrap(list(patient_of.values()), config.resamples, config.seed)
-    report, model = judged.report, trained_run.bundle.uncertainty
+) -> EvaluatedModel:
+    header = ReportHeader(frozen.films.name, frozen.split, frozen.digest, resamples=config.resamples, seed=config.seed)
+    report = evaluate_predictions(predictions, rules, header)
+    bootstrap = predictions.bootstrap(config.resamples, config.seed)
+    model = trained_run.bundle.uncertainty
     if model is not None:
-        levels = level_table(films, predictions, model, rules)
-        found = judge_uncertainty(levels, films, predictions, model, bootstrap)
-        if found is not None:
-            update = {"numbers": report.numbers | found.numbers, "tables": report.tables | found.tables}
-            report = report.model_copy(update=update)
-    stated = model.slips.coverage if model is not None else None
-    shapes = paired_values(films, [trained_run.bundle.mean_shape.predict(film) for film in films], rules)
-    means = {name: bootstrap.mean(v.values, [patient_of[f] for f in v.film_ids]) for name, v in shapes.items()}
-    if "slip_error_percent" in means:
-        means["slip_mae_percent"] = means["slip_error_percent"]
-    return JudgedModel(
-        trained_run, predictions, report, paired_values(films, predictions, rules),
-        guarded_values(report, judged.levels, latency_ms, stated), means, shapes,
-    )  # fmt: skip
+        levels = level_table(predictions, model, rules)
+        uncertainty = evaluate_uncertainty(levels, predictions, model, bootstrap)
+        report = uncertainty.added_to(report) if uncertainty else report
+    stated_coverage = model.slips.coverage if model is not None else None
+    mean_shape_values = paired_values(trained_run.bundle.mean_shape.predict_films(frozen.labelled), rules)
+    mean_shape = {
+        name: bootstrap.mean(values.values, predictions.patients(values.film_ids))
+        for name, values in mean_shape_values.items()
+    }
+    if "slip_error_percent" in mean_shape:
+        mean_shape["slip_mae_percent"] = mean_shape["slip_error_percent"]
+    return EvaluatedModel(
+        trained_run=trained_run,
+        predictions=predictions,
+        report=report,
+        values=paired_values(predictions, rules),
+        guarded=guarded_values(report, predictions.slips(rules), latency_ms, stated_coverage),
+        mean_shape=mean_shape,
+        mean_shape_values=mean_shape_values,
+    )

@@ -18,7 +18,7 @@ from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.evaluation.film_ranking import best_median_worst
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.paired import differences, film_means
+from spondylo_ml.evaluation.paired import film_means, paired_differences
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.pages.figures.overlay import draw_film, with_legend
@@ -28,7 +28,7 @@ from spondylo_ml.promotion.pages import version_page
 from spondylo_ml.serving.trained_run import TrainedRun
 from spondylo_ml.tracking.provenance import films_seen_in_training
 from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now
-from spondylo_ml.workflows.promote.frozen_films import FrozenFilms, JudgedModel, weights_digest
+from spondylo_ml.workflows.promote.frozen_films import EvaluatedModel, FrozenFilms, weights_digest
 
 OVERLAY_HEIGHT_PX = 640
 CARD = "model_card.md"
@@ -42,9 +42,9 @@ class Artefacts:
     facts: CardFacts
 
 
-def log_judged(
-    one: JudgedModel,
-    champion: JudgedModel | None,
+def log_evaluated(
+    one: EvaluatedModel,
+    champion: EvaluatedModel | None,
     decision: Decision,
     frozen: FrozenFilms,
     bootstrap: PatientBootstrap,
@@ -55,7 +55,7 @@ def log_judged(
     for name, text in one.report.files().items():
         mlflow.log_text(text, f"{folder}/report/{name}")
     other = champion.values if champion else one.mean_shape_values
-    found = differences(dict(one.values), dict(other), frozen.patient_of, bootstrap)
+    found = paired_differences(dict(one.values), dict(other), frozen.patient_of, bootstrap)
     rows = [
         {"metric": d.metric, **d.difference.model_dump(), "wilcoxon_p": d.wilcoxon_p, "rank_biserial": d.rank_biserial}
         for d in found
@@ -76,7 +76,7 @@ def log_refused(candidate: TrainedRun, decision: Decision) -> None:
 
 
 def register(
-    registry: Registry, one: JudgedModel, decision: Decision, frozen: FrozenFilms, artefacts: Artefacts
+    registry: Registry, one: EvaluatedModel, decision: Decision, frozen: FrozenFilms, artefacts: Artefacts
 ) -> ModelVersion:
     """The model as a version with its tags and description; the alias is given elsewhere."""
     when = now()
@@ -133,7 +133,9 @@ def origin_of(trained_run: TrainedRun, frozen: FrozenFilms) -> dict[str, str]:
     }
 
 
-def _facts(one: JudgedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, str]]) -> CardFacts:
+def _facts(
+    one: EvaluatedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, str]]
+) -> CardFacts:
     trained_run = one.trained_run
     config, tags = trained_run.bundle.config, trained_run.run.data.tags
     synthetic = config.data.kind == PHANTOM_KIND
@@ -154,13 +156,13 @@ def _facts(one: JudgedModel, frozen: FrozenFilms, registered_model: str, picture
     )
 
 
-def _log_overlays(one: JudgedModel, frozen: FrozenFilms, folder: str, count: int) -> list[tuple[str, str]]:
+def _log_overlays(one: EvaluatedModel, frozen: FrozenFilms, folder: str, count: int) -> list[tuple[str, str]]:
     """The best, median and worst films; paths beside the card, with captions."""
     ids = [film.film_id for film in frozen.labelled]
     error = film_means(one.values["mre_px512"]).reindex(ids).to_numpy(dtype=np.float64)
     pictures = []
     for label, index in best_median_worst(error, count):
-        picture = with_legend(draw_film(frozen.labelled[index], one.predictions[index], OVERLAY_HEIGHT_PX))
+        picture = with_legend(draw_film(frozen.labelled[index], one.predictions.predictions[index], OVERLAY_HEIGHT_PX))
         path = f"overlays/{label}-{ids[index]}.png"
         mlflow.log_image(picture, artifact_file=f"{folder}/{path}")
         kind = "synthetic film" if frozen.films.kind == PHANTOM_KIND else "film"

@@ -19,7 +19,7 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.evaluation.paired import Values, differences
+from spondylo_ml.evaluation.paired import PairedValues, paired_differences
 from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.pages import model_page, with_later_event
@@ -33,13 +33,13 @@ from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, 
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.promote.candidates import NoiseFloor, candidate_runs, noise_floor
 from spondylo_ml.workflows.promote.frozen_films import (
+    EvaluatedModel,
     FrozenFilms,
-    JudgedModel,
-    judge_models,
+    evaluate_models,
     load_frozen_films,
     weights_digest,
 )
-from spondylo_ml.workflows.promote.version_record import log_judged, log_refused, register
+from spondylo_ml.workflows.promote.version_record import log_evaluated, log_refused, register
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def promote(config: PromoteConfig) -> Promotion:
 
     Raises:
         TrackingError: no such run or model, or another promotion is under way.
-        DataError: no films to judge on, or they do not have the metric.
+        DataError: no films to evaluate on, or they do not have the metric.
     """
     preflight()
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json", exclude={"data"}), sort_keys=False))
@@ -91,7 +91,7 @@ def promote(config: PromoteConfig) -> Promotion:
         experiment = chosen_experiment(config.experiment, experiment_of(candidates[0].run))
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)
-            outcomes = _decide_all(_Judging(config, floor, lock, registry, frozen, run_id), candidates)
+            outcomes = _decide_all(_PromotionContext(config, floor, lock, registry, frozen, run_id), candidates)
             mlflow.set_tag(DESCRIPTION_TAG, _description(outcomes))
         champion = registry.champion()
     return Promotion(
@@ -100,7 +100,7 @@ def promote(config: PromoteConfig) -> Promotion:
 
 
 @dataclass(frozen=True)
-class _Judging:
+class _PromotionContext:
     """What all decisions of one promotion share."""
 
     config: PromoteConfig
@@ -140,49 +140,49 @@ def _description(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*blocks, DISCLAIMER])
 
 
-def _decide_all(judging: _Judging, candidates: Sequence[TrainedRun]) -> list[Outcome]:
+def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) -> list[Outcome]:
     """Each candidate against who is champion when its turn comes, the best one on the metric first."""
-    champion = _reigning(judging)
-    if champion is not None and champion.standing.films_digest != judging.frozen.digest:
-        if not judging.config.new_films:
-            return [_refused_by_films(judging, candidate, champion) for candidate in candidates]
-        champion = _on_new_films(judging, champion)
+    champion = _reigning(context)
+    if champion is not None and champion.standing.films_digest != context.frozen.digest:
+        if not context.config.new_films:
+            return [_refused_by_films(context, candidate, champion) for candidate in candidates]
+        champion = _on_new_films(context, champion)
     trained_runs = {c.run.info.run_id: c for c in candidates}
     if champion is not None:
         trained_runs.setdefault(champion.trained_run.run.info.run_id, champion.trained_run)
     rules = (champion.trained_run if champion else candidates[0]).bundle.config.clinical
-    judged = judge_models(list(trained_runs.values()), judging.frozen, rules, judging.config)
-    _require_metrics(judging.config, next(iter(judged.values())).values)
+    evaluated = evaluate_models(list(trained_runs.values()), context.frozen, rules, context.config)
+    _require_metrics(context.config, next(iter(evaluated.values())).values)
     if champion is not None:
-        own = judged[champion.trained_run.run.info.run_id]
+        own = evaluated[champion.trained_run.run.info.run_id]
         champion = replace(champion, standing=replace(champion.standing, guarded=own.guarded))
     outcomes = []
-    for one in _best_first([judged[c.run.info.run_id] for c in candidates], judging):
-        outcome, champion = _decide_one(judging, one, champion, judged)
+    for one in _best_first([evaluated[c.run.info.run_id] for c in candidates], context):
+        outcome, champion = _decide_one(context, one, champion, evaluated)
         outcomes.append(outcome)
     challengers = [o.version for o in outcomes if o.decision.verdict is Verdict.CHALLENGER and o.version]
     if challengers:  # the best of them
-        judging.lock.require_held()
-        judging.registry.set_challenger(judging.registry.version(challengers[0]))
+        context.lock.require_held()
+        context.registry.set_challenger(context.registry.version(challengers[0]))
     return outcomes
 
 
 def _decide_one(
-    judging: _Judging, one: JudgedModel, champion: Reigning | None, judged: Mapping[str, JudgedModel]
+    context: _PromotionContext, one: EvaluatedModel, champion: Reigning | None, evaluated: Mapping[str, EvaluatedModel]
 ) -> tuple[Outcome, Reigning | None]:
     """The outcome, and who is champion after it."""
-    against = judged[champion.trained_run.run.info.run_id] if champion else None
-    standing = _standing(judging, one.trained_run, one)
-    gain = _gain(judging, one, against)
+    against = evaluated[champion.trained_run.run.info.run_id] if champion else None
+    standing = _standing(context, one.trained_run, one)
+    gain = _gain(context, one, against)
     former = champion.standing if champion else None
     decision = decide(
-        standing, former, gain, judging.noise_floor.value, judging.config.margins, judging.noise_floor.source
+        standing, former, gain, context.noise_floor.value, context.config.margins, context.noise_floor.source
     )
-    artefacts = log_judged(one, against, decision, judging.frozen, judging.bootstrap, judging.config)
+    artefacts = log_evaluated(one, against, decision, context.frozen, context.bootstrap, context.config)
     if decision.verdict is Verdict.REFUSED:
         return Outcome(one.trained_run.name, decision, None), champion
-    judging.lock.require_held()
-    version = register(judging.registry, one, decision, judging.frozen, artefacts)
+    context.lock.require_held()
+    version = register(context.registry, one, decision, context.frozen, artefacts)
     outcome = Outcome(one.trained_run.name, decision, int(version.version))
     if decision.verdict is Verdict.CHALLENGER:
         return outcome, champion
@@ -190,24 +190,24 @@ def _decide_one(
         kind=EventKind.PROMOTED, time=now(), version=int(version.version),
         model=one.trained_run.bundle.config.model.name, run_id=one.trained_run.run.info.run_id,
         former=int(champion.version.version) if champion else None, reasons=decision.reasons,
-        promotion_run=judging.run_id,
+        promotion_run=context.run_id,
     )  # fmt: skip
-    judging.registry.set_champion(version, event)
+    context.registry.set_champion(version, event)
     if champion is None:
-        judging.registry.set_tags(_film_tags(judging.frozen))
+        context.registry.set_tags(_film_tags(context.frozen))
     else:
         event_text = f"Replaced on {event.time[:10]} by version {version.version}: {decision.reasons[0]}."
         page = with_later_event(champion.version.description or "", event_text)
-        judging.registry.describe_version(champion.version, page)
-    judging.registry.describe(model_page(judging.registry.name, judging.registry.events()))
+        context.registry.describe_version(champion.version, page)
+    context.registry.describe(model_page(context.registry.name, context.registry.events()))
     named = replace(standing, name=_version_name(version))
-    return outcome, Reigning(judging.registry.version(int(version.version)), one.trained_run, named)
+    return outcome, Reigning(context.registry.version(int(version.version)), one.trained_run, named)
 
 
-def _refused_by_films(judging: _Judging, candidate: TrainedRun, champion: Reigning) -> Outcome:
+def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champion: Reigning) -> Outcome:
     """Nothing is measured where the films are not the champion's."""
     decision = decide(
-        _standing(judging, candidate, None), champion.standing, None, judging.noise_floor.value, judging.config.margins
+        _standing(context, candidate, None), champion.standing, None, context.noise_floor.value, context.config.margins
     )
     hint = "give the champion's films, or evaluate it again on these: --new_films true"
     decision = replace(decision, against=(*decision.against, hint))
@@ -215,13 +215,13 @@ def _refused_by_films(judging: _Judging, candidate: TrainedRun, champion: Reigni
     return Outcome(candidate.name, decision, None)
 
 
-def _reigning(judging: _Judging) -> Reigning | None:
-    version = judging.registry.champion()
+def _reigning(context: _PromotionContext) -> Reigning | None:
+    version = context.registry.champion()
     if version is None:
         return None
     trained_run = fetch_trained_run(get_run(version.run_id or ""))
     require_same_digest(version, digest_of_run(version.run_id or ""))
-    films_digest = judging.registry.tags().get(FILMS_DIGEST, "unknown")
+    films_digest = context.registry.tags().get(FILMS_DIGEST, "unknown")
     standing = Standing(
         _version_name(version), weights_digest(trained_run.bundle), films_digest, {}, None,
         rules_digest(trained_run.bundle.config.clinical),
@@ -229,14 +229,14 @@ def _reigning(judging: _Judging) -> Reigning | None:
     return Reigning(version, trained_run, standing)
 
 
-def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
-    """The champion as judged on other films than before, which are the frozen ones from now on."""
-    before, frozen = champion.standing.films_digest, judging.frozen
+def _on_new_films(context: _PromotionContext, champion: Reigning) -> Reigning:
+    """The champion as evaluated on other films than before, which are the frozen ones from now on."""
+    before, frozen = champion.standing.films_digest, context.frozen
     reason = (
         f"evaluated on {frozen.films.name} {frozen.split} ({frozen.digest[:12]}) from now on, before on {before[:12]}"
     )
-    judging.lock.require_held()
-    judging.registry.record(
+    context.lock.require_held()
+    context.registry.record(
         Event(
             kind=EventKind.NEW_FILMS,
             time=now(),
@@ -245,51 +245,53 @@ def _on_new_films(judging: _Judging, champion: Reigning) -> Reigning:
             run_id=champion.trained_run.run.info.run_id,
             former=int(champion.version.version),
             reasons=(reason,),
-            promotion_run=judging.run_id,
+            promotion_run=context.run_id,
         )
     )
-    judging.registry.set_tags(_film_tags(frozen))
-    judging.registry.describe(model_page(judging.registry.name, judging.registry.events()))
+    context.registry.set_tags(_film_tags(frozen))
+    context.registry.describe(model_page(context.registry.name, context.registry.events()))
     return replace(champion, standing=replace(champion.standing, films_digest=frozen.digest))
 
 
-def _standing(judging: _Judging, trained_run: TrainedRun, judged: JudgedModel | None) -> Standing:
+def _standing(context: _PromotionContext, trained_run: TrainedRun, evaluated: EvaluatedModel | None) -> Standing:
     run_id = trained_run.run.info.run_id
     return Standing(
         name=trained_run.name,
         weights_digest=weights_digest(trained_run.bundle),
-        films_digest=judging.frozen.digest,
-        guarded=judged.guarded if judged else {},
-        films_seen=films_seen_in_training(run_id, judging.frozen.labelled),
+        films_digest=context.frozen.digest,
+        guarded=evaluated.guarded if evaluated else {},
+        films_seen=films_seen_in_training(run_id, context.frozen.labelled),
         rules_digest=rules_digest(trained_run.bundle.config.clinical),
-        rolled_back="" if judging.config.run_ids else judging.registry.rolled_back(run_id),
+        rolled_back="" if context.config.run_ids else context.registry.rolled_back(run_id),
     )
 
 
-def _gain(judging: _Judging, one: JudgedModel, champion: JudgedModel | None) -> Gain | None:
-    metric = judging.config.metric if champion else judging.config.first_metric
+def _gain(context: _PromotionContext, one: EvaluatedModel, champion: EvaluatedModel | None) -> Gain | None:
+    metric = context.config.metric if champion else context.config.first_metric
     other = (champion.values if champion else one.mean_shape_values)[metric]
-    found = differences({metric: one.values[metric]}, {metric: other}, judging.frozen.patient_of, judging.bootstrap)
-    return gain_of(found[0], judging.frozen.name) if found else None
+    differences = paired_differences(
+        {metric: one.values[metric]}, {metric: other}, context.frozen.patient_of, context.bootstrap
+    )
+    return gain_of(differences[0], context.frozen.name) if differences else None
 
 
-def _best_first(judged: Sequence[JudgedModel], judging: _Judging) -> list[JudgedModel]:
-    metric = judging.config.metric
+def _best_first(evaluated: Sequence[EvaluatedModel], context: _PromotionContext) -> list[EvaluatedModel]:
+    metric = context.config.metric
     sign = 1 if lower_is_better(metric) else -1
 
-    def key(one: JudgedModel) -> float:
-        value = _mean(judging, one.values[metric])
+    def key(one: EvaluatedModel) -> float:
+        value = _mean(context, one.values[metric])
         return sign * value if not math.isnan(value) else float("inf")
 
-    return sorted(judged, key=key)
+    return sorted(evaluated, key=key)
 
 
-def _mean(judging: _Judging, values: Values) -> float:
-    patients = [judging.frozen.patient_of[film_id] for film_id in values.film_ids]
-    return judging.bootstrap.mean(values.values, patients).value
+def _mean(context: _PromotionContext, values: PairedValues) -> float:
+    patients = [context.frozen.patient_of[film_id] for film_id in values.film_ids]
+    return context.bootstrap.mean(values.values, patients).value
 
 
-def _require_metrics(config: PromoteConfig, values: Mapping[str, Values]) -> None:
+def _require_metrics(config: PromoteConfig, values: Mapping[str, PairedValues]) -> None:
     for option, metric in (("metric", config.metric), ("first_metric", config.first_metric)):
         if metric not in values:
             raise DataError(f"{option}: these films have no such metric. {unknown_name('metric', metric, values)}")

@@ -52,5 +52,5 @@ def _different(split: str, digests: Mapping[str, str]) -> DataError:
     listed = "; ".join(f"{name}: {value[:12]}" for name, value in digests.items())
     return DataError(
         f"the runs have different {split} films, so that their numbers cannot be compared (digests {listed}). "
-        "Name the films on which all are to be judged: --data <folder>, or --data.kind phantom"
+        "Name the films on which all are to be evaluated: --data <folder>, or --data.kind phantom"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mlflow
@@ -17,9 +17,10 @@ from spondylo_ml.config import Config
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration, uncertainty
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, by_group, curve_points, uncertainty_estimates
-from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 
@@ -33,20 +34,26 @@ Coverage = Mapping[float, float]
 
 
 @dataclass(frozen=True)
-class JudgedUncertainty:
+class UncertaintyReport:
     """Uncertainty measured on films with known slips.
 
     Attributes:
         before: share of true corners within each nominal region of the model's own covariances.
         after: the same after calibration.
-        numbers: by name, with intervals.
-        tables: by level, by true grade, and the referral curves.
+        numbers: estimates by metric.
+        tables: estimates by level, by true grade, and the referral curves.
     """
 
     before: Coverage
     after: Coverage
     numbers: dict[str, Estimate]
     tables: dict[str, dict[str, dict[str, Estimate]]]
+
+    def added_to(self, report: EvaluationReport) -> EvaluationReport:
+        """The report with these numbers and tables."""
+        return report.model_copy(
+            update={"numbers": report.numbers | self.numbers, "tables": report.tables | self.tables}
+        )
 
     def metrics(self) -> dict[str, float]:
         """Values by name, those of groups with the group in the name; absent ones are left out."""
@@ -60,63 +67,57 @@ class JudgedUncertainty:
         return drop_nan(out)
 
 
-def fit_uncertainty(
-    films: Sequence[Film], predictions: Sequence[FilmPrediction], config: Config
-) -> UncertaintyModel | None:
-    """Calibrate on the validation films and log how well that holds; None, with the reason logged, where it cannot be.
+def fit_uncertainty(predictions: PredictionSet, config: Config) -> UncertaintyModel | None:
+    """Calibrate on the validation films and log how well that holds; None, with the reason logged, if it fails.
 
-    What is logged under `val_uncertainty/` is cross-fitted: each patient is evaluated by a calibration on the others.
+    The metrics under `val_uncertainty/` are cross-fitted: each patient is evaluated by a calibration on the others.
     """
     if config.uncertainty.source == "none":
         return None
     try:
-        fitted = uncertainty.fit(films, predictions, config.clinical, config.uncertainty)
+        fitted = uncertainty.calibrate(predictions, config.clinical, config.uncertainty)
     except DataError as error:
         log.warning("no intervals of slips: %s", error)
         mlflow.set_tag(WITHHELD_TAG, str(error))
         return None
-    bootstrap = PatientBootstrap([film.patient for film in films])
-    judged = _judged(fitted.levels, fitted.coverage_before, fitted.coverage_after, bootstrap)
-    mlflow.log_metrics({VAL_PREFIX + name: value for name, value in judged.metrics().items()})
-    log_curves(judged, VAL_PREFIX, fitted.model.slips.coverage)
+    bootstrap = PatientBootstrap([film.patient for film in predictions.films])
+    report = _report(fitted.levels, fitted.coverage_before, fitted.coverage_after, bootstrap)
+    mlflow.log_metrics({VAL_PREFIX + name: value for name, value in report.metrics().items()})
+    log_curves(report, VAL_PREFIX, fitted.model.slips.coverage)
     log_levels(fitted.levels)
     mlflow.log_text(fitted.model.model_dump_json(indent=1), "uncertainty/model.json")
     return fitted.model
 
 
-def judge_uncertainty(
-    levels: pd.DataFrame,
-    films: Sequence[Film],
-    predictions: Sequence[FilmPrediction],
-    model: UncertaintyModel,
-    bootstrap: PatientBootstrap,
-) -> JudgedUncertainty | None:
-    """The uncertainty measured on films that it was not fitted on; None where no true slip is measurable.
+def evaluate_uncertainty(
+    levels: pd.DataFrame, predictions: PredictionSet, model: UncertaintyModel, bootstrap: PatientBootstrap
+) -> UncertaintyReport | None:
+    """Evaluate the uncertainty on films that it was not fitted on; None if no true slip is measurable.
 
     Args:
-        levels: of `level_table`, of the same films.
+        levels: `level_table` of the same predictions.
     """
     if not levels["in_set"].notna().any():
         return None
-    corners = calibration.radial_errors(films, predictions)
+    corners = predictions.radial_errors
     before = calibration.normal_coverage(corners["radius"].to_numpy(dtype=float))
-    return _judged(levels, before, calibration.calibrated_coverage(corners, model.corners), bootstrap)
+    return _report(levels, before, calibration.calibrated_coverage(corners, model.corners), bootstrap)
 
 
 def log_levels(levels: pd.DataFrame) -> None:
-    """A row a level with its interval, the probabilities of its grades, and the grades that cannot be excluded."""
+    """Log one row per level: its interval, the probabilities of its grades, and the grades that cannot be excluded."""
     mlflow.log_text(levels.drop(columns="patient").to_csv(index=False), LEVELS)
 
 
-def log_curves(judged: JudgedUncertainty, prefix: str, stated: float) -> None:
-    """The curves as a picture, and as metrics of which the step is the abscissa in percent.
+def log_curves(report: UncertaintyReport, prefix: str, stated: float) -> None:
+    """Log the curves as a picture, and as metrics whose step is the abscissa in percent.
 
-    That is the nominal coverage, or the share of the levels that is kept.
+    The abscissa is the nominal coverage, or the share of the levels that is not referred.
     """
     curves = {
-        "corner_coverage_curve_before": {round(100 * p): 100 * c for p, c in judged.before.items()},
-        "corner_coverage_curve_after": {round(100 * p): 100 * c for p, c in judged.after.items()},
-        "referral_curve": {share: e.value for share, e in curve_points(judged.tables["referral"][ALL])},
+        "corner_coverage_curve_before": {round(100 * p): 100 * c for p, c in report.before.items()},
+        "corner_coverage_curve_after": {round(100 * p): 100 * c for p, c in report.after.items()},
+        "referral_curve": {share: e.value for share, e in curve_points(report.tables["referral"][ALL])},
     }
     run, now = mlflow.active_run(), int(1000 * time.time())
     if run is None:
@@ -128,9 +129,9 @@ def log_curves(judged: JudgedUncertainty, prefix: str, stated: float) -> None:
         if not math.isnan(value)
     ]
     MlflowClient().log_batch(run.info.run_id, metrics=points)
-    picture = draw_uncertainty(judged.before, judged.after, judged.tables, stated)
+    picture = draw_uncertainty(report.before, report.after, report.tables, stated)
     mlflow.log_image(picture, artifact_file=PICTURE)
 
 
-def _judged(levels: pd.DataFrame, before: Coverage, after: Coverage, bootstrap: PatientBootstrap) -> JudgedUncertainty:
-    return JudgedUncertainty(before, after, uncertainty_estimates(levels, bootstrap), by_group(levels, bootstrap))
+def _report(levels: pd.DataFrame, before: Coverage, after: Coverage, bootstrap: PatientBootstrap) -> UncertaintyReport:
+    return UncertaintyReport(before, after, uncertainty_estimates(levels, bootstrap), by_group(levels, bootstrap))

@@ -145,7 +145,7 @@ def _pooled(config: Config, run_ids: Sequence[str]) -> tuple[dict[str, float], d
         with tqdm(total=len(val), desc="predicting out of fold", unit="film", disable=None) as bar:
             pooled.add(val, Predictor(bundle).predict(val, bar.update))
     assert pooled is not None
-    return pooled.judged(config.clinical)
+    return pooled.evaluate(config.clinical)
 
 
 def _between(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -15,9 +15,10 @@ from mlflow.exceptions import MlflowException
 from spondylo_ml.data.films import digest
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.evaluation.judge import Provenance, judge
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.leaderboard import COSTS
 from spondylo_ml.evaluation.paired import paired_values
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import REPORT_FILE, EvaluationReport
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.models.zoo import parameter_count
@@ -51,16 +52,15 @@ def log_standing(
     bundle: Bundle, result: FitResult, compute: Compute, val: Sequence[PreparedFilm], dataset: str
 ) -> None:
     """Log it to the active run, after training: none of this is in the training's minutes."""
-    films = [film.film for film in val]
-    origin = Provenance(dataset, "val", digest(films, bundle.slots))
+    films, rules = [film.film for film in val], bundle.config.clinical
+    header = ReportHeader(dataset, "val", digest(films, bundle.slots))
     predictor = Predictor(bundle, compute)
-    trivial = [bundle.mean_shape.predict(film) for film in films]
-    for folder, predictions in ((MODEL_REPORT, predictor.predict_prepared(val)), (MEAN_SHAPE_REPORT, trivial)):
-        for name, text in judge(films, predictions, bundle.config.clinical, origin).report.files().items():
+    predictions = PredictionSet(films, predictor.predict_prepared(val))
+    mean_shape = bundle.mean_shape.predict_films(films)
+    for folder, evaluated in ((MODEL_REPORT, predictions), (MEAN_SHAPE_REPORT, mean_shape)):
+        for name, text in evaluate_predictions(evaluated, rules, header).files().items():
             mlflow.log_text(text, f"{folder}/{name}")
-        if folder == MODEL_REPORT:
-            values = paired_values(films, predictions, bundle.config.clinical)
-            mlflow.log_text(values_text(values), f"{folder}/{VALUES_FILE}")
+    mlflow.log_text(values_text(paired_values(predictions, rules)), f"{MODEL_REPORT}/{VALUES_FILE}")
     chosen = [val[index % len(val)] for index in range(WARM_UP_CALLS + TIMED_FILMS)]
     costs = {
         "parameters": float(parameter_count(bundle.model)),

@@ -20,6 +20,7 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
@@ -143,13 +144,13 @@ def _log_unused(model: LandmarkModel) -> None:
 def _calibrated(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
     """The bundle with uncertainty and usual evidence of its best weights, where the validation films suffice."""
     predictions = Predictor(bundle, compute).predict_prepared(val)
-    fitted = fit_uncertainty([film.film for film in val], predictions, bundle.config)
+    fitted = fit_uncertainty(PredictionSet([film.film for film in val], predictions), bundle.config)
     return replace(bundle, uncertainty=fitted, evidence=Evidence.fit(predictions))
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
     val = [film for film in films.part("val") if film.labelled]
-    return score(val, [mean_shape.predict(film) for film in val])["mre_px512"]
+    return score(mean_shape.predict_films(val))["mre_px512"]
 
 
 def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
@@ -185,7 +186,7 @@ Train it again: download `config.yaml`, then `python -m spondylo_ml train --reci
 
 def score_prepared(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
     """`score` of prepared films."""
-    return score([film.film for film in films], predictions)
+    return score(PredictionSet([film.film for film in films], predictions))
 
 
 def draw_panel(

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from spondylo_ml.evaluation.corner_table import corner_table, to_px512
+from spondylo_ml.evaluation.corner_table import to_px512
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.matching import GATE, PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.vertebra_size import shorter_side_px
@@ -33,20 +33,29 @@ WRONG_NAME = ("level_shift", "side_flip", "corner_swap")
 _SAME_EDGE = ((0, 1), (0, 1), (2, 3), (2, 3))
 
 
-def corner_kinds(films: Sequence[Film], predictions: Sequence[FilmPrediction]) -> pd.DataFrame:
-    """The table of corners with `kind`, and what was found instead.
-
-    `levels_off`: levels from the right vertebra up to the one found, 0 for the right one, NaN where none was found;
-    `residual_px512`: distance to the corner found, NaN where none was.
-    """
-    table = corner_table(films, predictions)
-    found = [row for film, prediction in zip(films, predictions, strict=True) for row in _film_kinds(film, prediction)]
-    columns = pd.DataFrame(found, columns=["kind", "levels_off", "residual_px512"])
-    return pd.concat([table, columns], axis=1)
+COLUMNS = ("kind", "levels_off", "residual_px512")
+"""`kind` is one of `KINDS`. `levels_off` counts levels from the right vertebra up to the one that was hit, 0 for the
+right one; `residual_px512` is the distance to the corner that was hit. Both are NaN where none was hit."""
 
 
-def anatomy(
-    kinds: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap
+def cause_rows(film: Film, prediction: FilmPrediction) -> list[tuple[str, float, float]]:
+    """The true corners of a film, with `COLUMNS`, in the order of `corner_table.corner_rows`."""
+    vertebrae = film.vertebrae or ()
+    levels = _with_supposed_ends(vertebrae)
+    rows = []
+    for vertebra in vertebrae:
+        gate = GATE * float(shorter_side_px(vertebra.corners_xy))
+        row = vertebra.slot - prediction.slots.first
+        predicted = vertebra.slot in prediction.slots and prediction.presence[row] >= PRESENCE_THRESHOLD
+        for corner in np.flatnonzero(vertebra.present):
+            guess = prediction.corners_xy[row, corner] if predicted else np.full(2, np.nan)
+            kind, levels_off, residual = _kind(guess, vertebra.slot, int(corner), levels, gate)
+            rows.append((kind, levels_off, to_px512(residual, film.size_hw)))
+    return rows
+
+
+def error_anatomy(
+    corners: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap
 ) -> dict[str, dict[str, Estimate]]:
     """For each of `KINDS`: share of the corners, share of the summed error, its own mean error, and the MRE without.
 
@@ -54,9 +63,9 @@ def anatomy(
     right, and is never higher: corners of a wrong name are measured against the corner found; those of `localisation`,
     missed and false ones lie where they should.
     """
-    error = kinds["error_px512"].to_numpy(dtype=np.float64)
-    residual = kinds["residual_px512"].to_numpy(dtype=np.float64)
-    names = kinds["kind"].to_numpy(dtype=object)
+    error = corners["error_px512"].to_numpy(dtype=np.float64)
+    residual = corners["residual_px512"].to_numpy(dtype=np.float64)
+    names = corners["kind"].to_numpy(dtype=object)
     out = {}
     for kind in KINDS:
         its = names == kind
@@ -72,30 +81,15 @@ def anatomy(
 
 
 def level_shifts(
-    kinds: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap
+    corners: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap
 ) -> dict[str, dict[str, Estimate]]:
     """By how many levels corners are off, up the spine positive: percent of all corners; only what occurs."""
-    off = kinds["levels_off"].where(kinds["kind"] == "level_shift")
+    off = corners["levels_off"].where(corners["kind"] == "level_shift")
     steps = sorted({int(step) for step in off.dropna()})
     return {
         f"{step:+d}": {"share_of_corners_percent": bootstrap.mean(100.0 * (off == step).to_numpy(), patients)}
         for step in steps
     }
-
-
-def _film_kinds(film: Film, prediction: FilmPrediction) -> list[tuple[str, float, float]]:
-    vertebrae = film.vertebrae or ()
-    levels = _with_supposed_ends(vertebrae)
-    rows = []
-    for vertebra in vertebrae:
-        gate = GATE * float(shorter_side_px(vertebra.corners_xy))
-        row = vertebra.slot - prediction.slots.first
-        said = vertebra.slot in prediction.slots and prediction.presence[row] >= PRESENCE_THRESHOLD
-        for corner in np.flatnonzero(vertebra.present):
-            guess = prediction.corners_xy[row, corner] if said else np.full(2, np.nan)
-            kind, off, residual = _kind(guess, vertebra.slot, int(corner), levels, gate)
-            rows.append((kind, off, to_px512(residual, film.size_hw)))
-    return rows
 
 
 def _kind(

@@ -11,8 +11,9 @@ from builders import plain_film, prediction_of, square
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spondylo_ml.evaluation.error_anatomy import KINDS, anatomy, corner_kinds, level_shifts
+from spondylo_ml.evaluation.error_causes import KINDS, error_anatomy, level_shifts
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Vertebra
 
 SLOTS = SlotRange(0, 5)
@@ -21,7 +22,7 @@ FILM = plain_film("a", tuple(square(s, 100, 400 - STEP * s, SIDE) for s in range
 
 
 def kinds_of(prediction: FilmPrediction, film: Film = FILM) -> pd.DataFrame:
-    return corner_kinds([film], [prediction])
+    return PredictionSet([film], [prediction]).corners_with_causes
 
 
 def shares(kinds: pd.DataFrame) -> dict[str, float]:
@@ -29,7 +30,7 @@ def shares(kinds: pd.DataFrame) -> dict[str, float]:
 
 
 def summary(kinds: pd.DataFrame) -> dict[str, dict[str, Estimate]]:
-    return anatomy(kinds, ["a"] * len(kinds), PatientBootstrap(["a"]))
+    return error_anatomy(kinds, ["a"] * len(kinds), PatientBootstrap(["a"]))
 
 
 def test_a_perfect_prediction_is_all_localisation_and_costs_nothing() -> None:
