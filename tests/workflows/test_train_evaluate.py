@@ -58,7 +58,7 @@ def test_the_first_learning_rate_is_not_zero_and_each_epoch_has_its_step(trained
 
 def test_it_ends_with_a_table_and_where_to_look(trained: tuple[Path, Run, str]) -> None:
     folder, tiny, output = trained
-    assert f"run              {tiny.info.run_id}" in output
+    assert f"run             {tiny.info.run_id}" in output
     assert "val mean shape" in output
     assert f"See it: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in output
     assert output.rstrip().endswith("Research software, not a medical device.")
