@@ -1,17 +1,16 @@
-"""Pictures of a study: one page of Plotly charts that needs no network and no other file."""
+"""The page of a study: its Plotly charts."""
 
 from __future__ import annotations
 
-import html
 import warnings
 from collections.abc import Callable
 from typing import Any
 
+from markupsafe import Markup
 from optuna import Study, visualization
 from optuna.trial import TrialState
 
-from spondylo_ml.disclaimer import DISCLAIMER
-from spondylo_ml.pages.comparison_page import STYLE
+from spondylo_ml.pages.render import Chart, chart_html, render_page
 from tuning.options import StudyOptions
 
 RATE, SIGMA = "training.learning_rate", "heatmap.sigma_cells"
@@ -20,27 +19,17 @@ Figure = Any
 
 
 def study_page(study: Study, options: StudyOptions) -> str:
-    """HTML with every picture that the study's trials allow, and why the others are missing."""
-    parts, with_library = [], True
-    for title, draw in _charts(study, options).items():
-        figure, why = _drawn(draw)
-        if figure is None:
-            parts.append(f"<h2>{html.escape(title)}</h2><p class='note'>{html.escape(why)}</p>")
-            continue
-        chart = figure.to_html(full_html=False, include_plotlyjs=with_library)
-        parts.append(f"<h2>{html.escape(title)}</h2>{chart}")
-        with_library = False
-    title = f"Study {html.escape(study.study_name)}"
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>{STYLE}</style></head><body><h1>{title}</h1>
-<p>{len(study.get_trials(deepcopy=False))} trials; {html.escape(", ".join(options.objectives))} on the validation
-part.</p>
-{"".join(parts)}
-<p class="note">{DISCLAIMER}</p></body></html>"""
+    """HTML with every chart that the study's trials allow, and why the others are missing."""
+    trials = len(study.get_trials(deepcopy=False))
+    return render_page(
+        "charts.html",
+        title=f"Study {study.study_name}",
+        summary=f"{trials} trials; {', '.join(options.objectives)} on the validation part",
+        charts=[_chart(title, draw) for title, draw in _figures(study, options).items()],
+    )
 
 
-def _charts(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figure]]:
+def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figure]]:
     """Each picture by its title, of the first objective where there are two."""
     goal = options.objectives[0]
     two = len(options.objectives) > 1
@@ -102,15 +91,14 @@ def _complete_names(study: Study) -> set[str]:
     return {name for t in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)) for name in t.params}
 
 
-def _drawn(draw: Callable[[], Figure]) -> tuple[Figure | None, str]:
-    """A picture, or why there is none: few trials, or values that do not differ, are no error of the study."""
+def _chart(title: str, draw: Callable[[], Figure]) -> Chart:
+    """A chart, or why there is none: too few trials, or values that do not differ, are no error of the study."""
     try:
         with warnings.catch_warnings():
-            # Of a study that has just begun; its page says how many trials there are.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # Optuna warns about a study with few trials; the page gives their number
             figure = draw()
     except (ValueError, RuntimeError, ZeroDivisionError) as error:
-        return None, f"not drawn: {error}"
+        return Chart(title, Markup(), f"not drawn: {error}")
     if not figure.data:
-        return None, "not drawn: too few complete trials"
-    return figure, ""
+        return Chart(title, Markup(), "not drawn: too few complete trials")
+    return Chart(title, chart_html(figure))

@@ -1,8 +1,7 @@
-"""A page that shows runs beside each other; it needs no network and no other file."""
+"""The page that compares runs."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,33 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.pages.figures.run_charts import colour
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1080px; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.note { color: #666; }
-"""
+from spondylo_ml.pages.render import Chart, chart_html, render_page
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What the page shows.
+    """Runs evaluated on the same films.
 
     Attributes:
         runs: names, the baseline first.
         numbers: estimates by run and metric.
-        differences: of each other run from the baseline, by its name.
-        films: mean error of each film in px512, a column a run; indexed by film.
+        differences: from the baseline, by the name of the other run.
+        films: mean error of each film in px512, with a column for each run; indexed by film.
         curves: (epoch, value) of `curve_label` by run.
-        remarks: what must be known before the numbers are believed.
+        remarks: what limits the comparison, such as runs trained on other films.
     """
 
     title: str
@@ -51,34 +41,26 @@ class Compared:
 
 
 def comparison_page(compared: Compared) -> str:
-    """HTML: tables of the numbers and differences, and Plotly charts that answer to the mouse."""
+    """HTML with tables of the metrics and of the differences, and interactive charts."""
     figures = {
-        "Metrics, with their intervals": _metrics_figure(compared),
+        "Metrics with intervals": _metrics_figure(compared),
         "Error of each film": _films_figure(compared),
         "Learning curves": _curves_figure(compared),
     }
-    charts = [
-        f"<h2>{html.escape(title)}</h2>{figure.to_html(full_html=False, include_plotlyjs=index == 0)}"
-        for index, (title, figure) in enumerate(figures.items())
-    ]
-    remarks = "".join(f"<p><b>Note:</b> {html.escape(remark)}</p>" for remark in compared.remarks)
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{html.escape(compared.title)}</title><style>{STYLE}</style></head><body>
-<h1>{html.escape(compared.title)}</h1>
-<p>Films: {html.escape(compared.dataset)}. Intervals are drawn by patient. {html.escape(compared.runs[0])} is what the
-others are held to.</p>{remarks}
-<h2>Runs</h2>{_numbers_table(compared)}
-<h2>Differences from {html.escape(compared.runs[0])}</h2>{_differences_tables(compared)}
-<p class="note">Effect: rank-biserial correlation of Wilcoxon's signed-rank test over patients, from -1 (worse for all)
-to 1 (better for all).</p>
-{"".join(charts)}
-<p class="note">{DISCLAIMER}</p>
-</body></html>"""
+    return render_page(
+        "comparison.html",
+        title=compared.title,
+        dataset=compared.dataset,
+        baseline=compared.runs[0],
+        remarks=compared.remarks,
+        metrics=_metrics_table(compared),
+        differences=[(run, _differences_table(rows)) for run, rows in compared.differences.items()],
+        charts=[Chart(title, chart_html(figure)) for title, figure in figures.items()],
+    )
 
 
 def interval_text(estimate: Estimate, digits: int = 2) -> str:
-    """A number with its interval in brackets; "none" where it is absent."""
+    """An estimate with its interval in brackets; "none" if it is NaN."""
     if math.isnan(estimate.value):
         return "none"
     if math.isnan(estimate.low):
@@ -86,52 +68,42 @@ def interval_text(estimate: Estimate, digits: int = 2) -> str:
     return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
 
 
+def number_text(value: float, form: str) -> str:
+    """A formatted number; "none" if it is NaN."""
+    return "none" if math.isnan(value) else format(value, form)
+
+
 def _metrics(compared: Compared) -> list[str]:
     return [name for name, estimate in compared.numbers[compared.runs[0]].items() if estimate.n]
 
 
-def _numbers_table(compared: Compared) -> str:
-    metrics = _metrics(compared)
-    rows = []
-    for metric in metrics:
+def _metrics_table(compared: Compared) -> list[list[str]]:
+    """A head, then a row for each metric with its estimate for each run."""
+    rows = [["metric", "unit", *compared.runs, "n"]]
+    for metric in _metrics(compared):
         estimates = [compared.numbers[run][metric] for run in compared.runs]
         definition = metric_definition(metric)
         cells = [interval_text(estimate, definition.digits) for estimate in estimates]
-        count = " / ".join(_distinct(str(estimate.n) for estimate in estimates))
-        rows.append([metric, definition.unit, *cells, count])
-    return _table(["metric", "unit", *compared.runs, "n"], rows)
+        counts = " / ".join(_distinct(str(estimate.n) for estimate in estimates))
+        rows.append([metric, definition.unit, *cells, counts])
+    return rows
 
 
-def _differences_tables(compared: Compared) -> str:
-    parts = []
-    for run, differences in compared.differences.items():
-        rows = [
-            [
-                d.metric, interval_text(d.difference, metric_definition(d.metric).digits + 1),
-                _plain(d.wilcoxon_p, ".2g"), _plain(d.rank_biserial, "+.2f"),
-                str(d.difference.n), str(d.n_better), str(d.n_worse), str(d.n_same),
-            ]
-            for d in differences
-        ]  # fmt: skip
-        head = ["metric", "difference", "Wilcoxon p", "effect", "n", "patients better", "worse", "same"]
-        parts.append(f"<h3>{html.escape(run)}</h3>{_table(head, rows)}")
-    return "".join(parts)
+def _differences_table(differences: Sequence[PairedDifference]) -> list[list[str]]:
+    """A head, then a row for each metric."""
+    rows = [["metric", "difference", "Wilcoxon p", "effect", "n", "patients better", "worse", "same"]]
+    for d in differences:
+        difference = interval_text(d.difference, metric_definition(d.metric).digits + 1)
+        p, effect = number_text(d.wilcoxon_p, ".2g"), number_text(d.rank_biserial, "+.2f")
+        counts = (d.difference.n, d.n_better, d.n_worse, d.n_same)
+        rows.append([d.metric, difference, p, effect, *map(str, counts)])
+    return rows
 
 
 def _distinct(counts: Iterable[str]) -> list[str]:
-    """The counts of all runs, or one where they are the same."""
-    listed = list(counts)
-    return listed[:1] if len(set(listed)) == 1 else listed
-
-
-def _plain(value: float, form: str) -> str:
-    return "none" if math.isnan(value) else format(value, form)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
+    """The counts of all runs, or a single one if they are equal."""
+    every = list(counts)
+    return every[:1] if len(set(every)) == 1 else every
 
 
 def _metrics_figure(compared: Compared) -> Any:

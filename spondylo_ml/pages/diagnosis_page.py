@@ -1,31 +1,26 @@
-"""The page of a diagnosis: one HTML file that needs nothing else."""
+"""The page of a diagnosis."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment
 
 from spondylo_ml.diagnosis.dead_channels import LayerChannels
 from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import CheckResult
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.pages.audit_page import as_data_uri
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
-
-TEMPLATE = Path(__file__).parent / "templates" / "diagnosis.html"
+from spondylo_ml.pages.render import jpeg_uri, render_page
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What was diagnosed.
+    """The run that was diagnosed.
 
     Attributes:
-        films_looked_at: validation films on which channels were watched.
-        synthetic: whether the films are drawn by the project.
+        films_looked_at: number of validation films used for the dead channels.
+        synthetic: whether the films are synthetic.
     """
 
     run_name: str
@@ -38,23 +33,24 @@ class Subject:
     synthetic: bool
 
 
-def build_page(
+def diagnosis_page(
     subject: Subject,
-    found: Sequence[DiagnosisFinding],
+    findings: Sequence[DiagnosisFinding],
     checks: Sequence[CheckResult],
     anatomy: Mapping[str, Mapping[str, Estimate]],
     level_shifts: Mapping[str, Mapping[str, Estimate]],
     layers: Sequence[LayerChannels],
     census: GradientCensus | None,
 ) -> str:
-    """The HTML: findings first, then what they rest on."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    """HTML: the findings, then the evidence for them."""
     dead, channels = dead_in(layers)
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render_page(
+        "diagnosis.html",
+        title=f"Diagnosis of {subject.run_name}",
         subject=subject,
-        findings=found,
+        findings=findings,
         checks=checks,
-        anatomy=as_data_uri(draw_anatomy(anatomy)),
+        anatomy=jpeg_uri(draw_anatomy(anatomy)),
         shifts=[(name, row["share_of_corners_percent"].value) for name, row in level_shifts.items()],
         layers=sorted((layer for layer in layers if layer.dead), key=lambda layer: -layer.dead_percent),
         n_layers=len(layers),

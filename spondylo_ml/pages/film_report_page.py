@@ -1,12 +1,10 @@
-"""The report of one film as a page that stands alone: no other file, no network."""
+"""The report of one film as a page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from spondylo_ml.clinical.measure import confidence_in_words
 from spondylo_ml.clinical.measurement import (
@@ -20,8 +18,8 @@ from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.film_report.report import FilmReport
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.pages.figures.film_picture import film_picture
+from spondylo_ml.pages.render import render_page
 
-TEMPLATE = "film_report.html"
 METHODS = {"endplate": "along the lower superior endplate", "posterior_wall": "from the lower posterior wall"}
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 _PLACES = {"%": 1, "mm": 1, "deg": 1, "ratio": 2}
@@ -29,12 +27,12 @@ _PLACES = {"%": 1, "mm": 1, "deg": 1, "ratio": 2}
 
 @dataclass
 class Footnotes:
-    """Reasons why values are absent, each with one number however often it is needed."""
+    """Reasons why values are absent, each numbered once."""
 
     reasons: list[str] = field(default_factory=list)
 
     def number(self, reason: str) -> int:
-        """Number of a reason, from 1."""
+        """The number of a reason, from 1."""
         if reason not in self.reasons:
             self.reasons.append(reason)
         return self.reasons.index(reason) + 1
@@ -45,8 +43,8 @@ class Cell:
     """One value of a table.
 
     Attributes:
-        text: the value, or a dash.
-        note: number of the footnote that says why it is absent; 0 where it is not.
+        text: the value, or a dash if it is absent.
+        note: number of the footnote with the reason; 0 if the value is there.
     """
 
     text: str
@@ -55,7 +53,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table of values."""
+    """One row of a table of values."""
 
     name: str
     cells: tuple[Cell, ...]
@@ -63,7 +61,7 @@ class Row:
 
 @dataclass(frozen=True)
 class LevelRow:
-    """One level: its slip and grade, and the line that it has in the table of discs."""
+    """One level: its slip and grade, and its row in the table of angles and discs."""
 
     name: str
     grade: int | None
@@ -75,19 +73,12 @@ class LevelRow:
     disc: Row
 
 
-def film_html(report: FilmReport, pixels: GreyImage) -> str:
-    """The page.
+def film_report_page(report: FilmReport, pixels: GreyImage) -> str:
+    """HTML of a film report.
 
     Raises:
-        DataError: the pixels are not those of the report's film.
+        DataError: the pixels do not have the size of the report's film.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     notes = Footnotes()
     measured = report.measurement
     by_slot = {u.upper_slot: u for u in report.uncertainty}
@@ -99,7 +90,9 @@ def film_html(report: FilmReport, pixels: GreyImage) -> str:
         f"Lumbar lordosis {measured.lordosis_variant}": _cell(measured.lordosis, notes, unit=" °"),
         "Sacral slope": _cell(measured.sacral_slope, notes, unit=" °"),
     }
-    return environment.get_template(TEMPLATE).render(
+    return render_page(
+        "film_report.html",
+        title=f"Film {report.film_key}",
         report=report,
         measured=measured,
         picture=film_picture(report, pixels),
@@ -115,14 +108,14 @@ def film_html(report: FilmReport, pixels: GreyImage) -> str:
 
 
 def write_html(report: FilmReport, pixels: GreyImage, path: Path) -> Path:
-    """Write the page."""
-    path.write_text(film_html(report, pixels), encoding="utf-8")
+    """Write the page to a file."""
+    path.write_text(film_report_page(report, pixels), encoding="utf-8")
     return path
 
 
-def _level_row(level: LevelMeasurement, sure: Mapping[int, LevelUncertainty], notes: Footnotes) -> LevelRow:
-    """A level; `sure` is by upper slot, and empty where no uncertainty was computed for the film."""
-    uncertainty = sure.get(level.upper_slot)
+def _level_row(level: LevelMeasurement, uncertainties: Mapping[int, LevelUncertainty], notes: Footnotes) -> LevelRow:
+    """The row of a level; `uncertainties` are by upper slot, and empty if none was computed for the film."""
+    uncertainty = uncertainties.get(level.upper_slot)
     return LevelRow(
         name=level.name,
         grade=level.grade,
@@ -130,7 +123,7 @@ def _level_row(level: LevelMeasurement, sure: Mapping[int, LevelUncertainty], no
         slip=_cell(level.slip, notes, signed=True),
         slip_mm=_cell(level.slip_mm, notes, signed=True),
         interval=_interval(uncertainty),
-        refer=uncertainty.refer if uncertainty else bool(sure),
+        refer=uncertainty.refer if uncertainty else bool(uncertainties),
         disc=Row(
             level.name,
             (
@@ -144,7 +137,7 @@ def _level_row(level: LevelMeasurement, sure: Mapping[int, LevelUncertainty], no
 
 
 def _rows_with_values(rows: list[Row]) -> list[Row]:
-    """The rows, or none where all their cells are empty: the footnotes say why."""
+    """The rows, or none if all their cells are absent: the footnotes give the reasons."""
     return rows if any(not cell.note for row in rows for cell in row.cells) else []
 
 
@@ -152,12 +145,12 @@ def _cell(measure: Measure, notes: Footnotes, signed: bool = False, unit: str = 
     if measure.reason:
         return Cell(ABSENT, notes.number(measure.reason))
     sign = "+" if signed else ""
-    text = f"{measure.value:{sign}.{_PLACES[measure.unit]}f}".replace("-", MINUS)
+    text = f"{measure.value:{sign}z.{_PLACES[measure.unit]}f}".replace("-", MINUS)  # z: no negative zero
     return Cell(text + unit)
 
 
 def _interval(uncertainty: LevelUncertainty | None) -> dict[str, str]:
-    """Interval, grade probabilities and the verdict, in words; shown where uncertainty was computed at all."""
+    """Interval, grade probabilities and verdict as text; shown if uncertainty was computed for the film."""
     if uncertainty is None:
         return {"range": NOT_KNOWN, "grades": ABSENT, "verdict": f"{NOT_KNOWN}, refer"}
     likely = sorted(uncertainty.grade_probabilities.items(), key=lambda item: -item[1])

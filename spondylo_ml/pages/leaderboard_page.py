@@ -1,16 +1,13 @@
-"""The leaderboard of a benchmark as tables, and as a page that needs no network and no other file."""
+"""The leaderboard of a benchmark as tables and as a page."""
 
 from __future__ import annotations
 
-import html
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.catalogue import format_value, metric_definition
 from spondylo_ml.evaluation.leaderboard import (
     COSTS,
@@ -22,22 +19,22 @@ from spondylo_ml.evaluation.leaderboard import (
     entries_table,
     pooled_sd,
 )
-from spondylo_ml.pages.comparison_page import STYLE
+from spondylo_ml.pages.comparison_page import number_text
 from spondylo_ml.pages.figures.run_charts import colour
+from spondylo_ml.pages.render import Chart, chart_html, render_page
 
 QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
-"""Metrics beside each other: error, rates strict by level, rates by instance with presence and grade."""
-PAGE_STYLE = "th, td { padding: .3rem .55rem; } .quality { margin-bottom: 1.5rem; }\n"
+"""Metrics of each table: error; rates by level; rates by instance, presence and grade."""
 LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
 HOW_TO_READ = (
-    "mean over seeds [95 % interval, drawing patients] sd between seeds (least to most, n seeds); of the validation "
-    "films, on which the epoch was chosen too; none: nothing to measure. SDR: level by level, within px512; by "
-    "instance: of the vertebrae found, whatever their level, within px640"
+    "mean over seeds [95 % interval over patients] sd between seeds (lowest to highest, n seeds), on the validation "
+    "films, which also decided the best epoch; none: no value. SDR: corners within a distance in px512, by level; "
+    "by instance: within a distance in px640, of detected vertebrae whatever their level"
 )
 
 
 def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spread: bool = True) -> list[list[str]]:
-    """A head, then each entry with the metrics, the best first, the mean shape among them."""
+    """A head, then a row for each entry and for the mean shape, the best first."""
     table = entries_table(board)
     rows = [["entry", "seeds", *(metric_definition(metric).heading for metric in metrics)]]
     for _, row in table.iterrows():
@@ -47,7 +44,7 @@ def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spre
 
 
 def cost_rows(board: Leaderboard) -> list[list[str]]:
-    """A head, then each entry with what it cost, in the order of `quality_rows`; the spread where it is not 0."""
+    """A head, then a row for each entry with its costs, in the order of `quality_rows`; the spread unless it is 0."""
     table = entries_table(board)
     rows = [["entry", *(metric_definition(name).heading for name in COSTS)]]
     for _, row in table[table["entry"] != MEAN_SHAPE].iterrows():
@@ -60,39 +57,42 @@ def cost_rows(board: Leaderboard) -> list[list[str]]:
 
 
 def leaderboard_page(board: Leaderboard) -> str:
-    """HTML: the tables, and Plotly charts that answer to the mouse."""
+    """HTML with the tables and interactive charts."""
     figures = {
-        "Error: the mean with its interval, and each seed": _error_figure(board),
-        "Share of corners found": _rates_figure(board),
-        "Error against the time of one film": _cost_figure(board),
+        "Error: mean over seeds with its interval, and each seed": _error_figure(board),
+        "Corners within each distance": _rates_figure(board),
+        "Error against time per film": _cost_figure(board),
     }
-    charts = [
-        f"<h2>{html.escape(title)}</h2>{figure.to_html(full_html=False, include_plotlyjs=index == 0)}"
-        for index, (title, figure) in enumerate(figures.items())
-    ]
-    floor, freedom = pooled_sd(board)
-    noise = f"MRE between seeds: standard deviation {floor:.2f} px512, {freedom} degree(s) of freedom, pooled."
-    remarks = "".join(f"<p><b>Note:</b> {html.escape(remark)}</p>" for remark in board.remarks())
-    title = html.escape(f"Benchmark: {board.title}")
-    return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{title}</title><style>{STYLE}{PAGE_STYLE}</style></head><body>
-<h1>{title}</h1>
-<p>Films: {html.escape(board.dataset)}. Budget: {html.escape(board.budget)}.</p>{remarks}
-<h2>Quality</h2>{"".join(_quality_table(board, metrics) for metrics in QUALITY_TABLES)}
-<p class="note">{HOW_TO_READ}. {noise if freedom else ""}</p>
-<h2>Cost</h2>{_table(cost_rows(board))}
-<p class="note">± standard deviation between seeds. Time of one film: network, mirror image and choice of levels, one at
-a time. Memory: of the training process alone, films included, without its loader's workers.</p>
-<h2>Trainings</h2>{_table(_child_rows(board))}
-{"".join(charts)}
-<p class="note">{DISCLAIMER}</p>
-</body></html>"""
+    return render_page(
+        "leaderboard.html",
+        title=f"Benchmark: {board.title}",
+        board=board,
+        remarks=board.remarks(),
+        quality_tables=[_on_two_lines(quality_rows(board, metrics)) for metrics in QUALITY_TABLES],
+        how_to_read=HOW_TO_READ,
+        noise=_noise_text(board),
+        cost=cost_rows(board),
+        runs=_child_rows(board),
+        charts=[Chart(title, chart_html(figure)) for title, figure in figures.items()],
+    )
+
+
+def _noise_text(board: Leaderboard) -> str:
+    """The spread of the error between seeds; empty if no entry has two seeds."""
+    sd, freedom = pooled_sd(board)
+    if not freedom:
+        return ""
+    return f"MRE between seeds, pooled: standard deviation {sd:.2f} px512, {freedom} degree(s) of freedom."
+
+
+def _on_two_lines(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The spread between seeds below its mean, so that all columns fit on the page."""
+    return [[cell.replace(" sd ", "\nsd ") for cell in row] for row in rows]
 
 
 def _metric(row: pd.Series, name: str, with_spread: bool) -> str:
     digits = metric_definition(name).digits
-    text = _number(row[name], f".{digits}f")
+    text = number_text(row[name], f".{digits}f")
     if text == "none":
         return f"none ({row[f'{name}_n_absent']} absent)" if row[f"{name}_n_absent"] else text
     if not math.isnan(row[f"{name}_low"]):
@@ -107,27 +107,10 @@ def _child_rows(board: Leaderboard) -> list[list[str]]:
     rows = [["entry", "seed", "state", "MRE px512", "best epoch", "run", "reason"]]
     for _, row in children_table(board).iterrows():
         rows.append([
-            row["entry"], str(row["seed"]), row["state"], _number(row["mre_px512"], ".2f"),
-            _number(row["best_epoch"], ".0f"), row["run_id"], row["reason"],
+            row["entry"], str(row["seed"]), row["state"], number_text(row["mre_px512"], ".2f"),
+            number_text(row["best_epoch"], ".0f"), row["run_id"], row["reason"],
         ])  # fmt: skip
     return rows
-
-
-def _number(value: float, form: str) -> str:
-    return "none" if math.isnan(value) else format(value, form)
-
-
-def _quality_table(board: Leaderboard, metrics: Sequence[str]) -> str:
-    """The spread between seeds under its mean, so that all columns fit on the page."""
-    table = _table(quality_rows(board, metrics)).replace("<table>", "<table class='quality'>", 1)
-    return re.sub(r" (sd [^<]*\))</td>", r"<br><small>\1</small></td>", table)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    head, *body = rows
-    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
 
 
 def _error_figure(board: Leaderboard) -> Any:
@@ -146,7 +129,7 @@ def _error_figure(board: Leaderboard) -> Any:
     seeds = children_table(board)
     seeds = seeds[seeds["state"] == FINISHED]
     figure.add_scatter(
-        x=seeds["entry"].tolist(), y=seeds["mre_px512"].tolist(), mode="markers", name="a seed",
+        x=seeds["entry"].tolist(), y=seeds["mre_px512"].tolist(), mode="markers", name="one seed",
         text=[f"seed {seed}" for seed in seeds["seed"]], marker={"color": colour(1), "size": 8},
     )  # fmt: skip
     return _laid_out(_with_error_axis(figure, [*table["mre_px512"], *seeds["mre_px512"]]))
@@ -190,9 +173,9 @@ def _cost_figure(board: Leaderboard) -> Any:
 
 
 def _with_error_axis(figure: Any, errors_px512: Sequence[float]) -> Any:
-    """Logarithmic where errors span more than tenfold: one that learnt nothing does not press the others flat."""
-    known = [error for error in errors_px512 if not math.isnan(error)]
-    wide = bool(known) and min(known) > 0 and max(known) > 10 * min(known)
+    """Logarithmic if errors span more than tenfold: a run that learnt nothing does not flatten the others."""
+    errors = [error for error in errors_px512 if not math.isnan(error)]
+    wide = bool(errors) and min(errors) > 0 and max(errors) > 10 * min(errors)
     if wide:
         figure.update_yaxes(type="log", tickvals=LOG_TICKS)
     else:

@@ -14,7 +14,7 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.loading import audit_of, load_films_to_audit
-from spondylo_ml.pages.audit_page import build_report
+from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import preflight
@@ -62,7 +62,7 @@ def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:
     mlflow.log_metrics(_dataset_metrics(table, slips))
     mlflow.log_text(table.to_csv(index=False), "audit/films.csv")
     mlflow.log_text(slips.to_csv(index=False), "audit/slips.csv")
-    html = build_report(films, found, table, slips, config.pictures, config.sample_films)
+    html = audit_page(films, found, table, slips, config.pictures, config.sample_films)
     mlflow.log_text(html, REPORT)
 
 

@@ -28,7 +28,7 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan, finite_or_none
-from spondylo_ml.pages.diagnosis_page import Subject, build_page
+from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -169,7 +169,7 @@ def _log_result(result: Diagnosis, subject: Subject) -> None:
         else {"without_path": list(checked.census.unreached), "gradient_zero": list(checked.census.silent)},
     }
     mlflow.log_text(json.dumps(tree, indent=1), FILE)
-    page = build_page(
+    page = diagnosis_page(
         subject, result.findings, checked.results, tables["anatomy"], tables["level_shifts"], result.layers,
         checked.census,
     )  # fmt: skip

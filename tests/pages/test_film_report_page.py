@@ -22,12 +22,12 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import film_report
 from spondylo_ml.landmarks import Facing, Film
 from spondylo_ml.pages.figures.film_picture import FilmPicture, film_picture
-from spondylo_ml.pages.film_report_page import MINUS, film_html, write_html
+from spondylo_ml.pages.film_report_page import MINUS, film_report_page, write_html
 
 
 def page_of(film: Film, uncertain: bool = False) -> str:
     made = film_report(film, measure_film(film), uncertainty=[SURE] if uncertain else [])
-    return film_html(made, film.image.read())
+    return film_report_page(made, film.image.read())
 
 
 def picture_of(film: Film) -> FilmPicture:
@@ -93,7 +93,7 @@ def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
 def test_an_interval_that_tells_nothing_is_shown_as_not_known() -> None:
     nothing = LevelUncertainty(1, (), None, None, 0.9, {0: 0.3, 5: 0.7}, (0, 1, 2, 3, 4, 5), True, "not known, refer")
     film = film_with(10.0)
-    page = film_html(film_report(film, measure_film(film), uncertainty=[nothing]), film.image.read())
+    page = film_report_page(film_report(film, measure_film(film), uncertainty=[nothing]), film.image.read())
     assert rows_of(page)["L5/S1"][-3:] == ["not known", "V: 70 %, 0: 30 %", "not known, refer"]
 
 
@@ -109,7 +109,7 @@ def test_the_page_needs_nothing_else_and_tells_nothing_about_the_patient(tmp_pat
 def test_warnings_and_names_are_escaped() -> None:
     film = film_with(10.0)
     made = film_report(film, measure_film(film), corners_from="<b>model</b>")
-    assert "&lt;b&gt;model" in film_html(made, film.image.read())
+    assert "&lt;b&gt;model" in film_report_page(made, film.image.read())
 
 
 @pytest.mark.parametrize("facing", [Facing.NONE, Facing.UNKNOWN])
@@ -182,4 +182,4 @@ def test_a_large_film_is_embedded_smaller() -> None:
 def test_another_film_s_pixels_are_refused() -> None:
     film = film_with(10.0)
     with pytest.raises(DataError, match=r"the report is of a film of \(640, 400\) px .*; given \(5, 5\)"):
-        film_html(report_of(film), np.zeros((5, 5), np.uint8))
+        film_report_page(report_of(film), np.zeros((5, 5), np.uint8))

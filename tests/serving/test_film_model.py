@@ -27,7 +27,7 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra, patient_corners
-from spondylo_ml.pages.film_report_page import film_html
+from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.serving import film_model
 from spondylo_ml.serving.bundle import load_bundle, save_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
@@ -124,7 +124,7 @@ def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:
     _, levels, _ = tables([{"film": "f", **row}], SLOTS.first)
     assert levels["verdict"].tolist() == [slip["verdict"] for slip in row["slips"]]
     assert [one.verdict for one in report.uncertainty] == levels["verdict"].tolist()
-    page = film_html(report, FILMS[0].image.read())
+    page = film_report_page(report, FILMS[0].image.read())
     sure, rules = model.bundle.uncertainty, model.bundle.config.clinical
     assert sure is not None
     assert result.film is not None

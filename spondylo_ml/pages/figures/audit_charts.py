@@ -1,59 +1,51 @@
-"""Charts of a dataset's statistics, as pieces of HTML."""
+"""Charts of the statistics of a dataset."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pandas as pd
 import plotly.graph_objects as go
+from markupsafe import Markup
+
+from spondylo_ml.pages.render import Chart, chart_html
 
 HEIGHT_PX = 280
 COLOURS = {"train": "#4c78a8", "val": "#f58518", "test": "#54a24b", "": "#8a8a8a"}
-"""One colour a part; of a colour-blind safe palette."""
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A chart, or what stands in its place where there is nothing to show."""
-
-    title: str
-    html: str
-    note: str = ""
+"""The colour of each part, from a palette safe for colour blindness."""
 
 
 def dataset_charts(films: pd.DataFrame, slips: pd.DataFrame) -> list[Chart]:
-    """All charts of a table of films and one of slips."""
+    """All charts of a table of films and a table of slips."""
     why = films.loc[films["slip_withheld"] != "", "slip_withheld"]
     withheld = why.astype(str).str.split(r"[:(;]", n=1, regex=True).str[0].str.strip().value_counts()
     reasons = "; ".join(f"{count} films: {reason}" for reason, count in withheld.items())
-    made: list[tuple[str, Callable[[], go.Figure | None], str]] = [
+    charts: list[tuple[str, Callable[[], go.Figure | None], str]] = [
         ("Films by part", lambda: _parts(films), ""),
         ("Vertebrae on a film", lambda: _histogram(films, "n_vertebrae", "labelled vertebrae", 1), ""),
         ("Size of the films", lambda: _sizes(films), ""),
-        ("Sex", lambda: _counts(films, "sex"), "from the file names, where they carry it"),
-        ("Age", lambda: _histogram(films, "age_years", "years", 5), "from the file names, where they carry it"),
+        ("Sex", lambda: _counts(films, "sex"), "taken from the file names"),
+        ("Age", lambda: _histogram(films, "age_years", "years", 5), "taken from the file names"),
         ("Spacing", lambda: _histogram(films, "spacing_x_mm", "mm per px", None), ""),
-        ("Facing", lambda: _counts(films, "facing"), "labelled, or inferred from the corners"),
+        ("Facing", lambda: _counts(films, "facing"), "labelled or inferred from the corners"),
         (
             "Aspect of the bodies",
-            lambda: _histogram(films, "stretch", "width over height, over the expected", None),
+            lambda: _histogram(films, "stretch", "width over height, relative to the usual ratio", None),
             "",
         ),
         ("Slip by level", lambda: _slips(slips), f"withheld: {reasons}" if reasons else ""),
     ]
-    return [_chart(title, make(), note) for title, make, note in made]
+    return [_chart(title, make(), note) for title, make, note in charts]
 
 
 def _chart(title: str, figure: go.Figure | None, note: str) -> Chart:
     if figure is None:
-        return Chart(title, "", "; ".join(filter(None, ["not known of these films", note])))
+        return Chart(title, Markup(), "; ".join(filter(None, ["not recorded for these films", note])))
     figure.update_layout(
         height=HEIGHT_PX, margin={"l": 45, "r": 10, "t": 10, "b": 40}, template="plotly_white",
         legend={"orientation": "h", "y": 1.12}, barmode="stack", bargap=0.08,
     )  # fmt: skip
-    html = figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False})
-    return Chart(title, str(html), note)
+    return Chart(title, chart_html(figure), note)
 
 
 def _parts(films: pd.DataFrame) -> go.Figure | None:
@@ -61,21 +53,22 @@ def _parts(films: pd.DataFrame) -> go.Figure | None:
         return None
     figure = go.Figure()
     for labelled, name, colour in ((True, "labelled", "#4c78a8"), (False, "without labels", "#c7c7c7")):
-        counts = films[films["labelled"] == labelled]["part"].value_counts()
+        counts = films.loc[films["labelled"] == labelled, "part"].replace("", "no part").value_counts()
         if len(counts):
             figure.add_bar(x=counts.index.tolist(), y=counts.tolist(), name=name, marker_color=colour)
     return figure.update_yaxes(title="films")
 
 
 def _histogram(films: pd.DataFrame, column: str, label: str, width: float | None) -> go.Figure | None:
-    known = films[films[column].notna()]
-    if known.empty:
+    rows = films[films[column].notna()]
+    if rows.empty:
         return None
     figure = go.Figure()
     bins = {"size": width} if width else None
-    for part, own in known.groupby("part"):
-        values = own[column].astype(float).tolist()
-        figure.add_histogram(x=values, xbins=bins, nbinsx=40, name=str(part), marker_color=COLOURS.get(str(part)))
+    for part, group in rows.groupby("part"):
+        values = group[column].astype(float).tolist()
+        colour = COLOURS.get(str(part))
+        figure.add_histogram(x=values, xbins=bins, nbinsx=40, name=str(part) or "no part", marker_color=colour)
     return figure.update_xaxes(title=label).update_yaxes(title="films")
 
 
@@ -92,10 +85,10 @@ def _sizes(films: pd.DataFrame) -> go.Figure | None:
     if films.empty:
         return None
     figure = go.Figure()
-    for part, own in films.groupby("part"):
+    for part, group in films.groupby("part"):
         figure.add_scatter(
-            x=own["width_px"].tolist(), y=own["height_px"].tolist(), text=own["film_id"].tolist(), mode="markers",
-            name=str(part), marker={"color": COLOURS.get(str(part)), "size": 6, "opacity": 0.6},
+            x=group["width_px"].tolist(), y=group["height_px"].tolist(), text=group["film_id"].tolist(), mode="markers",
+            name=str(part) or "no part", marker={"color": COLOURS.get(str(part)), "size": 6, "opacity": 0.6},
         )  # fmt: skip
     return figure.update_xaxes(title="width, px").update_yaxes(title="height, px")
 
@@ -105,9 +98,9 @@ def _slips(slips: pd.DataFrame) -> go.Figure | None:
         return None
     figure = go.Figure()
     for level in sorted(slips["level"].unique(), reverse=True):
-        own = slips[slips["level"] == level]
+        rows = slips[slips["level"] == level]
         figure.add_box(
-            y=own["slip_percent"].tolist(), text=own["film_id"].tolist(), name=str(level), marker_color="#4c78a8",
+            y=rows["slip_percent"].tolist(), text=rows["film_id"].tolist(), name=str(level), marker_color="#4c78a8",
             boxpoints="outliers", showlegend=False,
         )  # fmt: skip
-    return figure.update_yaxes(title="slip, % of the endplate (forward positive)")
+    return figure.update_yaxes(title="slip, % (forward positive)")

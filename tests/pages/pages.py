@@ -1,0 +1,92 @@
+"""One page of each kind, with a text of the caller's choice wherever a page shows a name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import optuna
+import pandas as pd
+from reports import film_with, report_of
+
+from spondylo_ml.data.audit.checks import audit_films
+from spondylo_ml.data.audit.findings import AuditFinding, Severity
+from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.diagnosis.dead_channels import LayerChannels
+from spondylo_ml.diagnosis.findings import DiagnosisFinding
+from spondylo_ml.diagnosis.gradients import GradientCensus
+from spondylo_ml.diagnosis.results import judged
+from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
+from spondylo_ml.evaluation.paired import PairedDifference
+from spondylo_ml.pages.audit_page import audit_page
+from spondylo_ml.pages.comparison_page import Compared, comparison_page
+from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
+from spondylo_ml.pages.film_report_page import film_report_page
+from spondylo_ml.pages.leaderboard_page import leaderboard_page
+from tuning.options import StudyOptions
+from tuning.pictures import study_page
+
+ONE = Estimate(value=2.0, low=1.0, high=3.0, n=4, n_patients=2)
+
+
+def audit(name: str) -> str:
+    films = phantom_films(2, 0, 96)
+    first = replace(films.films[0], film_id=name)
+    named: FilmSet = replace(films, name=name, films=(first, *films.films[1:]))
+    found = audit_films(named)
+    found = replace(found, findings=(*found.findings, AuditFinding(Severity.ERROR, "gap", (name,), name)))
+    return audit_page(named, found, audit_film_table(named.films), audit_slip_table(named.films), 5, 2)
+
+
+def comparison(name: str) -> str:
+    return comparison_page(
+        Compared(
+            title=name,
+            dataset=name,
+            runs=(name, "other"),
+            numbers={name: {"mre_px512": ONE}, "other": {"mre_px512": ONE}},
+            differences={"other": [PairedDifference("mre_px512", ONE, math.nan, math.nan, 0, 0, 2)]},
+            films=pd.DataFrame({name: [1.0, 0.5], "other": [2.0, 3.0]}, index=[name, "g"]),
+            curves={name: [(1, 3.0)], "other": []},
+            curve_label="error",
+            remarks=(name,),
+        )
+    )
+
+
+def leaderboard(name: str) -> str:
+    child = Child(name, "unet", 0, FINISHED, "run0", name, {"mre_px512": ONE}, {"latency_ms": 3.0}, "cpu", "d")
+    return leaderboard_page(Leaderboard(name, name, name, (child,), {"mre_px512": ONE}))
+
+
+def diagnosis(name: str) -> str:
+    kind = {"share_of_corners_percent": ONE, "share_of_error_percent": ONE, "mre_fixed_px512": ONE}
+    return diagnosis_page(
+        Subject(name, name, name, name, 4, 2, 6.1, synthetic=True),
+        [DiagnosisFinding(name, name, name, name)],
+        [judged("oracle", False, name, 3.0, 1.0, "cells", name)],
+        {"missed": kind},
+        {name: kind},
+        [LayerChannels(name, "Conv2d", 4, (0,), (1,))],
+        GradientCensus({"heat": 1.0}, (), (name,), (), (name,)),
+    )
+
+
+def film_report(name: str) -> str:
+    film = film_with(30.0)
+    return film_report_page(replace(report_of(film), corners_from=name), film.image.read())
+
+
+def study(name: str) -> str:
+    made = optuna.create_study(study_name=name)
+    made.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    return study_page(made, StudyOptions())
+
+
+PAGES: dict[str, Callable[[str], str]] = {
+    page.__name__: page for page in (audit, comparison, leaderboard, diagnosis, film_report, study)
+}

@@ -1,0 +1,48 @@
+"""What holds for every page: names are escaped, it needs no other file, it carries the notice."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from pages import PAGES
+
+NAME = "<script>alert('name')</script><b>"
+
+
+class Tags(HTMLParser):
+    """The start tags of a page, with their attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_name_with_markup_is_shown_as_text(kind: str) -> None:
+    page = PAGES[kind](NAME)
+    assert NAME not in page
+    assert "alert('name')" not in page.replace("\\u003c", "<").replace("\\u003e", ">").split("</script>")[-1]
+    assert "&lt;script&gt;alert(&#39;name&#39;)&lt;/script&gt;&lt;b&gt;" in page
+    without_charts = re.sub(r"<script.*?</script>", "", page, flags=re.S)
+    assert "<b>" not in re.sub(r"<b>[^<]*</b>", "", without_charts)
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_loads_no_other_file(kind: str) -> None:
+    tags = Tags()
+    tags.feed(PAGES[kind]("plain"))
+    assert {tag for tag, _ in tags.tags} >= {"html", "title", "style", "main", "footer"}
+    sources = [attributes.get(name) for _, attributes in tags.tags for name in ("src", "href") if name in attributes]
+    assert all(source is not None and source.startswith(("data:", "#")) for source in sources)
+    assert "link" not in {tag for tag, _ in tags.tags}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_has_the_notice_in_its_footer(kind: str) -> None:
+    (footer,) = re.findall(r"<footer>(.*?)</footer>", PAGES[kind]("plain"), re.S)
+    assert "ot a medical device" in footer
