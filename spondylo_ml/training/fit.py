@@ -1,4 +1,4 @@
-"""One training from films to the best weights."""
+"""One training run, from prepared films to the best weights."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from spondylo_ml.training.run_log import BEST, LAST, RunLog
 log = logging.getLogger(__name__)
 
 MONITOR = "val/mre_px512"
-REMARKS_OF_LIGHTNING = (
+LIGHTNING_HINTS = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
     ".*exists and is not empty.*",
@@ -45,14 +45,14 @@ REMARKS_OF_LIGHTNING = (
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training leaves; the model that was trained holds the best epoch's weights.
+    """The result of `fit`; the trained model itself holds the best epoch's weights.
 
     Attributes:
         best_epoch: epoch with the lowest validation MRE, from 1.
-        history: numbers of every epoch.
-        training_s: time of the epochs and their validations, that of earlier parts included.
-        peak_memory_mb, peak_gpu_memory_mb: most memory that this process held while it trained, that of loading films
-            included and that of the loader's workers not; NaN where no epoch was left to train, or there is no GPU.
+        history: metrics of each epoch.
+        training_s: duration of the epochs with their validations, before a resume included.
+        peak_memory_mb, peak_gpu_memory_mb: peak memory of this process, with loading films but without the loader's
+            workers; NaN where no epoch was left to train, or there is no GPU.
     """
 
     best_epoch: int
@@ -63,12 +63,12 @@ class FitResult:
 
     @property
     def best(self) -> dict[str, Any]:
-        """Numbers of the best epoch."""
+        """Metrics of the best epoch."""
         return next(row for row in self.history if row["epoch"] == self.best_epoch)
 
     @property
     def films_per_s(self) -> float:
-        """Training films a second, validation aside: the median epoch's."""
+        """Training films per second in the median epoch, without validation."""
         return statistics.median(float(row["time/films_per_s"]) for row in self.history)
 
 
@@ -83,69 +83,41 @@ def fit(
     folder: Path,
     resume_from: Path | None = None,
 ) -> FitResult:
-    """Train on `films["train"]`, choose the epoch by `films["val"]`.
+    """Train on `films["train"]` and keep the epoch with the lowest error on `films["val"]`.
 
     Args:
-        folder: receives `last.ckpt` after each epoch and `best.ckpt`; both are replaced in one step.
-        resume_from: a `last.ckpt` to go on from.
+        folder: for `last.ckpt`, written after each epoch, and `best.ckpt`; both are replaced atomically.
+        resume_from: a `last.ckpt` from which training continues.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
-        NonFiniteMetricError: the validation error did.
+        NonFiniteMetricError: the validation error became NaN or infinite.
     """
     training = config.training
-    epochs = training.epochs
-    if epochs is None:
-        raise ValueError("the configuration must be resolved: training.epochs is not set")
     torch.manual_seed(config.seed)
     model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
-    measured = {"val": films["val"], "train": _evenly(films["train"], training.train_metric_films)}
+    evaluated = {"val": films["val"], "train": _evenly(films["train"], training.train_metric_films)}
     budget = Budget(training.minutes)
-    module = LandmarkTraining(model, training, config.seed, measured, score, compute, budget.share_used)
+    module = LandmarkTraining(model, training, config.seed, evaluated, score, compute, budget.share_used)
     report = EpochReport(run_log, budget.seconds_left)
-    callbacks = [budget, *_callbacks(config, folder, report)]
-    if panel_films := _evenly(films["val"], config.tracking.panel_films):
-        callbacks.append(Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs))
+    panel_films = _evenly(films["val"], config.tracking.panel_films)
+    panel = Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs)
     if resume_from is None:
         _warn_of_random_backbone(model, config)
-    if training.frozen_stages:
-        callbacks.append(FrozenStages(model, training.frozen_stages, training.thaw_epoch))
-    if training.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=training.ema_decay))
-    trainer = L.Trainer(
-        accelerator=compute.device if compute.device != "cuda" else "gpu",
-        devices=1,
-        precision=compute.lightning_precision,
-        max_epochs=epochs,
-        gradient_clip_val=training.clip_norm or None,
-        accumulate_grad_batches=training.accumulate_batches,
-        callbacks=callbacks,
-        logger=False,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        deterministic="warn",
-    )
-    done = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
+    callbacks = [budget, *_callbacks(model, config, folder, report, panel if panel_films else None)]
+    trainer = _trainer(config, compute, callbacks, folder)
+    first_epoch = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
     loader = train_loader(
-        films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch=done
+        films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch=first_epoch
     )
-    with warnings.catch_warnings():
-        for remark in REMARKS_OF_LIGHTNING:
-            warnings.filterwarnings("ignore", message=remark)
-        with _interruptible():
-            trainer.fit(
-                module,
-                loader,
-                [plain_loader(part, FILMS_AT_ONCE) for part in measured.values()],
-                ckpt_path=resume_from,
-                weights_only=True,
-            )
+    val_loaders = [plain_loader(part, FILMS_AT_ONCE) for part in evaluated.values()]
+    with _without_lightning_hints(), _interruptible():
+        trainer.fit(module, loader, val_loaders, ckpt_path=resume_from, weights_only=True)
     peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
     model.eval()
-    trained_here = len(report.history) > done
+    trained_here = len(report.history) > first_epoch
     return FitResult(
         best_epoch=int(best["epoch"]) + 1,
         history=report.history,
@@ -155,8 +127,50 @@ def fit(
     )
 
 
+def _callbacks(
+    model: LandmarkModel, config: Config, folder: Path, report: EpochReport, panel: Panel | None
+) -> list[Callback]:
+    """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
+    training = config.training
+    callbacks: list[Callback] = [
+        TrainingBar(refresh_rate=10 if sys.stderr.isatty() else 0),
+        ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
+        ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False),
+        report,
+    ]
+    if training.early_stop_patience:
+        callbacks.append(EarlyStopping(MONITOR, patience=training.early_stop_patience, mode="min"))
+    if panel:
+        callbacks.append(panel)
+    if training.frozen_stages:
+        callbacks.append(FrozenStages(model, training.frozen_stages, training.thaw_epoch))
+    if training.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=training.ema_decay))
+    return callbacks
+
+
+def _trainer(config: Config, compute: Compute, callbacks: list[Callback], folder: Path) -> L.Trainer:
+    training = config.training
+    if training.epochs is None:
+        raise ValueError("the configuration must be resolved: training.epochs is not set")
+    return L.Trainer(
+        accelerator=compute.device if compute.device != "cuda" else "gpu",
+        devices=1,
+        precision=compute.lightning_precision,
+        max_epochs=training.epochs,
+        gradient_clip_val=training.clip_norm or None,
+        accumulate_grad_batches=training.accumulate_batches,
+        callbacks=callbacks,
+        logger=False,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        default_root_dir=folder,
+        deterministic="warn",
+    )
+
+
 def _warn_of_random_backbone(model: LandmarkModel, config: Config) -> None:
-    """Values of a recipe that suppose pretrained weights are logged where there are none."""
+    """Warn of values that need pretrained weights where there are none."""
     training = config.training
     if model.pretrained != "none":
         return
@@ -172,8 +186,17 @@ def _warn_of_random_backbone(model: LandmarkModel, config: Config) -> None:
 
 
 @contextmanager
+def _without_lightning_hints() -> Iterator[None]:
+    """Hide Lightning's warnings that do not apply here."""
+    with warnings.catch_warnings():
+        for hint in LIGHTNING_HINTS:
+            warnings.filterwarnings("ignore", message=hint)
+        yield
+
+
+@contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C stays Ctrl-C: Lightning answers it by ignoring the next one and leaving the whole program."""
+    """Raise KeyboardInterrupt on Ctrl-C, where Lightning would ignore further interrupts and exit the program."""
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -185,20 +208,8 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _callbacks(config: Config, folder: Path, report: EpochReport) -> list[Callback]:
-    callbacks: list[Callback] = [
-        TrainingBar(refresh_rate=10 if sys.stderr.isatty() else 0),
-        ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
-        ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False),
-        report,
-    ]
-    if config.training.early_stop_patience:
-        callbacks.append(EarlyStopping(MONITOR, patience=config.training.early_stop_patience, mode="min"))
-    return callbacks
-
-
 def _evenly(films: Sequence[PreparedFilm], count: int) -> list[PreparedFilm]:
-    """Up to `count` labelled films, evenly spaced, the same ones each time."""
+    """Up to `count` labelled films, evenly spaced and the same each time."""
     labelled = [film for film in films if film.film.labelled]
     count = min(count, len(labelled))
     return [labelled[i * len(labelled) // count] for i in range(count)]
