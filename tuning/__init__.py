@@ -1,1 +1,1 @@
-"""Studies: many trainings, one MLflow tree. Run from a clone as `python -m tuning`."""
+"""Hyperparameter studies with Optuna, tracked in MLflow. Run from a clone as `python -m tuning`."""

@@ -4,5 +4,5 @@ import sys
 
 from tuning.cli import main
 
-if __name__ == "__main__":  # processes that draw films import this module once more
+if __name__ == "__main__":  # worker processes that draw films import this module again
     sys.exit(main())

@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from optuna import Trial, TrialPruned
 
 from spondylo_ml.config import Config
-from tuning.failures import reason
+from tuning.failures import failure_reason
 from tuning.runs import TRIAL_TAG, StudyRuns
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A configuration to try, and where to report.
+    """A configuration to try, and where to report intermediate values.
 
     Attributes:
         run_id: the trial's MLflow run.
-        prunes: whether reports may end the trial; not so with two objectives.
+        prunes: whether reports may end the trial; False with two objectives.
     """
 
     trial: Trial
@@ -29,10 +29,10 @@ class Attempt:
     prunes: bool = True
 
     def report(self, value: float, step: int) -> None:
-        """Report how good the trial is at a step.
+        """Report the objective's value at a step.
 
         Raises:
-            TrialPruned: it is hopeless; it ends here.
+            TrialPruned: the pruner ends the trial here.
         """
         if not self.prunes:
             return
@@ -42,7 +42,7 @@ class Attempt:
 
     @contextmanager
     def fold(self, index: int) -> Iterator[str]:
-        """The run of a fold, a child of the trial's; ends with the state in which the fold does."""
+        """Open a fold's run as a child of the trial's; it ends in the fold's state."""
         number = self.trial.number
         run_id = self.runs.start(
             f"trial {number:03d} fold {index + 1}", {TRIAL_TAG: str(number), "fold": str(index + 1)}, {}, self.run_id
@@ -56,19 +56,19 @@ class Attempt:
             self.runs.finish(run_id, "INTERRUPTED", "interrupted")
             raise
         except BaseException as error:
-            self.runs.finish(run_id, "FAIL", reason(error))
+            self.runs.finish(run_id, "FAIL", failure_reason(error))
             raise
         self.runs.finish(run_id, "COMPLETE")
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What an objective found.
+class TrialResult:
+    """What an objective returns.
 
     Attributes:
-        values: one an objective of the study, in their order.
+        values: one per objective of the study, in their order.
         metrics: other numbers for the trial's run.
-        files: text for the trial's run, by path.
+        files: text artefacts for the trial's run, by path.
     """
 
     values: Sequence[float]
@@ -76,4 +76,4 @@ class Outcome:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
-Objective = Callable[[Attempt], Outcome]
+Objective = Callable[[Attempt], TrialResult]

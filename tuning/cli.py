@@ -14,6 +14,7 @@ from spondylo_ml.cli import run_to_end
 from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.requirements import require_films, require_target
 from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_writable
 from tuning.options import STUDIES, TuneOptions
 
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a study; its exit code: 0, 2 for bad input or a study that stopped, 130 for Ctrl-C."""
+    """Run a study; the exit code is 0, 2 for bad input or a study that stopped, 130 for Ctrl-C."""
     command_line = list(sys.argv[1:] if arguments is None else arguments)
-    return run_to_end(lambda: TUNE.run(command_line), "interrupted; the same command goes on with the study")
+    return run_to_end(lambda: TUNE.run(command_line), "interrupted; the same command resumes the study")
 
 
 def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:
-    """The space, the films, the study's database, and where the runs are written."""
+    """Check Optuna, the space, the films, the study's database, and where the runs are written."""
+    _require_optuna()
     base = checked_space(options, overrides)[0].resolve({})
     require_films(base.data)
     _require_places(options)
@@ -37,13 +39,23 @@ def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:
 
 TUNE = Command(
     "tune", TuneOptions, "tuning.tune:tune",
-    "Search a space of configurations; a name goes on with its study, also from several machines at once.",
+    "Search a space of configurations; the same study name resumes the study, also from several machines at once.",
     check_tune, "tuning.tune:summary_text", takes_config=True, program="python -m tuning",
 )  # fmt: skip
 
 
+def _require_optuna() -> None:
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "studies need Optuna, which is not installed: pip install 'spondylo_ml[tuning]', or in a clone "
+            "pip install -e '.[tuning]'"
+        ) from None
+
+
 def _require_places(options: TuneOptions) -> None:
-    """The study's database and its best recipe can be written."""
+    """Check that the study's database and its best recipe can be written."""
     from tuning.storage import require_storage
 
     require_writable(STUDIES)
@@ -51,7 +63,7 @@ def _require_places(options: TuneOptions) -> None:
 
 
 def checked_space(options: TuneOptions, overrides: Mapping[str, Any]) -> tuple[Space, str]:
-    """The space, every corner of which is a configuration, and the study's name."""
+    """The space, after checking that its corners are valid configurations, and the study's name."""
     from spondylo_ml.config.resolve import resolve_config
     from tuning.space import find_space, load_space
 

@@ -1,4 +1,4 @@
-"""The films that a study may look at: training and validation, never test."""
+"""The films that a study may use: those for training and validation, never the test part."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from spondylo_ml.landmarks import Film, SlotRange
 
 @dataclass(frozen=True)
 class DevelopmentFilms:
-    """Labelled films for training and validation. It has no test part, nor a way to one.
+    """Labelled films for training and validation; the test part is left out, so that no trial can use it.
 
     Attributes:
-        same: places, in train and val one after the other, of films that show the same exposure, group by group.
+        same: groups of films that show the same exposure, as indices into train followed by val.
     """
 
     kind: str
@@ -29,22 +29,22 @@ class DevelopmentFilms:
 
     @classmethod
     def of(cls, films: FilmSet) -> DevelopmentFilms:
-        """The films of a dataset less its test part."""
+        """The labelled training and validation films of a dataset."""
         train, val = (tuple(film for film in films.part(part) if film.labelled) for part in ("train", "val"))
         return cls(films.kind, films.name, films.slots, train, val)
 
     def as_film_set(self) -> FilmSet:
-        """The same as a dataset."""
+        """These films as a dataset."""
         return FilmSet(self.kind, self.name, (*self.train, *self.val), self.slots)
 
     def with_same_exposures(self) -> DevelopmentFilms:
-        """The same, its pixels looked at for films that show one exposure, which folds must not part."""
+        """A copy with `same` found from the pixels, so that folds keep such films together."""
         films = (*self.train, *self.val)
         groups = same_groups(look_at(films).same, len(films))
         return replace(self, same=tuple(tuple(group) for group in groups))
 
     def folds(self, count: int, seed: int) -> list[DevelopmentFilms]:
-        """The films dealt anew: each is for validation once.
+        """Split the films anew, such that each is in the validation part of one fold.
 
         Raises:
             DataError: fewer patients than folds.
@@ -54,13 +54,13 @@ class DevelopmentFilms:
         return [
             replace(
                 self,
-                train=_put(films, [f != index for f in fold], "train"),
-                val=_put(films, [f == index for f in fold], "val"),
+                train=_in_part(films, [f != index for f in fold], "train"),
+                val=_in_part(films, [f == index for f in fold], "val"),
                 same=(),
             )
             for index in range(count)
         ]
 
 
-def _put(films: Sequence[Film], chosen: Sequence[bool], part: str) -> tuple[Film, ...]:
-    return tuple(replace(film, split=part) for film, yes in zip(films, chosen, strict=True) if yes)
+def _in_part(films: Sequence[Film], selected: Sequence[bool], part: str) -> tuple[Film, ...]:
+    return tuple(replace(film, split=part) for film, keep in zip(films, selected, strict=True) if keep)

@@ -31,40 +31,40 @@ from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.module import Score
 from spondylo_ml.workflows.train.films import prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.workflow import draw_panel, score_prepared
-from tuning.attempt import Attempt, Outcome
+from tuning.attempt import Attempt, TrialResult
 from tuning.films import DevelopmentFilms
 
 LATENCY, SLIP = "latency_ms", "slip_error_percent"
 WITHHELD_SLIP_ERROR_PERCENT = 100.0
-"""What a level with a true slip and no predicted one is charged: leaving out hard levels must not pay."""
+"""Error counted for a level with a true slip and no predicted one: leaving out hard levels must not pay off."""
 
 TIMED_PREDICTIONS = 15
 
 
 class ReportingRunLog(MlflowRunLog):
-    """Sends each epoch to MLflow, then to a listener, which may end the training."""
+    """Sends each epoch's metrics to MLflow, then to a listener, which may stop training by an exception."""
 
     def __init__(self, run_id: str, folder: Path, on_epoch: Callable[[Mapping[str, float], int], None]) -> None:
         super().__init__(run_id, folder)
         self._on_epoch = on_epoch
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
-        """See `RunLog`; here it may raise what the listener raises."""
+        """See `RunLog`; raises whatever the listener raises."""
         super().metrics(values, epoch)
         self._on_epoch(values, epoch)
 
 
 @dataclass
 class TrainingObjective:
-    """Trains as a trial's configuration says.
+    """Trains a model with a trial's configuration and evaluates it.
 
-    No model is kept: the best configuration is trained again by `train`.
+    Models are not kept: `train` trains the best configuration again.
 
     Attributes:
         films: without the test part.
         goals: names of the objectives.
-        n_folds: 1 for training and validation part as they are.
-        keep_values: leave with each trial what every validation observation was worth, for the noise floor.
+        n_folds: number of folds; 1 for the training and validation parts as they are.
+        keep_values: log each validation observation with its trial, for the noise floor.
     """
 
     films: DevelopmentFilms
@@ -74,28 +74,28 @@ class TrainingObjective:
     keep_values: bool = False
     _prepared: dict[object, dict[str, list[PreparedFilm]]] = field(default_factory=dict)
 
-    def __call__(self, attempt: Attempt) -> Outcome:
+    def __call__(self, attempt: Attempt) -> TrialResult:
         """See `Objective`."""
         if self.n_folds > 1:
             return self._over_folds(attempt)
         numbers, predictions = self._train(attempt.config, self.films, attempt.run_id, 0, attempt.report)
         files = self._values(PredictionSet(self.films.val, predictions), attempt.config.clinical) if predictions else {}
-        return Outcome([numbers[goal] for goal in self.goals], _best(numbers), files)
+        return TrialResult([numbers[goal] for goal in self.goals], _best(numbers), files)
 
-    def _over_folds(self, attempt: Attempt) -> Outcome:
-        """The mean over folds; each ended fold is a report. All films together are evaluated out of fold."""
-        found: list[Mapping[str, float]] = []
+    def _over_folds(self, attempt: Attempt) -> TrialResult:
+        """The mean over folds, reported after each; all films together are also evaluated out of fold."""
+        metrics: list[Mapping[str, float]] = []
         pooled = OutOfFold(self.films.name, self.films.slots)
         for index, films in enumerate(self.films.folds(self.n_folds, self.fold_seed)):
             with attempt.fold(index) as run_id:
-                numbers, predictions = self._train(attempt.config, films, run_id, index, _unheard)
-            found.append(numbers)
+                numbers, predictions = self._train(attempt.config, films, run_id, index, _ignore_report)
+            metrics.append(numbers)
             pooled.add(films.val, predictions)
             attempt.report(numbers[self.goals[0]], index)
-        means = {name: float(np.mean([numbers[name] for numbers in found])) for name in found[0]}
+        means = {name: float(np.mean([numbers[name] for numbers in metrics])) for name in metrics[0]}
         out_of_fold, files = pooled.evaluate(attempt.config.clinical)
         files |= self._values(pooled.prediction_set(), attempt.config.clinical)
-        return Outcome([means[goal] for goal in self.goals], _best(means) | out_of_fold, files)
+        return TrialResult([means[goal] for goal in self.goals], _best(means) | out_of_fold, files)
 
     def _values(self, predictions: PredictionSet, rules: ClinicalConfig) -> dict[str, str]:
         return {VALUES_FILE: values_text(paired_values(predictions, rules))} if self.keep_values else {}
@@ -108,7 +108,7 @@ class TrainingObjective:
         fold: int,
         report: Callable[[float, int], None],
     ) -> tuple[dict[str, float], list[FilmPrediction]]:
-        """Numbers of the epoch that `train` would keep, and what its weights predict for `films.val` where needed."""
+        """Metrics of the epoch that `train` would keep, and, where needed, its predictions for `films.val`."""
         config = resolve_from_films(config, films.as_film_set())
         prepared = self._films_of(config, films, fold)
         goal = self.goals[0]
@@ -147,25 +147,27 @@ class TrainingObjective:
         return fit(model, quiet, choose_compute(config.training), prepared, score, run_log, draw_panel, folder)
 
     def _films_of(self, config: Config, films: DevelopmentFilms, fold: int) -> dict[str, list[PreparedFilm]]:
-        """The films at the configuration's input size, prepared once."""
+        """The films prepared at the configuration's input size, cached."""
         key = (config.data.input_hw, fold)
         if key not in self._prepared:
-            if len(self._prepared) >= max(2, self.n_folds):  # sizes are searched too: not all can be kept
+            if len(self._prepared) >= max(
+                2, self.n_folds
+            ):  # a study may search sizes: films of all of them do not fit into memory
                 self._prepared.pop(next(iter(self._prepared)))
             self._prepared[key] = prepare_parts(config, films.train, films.val, films.slots)
         return self._prepared[key]
 
 
 def with_slip_error(rules: ClinicalConfig) -> Score:
-    """The usual score, and the mean absolute error of the slip, percent of the endplate.
+    """The usual score with the mean absolute error of the slip, percent of the endplate.
 
-    Over the levels with a true slip; one whose predicted slip is withheld is charged `WITHHELD_SLIP_ERROR_PERCENT`.
+    The mean is over levels with a true slip; where no slip is predicted, the error is `WITHHELD_SLIP_ERROR_PERCENT`.
     """
 
     def score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
         table = PredictionSet([film.film for film in films], predictions).slips(rules)
-        known = table[table["true_slip_percent"].notna()]
-        error = (known["pred_slip_percent"] - known["true_slip_percent"]).abs().fillna(WITHHELD_SLIP_ERROR_PERCENT)
+        true = table[table["true_slip_percent"].notna()]
+        error = (true["pred_slip_percent"] - true["true_slip_percent"]).abs().fillna(WITHHELD_SLIP_ERROR_PERCENT)
         value = float(error.mean()) if len(error) else float("nan")
         return {**score_prepared(films, predictions), SLIP: value}
 
@@ -180,8 +182,8 @@ def _one_film_latency_ms(model: LandmarkModel, film: PreparedFilm) -> float:
     return latency_ms([partial(model.predict, image)] * (WARM_UP_CALLS + TIMED_PREDICTIONS))
 
 
-def _unheard(value: float, epoch: int) -> None:
-    """An epoch of a fold: folds are compared, not their epochs."""
+def _ignore_report(value: float, epoch: int) -> None:
+    """Epochs of a fold are not reported: folds are compared, not epochs."""
 
 
 def _best(numbers: Mapping[str, float]) -> dict[str, float]:

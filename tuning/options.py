@@ -1,4 +1,4 @@
-"""What a study is asked to do."""
+"""The options of a study."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Goal = Literal[
 DEFAULT_TRIALS = 20
 
 STUDIES = Path("studies")
-"""Folder of the best recipes, below the current directory; one sub-folder a study."""
+"""Folder of the best recipes in the current directory, with one sub-folder per study."""
 
 
 class StudyOptions(Section):
-    """A study: how many trials, of what space, chosen and cut short how, and kept where."""
+    """A study: number of trials, search space, sampler, pruner and storage."""
 
     trials: int | None = Field(
         None, ge=1, le=100_000, description="total number of trials; unset: 20, or the whole grid"
@@ -40,7 +40,7 @@ class StudyOptions(Section):
     )
     sampler_seed: int = Field(0, ge=0, lt=2**31, description="seed of the points; the same for all workers")
     pruner: Literal["none", "median", "hyperband", "wilcoxon"] = Field(
-        "none", description="how hopeless trials are stopped early; wilcoxon compares folds"
+        "none", description="how unpromising trials are stopped early; wilcoxon compares folds"
     )
     pruner_startup_trials: int = Field(4, ge=0, description="median: trials to complete before any is pruned")
     pruner_warmup: int = Field(
@@ -87,11 +87,11 @@ class StudyOptions(Section):
 
 
 class TuneOptions(StudyOptions):
-    """Options of `python -m tuning` beside the configuration of the trials."""
+    """Options of `python -m tuning` besides the configuration of the trials."""
 
-    recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
+    recipe: Path | None = Field(None, description="YAML file merged over the model's recipe")
 
     @property
     def of_study(self) -> StudyOptions:
-        """The options that belong to the study, and are kept with it."""
+        """The options that are stored with the study."""
         return StudyOptions(**self.model_dump(exclude={"recipe"}))

@@ -14,20 +14,20 @@ from spondylo_ml.config.section import Section
 
 Scalar = bool | int | float | str | None
 Conditions = dict[str, Scalar | tuple[Scalar, ...]]
-"""A parameter exists only where each named value is the given one, or one of those given."""
+"""A parameter exists only where each of these names has the value, or one of the values, listed for it."""
 
 
 class _Parameter(Section):
-    when: Conditions = Field(default_factory=dict, description="values of others under which the parameter exists")
+    when: Conditions = Field(default_factory=dict, description="values of other names under which the parameter exists")
 
     def conditions(self) -> Iterator[tuple[str, tuple[Scalar, ...]]]:
-        """Each name with the values that are allowed for it."""
+        """Each name with its allowed values."""
         for name, allowed in self.when.items():
             yield name, allowed if isinstance(allowed, tuple) else (allowed,)
 
 
 class _Range(_Parameter):
-    """What numbers on a range share."""
+    """Base of the numeric parameters."""
 
     @model_validator(mode="after")
     def _is_a_range(self) -> _Range:
@@ -43,7 +43,7 @@ class _Range(_Parameter):
 
 
 class FloatParameter(_Range):
-    """A number on a range, evenly or in its logarithm; with a step a finite set."""
+    """A number on a linear or logarithmic range; with a step, a finite set."""
 
     type: Literal["float"]
     low: float
@@ -52,11 +52,11 @@ class FloatParameter(_Range):
     step: float | None = Field(None, gt=0)
 
     def suggest(self, trial: BaseTrial, name: str) -> float:
-        """The trial's value."""
+        """Suggest a value."""
         return trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step)
 
     def finite(self) -> tuple[float, ...] | None:
-        """All values, or None where there is no end of them."""
+        """All values; None where there are infinitely many."""
         if self.step is None:
             return None
         count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
@@ -77,7 +77,7 @@ class IntParameter(_Range):
     step: int | None = Field(None, ge=1)
 
     def suggest(self, trial: BaseTrial, name: str) -> int:
-        """The trial's value."""
+        """Suggest a value."""
         return trial.suggest_int(name, self.low, self.high, log=self.log, step=self.step or 1)
 
     def finite(self) -> tuple[int, ...] | None:
@@ -106,7 +106,7 @@ class CategoricalParameter(_Parameter):
         return value
 
     def suggest(self, trial: BaseTrial, name: str) -> Any:
-        """The trial's value; the study keeps a list as its JSON text."""
+        """Suggest a value; the study stores a list as JSON text."""
         return json_value(trial.suggest_categorical(name, [stored(choice) for choice in self.choices]))
 
     def finite(self) -> tuple[Any, ...]:
@@ -114,18 +114,18 @@ class CategoricalParameter(_Parameter):
         return self.choices
 
     def ends(self) -> tuple[Any, ...]:
-        """All values: there is no order among them."""
+        """All values: they have no order."""
         return self.choices
 
 
 class VariantsParameter(_Parameter):
-    """Named variants, each of which sets several values of the configuration; its own name is free."""
+    """Named variants, each of which sets several values of the configuration; the parameter's own name is free."""
 
     type: Literal["variants"]
     choices: dict[str, dict[str, Any]] = Field(min_length=1)
 
     def suggest(self, trial: BaseTrial, name: str) -> str:
-        """The trial's variant."""
+        """Suggest a variant."""
         return str(trial.suggest_categorical(name, list(self.choices)))
 
     def finite(self) -> tuple[str, ...]:
@@ -143,12 +143,12 @@ Parameter = Annotated[
 
 
 def stored(choice: Any) -> Scalar:
-    """A value as the study's database can keep it: a list as JSON text."""
+    """A value as the study's database stores it: a list as JSON text."""
     return json.dumps(choice) if isinstance(choice, tuple | list) else choice
 
 
 def json_value(choice: Any) -> Any:
-    """A value that `stored` made."""
+    """The inverse of `stored`."""
     return tuple(json.loads(choice)) if isinstance(choice, str) and choice.startswith("[") else choice
 
 

@@ -19,7 +19,7 @@ Figure = Any
 
 
 def study_page(study: Study, options: StudyOptions) -> str:
-    """HTML with every chart that the study's trials allow, and why the others are missing."""
+    """HTML with every chart that the study's trials allow, and the reason why any other is missing."""
     trials = len(study.get_trials(deepcopy=False))
     return render_page(
         "charts.html",
@@ -30,7 +30,7 @@ def study_page(study: Study, options: StudyOptions) -> str:
 
 
 def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figure]]:
-    """Each picture by its title, of the first objective where there are two."""
+    """Functions that draw the charts, by title; with two objectives, charts show the first."""
     goal = options.objectives[0]
     two = len(options.objectives) > 1
     of: dict[str, Any] = {"target_name": goal} | ({"target": lambda trial: trial.values[0]} if two else {})
@@ -51,9 +51,9 @@ def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figu
 
 
 def _importances(study: Study, options: StudyOptions, of: dict[str, Any]) -> Figure:
-    """How much each parameter decides whether a trial is a good one."""
+    """How much each parameter affects the objective."""
     if len(options.objectives) > 1:
-        # Optuna asks what makes the target low, whatever the direction of the objective it is taken from.
+        # With a target function, Optuna explains low values, whatever the direction of the objective.
         sign = -1.0 if options.directions[0] == "maximize" else 1.0
         of = of | {"target": lambda trial: sign * trial.values[0]}
     return visualization.plot_param_importances(study, **of)
@@ -79,7 +79,7 @@ def _intermediate(study: Study) -> Figure:
 
 
 def _contour_names(study: Study) -> list[str]:
-    """The first parameters that all complete trials share: each pair is a picture."""
+    """The first parameters that all complete trials share: each pair is one chart."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     shared = [name for name in complete[0].params if all(name in t.params for t in complete)] if complete else []
     if len(shared) < 2:
@@ -92,7 +92,7 @@ def _complete_names(study: Study) -> set[str]:
 
 
 def _chart(title: str, draw: Callable[[], Figure]) -> Chart:
-    """A chart, or why there is none: too few trials, or values that do not differ, are no error of the study."""
+    """A chart, or the reason why there is none: too few trials or equal values are no error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna warns about a study with few trials; the page gives their number

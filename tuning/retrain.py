@@ -1,4 +1,4 @@
-"""The best configuration trained with several seeds: how far results differ by chance alone."""
+"""Trains the best configuration with several seeds, to measure how much results vary by chance."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
 from spondylo_ml.tracking.seed_values import read_values
 from tuning.attempt import Objective
 from tuning.space import Space, SpaceFile
-from tuning.study import OpenStudy
+from tuning.study import OpenStudy, join_study
 from tuning.summary import point_of
-from tuning.tickets import RUN_ID
+from tuning.tickets import TRIAL_RUN_ID
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +24,12 @@ SEED = "seed"
 
 @dataclass(frozen=True)
 class SeedSpread:
-    """The best configuration over seeds.
+    """Results of the best configuration over seeds.
 
     Attributes:
-        values: of the first objective, by seed; a seed whose training failed has none.
-        sd: standard deviation of the sample; NaN for fewer than two values.
-        floors: of `noise_floors`; empty where fewer than two trainings have values.
+        values: the first objective by seed; a seed whose training run failed is missing.
+        sd: sample standard deviation; NaN for fewer than two values.
+        floors: see `noise_floors`; empty where fewer than two training runs have values.
     """
 
     objective: str
@@ -47,41 +47,42 @@ class SeedSpread:
         return float(np.std(list(self.values.values()), ddof=1)) if len(self.values) > 1 else float("nan")
 
 
-def retrain(found: OpenStudy, objective: Objective, films: str) -> SeedSpread:
+def retrain(parent: OpenStudy, objective: Objective, films: str) -> SeedSpread:
     """Train the best configuration of a study with `retrain_seeds` seeds; all workers share the work.
 
-    It is a study of its own in the same database, whose runs stand below the same parent, which gets the noise floor.
+    The retraining is a separate study in the same database. Its runs are children of the same parent run, which
+    gets the noise floor.
 
     Args:
-        objective: leaves `VALUES_FILE` with each training.
-        films: on which they are evaluated, in words.
+        objective: logs `VALUES_FILE` in each training run.
+        films: description of the films used for evaluation.
     """
-    best = found.summary().best
+    best = parent.summary().best
     assert best is not None
-    options = found.options
-    settings = found.space.resolve(point_of(best)).model_dump(mode="json", exclude={SEED})
+    options = parent.options
+    settings = parent.space.resolve(point_of(best)).model_dump(mode="json", exclude={SEED})
     seeds = list(range(options.retrain_seeds))
     file = validate(SpaceFile, {"parameters": {SEED: {"type": "categorical", "choices": seeds}}})
-    seeded = OpenStudy(
-        f"{found.name}-best-{best.number}-seeds",
+    seeded = join_study(
+        f"{parent.name}-best-{best.number}-seeds",
         options.model_copy(update={"sampler": "grid", "pruner": "none", "trials": None, "retrain_seeds": 0}),
         Space(file, settings),
-        found.storage,
-        found.experiment,
-        parent_id=found.runs.parent_id,
+        parent.storage,
+        parent.experiment,
+        parent_id=parent.runs.parent_id,
         child="retraining",
     )
     seeded.run(objective)
     complete = seeded.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    groups = [values for trial in complete if (values := read_values(trial.user_attrs[RUN_ID])) is not None]
+    groups = [values for trial in complete if (values := read_values(trial.user_attrs[TRIAL_RUN_ID])) is not None]
     spread = SeedSpread(options.objectives[0], {t.params[SEED]: t.values[0] for t in complete}, noise_floors([groups]))
-    parent, runs = found.runs.parent_id, found.runs
+    runs, run_id = parent.runs, parent.runs.parent_id
     statistics = {"mean": spread.mean, "sd": spread.sd}
     runs.metrics(
-        parent, {f"seeds/{spread.objective}_{name}": value for name, value in statistics.items()} | spread.floors, 0
+        run_id, {f"seeds/{spread.objective}_{name}": value for name, value in statistics.items()} | spread.floors, 0
     )
-    runs.metrics(parent, {"seeds/n": float(len(spread.values))}, 0)
+    runs.metrics(run_id, {"seeds/n": float(len(spread.values))}, 0)
     if spread.floors:
-        runs.tag(parent, NOISE_FLOOR_OF, f"{settings['model']['name']} {len(groups)} seeds; on {films}")
+        runs.tag(run_id, NOISE_FLOOR_OF, f"{settings['model']['name']} {len(groups)} seeds; on {films}")
     log.info("%s over %d seeds: %.4g, standard deviation %.3g", spread.objective, len(seeds), spread.mean, spread.sd)
     return spread

@@ -1,6 +1,6 @@
-"""The study as a tree of MLflow runs: a parent, a child a trial, a grandchild a fold.
+"""The MLflow runs of a study: a parent, a child per trial, a grandchild per fold.
 
-Runs are written by their ids, never as "the active run", so that any number of workers can write at once.
+Runs are addressed by id, never as "the active run", so that any number of workers can write at the same time.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.store import experiment_id
+from spondylo_ml.tracking.store import FAILURE_TAG, experiment_id
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
-"""MLflow's status for each state of a trial; MLflow has none for a pruned one, whose tag `trial_state` says it."""
+"""MLflow's status for each state of a trial. It has none for PRUNED, which the tag `trial_state` records."""
 
-STATE_TAG, FAILURE_TAG, STUDY_TAG, TRIAL_TAG = "trial_state", "failure", "study", "trial"
+STATE_TAG, STUDY_TAG, TRIAL_TAG = "trial_state", "study", "trial"
 STUDY_STATE_TAG, WORKER_OF_TAG = "study_state", "worker_of"
 LONGEST_TAG, LONGEST_PARAM = 500, 500
 MOST_PARAMS = 100
-"""MLflow takes so many at a time."""
+"""Most parameters that MLflow accepts in one call."""
 
 
 class StudyRuns:
@@ -42,34 +42,37 @@ class StudyRuns:
         self._commit = git_commit()
         self.parent_id = ""
 
-    def open_parent(self, known_id: str | None) -> str:
-        """The study's run: the known one, set running again; the one `mlflow run` opened for us; or a new one.
+    def open_parent(self, stored_id: str | None) -> str:
+        """Reopen the study's run, take the one that `mlflow run` opened, or create one.
+
+        Args:
+            stored_id: the run that the study has already; None for a new study.
 
         Raises:
-            TrackingError: the study knows a run that this store does not have.
+            TrackingError: the store does not have the study's run.
         """
-        given = os.environ.get("MLFLOW_RUN_ID")
-        if known_id:
-            self._require(known_id)
-            self._client.update_run(known_id, status="RUNNING")
-            if given and given != known_id:
-                self._client.set_tag(given, WORKER_OF_TAG, known_id)
-                self._client.set_tag(given, MLFLOW_RUN_NAME, f"worker of {self._study}")
-        self.parent_id = known_id or given or self._create(f"study {self._study}", {})
+        project_run_id = os.environ.get("MLFLOW_RUN_ID")
+        if stored_id:
+            self._require(stored_id)
+            self._client.update_run(stored_id, status="RUNNING")
+            if project_run_id and project_run_id != stored_id:
+                self._client.set_tag(project_run_id, WORKER_OF_TAG, stored_id)
+                self._client.set_tag(project_run_id, MLFLOW_RUN_NAME, f"worker of {self._study}")
+        self.parent_id = stored_id or project_run_id or self._create(f"study {self._study}", {})
         self._client.set_tag(self.parent_id, STUDY_TAG, self._study)
         self._client.set_tag(self.parent_id, STUDY_STATE_TAG, "running")
-        if given == self.parent_id:
-            self._client.set_tag(given, MLFLOW_RUN_NAME, f"study {self._study}")
+        if project_run_id == self.parent_id:
+            self._client.set_tag(project_run_id, MLFLOW_RUN_NAME, f"study {self._study}")
         return self.parent_id
 
     def start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str = "") -> str:
-        """A new child of the study's run, or of `parent_id`."""
+        """Start a child run of the study's run, or of `parent_id`."""
         run_id = self._create(name, {**tags, STUDY_TAG: self._study, MLFLOW_PARENT_RUN_ID: parent_id or self.parent_id})
         self._log_params(run_id, params)
         return run_id
 
     def finish(self, run_id: str, state: str, reason: str = "", metrics: Mapping[str, float] | None = None) -> None:
-        """End a run with the state of its trial."""
+        """End a run in the state of its trial."""
         now = int(time.time() * 1000)
         tags = [RunTag(STATE_TAG, state)]
         if reason:
@@ -79,40 +82,40 @@ class StudyRuns:
         self._client.set_terminated(run_id, STATES[state])
 
     def tag(self, run_id: str, name: str, value: str) -> None:
-        """A tag of a run."""
+        """Set a tag of a run."""
         self._client.set_tag(run_id, name, value)
 
     def metrics(self, run_id: str, values: Mapping[str, float], step: int) -> None:
-        """Numbers of one step of a run."""
+        """Log the metrics of one step."""
         now = int(time.time() * 1000)
         self._client.log_batch(run_id, metrics=[Metric(k, v, now, step) for k, v in drop_nan(values).items()])
 
     def keep(self, run_id: str, files: Mapping[str, str]) -> None:
-        """Text artefacts of a run, by path."""
+        """Log text artefacts, by path."""
         for path, content in files.items():
             self._client.log_text(run_id, content, path)
 
     def describe(self, text: str, values: Mapping[str, float], files: Mapping[str, str]) -> None:
-        """The parent's description, metrics and text artefacts, as they are now."""
+        """Set the parent run's description, metrics and text artefacts."""
         self._client.set_tag(self.parent_id, MLFLOW_RUN_NOTE, text)
         self.metrics(self.parent_id, values, 0)
         self.keep(self.parent_id, files)
 
     def parent_params(self, params: Mapping[str, Any]) -> None:
-        """Facts of the study; those that the parent has already stay as they are."""
-        known = self._client.get_run(self.parent_id).data.params
-        self._log_params(self.parent_id, {key: value for key, value in params.items() if key not in known})
+        """Log parameters of the parent run; those that it already has stay unchanged."""
+        logged = self._client.get_run(self.parent_id).data.params
+        self._log_params(self.parent_id, {key: value for key, value in params.items() if key not in logged})
 
     def end_parent(self, state: str) -> None:
-        """End the study's run: `finished`, `stopped`, or `interrupted`."""
+        """End the study's run as `finished`, `stopped` or `interrupted`."""
         self._client.set_tag(self.parent_id, STUDY_STATE_TAG, state)
         status = {"finished": "FINISHED", "stopped": "FAILED", "interrupted": "KILLED"}[state]
         self._client.set_terminated(self.parent_id, status)
 
     def _log_params(self, run_id: str, params: Mapping[str, Any]) -> None:
-        kept = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
-        for first in range(0, len(kept), MOST_PARAMS):
-            self._client.log_batch(run_id, params=kept[first : first + MOST_PARAMS])
+        entries = [Param(key, str(value)[:LONGEST_PARAM]) for key, value in params.items()]
+        for first in range(0, len(entries), MOST_PARAMS):
+            self._client.log_batch(run_id, params=entries[first : first + MOST_PARAMS])
 
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
         run = self._client.create_run(self._experiment_id, run_name=name, tags={**tags, "git_commit": self._commit})
@@ -120,7 +123,7 @@ class StudyRuns:
 
     @cached_property
     def _experiment_id(self) -> str:
-        if self.parent_id:  # the tree lies in one experiment
+        if self.parent_id:  # the whole tree is in one experiment
             return str(self._client.get_run(self.parent_id).info.experiment_id)
         return experiment_id(self._experiment)
 
@@ -130,5 +133,5 @@ class StudyRuns:
         except MlflowException:
             raise TrackingError(
                 f"study {self._study!r} logs to run {run_id}, which {store_name()} does not have: set "
-                "MLFLOW_TRACKING_URI to the store that it began in, or give the study another name"
+                "MLFLOW_TRACKING_URI to the store that it was created in, or give the study another name"
             ) from None

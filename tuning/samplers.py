@@ -19,17 +19,17 @@ from tuning.options import StudyOptions
 SAMPLERS: dict[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: TPESampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
-    # The points of a grid are enqueued; nothing is left to sample.
+    # Never samples: all points of a grid are enqueued.
     "grid": lambda seed: RandomSampler(seed=seed),
     "nsga2": lambda seed: NSGAIISampler(seed=seed, population_size=20),
 }
 
 
 class SeededByTrial(BaseSampler):
-    """A sampler made anew for each trial, seeded by the study's seed and the trial's number.
+    """Creates a new sampler for each trial, seeded by the study's seed and the trial's number.
 
-    Two workers of one seed would otherwise draw the same points; and with the random sampler a point depends on
-    nothing else, so that a study can be run again with another pruner.
+    Otherwise two workers with the same seed would draw the same points. With the random sampler, a point depends on
+    nothing else, so that a study can be repeated with another pruner.
     """
 
     def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
@@ -37,26 +37,26 @@ class SeededByTrial(BaseSampler):
         self._sampler = make(seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Seed."""
+        """Create the trial's sampler."""
         self._sampler = self._make(int(np.random.SeedSequence([self._seed, trial.number]).generate_state(1)[0]))
         self._sampler.before_trial(study, trial)
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """As the sampler itself."""
+        """Delegate to the trial's sampler."""
         return self._sampler.infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """As the sampler itself."""
+        """Delegate to the trial's sampler."""
         return self._sampler.sample_relative(study, trial, search_space)
 
     def sample_independent(self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution) -> Any:
-        """As the sampler itself."""
+        """Delegate to the trial's sampler."""
         return self._sampler.sample_independent(study, trial, name, distribution)
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """As the sampler itself."""
+        """Delegate to the trial's sampler."""
         self._sampler.after_trial(study, trial, state, values)
 
 

@@ -1,4 +1,4 @@
-"""Search spaces: a YAML file of parameters, and the configurations that it can make.
+"""Search spaces: a YAML file of parameters, and the configurations that it allows.
 
     fixed: {training.scheduler: cosine}
     parameters:
@@ -7,7 +7,7 @@
       training.weight_decay: {type: categorical, choices: [0.0, 1.0e-2], when: {training.optimizer: adamw}}
       schedule: {type: variants, choices: {cosine: {training.scheduler: cosine}, ...}}
 
-Names are those of the configuration; only the name of a parameter of variants is free.
+Names are those of the configuration; only the name of a `variants` parameter is free.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from tuning.space_checks import check_file, set_names, without_effect
 
 SHARED_SPACES = Path(__file__).parent / "spaces"
 CHECKED_AT_START = 300
-"""A space with more points than this is checked by its corners, or value by value; the test of the shipped ones
-resolves all corners."""
+"""A space with more points than this is checked by its corners, or value by value, before a study starts. (A test
+resolves all corners of the shipped spaces.)"""
 
 OVERRULED_BY = {"data.input_side_px": "data.input_hw", "training.film_passes": "training.epochs"}
 
 Point = dict[str, Any]
-"""The value of each parameter that exists, by the parameter's name."""
+"""The value of each parameter that exists, by name."""
 
 
 class SpaceFile(Section):
-    """What a space file holds."""
+    """The content of a space file."""
 
     fixed: dict[str, Any] = Field(default_factory=dict, description="values that all trials share")
     parameters: dict[str, Parameter] = Field(min_length=1, description="what is searched, in this order")
@@ -51,7 +51,7 @@ class SpaceFile(Section):
 
 @dataclass(frozen=True)
 class Space:
-    """A space file laid over the recipe of a model and what was given on the command line.
+    """A space file, merged over a model's recipe and the command line's values.
 
     Attributes:
         overrides: nested values that hold for all trials.
@@ -63,16 +63,16 @@ class Space:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The parameters' names, in their order."""
+        """Names of the parameters, in their order."""
         return tuple(self.file.parameters)
 
     @cached_property
     def base(self) -> dict[str, Any]:
-        """Every value of the configuration before any parameter is set, by dotted name."""
+        """The configuration before any parameter is set, by dotted name."""
         return flatten(self.resolve({}).model_dump(mode="json"))
 
     def suggest(self, trial: Any) -> Point:
-        """The parameters of a trial; those whose conditions do not hold are not asked for."""
+        """Suggest a trial's parameters, except those whose conditions do not hold."""
         point: Point = {}
         for name, parameter in self.file.parameters.items():
             if self._exists(parameter, point):
@@ -83,8 +83,7 @@ class Space:
         """The configuration at a point.
 
         Raises:
-            ConfigError: a value that the configuration does not allow, that is set twice or changes nothing, or films
-                other than those of the study.
+            ConfigError: a value is not allowed, is set twice or has no effect, or the films are not the study's.
         """
         tree = merge(nest(self.file.fixed), self.overrides)
         config = resolve_config(merge(tree, nest(self.settings(point))), self.recipe)
@@ -95,7 +94,7 @@ class Space:
         return config
 
     def settings(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """The values of the configuration that a point sets, by dotted name; variants are spelt out."""
+        """The values of the configuration that a point sets, by dotted name; variants are expanded."""
         out: dict[str, Any] = {}
         for name, value in point.items():
             parameter = self.file.parameters[name]
@@ -106,29 +105,29 @@ class Space:
         """Every point.
 
         Raises:
-            ConfigError: a parameter has no end of values; names them.
+            ConfigError: parameters with infinitely many values; names them.
         """
-        endless = [name for name, parameter in self.file.parameters.items() if parameter.finite() is None]
-        if endless:
+        infinite = [name for name, parameter in self.file.parameters.items() if parameter.finite() is None]
+        if infinite:
             raise ConfigError(
-                f"sampler grid tries every combination, and {', '.join(endless)} has no end of values: give it a "
-                "step, make it categorical, or use another sampler"
+                f"sampler grid tries every combination, and {', '.join(infinite)} has infinitely many values: give it "
+                "a step, make it categorical, or use another sampler"
             )
         return list(self._points(lambda parameter: parameter.finite() or ()))
 
     def corners(self) -> Iterator[Point]:
-        """Every combination of choices and of the ends of the ranges."""
+        """Every combination of the choices and of the ends of the ranges."""
         return self._points(lambda parameter: parameter.ends())
 
     def enqueued(self, point: Point) -> dict[str, Any]:
-        """A point as the study's database keeps it."""
+        """A point as the study's database stores it."""
         return {name: stored(value) for name, value in point.items()}
 
     def check(self) -> None:
-        """Resolve what the space can make, before any trial does.
+        """Check the configurations that the space allows, before any trial.
 
         Raises:
-            ConfigError: a combination that is not allowed.
+            ConfigError: a combination is not a valid configuration.
         """
         parameters = self.file.parameters.values()
         if prod(len(_checked(parameter)) for parameter in parameters) <= CHECKED_AT_START:
@@ -141,17 +140,17 @@ class Space:
             self.resolve_or_explain(point)
 
     def resolve_or_explain(self, point: Point) -> Config:
-        """As `resolve`; an error names the point."""
+        """As `resolve`, but an error names the point."""
         try:
             return self.resolve(point)
         except ConfigError as error:
             raise ConfigError(
-                f"the space allows {_words(point)}, which is no configuration: {error}. Change the range or the "
-                "choices, give the range a step, or one of them a condition (when)"
+                f"the space allows {point_text(point)}, which is no configuration: {error}. Change the range or the "
+                "choices, give the range a step, or give one of them a condition (when)"
             ) from None
 
     def _require_set_once(self, point: Mapping[str, Any]) -> None:
-        names = [name for one, value in point.items() for name in self.settings({one: value})]
+        names = [name for parameter, value in point.items() for name in self.settings({parameter: value})]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"{', '.join(twice)}: set by two parameters at once; give one of them a condition (when)")
 
@@ -160,18 +159,18 @@ class Space:
         for name in settings:
             if without_effect(name, config.model.name):
                 raise ConfigError(
-                    f"{name} changes nothing of {config.model.name}: leave it out, or let it exist for the networks "
+                    f"{name} has no effect on {config.model.name}: leave it out, or limit it to the networks "
                     "that have it, such as when: {model.name: [unet, maht_net]}"
                 )
         for name, stronger in OVERRULED_BY.items():
             if name in settings and flat[stronger] is not None:
-                raise ConfigError(f"{name} changes nothing where {stronger} is set: leave out one of them")
+                raise ConfigError(f"{name} has no effect where {stronger} is set: leave out one of them")
 
     def _require_same_films(self, config: Config) -> None:
         for name, value in flatten({"data": config.data.model_dump(mode="json")}).items():
             if name not in OWN_DATA and value != self.base[name]:
                 raise ConfigError(
-                    f"{name} is {value!r} there and {self.base[name]!r} in the study: all trials have the same films, "
+                    f"{name} is {value!r} there and {self.base[name]!r} in the study: all trials need the same films, "
                     f"or their values could not be compared. Give it for all trials: --{name}"
                 )
 
@@ -191,7 +190,7 @@ class Space:
         return extend({}, self.names)
 
     def _one_at_a_time(self) -> Iterator[Point]:
-        """The first corner with each value of each parameter in turn."""
+        """The first corner, then the same with each value of each parameter in turn."""
         first = next(self.corners())
         yield first
         for name, parameter in self.file.parameters.items():
@@ -199,7 +198,7 @@ class Space:
                 yield self._completed({**first, name: value})
 
     def _completed(self, point: Point) -> Point:
-        """The point less what does not exist at it, plus the first value of what does."""
+        """The point without parameters that do not exist at it, plus the first value of those that do."""
         out: Point = {}
         for name, parameter in self.file.parameters.items():
             if self._exists(parameter, out):
@@ -207,26 +206,26 @@ class Space:
         return out
 
     def _exists(self, parameter: Any, point: Point) -> bool:
-        known: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         if parameter.when:
-            known = {**self.base, **self.settings(point), **point}
+            values = {**self.base, **self.settings(point), **point}
         for name, allowed in parameter.conditions():
             absent = name in self.file.parameters and name not in point
-            if absent or known[name] not in allowed:
+            if absent or values[name] not in allowed:
                 return False
         return True
 
 
 def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = None) -> Space:
-    """The space of a file.
+    """Read and check a space file.
 
     Raises:
-        ConfigError: as `check_file`; a range that is none, or a value that is both given and searched.
+        ConfigError: as `check_file`; also an invalid range, or a value both given by the user and searched.
     """
     file = validate(SpaceFile, read_yaml(path, "space"))
     check_file(file.parameters, file.fixed, path.name)
-    given = flatten(overrides)
-    searched = {name for name in set_names(file.parameters) if name in given}
+    override_names = flatten(overrides)
+    searched = {name for name in set_names(file.parameters) if name in override_names}
     if searched:
         listed = ", ".join(sorted(searched))
         raise ConfigError(f"{listed}: given, and searched by {path.name}. Leave it out, or use another space")
@@ -234,27 +233,28 @@ def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = N
 
 
 def find_space(name: str, model: str) -> Path:
-    """The file of a space: a path, or a name in `projects/<model>/` or among those for all models.
+    """The file of a space, given as a path or as a name in `projects/<model>/` or `tuning/spaces/`.
 
     Raises:
-        ConfigError: no such space; lists those that exist.
+        ConfigError: no such space; lists the existing ones.
     """
-    given = Path(name)
-    own = projects_dir() / model
-    candidates = [given, own / f"{name}.yaml", SHARED_SPACES / f"{name}.yaml"]
-    if found := next((path for path in candidates if path.is_file()), None):
-        return found
-    known = sorted(path.stem for path in [*own.glob("space*.yaml"), *SHARED_SPACES.glob("*.yaml")])
+    project = projects_dir() / model
+    candidates = [Path(name), project / f"{name}.yaml", SHARED_SPACES / f"{name}.yaml"]
+    if match := next((path for path in candidates if path.is_file()), None):
+        return match
+    names = sorted(path.stem for path in [*project.glob("space*.yaml"), *SHARED_SPACES.glob("*.yaml")])
     raise ConfigError(
-        f"no space {name!r} for {model}.{nearest_hint(name, known)} There are: {', '.join(known)}; or give a path"
+        f"no space {name!r} for {model}.{nearest_hint(name, names)} There are: {', '.join(names)}; or give a path"
     )
 
 
 def _checked(parameter: Parameter) -> tuple[Any, ...]:
-    """The values of a parameter that are tried before a study: all where there are few, or else its ends."""
+    """The values of a parameter that are checked before a study: all if there are few, else the ends of its range."""
     values = parameter.finite()
     return values if values is not None and len(values) <= CHECKED_AT_START else parameter.ends()
 
 
-def _words(point: Point) -> str:
-    return ", ".join(f"{name}={value}" for name, value in point.items()) or "the recipe as it is"
+def point_text(point: Mapping[str, Any]) -> str:
+    """A point on one line, such as "training.learning_rate=0.001, training.optimizer=adamw"."""
+    values = (f"{value:.4g}" if isinstance(value, float) else str(value) for value in point.values())
+    return ", ".join(f"{name}={value}" for name, value in zip(point, values, strict=True)) or "the recipe as it is"

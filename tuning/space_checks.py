@@ -1,4 +1,4 @@
-"""What a space file must fulfil before any of its configurations is made."""
+"""Checks of a space file before any of its configurations is resolved."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from tuning.parameters import CategoricalParameter, Parameter, Scalar, VariantsP
 NOT_SEARCHED = {
     "data.": "its trials would be evaluated on different films, so that their values could not be compared",
     "clinical.": "the slips of its trials would be measured by different rules, and their values could not be compared",
-    "tracking.": "it changes nothing of a trial's value",
-    "uncertainty.": "a trial's model is not calibrated, so that it changes nothing of a trial's value",
-    "training.preflight": "it changes nothing of a trial's value",
-    "training.train_metric_films": "it changes nothing of a trial's value",
+    "tracking.": "it does not affect a trial's value",
+    "uncertainty.": "a trial's model is not calibrated, so that it does not affect a trial's value",
+    "training.preflight": "it does not affect a trial's value",
+    "training.train_metric_films": "it does not affect a trial's value",
 }
-"""Starts of names that a study cannot search, and why; `OWN_DATA` excepted."""
+"""Prefixes of names that a study cannot search, and why; names in `OWN_DATA` are allowed."""
 
-OWN_DROPOUT = ("model.encoder_dropout", "model.decoder_dropout")
+UNET_DROPOUT = ("model.encoder_dropout", "model.decoder_dropout")
 SHOWN = 8
 
 
 def check_file(parameters: Mapping[str, Parameter], fixed: Mapping[str, Any], file: str) -> None:
-    """Names and conditions of a space file.
+    """Check the names and conditions of a space file.
 
     Raises:
-        ConfigError: a name that does not exist (names the nearest), one that is both fixed and searched, one that a
-            study cannot search, or a condition that can never hold.
+        ConfigError: a name does not exist, is both fixed and searched, or cannot be searched; or a condition can never
+            hold.
     """
     _require_known_names(parameters, fixed, file)
     if both := sorted({name for name in set_names(parameters) if name in fixed}):
@@ -48,7 +48,7 @@ def check_file(parameters: Mapping[str, Parameter], fixed: Mapping[str, Any], fi
 
 
 def set_names(parameters: Mapping[str, Parameter]) -> Iterator[str]:
-    """Names of the configuration that the parameters set."""
+    """Names of the configuration values that the parameters set."""
     for name, parameter in parameters.items():
         if isinstance(parameter, VariantsParameter):
             for settings in parameter.choices.values():
@@ -58,11 +58,11 @@ def set_names(parameters: Mapping[str, Parameter]) -> Iterator[str]:
 
 
 def without_effect(name: str, model: str) -> bool:
-    """Whether a value of the configuration changes nothing of a network."""
-    own = name.split(".")[1] if name.startswith("model.") and name.count(".") > 1 else ""
-    if own in MODEL_NAMES and own != model:
+    """Whether a configuration value has no effect on a network."""
+    section = name.split(".")[1] if name.startswith("model.") and name.count(".") > 1 else ""
+    if section in MODEL_NAMES and section != model:
         return True
-    if name in OWN_DROPOUT:
+    if name in UNET_DROPOUT:
         return model != "unet"
     return model == "keypoint_rcnn" and name.startswith(("loss.", "heatmap."))
 
@@ -79,35 +79,35 @@ def _require_possible_conditions(parameters: Mapping[str, Parameter], file: str)
     for name, parameter in parameters.items():
         for other, allowed in parameter.conditions():
             if other in parameters and other not in earlier:
-                raise ConfigError(f"{file}: {name} depends on {other}, which must stand before it")
+                raise ConfigError(f"{file}: {name} depends on {other}, which must come before it")
             if other not in names and other not in parameters:
-                known = [*names, *parameters]
-                raise ConfigError(f"{file}: {name} depends on unknown {other!r}.{nearest_hint(other, known)}")
+                all_names = [*names, *parameters]
+                raise ConfigError(f"{file}: {name} depends on unknown {other!r}.{nearest_hint(other, all_names)}")
             for value in allowed:
-                wrong = _never(parameters[other], value) if other in parameters else _no_value_of(other, value)
-                if wrong:
-                    raise ConfigError(f"{file}: {name} depends on {other} being {value!r}, which it never is. {wrong}")
+                reason = _never(parameters[other], value) if other in parameters else _not_allowed(other, value)
+                if reason:
+                    raise ConfigError(f"{file}: {name} depends on {other} being {value!r}, which it never is. {reason}")
         earlier.add(name)
 
 
 def _never(parameter: Parameter, value: Scalar) -> str:
-    """Why a parameter never has this value; empty where it may have it."""
+    """Why a parameter can never have this value; empty where it can."""
     values = parameter.finite()
     if values is not None:
-        if any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in values):
+        if any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in values):
             return ""
         if isinstance(parameter, CategoricalParameter | VariantsParameter) or len(values) <= SHOWN:
-            listed = [str(one) for one in values]
+            listed = [str(choice) for choice in values]
             return f"It is searched among {', '.join(listed)}.{nearest_hint(str(value), listed)}"
     low, high = parameter.ends()[0], parameter.ends()[-1]
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if values is None and number and low <= value <= high:  # type: ignore[operator]  # a number, as was just asked
+    if values is None and number and low <= value <= high:  # type: ignore[operator]  # a number, as checked above
         return ""
     return f"It is searched from {low} to {high}"
 
 
-def _no_value_of(name: str, value: Scalar) -> str:
-    """Why a value of the configuration never is this; empty where it may be."""
+def _not_allowed(name: str, value: Scalar) -> str:
+    """Why the configuration does not allow this value of a name; empty where it does."""
     info = _field(Config, name)
     kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
     try:
@@ -115,7 +115,7 @@ def _no_value_of(name: str, value: Scalar) -> str:
     except ValidationError as error:
         first = error.errors()[0]
         options = [part.strip("' ") for part in str(first.get("ctx", {}).get("expected", "")).split(" or ")]
-        listed = [one.strip("' ") for part in options for one in part.split(",")]
+        listed = [option.strip("' ") for part in options for option in part.split(",")]
         return str(first["msg"]) + "." + nearest_hint(str(value), listed)
     return ""
 

@@ -1,6 +1,6 @@
-"""Where studies are kept, and the lock by which workers take turns.
+"""The database of studies, and the lock by which workers take turns.
 
-The lock belongs to the database or the operating system, which release it when its holder dies.
+The database or the operating system owns the lock, and releases it when its holder dies.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ CONNECT_S = 5
 
 
 def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
-    """The database of studies, made where there is none.
+    """Open the database of studies; create it if there is none.
 
     Raises:
-        ConfigError: no such kind of database, its driver is missing, it does not answer, or it is another program's.
+        ConfigError: the kind of database is not supported, its driver is missing, it does not answer, or it belongs to
+            another program.
     """
     kind = database_kind(url)
     options: dict[str, object] = {"pool_pre_ping": True}
     if kind == "sqlite":
         options = {"connect_args": {"timeout": SQLITE_TIMEOUT_S}}
     try:
-        # One worker makes the tables; the others find them.
-        alone = _sqlite_lock(url, "tables") if kind == "sqlite" else _server_lock(create_engine(url), "tables")
-        with warnings.catch_warnings(), alone:
+        # One worker creates the tables, the others wait for it.
+        tables_lock = _sqlite_lock(url, "tables") if kind == "sqlite" else _server_lock(create_engine(url), "tables")
+        with warnings.catch_warnings(), tables_lock:
             warnings.simplefilter("ignore", ExperimentalWarning)
-            _require_not_of_another(url)
+            _require_own_database(url)
             return RDBStorage(url, options, heartbeat_interval=heartbeat_s, grace_period=SILENT_BEATS * heartbeat_s)
     except (ImportError, SQLAlchemyError, OSError) as error:
         raise _cannot_be_opened(url, error) from None
 
 
 def require_storage(url: str) -> None:
-    """The database can be reached, or made: asked before the films are read.
+    """Check that the database can be reached, or created, before any film is read.
 
     Raises:
         ConfigError: as `open_storage`.
@@ -76,15 +77,15 @@ def _cannot_be_opened(url: str, error: Exception) -> ConfigError:
     return ConfigError(f"storage {shown} cannot be opened: {type(error).__name__}: {reason}")
 
 
-def _require_not_of_another(url: str) -> None:
-    """Optuna would take the version of another program's tables, such as MLflow's, for its own."""
+def _require_own_database(url: str) -> None:
+    """Optuna would mistake the schema version of another program, such as MLflow, for its own."""
     engine = create_engine(url)
     tables = inspect(engine).get_table_names()
     engine.dispose()
     if "alembic_version" in tables and "studies" not in tables:
         owner = "MLflow" if "experiments" in tables else "another program"
         raise ConfigError(
-            f"storage {without_password(url)} is {owner}'s database: give studies one of their own, "
+            f"storage {without_password(url)} is {owner}'s database: use a separate one for studies, "
             "such as sqlite:///studies.db"
         )
 
@@ -93,7 +94,7 @@ def database_kind(url: str) -> str:
     """sqlite or postgresql.
 
     Raises:
-        ConfigError: the URL is none, or names another database.
+        ConfigError: not a database URL, or another kind of database.
     """
     try:
         kind = make_url(url).get_backend_name()
@@ -105,19 +106,19 @@ def database_kind(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown."""
+    """The URL without its password."""
     return make_url(url).render_as_string(hide_password=True)
 
 
 class StudyLock:
-    """One worker at a time may decide what is to be done in a study."""
+    """Lets one worker at a time change what is enqueued in a study."""
 
     def __init__(self, storage: RDBStorage, study: str) -> None:
         self._engine, self._url, self._name = storage.engine, storage.url, study
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
-        """Wait for the lock; gives a function that releases it early."""
+        """Wait for the lock; yields a function that releases it early."""
         with ExitStack() as stack:
             if database_kind(self._url) == "sqlite":
                 stack.enter_context(_sqlite_lock(self._url, self._name))
@@ -129,7 +130,7 @@ class StudyLock:
 def _sqlite_path(url: str) -> Path:
     database = make_url(url).database
     if not database or database == ":memory:":
-        raise ConfigError("storage: a study in memory cannot be gone on with; give a file, sqlite:///studies.db")
+        raise ConfigError("storage: a study in memory cannot be resumed; give a file, such as sqlite:///studies.db")
     return Path(database)
 
 
@@ -144,9 +145,9 @@ def _sqlite_lock(url: str, name: str) -> Iterator[None]:
 
 @contextmanager
 def _server_lock(engine: Engine, name: str) -> Iterator[None]:
-    """A lock of the session: it ends with the connection."""
+    """A PostgreSQL lock of the session, which ends with the connection."""
     key = int.from_bytes(hashlib.sha256(f"spondylo_ml {name}".encode()).digest()[:8], "big", signed=True)
-    # Committing at once keeps no transaction open while the lock is held.
+    # Autocommit: no transaction stays open while the lock is held.
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
         try:

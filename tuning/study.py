@@ -1,4 +1,4 @@
-"""A study from its first trial, or where it stopped, to its best recipe."""
+"""A study from its first trial, or from where it stopped, to its best recipe."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import logging
 import time
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -26,24 +26,24 @@ from tuning.runs import StudyRuns
 from tuning.samplers import build_pruner, build_sampler
 from tuning.space import Space
 from tuning.storage import StudyLock, open_storage
-from tuning.summary import BEST_RECIPE, PAGE, StudySummary, summarise
+from tuning.summary import BEST_RECIPE, STUDY_PAGE, StudySummary, summarise
 from tuning.worker import HopelessStudyError, Worker
 
 log = logging.getLogger(__name__)
 
 PARENT, DEFINITION, DEFINITION_DIGEST = "mlflow_parent", "definition", "definition_digest"
 PAGE_DUE, PAGE_OF = "page_due", "page_of"
-"""When the study's page is drawn again, seconds since 1970, and the counts of trials that the last one showed: one
-worker draws it for all."""
+"""When the study's page is due again, in seconds since 1970, and the trial counts that the last page showed: one worker
+draws the page for all."""
 
 PAGE_EVERY_S = 15.0
 PAGE_SHARE = 0.05
-"""Share of one worker's time that the drawing of the study's page may take."""
+"""Share of one worker's time that drawing the study's page may take."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class OpenStudy:
-    """A study that workers may join.
+    """A study that workers can join; `open_study` and `join_study` make one.
 
     Attributes:
         name: also the name of its row in the database.
@@ -56,34 +56,18 @@ class OpenStudy:
     space: Space
     storage: RDBStorage
     experiment: str
-    parent_id: str = ""
-    child: str = "trial"
-    study: Study = field(init=False)
-    runs: StudyRuns = field(init=False)
-    lock: StudyLock = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.lock, self.runs = StudyLock(self.storage, self.name), StudyRuns(self.name, self.experiment)
-        with self.lock.held(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            self.study = optuna.create_study(
-                storage=self.storage,
-                study_name=self.name,
-                sampler=build_sampler(self.options),
-                pruner=build_pruner(self.options),
-                directions=list(self.options.directions),
-                load_if_exists=True,
-            )
-            self._require_same_definition()
-            self._open_run()
-            self._enqueue()
+    study: Study
+    runs: StudyRuns
+    lock: StudyLock
+    parent_id: str
+    child: str
 
     def run(self, objective: Objective) -> StudySummary:
-        """Work on the study until it is done; what it found.
+        """Work on the study until it is done, and summarise it.
 
         Raises:
-            HopelessStudyError: it stops early.
-            KeyboardInterrupt: what there is was written first.
+            HopelessStudyError: the study stopped early.
+            KeyboardInterrupt: after the results so far were written.
         """
         worker = Worker(
             self.study, self.space, objective, self.runs, self.lock, self.options.heartbeat_s, self.refresh, self.child
@@ -99,37 +83,37 @@ class OpenStudy:
         return self._finish("finished")
 
     def refresh(self) -> None:
-        """Bring the parent's pictures and description up to date, where no worker has done so lately."""
+        """Update the parent run's page and description, unless a worker did so recently."""
         now = time.time()
         if self.parent_id or now < self.study.user_attrs.get(PAGE_DUE, 0.0):
             return
-        # Another worker that asks meanwhile finds it done: drawing takes seconds, longer the more trials there are.
+        # Postpone the next page before drawing this one: drawing takes seconds, and other workers may ask meanwhile.
         self.study.set_user_attr(PAGE_DUE, now + PAGE_EVERY_S)
         try:
             self._write(self.summary())
         except MlflowException as error:
-            log.warning("the study's run could not be brought up to date: %s", type(error).__name__)
-        took_s = time.time() - now
-        self.study.set_user_attr(PAGE_DUE, now + max(PAGE_EVERY_S, took_s / PAGE_SHARE))
+            log.warning("the study's run could not be updated: %s", type(error).__name__)
+        drawing_s = time.time() - now
+        self.study.set_user_attr(PAGE_DUE, now + max(PAGE_EVERY_S, drawing_s / PAGE_SHARE))
 
     def summary(self) -> StudySummary:
-        """What the study has found so far."""
+        """The results of the study so far."""
         return summarise(self.study, self.space, self.options)
 
     def _write(self, summary: StudySummary) -> None:
-        files = {"trials.csv": summary.table.to_csv(index=False), PAGE: study_page(self.study, self.options)}
+        files = {"trials.csv": summary.table.to_csv(index=False), STUDY_PAGE: study_page(self.study, self.options)}
         if summary.best is not None:
             files[BEST_RECIPE] = summary.recipe
         self.runs.describe(summary.description(), summary.metrics(), files)
 
     def _write_last_page(self, summary: StudySummary) -> None:
-        """Unless another worker, which waited for the same last trial, has done so."""
+        """Write the final page, unless another worker that waited for the same last trial has written it."""
         if self.study.user_attrs.get(PAGE_OF) != summary.states:
             self._write(summary)
             self.study.set_user_attr(PAGE_OF, summary.states)
 
     def _finish(self, state: str) -> StudySummary:
-        """Write what there is; the study's run ends once nobody works on it."""
+        """Write the results; end the study's run once no worker has a trial running."""
         summary = self.summary()
         if self.parent_id:
             return summary
@@ -143,65 +127,102 @@ class OpenStudy:
                 path.write_text(summary.recipe, encoding="utf-8")
         return summary
 
-    def _require_same_definition(self) -> None:
-        definition = self._definition()
-        text = json.dumps(definition, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        known = self.study.user_attrs.get(DEFINITION_DIGEST)
-        if known is None:
-            self.study.set_user_attr(DEFINITION, json.loads(text))
-            self.study.set_user_attr(DEFINITION_DIGEST, digest)
-        elif known != digest:
-            before = self.study.user_attrs[DEFINITION]
-            after = json.loads(text)
-            changed = [name for name in after if after[name] != before.get(name)]
-            raise ConfigError(
-                f"study {self.name!r} was begun with another {', '.join(changed)}: its trials could not be compared. "
-                "Give the values it was begun with, or another study name"
-            )
-
-    def _definition(self) -> dict[str, Any]:
-        """What all trials of a study must share."""
-        movable = ("tracking.", "training.device", "training.workers", "data.path")
-        return {
-            "objectives": self.options.objectives,
-            "folds": self.options.folds,
-            "space": self.space.file.model_dump(mode="json"),
-            "configuration": {name: value for name, value in self.space.base.items() if not name.startswith(movable)},
-            "grid": self.options.sampler == "grid",
-        }
-
-    def _open_run(self) -> None:
-        if self.parent_id:
-            self.runs.parent_id = self.parent_id
-            return
-        known = self.study.user_attrs.get(PARENT)
-        parent = self.runs.open_parent(known)
-        if known is None:
-            self.study.set_user_attr(PARENT, parent)
-            self.study.set_user_attr(PAGE_DUE, time.time() + PAGE_EVERY_S)
-            asked = self.options.model_dump(mode="json", exclude={"storage"})
-            facts = {f"study.{name}": value for name, value in asked.items()}
-            self.runs.parent_params(facts | {f"config.{name}": value for name, value in self.space.base.items()})
-
-    def _enqueue(self) -> None:
-        grid = None
-        wanted = self.options.trials
-        if self.options.sampler == "grid":
-            grid = [self.space.enqueued(point) for point in self.space.grid()]
-        elif wanted is None:
-            wanted = DEFAULT_TRIALS
-        there = len(tickets.counted(self.study.get_trials(deepcopy=False)))
-        new = tickets.top_up(self.study, wanted, grid)
-        if there:
-            log.info("study %s goes on: it has %d trials, %d more are asked for", self.name, there, new)
-
 
 def open_study(options: StudyOptions, space: Space, name: str, experiment: str) -> OpenStudy:
-    """The study of this name, begun or gone on with; its missing trials are enqueued.
+    """Open the database and create or resume the study of this name; see `join_study`.
 
     Raises:
-        ConfigError: no such database, or the study was begun with another definition.
-        TrackingError: its MLflow run is not in this store.
+        ConfigError: the database cannot be opened, or the study was created with another definition.
+        TrackingError: the study's MLflow run is not in this store.
     """
-    return OpenStudy(name, options, space, open_storage(options.storage, options.heartbeat_s), experiment)
+    return join_study(name, options, space, open_storage(options.storage, options.heartbeat_s), experiment)
+
+
+def join_study(
+    name: str,
+    options: StudyOptions,
+    space: Space,
+    storage: RDBStorage,
+    experiment: str,
+    parent_id: str = "",
+    child: str = "trial",
+) -> OpenStudy:
+    """Create or resume a study: under its lock, check its definition, open its MLflow run, enqueue missing trials.
+
+    Args:
+        parent_id, child: as in `OpenStudy`.
+
+    Raises:
+        ConfigError: the study was created with another definition.
+        TrackingError: the study's MLflow run is not in this store.
+    """
+    lock, runs = StudyLock(storage, name), StudyRuns(name, experiment)
+    with lock.held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study = optuna.create_study(
+            storage=storage,
+            study_name=name,
+            sampler=build_sampler(options),
+            pruner=build_pruner(options),
+            directions=list(options.directions),
+            load_if_exists=True,
+        )
+        _require_same_definition(study, options, space)
+        if parent_id:
+            runs.parent_id = parent_id
+        else:
+            _open_parent_run(study, runs, options, space)
+        _enqueue_missing_trials(study, options, space)
+    return OpenStudy(name, options, space, storage, experiment, study, runs, lock, parent_id, child)
+
+
+def _require_same_definition(study: Study, options: StudyOptions, space: Space) -> None:
+    text = json.dumps(_definition(options, space), sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    stored_digest = study.user_attrs.get(DEFINITION_DIGEST)
+    if stored_digest is None:
+        study.set_user_attr(DEFINITION, json.loads(text))
+        study.set_user_attr(DEFINITION_DIGEST, digest)
+    elif stored_digest != digest:
+        before, after = study.user_attrs[DEFINITION], json.loads(text)
+        changed = [name for name in after if after[name] != before.get(name)]
+        raise ConfigError(
+            f"study {study.study_name!r} was created with another {', '.join(changed)}: its trials could not be "
+            "compared. Give the values it was created with, or another study name"
+        )
+
+
+def _definition(options: StudyOptions, space: Space) -> dict[str, Any]:
+    """What all trials of a study must share."""
+    movable = ("tracking.", "training.device", "training.workers", "data.path")
+    return {
+        "objectives": options.objectives,
+        "folds": options.folds,
+        "space": space.file.model_dump(mode="json"),
+        "configuration": {name: value for name, value in space.base.items() if not name.startswith(movable)},
+        "grid": options.sampler == "grid",
+    }
+
+
+def _open_parent_run(study: Study, runs: StudyRuns, options: StudyOptions, space: Space) -> None:
+    """Reopen the study's MLflow run, or create it and log the study's options and configuration."""
+    stored_id = study.user_attrs.get(PARENT)
+    parent_id = runs.open_parent(stored_id)
+    if stored_id is None:
+        study.set_user_attr(PARENT, parent_id)
+        study.set_user_attr(PAGE_DUE, time.time() + PAGE_EVERY_S)
+        study_params = options.model_dump(mode="json", exclude={"storage"})
+        params = {f"study.{name}": value for name, value in study_params.items()}
+        runs.parent_params(params | {f"config.{name}": value for name, value in space.base.items()})
+
+
+def _enqueue_missing_trials(study: Study, options: StudyOptions, space: Space) -> None:
+    grid, count = None, options.trials
+    if options.sampler == "grid":
+        grid = [space.enqueued(point) for point in space.grid()]
+    elif count is None:
+        count = DEFAULT_TRIALS
+    n_before = len(tickets.counted(study.get_trials(deepcopy=False)))
+    n_new = tickets.top_up(study, count, grid)
+    if n_before:
+        log.info("resuming study %s: %d trials exist, %d more are enqueued", study.study_name, n_before, n_new)

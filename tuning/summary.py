@@ -1,4 +1,4 @@
-"""What a study has found: a table of its trials, the best one, and how to do it again."""
+"""The results of a study: a table of its trials, the best one, and its recipe."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from tuning import tickets
 from tuning.options import StudyOptions
 from tuning.parameters import json_value
-from tuning.space import Space
-from tuning.worker import in_words
+from tuning.space import Space, point_text
 
-BEST_RECIPE, PAGE = "best.yaml", "study.html"
+BEST_RECIPE, STUDY_PAGE = "best.yaml", "study.html"
 
 
 @dataclass(frozen=True)
 class StudySummary:
-    """A study as it stands.
+    """The state of a study.
 
     Attributes:
-        states: how many trials are in each state; those that were cut off and replaced are `replaced`.
-        best: the trial with the best value; of two objectives the best by the first; None where none is complete.
-        recipe: its whole configuration as YAML, which `train --recipe` takes; empty where there is none.
-        front: the trials that no other beats in both objectives, or the best one.
-        table: a row a trial.
-        reports_saved: share of the epochs (or folds) that pruning saved, against trials of full length; NaN where
-            nothing was reported.
+        states: number of trials in each state; those that were cut off and replaced are `replaced`.
+        best: the trial with the best value (of the first objective, if there are two); None where none is complete.
+        recipe: the best trial's whole configuration as YAML for `train --recipe`; empty where there is none.
+        front: the trials that no other beats in both objectives; with one objective, the best trial.
+        table: one row per trial.
+        reports_saved: share of the epochs (or folds) that pruning saved; NaN where nothing was reported.
     """
 
     name: str
@@ -45,7 +43,7 @@ class StudySummary:
     reports_saved: float
 
     def metrics(self) -> dict[str, float]:
-        """Numbers for the study's run."""
+        """Metrics for the study's run."""
         out = {f"trials/{state}": float(count) for state, count in self.states.items()}
         if self.best is not None:
             out |= {f"best/{name}": v for name, v in zip(self.objectives, self.best.values, strict=True)}
@@ -53,7 +51,7 @@ class StudySummary:
         return out | {"pruning/reports_saved": self.reports_saved}
 
     def description(self) -> str:
-        """Markdown for the study's page."""
+        """Markdown for the study's run."""
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         head = f"Study **{self.name}**: {counts}.\n"
         if self.best is None:
@@ -69,19 +67,19 @@ class StudySummary:
 {chr(10).join(rows)}
 
 Train it: download `{BEST_RECIPE}` from Artifacts, then `python -m spondylo_ml train --recipe {BEST_RECIPE}`, or
-`mlflow run . -e train -P recipe={BEST_RECIPE}`. Pictures: `{PAGE}`; all trials: `trials.csv`.
+`mlflow run . -e train -P recipe={BEST_RECIPE}`. Pictures: `{STUDY_PAGE}`; all trials: `trials.csv`.
 
 {DISCLAIMER}
 """
 
 
 def summarise(study: Study, space: Space, options: StudyOptions) -> StudySummary:
-    """The study as it stands now."""
+    """Summarise the study so far."""
     trials = study.get_trials(deepcopy=False)
-    gone = tickets.replaced(trials)
+    replaced_numbers = tickets.replaced(trials)
     states: dict[str, int] = {}
     for trial in trials:
-        state = "replaced" if trial.number in gone else trial.state.name.lower()
+        state = "replaced" if trial.number in replaced_numbers else trial.state.name.lower()
         states[state] = states.get(state, 0) + 1
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     sign = -1.0 if options.directions[0] == "maximize" else 1.0
@@ -94,28 +92,29 @@ def summarise(study: Study, space: Space, options: StudyOptions) -> StudySummary
         best=best,
         recipe=recipe_of(best, study.study_name, space, options) if best else "",
         front=front,
-        table=pd.DataFrame([_table_row(trial, options, trial.number in gone) for trial in trials]),
+        table=pd.DataFrame([_table_row(trial, options, trial.number in replaced_numbers) for trial in trials]),
         reports_saved=_reports_saved(trials),
     )
 
 
 def recipe_of(trial: FrozenTrial, study: str, space: Space, options: StudyOptions) -> str:
-    """The whole configuration of a trial as YAML, with a word on where it comes from."""
+    """The whole configuration of a trial as YAML, with a comment on its origin."""
     config = space.resolve(point_of(trial))
     values = ", ".join(f"{name} {value:.4g}" for name, value in zip(options.objectives, trial.values, strict=True))
-    said = f"# Trial {trial.number} of study {study}: {values} on the validation part, on which it was chosen.\n"
-    return said + yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+    comment = f"# Trial {trial.number} of study {study}: {values} on the validation part, on which it was chosen.\n"
+    return comment + yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
 def point_of(trial: FrozenTrial) -> dict[str, Any]:
-    """The parameters of a trial."""
+    """The parameters of a trial, as `Space.resolve` takes them."""
     return {name: json_value(value) for name, value in trial.params.items()}
 
 
 def trial_row(trial: FrozenTrial, objectives: tuple[str, ...]) -> str:
-    """A row of a Markdown table."""
+    """A trial as a row of a Markdown table."""
     values = " | ".join(f"{value:.4g}" for value in trial.values[: len(objectives)])
-    return f"| {trial.number} | {values} | {in_words(point_of(trial))} | {trial.user_attrs.get(tickets.RUN_ID, '')} |"
+    run_id = trial.user_attrs.get(tickets.TRIAL_RUN_ID, "")
+    return f"| {trial.number} | {values} | {point_text(point_of(trial))} | {run_id} |"
 
 
 def _table_row(trial: FrozenTrial, options: StudyOptions, replaced: bool) -> dict[str, Any]:
@@ -128,13 +127,13 @@ def _table_row(trial: FrozenTrial, options: StudyOptions, replaced: bool) -> dic
         **dict(zip(options.objectives, values, strict=True)),
         "last_report": trial.last_step,
         "failure": trial.user_attrs.get(tickets.FAILURE, ""),
-        "run_id": trial.user_attrs.get(tickets.RUN_ID, ""),
+        "run_id": trial.user_attrs.get(tickets.TRIAL_RUN_ID, ""),
         **trial.params,
     }
 
 
 def _reports_saved(trials: list[FrozenTrial]) -> float:
-    """Of trials of full length; the length is that of the longest complete one."""
+    """Share saved against running all ended trials for as long as the longest complete one."""
     ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.intermediate_values]
     longest = max((len(t.intermediate_values) for t in ended if t.state is TrialState.COMPLETE), default=0)
     if not longest:

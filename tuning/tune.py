@@ -1,4 +1,4 @@
-"""A study: its trials are trained, and its best configuration again with several seeds."""
+"""The workflow of `python -m tuning`: run the trials, then retrain the best configuration with several seeds."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tuning.films import DevelopmentFilms
 from tuning.objective import TrainingObjective
 from tuning.options import STUDIES, TuneOptions
 from tuning.retrain import SeedSpread, retrain
+from tuning.space import point_text
 from tuning.study import OpenStudy, open_study
-from tuning.summary import BEST_RECIPE, PAGE, StudySummary, point_of
-from tuning.worker import in_words
+from tuning.summary import BEST_RECIPE, STUDY_PAGE, StudySummary, point_of
 
 
 @dataclass(frozen=True)
 class TuneResult:
-    """A study after this worker's part of it; `spread` is None unless the best configuration was trained again."""
+    """A study after this worker's share; `spread` is None unless the best configuration was retrained."""
 
     study: OpenStudy
     summary: StudySummary
@@ -39,7 +39,7 @@ def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
     """Open the study and work on it.
 
     Args:
-        overrides: values of the configuration that hold for all trials, nested.
+        overrides: nested configuration values that hold for all trials.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     _interrupt_on_sigterm()
@@ -67,28 +67,28 @@ def summary_text(result: TuneResult) -> str:
         path = STUDIES / study.name / BEST_RECIPE
         lines += [
             f"best        trial {summary.best.number}: {values} (validation part)",
-            f"parameters  {in_words(point_of(summary.best))}",
+            f"parameters  {point_text(point_of(summary.best))}",
             f"recipe      {path}; train it: python -m spondylo_ml train --recipe {path}",
         ]
     if not math.isnan(summary.reports_saved):
         lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
     if spread is not None:
         lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
-        lines.append(f"noise floor {_floor_in_words(spread, study.runs.parent_id)}")
-    lines += [f"run         {study.runs.parent_id}; pictures: {PAGE}, under Artifacts"]
+        lines.append(f"noise floor {_floor_text(spread, study.runs.parent_id)}")
+    lines += [f"run         {study.runs.parent_id}; charts: {STUDY_PAGE}, under Artifacts"]
     return "\n".join([*lines, DISCLAIMER])
 
 
-def _floor_in_words(spread: SeedSpread, run_id: str) -> str:
+def _floor_text(spread: SeedSpread, run_id: str) -> str:
     metric = str(PromoteConfig.model_fields["metric"].default)
     floor = spread.floors.get(f"noise_floor/{metric}")
     if floor is None:
-        return f"of {metric} not measured: two trainings that have it are needed"
-    return f"{metric} {floor:.3g} (95 % of two seeds differ by less); use it: promote --noise_floor_from {run_id}"
+        return f"of {metric} not measured: two training runs that have it are needed"
+    return f"{metric} {floor:.3g} (95 % of pairs of seeds differ by less); use it: promote --noise_floor_from {run_id}"
 
 
 def _interrupt_on_sigterm() -> None:
-    """Treat SIGTERM, by which a cluster ends a job, as Ctrl-C: the trial goes back to the study."""
+    """Treat SIGTERM, by which a cluster ends a job, as Ctrl-C: the trial is enqueued again."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -14,7 +14,7 @@ from pathlib import Path
 import optuna
 from studies import bowl, study_in
 
-from tuning.attempt import Attempt, Outcome
+from tuning.attempt import Attempt, TrialResult
 
 BEAT_S = 5
 """Long enough that a live worker on busy cores is not taken for a lost one."""
@@ -27,7 +27,7 @@ def main() -> None:
     ended: list[float] = []
     between: list[float] = []
 
-    def objective(attempt: Attempt) -> Outcome:
+    def objective(attempt: Attempt) -> TrialResult:
         if ended:
             between.append(time.monotonic() - ended[-1])
         say(f"begins {attempt.trial.number}")

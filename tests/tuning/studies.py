@@ -13,7 +13,7 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from tuning.attempt import Attempt, Outcome
+from tuning.attempt import Attempt, TrialResult
 from tuning.options import StudyOptions
 from tuning.space import Space, SpaceFile
 from tuning.study import OpenStudy, open_study
@@ -36,13 +36,13 @@ def study_in(folder: Path, name: str = "study", space: Space | None = None, **op
     return open_study(StudyOptions(**given), space or space_of(), name, EXPERIMENT)
 
 
-def bowl(attempt: Attempt) -> Outcome:
+def bowl(attempt: Attempt) -> TrialResult:
     """Least, 1.0, at a learning rate of 1e-3 and a sigma of 2; reports three epochs."""
     training, heatmap = attempt.config.training, attempt.config.heatmap
     value = 1.0 + abs(training.learning_rate - 1e-3) * 1e3 + abs(heatmap.sigma_cells - 2.0)
     for epoch in (1, 2, 3):
         attempt.report(value * (4 - epoch), epoch)
-    return Outcome([value], {"val_best/mre_px512": value})
+    return TrialResult([value], {"val_best/mre_px512": value})
 
 
 def children(study: OpenStudy) -> list[Run]:

@@ -46,7 +46,7 @@ def test_an_objective_has_its_direction() -> None:
         ("studies.db", r"'studies\.db' is no database URL, such as sqlite:///studies\.db"),
         ("sqlit:///studies.db", "no 'sqlit'. Did you mean 'sqlite'"),
         ("oracle://host/db", "no 'oracle'. Allowed: sqlite, postgresql$"),
-        ("sqlite://", "a study in memory cannot be gone on with"),
+        ("sqlite://", "a study in memory cannot be resumed"),
     ],
 )
 def test_a_database_that_cannot_be_is_refused(url: str, message: str) -> None:
@@ -64,7 +64,9 @@ def test_a_database_that_does_not_answer_is_reported_without_the_password() -> N
 def test_a_database_of_mlflow_is_reported_and_left_as_it_was(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/mlflow.db"
     MlflowClient(url).create_experiment("made")
-    with pytest.raises(ConfigError, match=r"storage sqlite:.*mlflow\.db is MLflow's database: give studies one of"):
+    with pytest.raises(
+        ConfigError, match=r"storage sqlite:.*mlflow\.db is MLflow's database: use a separate one for studies"
+    ):
         open_storage(url, 1)
     assert [one.name for one in MlflowClient(url).search_experiments()] == ["made", "Default"]
 

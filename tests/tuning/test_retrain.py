@@ -22,7 +22,7 @@ from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.landmarks import SlotRange, Vertebra
 from spondylo_ml.promotion.decision import Standing, decide, gain_of
 from spondylo_ml.workflows.promote.candidates import noise_floor
-from tuning.attempt import Attempt, Outcome
+from tuning.attempt import Attempt, TrialResult
 from tuning.retrain import retrain
 
 SLOTS = SlotRange(0, 2)
@@ -42,10 +42,10 @@ def seen(n_right: int) -> dict[str, PairedValues]:
 RIGHT_BY_SEED = {0: 20, 1: 22, 2: 24}  # 50, 55 and 60 % of the levels
 
 
-def trained(attempt: Attempt) -> Outcome:
+def trained(attempt: Attempt) -> TrialResult:
     """Another seed finds two films more; the first point of the study, which has no seed, is not asked."""
     values = seen(RIGHT_BY_SEED[attempt.config.seed])
-    return Outcome([float(attempt.config.seed)], {}, {VALUES_FILE: values_text(values)})
+    return TrialResult([float(attempt.config.seed)], {}, {VALUES_FILE: values_text(values)})
 
 
 def measured(folder: Path, name: str = "floor", seeds: int = 3) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import torch
 from mlflow.tracking import MlflowClient
+from optuna.trial import TrialState
 from studies import RATE, SIGMA, bowl, child_runs, children, space_of, states, study_in
 
 from spondylo_ml.config import resolve_config
 from spondylo_ml.errors import ConfigError, NonFiniteLossError, TrackingError
-from tuning.attempt import Attempt, Outcome
+from tuning.attempt import Attempt, TrialResult
 from tuning.study import STUDIES
 from tuning.worker import HopelessStudyError
 
@@ -26,14 +28,14 @@ def artifacts(study: object) -> set[str]:
 
 
 def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason(tmp_path: Path) -> None:
-    def objective(attempt: Attempt) -> Outcome:
+    def objective(attempt: Attempt) -> TrialResult:
         match attempt.trial.number:
             case 1:
                 raise NonFiniteLossError(2, 3, {"heatmap": math.nan})
             case 2:
-                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB for film-of-someone")
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB for film-of-someone")
             case 3:
-                return Outcome([math.nan], {})
+                return TrialResult([math.nan], {})
             case 4:
                 raise KeyError("films of Jane Doe")
         return bowl(attempt)
@@ -61,11 +63,29 @@ def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason
     assert parent_of(study).data.metrics["trials/fail"] == 4
 
 
+def test_the_result_of_a_trial_that_was_marked_as_lost_while_it_ran_does_not_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = study_in(tmp_path, "lost", trials=2)
+
+    def objective(attempt: Attempt) -> TrialResult:
+        result = bowl(attempt)
+        if attempt.trial.number == 0:
+            study.study.tell(0, state=TrialState.FAIL)  # as another worker does
+        return result
+
+    with caplog.at_level("WARNING"):
+        summary = study.run(objective)
+    assert "a trial was marked as lost while it was running here: its result does not count" in caplog.messages
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"], "it is tried once more"
+    assert summary.states == {"replaced": 1, "complete": 2}
+
+
 def test_a_trial_whose_configuration_is_refused_has_a_run_that_says_why(tmp_path: Path) -> None:
     width = {"type": "categorical", "choices": [32, 33]}  # unchecked: the command line refuses it before the study
     space = space_of({"model.maht_net.width": width}, **{"model.name": "maht_net"})
     study = study_in(tmp_path, "refused", space, sampler="grid")
-    study.run(lambda attempt: Outcome([float(attempt.config.model.maht_net.width)], {}))
+    study.run(lambda attempt: TrialResult([float(attempt.config.model.maht_net.width)], {}))
     assert states(study) == ["COMPLETE", "FAIL"]
     good, bad = children(study)
     assert (good.info.status, bad.info.status) == ("FINISHED", "FAILED")
@@ -147,7 +167,7 @@ def test_a_random_study_can_be_replayed_with_a_pruner(tmp_path: Path) -> None:
 
 
 def test_five_failures_for_one_reason_stop_the_study_and_mending_goes_on(tmp_path: Path) -> None:
-    def broken(attempt: Attempt) -> Outcome:
+    def broken(attempt: Attempt) -> TrialResult:
         raise NonFiniteLossError(attempt.trial.number, 1, {"heatmap": math.inf})
 
     study = study_in(tmp_path, "broken", trials=8)
@@ -165,7 +185,7 @@ def test_five_failures_for_one_reason_stop_the_study_and_mending_goes_on(tmp_pat
 def test_failures_for_different_reasons_do_not_stop_it(tmp_path: Path) -> None:
     errors = [MemoryError(), KeyError(1), MemoryError(), ValueError(2), MemoryError(), TypeError(3)]
 
-    def unlucky(attempt: Attempt) -> Outcome:
+    def unlucky(attempt: Attempt) -> TrialResult:
         raise errors[attempt.trial.number]
 
     study = study_in(tmp_path, "unlucky", trials=6)
@@ -189,11 +209,11 @@ def test_the_same_name_goes_on_to_the_number_asked_for_and_no_further(tmp_path: 
 
 def test_another_definition_is_not_the_same_study(tmp_path: Path) -> None:
     study_in(tmp_path, trials=1).run(bowl)
-    with pytest.raises(ConfigError, match="study 'study' was begun with another space: its trials could not be"):
+    with pytest.raises(ConfigError, match="study 'study' was created with another space: its trials could not be"):
         study_in(tmp_path, space=space_of({"training.learning_rate": RATE}), trials=2)
-    with pytest.raises(ConfigError, match="was begun with another objectives"):
+    with pytest.raises(ConfigError, match="was created with another objectives"):
         study_in(tmp_path, trials=2, objectives=("sdr_6px",))
-    with pytest.raises(ConfigError, match=r"was begun with another .*configuration"):
+    with pytest.raises(ConfigError, match=r"was created with another .*configuration"):
         study_in(tmp_path, space=space_of(seed=4), trials=2)
 
 
@@ -205,7 +225,7 @@ def test_a_study_whose_run_is_in_another_store_says_so(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_trial_is_given_back_with_its_parameters_and_counted_once(tmp_path: Path) -> None:
-    def interrupted(attempt: Attempt) -> Outcome:
+    def interrupted(attempt: Attempt) -> TrialResult:
         if attempt.trial.number == 2:
             raise KeyboardInterrupt
         return bowl(attempt)
@@ -245,10 +265,10 @@ def test_a_grid_tries_each_point_once_and_goes_on_where_it_stopped(tmp_path: Pat
 
 
 def test_two_objectives_are_searched_by_nsga2_and_end_with_a_front(tmp_path: Path) -> None:
-    def both(attempt: Attempt) -> Outcome:
+    def both(attempt: Attempt) -> TrialResult:
         attempt.report(1.0, 1)
         sigma = attempt.config.heatmap.sigma_cells
-        return Outcome([sigma, 5.0 - sigma], {})
+        return TrialResult([sigma, 5.0 - sigma], {})
 
     study = study_in(
         tmp_path,
@@ -275,14 +295,14 @@ def test_every_sampler_goes_with_every_pruner(tmp_path: Path, sampler: str, prun
 
 
 def test_folds_are_grandchildren_and_wilcoxon_prunes_by_them(tmp_path: Path) -> None:
-    def folded(attempt: Attempt) -> Outcome:
+    def folded(attempt: Attempt) -> TrialResult:
         values = []
         for index in range(10):
             with attempt.fold(index) as run_id:
                 values.append(attempt.config.heatmap.sigma_cells + 0.01 * index)
                 attempt.runs.metrics(run_id, {"val/mre_px512": values[-1]}, 1)
             attempt.report(values[-1], index)
-        return Outcome([sum(values) / 10], {})
+        return TrialResult([sum(values) / 10], {})
 
     study = study_in(tmp_path, "folds", trials=6, folds=10, pruner="wilcoxon")
     study.run(folded)

@@ -35,6 +35,14 @@ def test_bad_input_is_reported_at_once(
     assert list(tmp_path.iterdir()) == [], "nothing was begun"
 
 
+def test_a_missing_optuna_is_reported_with_the_command_that_installs_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)  # importing it raises ImportError
+    assert cli.main(["--trials", "1"]) == 2
+    assert "studies need Optuna, which is not installed: pip install 'spondylo_ml[tuning]'" in capsys.readouterr().err
+
+
 def test_the_command_line_starts_without_anything_slow() -> None:
     code = "import sys, tuning.cli; print([m for m in ('torch', 'mlflow', 'optuna', 'plotly') if m in sys.modules])"
     made = subprocess.run(

@@ -152,7 +152,7 @@ def assert_each_has_its_run(trials: list[FrozenTrial], parent_id: str) -> None:
     client = MlflowClient()
     expected = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
     for trial in trials:
-        run = client.get_run(trial.user_attrs[tickets.RUN_ID])
+        run = client.get_run(trial.user_attrs[tickets.TRIAL_RUN_ID])
         assert run.info.status == expected[trial.state.name]
         assert run.data.tags["mlflow.parentRunId"] == parent_id
         assert run.data.tags["trial"] == str(trial.number)
