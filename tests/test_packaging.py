@@ -116,7 +116,7 @@ def test_the_readme_names_the_commands_that_ci_runs() -> None:
     assert "pip install -e . && mlflow run . -e train -P model=unet --env-manager local" in readme
 
 
-@pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "docs"])
+@pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "docs", "benchmarks"])
 def test_nothing_names_a_path_of_the_machine_that_it_was_written_on(folder: str) -> None:
     texts = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".yaml", ".toml")]
     named = [p for p in texts if re.search(r"/(work|root|home)/\w", p.read_text(encoding="utf-8"))]

@@ -23,10 +23,10 @@ import requests
 from dicoms import PLANTED_WORDS, dataset, dicom, file_bytes, gradient, with_identifiers
 from mlflow.tracking import MlflowClient
 from scoring_server import ScoringServer, scoring_server
-from serving_load import main as measure_load
 from small_models import SAME_CORNER_PX, unet_bundle
 
 import spondylo_ml
+from benchmarks.serving_load import main as measure_load
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.film_model import FilmModel

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from builders import plain_film
 
+from benchmarks.film_statistics import SIDE_PX, draw_statistics, grey_histograms, main, radial_spectra
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Film
-from spondylo_ml.pages.figures.film_statistics import SIDE_PX, draw_statistics, grey_histograms, radial_spectra
 
 
 def waves(cycles: int, amplitude: float = 100.0) -> Film:
@@ -41,3 +44,8 @@ def test_histograms_and_spectra_are_one_row_a_film_and_draw_a_picture() -> None:
     picture = draw_statistics({"synthetic": films, "waves": [waves(8)]})
     assert picture.shape == (400, 1000, 3)
     assert (picture < 250).any()
+
+
+def test_the_script_writes_the_picture(tmp_path: Path) -> None:
+    main(["--to", str(tmp_path / "statistics.png"), "--count", "2"])
+    assert cv2.imread(str(tmp_path / "statistics.png")).shape == (400, 1000, 3)
