@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, Measure, plain
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, plain
 from spondylo_ml.data.films import pixels_sha256
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, GreyImage, Vertebra, level_name
 from spondylo_ml.version import __version__
 
-SCHEMA_FILE = Path(__file__).with_name("film_report.schema.json")
 FORMAT = "spondylo_ml film report 1"
 
 
@@ -105,33 +102,6 @@ def film_key(pixels: GreyImage) -> str:
     return pixels_sha256(pixels)[:12]
 
 
-def report_from_json(tree: Mapping[str, Any]) -> FilmReport:
-    """The inverse of `FilmReport.to_json`.
-
-    Raises:
-        DataError: not a report of this format, or one that breaks its schema; says where.
-    """
-    if tree.get("format") != FORMAT:
-        raise DataError(f"not a film report of this version: format {tree.get('format')!r}, this reads {FORMAT!r}")
-    try:
-        return TypeAdapter(FilmReport).validate_python(_with_nan(dict(tree)))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"film report: {place}: {first['msg']}") from None
-
-
-def report_schema() -> dict[str, Any]:
-    """JSON schema (2020-12) of a report, from its types; the file `SCHEMA_FILE` holds the same."""
-    schema = TypeAdapter(FilmReport).json_schema()
-    measure = schema["$defs"][Measure.__name__]
-    measure["properties"]["value"] = {"title": "Value", "type": ["number", "null"]}
-    measure["required"] = ["value", "unit", "reason"]
-    for part in (schema, *schema["$defs"].values()):
-        part["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
-
-
 def write_json(report: FilmReport, path: Path) -> Path:
     """Write the report as JSON."""
     path.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -140,13 +110,3 @@ def write_json(report: FilmReport, path: Path) -> Path:
 
 def _corners(vertebra: Vertebra) -> tuple[tuple[float, float] | None, ...]:
     return tuple(None if math.isnan(x) else (float(x), float(y)) for x, y in vertebra.corners_xy)
-
-
-def _with_nan(value: Any) -> Any:
-    """Null values of measures as NaN."""
-    if isinstance(value, list):
-        return [_with_nan(item) for item in value]
-    if isinstance(value, dict):
-        nan = {"value": math.nan} if set(value) == {"value", "unit", "reason"} and value["value"] is None else {}
-        return {key: _with_nan(item) for key, item in value.items()} | nan
-    return value

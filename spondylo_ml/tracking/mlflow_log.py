@@ -1,4 +1,4 @@
-"""A `RunLog` into MLflow that no outage of the store can stop."""
+"""A `RunLog` that sends to MLflow and survives outages of the store."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Call = Callable[[], object]
 
 
 class MlflowRunLog:
-    """Sends in the background, in order; keeps a copy on disk.
+    """Sends in the background, in order, and keeps a copy on disk.
 
-    What the store refuses is tried again until `close`. What was not sent by then is counted, and lies in the
-    folder: `metrics.jsonl`, one epoch a line, and `images/`.
+    Failed calls are retried until `close`. Calls that were not sent by then are counted; their content is in the folder
+    (`metrics.jsonl`, one epoch per line, and `images/`).
     """
 
     def __init__(self, run_id: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> None:
@@ -50,26 +50,22 @@ class MlflowRunLog:
         self._copy.image(image, key, epoch)
         self._put(lambda: self._client.log_image(self._run_id, image, key=key, step=epoch))
 
-    def tag(self, name: str, value: str) -> None:
-        """See `RunLog`."""
-        self._put(lambda: self._client.set_tag(self._run_id, name, value))
-
     def restore(self, history: list[dict[str, Any]]) -> None:
         """See `RunLog`."""
         if not history:
             return
 
         def send() -> None:
-            known = {m.step for m in self._client.get_metric_history(self._run_id, "val/mre_px512")}
+            logged = {m.step for m in self._client.get_metric_history(self._run_id, "val/mre_px512")}
             for row in history:
-                if row["epoch"] not in known:
+                if row["epoch"] not in logged:
                     values = {name: value for name, value in row.items() if name != "epoch"}
                     self._client.log_batch(self._run_id, metrics=_metrics(values, row["epoch"]))
 
         self._put(send)
 
     def close(self, timeout_s: float = 60.0) -> int:
-        """Wait for what is still to be sent; the number of calls that could not be."""
+        """Wait until everything is sent; return the number of calls that could not be."""
         self._closing.set()
         self._put(None)
         self._worker.join(timeout_s)
@@ -77,7 +73,7 @@ class MlflowRunLog:
 
     def _put(self, call: Call | None) -> None:
         try:
-            # The queue is full only after a long outage; everything in it and this call also lie on disk.
+            # The queue is full only after a long outage; its content and this call are also on disk.
             self._queue.put_nowait(call)
         except queue.Full:
             self.dropped += 1
@@ -91,17 +87,17 @@ class MlflowRunLog:
                     break
                 time.sleep(self._retry_seconds)
             else:
-                self._tell_outage()
+                self._tag_outage()
 
     def _sent(self, call: Call) -> bool:
         try:
             call()
         except Exception:
-            # Whatever the client raises, the training goes on; the tag and the count tell of it.
+            # Whatever the client raises, training continues; the tag and the count record it.
             return False
         return True
 
-    def _tell_outage(self) -> None:
+    def _tag_outage(self) -> None:
         if self._outage and self._sent(lambda: self._client.set_tag(self._run_id, OUTAGE_TAG, "true")):
             self._outage = False
 
@@ -113,12 +109,12 @@ def _metrics(values: Mapping[str, float], epoch: int) -> list[Metric]:
 
 
 def log_params(config: Mapping[str, object]) -> None:
-    """The resolved configuration, under a prefix of its own: `mlflow run` has logged plain names as strings.
+    """Log the resolved configuration under the prefix `config.`: `mlflow run` logs plain names as strings.
 
-    What the run already has stays as it is: MLflow refuses to change a parameter, and a resumed run may report
-    elsewhere or use other workers.
+    Parameters that the run already has are kept: MLflow does not allow changing them, and a resumed run may use another
+    tracking store or number of workers.
     """
     named = {f"config.{name}": value for name, value in config.items()}
     run = mlflow.active_run()
-    known = mlflow.get_run(run.info.run_id).data.params if run else {}
-    mlflow.log_params({name: value for name, value in named.items() if name not in known})
+    logged = mlflow.get_run(run.info.run_id).data.params if run else {}
+    mlflow.log_params({name: value for name, value in named.items() if name not in logged})

@@ -1,4 +1,4 @@
-"""Where and how precisely to compute, decided once and with a reason that is logged."""
+"""Chooses device and precision once, with a reason that is logged."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.errors import ConfigError
 
-# Otherwise cuDNN rounds what convolutions are given to 10 bits (TF32) and still calls it single precision.
+# Otherwise cuDNN rounds the inputs of convolutions to 10 bits (TF32) under the name of single precision.
 torch.backends.cudnn.allow_tf32 = False
 
 
 @dataclass(frozen=True)
 class Compute:
-    """A device, the precision on it, and why.
+    """A device, its precision, and the reason for the choice.
 
     Attributes:
         device: cpu, cuda or mps.
@@ -29,36 +29,36 @@ class Compute:
 
     @property
     def lightning_precision(self) -> Literal["bf16-mixed", "32-true"]:
-        """Lightning's name of the precision."""
+        """Lightning's name for the precision."""
         return "bf16-mixed" if self.precision == "bf16" else "32-true"
 
     def exact(self) -> Compute:
         """The same device in single precision.
 
-        A film is read the same on every machine, and bf16, with its 8 significant bits, is not precise enough for that:
-        it moves peaks by most of a pixel and may turn the choice between two levels.
+        Predictions must agree between machines, and bf16 with its 8 significant bits is not precise enough: it moves
+        peaks by most of a pixel and can change the choice between two levels.
         """
         return replace(self, precision="fp32", reason="films are read in single precision")
 
     def autocast(self) -> torch.autocast:
-        """Context of this precision."""
+        """Context manager for this precision."""
         return torch.autocast(self.device, torch.bfloat16, enabled=self.precision == "bf16")
 
 
 def choose_compute(config: TrainingConfig) -> Compute:
-    """The device and precision asked for, or the best that there is under `auto`.
+    """The configured device and precision; under `auto`, the best available.
 
     Raises:
-        ConfigError: the device asked for is not there.
+        ConfigError: the configured device is not available.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     device = config.device
     if device == "auto":
-        device = "cuda" if there["cuda"] else "mps" if there["mps"] else "cpu"
-    if not there[device]:
+        device = "cuda" if available["cuda"] else "mps" if available["mps"] else "cpu"
+    if not available[device]:
         raise ConfigError(f"training.device: {device} is not available here; use auto or cpu")
     if config.precision != "auto":
-        return Compute(device, config.precision, "asked for")
+        return Compute(device, config.precision, "as configured")
     return Compute(device, *_best_precision(device))
 
 

@@ -1,4 +1,4 @@
-"""Where a training reports to: a small protocol, and implementations that write to a folder or only remember."""
+"""Where a training run logs: a small protocol, and an implementation that writes to a folder."""
 
 from __future__ import annotations
 
@@ -11,35 +11,29 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS_FILE, TAGS_FILE = "metrics.jsonl", "tags.json"
+METRICS_FILE = "metrics.jsonl"
 LAST, BEST = "last.ckpt", "best.ckpt"
-"""A training's checkpoints, in the same folder."""
+"""Checkpoints of a training run, in the same folder."""
 
 ColourImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
 
 class RunLog(Protocol):
-    """Receives what a training has to say. No call raises because of the store behind it."""
+    """Receives the metrics and images of a training run. No call raises because of the store behind it."""
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
-        """Numbers of one epoch; epochs count from 1."""
+        """Log the metrics of one epoch; epochs count from 1."""
 
     def image(self, image: ColourImage, key: str, epoch: int) -> None:
-        """A picture of one epoch."""
-
-    def tag(self, name: str, value: str) -> None:
-        """A fact on the run."""
+        """Log an image of one epoch."""
 
     def restore(self, history: list[dict[str, Any]]) -> None:
-        """Epochs of an earlier part of this training; those that the store already has are not sent again."""
+        """Log epochs from before a resume, except those that the store already has."""
 
 
 class FolderRunLog:
-    """Keeps everything in a folder: `metrics.jsonl`, one epoch a line; `images/`; `tags.json`.
-
-    With it a training needs no tracking server, nor MLflow.
-    """
+    """Writes to a folder: `metrics.jsonl`, one epoch per line, and `images/`. Needs neither a server nor MLflow."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -56,43 +50,11 @@ class FolderRunLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
-    def tag(self, name: str, value: str) -> None:
-        """See `RunLog`."""
-        path = self._folder / TAGS_FILE
-        tags = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        path.write_text(json.dumps(tags | {name: value}, indent=1), encoding="utf-8")
-
     def restore(self, history: list[dict[str, Any]]) -> None:
         """See `RunLog`."""
         path = self._folder / METRICS_FILE
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        known = {json.loads(line)["epoch"] for line in lines}
+        logged = {json.loads(line)["epoch"] for line in lines}
         for row in history:
-            if row["epoch"] not in known:
+            if row["epoch"] not in logged:
                 self.metrics({name: value for name, value in row.items() if name != "epoch"}, row["epoch"])
-
-
-class MemoryRunLog:
-    """Keeps everything in memory."""
-
-    def __init__(self) -> None:
-        self.history: list[dict[str, Any]] = []
-        self.images: dict[tuple[str, int], ColourImage] = {}
-        self.tags: dict[str, str] = {}
-
-    def metrics(self, values: Mapping[str, float], epoch: int) -> None:
-        """See `RunLog`."""
-        self.history.append({"epoch": epoch, **values})
-
-    def image(self, image: ColourImage, key: str, epoch: int) -> None:
-        """See `RunLog`."""
-        self.images[key, epoch] = image
-
-    def tag(self, name: str, value: str) -> None:
-        """See `RunLog`."""
-        self.tags[name] = value
-
-    def restore(self, history: list[dict[str, Any]]) -> None:
-        """See `RunLog`."""
-        known = {row["epoch"] for row in self.history}
-        self.history += [row for row in history if row["epoch"] not in known]

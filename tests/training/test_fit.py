@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from memory_run_log import MemoryRunLog
 from torch import Tensor, nn
 
 from spondylo_ml.config import Config, resolve_config
@@ -23,7 +24,7 @@ from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.module import Score
-from spondylo_ml.training.run_log import MemoryRunLog, RunLog
+from spondylo_ml.training.run_log import RunLog
 
 CPU = Compute("cpu", "fp32", "a test")
 

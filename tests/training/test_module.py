@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from memory_run_log import MemoryRunLog
 from torch import Tensor
 
 from spondylo_ml.config import Config, resolve_config
@@ -23,7 +24,6 @@ from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.optimisers import cosine_factor
-from spondylo_ml.training.run_log import MemoryRunLog
 
 CPU = Compute("cpu", "fp32", "a test")
 
@@ -90,7 +90,7 @@ def test_a_device_that_is_not_there_is_an_error_that_says_what_to_do() -> None:
 
 
 def test_the_precision_is_chosen_with_a_reason_and_obeyed_when_given() -> None:
-    assert choose_compute(TrainingConfig(epochs=1, device="cpu", precision="fp32")).reason == "asked for"
+    assert choose_compute(TrainingConfig(epochs=1, device="cpu", precision="fp32")).reason == "as configured"
     chosen = choose_compute(TrainingConfig(epochs=1, device="cpu"))
     able = torch.cpu.get_capabilities()
     assert chosen.precision == ("bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32")

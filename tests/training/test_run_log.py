@@ -11,19 +11,16 @@ import numpy as np
 from spondylo_ml.training.run_log import FolderRunLog
 
 
-def test_a_folder_keeps_numbers_pictures_and_tags(tmp_path: Path) -> None:
+def test_a_folder_keeps_metrics_and_images(tmp_path: Path) -> None:
     log = FolderRunLog(tmp_path / "run")
     picture = np.zeros((2, 3, 3), dtype=np.uint8)
     picture[0, 0] = (255, 0, 0)
     log.metrics({"loss": 0.5}, 1)
     log.image(picture, "panel/val", 1)
-    log.tag("a", "1")
-    log.tag("b", "2")
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text()) == {"epoch": 1, "loss": 0.5}
     read = cv2.imread(str(tmp_path / "run" / "images" / "panel-val-0001.png"))
     assert read is not None
     assert read[0, 0].tolist() == [0, 0, 255], "OpenCV reads blue first: the red corner is red"
-    assert json.loads((tmp_path / "run" / "tags.json").read_text()) == {"a": "1", "b": "2"}
 
 
 def test_an_earlier_part_is_written_once(tmp_path: Path) -> None:

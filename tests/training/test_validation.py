@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from memory_run_log import MemoryRunLog
 
 from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
@@ -24,7 +25,6 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import LAST, fit
-from spondylo_ml.training.run_log import MemoryRunLog
 
 SIDE_PX, TRAIN_FILMS = 64, 8
 

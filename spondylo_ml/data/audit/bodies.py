@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spondylo_ml.landmarks import OUTLINE, Film, FloatArray
+from spondylo_ml.landmarks import Film, FloatArray
 
 IntArray = NDArray[np.int64]
 
@@ -69,12 +69,6 @@ class Bodies:
     def height_px(self) -> FloatArray:
         """(N,) mean length of the walls."""
         return np.asarray(self.edges_px[:, 2:].mean(axis=1))
-
-    @cached_property
-    def area_px2(self) -> FloatArray:
-        """(N,) area of the outline, positive whatever its direction."""
-        x, y = np.moveaxis(self.corners_xy[:, list(OUTLINE)], -1, 0)
-        return np.asarray(np.abs(0.5 * np.sum(x * np.roll(y, -1, axis=1) - np.roll(x, -1, axis=1) * y, axis=1)))
 
     @cached_property
     def lower_of_pairs(self) -> IntArray:
