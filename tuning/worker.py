@@ -84,8 +84,8 @@ class Worker:
 
             try:
                 self.study.optimize(objective, n_trials=1, catch=(Exception,))
-            except ValueError:
-                # Optuna does not take the result of a trial that another worker has meanwhile marked as failed.
+            except (ValueError, AssertionError):
+                # Optuna raises either if another worker has meanwhile marked the trial as failed.
                 if not any(tickets.has_ended(self.study, number) for number in taken):
                     raise
                 log.warning("a trial was marked as lost while it was running here: its result does not count")

@@ -9,6 +9,7 @@ import mlflow
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
+from optuna import TrialPruned
 from optuna.trial import TrialState
 from studies import RATE, SIGMA, bowl, child_runs, children, space_of, states, study_in
 
@@ -63,8 +64,9 @@ def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason
     assert parent_of(study).data.metrics["trials/fail"] == 4
 
 
+@pytest.mark.parametrize("raises", [False, True])
 def test_the_result_of_a_trial_that_was_marked_as_lost_while_it_ran_does_not_count(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    raises: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = study_in(tmp_path, "lost", trials=2)
 
@@ -72,6 +74,8 @@ def test_the_result_of_a_trial_that_was_marked_as_lost_while_it_ran_does_not_cou
         result = bowl(attempt)
         if attempt.trial.number == 0:
             study.study.tell(0, state=TrialState.FAIL)  # as another worker does
+            if raises:
+                raise TrialPruned("too late")
         return result
 
     with caplog.at_level("WARNING"):
