@@ -104,7 +104,7 @@ def fetch_bundle(run_id: str) -> Bundle:
         folder = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL_NAME}")
     except (MlflowException, OSError):
         raise TrackingError(
-            f"run {run_id} has logged no model: it failed or still runs. Go on with it: train --resume {run_id}"
+            f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
         ) from None
     return load_bundle(only_model(Path(folder)), digest_of_run(run_id))
 

@@ -1,7 +1,7 @@
-"""Which digest the store keeps of a model, so that its files can be known again wherever they come from.
+"""The digest of a model in the tracking store, by which its files can be verified wherever they come from.
 
-The digest of a model is the SHA-256 of its manifest, which has those of all its files. A training logs it as a tag of
-its run, and a promotion as a tag of the registered version. Whoever rewrites a model's files does not rewrite these.
+The digest is the SHA-256 of the model's manifest, which contains those of all its files. A training run logs it as a
+tag, a promotion as a tag of the registered version. Changing a model's files does not change these tags.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def digest_of_run(run_id: str) -> str:
-    """What the run logged of its model.
+    """The digest that the run logged for its model.
 
     Raises:
-        TrackingError: no such run, or it logged no digest.
+        TrackingError: there is no such run, or it logged no digest.
     """
     return _digest(get_run(run_id).data.tags, f"run {run_id}")
 
 
 def digest_of_version(version: ModelVersion) -> str:
-    """What the version's own tag says; of one that was registered by hand, what its run logged.
+    """The digest in the version's tag or, for a version registered by hand, the one that its run logged.
 
     Raises:
         TrackingError: neither has a digest, or the two differ.
@@ -45,11 +45,11 @@ def digest_of_version(version: ModelVersion) -> str:
 
 
 def require_same_digest(version: ModelVersion, digest: str) -> None:
-    """Raise `TrackingError` where the version has another digest than its run."""
-    kept = version.tags.get(BUNDLE_DIGEST, digest)
-    if kept != digest:
+    """Raise `TrackingError` if the version has another digest than its run."""
+    registered = version.tags.get(BUNDLE_DIGEST, digest)
+    if registered != digest:
         raise TrackingError(
-            f"{version.name} version {version.version} was registered with the digest {kept[:12]}..., its run "
+            f"{version.name} version {version.version} was registered with the digest {registered[:12]}..., its run "
             f"{version.run_id} now has {digest[:12]}...: one of the tags {BUNDLE_DIGEST} was changed. Nothing "
             "is promoted until it is known which"
         )
@@ -59,7 +59,7 @@ def find_version(name: str, number: str) -> ModelVersion:
     """A version of a registered model.
 
     Raises:
-        TrackingError: there is none.
+        TrackingError: there is no such version.
     """
     try:
         return MlflowClient().get_model_version(name, number)

@@ -1,8 +1,8 @@
-"""One promotion at a time.
+"""A lock that allows one promotion at a time.
 
-MLflow's aliases can be set by anyone at any moment: there is no compare-and-swap. A registered model's name, though, is
-unique in every store, so that of two that create the same one only one succeeds; and unlike an experiment it can be
-deleted altogether. The lock is a registered model of a reserved name, which exists while somebody holds it.
+MLflow's aliases can be set by anyone at any moment: there is no compare-and-swap. But the name of a registered model is
+unique in every store, so that only one of two processes can create it; and unlike an experiment it can be deleted
+completely. The lock is a registered model of a reserved name, which exists while a process holds it.
 """
 
 from __future__ import annotations
@@ -26,39 +26,40 @@ from spondylo_ml.errors import TrackingError
 SUFFIX = ".lock"
 ID, OWNER, HOST, PID, TAKEN = "lock_id", "lock_owner", "lock_host", "lock_pid", "lock_taken"
 TAKEN_ALREADY = "RESOURCE_ALREADY_EXISTS"
-DESCRIPTION = "A lock, no model: a promotion is under way. It is removed when that ends; the tags say who holds it."
+LOCK_DESCRIPTION = "A lock, not a model: a promotion is running. It is removed at the end; the tags say who holds it."
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock that was taken."""
+    """A lock held by this process."""
 
     name: str
     lock_id: str
 
     def require_held(self) -> None:
-        """Nobody has broken it meanwhile; called before anything is changed.
+        """Check that nobody has broken the lock; call before each change.
 
         Raises:
-            TrackingError: it is gone, or somebody else's.
+            TrackingError: the lock is gone, or another process holds it.
         """
-        found = _find(self.name)
-        if found is None or found.tags.get(ID) != self.lock_id:
+        registered = _find(self.name)
+        if registered is None or registered.tags.get(ID) != self.lock_id:
             raise TrackingError(
-                f"the lock {self.name} was broken while this promotion ran, so that it changes nothing more: "
+                f"the lock {self.name} was broken while this promotion was running, which stops here: "
                 "look at the history (registry) and promote again"
             )
 
 
 @contextmanager
 def promotion_lock(registered_model: str, break_lock: str | None = None) -> Iterator[Lock]:
-    """The only promotion of this registered model, until the block ends.
+    """Hold the lock of this registered model until the block ends.
 
     Args:
-        break_lock: id of a lock left behind, which is removed first; never another's.
+        break_lock: id of an abandoned lock, which is removed first; a lock with another id is left alone.
 
     Raises:
-        TrackingError: somebody else holds it (says who, since when, and how to remove it), or there is no such id.
+        TrackingError: another process holds the lock (says who, since when, and how to remove it), or `break_lock` is
+            not its id.
     """
     name = registered_model + SUFFIX
     if break_lock is not None:
@@ -74,7 +75,7 @@ def _take(name: str) -> Lock:
     lock_id = uuid.uuid4().hex[:12]
     tags = {ID: lock_id, OWNER: getpass.getuser(), HOST: socket.gethostname(), PID: str(os.getpid()), TAKEN: _now()}
     try:
-        MlflowClient().create_registered_model(name, tags=tags, description=DESCRIPTION)
+        MlflowClient().create_registered_model(name, tags=tags, description=LOCK_DESCRIPTION)
     except MlflowException as error:
         if error.error_code != TAKEN_ALREADY:
             raise TrackingError(f"the lock {name} cannot be taken: {_first_line(error)}") from None
@@ -83,25 +84,25 @@ def _take(name: str) -> Lock:
 
 
 def _release(lock: Lock) -> None:
-    found = _find(lock.name)
-    if found is not None and found.tags.get(ID) == lock.lock_id:
+    registered = _find(lock.name)
+    if registered is not None and registered.tags.get(ID) == lock.lock_id:
         MlflowClient().delete_registered_model(lock.name)
 
 
 def _break(name: str, lock_id: str) -> None:
-    found = _find(name)
-    if found is None:
+    registered = _find(name)
+    if registered is None:
         raise TrackingError(f"there is no lock {name} to break: leave break_lock out")
-    if found.tags.get(ID) != lock_id:
-        raise TrackingError(f"the lock {name} is not {lock_id!r} but {found.tags.get(ID)!r}, and was left as it is")
+    if registered.tags.get(ID) != lock_id:
+        raise TrackingError(f"the lock {name} is not {lock_id!r} but {registered.tags.get(ID)!r}, and is left alone")
     MlflowClient().delete_registered_model(name)
 
 
 def _held_text(name: str) -> str:
-    found = _find(name)
-    if found is None:
+    registered = _find(name)
+    if registered is None:
         return f"another promotion held {name} a moment ago and has ended: try again"
-    tags = found.tags
+    tags = registered.tags
     text = (
         f"another promotion holds {name}: {tags.get(OWNER)} on {tags.get(HOST)}, process {tags.get(PID)}, "
         f"since {tags.get(TAKEN)}. Wait until it has ended"
@@ -112,7 +113,7 @@ def _held_text(name: str) -> str:
 
 
 def _is_dead(tags: dict[str, str]) -> bool:
-    """Whether the holder was a process of this machine and is none any more."""
+    """Whether the holder was a process of this machine that has ended."""
     pid = tags.get(PID, "")
     return tags.get(HOST) == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))
 

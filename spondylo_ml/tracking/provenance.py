@@ -1,4 +1,4 @@
-"""Which code, which packages and which films made a run."""
+"""Logs the code, packages and films of a run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from spondylo_ml.landmarks import Film
 
 SPLIT_FILE = "data/split.csv"
 DIGEST_LENGTH = 36
-"""MLflow keeps no longer digest of a dataset; the whole one is a tag of the run."""
+"""Longest digest of a dataset that MLflow stores; the full one is a tag of the run."""
 
 
 def log_dataset(films: FilmSet, parts: Sequence[str]) -> dict[str, str]:
-    """Log each part as a dataset input of the active run; the digest of each part."""
+    """Log each part as a dataset input of the active run; return the digest of each part."""
     digests = {}
     for part in parts:
-        chosen = films.part(part)
-        digests[part] = digest(chosen, films.slots)
-        # What the films are, not where: the same films in another folder are the same dataset.
-        source = CodeDatasetSource({"kind": films.kind, "dataset": films.name, "part": part, "films": len(chosen)})
-        dataset = MetaDataset(  # type: ignore[abstract]  # MLflow itself makes it like this
+        part_films = films.part(part)
+        digests[part] = digest(part_films, films.slots)
+        # Describes the films, not their location: the same films in another folder are the same dataset.
+        source = CodeDatasetSource({"kind": films.kind, "dataset": films.name, "part": part, "films": len(part_films)})
+        dataset = MetaDataset(  # type: ignore[abstract]  # as MLflow itself does
             source, name=f"{films.name}-{part}", digest=digests[part][:DIGEST_LENGTH]
         )
         mlflow.log_input(dataset, context=part)
@@ -59,14 +59,14 @@ def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
 
 
 def log_environment() -> None:
-    """Installed packages as an artefact; commit, Python and platform as tags of the active run."""
+    """Log installed packages as an artefact, and commit, Python and platform as tags of the active run."""
     packages = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
     mlflow.log_text("\n".join(packages) + "\n", "environment.txt")
     mlflow.set_tags({"git_commit": git_commit(), "python": platform.python_version(), "platform": platform.platform()})
 
 
 def git_commit() -> str:
-    """Commit of the code, with `+changes` where the checkout differs from it; `none` outside a checkout."""
+    """Commit of the code, with `+changes` if the checkout differs from it; `none` outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     try:
         commit = _git(root, "rev-parse", "HEAD")
@@ -77,5 +77,5 @@ def git_commit() -> str:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    result = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    return result.stdout.strip()

@@ -1,7 +1,7 @@
 """MLflow's model registry: versions, the aliases `champion` and `challenger`, and the history in tags.
 
-The history is what the registered model's tags say, an event each (`event.0001` ...): descriptions are made from it
-and may be written anew at any time.
+The tags of the registered model are the history, one per event (`event.0001` ...). Descriptions are generated from it
+and can be rewritten at any time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 EVENT = "event."
 STATUS = "status"
 ROLLED_BACK = "rolled_back"
-"""Tag of a version: when and why it was taken out of use."""
+"""Tag of a version: when and why it was rolled back."""
 
 OUT_OF_USE = "rolled back"
 FILMS_DIGEST, FILMS, SPLIT = "frozen_films.digest", "frozen_films.data", "frozen_films.split"
 LONGEST_DESCRIPTION = 5000
-"""What PostgreSQL keeps of a description."""
+"""Longest description that PostgreSQL stores."""
 
 
 class Registry:
@@ -40,7 +40,7 @@ class Registry:
         self.name, self._client = name, MlflowClient()
 
     def champion(self) -> ModelVersion | None:
-        """The version with the alias; None where no model is registered, or none has it."""
+        """The version with this alias; None if there is no registered model, or no version has it."""
         return self._with_alias(CHAMPION)
 
     def challenger(self) -> ModelVersion | None:
@@ -51,7 +51,7 @@ class Registry:
         """One version.
 
         Raises:
-            TrackingError: there is none.
+            TrackingError: there is no such version.
         """
         try:
             return self._client.get_model_version(self.name, str(number))
@@ -59,52 +59,52 @@ class Registry:
             raise TrackingError(f"{self.name} has no version {number}: it was deleted") from None
 
     def rolled_back(self, run_id: str) -> str:
-        """When and why the run's model was taken out of use; empty where it was not."""
+        """When and why the run's model was rolled back; empty if it was not."""
         if self._model() is None:
             return ""
-        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
-        return next((v.tags[ROLLED_BACK] for v in known if v.tags.get(STATUS) == OUT_OF_USE), "")
+        versions = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
+        return next((v.tags[ROLLED_BACK] for v in versions if v.tags.get(STATUS) == OUT_OF_USE), "")
 
     def tags(self) -> dict[str, str]:
-        """Tags of the registered model; none where it does not exist."""
-        found = self._model()
-        return dict(found.tags) if found else {}
+        """Tags of the registered model; empty if it does not exist."""
+        model = self._model()
+        return dict(model.tags) if model else {}
 
     def events(self) -> list[Event]:
         """The history, oldest first."""
         return [Event.from_text(text) for name, text in sorted(self.tags().items()) if name.startswith(EVENT)]
 
     def require_history(self) -> list[Event]:
-        """As `events`.
+        """As `events`, but raises if there are none.
 
         Raises:
-            TrackingError: no such registered model, or nobody was ever champion.
+            TrackingError: there is no such registered model, or it never had a champion.
         """
         events = self.events()
         if not events:
-            known = ", ".join(sorted(m.name for m in self._client.search_registered_models())) or "none"
+            names = ", ".join(sorted(m.name for m in self._client.search_registered_models())) or "none"
             raise TrackingError(
                 f"{self.name!r} in {store_name()} has no history: no model was promoted yet. "
-                f"Registered models there: {known}"
+                f"Registered models there: {names}"
             )
         return events
 
     def add_version(self, run: Run, tags: Mapping[str, str]) -> ModelVersion:
-        """The run's model as a version: a new one, or the one that it is already, with new tags.
+        """Register the run's model as a new version, or update the tags of the version that it is already.
 
-        The version carries the digest of the model's files, by which loading knows them again.
+        The version has a tag with the digest of the model's files, which loading verifies.
 
         Raises:
-            TrackingError: the run has logged no model, or another digest than its version has.
+            TrackingError: the run has logged no model, or its digest is not that of its version.
         """
         run_id = run.info.run_id
         outputs = run.outputs.model_outputs if run.outputs else []
         if not outputs:
             raise TrackingError(f"run {run_id} has logged no model that could be registered")
         tags = {**tags, BUNDLE_DIGEST: digest_of_run(run_id)}
-        known = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
-        if known:
-            newest = max(known, key=lambda version: int(version.version))
+        versions = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
+        if versions:
+            newest = max(versions, key=lambda version: int(version.version))
             require_same_digest(newest, tags[BUNDLE_DIGEST])
             self.tag_version(newest, tags)
             return newest
@@ -129,7 +129,7 @@ class Registry:
         self._client.update_registered_model(self.name, text[:LONGEST_DESCRIPTION])
 
     def set_champion(self, version: ModelVersion, event: Event) -> None:
-        """Record the event, and make the version champion; what was champion is so no longer."""
+        """Record the event and make the version the champion, in place of the former one."""
         former = self.champion()
         self.record(event)
         self._client.set_registered_model_alias(self.name, CHAMPION, version.version)
@@ -141,7 +141,7 @@ class Registry:
         self.tag_version(version, {STATUS: CHAMPION})
 
     def set_challenger(self, version: ModelVersion) -> None:
-        """Make the version the challenger, instead of what was it."""
+        """Make the version the challenger, in place of the former one."""
         former = self.challenger()
         self._client.set_registered_model_alias(self.name, CHALLENGER, version.version)
         if former is not None and former.version != version.version:
@@ -149,7 +149,7 @@ class Registry:
         self.tag_version(version, {STATUS: CHALLENGER})
 
     def record(self, event: Event) -> None:
-        """Add to the history."""
+        """Add an event to the history."""
         number = 1 + sum(name.startswith(EVENT) for name in self.tags())
         self.set_tags({f"{EVENT}{number:04d}": event.to_text()})
 
@@ -167,8 +167,8 @@ class Registry:
             raise TrackingError(f"the registry {shown(mlflow.get_registry_uri())} cannot be read: {error}") from None
 
     def _with_alias(self, alias: str) -> ModelVersion | None:
-        found = self._model()
-        number = found.aliases.get(alias) if found else None
+        model = self._model()
+        number = model.aliases.get(alias) if model else None
         return None if number is None else self.version(int(number))
 
 

@@ -1,4 +1,4 @@
-"""The best training runs of the store by one of their metrics."""
+"""Selects training runs of the store by a metric."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ def has_model(run: Run) -> bool:
 
 
 def require_model(run: Run) -> None:
-    """Raise `TrackingError` where the run has logged no model."""
+    """Raise `TrackingError` if the run has logged no model."""
     if not has_model(run):
         run_id = run.info.run_id
         raise TrackingError(
-            f"run {run_id} has logged no model: it failed or still runs. Go on with it: train --resume {run_id}"
+            f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
         )
 
 
 def top_runs(
     count: int, metric: str, models: Sequence[str] = (), per_model: bool = False, experiment: str | None = None
 ) -> list[Run]:
-    """The finished runs that logged a model, best first.
+    """The best `count` finished runs that logged a model, best first.
 
     Args:
-        models: only runs of these; all where empty.
-        per_model: `count` of each model instead of in all.
-        experiment: only of this one; all where None.
+        models: only runs of these models; all if empty.
+        per_model: `count` of each model instead of in total.
+        experiment: only runs of this experiment; all if None.
 
     Raises:
-        TrackingError: no such experiment, or no run has the metric.
-        ConfigError: which values of the metric are better is not known, or neither are.
+        TrackingError: there is no such experiment, or no run has the metric.
+        ConfigError: it is not known which values of the metric are better, or neither are.
     """
     runs = [run for run in _finished(experiment) if has_model(run)]
     runs = [run for run in runs if not models or run.data.tags.get("model") in models]
@@ -52,18 +52,18 @@ def top_runs(
     ranked.sort(key=lambda run: (sign * run.data.metrics[metric], run.info.start_time))
     if not per_model:
         return ranked[:count]
-    taken: Counter[str] = Counter()
-    chosen = []
+    counts: Counter[str] = Counter()
+    selected = []
     for run in ranked:
         name = run.data.tags.get("model", "")
-        taken[name] += 1
-        if taken[name] <= count:
-            chosen.append(run)
-    return chosen
+        counts[name] += 1
+        if counts[name] <= count:
+            selected.append(run)
+    return selected
 
 
 def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
-    """(step, value) of all that a run logged of a metric, by step; the last value of a step counts."""
+    """(step, value) of a run's metric, sorted by step; the last value logged for a step counts."""
     history = MlflowClient().get_metric_history(run_id, metric)
     latest = {entry.step: entry.value for entry in sorted(history, key=lambda entry: entry.timestamp)}
     return sorted(latest.items())

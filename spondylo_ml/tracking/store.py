@@ -1,4 +1,4 @@
-"""The tracking store: is it there, and which run do we write to."""
+"""Runs and experiments of the tracking store: find, check and open them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PARENT_TAG, DESCRIPTION_TAG = "mlflow.parentRunId", "mlflow.note.content"
 """Tags by which MLflow nests runs and describes them on their pages."""
 
 OPEN = ("RUNNING", "SCHEDULED")
-"""States of a run that may be written to."""
+"""Statuses of a run that can be written to."""
 
 
 def get_run(run_id: str) -> Run:
-    """A run of the store.
+    """The run of this id.
 
     Raises:
-        TrackingError: there is none with this id.
+        TrackingError: the store has no such run.
     """
     try:
         return mlflow.get_run(run_id)
@@ -43,7 +43,7 @@ def get_run(run_id: str) -> Run:
 
 
 def is_run(run_id: str) -> bool:
-    """Whether the store has a run of this id."""
+    """Whether the store has a run with this id."""
     try:
         mlflow.get_run(run_id)
     except MlflowException:
@@ -51,33 +51,33 @@ def is_run(run_id: str) -> bool:
     return True
 
 
-def chosen_experiment(asked: str | None, otherwise: str) -> str:
-    """Name of the experiment to write to: as asked, as `MLFLOW_EXPERIMENT_NAME` or `_ID` say, or `otherwise`.
+def chosen_experiment(requested: str | None, default: str) -> str:
+    """Name of the experiment to write to: `requested`, that of `MLFLOW_EXPERIMENT_NAME` or `_ID`, or `default`.
 
     Raises:
-        TrackingError: the two variables name different ones, or there is none of this id.
+        TrackingError: the two variables name different experiments, or the store has none with this id.
     """
     name, number = (os.environ.get(f"MLFLOW_EXPERIMENT_{kind}") for kind in ("NAME", "ID"))
-    if asked or not (name or number):
-        return asked or otherwise
+    if requested or not (name or number):
+        return requested or default
     if not number:
         return str(name)
     try:
-        found = str(MlflowClient().get_experiment(number).name)
+        name_of_id = str(MlflowClient().get_experiment(number).name)
     except MlflowException:
         raise TrackingError(
             f"MLFLOW_EXPERIMENT_ID is {number}, and {store_name()} has no such experiment: unset "
             "it, or set MLFLOW_TRACKING_URI to its store"
         ) from None
-    if name and name != found:
+    if name and name != name_of_id:
         raise TrackingError(
-            f"MLFLOW_EXPERIMENT_NAME is {name!r} and MLFLOW_EXPERIMENT_ID that of {found!r}: unset one of them"
+            f"MLFLOW_EXPERIMENT_NAME is {name!r} and MLFLOW_EXPERIMENT_ID that of {name_of_id!r}: unset one of them"
         )
-    return found
+    return name_of_id
 
 
 def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
-    """What `open_run` of the same arguments needs is there: the run or experiment, and a place for its artefacts.
+    """Check that `open_run` with these arguments can work: the run or experiment exists, artefacts can be written.
 
     Raises:
         TrackingError: `MLFLOW_RUN_ID` names a run that is not in this store or has ended; the run to resume or the
@@ -89,29 +89,29 @@ def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
     if given is not None:
         _require_local_place(given.info.artifact_uri)
         return
-    found = _find_experiment(experiment)
-    if found is not None:
-        _require_local_place(found.artifact_location)
+    existing = _find_experiment(experiment)
+    if existing is not None:
+        _require_local_place(existing.artifact_location)
     elif database_url(mlflow.get_tracking_uri()) is not None:
-        _require_local_place("mlruns")  # where MLflow keeps the artefacts of a database's new experiments
+        _require_local_place("mlruns")  # where MLflow stores artefacts of new experiments of a database
 
 
 def experiment_id(name: str) -> str:
-    """The experiment of this name, made where there is none; never made the process's own, as MLflow would.
+    """Id of the experiment of this name, created if there is none; unlike MLflow's, it does not become active.
 
     Raises:
-        TrackingError: it was deleted, or cannot be made.
+        TrackingError: the experiment was deleted, or cannot be created.
     """
-    found = _find_experiment(name)
-    if found is not None:
-        return str(found.experiment_id)
+    existing = _find_experiment(name)
+    if existing is not None:
+        return str(existing.experiment_id)
     try:
         return str(MlflowClient().create_experiment(name))
     except MlflowException as error:
-        made_meanwhile = _find_experiment(name)
-        if made_meanwhile is None:
-            raise TrackingError(f"experiment {name!r} cannot be made: {str(error).splitlines()[0]}") from None
-        return str(made_meanwhile.experiment_id)
+        created_meanwhile = _find_experiment(name)
+        if created_meanwhile is None:
+            raise TrackingError(f"experiment {name!r} cannot be created: {str(error).splitlines()[0]}") from None
+        return str(created_meanwhile.experiment_id)
 
 
 def experiment_of(run: Run) -> str:
@@ -123,10 +123,10 @@ def experiment_of(run: Run) -> str:
 def open_run(
     experiment: str, run_name: str, resumed_run_id: str | None = None, system_metrics: bool = False
 ) -> Iterator[str]:
-    """The id of the run to write to: the one that `mlflow run` opened, the one that is resumed, or a new one.
+    """Open a run and yield its id: the run that `mlflow run` opened, the one to resume, or a new one.
 
-    Under `mlflow run` a resumed training goes on in that new run; the two are linked by tags. An error leaves the
-    run as failed, Ctrl-C as killed. Inside another run it is that one's child, in its experiment.
+    Under `mlflow run`, a resumed training run continues in that new run; tags link the two. An error ends the run as
+    failed, Ctrl-C as killed. Inside another run, the new run is its child, in its experiment.
 
     Raises:
         TrackingError: as `require_target`.
@@ -145,7 +145,7 @@ def open_run(
         log_system_metrics=system_metrics,
     )
     own_id = active.info.run_id
-    # MLflow drops the variable only where it read the id itself; left behind, a child would reopen its parent.
+    # MLflow unsets the variable only if it read the id itself; otherwise a child would reopen its parent.
     os.environ.pop("MLFLOW_RUN_ID", None)
     if given:
         mlflow.set_tag("mlflow.runName", run_name)
@@ -165,7 +165,7 @@ def open_run(
 
 
 def _given_run(resumed_run_id: str | None) -> Run | None:
-    """The run that `MLFLOW_RUN_ID` names; a variable left from an earlier run must not add to that one."""
+    """The run that `MLFLOW_RUN_ID` names; one that has ended is refused: the variable may be a leftover."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if not run_id:
         return None
@@ -191,18 +191,18 @@ def _present(run: Run) -> Run:
 
 def _find_experiment(name: str) -> Experiment | None:
     """None where there is none; a deleted one keeps its name."""
-    found = MlflowClient().get_experiment_by_name(name)
-    if found is not None and found.lifecycle_stage != LifecycleStage.ACTIVE:
-        number = found.experiment_id
+    existing = MlflowClient().get_experiment_by_name(name)
+    if existing is not None and existing.lifecycle_stage != LifecycleStage.ACTIVE:
+        number = existing.experiment_id
         raise TrackingError(
             f"experiment {name!r} was deleted: restore it (mlflow experiments restore --experiment-id {number}), or "
             "give another experiment"
         )
-    return found
+    return existing
 
 
 def _require_local_place(uri: str) -> None:
-    """Artefacts of a store on this machine lie in a folder that must be writable."""
+    """Check that a local folder of artefacts is writable."""
     parts = urlparse(uri)
     if parts.scheme not in ("", "file"):
         return
@@ -213,14 +213,14 @@ def _require_local_place(uri: str) -> None:
 
 
 def _is_own(file: Path, package: Path) -> bool:
-    """Whether code of this package, this module aside, through which every error of a run passes."""
+    """Whether the file is in this package; not this module, which every error of a run passes."""
     return file.is_relative_to(package) and file != Path(__file__)
 
 
 def failure_text(error: BaseException) -> str:
-    """What a run keeps of an error: our own message, or else its type and where in this package it arose.
+    """The text of an error for a run: the message of our own errors, otherwise the type and where it arose here.
 
-    Messages of other libraries may hold the paths of films; the terminal shows them in full.
+    Messages of other libraries may contain paths of films; only the terminal shows those.
     """
     name = type(error).__name__
     if isinstance(error, SpondyloError):

@@ -1,4 +1,4 @@
-"""A training's wall-clock budget."""
+"""The time budget of a training run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from lightning.pytorch.callbacks import Timer
 
 
 class Budget(Timer):
-    """Lightning's timer of the epochs and their validations: ends the training when its minutes are used.
+    """Lightning's timer of epochs and validations, which stops training when its minutes are used up.
 
-    It stops after the step in which they end, or after the validation in which they do. The validation that follows the
-    last step is outside the budget. A checkpoint takes the time along, so that a resumed training counts what was used.
+    Training stops after the current step or the current validation. The validation that follows the last step is not
+    counted. Checkpoints store the elapsed time, so that a resumed run continues the count.
     """
 
     def __init__(self, minutes: float | None) -> None:
@@ -22,14 +22,14 @@ class Budget(Timer):
         self._seconds = math.inf if minutes is None else 60 * minutes
 
     def share_used(self) -> float:
-        """Share of the minutes that is used, 0 to 1; 0 where there is no limit."""
+        """Share of the minutes that is used up, 0 to 1; 0 without a limit."""
         return min(1.0, self.time_elapsed() / self._seconds)
 
     def seconds_left(self) -> float:
-        """Until the minutes are used; infinite where there is no limit."""
+        """Seconds left; infinite without a limit."""
         return max(0.0, self._seconds - self.time_elapsed())
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """End here where the time ran out in the validation: an epoch of one more step would cost another one."""
+        """Stop now if time ran out during validation: one more step would need another validation."""
         if self.share_used() >= 1:
             trainer.should_stop = True

@@ -1,4 +1,4 @@
-"""What happens beside a training step: the epoch's report, and the panel of overlays."""
+"""Callbacks of a training run: the report of each epoch, frozen stages, the panel of overlays."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence
 
 
 class EpochReport(Checkpoint):
-    """Sends each epoch's numbers to the run log, and carries the history across a restart.
+    """Sends each epoch's metrics to the run log, and keeps the history across a resume.
 
-    It is a `Checkpoint` so that Lightning calls it after the checkpoint that stands before it in the list: an epoch
-    is reported only once it is safe, and one that was saved but not reported is sent by `RunLog.restore`.
+    It is a `Checkpoint` so that Lightning calls it after the checkpoints before it in the list: an epoch is reported
+    after it is saved, and `RunLog.restore` sends one that was saved but not reported.
     """
 
     def __init__(self, run_log: RunLog, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
-        """Args: seconds_left: until the training's minutes are used."""
+        """Args: seconds_left: time left in the budget."""
         self._run_log, self._seconds_left = run_log, seconds_left
         self.history: list[dict[str, Any]] = []
         self._epoch_started = self._validation_started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """The history, which the checkpoint takes along."""
+        """The history, saved in checkpoints."""
         return {"history": self.history}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The history of the part that ran before."""
+        """Restore the history from before a resume."""
         self.history = list(state_dict["history"])
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Bring the run up to date after a restart."""
+        """Send epochs that the run log missed before a resume."""
         self._run_log.restore(self.history)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -56,11 +56,11 @@ class EpochReport(Checkpoint):
         self._epoch_started = time.monotonic()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stop the clock of training proper."""
+        """Stop the clock of the training steps."""
         self._validation_started = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add the epoch to the history, before the checkpoints save it."""
+        """Add the epoch to the history before the checkpoints are saved."""
         assert isinstance(pl_module, LandmarkTraining)
         now = time.monotonic()
         films = pl_module.films_seen
@@ -71,7 +71,7 @@ class EpochReport(Checkpoint):
         self.history.append({"epoch": trainer.current_epoch + 1, **pl_module.epoch_metrics})
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report the epoch, on the run and on the terminal."""
+        """Report the epoch to the run log and the terminal."""
         row = self.history[-1]
         self._run_log.metrics({k: v for k, v in row.items() if k != "epoch"}, row["epoch"])
         left = (trainer.max_epochs or 0) - row["epoch"]
@@ -81,11 +81,11 @@ class EpochReport(Checkpoint):
             f"val MRE {row['val/mre_px512']:.1f} px512  SDR@24 {row['val/sdr_24px']:.0f} %  "
             f"{row['time/epoch_s']:.0f} s, {left_s / 60:.0f} min to go"
         )
-        sys.stdout.flush()  # an epoch reaches a log file, too, when it ends
+        sys.stdout.flush()  # so that a log file shows each epoch as it ends
 
 
 class FrozenStages(Callback):
-    """Keeps the first stages of a pretrained backbone as they are until an epoch; random weights are never frozen."""
+    """Freezes the first stages of a pretrained backbone until an epoch; random weights are never frozen."""
 
     def __init__(self, model: LandmarkModel, count: int, thaw_epoch: int | None) -> None:
         self._stages = model.backbone_net.stages[:count] if model.backbone_net else []
@@ -93,15 +93,15 @@ class FrozenStages(Callback):
         self._frozen = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether there were pretrained weights, which a resumed training does not load again."""
+        """Whether there were pretrained weights, which a resumed run does not load again."""
         return {"active": self._active}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As it was in the part that ran before."""
+        """Restore the state from before a resume."""
         self._active = state_dict["active"]
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Freeze, or thaw when it is time."""
+        """Freeze the stages, or thaw them at the configured epoch."""
         due = self._active and (self._thaw_epoch is None or trainer.current_epoch + 1 < self._thaw_epoch)
         if due or self._frozen:
             set_frozen(self._stages, due)
@@ -109,24 +109,24 @@ class FrozenStages(Callback):
 
 
 class TrainingBar(TQDMProgressBar):
-    """Lightning's bar of the training steps, without those of validation, which takes seconds."""
+    """Lightning's progress bar of the training steps, without one for validation, which takes seconds."""
 
     def init_validation_tqdm(self) -> Tqdm:
-        """A bar that does not show."""
+        """A hidden bar."""
         return Tqdm(disable=True)
 
 
 class Panel(Callback):
-    """Every few epochs, and after the last one, draws the same validation films, and what the model looks at.
+    """Draws the same validation films with predictions and attention every few epochs and after the last one.
 
-    It stands before a callback that puts averaged weights in for validation, and so draws with those.
+    It comes before the callback that swaps in averaged weights for validation, and so draws with those weights.
     """
 
     def __init__(self, films: Sequence[PreparedFilm], draw: DrawPanel, run_log: RunLog, every_epochs: int) -> None:
         self._films, self._draw, self._run_log, self._every = films, draw, run_log, every_epochs
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw and send the panel where it is due."""
+        """Draw and send the panel if it is due."""
         assert isinstance(pl_module, LandmarkTraining)
         epoch = trainer.current_epoch + 1
         if epoch % self._every and epoch != trainer.max_epochs and not trainer.should_stop:

@@ -1,4 +1,4 @@
-"""The Lightning module: one training step, and predictions of the validation films for an injected score."""
+"""The Lightning module: training steps, and validation with an injected score."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class LandmarkTraining(L.LightningModule):
     """Trains any `LandmarkModel`.
 
     Attributes:
-        epoch_metrics: numbers of the current epoch, filled during validation, for callbacks to read.
-        films_seen: training films of the current epoch so far.
+        epoch_metrics: metrics of the current epoch, set during validation and read by callbacks.
+        films_seen: number of training films of the current epoch so far.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class LandmarkTraining(L.LightningModule):
         share_used: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Args:
-        parts: films measured after each epoch, by part name, in the order of the loaders.
-        compute: where and how precisely to train; films are read in single precision all the same.
-        share_used: share of the training's minutes that is used.
+        parts: films evaluated after each epoch, by part name, in the order of the loaders.
+        compute: device and precision of the training steps; predictions are always in single precision.
+        share_used: share of the training minutes that is used up.
         """
         super().__init__()
         self.model = model
@@ -58,25 +58,25 @@ class LandmarkTraining(L.LightningModule):
         self._seen: dict[str, list[FilmPrediction]] = {}
 
     def configure_optimizers(self) -> Any:
-        """Optimiser and schedule by name; Lightning steps them."""
+        """Build the configured optimiser and schedule."""
         optimizer = build_optimizer(self.model, self._config)
         steps = int(self.trainer.estimated_stepping_batches)
         scheduler = build_scheduler(optimizer, self._config, steps, self._share_used)
         return {"optimizer": optimizer} | ({"lr_scheduler": scheduler} if scheduler else {})
 
     def on_train_epoch_start(self) -> None:
-        """Start the epoch's counts."""
+        """Reset the sums of the epoch."""
         self._sums, self.films_seen = {}, 0
         rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.epoch_metrics = {"learning_rate": float(rate)}
 
     def training_step(self, batch: FilmBatch, step: int) -> Tensor:
-        """Sum of the model's losses.
+        """The sum of the model's losses.
 
         Raises:
             NonFiniteLossError: the sum is NaN or infinite.
         """
-        # Dropout is drawn from seed, epoch and step, so that a resumed training draws as an uninterrupted one.
+        # Seed dropout by seed, epoch and step, so that a resumed run draws the same as an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([self._seed, self.current_epoch, step]).generate_state(1)[0]))
         parts = self.model.losses(batch)
         total = torch.stack(list(parts.values())).sum()

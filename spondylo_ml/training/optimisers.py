@@ -1,4 +1,4 @@
-"""Optimisers and courses of the learning rate by name."""
+"""Optimisers and learning rate schedules by name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ OPTIMIZERS: dict[str, Callable[[Groups, float], torch.optim.Optimizer]] = {
 
 
 def build_optimizer(model: LandmarkModel, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The configured optimiser; normalisation weights and biases do not decay, the backbone has a rate of its own.
+    """The configured optimiser; normalisation weights and biases do not decay, the backbone has its own learning rate.
 
-    The first two groups are those outside the backbone. Frozen parameters are in the groups too: without a gradient
-    no optimiser touches them, and they are there when they thaw.
+    The first two groups are outside the backbone. Frozen parameters are included: without gradients the optimiser does
+    not change them, and they are in place when they thaw.
     """
     backbone = {id(p) for p in backbone_parameters(model)}
     parts = [[p for p in model.parameters() if id(p) not in backbone], backbone_parameters(model)]
@@ -44,7 +44,7 @@ def build_optimizer(model: LandmarkModel, config: TrainingConfig) -> torch.optim
 
 
 def backbone_parameters(model: LandmarkModel) -> list[nn.Parameter]:
-    """Those of the part for which there are ImageNet weights; none for a model without one."""
+    """Parameters of the backbone; empty for a model without one."""
     return list(model.backbone_net.network.parameters()) if model.backbone_net else []
 
 
@@ -54,11 +54,11 @@ def build_scheduler(
     steps: int,
     share_used: Callable[[], float] = lambda: 0.0,
 ) -> dict[str, Any] | None:
-    """Lightning's description of the configured course over `steps` steps; None for a constant rate.
+    """Lightning's description of the configured schedule over `steps` steps; None for a constant rate.
 
     Args:
-        share_used: share of the training's minutes that is used, 0 to 1. A cosine stands where the steps or the
-            minutes are, whichever is further, so that it has come down when the training ends.
+        share_used: share of the training minutes that is used up, 0 to 1. A cosine follows the steps or the minutes,
+            whichever are further, so that it has decayed when training ends.
     """
     if config.scheduler == "cosine":
 
@@ -85,7 +85,7 @@ def build_scheduler(
 
 
 def cosine_factor(step: float, steps: int, config: TrainingConfig) -> float:
-    """Share of the highest learning rate at `step`: a linear rise that starts above 0, then half a cosine."""
+    """Share of the highest learning rate at `step`: a linear warm-up that starts above 0, then half a cosine."""
     warmup = round(config.warmup_fraction * steps)
     if step < warmup:
         return (step + 1) / (warmup + 1)
@@ -95,7 +95,7 @@ def cosine_factor(step: float, steps: int, config: TrainingConfig) -> float:
 
 
 def set_frozen(stages: Iterable[Iterable[nn.Module]], frozen: bool) -> None:
-    """Stop stages from learning, or let them learn again: weights as well as running statistics."""
+    """Freeze or thaw stages: their weights as well as their running statistics."""
     for stage in stages:
         for module in stage:
             module.requires_grad_(not frozen)

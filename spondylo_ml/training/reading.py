@@ -1,4 +1,4 @@
-"""How a model reads films. Validation, the panel, `evaluate` and every prediction go through here, and agree."""
+"""Predictions on a batch of films, shared by validation, the panel, `evaluate` and serving, so that they agree."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.training.device import Compute
 
 FILMS_AT_ONCE = 8
-"""Films of a batch that is read, whatever the batch of the training steps: sums are rounded alike everywhere."""
+"""Batch size for predictions, independent of the training batch: so sums are rounded alike everywhere."""
 
 
 @contextmanager
 def reading(compute: Compute) -> Iterator[None]:
-    """What is computed in it is computed for use, not for training: in single precision, without gradients."""
+    """Compute for inference: in single precision, without gradients."""
     with torch.inference_mode(), compute.exact().autocast():
         yield
 
 
 def read_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: Compute) -> Landmarks:
-    """Landmarks of (N, 1, H, W) uint8 images, in single precision however the model was trained.
+    """Landmarks of (N, 1, H, W) uint8 images, in single precision whatever the training precision.
 
     Args:
-        predict: the model's own `predict`, or one that adds covariances to it.
-        compute: where the images and the model are.
+        predict: the model's `predict`, or a function that adds covariances to it.
+        compute: the device of the images and the model.
     """
     with reading(compute):
         return predict(images)
@@ -38,7 +38,7 @@ def read_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: 
 def to_film_predictions(
     films: Sequence[PreparedFilm], landmarks: Landmarks, model: LandmarkModel
 ) -> list[FilmPrediction]:
-    """A batch of landmarks in px of the input as predictions in px of each original film."""
+    """Convert landmarks in px of the input to predictions in px of each original film."""
     corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
     covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
     spread = None if landmarks.spread_px is None else landmarks.spread_px.cpu().double().numpy()

@@ -139,7 +139,9 @@ def test_a_lock_left_by_a_dead_process_is_reported_and_removed_only_by_its_id(st
 def test_who_lost_the_lock_notices_and_leaves_the_new_one_alone(store: str) -> None:
     with promotion_lock(NAME) as lost:
         with promotion_lock(NAME, lost.lock_id):
-            with pytest.raises(TrackingError, match=r"the lock landmarks\.lock was broken while this promotion ran"):
+            with pytest.raises(
+                TrackingError, match=r"the lock landmarks\.lock was broken while this promotion was running"
+            ):
                 lost.require_held()
         with pytest.raises(TrackingError, match="was broken while"):
             lost.require_held()

@@ -60,7 +60,7 @@ def test_a_run_or_model_that_is_not_there_is_reported_in_a_line(tmp_path: Path) 
     run_id = client.create_run("0").info.run_id
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    missing, none = "no run 'x' in sqlite:///", f"run {run_id} has logged no model: it failed or still runs"
+    missing, none = "no run 'x' in sqlite:///", f"run {run_id} has logged no model: it failed or is still running"
     no_metric = "no finished run with a model has 'val_best/mre_px512'"
     predict = ["predict", "--films", "a.png", "--to", "out"]
     cases = [
