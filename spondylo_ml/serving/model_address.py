@@ -17,7 +17,7 @@ from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.store_uri import shown
+from spondylo_ml.tracking.store_uri import uri_without_password
 
 DESCRIPTION = "bundle.json"
 """The file by which the folder of a model is known."""
@@ -103,7 +103,7 @@ def _version_of(name: str, alias: str) -> ModelVersion:
             known = ", ".join(sorted(client.get_registered_model(name).aliases)) or "none"
         except (MlflowException, OSError):
             raise TrackingError(
-                f"no registered model {name!r} in {shown(mlflow.get_registry_uri())}; give {FORMS}, "
+                f"no registered model {name!r} in {uri_without_password(mlflow.get_registry_uri())}; give {FORMS}, "
                 "or set MLFLOW_TRACKING_URI to the store that has it"
             ) from None
         raise TrackingError(f"{name} has no alias {alias!r}; its aliases: {known}") from None

@@ -14,7 +14,7 @@ import yaml
 
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.tracking.digests import digest_of_version, find_version
-from spondylo_ml.tracking.reachable import preflight, store_name
+from spondylo_ml.tracking.reachable import require_store, store_name
 from spondylo_ml.tracking.store_uri import sqlite_file
 
 log = logging.getLogger(__name__)
@@ -69,4 +69,4 @@ def _require_store() -> None:
     file = sqlite_file(mlflow.get_tracking_uri())
     if file is not None and not file.is_file():
         raise TrackingError(f"there is no store {store_name()}")
-    preflight()
+    require_store()

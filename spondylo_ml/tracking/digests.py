@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.store import get_run
-from spondylo_ml.tracking.store_uri import shown
+from spondylo_ml.tracking.store_uri import uri_without_password
 
 BUNDLE_DIGEST = "bundle_digest"
 """Tag of runs and of registered versions."""
@@ -65,7 +65,7 @@ def find_version(name: str, number: str) -> ModelVersion:
         return MlflowClient().get_model_version(name, number)
     except (MlflowException, OSError):
         raise TrackingError(
-            f"no version {number} of a registered model {name!r} in {shown(mlflow.get_registry_uri())}"
+            f"no version {number} of a registered model {name!r} in {uri_without_password(mlflow.get_registry_uri())}"
         ) from None
 
 

@@ -19,13 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.folders import require_writable
-from spondylo_ml.tracking.store_uri import POSTGRESQL, SQLITE, database_url, shown, sqlite_file
+from spondylo_ml.tracking.store_uri import POSTGRESQL, SQLITE, database_url, sqlite_file, uri_without_password
 
 PREFLIGHT_SECONDS = 5
 ADVICE = "Start the server, or set MLFLOW_TRACKING_URI (unset: a local mlflow.db)"
 
 
-def preflight() -> str:
+def require_store() -> str:
     """The URI of the store, after checking that it answers and is writable.
 
     Raises:
@@ -47,7 +47,7 @@ def preflight() -> str:
 
 def store_name() -> str:
     """The URI of the current store, without its password."""
-    return shown(mlflow.get_tracking_uri())
+    return uri_without_password(mlflow.get_tracking_uri())
 
 
 def _require_server(uri: str) -> None:
@@ -55,7 +55,9 @@ def _require_server(uri: str) -> None:
         requests.get(f"{uri.rstrip('/')}/health", timeout=PREFLIGHT_SECONDS).raise_for_status()
     except requests.RequestException as error:
         reason = type(error).__name__
-        raise TrackingError(f"the MLflow server {shown(uri)} does not answer ({reason}). {ADVICE}.") from None
+        raise TrackingError(
+            f"the MLflow server {uri_without_password(uri)} does not answer ({reason}). {ADVICE}."
+        ) from None
 
 
 def _require_database(url: URL) -> None:
@@ -97,4 +99,6 @@ def _cannot_be_opened(uri: str, error: Exception) -> TrackingError:
     reason = " ".join((str(getattr(error, "orig", None) or error).strip().splitlines() or [""])[0].split())
     password = urlparse(uri).password
     reason = reason.replace(password, "***") if password else reason
-    return TrackingError(f"the MLflow store {shown(uri)} cannot be opened: {reason.rstrip('.')}. {ADVICE}.")
+    return TrackingError(
+        f"the MLflow store {uri_without_password(uri)} cannot be opened: {reason.rstrip('.')}. {ADVICE}."
+    )

@@ -19,7 +19,7 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run, require_same_digest
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.store_uri import shown
+from spondylo_ml.tracking.store_uri import uri_without_password
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 EVENT = "event."
@@ -164,7 +164,9 @@ class Registry:
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
-            raise TrackingError(f"the registry {shown(mlflow.get_registry_uri())} cannot be read: {error}") from None
+            raise TrackingError(
+                f"the registry {uri_without_password(mlflow.get_registry_uri())} cannot be read: {error}"
+            ) from None
 
     def _with_alias(self, alias: str) -> ModelVersion | None:
         model = self._model()

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 
-def shown(uri: str) -> str:
+def uri_without_password(uri: str) -> str:
     """The URI without its password."""
     database = database_url(uri)
     if database is not None:

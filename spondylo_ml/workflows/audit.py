@@ -17,7 +17,7 @@ from spondylo_ml.data.loading import audit_of, load_films_to_audit
 from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import chosen_experiment, open_run
 from spondylo_ml.workflows.shared.audit_log import log_audit
 
@@ -41,7 +41,7 @@ def audit(config: AuditConfig) -> AuditResult:
     Raises:
         SpondyloError: no such folder or layout, or a store that does not answer.
     """
-    preflight()
+    require_store()
     films, pixels = load_films_to_audit(config.data)
     found = audit_of(films, pixels)
     with open_run(chosen_experiment(config.experiment, AUDITS), f"audit {films.name}") as run_id:

@@ -25,7 +25,7 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.selection import metric_history, top_runs
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.shared.common_films import common_films
@@ -54,7 +54,7 @@ def compare(config: CompareConfig) -> Comparison:
         TrackingError: no such run or model, or fewer than two to choose from.
         DataError: the runs' films differ and none were given, or the part has no labelled film.
     """
-    preflight()
+    require_store()
     trained_runs = _trained_runs(config)
     films = common_films(trained_runs, config.split, config.data)
     chosen = [film for film in films.part(config.split) if film.labelled]

@@ -31,7 +31,7 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, log_curves, log_levels
 
@@ -64,7 +64,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     Raises:
         SpondyloError: no such run or model, bad films, or no film in the part.
     """
-    preflight()
+    require_store()
     trained_run = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
     films = load_films(requested_data(bundle.config.data, config.data), for_training=False)

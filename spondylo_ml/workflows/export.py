@@ -63,10 +63,10 @@ def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exporte
     if "MLFLOW_RUN_ID" not in os.environ:
         return _written(films, config)
 
-    from spondylo_ml.tracking.reachable import preflight  # slow, and needed under `mlflow run` alone
+    from spondylo_ml.tracking.reachable import require_store  # slow, and needed under `mlflow run` alone
     from spondylo_ml.tracking.store import open_run
 
-    preflight()
+    require_store()
     with open_run("", f"{config.format} of {films.name}"):
         exported = _written(films, config)
         _log(exported, config)

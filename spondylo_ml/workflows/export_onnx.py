@@ -29,7 +29,7 @@ from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportabl
 from spondylo_ml.serving.onnx_parity import Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
     films = _fresh_films(config, source.bundle)
     if "MLFLOW_RUN_ID" not in os.environ:
         return _exported(source, films, config.seed, folder)
-    preflight()
+    require_store()
     with open_run("", f"onnx of {source.name}"):
         mlflow.set_tag("exported_model", source.name)
         log_environment()

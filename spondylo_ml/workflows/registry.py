@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spondylo_ml.config.promotion import RegistryConfig
 from spondylo_ml.promotion.pages import history_text
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import Registry
 
 
@@ -14,7 +14,7 @@ def show_history(config: RegistryConfig) -> str:
     Raises:
         TrackingError: it has none.
     """
-    preflight()
+    require_store()
     registry = Registry(config.registered_model)
     events, champion = registry.require_history(), registry.champion()
     return history_text(registry.name, events, int(champion.version) if champion is not None else None)

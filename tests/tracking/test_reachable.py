@@ -10,8 +10,8 @@ import mlflow
 import pytest
 
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.tracking.reachable import preflight
-from spondylo_ml.tracking.store_uri import shown, sqlite_file
+from spondylo_ml.tracking.reachable import require_store
+from spondylo_ml.tracking.store_uri import sqlite_file, uri_without_password
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def test_a_store_that_cannot_be_used_is_named_in_one_line_without_its_password(
     (tmp_path / "text.txt").write_text("no database\n" * 200)
     mlflow.set_tracking_uri(uri.format(folder=tmp_path))
     with pytest.raises(TrackingError, match=message) as caught:
-        preflight()
+        require_store()
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "set MLFLOW_TRACKING_URI" in str(caught.value)
@@ -49,11 +49,11 @@ def test_a_store_that_cannot_be_used_is_named_in_one_line_without_its_password(
 def test_a_store_that_somebody_writes_to_can_be_used(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
-    assert preflight() == uri
+    assert require_store() == uri
     writer = sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     try:
-        assert preflight() == uri
+        assert require_store() == uri
     finally:
         writer.close()
 
@@ -63,4 +63,4 @@ def test_only_a_local_store_has_a_file() -> None:
     assert sqlite_file("sqlite:///b.db") == Path.cwd() / "b.db"
     for other in ("sqlite://", "sqlite:///:memory:", "postgresql://a/b", "http://a", "file:///a", "mlruns"):
         assert sqlite_file(other) is None
-    assert shown("http://a:5000/x") == "http://a:5000/x"
+    assert uri_without_password("http://a:5000/x") == "http://a:5000/x"

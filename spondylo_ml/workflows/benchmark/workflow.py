@@ -32,7 +32,7 @@ from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.seed_values import read_values
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.benchmark.children import ChildRuns
@@ -67,7 +67,7 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     Raises:
         SpondyloError: bad entries or values, a store that does not answer, or no such benchmark to go on with.
     """
-    preflight()
+    require_store()
     former = find_benchmark(config.resume) if config.resume else None
     plan = resumed_plan(_read_plan(former), config, overrides) if former else make_plan(config, overrides)
     wanted = chosen_entries(plan, config.only)

@@ -24,7 +24,7 @@ from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
 from spondylo_ml.workflows.predict.result_folder import ResultFolder
 
@@ -109,7 +109,7 @@ def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictC
 
 def _log(done: Predicted) -> None:
     """Under `mlflow run`: its own parameters lie in the run already."""
-    preflight()
+    require_store()
     with open_run("", f"predict {len(done.films)} films"):
         mlflow.set_tags({"predicted_by": done.model, "films": str(len(done.films)), "failed": str(len(done.failed))})
         log_environment()

@@ -7,7 +7,7 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event, EventKind, former_champion
 from spondylo_ml.promotion.pages import model_page, with_later_event
 from spondylo_ml.tracking.lock import promotion_lock
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import OUT_OF_USE, ROLLED_BACK, STATUS, Registry, now
 from spondylo_ml.workflows.promote.workflow import Promotion, promote
 
@@ -18,7 +18,7 @@ def roll_back(config: PromoteConfig) -> Event:
     Raises:
         TrackingError: there is none, its version was deleted, or the alias is not where the history has it.
     """
-    preflight()
+    require_store()
     with promotion_lock(config.registered_model, config.break_lock) as lock:
         registry = Registry(config.registered_model)
         events, present = registry.require_history(), registry.champion()

@@ -28,7 +28,7 @@ from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.promote.candidates import NoiseFloor, candidate_runs, noise_floor
@@ -81,7 +81,7 @@ def promote(config: PromoteConfig) -> Promotion:
         TrackingError: no such run or model, or another promotion is under way.
         DataError: no films to evaluate on, or they do not have the metric.
     """
-    preflight()
+    require_store()
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json", exclude={"data"}), sort_keys=False))
     floor = noise_floor(config)
     with promotion_lock(config.registered_model, config.break_lock) as lock:

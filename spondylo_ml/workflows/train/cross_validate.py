@@ -24,7 +24,7 @@ from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.train.workflow import train
@@ -60,7 +60,7 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
     Raises:
         SpondyloError: as `train`; fewer patients than folds.
     """
-    preflight()
+    require_store()
     count = config.data.folds
     assert count is not None
     experiment = chosen_experiment(config.tracking.experiment, EXPERIMENT)

@@ -32,7 +32,7 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
-from spondylo_ml.tracking.reachable import preflight
+from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, write_run_folder
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.training.device import Compute, choose_compute
@@ -67,7 +67,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     Raises:
         SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
     """
-    preflight()
+    require_store()
     films, audit, left_out = load_and_announce(config)
     config = resolve_from_films(config, films)
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
