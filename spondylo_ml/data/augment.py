@@ -1,4 +1,4 @@
-"""Random changes of a training film, seeded by film and epoch so that no worker or restart changes them."""
+"""Random augmentation of training films, seeded by film and epoch: it does not depend on workers or restarts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.landmarks import MIRRORED_CORNERS, FloatArray, GreyImage
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # the import would ask the network for a newer version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # its import would check for a newer version online
 
 
 def mirror(image: GreyImage, corners_xy: FloatArray) -> tuple[GreyImage, FloatArray]:
@@ -22,23 +22,23 @@ def mirror(image: GreyImage, corners_xy: FloatArray) -> tuple[GreyImage, FloatAr
 
 
 class Augmenter:
-    """Mirrors by itself, because corners change names; all else is albumentations."""
+    """Augmentation by albumentations, except mirroring, which exchanges the names of corners."""
 
     def __init__(self, config: AugmentationConfig) -> None:
         self._config = config
         self._transform = _compose(config)
 
     def __call__(self, image: GreyImage, corners_xy: FloatArray, seed: int) -> tuple[GreyImage, FloatArray]:
-        """(H, W) image and (V, 4, 2) corners in its px, NaN where absent, changed by the draw of `seed`.
+        """The (H, W) image and its (V, 4, 2) corners in px, NaN where absent, augmented with `seed`.
 
-        Corners may leave the image; what to do about that is the caller's to decide.
+        Corners may leave the image; the caller decides what to do about that.
         """
         if not self._config.enabled:
             return image, corners_xy
         if np.random.default_rng(seed).random() < self._config.flip_probability:
             image, corners_xy = mirror(image, corners_xy)
         present = ~np.isnan(corners_xy[..., 0])
-        # Not set_random_seed: in a loader's worker it mixes in the worker's own seed, which a restart changes.
+        # Not set_random_seed: in a worker of a loader it adds the worker's seed, which a restart changes.
         self._transform.set_random_state(np.random.default_rng(seed), random.Random(seed))
         result = self._transform(image=image, keypoints=corners_xy[present].astype(np.float32))
         moved = corners_xy.copy()
@@ -47,7 +47,7 @@ class Augmenter:
 
 
 def _compose(config: AugmentationConfig) -> Any:
-    import albumentations as A  # slow to import: only training pays for it
+    import albumentations as A  # slow to import, needed only in training
 
     shift, scale, turn = config.shift_fraction, config.scale_fraction, config.rotation_deg
     steps = [

@@ -1,4 +1,4 @@
-"""Batches of prepared films, in an order that depends on seed and epoch alone.
+"""Batches of prepared films, in an order that depends only on seed and epoch.
 
 Shapes: N films, V slots, K = 4 V corners, H x W input px.
 """
@@ -20,14 +20,14 @@ from spondylo_ml.landmarks import FloatArray
 
 
 class FilmBatch(NamedTuple):
-    """What a network is trained on.
+    """A batch of films for training or prediction.
 
     Attributes:
-        images: (N, 1, H, W) uint8 grey levels; the network scales them itself, on its device.
+        images: (N, 1, H, W) uint8 grey levels; the network scales them on its device.
         corners_xy: (N, V, 4, 2) float32 px of the input, NaN where a corner is absent or outside the image.
         present: (N, V) bool, whether the vertebra is on the film.
         labelled: (N,) bool.
-        row: (N,) place of each film in the dataset.
+        row: (N,) index of each film in the dataset.
     """
 
     images: Tensor
@@ -38,14 +38,14 @@ class FilmBatch(NamedTuple):
 
 
 class EpochIndex(NamedTuple):
-    """A film to load, and the epoch whose augmentation it gets."""
+    """A film to load, and the epoch that seeds its augmentation."""
 
     epoch: int
     row: int
 
 
 class EpochSampler(Sampler[EpochIndex]):
-    """A new order each epoch, the same one after a restart: it depends on seed and epoch alone."""
+    """A new order in each epoch, which depends only on seed and epoch and so is the same after a restart."""
 
     def __init__(self, count: int, seed: int, first_epoch: int = 0) -> None:
         self._count, self._seed, self._epoch = count, seed, first_epoch
@@ -63,7 +63,7 @@ class EpochSampler(Sampler[EpochIndex]):
 
 
 class PreparedDataset(Dataset[FilmBatch]):
-    """Prepared films as single-film `FilmBatch` rows, augmented where an augmenter is given."""
+    """Prepared films as `FilmBatch` items of one film, augmented if an augmenter is given."""
 
     def __init__(self, films: Sequence[PreparedFilm], seed: int = 0, augmenter: Augmenter | None = None) -> None:
         self._films, self._seed, self._augmenter = films, seed, augmenter
@@ -78,9 +78,9 @@ class PreparedDataset(Dataset[FilmBatch]):
         if self._augmenter:
             seed = int(np.random.SeedSequence([self._seed, epoch, row]).generate_state(1)[0])
             image, corners = self._augmenter(image, corners, seed)
-            # A vertebra whose corners are known has left the film when its centre has.
-            known = ~np.isnan(corners).any(axis=(1, 2))
-            present = present & ~(known & ~_inside(corners.mean(axis=1), image.shape))
+            # A fully labelled vertebra counts as absent once its centre has left the image.
+            complete = ~np.isnan(corners).any(axis=(1, 2))
+            present = present & ~(complete & ~_inside(corners.mean(axis=1), image.shape))
         corners = np.where(_inside(corners, image.shape)[..., None], corners, np.nan)
         return FilmBatch(
             images=torch.from_numpy(np.ascontiguousarray(image))[None],
@@ -99,13 +99,13 @@ def train_loader(
     workers: int,
     first_epoch: int = 0,
 ) -> DataLoader[FilmBatch]:
-    """Shuffled, augmented batches; the last, smaller one is kept unless it would be a single film.
+    """Shuffled, augmented batches; a smaller last batch is dropped only if it would hold a single film.
 
     Args:
-        first_epoch: epoch to start with. Lightning names the epoch to the sampler only after a worker has asked it for
-            the first films, so that a resumed training must say it here.
+        first_epoch: epoch to start with, for a resumed training run: Lightning calls `set_epoch` only after a worker
+            has fetched the first films.
     """
-    # BatchNorm has no variance to take from one film of one pixel at the deepest level.
+    # Batch norm cannot compute a variance from a single film whose deepest features are one cell.
     single_left_over = len(films) > batch_size and len(films) % batch_size == 1
     return DataLoader(
         PreparedDataset(films, seed, Augmenter(augmentation)),
@@ -118,7 +118,7 @@ def train_loader(
 
 
 def plain_loader(films: Sequence[PreparedFilm], batch_size: int) -> DataLoader[FilmBatch]:
-    """The films as they are, in their order."""
+    """Batches of the films in order, without augmentation."""
     return DataLoader(PreparedDataset(films), batch_size=batch_size)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.data.film_pixels import LIMITS, Limits, file_bytes, film_in, require_finite, require_size
 from spondylo_ml.data.films import HeldImage
-from spondylo_ml.data.grey_levels import as_8_bit_where_they_fit, spread
+from spondylo_ml.data.grey_levels import as_8_bit_where_they_fit, spread_levels
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, Spacing, StatedAspect, resolve_pixel_aspect
 
@@ -82,7 +82,7 @@ def open_array(
     height, width = levels.shape
     require_size((height, width), file, film_id, limits)
     require_finite(levels, file, film_id)
-    grey, notes = spread(as_8_bit_where_they_fit(levels))
+    grey, notes = spread_levels(as_8_bit_where_they_fit(levels))
     return _film(FilmContent(grey, notes=notes), film_id, details)
 
 

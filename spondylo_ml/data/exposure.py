@@ -1,4 +1,4 @@
-"""Whether anything can be seen on a film, from its grey levels: the same for an audit and for a prediction."""
+"""Judge from its grey levels whether a film shows anything; used by audits and predictions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SMALL_SIDE_PX = 256
 DARK, BRIGHT = 8, 247
 
 BLANK_RANGE, FLAT_RANGE = 10, 40
-"""Grey levels between the 1st and 99th percentile: a film with less is blank, or has hardly any contrast."""
+"""Range between the 1st and 99th percentile of grey levels below which a film is blank, or has hardly any contrast."""
 
 ALMOST_ALL = 0.85
-"""Share of pixels from which on a film is almost all black, or white."""
+"""Share of black, or white, pixels above which a film is almost all black, or white."""
 
 BRIGHT_SIDES, DARK_BODIES = 0.12, -0.10
-"""Shares of the grey range by which the film's sides are brighter than its middle, or bodies darker than what lies
-beside them: a negative? Of 400 synthetic and 68 real films 1 % are doubted so, and of their negatives 85 %."""
+"""A film may be a negative if its sides are this much brighter than its middle, or bodies darker than what lies beside
+them, as shares of the grey range. True of 1 % of 400 synthetic and 68 real films, and of 85 % of their negatives."""
 
 SIDE_PX = 8  # of the small film
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What the grey levels of a film say.
+    """Statistics of a film's grey levels.
 
     Attributes:
         range_grey: grey levels between the 1st and the 99th percentile.
@@ -43,14 +43,14 @@ class Exposure:
 
     @property
     def blank(self) -> str:
-        """Why nothing can be seen; empty where something can."""
+        """Why nothing can be seen on the film; empty if something can."""
         if self.range_grey < BLANK_RANGE:
             return f"its grey levels span {self.range_grey:.0f} of 255: nothing can be seen"
         return ""
 
     @property
     def poor(self) -> str:
-        """What is wrong with a film on which something can be seen; empty where nothing is."""
+        """What is wrong with a film on which something can be seen; empty if nothing is."""
         if self.dark_share > ALMOST_ALL:
             return f"{self.dark_share:.0%} of the film is black"
         if self.bright_share > ALMOST_ALL:
@@ -61,7 +61,7 @@ class Exposure:
 
 
 def small_film(image: GreyImage) -> NDArray[np.float32]:
-    """(256, 256) film for all that is counted over the whole of it."""
+    """The film resized to (256, 256), from which exposure and contrast are computed."""
     return cv2.resize(image, (SMALL_SIDE_PX, SMALL_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
@@ -81,7 +81,7 @@ def exposure_of(small: NDArray[np.float32]) -> Exposure:
 def bone_contrast(
     small: NDArray[np.float32], vertebrae: tuple[Vertebra, ...], size_hw: tuple[int, int], range_grey: float
 ) -> float:
-    """How much brighter bodies are than what lies one width beside them, as a share of the range; NaN without any."""
+    """Brightness of bodies minus that one width beside them, as a share of the grey range; NaN without bodies."""
     bodies = [v.corners_xy for v in vertebrae if v.present.all()]
     if not bodies:
         return float("nan")
@@ -94,7 +94,7 @@ def bone_contrast(
 
 
 def doubt_on_sign(exposure: Exposure, contrast: float) -> str:
-    """Why a film may be a negative, as far as it shows without others to compare it with; else empty."""
+    """Why the film may be a negative, judged by itself; empty if it looks positive."""
     if contrast < DARK_BODIES:
         return (
             f"bodies are {-contrast:.0%} of the grey range darker than what lies beside them: a negative? "

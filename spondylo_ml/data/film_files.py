@@ -1,4 +1,4 @@
-"""Films of one's own, found by files, folders and patterns; each under a pseudonym."""
+"""Custom films, collected from files, folders and patterns; each gets a pseudonym."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class FilmFile:
 
     Attributes:
         film_id: pseudonym of the file's stem, as in runs; of its whole path where several files have that stem.
-        details: what a `films.csv` beside it says.
+        details: what the `films.csv` in its folder states.
     """
 
     path: Path
@@ -33,10 +33,10 @@ class FilmFile:
 
 @dataclass(frozen=True)
 class CollectedFilms:
-    """What was found.
+    """The films, and what is not a film.
 
     Attributes:
-        passed_over: files in the folders, or of the patterns, that are no films.
+        passed_over: files in the folders, or matched by the patterns, that are not films.
     """
 
     films: tuple[FilmFile, ...]
@@ -44,14 +44,14 @@ class CollectedFilms:
 
 
 def collect_films(given: Sequence[str]) -> CollectedFilms:
-    """The films that files, folders (searched to any depth) and patterns name, each once, in order.
+    """The films named by files, folders (searched recursively) and patterns, each once, in order.
 
-    In a folder, and of what a pattern matches, films are files with the suffix of an image or of DICOM, and those that
-    begin as DICOM does; links to nothing are among them, hidden files are not. A file that is named itself is always a
-    film. What exists is taken as it is, whatever marks of a pattern its name holds.
+    In folders and pattern matches, films are files with an image or DICOM suffix and files that begin as DICOM does,
+    broken links included, hidden files excluded. A file named explicitly is always a film. A path that exists is taken
+    literally, even if its name looks like a pattern.
 
     Raises:
-        DataError: a name or pattern that nothing has, no film at all, or a bad `films.csv`.
+        DataError: a path or pattern without a match, no film at all, or an invalid `films.csv`.
     """
     named: dict[Path, Path] = {}
     passed_over: list[Path] = []
@@ -74,7 +74,7 @@ def collect_films(given: Sequence[str]) -> CollectedFilms:
 
 
 def _matches(given: str) -> Iterator[tuple[Path, bool]]:
-    """Files, each with whether it was named itself and so must be a film."""
+    """Files, each with whether it was named explicitly and so must be a film."""
     found = matching(given)
     if not found:
         raise DataError(f"nothing is called {given}: give files, folders, or a pattern such as 'films/*.dcm'")
@@ -82,16 +82,16 @@ def _matches(given: str) -> Iterator[tuple[Path, bool]]:
     for one in found:
         folder = one.is_dir()
         for file in sorted(one.rglob("*")) if folder else [one]:
-            # A link to a folder is not followed, but reported; one to nothing is a film that fails.
+            # A link to a folder is reported and not followed; a broken link is a film that fails.
             if (file.is_file() or file.is_symlink()) and not (folder and is_hidden(file, one)):
                 yield file, named and not folder
 
 
 def _table(folder: Path) -> FilmsCsv:
-    """The table beside films.
+    """The `films.csv` of a folder.
 
     Raises:
-        FileError: a bad table, or one of which no row is that of a file in the folder.
+        FileError: an invalid table, or one in which no row matches a file in the folder.
     """
     table = read_films_csv(folder)
     files = [path for path in folder.iterdir() if path.name != FILMS_CSV] if table.rows else []

@@ -1,8 +1,7 @@
-"""Which files are films, and their pixels: the one place that decides, for all readers and for prediction alike.
+"""Decide which files are films and read their pixels, for all readers and for prediction.
 
-A film is recognised by its bytes, not by its suffix: PNG, JPEG, TIFF, BMP (see `image_file`) or DICOM (see `dicom`).
-Its size is read, and held against the limits, before anything is decoded. Whatever is wrong with a file
-ends as its `FileError`.
+A film is recognised by content, not by suffix: PNG, JPEG, TIFF, BMP (see `image_file`) or DICOM (see `dicom`). Its size
+is checked against the limits before anything is decoded. Every problem with a file is raised as a `FileError`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from spondylo_ml.data.dicom import decode_dicom, dicom_size_hw, is_dicom, lacks_
 from spondylo_ml.data.dicom.header import PREFIX, PREFIX_AT
 from spondylo_ml.data.dicom.stored import too_large
 from spondylo_ml.data.film_content import FilmContent
-from spondylo_ml.data.grey_levels import spread
+from spondylo_ml.data.grey_levels import spread_levels
 from spondylo_ml.data.image_file import IN_ALPHA, UNREADABLE, decoded, image_header, lies_in_alpha, unreadable
 from spondylo_ml.data.names import FILM_SUFFIXES
 from spondylo_ml.errors import FileError
@@ -32,11 +31,11 @@ SMALLEST_SIDE_PX = 16
 
 @dataclass(frozen=True)
 class Limits:
-    """What a film may cost, so that one file cannot take a machine's memory.
+    """Limits per film, so that one file cannot exhaust the memory of the machine.
 
     Attributes:
         max_bytes: of the file.
-        max_pixels: of the film, whatever its file says.
+        max_pixels: of the film, whatever its header states.
     """
 
     max_bytes: int = 64 << 20
@@ -47,7 +46,7 @@ LIMITS = Limits()
 
 
 def looks_like_a_film(path: Path) -> bool:
-    """Whether a file in a folder is one that should be a film: by its suffix, or because it begins as DICOM does."""
+    """Whether a file in a folder should be a film: by its suffix, or because it begins as DICOM does."""
     if path.name in NOT_FILMS:
         return False
     return path.suffix.lower() in FILM_SUFFIXES or is_dicom_file(path)
@@ -63,10 +62,10 @@ def is_dicom_file(path: Path) -> bool:
 
 
 def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> tuple[int, int]:
-    """(H, W) of the film as it is shown, read without decoding it.
+    """(H, W) of the film as it is shown, without decoding it.
 
     Raises:
-        FileError: no film that can be read, as far as its header shows; or larger than the limits.
+        FileError: not a readable film, as far as its header shows; or larger than the limits.
     """
     data = file_bytes(path, alias, limits)
     try:
@@ -78,21 +77,21 @@ def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) 
 
 
 def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> FilmContent:
-    """What the file holds.
+    """The content of a film file.
 
     Raises:
-        FileError: missing, no film that can be read, or larger than the limits.
+        FileError: missing, not a film that can be read, or larger than the limits.
     """
     return film_in(file_bytes(path, alias, limits), path.name, alias, limits)
 
 
 def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMITS) -> FilmContent:
-    """As `read_film`, from the bytes of a file that is called `file`."""
+    """Like `read_film`, for the bytes of the file named `file`."""
     try:
         size_hw = _size_hw(data, file, alias, limits)
         if is_dicom(data):
             return decode_dicom(data, file, limits.max_pixels, alias)
-        pixels, notes = spread(_levels(data, file, alias, size_hw))
+        pixels, notes = spread_levels(_levels(data, file, alias, size_hw))
         return FilmContent(pixels, notes=notes)
     except FileError:
         raise
@@ -101,7 +100,7 @@ def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMI
 
 
 def file_bytes(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> bytes:
-    """The file's content.
+    """The bytes of a file.
 
     Raises:
         FileError: it cannot be opened, or is larger than the limits.
@@ -115,13 +114,13 @@ def file_bytes(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> by
 
 
 def require_finite(levels: NDArray[Any], file: str, alias: str) -> None:
-    """Raise `FileError` where levels are no numbers."""
+    """Raise `FileError` if a level is NaN or infinite."""
     if not np.isfinite(levels).all():
         raise FileError(file, NOT_FINITE, alias=alias)
 
 
 def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: Limits) -> None:
-    """Raise `FileError` for a film that is too large, or a line: pictures of one would be as wide as it is thin."""
+    """Raise `FileError` for a film that is too large, too small or too elongated to be a radiograph."""
     if size_hw[0] * size_hw[1] > limits.max_pixels:
         raise FileError(file, too_large(size_hw, limits.max_pixels), alias=alias)
     short, long = min(size_hw), max(size_hw)
@@ -131,12 +130,12 @@ def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: Limits
 
 
 def too_heavy(size: int, limits: Limits) -> str:
-    """Reason to refuse a file for its bytes."""
+    """Message for a file with too many bytes."""
     return f"a file of {size / 2**20:.1f} MiB: more than the {limits.max_bytes / 2**20:g} MiB that are read"
 
 
 def _size_hw(data: bytes, file: str, alias: str, limits: Limits) -> tuple[int, int]:
-    """(H, W) by the header, within the limits."""
+    """(H, W) according to the header, checked against the limits."""
     if len(data) > limits.max_bytes:
         raise FileError(file, too_heavy(len(data), limits), alias=alias)
     if is_dicom(data):
@@ -165,5 +164,5 @@ def _levels(data: bytes, file: str, alias: str, size_hw: tuple[int, int]) -> NDA
 
 
 def _failed(error: Exception, file: str, alias: str) -> FileError:
-    """Whatever the libraries raise on a damaged file; their words may quote it, or hold a path."""
+    """Error for whatever a library raised on a damaged file. Its message is left out: it may quote the file."""
     return FileError(file, f"cannot be read ({type(error).__name__})", alias=alias)

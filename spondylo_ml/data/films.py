@@ -1,4 +1,4 @@
-"""A dataset in memory: films, what could not be read, what was changed while reading, and its digest."""
+"""A dataset in memory: its films, files that could not be read, notes of the reader, and its digest."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ class FilmSet:
         return replace(self, films=tuple(evenly_spaced(ordered, count)))
 
     def terminal_names(self) -> dict[str, str]:
-        """What the terminal calls films and bad files, by what runs call them; only where these differ."""
+        """Names of films and bad files for the terminal, by their names in runs; only where the two differ."""
         names = {film.film_id: terminal_name(film) for film in self.films if goes_by_pseudonym(film)}
         return names | {f.alias: f"{f.file} ({f.alias})" for f in (*self.notes, *self.bad_files) if f.alias}
 
     def overflow(self) -> tuple[FileFinding, ...]:
-        """Vertebrae beyond the last slot: they have no channel and count as missed."""
+        """Vertebrae outside the slots: the model has no channel for them, so they count as missed."""
         return tuple(
             finding_on(film, f"{v.level} has no slot ({self.slots.names[0]} to {self.slots.names[-1]}): missed")
             for film in self.films
@@ -86,17 +86,17 @@ class FilmSet:
 
 
 def goes_by_pseudonym(film: Film) -> bool:
-    """Whether runs call the film otherwise than its file."""
+    """Whether the film has another name in runs than its file."""
     return film.path is not None and stem_of(film.path) != film.film_id
 
 
 def terminal_name(film: Film) -> str:
-    """The film's id, after the name of its file where that is another."""
+    """The film's id, preceded by the name of its file if that differs."""
     return f"{film.path.name} ({film.film_id})" if film.path and goes_by_pseudonym(film) else film.film_id
 
 
 def finding_on(film: Film, reason: str) -> FileFinding:
-    """A finding on a film, under its pseudonym in runs where it has one."""
+    """A finding on a film; in runs it uses the film's pseudonym, if it has one."""
     if film.path and goes_by_pseudonym(film):
         return FileFinding(film.path.name, reason, alias=film.film_id)
     return FileFinding(film.film_id, reason)
@@ -104,10 +104,10 @@ def finding_on(film: Film, reason: str) -> FileFinding:
 
 @dataclass(frozen=True)
 class FileImage:
-    """Pixels in a file; `film_pixels` says how they become grey levels.
+    """Pixels in a file, read by `film_pixels`.
 
     Attributes:
-        alias: what a run calls the file should it turn out to be broken.
+        alias: name of the film in runs, for errors.
     """
 
     path: Path
@@ -124,7 +124,7 @@ class FileImage:
 
 @dataclass(frozen=True)
 class HeldImage:
-    """Pixels that are in memory already."""
+    """Pixels in memory."""
 
     pixels: GreyImage
 
@@ -143,10 +143,10 @@ def pixels_sha256(pixels: GreyImage) -> str:
 
 
 def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
-    """Stop on bad files unless they are to be skipped.
+    """Raise if there are bad files, unless they are to be skipped, or no films.
 
     Raises:
-        DataError: bad files under `error`, all of them listed; or no film left.
+        DataError: bad files with `on_bad_file="error"`, listing all of them; or no film left.
     """
     if films.bad_files and on_bad_file == "error":
         raise NamedFilmsError(
@@ -164,7 +164,7 @@ def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
 
 
 def digest(films: Iterable[Film], slots: SlotRange) -> str:
-    """SHA-256 over pixels, labels and split of the films, whatever their order."""
+    """SHA-256 of the pixels, labels and split of the films, independent of their order."""
     rows = sorted(json.dumps(_digest_row(film)) for film in films)
     return hashlib.sha256("\n".join([f"{slots.first}+{slots.count}", *rows]).encode()).hexdigest()
 

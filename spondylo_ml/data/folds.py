@@ -1,4 +1,4 @@
-"""Folds by patient, alike in grade and source."""
+"""Cross-validation folds by patient, balanced in grade and source."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def fold_of_each(
 ) -> list[int]:
     """The fold, from 0, in which each film is for validation.
 
-    A patient's films are in one fold. Among folds, the films' worst Meyerding grade and their source are spread as
-    evenly as whole patients allow; where a stratum has fewer films than there are folds, some folds have none of it.
+    All films of a patient are in one fold. The films' worst Meyerding grade and their source are distributed as evenly
+    as whole patients allow; a stratum with fewer films than folds is missing from some folds.
 
     Args:
-        same: places of films that show the same exposure, group by group: patients who share one are one person.
+        same: indices of films that show the same exposure, group by group; see `people`.
 
     Raises:
         DataError: fewer patients than folds.
@@ -43,47 +43,47 @@ def fold_of_each(
             f"{count} folds need as many patients; the films for training and validation have {len(set(patients))}"
         )
     strata = [stratum(film, rules or ClinicalConfig()) for film in films]
-    # By name, so that the folds depend neither on the order of the films nor on that of a dataset's files.
+    # Sorted by name, so that the folds do not depend on the order of the films.
     order = np.argsort(np.array([f"{who}\0{film.film_id}" for who, film in zip(patients, films, strict=True)]))
     labels = np.unique(strata, return_inverse=True)[1]
-    out = np.empty(len(films), dtype=int)
+    folds = np.empty(len(films), dtype=int)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")
-        dealt = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(
+        splits = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(
             order, labels[order], np.array(patients)[order]
         )
-        for index, (_, held) in enumerate(dealt):
-            out[order[held]] = index
-    if len(set(out.tolist())) < count:
+        for index, (_, validation) in enumerate(splits):
+            folds[order[validation]] = index
+    if len(set(folds.tolist())) < count:
         raise DataError(f"{count} folds of {len(films)} films leave one without a film: ask for fewer folds")
-    return [int(fold) for fold in out]
+    return [int(fold) for fold in folds]
 
 
 def splits_by_fold(
     films: Sequence[Film], count: int, seed: int, same: Sequence[Sequence[int]] = ()
 ) -> list[tuple[Film, ...]]:
-    """A set of parts for each fold: of the labelled films outside the test part, its own are for validation.
+    """The films of each fold: of the labelled films outside the test part, those of the fold are for validation.
 
     Args:
-        films: with their parts; those of the test part, and unlabelled ones, keep theirs.
-        same: as in `fold_of_each`, places in `films`.
+        films: with their parts; films of the test part and films without labels keep theirs.
+        same: as in `fold_of_each`, indices in `films`.
 
     Raises:
         DataError: fewer patients than folds.
     """
-    places = [index for index, film in enumerate(films) if film.split != "test" and film.labelled]
-    rank = {place: index for index, place in enumerate(places)}
-    groups = [[rank[place] for place in group if place in rank] for group in same]
-    fold = fold_of_each([films[place] for place in places], count, seed, groups)
-    made = []
-    for index in range(count):
-        parts = {place: "val" if own == index else "train" for place, own in zip(places, fold, strict=True)}
-        made.append(tuple(replace(film, split=parts[i]) if i in parts else film for i, film in enumerate(films)))
-    return made
+    indices = [index for index, film in enumerate(films) if film.split != "test" and film.labelled]
+    position = {index: i for i, index in enumerate(indices)}
+    groups = [[position[index] for index in group if index in position] for group in same]
+    folds = fold_of_each([films[index] for index in indices], count, seed, groups)
+    film_sets = []
+    for number in range(count):
+        parts = {index: "val" if fold == number else "train" for index, fold in zip(indices, folds, strict=True)}
+        film_sets.append(tuple(replace(film, split=parts.get(i, film.split)) for i, film in enumerate(films)))
+    return film_sets
 
 
 def stratum(film: Film, rules: ClinicalConfig) -> str:
-    """The film's source and the worst grade of its levels; `none` where no grade can be measured."""
+    """The film's source and the worst grade of its levels; `none` if no grade can be measured."""
     grades: list[int] = []
     if film.vertebrae and film.facing is not Facing.NONE:
         grades = [level.grade for level in measure_film(film, rules).levels if level.grade is not None]

@@ -1,8 +1,8 @@
-"""Grey levels of any depth as 8 bits.
+"""Convert grey levels of any depth to 8 bits.
 
-Deep levels (more than 8 bits) are mapped linearly, so that the 0.1th and 99.9th percentile of the film's own levels
-become 0 and 255: 12 bits in a 16-bit file would else be nearly black. A block of pixels that all have the lowest or the
-highest level, far from the rest (collimation, a burnt-in border, padding), is left out of the percentiles.
+Deep levels (more than 8 bits) are mapped linearly: the 0.1th and 99.9th percentile of the film's levels become 0 and
+255. Without this, 12 bits in a 16-bit file would be nearly black. Pixels that all have the lowest or the highest level,
+far from the rest (collimation, a burnt-in border, padding), are left out of the percentiles.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from spondylo_ml.landmarks import FloatArray, GreyImage
 
 DEEP_PERCENTILES = (0.1, 99.9)
 BLOCK_SHARE = 0.001
-"""Fewer pixels at one level do not reach the percentiles."""
+"""Share of the pixels below which a block does not affect the percentiles."""
 
 BLOCK_GAP = 0.1
-"""How far a block lies from the rest, as a share of the range of the rest."""
+"""Least distance of a block from the rest, as a share of the range of the rest."""
 
 LEAST_REST = 0.05
-"""Share of the pixels that must remain for their range to count as the film's."""
+"""Share of the pixels that must remain without the blocks."""
 
 MOST_BLOCKS = 16
 FEWEST_LEVELS = 32
-"""Levels that must remain: of fewer, evenly spaced, the lowest would look like a block far from the rest."""
+"""Levels that must remain: with fewer, evenly spaced ones, the lowest would look like a block far from the rest."""
 
 LARGEST_TABLE = 1 << 16
 
 
 def to_8_bit(pixels: NDArray[Any]) -> GreyImage:
-    """8-bit levels as they are; deeper ones spread (see `spread`)."""
-    return spread(pixels)[0]
+    """8-bit levels unchanged, deeper ones as `spread_levels` maps them."""
+    return spread_levels(pixels)[0]
 
 
-def spread(pixels: NDArray[Any], used: NDArray[np.bool_] | None = None) -> tuple[GreyImage, tuple[str, ...]]:
-    """(H, W) levels as 8 bits: 8-bit ones as they are, others spread, black where all are equal; and remarks.
+def spread_levels(pixels: NDArray[Any], used: NDArray[np.bool_] | None = None) -> tuple[GreyImage, tuple[str, ...]]:
+    """(H, W) levels as 8 bits, and remarks: 8-bit levels are unchanged, a uniform deep film becomes black.
 
     Args:
-        used: (H, W) pixels from which the range is taken; all where None.
+        used: (H, W) mask of the pixels that determine the range; all if None.
     """
     if pixels.dtype == np.uint8:
         return np.asarray(pixels, dtype=np.uint8), ()
@@ -52,13 +52,13 @@ def spread(pixels: NDArray[Any], used: NDArray[np.bool_] | None = None) -> tuple
 
 
 def as_8_bit_where_they_fit(levels: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers that all lie from 0 to 255 as 8-bit levels, whatever their type; others as they are."""
+    """Integers of any type that all lie within 0 to 255 as 8-bit levels; other arrays unchanged."""
     fits = levels.dtype.kind in "iu" and levels.size > 0 and 0 <= levels.min() <= levels.max() <= 255
     return levels.astype(np.uint8) if fits else levels
 
 
 def _range(pixels: NDArray[Any]) -> tuple[float, float, tuple[str, ...]]:
-    """Levels that become 0 and 255, and what was left out to find them."""
+    """The levels that become 0 and 255, and remarks on blocks that were left out."""
     levels, counts = _histogram(pixels)
     if not len(levels):
         return 0.0, 0.0, ()
@@ -77,7 +77,7 @@ def _range(pixels: NDArray[Any]) -> tuple[float, float, tuple[str, ...]]:
 def _without_blocks(
     levels: FloatArray, counts: NDArray[np.int64], lowest: bool, least: float
 ) -> tuple[FloatArray, NDArray[np.int64]]:
-    """The histogram less the blocks at one of its ends; whole where nothing lies far enough from the rest."""
+    """The histogram without the block at one of its ends, if there is one far enough from the rest."""
     for n_left_out in range(min(MOST_BLOCKS, len(levels) - FEWEST_LEVELS), 0, -1):
         block = slice(0, n_left_out) if lowest else slice(len(levels) - n_left_out, None)
         rest = slice(n_left_out, None) if lowest else slice(0, len(levels) - n_left_out)
@@ -92,19 +92,19 @@ def _without_blocks(
 
 
 def _histogram(pixels: NDArray[Any]) -> tuple[FloatArray, NDArray[np.int64]]:
-    """Levels that occur, ascending, and how many pixels have each."""
+    """The levels that occur, ascending, and the number of pixels of each."""
     if pixels.size and pixels.dtype.kind in "iu":
         lowest, highest = int(pixels.min()), int(pixels.max())
         if highest - lowest < LARGEST_TABLE:
             table = np.bincount((pixels.astype(np.int64) - lowest).ravel())
-            found = np.flatnonzero(table)
-            return (found + lowest).astype(np.float64), table[found]
+            occurring = np.flatnonzero(table)
+            return (occurring + lowest).astype(np.float64), table[occurring]
     levels, counts = np.unique(pixels, return_counts=True)
     return levels.astype(np.float64), counts
 
 
 def _percentiles(levels: FloatArray, counts: NDArray[np.int64]) -> tuple[float, float]:
-    """`DEEP_PERCENTILES` as `np.percentile` has them."""
+    """The `DEEP_PERCENTILES` of a histogram, interpolated like `np.percentile`."""
     ends = np.cumsum(counts)
     at = np.asarray(DEEP_PERCENTILES) / 100 * (ends[-1] - 1)
     below, above = (levels[np.searchsorted(ends, f(at), side="right")] for f in (np.floor, np.ceil))

@@ -1,7 +1,7 @@
-"""What a training leaves out of films whose labels have errors: impossible corners, and films of unknown levels.
+"""What training leaves out because of label errors: impossible corners, and films of unknown levels.
 
-Only films of the training part change. Films to validate on keep every labelled corner, right or wrong: a result on the
-corners that are easy to believe would be better than the truth.
+Only films of the training part change. Validation films keep every labelled corner, right or wrong: a result on the
+plausible corners alone would be too good.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from spondylo_ml.landmarks import Film, level_name
 
 @dataclass(frozen=True)
 class TrainingFilms:
-    """The films as a training uses them.
+    """The films as training uses them.
 
     Attributes:
-        films: those left out whole are gone; the corners left out are absent.
-        vertebrae: how many have their corners left out.
-        whole_films: how many films are left out.
-        findings: what was left out, and what counts as labelled although it cannot be right.
+        films: without the films that are left out; corners that are left out are absent.
+        vertebrae: number of vertebrae whose corners are left out.
+        whole_films: number of films that are left out.
+        findings: what was left out, and which labels are kept although they cannot be right.
     """
 
     films: FilmSet
@@ -33,13 +33,13 @@ class TrainingFilms:
 
 
 def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilms:
-    """The films without what no training may learn from.
+    """The films without labels that training must not learn from.
 
-    Corners that cannot be those of a body are left out whatever `on_audit_error` says; films whose levels are not
-    known, under `set_aside` alone.
+    Corners that cannot be those of a body are always left out; films of unknown levels only if `on_audit_error` is
+    `set_aside`.
 
     Args:
-        audit: of these films.
+        audit: the audit of these films.
     """
     of_film = _errors_by_film(audit)
     kept: list[Film] = []
@@ -68,7 +68,7 @@ def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilm
 
 
 def believed(film: Film) -> Film:
-    """The film without corners that cannot be those of a body; itself where all can be."""
+    """The film without corners that cannot be those of a body; the film itself if there are none."""
     slots = impossible_slots(film.vertebrae or ())
     return replace(film, vertebrae=without_corners(film.vertebrae or (), slots)) if slots else film
 

@@ -1,4 +1,4 @@
-"""The one way a film becomes a network's input, and the exact way back."""
+"""Map films to the network's input, and coordinates back to the film."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONTRAST_PERCENTILES = (0.5, 99.5)
 
 @dataclass(frozen=True)
 class Letterbox:
-    """Affine map between px of the film and px of the input: the film is scaled to fit, centred, and padded.
+    """Affine map from film px to input px and back: the film is scaled to fit, centred, and padded.
 
     Pixel centres have integer coordinates in both, so that x_input = (x_film + 0.5) * scale - 0.5 + offset.
     """
@@ -33,7 +33,7 @@ class Letterbox:
 
     @property
     def scale_xy(self) -> FloatArray:
-        """Input px per film px; x and y differ by the rounding to whole pixels only."""
+        """Input px per film px; x and y differ only by rounding to whole pixels."""
         (height, width), (film_height, film_width) = self.content_hw, self.film_hw
         return np.array([width / film_width, height / film_height])
 
@@ -52,11 +52,11 @@ class Letterbox:
         return np.asarray((input_xy - self.offset_xy + 0.5) / self.scale_xy - 0.5)
 
     def covariance_to_film(self, covariance_px2: FloatArray) -> FloatArray:
-        """(..., 2, 2) covariances of x and y in squared px of the input as squared px of the film."""
+        """(..., 2, 2) covariances of x and y from squared px of the input to squared px of the film."""
         return np.asarray(covariance_px2 / np.outer(self.scale_xy, self.scale_xy))
 
     def apply(self, image: GreyImage) -> GreyImage:
-        """The (H, W) film as an input: contrast stretched, scaled, padded with black."""
+        """The (H, W) film as network input: scaled, contrast stretched, padded with black."""
         if image.shape != self.film_hw:
             raise DataError(f"the film is {image.shape} (height, width), the map was made for {self.film_hw}")
         height, width = self.content_hw
@@ -69,7 +69,7 @@ class Letterbox:
 
 
 def stretch_contrast(image: GreyImage) -> GreyImage:
-    """Grey levels between the outer percentiles spread over 0 to 255; a uniform film becomes black."""
+    """Stretch the grey levels between the outer percentiles to 0 to 255; a uniform film becomes black."""
     low, high = np.percentile(image, CONTRAST_PERCENTILES)
     if high <= low:
         return np.zeros_like(image)
@@ -77,9 +77,9 @@ def stretch_contrast(image: GreyImage) -> GreyImage:
 
 
 def common_input_hw(sizes_hw: Sequence[tuple[int, int]], side_px: int, multiple: int = 32) -> tuple[int, int]:
-    """(H, W) of an input with about the area of a square of `side_px` and the films' median shape.
+    """(H, W) of an input with about the area of a square of `side_px` and the median aspect ratio of the films.
 
-    Cost and detail follow from the area: tall films get a tall input instead of a square one that is mostly padding.
+    The area determines cost and detail: tall films get a tall input instead of a square one that is mostly padding.
     """
     root = float(np.sqrt(np.median([height / width for height, width in sizes_hw])))
     height, width = (max(multiple, round(side / multiple) * multiple) for side in (side_px * root, side_px / root))

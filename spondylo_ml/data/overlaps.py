@@ -1,4 +1,4 @@
-"""Labelled bodies that cover each other by more than bones can, on one film."""
+"""Find labelled bodies on one film that overlap more than bones can."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from spondylo_ml.clinical.plausibility import shared_of_smaller
 from spondylo_ml.landmarks import FloatArray, Vertebra, level_name
 
 IMPOSSIBLE, DOUBLED = 0.25, 0.60
-"""Share of the smaller of two bodies that the other covers: more is impossible, or one body listed twice. On 8,000
-synthetic films with slips of all grades no two bodies share 2 %; on 481 real AP films all pairs above 25 % are wrong
-labels."""
+"""Shares of the smaller of two bodies covered by the other, above which labels are impossible, or list one body twice.
+On 8,000 synthetic films with slips of all grades no two bodies share 2 %; on 481 real AP films all pairs above 25 % are
+wrong labels."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Two bodies that cover each other.
+    """Two overlapping bodies.
 
     Attributes:
-        share: of the smaller one's area.
+        lower, upper: their slots.
+        share: overlap as a share of the smaller one's area.
     """
 
     lower: int
@@ -37,19 +38,19 @@ class Overlap:
 
 
 def overlaps(vertebrae: Sequence[Vertebra], impossible: Collection[int] = ()) -> tuple[Overlap, ...]:
-    """All pairs of whole bodies that cover each other by more than `IMPOSSIBLE`.
+    """All pairs of complete bodies that overlap by more than `IMPOSSIBLE`.
 
     Args:
-        impossible: slots whose outlines are none: what they cover says nothing.
+        impossible: slots whose outlines are impossible, which are not compared.
     """
     bodies = [v for v in vertebrae if v.present.all() and v.slot not in impossible]
-    found = []
+    pairs = []
     for lower, upper in combinations(bodies, 2):
         if _boxes_meet(lower.corners_xy, upper.corners_xy):
             share = shared_of_smaller(lower.corners_xy, upper.corners_xy)
             if share > IMPOSSIBLE:
-                found.append(Overlap(lower.slot, upper.slot, share))
-    return tuple(found)
+                pairs.append(Overlap(lower.slot, upper.slot, share))
+    return tuple(pairs)
 
 
 def _boxes_meet(first_xy: FloatArray, second_xy: FloatArray) -> bool:

@@ -1,4 +1,4 @@
-"""Films as arrays in the network's input space, ready to be batched."""
+"""Preprocess films to arrays in the network's input space."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class PreparedFilm:
     present: NDArray[np.bool_]
 
     def __deepcopy__(self, memo: object) -> PreparedFilm:
-        """Itself: it never changes, and whoever copies a training should not copy its films."""
+        """Itself: it is immutable, and copies of a training module should share its films."""
         return self
 
 
 def prepare_film(film: Film, slots: SlotRange, input_hw: tuple[int, int]) -> PreparedFilm:
-    """The one preprocessing path: training, validation and inference all come through here.
+    """Preprocess a film, for training, validation and inference alike.
 
     Raises:
         DataError: the film's pixels cannot be read.
@@ -59,7 +59,7 @@ def prepare_films(
     input_hw: tuple[int, int],
     on_film: Callable[[], object] = lambda: None,
 ) -> list[PreparedFilm]:
-    """`prepare_film` over many films, in their order; `on_film` is called after each, for a progress bar."""
+    """Preprocess many films in parallel, keeping their order; calls `on_film` after each, for a progress bar."""
 
     def one(film: Film) -> PreparedFilm:
         prepared = prepare_film(film, slots, input_hw)

@@ -1,9 +1,9 @@
-"""What a run calls a film whose file name may hold a patient's name.
+"""Pseudonyms for films whose file names may contain a patient's name.
 
-The pseudonym is a keyed hash (HMAC-SHA-256) of the name under a salt that each user keeps, so that the same film has
-the same pseudonym in all runs of one user, and nobody without the salt can find the name by trying names. The salt lies
-in the file named by `SPONDYLO_SALT_FILE`, or else in `.spondylo_salt` in the user's home; it is made on first use,
-readable by that user alone. Whoever loses it loses the link between old runs and new ones, and nothing else.
+A pseudonym is a keyed hash (HMAC-SHA-256) of the name with a salt that each user keeps: a film has the same pseudonym
+in all runs of one user, and nobody without the salt can find the name by trying names. The salt is in the file named by
+`SPONDYLO_SALT_FILE`, by default `.spondylo_salt` in the user's home. It is created on first use, readable only by that
+user. Losing it loses the link between old and new runs, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _PSEUDONYM = re.compile(r"anon-[0-9a-f]{16}")
 
 
 def pseudonym(name: str) -> str:
-    """`anon-` and 16 hex digits for a name, in whatever Unicode form; what is a pseudonym already stays as it is.
+    """`anon-` and 16 hex digits for a name, whatever its Unicode form; a pseudonym is returned unchanged.
 
     Raises:
-        DataError: the salt cannot be read or made.
+        DataError: the salt cannot be read or created.
     """
     if _PSEUDONYM.fullmatch(name):
         return name
@@ -38,7 +38,7 @@ def pseudonym(name: str) -> str:
 
 
 def salt_file() -> Path:
-    """Where this user's salt lies."""
+    """Path of this user's salt."""
     given = os.environ.get(SALT_VARIABLE)
     return Path(given).expanduser() if given else Path.home() / SALT_FILE
 
@@ -60,7 +60,7 @@ def _salt(path: Path) -> bytes:
 
 
 def _make_salt(path: Path) -> None:
-    """Whole from the first moment, and never over another's: two runs may start at once."""
+    """Create the salt atomically, never replacing an existing one: two runs may start at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Parts for training, validation and test: by patient, never by film."""
+"""Split films into training, validation and test parts, by patient."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def split_by_patient(
     same: Sequence[Sequence[int]] = (),
     for_training: bool = True,
 ) -> tuple[Film, ...]:
-    """`assign_parts`, and `require_parts` of what comes out."""
-    out = assign_parts(films, val_fraction, test_fraction, seed, same)
-    require_parts(out, for_training)
-    return out
+    """`assign_parts`, checked by `require_parts`."""
+    split = assign_parts(films, val_fraction, test_fraction, seed, same)
+    require_parts(split, for_training)
+    return split
 
 
 def assign_parts(
@@ -37,30 +37,32 @@ def assign_parts(
     seed: int,
     same: Sequence[Sequence[int]] = (),
 ) -> tuple[Film, ...]:
-    """The films with their part filled in; a dataset's own split is kept as it is.
+    """The films with their parts assigned; a dataset's own split is kept.
 
-    Patients are shuffled by `seed` and dealt out until each part holds its share of the films, so that a
-    patient with many films cannot tear one part open. Depends on the patients' names, not on the films' order.
+    Patients are shuffled by `seed` and assigned until each part has its share of the films. The result depends on the
+    patients' names, not on the order of the films.
 
     Args:
-        same: places of films that show the same exposure, group by group. Patients who share one are one person under
-            two names: should they be dealt to several parts, all their films go to the first of train, val, test.
+        same: indices of films that show the same exposure, group by group. Patients who share one (see `people`) go to
+            the same part: the first of train, val, test to which one of them was assigned.
     """
-    undealt = [film for film in films if not film.split]
-    labelled = {film.patient for film in undealt if film.labelled}
+    unassigned = [film for film in films if not film.split]
+    labelled = {film.patient for film in unassigned if film.labelled}
     parts: dict[str, str] = {}
-    # Patients with labels first, so that each part gets some of them where there are enough.
-    for group in (labelled, {film.patient for film in undealt} - labelled):
-        parts |= _deal([film for film in undealt if film.patient in group], val_fraction, test_fraction, seed)
-    for patients in people(films, same):
-        dealt = patients & parts.keys()
-        together = min((parts[patient] for patient in dealt), key=PARTS.index, default="")
-        parts |= {patient: together for patient in dealt}
+    # Patients with labels first, so that each part gets some of them if there are enough.
+    for group in (labelled, {film.patient for film in unassigned} - labelled):
+        parts |= _part_of_each(
+            [film for film in unassigned if film.patient in group], val_fraction, test_fraction, seed
+        )
+    for names in people(films, same):
+        patients = names & parts.keys()
+        first = min((parts[patient] for patient in patients), key=PARTS.index, default="")
+        parts |= {patient: first for patient in patients}
     return tuple(film if film.split else replace(film, split=parts[film.patient]) for film in films)
 
 
 def require_parts(films: Sequence[Film], for_training: bool = True) -> None:
-    """Raise `DataError` where one patient has films in two parts, or, for a training, a part has no labelled film."""
+    """Raise `DataError` if a patient has films in two parts or, for training, train or val has no labelled film."""
     _require_patients_apart(films)
     labelled = {film.split for film in films if film.labelled}
     for part in ("train", "val") if for_training else ():
@@ -69,7 +71,7 @@ def require_parts(films: Sequence[Film], for_training: bool = True) -> None:
 
 
 def _without_labels(films: Sequence[Film], part: str) -> str:
-    """Why a part has no labelled film, and what to do."""
+    """Message that says why a part has no labelled film, and what to do."""
     labelled = [film for film in films if film.labelled]
     patients = {film.patient for film in labelled}
     if not labelled:
@@ -89,12 +91,12 @@ def _without_labels(films: Sequence[Film], part: str) -> str:
 
 
 def parts_in_words(films: Sequence[Film]) -> str:
-    """How many films and patients each part has, and which part could not be made."""
-    parts = []
+    """Number of films and patients in each part, as text."""
+    counts = []
     for part in PARTS:
-        some = [film for film in films if film.split == part]
-        parts.append(f"{part} {len(some)} film(s) of {len({film.patient for film in some})} patient(s)")
-    return ", ".join(parts)
+        members = [film for film in films if film.split == part]
+        counts.append(f"{part} {len(members)} film(s) of {len({film.patient for film in members})} patient(s)")
+    return ", ".join(counts)
 
 
 def people(films: Sequence[Film], same: Sequence[Sequence[int]]) -> list[set[str]]:
@@ -109,18 +111,19 @@ def people(films: Sequence[Film], same: Sequence[Sequence[int]]) -> list[set[str
     return [{names[index] for index in group} for group in connected_groups(pairs, len(names))]
 
 
-def _deal(films: Sequence[Film], val_fraction: float, test_fraction: float, seed: int) -> dict[str, str]:
+def _part_of_each(films: Sequence[Film], val_fraction: float, test_fraction: float, seed: int) -> dict[str, str]:
+    """The part of each patient, by name."""
     by_patient: dict[str, int] = defaultdict(int)
     for film in films:
         by_patient[film.patient] += 1
     patients = sorted(by_patient)
     np.random.default_rng(seed).shuffle(patients)
-    # At least one film each, however small the dataset, wherever a share was asked for.
+    # At least one film for each part with a share, however small the dataset.
     wanted = {
         part: max(1, round(share * len(films))) if share > 0 else 0
         for part, share in (("val", val_fraction), ("test", test_fraction))
     }
-    # Two patients are enough for train and val, one for train alone.
+    # With two patients there is train and val, with one only train.
     others = [part for part in ("val", "test") if wanted[part]]
     needed = [*others[: max(0, len(patients) - 1)], "train"]
     parts: dict[str, str] = {}
@@ -139,14 +142,14 @@ def _require_patients_apart(films: Sequence[Film]) -> None:
     by_patient: dict[str, list[Film]] = defaultdict(list)
     for film in films:
         by_patient[film.patient].append(film)
-    torn = sorted(patient for patient, own in by_patient.items() if len({film.split for film in own}) > 1)
-    if torn:
-        named = [f"{patient} ({', '.join(map(terminal_name, by_patient[patient][:5]))})" for patient in torn[:5]]
+    split = sorted(name for name, theirs in by_patient.items() if len({film.split for film in theirs}) > 1)
+    if split:
+        named = [f"{patient} ({', '.join(map(terminal_name, by_patient[patient][:5]))})" for patient in split[:5]]
         raise NamedFilmsError(
             *(
-                f"{len(torn)} patient(s) have films in two parts of the dataset's own split: {', '.join(patients)}. "
+                f"{len(split)} patient(s) have films in two parts of the dataset's own split: {', '.join(patients)}. "
                 "A network would be evaluated on patients that it was trained on; move each patient's films into one "
                 "part"
-                for patients in (named, torn[:5])
+                for patients in (named, split[:5])
             )
         )

@@ -1,4 +1,4 @@
-"""Synthetic films as a dataset."""
+"""Datasets of synthetic films."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOTS = SlotRange(first=0, count=10)
 
 @dataclass(frozen=True)
 class PhantomImage:
-    """Pixels that are drawn when they are read."""
+    """Pixels of a synthetic film, drawn when they are read."""
 
     seed: int
     index: int
@@ -29,17 +29,17 @@ class PhantomImage:
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
-        return phantom.render(self.made())
+        return phantom.render(self.description())
 
-    def made(self) -> phantom.PhantomFilm:
-        """What is known of the film before it is drawn."""
+    def description(self) -> phantom.PhantomFilm:
+        """The film before it is drawn: size, vertebrae, facing, spacing."""
         return phantom.phantom_film(self.seed, self.index, self.long_side_px, self.without, self.slips)
 
     def fingerprint(self) -> str:
-        """Name of the film and digest of the code that draws it: other code may draw other pixels."""
+        """Parameters of the film and digest of the code that draws it: changed code may draw other pixels."""
         held_out = ",".join(sorted(self.without))
-        drawn = f"{self.seed}-{self.index}-{self.long_side_px}-{held_out}-{self.slips}"
-        return f"phantom-{drawn}-{_generator_digest()}"
+        parameters = f"{self.seed}-{self.index}-{self.long_side_px}-{held_out}-{self.slips}"
+        return f"phantom-{parameters}-{_generator_digest()}"
 
 
 def phantom_films(
@@ -49,46 +49,48 @@ def phantom_films(
     without: Sequence[str] = (),
     slips: str = phantom.Slips.CLINIC,
 ) -> FilmSet:
-    """`count` synthetic films, none of a style named in `without`; each is its own patient.
+    """`count` synthetic films, none in a style named in `without`; each is its own patient.
 
     Raises:
         DataError: an unknown style, or none left.
     """
-    drawn = phantom.Slips(slips)
+    distribution = phantom.Slips(slips)
     return FilmSet(
         kind=PHANTOM_KIND,
-        name=_name(count, seed, long_side_px, without, drawn),
-        films=tuple(_film(PhantomImage(seed, index, long_side_px, tuple(without), drawn)) for index in range(count)),
+        name=_name(count, seed, long_side_px, without, distribution),
+        films=tuple(
+            _film(PhantomImage(seed, index, long_side_px, tuple(without), distribution)) for index in range(count)
+        ),
         slots=SLOTS,
     )
 
 
 def _name(count: int, seed: int, long_side_px: int, without: Sequence[str], slips: phantom.Slips) -> str:
-    """`phantom-<seed>` for the dataset that all presets share; others say how they differ from it."""
-    own = []
+    """`phantom-<seed>` for the dataset that all presets share; other names state how they differ from it."""
+    differences = []
     if (count, long_side_px) != (PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX):
-        own.append(f"{count}x{long_side_px}px")
+        differences.append(f"{count}x{long_side_px}px")
     if without:
-        own.append(f"without-{'+'.join(sorted(without))}")
+        differences.append(f"without-{'+'.join(sorted(without))}")
     if slips is not phantom.Slips.CLINIC:
-        own.append(str(slips))
-    return "-".join([f"phantom-{seed}", *own])
+        differences.append(str(slips))
+    return "-".join([f"phantom-{seed}", *differences])
 
 
 def _film(image: PhantomImage) -> Film:
-    made = image.made()
+    phantom_film = image.description()
     name = f"phantom-{image.seed}-{image.index:05d}"
     return Film(
         film_id=name,
         image=image,
-        size_hw=made.size_hw,
-        vertebrae=made.vertebrae,
-        facing=made.facing,
+        size_hw=phantom_film.size_hw,
+        vertebrae=phantom_film.vertebrae,
+        facing=phantom_film.facing,
         patient=name,
         source="synthetic",
         levels_from="label",
-        spacing=made.spacing,
-        pixel_aspect=made.spacing.pixel_aspect,
+        spacing=phantom_film.spacing,
+        pixel_aspect=phantom_film.spacing.pixel_aspect,
         aspect_given=True,
     )
 

@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from spondylo_ml.data.dicom import decode_dicom
 from spondylo_ml.data.film_content import FilmContent
-from spondylo_ml.data.grey_levels import spread, to_8_bit
+from spondylo_ml.data.grey_levels import spread_levels, to_8_bit
 from spondylo_ml.errors import FileError
 
 SIZE_HW = (64, 80)
@@ -194,7 +194,7 @@ def test_padding_that_the_bits_of_a_level_cannot_hold_is_background(signed: bool
 @pytest.mark.parametrize("n_levels", [16, 25, 40])
 def test_the_levels_of_a_film_of_few_of_them_are_no_blocks(n_levels: int) -> None:
     levels = (1988 + 8 * (np.arange(64 * 64) % n_levels)).reshape(64, 64).astype(np.uint16)
-    grey, remarks = spread(levels)
+    grey, remarks = spread_levels(levels)
     assert remarks == ()
     assert len(np.unique(grey)) == n_levels
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spondylo_ml.data.dicom.header import Header, OddElementError, Refusal
 from spondylo_ml.data.dicom.luts import read_lut
 from spondylo_ml.data.dicom.stored import Layout
-from spondylo_ml.data.grey_levels import spread
+from spondylo_ml.data.grey_levels import spread_levels
 from spondylo_ml.landmarks import FloatArray, GreyImage
 
 WHITE_IS_LOW, WHITE_IS_HIGH = "MONOCHROME1", "MONOCHROME2"
@@ -51,7 +51,7 @@ def shown(
         grey = (levels - layout.lowest).astype(np.uint8)
         grey = 255 - grey if values[-1] < values[0] else grey
     else:
-        grey, remarks = spread(values[levels - layout.lowest] if not _as_stored(values) else levels, used)
+        grey, remarks = spread_levels(values[levels - layout.lowest] if not _as_stored(values) else levels, used)
         for remark in remarks:
             header.set_aside(remark)
     grey = 255 - grey if _negative(header) else grey

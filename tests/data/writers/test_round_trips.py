@@ -281,7 +281,7 @@ def test_films_with_slips_of_all_grades_come_back_with_the_same_levels_in_every_
     chosen = sorted(whole, key=lambda f: f.vertebrae[1].corners_xy[:, 1].max() - f.vertebrae[0].corners_xy[:, 1].max())
     blank = {f.size_hw: HeldImage(np.zeros(f.size_hw, dtype=np.uint8)) for f in made.films}
     films = replace(made, films=tuple(replace(f, image=blank[f.size_hw], split="train") for f in chosen[-15:]))
-    highest = max(abs(f.image.made().slip_percent[0]) for f in chosen[-15:])  # type: ignore[attr-defined]
+    highest = max(abs(f.image.description().slip_percent[0]) for f in chosen[-15:])  # type: ignore[attr-defined]
     assert highest > 95, "some would change places if sorted by height"
     for kind in sorted(WRITERS):
         after = by_stem(write_dataset(films, kind, tmp_path / kind))
