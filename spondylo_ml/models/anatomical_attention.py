@@ -1,4 +1,4 @@
-"""Attention of corner queries to the film and to each other, with what anatomy says about who belongs to whom.
+"""Attention of corner queries to the film and to each other, with an anatomical bias.
 
 Shapes: N films, T tokens, K = 4 V queries, d width.
 """
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-CODE_GRID = 16  # positions that are learned along each axis; other grids take values between them
-# Start of the bias: corners of one vertebra, of adjacent ones (the same corner of them), of all others.
+CODE_GRID = 16  # learned positions along each axis, interpolated for other grids
+# Initial bias: corners of the same vertebra, of adjacent ones, the same corner of adjacent ones, all others.
 SAME, ADJACENT, SAME_CORNER, DISTANT = 0.5, 0.2, 0.3, -0.1
-CORNERS = 4
+CORNERS_PER_VERTEBRA = 4
 CODE_STD = 0.02
 
 
 class PositionCode(nn.Module):
-    """Learnable codes of row and column, added up; taken between their places for other grids."""
+    """Sum of learnable codes of row and column, interpolated to the grid."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -34,15 +34,18 @@ class PositionCode(nn.Module):
 
 
 class CornerQueries(nn.Module):
-    """One learnable query a corner, plus a code of its vertebra, edge, side and height on the spine."""
+    """One learnable query per corner, plus a code of its vertebra, edge, side and height on the spine."""
 
     def __init__(self, n_slots: int, width: int) -> None:
         super().__init__()
         part = width // 4
-        self.own = nn.Parameter(CODE_STD * torch.randn(CORNERS * n_slots, width))
+        self.own = nn.Parameter(CODE_STD * torch.randn(CORNERS_PER_VERTEBRA * n_slots, width))
         self.vertebra, self.edge, self.side = (nn.Embedding(n, part) for n in (n_slots, 2, 2))
         self.height = nn.Sequential(nn.Linear(1, part), nn.GELU(), nn.Linear(part, part))
-        slot, corner = torch.arange(CORNERS * n_slots).div(CORNERS, rounding_mode="floor"), torch.arange(CORNERS)
+        slot, corner = (
+            torch.arange(CORNERS_PER_VERTEBRA * n_slots).div(CORNERS_PER_VERTEBRA, rounding_mode="floor"),
+            torch.arange(CORNERS_PER_VERTEBRA),
+        )
         self.register_buffer("slot", slot, persistent=False)
         self.register_buffer("edge_of", corner.div(2, rounding_mode="floor").repeat(n_slots), persistent=False)
         self.register_buffer("side_of", (corner % 2).repeat(n_slots), persistent=False)
@@ -78,17 +81,17 @@ class AttentionLayer(nn.Module):
 
     def forward(self, queries: Tensor, tokens: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """(N, K, d) queries after the layer, and the (N, K, T) attention to the tokens, mean over the heads."""
-        seen, weights = self.cross(self.norms[0](queries), tokens, tokens)
-        queries = queries + self.dropout(seen)
+        attended, weights = self.cross(self.norms[0](queries), tokens, tokens)
+        queries = queries + self.dropout(attended)
         normed = self.norms[1](queries)
         mask = None if bias is None else bias.to(normed.dtype)
-        heard, _ = self.among(normed, normed, normed, attn_mask=mask, need_weights=False)
-        queries = queries + self.dropout(heard)
+        exchanged, _ = self.among(normed, normed, normed, attn_mask=mask, need_weights=False)
+        queries = queries + self.dropout(exchanged)
         return queries + self.dropout(self.forward_part(self.norms[2](queries))), weights
 
 
 class VertebralAttention(nn.Module):
-    """Corner queries through several `AttentionLayer`s with one anatomical bias."""
+    """Corner queries passed through several `AttentionLayer`s that share one anatomical bias."""
 
     def __init__(self, n_slots: int, width: int, heads: int, layers: int, dropout: float, with_bias: bool) -> None:
         super().__init__()
@@ -99,7 +102,7 @@ class VertebralAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(N, T, d) tokens to (N, K, d) queries and the (N, K, T) attention of the last layer."""
-        # Not len(tokens): that is a plain number, which would fix how many films an exported network takes.
+        # Not len(tokens): a plain number would fix the batch size of an exported network.
         queries = self.queries().expand(tokens.shape[0], -1, -1)
         weights = tokens.new_zeros(0)
         for layer in self.layers:
@@ -108,9 +111,9 @@ class VertebralAttention(nn.Module):
 
 
 def anatomical_bias(n_slots: int) -> Tensor:
-    """(K, K) start of the bias on the attention among the corners."""
-    slot = torch.arange(CORNERS * n_slots).div(CORNERS, rounding_mode="floor")
-    corner = torch.arange(CORNERS).repeat(n_slots)
+    """(K, K) initial bias on the attention among the corners."""
+    slot = torch.arange(CORNERS_PER_VERTEBRA * n_slots).div(CORNERS_PER_VERTEBRA, rounding_mode="floor")
+    corner = torch.arange(CORNERS_PER_VERTEBRA).repeat(n_slots)
     apart = (slot[:, None] - slot[None]).abs()
     same_corner = corner[:, None] == corner[None]
     bias = torch.full(apart.shape, DISTANT)

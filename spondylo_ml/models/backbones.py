@@ -1,4 +1,4 @@
-"""timm networks as backbones: their features, their parts in order, and the grey levels that they were trained on."""
+"""timm networks as backbones: features, stages, and the grey levels that their weights expect."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Backbone:
 
     Attributes:
         name: timm's name.
-        network: gives a list of features for (N, 3, H, W) inputs.
-        stages: its parts from the input on.
+        network: returns a list of features for (N, 3, H, W) inputs.
+        stages: its parts, from the input on.
     """
 
     name: str
@@ -29,21 +29,21 @@ class Backbone:
 
     @property
     def first_convolution(self) -> nn.Conv2d:
-        """The one that sees the image."""
+        """The convolution applied to the image."""
         return next(module for module in self.network.modules() if isinstance(module, nn.Conv2d))
 
 
 def timm_features(name: str, taps: Sequence[int]) -> nn.Module:
-    """A timm network with random weights that gives the features of `taps`, 0 being stride 2, 4 stride 32."""
+    """A timm network with random weights that returns the features at `taps`; 0 is stride 2, 4 is stride 32."""
     features: nn.Module = timm.create_model(name, features_only=True, pretrained=False, out_indices=tuple(taps))
     return features
 
 
 def as_backbone(name: str, network: nn.Module) -> Backbone:
-    """The network with its parts, known by the names that timm (and torchvision) give them.
+    """The network with its stages, recognised by the names that timm (and torchvision) give them.
 
     Raises:
-        ValueError: a network of none of these families.
+        ValueError: not an EfficientNet, HRNet or ResNet.
     """
     parts = dict(network.named_children())
     if "conv_stem" in parts:  # EfficientNet
@@ -70,9 +70,9 @@ def grey_mean_std(name: str) -> tuple[float, float]:
 
 @torch.no_grad()
 def see_grey_in_the_first_channel(convolution: nn.Conv2d) -> None:
-    """Make a convolution that was trained on red, green and blue see the same in (grey, column, row).
+    """Adapt a convolution trained on red, green and blue to the channels (grey, column, row).
 
-    Grey three times is grey once with the sum of the weights; the coordinates start without a say.
+    Grey gets the sum of the weights, the coordinates get zero.
     """
     weight = convolution.weight
     weight[:, 0] = weight.sum(dim=1)

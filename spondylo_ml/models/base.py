@@ -1,4 +1,4 @@
-"""The contract that every model obeys: losses for a batch, landmarks for images.
+"""The contract of all models: losses for a batch, landmarks for images.
 
 Shapes: N films, V slots, K = 4 V corners, H x W input px, h x w heatmap cells.
 """
@@ -25,17 +25,17 @@ GREY_MEAN, GREY_STD = 127.5, 64.0
 
 
 class Landmarks(NamedTuple):
-    """What a model sees on films.
+    """What a model predicts for a batch of films.
 
     Attributes:
-        corners_xy: (N, V, 4, 2) px of the input. Heatmap models give them for every slot, whether a vertebra is there
-            or not; Keypoint R-CNN gives NaN where it found none.
+        corners_xy: (N, V, 4, 2) px of the input. Heatmap models predict corners for every slot, whether there is a
+            vertebra or not; Keypoint R-CNN returns NaN for slots without a detection.
         corner_score: (N, V, 4) height of the decoded peak, 0 to 1.
         presence: (N, V) probability that the vertebra is on the film.
-        covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None where a model has none.
-        heat_share: (N, V, 4) share of the map's heat, or of the passes with dropout, round the corner, 0 to 1; None
-            where there is no covariance.
-        spread_px: (N, V, 4, 2) standard deviation, px of the input; None where the model does not say.
+        covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None if not estimated.
+        heat_share: (N, V, 4) share of the map's heat, or of the dropout passes, around the corner, 0 to 1; None without
+            covariance.
+        spread_px: (N, V, 4, 2) standard deviation, px of the input; None if the model does not predict it.
     """
 
     corners_xy: Tensor
@@ -51,8 +51,8 @@ class LandmarkModel(nn.Module, ABC):
 
     Attributes:
         slots: the levels for which the model has outputs.
-        backbone_net: the part for which there are ImageNet weights; None for a network without one.
-        pretrained: what weights training starts from: "none", or where they came from.
+        backbone_net: the part that can load ImageNet weights; None if the network has none.
+        pretrained: source of the weights that training starts from, or "none".
     """
 
     def __init__(self, slots: SlotRange) -> None:
@@ -63,40 +63,40 @@ class LandmarkModel(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
-        """Named, weighted parts of the loss; their sum is minimised."""
+        """The weighted parts of the loss, by name; training minimises their sum."""
 
     @abstractmethod
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks for (N, 1, H, W) uint8 images."""
 
     def unused_parameters(self) -> frozenset[str]:
-        """Names of the parameters to which no part of the configured loss sends a gradient."""
+        """Names of the parameters that get no gradient from the configured loss."""
         return frozenset()
 
     def loss_heads(self) -> dict[str, str]:
-        """The configured parts of the loss, each with the start of the names of the parameters it must reach."""
+        """The configured parts of the loss, each with the prefix of the parameters that must get its gradient."""
         return {}
 
     def attention(self, images: Tensor) -> Tensor | None:
-        """(N, h, w) map from 0 to 1 of where the model looks, for display; None where it has no attention."""
+        """(N, h, w) map from 0 to 1 of the model's attention, for display; None if it has none."""
         return None
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
-        """Called once before training with the (N, V, 4, 2) input px of the training films, NaN where absent."""
+        """Learn from (N, V, 4, 2) corners of the training films, input px, NaN where absent; called before training."""
         return None
 
     def heat(self, images: Tensor) -> Tensor | None:
-        """(N, h, w) map from 0 to 1 of where the model sees corners, for display; None where it has no such map."""
+        """(N, h, w) map from 0 to 1 of where the model sees corners, for display; None if it has no heatmaps."""
         return None
 
 
 class NetworkOutput(NamedTuple):
-    """What a heatmap network computes.
+    """Raw output of a heatmap network.
 
     Attributes:
         heatmaps: (N, K, h, w) raw.
         presence: (N, V) logits.
-        spread_px512: (N, K, 2) how far each corner may be off; None where the network does not say.
+        spread_px512: (N, K, 2) standard deviation of each corner; None if the network does not predict it.
     """
 
     heatmaps: Tensor
@@ -105,7 +105,7 @@ class NetworkOutput(NamedTuple):
 
 
 class HeatmapModel(LandmarkModel):
-    """A network of one heatmap per corner and slot, with a presence head beside it."""
+    """A network with one heatmap per corner and slot, and a presence head."""
 
     def __init__(self, config: Config, slots: SlotRange, stride: int) -> None:
         super().__init__(slots)
@@ -121,7 +121,7 @@ class HeatmapModel(LandmarkModel):
         """The network's output for (N, 1, H, W) uint8 images."""
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
-        """The configured parts, each with its weight."""
+        """See the base class."""
         output, config = self(batch.images), self.config.loss
         corners = batch.corners_xy.flatten(1, 2)
         present = ~corners.isnan().any(dim=-1)
@@ -156,7 +156,7 @@ class HeatmapModel(LandmarkModel):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
-        """Landmarks decoded from the heatmaps, whatever the presence score."""
+        """Landmarks decoded from the heatmaps, for all slots whatever their presence."""
         maps, probability, spread = self._maps(images)
         orientations = [maps]
         if self.config.heatmap.flip_average:
@@ -192,25 +192,25 @@ class HeatmapModel(LandmarkModel):
         return self.display_maps(heatmaps), presence.float().sigmoid(), spread
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
-        """Shapes and steps for the chain of levels."""
+        """Learn the chain of levels."""
         self.chain.learn(corners_xy)
 
     @torch.no_grad()
     def heat(self, images: Tensor) -> Tensor:
-        """Maximum over the maps of the vertebrae said to be there, each scaled to its own peak."""
+        """Maximum over the maps of the vertebrae predicted present, each scaled to its peak."""
         heatmaps, presence, _ = self(images)
         maps = self.display_maps(heatmaps)
         maps = maps / maps.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)
-        there = (presence > 0).repeat_interleave(4, dim=1)
-        seen: Tensor = (maps * there[..., None, None]).amax(dim=1)
-        return seen
+        present = (presence > 0).repeat_interleave(4, dim=1)
+        heat: Tensor = (maps * present[..., None, None]).amax(dim=1)
+        return heat
 
     def display_maps(self, heatmaps: Tensor) -> Tensor:
-        """Raw heatmaps as the non-negative maps that are decoded and shown."""
+        """Raw heatmaps to the non-negative maps that are decoded and shown."""
         return self.heatmap_loss.maps(heatmaps)
 
     def heatmap_head(self, width: int) -> nn.Conv2d:
-        """The 1x1 convolution to the raw heatmaps, started as the loss wants it."""
+        """The 1x1 convolution to the raw heatmaps, with the initial bias of the loss."""
         head = nn.Conv2d(width, 4 * self.slots.count, 1)
         if self.heatmap_loss.start_bias is not None and head.bias is not None:
             nn.init.constant_(head.bias, self.heatmap_loss.start_bias)
@@ -218,19 +218,19 @@ class HeatmapModel(LandmarkModel):
 
 
 def mirrored_back(maps: Tensor) -> Tensor:
-    """(N, K, h, w) maps of mirrored images as maps of the images: columns reversed, left and right exchanged."""
+    """(N, K, h, w) maps of mirrored images to maps of the images: columns reversed, left and right exchanged."""
     count, channels, height, width = maps.shape
     by_slot = maps.flip(3).reshape(count, channels // 4, 4, height, width)
     return by_slot[:, :, list(MIRRORED_CORNERS)].reshape(maps.shape)
 
 
 def px512_per_px(images: Tensor) -> float:
-    """How many px512 a px of (N, 1, H, W) images is."""
+    """Size of a px of (N, 1, H, W) images in px512."""
     return REFERENCE_SIDE_PX / max(images.shape[2:])
 
 
 def check_multiple(images: Tensor, multiple: int, name: str) -> None:
-    """`ValueError` where height or width is no such multiple; says which size would do."""
+    """Raise `ValueError` if height or width is not a multiple; the message states a size that is."""
     height, width = images.shape[2:]
     if height % multiple or width % multiple:
         fitting = tuple(-(-side // multiple) * multiple for side in (height, width))
@@ -238,7 +238,7 @@ def check_multiple(images: Tensor, multiple: int, name: str) -> None:
 
 
 def network_input(images: Tensor, coordinates: bool, mean: float = GREY_MEAN, std: float = GREY_STD) -> Tensor:
-    """(N, 1, H, W) uint8 images to (N, 3, H, W): grey with its coordinates, or grey three times."""
+    """(N, 1, H, W) uint8 images to (N, 3, H, W): grey and its coordinates, or grey three times."""
     grey = scaled_grey(images, mean, std)
     x = with_coordinates(grey) if coordinates else grey.expand(-1, 3, -1, -1)
     return x.contiguous(memory_format=torch.channels_last)
@@ -250,7 +250,7 @@ def pooled(features: Tensor) -> Tensor:
 
 
 def scaled_grey(images: Tensor, mean: float = GREY_MEAN, std: float = GREY_STD) -> Tensor:
-    """uint8 grey levels as floats of about unit spread."""
+    """uint8 grey levels to floats of about unit standard deviation."""
     return (images.float() - mean) / std
 
 

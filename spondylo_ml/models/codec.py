@@ -1,4 +1,4 @@
-"""Corners to heatmaps and back: one object, so that both speak of the same grid.
+"""Encode corners as heatmaps and decode them, on one grid.
 
 Shapes: N films, K corners, H x W cells. A cell is `stride` input px wide; integer coordinates are cell centres.
 """
@@ -14,17 +14,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOG_FLOOR = 1e-20
-SOFT_ARGMAX_WINDOW = 5  # cells each side: a peak away from the centre then decodes to itself
+SOFT_ARGMAX_WINDOW = 5  # cells on each side
 
 
 @dataclass(frozen=True)
 class HeatmapCodec:
-    """Gaussian targets, and the decoders that undo them.
+    """Encodes corners as Gaussian heatmaps and decodes heatmaps to corners.
 
     Attributes:
         sigma_cells: standard deviation of the target, cells.
         stride: input px per cell.
-        decoder: `argmax`, `soft_argmax` (in a window round the peak), or `dark`.
+        decoder: `argmax`, `soft_argmax` (in a window around the peak), or `dark`.
         blur_kernel: size of DARK's smoothing kernel, cells; 0 for none.
     """
 
@@ -47,7 +47,7 @@ class HeatmapCodec:
         return self.refine(maps, highest_cells(maps))
 
     def refine(self, maps: Tensor, peak_xy: Tensor) -> tuple[Tensor, Tensor]:
-        """As `decode`, from the (N, K, 2) cells that are given as peaks."""
+        """Like `decode`, with the (N, K, 2) cells of the peaks given."""
         score = maps.flatten(2).gather(2, (peak_xy[..., 1] * maps.shape[3] + peak_xy[..., 0])[..., None])[..., 0]
         if self.decoder == "soft_argmax":
             cells = _soft_argmax(maps, peak_xy, max(SOFT_ARGMAX_WINDOW, math.ceil(3 * self.sigma_cells)))
@@ -58,7 +58,7 @@ class HeatmapCodec:
         return (cells + 0.5) * self.stride - 0.5, score
 
     def mean_points(self, log_weights: Tensor) -> Tensor:
-        """(N, K, 2) input px: mean over all cells, each weighted by the softmax of (N, K, H, W); differentiable.
+        """Mean over all cells, weighted by the softmax of (N, K, H, W), as (N, K, 2) input px; differentiable.
 
         Sun et al., Integral Human Pose Regression (ECCV 2018).
         """
@@ -85,9 +85,9 @@ def highest_cells(maps: Tensor) -> Tensor:
 
 
 def _soft_argmax(maps: Tensor, peak_xy: Tensor, window: int) -> Tensor:
-    """Centre of mass in a window round the peak.
+    """Centre of mass in a window around the peak.
 
-    The window is symmetric about the peak also at the border, where it shrinks, or the mean would lean inward.
+    The window shrinks at the border so that it stays symmetric about the peak; otherwise the mean is biased inward.
     """
     height, width = maps.shape[2:]
     size = torch.tensor([width - 1, height - 1], device=maps.device)
@@ -106,8 +106,8 @@ def _dark(maps: Tensor, peak_xy: Tensor, blur_kernel: int) -> Tensor:
     """Second-order Taylor step on the logarithm of the smoothed map, from its peak.
 
     Zhang et al., Distribution-Aware Coordinate Representation for Human Pose Estimation (CVPR 2020). Smoothing is
-    left out within a kernel's reach of the border, where it would bend the peak inward. At the border itself the
-    derivatives are taken one cell further in: a Gaussian's logarithm is a parabola everywhere.
+    left out within a kernel's reach of the border, where it would move the peak inward. At the border itself the
+    derivatives are taken one cell further in, since the logarithm of a Gaussian is a parabola everywhere.
     """
     height, width = maps.shape[2:]
     if min(height, width) < 3:
@@ -125,21 +125,21 @@ def _dark(maps: Tensor, peak_xy: Tensor, blur_kernel: int) -> Tensor:
 
 
 def _newton_step(log: Tensor) -> Tensor:
-    """(N, K, 3, 3) log values round a cell to the (N, K, 2) offset of the parabola's top; 0 where it has none."""
+    """(N, K, 2) offset of the maximum of the parabola through (N, K, 3, 3) log values; 0 if it has none."""
     dx = (log[..., 1, 2] - log[..., 1, 0]) / 2
     dy = (log[..., 2, 1] - log[..., 0, 1]) / 2
     dxx = log[..., 1, 2] - 2 * log[..., 1, 1] + log[..., 1, 0]
     dyy = log[..., 2, 1] - 2 * log[..., 1, 1] + log[..., 0, 1]
     dxy = (log[..., 2, 2] - log[..., 2, 0] - log[..., 0, 2] + log[..., 0, 0]) / 4
     determinant = dxx * dyy - dxy**2
-    has_top = (determinant > 1e-12) & (dxx < 0)
-    safe = torch.where(has_top, determinant, torch.ones_like(determinant))
+    has_maximum = (determinant > 1e-12) & (dxx < 0)
+    safe = torch.where(has_maximum, determinant, torch.ones_like(determinant))
     offset = torch.stack([(dxy * dy - dyy * dx) / safe, (dxy * dx - dxx * dy) / safe], dim=-1)
-    return torch.where(has_top[..., None], offset, torch.zeros_like(offset))
+    return torch.where(has_maximum[..., None], offset, torch.zeros_like(offset))
 
 
 def _patches(maps: Tensor, centre_xy: Tensor) -> Tensor:
-    """(N, K, 3, 3) values round each centre, which lies at least one cell inside."""
+    """(N, K, 3, 3) values around each centre, which lies at least one cell inside."""
     width = maps.shape[3]
     near = torch.arange(-1, 2, device=maps.device)
     rows = centre_xy[..., 1, None, None] + near[:, None]
@@ -149,7 +149,7 @@ def _patches(maps: Tensor, centre_xy: Tensor) -> Tensor:
 
 
 def _blur(maps: Tensor, kernel: int) -> Tensor:
-    """Gaussian smoothing; the width follows from the kernel's size as in OpenCV."""
+    """Gaussian smoothing, with the standard deviation that OpenCV uses for the kernel size."""
     sigma = 0.3 * ((kernel - 1) * 0.5 - 1) + 0.8
     cells = torch.arange(kernel, dtype=maps.dtype, device=maps.device) - kernel // 2
     profile = torch.exp(-(cells**2) / (2 * sigma**2))

@@ -1,4 +1,4 @@
-"""A block that several decoders are made of."""
+"""Building block of several decoders."""
 
 from __future__ import annotations
 

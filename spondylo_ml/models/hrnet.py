@@ -1,8 +1,8 @@
 """HRNet-W32 with 31,777,896 parameters at 40 channels (the presence head not counted).
 
-Wang et al., Deep High-Resolution Representation Learning for Visual Recognition (TPAMI 2020). The backbone is timm's
-with its ImageNet features; of those only the finest, 128 channels at stride 4, are used. What makes the coarser ones is
-kept, for the weights' sake, and named by `unused_parameters`.
+Wang et al., Deep High-Resolution Representation Learning for Visual Recognition (TPAMI 2020). The backbone is timm's.
+Only its finest features, 128 channels at stride 4, are used. The layers of the coarser ones are kept so that ImageNet
+weights fit, and are named by `unused_parameters`.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ class HRNetW32(HeatmapModel):
         self._grey = grey_mean_std(BACKBONE)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """See the base class; height and width are multiples of 32.
+        """See the base class.
 
         Raises:
-            ValueError: they are not; says which size would do.
+            ValueError: height or width is not a multiple of 32.
         """
         check_multiple(images, SIZE_MULTIPLE, "HRNet-W32")
         features = self._finest(network_input(images, self.config.model.coordinate_channels, *self._grey))
         return NetworkOutput(self.heatmaps(self.head(features)), self.presence(pooled(features)))
 
     def unused_parameters(self) -> frozenset[str]:
-        """Those of the base class, and what makes the coarser features."""
+        """Those of the base class, and the layers of the coarser features."""
         unused = {name for name, _ in self.named_parameters() if name.startswith(COARSER_TAPS)}
         return super().unused_parameters() | unused | self._last_fusion()
 
     def _finest(self, x: Tensor) -> Tensor:
-        """timm's own order of the parts, without the features that nobody asks for."""
+        """The finest features, computed in timm's order without the coarser ones."""
         net: Any = self.backbone
         x = net.act2(net.bn2(net.conv2(net.act1(net.bn1(net.conv1(x))))))
         finest: Tensor = net.incre_modules[0](net.stages(x)[0])
         return finest
 
     def _last_fusion(self) -> frozenset[str]:
-        """The last exchange between resolutions, as far as it goes to the coarser ones."""
+        """Parameters of the last exchange between resolutions that only affect the coarser ones."""
         net: Any = self.backbone
         last = len(net.stage4) - 1
         coarser = tuple(f"backbone.stage4.{last}.fuse_layers.{i}." for i in (1, 2, 3))

@@ -1,7 +1,7 @@
 """Keypoint R-CNN: vertebrae as instances, their levels by order from the sacrum up. 59,083,869 parameters.
 
-He et al., Mask R-CNN (ICCV 2017); torchvision's model, losses and non-maximum suppression, batch norm trainable. The
-films are neither resized nor normalised a second time, and the regions are as few as a spine needs.
+He et al., Mask R-CNN (ICCV 2017). Model, losses and non-maximum suppression are torchvision's, with trainable batch
+norm. Images are not resized or normalised a second time, and there are only as many proposals as a spine needs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, ne
 BACKBONE = "resnet50"
 CLASSES, VERTEBRA = 2, 1
 KEYPOINTS = 4
-BOX_MARGIN = 0.1  # of the body's size on each side: a corner on the very edge of a region is hard to place
+BOX_MARGIN = 0.1  # of the body's size on each side: corners on the edge of a region are hard to locate
 LEAST_SIDE_PX = 2.0
 ASPECT_RATIOS = (0.5, 1.0, 2.0)
 SIZE_MULTIPLE = 32
@@ -37,36 +37,36 @@ HEADS = {
 
 
 class SameSize(GeneralizedRCNNTransform):  # type: ignore[misc]
-    """Batches the images as they are: torchvision would resize them to 800 px."""
+    """Batches the images unchanged: torchvision would resize them to 800 px."""
 
     def resize(self, image: Tensor, target: dict[str, Tensor] | None = None) -> tuple[Tensor, dict[str, Tensor] | None]:
-        """What is given."""
+        """Image and target unchanged."""
         return image, target
 
 
 class KeypointRCNN(LandmarkModel):
-    """Instances of one class with four keypoints; the lowest on the film is the lowest slot."""
+    """Instances of one class with four keypoints; the lowest on the film gets the lowest slot."""
 
     def __init__(self, config: Config, slots: SlotRange) -> None:
         super().__init__(slots)
         self.config = config
-        own = config.model.keypoint_rcnn
+        options = config.model.keypoint_rcnn
         self.network = keypointrcnn_resnet50_fpn(
             weights=None,
             weights_backbone=None,
             num_classes=CLASSES,
             num_keypoints=KEYPOINTS,
             rpn_anchor_generator=AnchorGenerator(
-                tuple((size,) for size in own.anchor_sizes_px), (ASPECT_RATIOS,) * len(own.anchor_sizes_px)
+                tuple((size,) for size in options.anchor_sizes_px), (ASPECT_RATIOS,) * len(options.anchor_sizes_px)
             ),
-            rpn_pre_nms_top_n_train=4 * own.proposals,
-            rpn_pre_nms_top_n_test=4 * own.proposals,
-            rpn_post_nms_top_n_train=own.proposals,
-            rpn_post_nms_top_n_test=own.proposals,
-            rpn_batch_size_per_image=4 * own.sampled_proposals,
-            box_batch_size_per_image=own.sampled_proposals,
-            box_score_thresh=own.score_threshold,
-            box_nms_thresh=own.nms_threshold,
+            rpn_pre_nms_top_n_train=4 * options.proposals,
+            rpn_pre_nms_top_n_test=4 * options.proposals,
+            rpn_post_nms_top_n_train=options.proposals,
+            rpn_post_nms_top_n_test=options.proposals,
+            rpn_batch_size_per_image=4 * options.sampled_proposals,
+            box_batch_size_per_image=options.sampled_proposals,
+            box_score_thresh=options.score_threshold,
+            box_nms_thresh=options.nms_threshold,
             box_detections_per_img=slots.count,
         )
         self.network.transform = SameSize(0, 0, [0.0] * 3, [1.0] * 3, size_divisible=SIZE_MULTIPLE)
@@ -74,9 +74,9 @@ class KeypointRCNN(LandmarkModel):
         self._grey = grey_mean_std(BACKBONE)
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
-        """torchvision's five losses; films without labels do not count.
+        """torchvision's five losses over the labelled films.
 
-        A vertebra that is on the film without a corner that is known is not learned, and may count as background.
+        A vertebra without labelled corners is not learned, and may count as background.
         """
         labelled = batch.labelled.nonzero()[:, 0]
         if not len(labelled):
@@ -86,26 +86,26 @@ class KeypointRCNN(LandmarkModel):
         return {name.removeprefix("loss_"): part for name, part in parts.items()}
 
     def loss_heads(self) -> dict[str, str]:
-        """torchvision's heads, by the part of the loss that trains each."""
+        """See the base class."""
         return dict(HEADS)
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
-        """Instances above the score's threshold, from the lowest on the film up; NaN for the slots that are left.
+        """Instances above the score threshold, from the lowest on the film up; NaN for the remaining slots.
 
-        In eval mode only: in train mode torchvision's network asks for targets.
+        Only in eval mode: in training mode torchvision's network requires targets.
         """
         detections = self.network(self._images(images))
         count, slots = len(images), self.slots.count
         corners = torch.full((count, slots, KEYPOINTS, 2), torch.nan, device=images.device)
         scores = torch.zeros(count, slots, KEYPOINTS, device=images.device)
         presence = torch.zeros(count, slots, device=images.device)
-        for i, found in enumerate(detections):
-            points = found["keypoints"][..., :2].float()
+        for i, detection in enumerate(detections):
+            points = detection["keypoints"][..., :2].float()
             order = points[..., 1].mean(dim=1).argsort(descending=True)[:slots]
             corners[i, : len(order)] = points[order]
-            scores[i, : len(order)] = found["keypoints_scores"][order].float().sigmoid()
-            presence[i, : len(order)] = found["scores"][order].float()
+            scores[i, : len(order)] = detection["keypoints_scores"][order].float().sigmoid()
+            presence[i, : len(order)] = detection["scores"][order].float()
         return Landmarks(corners, scores, presence)
 
     def _images(self, images: Tensor) -> list[Tensor]:
@@ -114,20 +114,19 @@ class KeypointRCNN(LandmarkModel):
 
 
 def instances(corners_xy: Tensor) -> dict[str, Any]:
-    """torchvision's target for the (V, 4, 2) corners of a film: boxes, labels and keypoints of what is there.
+    """torchvision's target for the (V, 4, 2) corners of a film: boxes, labels and keypoints of its vertebrae.
 
-    A body with fewer than two known corners, or one too thin to be a region, is left out; an absent corner of another
-    counts as not visible.
+    A body with fewer than two corners, or too thin for a region, is left out; other absent corners are not visible.
     """
-    known = ~corners_xy.isnan().any(dim=-1)
-    low = torch.where(known[..., None], corners_xy, torch.inf).amin(dim=1)
-    high = torch.where(known[..., None], corners_xy, -torch.inf).amax(dim=1)
+    present = ~corners_xy.isnan().any(dim=-1)
+    low = torch.where(present[..., None], corners_xy, torch.inf).amin(dim=1)
+    high = torch.where(present[..., None], corners_xy, -torch.inf).amax(dim=1)
     size = high - low
-    there = (known.sum(dim=1) >= 2) & (size >= LEAST_SIDE_PX).all(dim=1)
-    boxes = torch.cat([low - BOX_MARGIN * size, high + BOX_MARGIN * size], dim=1)[there]
-    keypoints = torch.cat([corners_xy.nan_to_num(), known[..., None].to(corners_xy.dtype)], dim=-1)[there]
+    usable = (present.sum(dim=1) >= 2) & (size >= LEAST_SIDE_PX).all(dim=1)
+    boxes = torch.cat([low - BOX_MARGIN * size, high + BOX_MARGIN * size], dim=1)[usable]
+    keypoints = torch.cat([corners_xy.nan_to_num(), present[..., None].to(corners_xy.dtype)], dim=-1)[usable]
     return {
         "boxes": boxes,
-        "labels": torch.full((int(there.sum()),), VERTEBRA, dtype=torch.int64, device=corners_xy.device),
+        "labels": torch.full((int(usable.sum()),), VERTEBRA, dtype=torch.int64, device=corners_xy.device),
         "keypoints": keypoints,
     }

@@ -1,12 +1,12 @@
-"""Which vertebra is which, decided for the whole spine at once.
+"""Decide for the whole spine at once which vertebra is which.
 
-A heatmap of one corner of one level often has two peaks: on the right vertebra and on its neighbour. Taking the
-higher one for each corner by itself mixes levels. Here each level offers several candidate bodies, put together
-from the peaks of its four corners, and the chain of candidates with the best sum of
+The heatmap of one corner of one level often has two peaks: on the right vertebra and on its neighbour. Taking the
+higher one for each corner separately mixes levels. Here each level has several candidate bodies, combined from the
+peaks of its four corners. The chain of candidates with the highest sum of
 
 * heat under the four corners,
-* likeness of the body to the bodies of the training films,
-* likeness of each step from body to body to the steps of the training films
+* similarity of the body to the bodies of the training films,
+* similarity of each step from body to body to the steps of the training films
 
 is found by dynamic programming (Felzenszwalb and Huttenlocher, Pictorial Structures for Object Recognition, IJCV
 2005, for a tree that is a chain). Shapes and steps are measured in each body's own frame and size, so that zoom and
@@ -27,14 +27,14 @@ PEAKS = 4
 CANDIDATES = 16
 PEAK_BLOCK_CELLS = 2
 BODY_WEIGHT, STEP_WEIGHT = 0.5, 2.0
-WORST_DISTANCE = 30.0  # squared Mahalanobis distance beyond which all is equally bad: clear heat outweighs it
-SPREAD_FLOOR = 0.05  # least standard deviation of a shape feature, for priors from few films
+WORST_DISTANCE = 30.0  # cap on the squared Mahalanobis distance, so that clear heat outweighs it
+SPREAD_FLOOR = 0.05  # least standard deviation of a shape feature, for statistics from few films
 LOG_FLOOR = 1e-6
-FEWEST_SAMPLES = 8  # of a slot, mirrored ones counted; with fewer, the statistics of all slots serve
+FEWEST_SAMPLES = 8  # of a slot, mirrored ones included; with fewer, the statistics of all slots are used
 
 
 class LevelChain(nn.Module):
-    """Learns shapes and steps from training films, then picks one candidate body a slot."""
+    """Learns shapes and steps from training films, then picks one candidate body per slot."""
 
     body_mean: Tensor
     body_spread: Tensor
@@ -44,14 +44,14 @@ class LevelChain(nn.Module):
 
     def __init__(self, n_slots: int) -> None:
         super().__init__()
-        # Of each slot its own: S1 tapers where a lumbar body is a box.
+        # Separate statistics per slot: S1 is tapered, a lumbar body is a box.
         for name, rows, size in (("body", n_slots, 3), ("step", n_slots - 1, 4)):
             self.register_buffer(f"{name}_mean", torch.zeros(rows, size))
             self.register_buffer(f"{name}_spread", torch.ones(rows, size))
         self.register_buffer("learned", torch.tensor(False))
 
     def learn(self, corners_xy: Tensor) -> None:
-        """Take shapes and steps from (N, V, 4, 2) true corners, NaN where absent."""
+        """Learn shapes and steps from (N, V, 4, 2) true corners, NaN where absent."""
         bodies = corners_xy.double()
         mirrored = bodies[:, :, [1, 0, 3, 2]] * torch.tensor([-1.0, 1.0], dtype=torch.float64)
         both = torch.cat([bodies, mirrored])
@@ -60,8 +60,8 @@ class LevelChain(nn.Module):
             if len(pooled) < FEWEST_SAMPLES:
                 return
             for slot in range(features.shape[1]):
-                own = _finite_rows(features[:, slot])
-                rows = own if len(own) >= FEWEST_SAMPLES else pooled
+                of_slot = _finite_rows(features[:, slot])
+                rows = of_slot if len(of_slot) >= FEWEST_SAMPLES else pooled
                 getattr(self, f"{name}_mean")[slot] = rows.median(dim=0).values
                 getattr(self, f"{name}_spread")[slot] = rows.std(dim=0).clamp_min(SPREAD_FLOOR)
         self.learned.fill_(True)
@@ -69,19 +69,18 @@ class LevelChain(nn.Module):
     def choose(self, maps: Tensor, presence: Tensor) -> Tensor:
         """(N, K, H, W) non-negative maps and (N, V) presence to (N, K, 2) cells of the chosen peaks.
 
-        Maps of fewer slots than were learned are taken for those of the lowest ones.
-
-        A slot that is thought absent has little say on its neighbours, but gets a body all the same.
+        Maps of fewer slots than were learned are taken as the lowest ones. A slot that is probably absent has little
+        weight on its neighbours, but still gets a body.
         """
         peaks_xy, heat = find_peaks(maps)
         bodies, unary = self._candidates(peaks_xy, heat)
-        say = presence.clamp(0.05, 1.0)
-        path = self._best_chain(bodies.float(), unary * say[..., None], say)
+        weight = presence.clamp(0.05, 1.0)
+        path = self._best_chain(bodies.float(), unary * weight[..., None], weight)
         index = path[..., None, None, None].expand(-1, -1, 1, 4, 2)
         return bodies.gather(2, index)[:, :, 0].flatten(1, 2)
 
     def _candidates(self, peaks_xy: Tensor, heat: Tensor) -> tuple[Tensor, Tensor]:
-        """The C best of the P^4 bodies of each slot: (N, V, C, 4, 2) cells and (N, V, C) their scores."""
+        """The C best of the P^4 bodies of each slot: (N, V, C, 4, 2) cells and (N, V, C) scores."""
         count, channels, n_peaks = heat.shape
         peaks = peaks_xy.reshape(count, channels // 4, 4, n_peaks, 2)
         logs = heat.clamp_min(LOG_FLOOR).log().reshape(count, channels // 4, 4, n_peaks)
@@ -96,15 +95,15 @@ class LevelChain(nn.Module):
         index = best.indices[..., None, None].expand(-1, -1, -1, 4, 2)
         return bodies.gather(2, index), best.values
 
-    def _best_chain(self, bodies: Tensor, unary: Tensor, say: Tensor) -> Tensor:
+    def _best_chain(self, bodies: Tensor, unary: Tensor, weight: Tensor) -> Tensor:
         """(N, V) index of the candidate of each slot on the chain with the highest score (Viterbi)."""
         total, came_from = unary[:, 0], []
         for slot in range(1, bodies.shape[1]):
             steps = step_features(bodies[:, slot - 1, :, None], bodies[:, slot, None, :])
             distance = ((steps - self.step_mean[slot - 1]) / self.step_spread[slot - 1]).square().sum(-1)
             distance = distance.nan_to_num(WORST_DISTANCE).clamp(max=WORST_DISTANCE)
-            weight = torch.minimum(say[:, slot - 1], say[:, slot])[:, None, None]
-            through = total[:, :, None] - STEP_WEIGHT * weight * distance / 2
+            step_weight = STEP_WEIGHT * torch.minimum(weight[:, slot - 1], weight[:, slot])[:, None, None]
+            through = total[:, :, None] - step_weight * distance / 2
             best = through.max(dim=1)
             came_from.append(best.indices)
             total = best.values + unary[:, slot]
@@ -119,9 +118,9 @@ def _finite_rows(features: Tensor) -> Tensor:
 
 
 def find_peaks(maps: Tensor, count: int = PEAKS) -> tuple[Tensor, Tensor]:
-    """The highest local maxima of (N, K, H, W) maps: (N, K, P, 2) cells and (N, K, P) heat in the 3 x 3 round each.
+    """The highest local maxima of (N, K, H, W) maps: (N, K, P, 2) cells and (N, K, P) heat in the 3 x 3 around each.
 
-    Blocks of cells are compared with the blocks round them, which is a quarter of the work of comparing cells.
+    Comparing blocks of cells instead of cells takes a quarter of the time.
     """
     block, cell = F.max_pool2d(maps, PEAK_BLOCK_CELLS, return_indices=True)
     is_top = F.max_pool2d(block, 3, 1, 1) == block
@@ -151,8 +150,8 @@ def body_features(corners: Tensor) -> Tensor:
 
 
 def step_features(lower: Tensor, upper: Tensor) -> Tensor:
-    """Two (..., 4, 2) neighbours to (..., 4): the upper centre in the lower one's frame (along its edges, along its
-    height, in roots of its area), the log of their sizes' ratio, and the angle between them in radians."""
+    """Two (..., 4, 2) neighbours to (..., 4): the upper centre in the frame of the lower body (x and y, in units of the
+    root of its area), the log ratio of their sizes, and the angle between them in radians."""
     right, up, size = _frame(lower)
     other_right, _, other_size = _frame(upper)
     step = (upper.mean(dim=-2) - lower.mean(dim=-2)) / size[..., None]
@@ -163,7 +162,7 @@ def step_features(lower: Tensor, upper: Tensor) -> Tensor:
 
 
 def _frame(corners: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit vectors to the right and up of a body, and the root of its area."""
+    """Unit vectors to the right of and up a body, and the root of its area."""
     across = (corners[..., 1, :] + corners[..., 3, :] - corners[..., 0, :] - corners[..., 2, :]) / 2
     down = (corners[..., 2, :] + corners[..., 3, :] - corners[..., 0, :] - corners[..., 1, :]) / 2
     width, height = across.norm(dim=-1).clamp_min(1e-3), down.norm(dim=-1).clamp_min(1e-3)

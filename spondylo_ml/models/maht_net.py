@@ -1,8 +1,8 @@
 """MAHT-Net, a multi-scale anatomical heatmap transformer: 27,416,954 parameters as configured by default, at 40
 channels, the presence head not counted.
 
-Convolutional features, a transformer over the deepest of them, queries that look for one corner each and hear of their
-neighbours, a map of each query over the tokens, and a decoder that brings the maps back to stride 2.
+Convolutional features, a transformer over the deepest of them, one query per corner that attends to the film and to the
+other corners, a map of each query over the tokens, and a decoder that upsamples the maps to stride 2.
 """
 
 from __future__ import annotations
@@ -32,37 +32,42 @@ LEAST_SPREAD_PX512, GREATEST_SPREAD_PX512, START_SPREAD_PX512 = 0.5, 50.0, 10.0
 
 
 class MAHTNet(HeatmapModel):
-    """Heatmaps at stride 2; presence and spread from the queries, where there are any."""
+    """Heatmaps at stride 2; presence and spread from the queries, if there are any."""
 
     def __init__(self, config: Config, slots: SlotRange) -> None:
         super().__init__(config, slots, stride=2)
-        own = config.model.maht_net
-        self.own = own
-        self.backbone = timm_features(own.backbone, TAPS)
+        options = config.model.maht_net
+        self.options = options
+        self.backbone = timm_features(options.backbone, TAPS)
         *skips, deepest = self.backbone.feature_info.channels()  # type: ignore[operator, union-attr]
-        self.project = nn.Conv2d(deepest, own.width, 1) if deepest != own.width else nn.Identity()
-        self.position = PositionCode(own.width) if own.bridge_layers + own.attention_layers else None
-        self.bridge = _bridge(own) if own.bridge_layers else None
+        self.project = nn.Conv2d(deepest, options.width, 1) if deepest != options.width else nn.Identity()
+        self.position = PositionCode(options.width) if options.bridge_layers + options.attention_layers else None
+        self.bridge = _bridge(options) if options.bridge_layers else None
         self.vertebral: VertebralAttention | None = None
         self.spread: nn.Sequential | None = None
-        if own.attention_layers:
+        if options.attention_layers:
             self.vertebral = VertebralAttention(
-                slots.count, own.width, own.heads, own.attention_layers, own.dropout, own.anatomical_bias
+                slots.count,
+                options.width,
+                options.heads,
+                options.attention_layers,
+                options.dropout,
+                options.anatomical_bias,
             )
-            self.spread = _spread_head(own.width)
-        by_query = own.attention_layers > 0 and own.maps == "per_query"
-        self.widen = nn.Conv2d(4 * slots.count if by_query else own.width, DECODER_INPUT, 1)
+            self.spread = _spread_head(options.width)
+        by_query = options.attention_layers > 0 and options.maps == "per_query"
+        self.widen = nn.Conv2d(4 * slots.count if by_query else options.width, DECODER_INPUT, 1)
         self.decoder = Decoder([*skips[::-1], 0])
         self.heatmaps = self.heatmap_head(DECODER_WIDTHS[-1])
-        self.presence = nn.Linear(own.width, 1) if self.vertebral else nn.Linear(2 * own.width, slots.count)
-        self.backbone_net = as_backbone(own.backbone, self.backbone)
-        self._grey = grey_mean_std(own.backbone)
+        self.presence = nn.Linear(options.width, 1) if self.vertebral else nn.Linear(2 * options.width, slots.count)
+        self.backbone_net = as_backbone(options.backbone, self.backbone)
+        self._grey = grey_mean_std(options.backbone)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """See the base class; height and width are multiples of 32.
+        """See the base class.
 
         Raises:
-            ValueError: they are not; says which size would do.
+            ValueError: height or width is not a multiple of 32.
         """
         check_multiple(images, SIZE_MULTIPLE, "MAHT-Net")
         skips, grid = self._features(images)
@@ -79,12 +84,12 @@ class MAHTNet(HeatmapModel):
 
     @torch.no_grad()
     def attention(self, images: Tensor) -> Tensor | None:
-        """Maximum over the corners of the last layer's attention to the film, each scaled to its own peak."""
+        """Maximum over the corners of the last layer's attention to the film, each scaled to its peak."""
         by_corner = self.corner_attention(images)
         if by_corner is None:
             return None
-        seen: Tensor = (by_corner / by_corner.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)).amax(dim=1)
-        return seen
+        combined: Tensor = (by_corner / by_corner.amax(dim=(2, 3), keepdim=True).clamp_min(1e-12)).amax(dim=1)
+        return combined
 
     @torch.no_grad()
     def corner_attention(self, images: Tensor) -> Tensor | None:
@@ -97,14 +102,14 @@ class MAHTNet(HeatmapModel):
         return by_corner
 
     def unused_parameters(self) -> frozenset[str]:
-        """Those of the base class, and the spread's head without its loss."""
+        """Those of the base class, and the spread head if its loss has no weight."""
         unused = set(super().unused_parameters())
         if self.config.loss.uncertainty_weight == 0:
             unused |= {name for name, _ in self.named_parameters() if name.startswith("spread.")}
         return frozenset(unused)
 
     def _features(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Taps at strides 16, 8 and 4, and the (N, d, h, w) tokens at stride 32, after the bridge."""
+        """Features at strides 16, 8 and 4, and the (N, d, h, w) tokens at stride 32 after the bridge."""
         x = network_input(images, self.config.model.coordinate_channels, *self._grey)
         *skips, deepest = self.backbone(x)
         grid = self.project(deepest)
@@ -116,14 +121,14 @@ class MAHTNet(HeatmapModel):
         return skips[::-1], grid
 
     def _query_maps(self, queries: Tensor, grid: Tensor) -> Tensor:
-        """(N, K, h, w) likeness of each query and token; pooled: the tokens, each weighed by the mean query."""
-        if self.own.maps == "pooled":
+        """(N, K, h, w) similarity of each query and token; if pooled, the tokens weighted by the mean query."""
+        if self.options.maps == "pooled":
             return grid * queries.mean(dim=1)[..., None, None]
         return torch.einsum("nkd,ndhw->nkhw", queries, grid) / math.sqrt(grid.shape[1])
 
 
 class Decoder(nn.Module):
-    """Four times: twice the size, joined by the features of that size, two convolutions."""
+    """Four stages: upsample by 2, concatenate the features of that size, two convolutions."""
 
     def __init__(self, skip_channels: list[int]) -> None:
         super().__init__()
@@ -134,7 +139,7 @@ class Decoder(nn.Module):
         )
 
     def forward(self, x: Tensor, skips: list[Tensor]) -> Tensor:
-        """(N, C, h, w) at stride 32 and the taps at strides 16, 8 and 4, to (N, 32, 16 h, 16 w)."""
+        """(N, C, h, w) at stride 32 and the features at strides 16, 8 and 4, to (N, 32, 16 h, 16 w)."""
         x = x.contiguous(memory_format=torch.channels_last)
         for i, stage in enumerate(self.stages):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
@@ -142,11 +147,17 @@ class Decoder(nn.Module):
         return x
 
 
-def _bridge(own: MAHTNetConfig) -> nn.TransformerEncoder:
+def _bridge(options: MAHTNetConfig) -> nn.TransformerEncoder:
     layer = nn.TransformerEncoderLayer(
-        own.width, own.heads, FEED_FORWARD * own.width, own.dropout, "gelu", batch_first=True, norm_first=True
+        options.width,
+        options.heads,
+        FEED_FORWARD * options.width,
+        options.dropout,
+        "gelu",
+        batch_first=True,
+        norm_first=True,
     )
-    return nn.TransformerEncoder(layer, own.bridge_layers, nn.LayerNorm(own.width), enable_nested_tensor=False)
+    return nn.TransformerEncoder(layer, options.bridge_layers, nn.LayerNorm(options.width), enable_nested_tensor=False)
 
 
 def _spread_head(width: int) -> nn.Sequential:

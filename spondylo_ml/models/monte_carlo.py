@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: many predictions of one film by networks that each drop other parts."""
+"""Monte Carlo dropout: several predictions per film, each with other units dropped."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from spondylo_ml.models.heat_spread import FLOOR_CELLS
 
 LEAST_PASSES = 2
 AT_ONCE = 8
-"""Passes in one batch, each with its own draw of what is dropped."""
+"""Passes in one batch, each with its own dropout mask."""
 
 
 @contextmanager
 def dropout_active(model: nn.Module) -> Iterator[None]:
-    """Dropout as in training, everything else (batch norm above all) as in prediction; afterwards as it was.
+    """Context with dropout active and everything else, such as batch norm, in eval mode; restores modes afterwards.
 
-    Attention drops by its own mode; a transformer layer in eval mode takes a short cut that drops nothing.
+    Attention applies dropout by its own mode; a transformer layer in eval mode has a fast path without dropout.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()
@@ -40,10 +40,10 @@ def dropout_active(model: nn.Module) -> Iterator[None]:
 
 
 def landmark_predictor(model: LandmarkModel, config: UncertaintyConfig) -> Callable[[Tensor], Landmarks]:
-    """How images become landmarks with the configured source of uncertainty.
+    """The function from images to landmarks for the configured source of uncertainty.
 
     Raises:
-        ConfigError: the source is dropout, and the model drops nothing or has no heatmaps.
+        ConfigError: the source is dropout, but the model has no dropout or no heatmaps.
     """
     if config.source != "dropout":
         return model.predict
@@ -62,11 +62,11 @@ def landmark_predictor(model: LandmarkModel, config: UncertaintyConfig) -> Calla
 def monte_carlo_landmarks(
     model: LandmarkModel, images: Tensor, passes: int, reach_px: float, floor_px: float, seed: int = 0
 ) -> Landmarks:
-    """The model's own prediction, with how far those of `passes` networks that drop other parts lie from it.
+    """The model's prediction without dropout, with the spread of `passes` predictions with dropout around it.
 
     Gal and Ghahramani, Dropout as a Bayesian Approximation (ICML 2016). As with heatmaps, moments are taken about the
-    corner itself, and a pass that puts it further away than `reach_px` in x or y has it on another vertebra: it lowers
-    the share instead of widening the spread. The same networks judge every film, whatever is in the batch with it.
+    corner itself. A pass whose corner is further than `reach_px` away in x or y is on another vertebra: it lowers the
+    share instead of widening the spread. All films see the same dropout masks, whatever else is in their batch.
 
     Args:
         floor_px: standard deviation that is added to every spread.
@@ -78,31 +78,31 @@ def monte_carlo_landmarks(
         raise ValueError(f"a spread needs at least {LEAST_PASSES} passes; given {passes}")
     if not has_dropout(model):
         raise ValueError("Monte Carlo dropout needs a model that was configured with dropout; this one has none")
-    own = model.predict(images)
+    predicted = model.predict(images)
     with dropout_active(model):
         dropped = torch.stack([_dropped_corners(model, image, passes, seed) for image in images])
-    step = dropped - own.corners_xy[:, None]
-    near = (step.abs() <= reach_px).all(dim=-1)  # never for a corner that was not found, which is NaN
+    step = dropped - predicted.corners_xy[:, None]
+    near = (step.abs() <= reach_px).all(dim=-1)  # never for a corner without a prediction, which is NaN
     step = torch.where(near[..., None], step, 0.0)
     count = near.sum(dim=1)
-    # Not by einsum: under autocast it computes in bf16, too coarse for a covariance that must be positive definite.
+    # Not einsum: under autocast it computes in bf16, too coarse for a positive definite covariance.
     moments = (step[..., :, None] * step[..., None, :]).sum(dim=1) / count.clamp(min=1)[..., None, None]
     floor = floor_px**2 * torch.eye(2, device=moments.device)
-    covariance = torch.where(own.corners_xy.isnan().any(dim=-1)[..., None, None], torch.nan, moments + floor)
-    return own._replace(covariance_px2=covariance, heat_share=count / passes)
+    covariance = torch.where(predicted.corners_xy.isnan().any(dim=-1)[..., None, None], torch.nan, moments + floor)
+    return predicted._replace(covariance_px2=covariance, heat_share=count / passes)
 
 
 def _dropped_corners(model: LandmarkModel, image: Tensor, passes: int, seed: int) -> Tensor:
-    """(P, V, 4, 2) corners of one film in input px, by networks that the seed alone decides."""
+    """(P, V, 4, 2) corners of one film in input px, with dropout masks that depend only on the seed."""
     with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):
         torch.manual_seed(seed)
         sizes = [min(AT_ONCE, passes - start) for start in range(0, passes, AT_ONCE)]
-        seen = [model.predict(image.expand(size, *image.shape).contiguous()).corners_xy for size in sizes]
-    return torch.cat(seen)
+        corners = [model.predict(image.expand(size, *image.shape).contiguous()).corners_xy for size in sizes]
+    return torch.cat(corners)
 
 
 def has_dropout(model: nn.Module) -> bool:
-    """Whether any part of the model drops anything in training."""
+    """Whether any layer of the model has a dropout probability above 0."""
     return any(
         (isinstance(module, _DropoutNd) and module.p > 0)
         or (isinstance(module, nn.MultiheadAttention) and module.dropout > 0)

@@ -39,10 +39,10 @@ class ResNet50(HeatmapModel):
         self._grey = grey_mean_std(BACKBONE)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """See the base class; height and width are multiples of 32.
+        """See the base class.
 
         Raises:
-            ValueError: they are not; says which size would do.
+            ValueError: height or width is not a multiple of 32.
         """
         check_multiple(images, SIZE_MULTIPLE, "ResNet-50")
         (deepest,) = self.backbone(network_input(images, self.config.model.coordinate_channels, *self._grey))

@@ -39,7 +39,7 @@ class UNet(HeatmapModel):
         """See the base class.
 
         Raises:
-            ValueError: height or width is no multiple of 32; says which size would do.
+            ValueError: height or width is not a multiple of 32.
         """
         check_multiple(images, SIZE_MULTIPLE, "U-Net")
         x = network_input(images, self.config.model.coordinate_channels)

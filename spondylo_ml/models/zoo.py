@@ -1,4 +1,4 @@
-"""Models by name."""
+"""Registry of models by name."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ MODELS = registry(
 
 
 def build_model(config: Config, slots: SlotRange) -> LandmarkModel:
-    """The configured model with fresh weights, drawn from `config.seed`.
+    """The configured model with random weights, seeded by `config.seed`.
 
     Raises:
-        ConfigError: there is no such model; names the nearest.
+        ConfigError: unknown model; names the nearest.
     """
     if config.model.name not in MODELS:
         raise ConfigError(unknown_name("model", config.model.name, MODELS))
@@ -54,5 +54,5 @@ def build_model(config: Config, slots: SlotRange) -> LandmarkModel:
 
 
 def parameter_count(model: LandmarkModel) -> int:
-    """Number of trainable and fixed parameters, the presence head not counted."""
+    """Number of parameters, trainable or not, without the presence head."""
     return sum(p.numel() for name, p in model.named_parameters() if not name.startswith("presence."))
