@@ -35,6 +35,7 @@ LAYERS = {
     "tracking": 5,
     "serving": 6,
     "workflows": 7,
+    "api": 8,
     "cli": 8,
     "__main__": 9,
 }

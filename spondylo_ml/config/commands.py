@@ -132,8 +132,8 @@ class ExportConfig(Section):
     to: Path = Field(description="new or empty folder for the dataset")
 
 
-class PhantomConfig(Section):
-    """How many synthetic films to draw, in which layout, and where to."""
+class DrawConfig(Section):
+    """Which synthetic films to draw."""
 
     count: int = Field(200, ge=1, le=1_000_000, description="number of synthetic films")
     seed: int = Field(0, ge=0, description="seed of the films")
@@ -142,6 +142,11 @@ class PhantomConfig(Section):
     slips: PhantomSlips = Field(
         "clinic", description="slips: as in a clinic, or even (all levels, directions and grades equally often)"
     )
+
+
+class PhantomConfig(DrawConfig):
+    """Which synthetic films to draw, in which layout to write them, and where to."""
+
     format: Layout = Field("mendeley", description="layout to write")
     to: Path = Field(description="new or empty folder for the dataset")
     val_fraction: Fraction = Field(0.15, description="fraction of films for validation, if the layout has parts")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,6 +59,15 @@ class FilmSet:
     slots: SlotRange
     bad_files: tuple[FileFinding, ...] = ()
     notes: tuple[FileFinding, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    def __getitem__(self, place: int) -> Film:
+        return self.films[place]
+
+    def __iter__(self) -> Iterator[Film]:
+        return iter(self.films)
 
     def part(self, split: str) -> tuple[Film, ...]:
         """The films of one part: train, val, test, or all."""

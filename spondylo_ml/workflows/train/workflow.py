@@ -60,6 +60,11 @@ class TrainResult:
     mean_shape_mre_px512: float
     unsent: int
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Metrics of the best epoch on the validation films, such as `mre_px512`."""
+        return {name.removeprefix("val/"): value for name, value in self.fit.best.items() if name.startswith("val/")}
+
 
 def train(config: Config, resume: Resume | None = None) -> TrainResult:
     """Train as configured, or go on with `resume`; log everything to MLflow.
