@@ -21,7 +21,10 @@ if TYPE_CHECKING:
         read_films,
         train,
     )
+    from spondylo_ml.data.readers import register_reader
     from spondylo_ml.landmarks import Film, Vertebra
+    from spondylo_ml.models.losses import register_loss
+    from spondylo_ml.models.zoo import register_model
 
 __all__ = [
     "Film",
@@ -34,10 +37,19 @@ __all__ = [
     "measure",
     "predict",
     "read_films",
+    "register_loss",
+    "register_model",
+    "register_reader",
     "train",
 ]
 
-_NOT_IN_API = {"Film": "spondylo_ml.landmarks", "Vertebra": "spondylo_ml.landmarks"}
+_NOT_IN_API = {
+    "Film": "spondylo_ml.landmarks",
+    "Vertebra": "spondylo_ml.landmarks",
+    "register_loss": "spondylo_ml.models.losses",
+    "register_model": "spondylo_ml.models.zoo",
+    "register_reader": "spondylo_ml.data.readers",
+}
 
 
 def __getattr__(name: str) -> Any:

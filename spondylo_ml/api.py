@@ -124,7 +124,7 @@ def train(
         SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
 
     >>> import spondylo_ml
-    >>> run = spondylo_ml.train("unet", preset="smoke", training={"epochs": 1})
+    >>> run = spondylo_ml.train("unet", preset="smoke", data={"phantom_films": 20}, training={"epochs": 1})
     epoch 1/1 ...
     >>> run.metrics["mre_px512"] > 0  # mean radial error of the corners
     True
@@ -167,7 +167,7 @@ def evaluate(
         DataError: bad films, or none in the part.
 
     >>> import spondylo_ml
-    >>> run = spondylo_ml.train("unet", preset="smoke", training={"epochs": 1})
+    >>> run = spondylo_ml.train("unet", preset="smoke", data={"phantom_films": 20}, training={"epochs": 1})
     epoch 1/1 ...
     >>> result = spondylo_ml.evaluate(run.run_id, split="val")
     >>> result.metrics["sdr_6px"] <= 100  # percent of corners within 6 px512

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, field_validator
 
+from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.resolve import field_names, flatten, projects_dir, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.section import CommaList, Section
@@ -35,7 +36,7 @@ class Entry(Section):
     """One contestant: a network, and the values by which it differs from its recipe."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$", description="letters, digits, dots, _ and -")
-    model: Literal["unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net"] = Field(description="which network")
+    model: Annotated[str, MODEL_NAMES] = Field(description="which network")
     values: dict[str, Any] = Field(
         {}, description="configuration values by their dotted names or in sections; they win over all else"
     )

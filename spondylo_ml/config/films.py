@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spondylo_ml.config.open_names import OpenNames
 from spondylo_ml.config.section import Fraction, Section
 from spondylo_ml.errors import ConfigError
 
@@ -18,6 +19,8 @@ PhantomStyle = Literal[
 PhantomSlips = Literal["clinic", "even"]
 """Distributions of slips on synthetic films."""
 
+LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
+
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
 """The one synthetic dataset that all presets of all models share, so that their models can be compared."""
 
@@ -26,9 +29,7 @@ class DataConfig(Section):
     """Location and split of the films, and the network's input size."""
 
     path: Path | None = Field(None, description="folder of a dataset; unset: synthetic films")
-    kind: Literal["auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder"] = Field(
-        "auto", description="layout of the dataset; auto recognises it"
-    )
+    kind: Annotated[str, LAYOUT_NAMES] = Field("auto", description="layout of the dataset; auto recognises it")
     on_bad_file: Literal["error", "skip"] = Field(
         "error", description="bad files: stop before training, or skip, list and count them"
     )

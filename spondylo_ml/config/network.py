@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spondylo_ml.config.open_names import OpenNames
 from spondylo_ml.config.section import Dropout, Fraction, Section
 
-MODEL_NAMES = ("unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net")
+MODEL_NAMES = OpenNames("model", "unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net")
+LOSS_NAMES = OpenNames("loss", "cross_entropy", "weighted_mse", "focal_mse", "adaptive_wing", "cornernet_focal")
 DROPOUT_LEVELS = 5
 DROPOUT_OF = {
     "unet": "model.encoder_dropout or model.decoder_dropout",
@@ -85,9 +87,7 @@ class MAHTNetConfig(Section):
 class ModelConfig(Section):
     """The network."""
 
-    name: Literal["unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net"] = Field(
-        "unet", description="the network"
-    )
+    name: Annotated[str, MODEL_NAMES] = Field("unet", description="the network")
     coordinate_channels: bool = Field(
         True,
         description="input channels grey, row and column instead of grey three times, so that the position on "
@@ -158,7 +158,7 @@ class HeatmapConfig(Section):
 class LossConfig(Section):
     """Parts of the loss and their weights; Keypoint R-CNN has its own."""
 
-    heatmap: Literal["cross_entropy", "weighted_mse", "focal_mse", "adaptive_wing", "cornernet_focal"] = Field(
+    heatmap: Annotated[str, LOSS_NAMES] = Field(
         "cross_entropy", description="loss between predicted and target heatmaps"
     )
     heatmap_weight: float = Field(1.0, gt=0, le=1000, description="weight of the heatmap loss")

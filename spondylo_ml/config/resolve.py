@@ -21,6 +21,9 @@ from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 Model = TypeVar("Model", bound=BaseModel)
 Tree = dict[str, Any]
 
+RECIPES_OF: dict[str, str] = {}
+"""Of a registered model, the model whose recipes it is trained by."""
+
 LENGTHS = ("epochs", "film_passes")
 
 
@@ -58,7 +61,7 @@ def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
     Raises:
         ConfigError: the document that the project starts from gives no recipe for this model.
     """
-    folder = projects_dir() / model
+    folder = projects_dir() / RECIPES_OF.get(model, model)
     files = [folder / "config.yaml"]
     if preset != "full":
         files.append(folder / f"{preset}.yaml")

@@ -90,7 +90,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _dropout_spread_has_dropout(self) -> Config:
         if self.uncertainty.source == "dropout" and not self.model.drops:
-            where = DROPOUT_OF[self.model.name]
+            where = DROPOUT_OF.get(self.model.name)
             cure = f"set {where} above 0" if where else "choose another model"
             raise ValueError(
                 f"uncertainty.source dropout needs a network with dropout, and {self.model.name} has none: {cure}, or "

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeVar
 import annotated_types
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from spondylo_ml.config.open_names import OpenNames
+
 Item = TypeVar("Item")
 
 
@@ -16,7 +18,6 @@ def _split_at_commas(value: object) -> object:
 
 CommaList = Annotated[tuple[Item, ...], BeforeValidator(_split_at_commas)]
 """Several values, also given as one text with commas, such as 0,1."""
-
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
@@ -38,6 +39,8 @@ class Section(BaseModel):
 
 def _limit_text(limit: object) -> str:
     match limit:
+        case OpenNames():
+            return f"one of {', '.join(limit)}"
         case annotated_types.Ge(ge=value):
             return f">= {value}"
         case annotated_types.Gt(gt=value):

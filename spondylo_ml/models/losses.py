@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from spondylo_ml.config.network import LossConfig
+from spondylo_ml.config.network import LOSS_NAMES, LossConfig
 
 # Adaptive Wing's own constants; its weight map covers cells beside a target of at least AWING_NEAR.
 AWING_ALPHA, AWING_OMEGA, AWING_EPSILON, AWING_THETA, AWING_NEAR = 2.1, 14.0, 1.0, 0.5, 0.2
@@ -96,6 +96,20 @@ def _mean_of_present(per_corner: Tensor, present: Tensor) -> Tensor:
     return torch.where(present, per_corner, 0.0).sum() / present.sum().clamp(min=1)
 
 
+def heights(output: Tensor) -> Tensor:
+    """Heights of the maps, not negative."""
+    return output.float().clamp_min(0)
+
+
+def log_power(output: Tensor) -> Tensor:
+    """Logarithm of the weights that heights give to a mean coordinate."""
+    return MEAN_POWER * (output.float().clamp_min(0) + MEAN_FLOOR).log()
+
+
+def _distribution(output: Tensor) -> Tensor:
+    return output.float().flatten(2).softmax(dim=2).view_as(output)
+
+
 @dataclass(frozen=True)
 class HeatmapLoss:
     """A loss, and what the network's output means under it.
@@ -108,34 +122,37 @@ class HeatmapLoss:
     """
 
     loss: Callable[[Tensor, Tensor, Tensor, LossConfig], Tensor]
-    maps: Callable[[Tensor], Tensor]
-    log_weights: Callable[[Tensor], Tensor]
+    maps: Callable[[Tensor], Tensor] = heights
+    log_weights: Callable[[Tensor], Tensor] = log_power
     start_bias: float | None = None
-
-
-def _heights(output: Tensor) -> Tensor:
-    return output.float().clamp_min(0)
-
-
-def _log_power(output: Tensor) -> Tensor:
-    return MEAN_POWER * (output.float().clamp_min(0) + MEAN_FLOOR).log()
-
-
-def _distribution(output: Tensor) -> Tensor:
-    return output.float().flatten(2).softmax(dim=2).view_as(output)
 
 
 HEATMAP_LOSSES: dict[str, HeatmapLoss] = {
     "cross_entropy": HeatmapLoss(lambda o, t, p, c: spatial_cross_entropy(o, t, p), _distribution, Tensor.float),
-    "weighted_mse": HeatmapLoss(lambda o, t, p, c: weighted_mse(o, t, p, c.keypoint_weight), _heights, _log_power),
-    "focal_mse": HeatmapLoss(
-        lambda o, t, p, c: focal_mse(o, t, p, c.keypoint_weight, c.focal_gamma), _heights, _log_power
-    ),
-    "adaptive_wing": HeatmapLoss(lambda o, t, p, c: adaptive_wing(o, t, p, c.keypoint_weight), _heights, _log_power),
+    "weighted_mse": HeatmapLoss(lambda o, t, p, c: weighted_mse(o, t, p, c.keypoint_weight)),
+    "focal_mse": HeatmapLoss(lambda o, t, p, c: focal_mse(o, t, p, c.keypoint_weight, c.focal_gamma)),
+    "adaptive_wing": HeatmapLoss(lambda o, t, p, c: adaptive_wing(o, t, p, c.keypoint_weight)),
     "cornernet_focal": HeatmapLoss(
         lambda o, t, p, c: cornernet_focal(o, t, p),
         lambda o: o.float().sigmoid(),
-        lambda o: _log_power(o.float().sigmoid()),
+        lambda o: log_power(o.float().sigmoid()),
         start_bias=math.log(FOCAL_START / (1 - FOCAL_START)),
     ),
 }
+
+
+def register_loss(name: str, loss: HeatmapLoss) -> None:
+    """Add a heatmap loss, which `loss.heatmap` may then name.
+
+    Raises:
+        ConfigError: the name is taken.
+
+    >>> import spondylo_ml
+    >>> from spondylo_ml.models.losses import HeatmapLoss
+    >>> squared = HeatmapLoss(lambda output, target, present, config: (output - target).square().mean())
+    >>> spondylo_ml.register_loss("squared", squared)
+    >>> spondylo_ml.create_model("unet", loss={"heatmap": "squared"}).config.loss.heatmap
+    'squared'
+    """
+    LOSS_NAMES.register(name)
+    HEATMAP_LOSSES[name] = loss

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.resolve import RECIPES_OF
 from spondylo_ml.config.schema import Config
 from spondylo_ml.errors import ConfigError, unknown_name
 from spondylo_ml.landmarks import SlotRange
@@ -38,6 +40,31 @@ MODELS = registry(
         ("maht_net", MAHTNet),
     ]
 )
+
+
+def register_model(name: str, builder: Builder, recipes_of: str = "unet") -> None:
+    """Add a network, which `model.name` may then name.
+
+    Args:
+        builder: makes the network from the configuration and the levels; usually a subclass of `HeatmapModel`.
+        recipes_of: the model whose recipes it is trained by, preset by preset.
+
+    Raises:
+        ConfigError: the name is taken, or there are no recipes of that model.
+
+    >>> import spondylo_ml
+    >>> from spondylo_ml.models.unet import UNet
+    >>> class MyNet(UNet):
+    ...     pass
+    >>> spondylo_ml.register_model("my_net", MyNet)
+    >>> type(spondylo_ml.create_model("my_net")).__name__
+    'MyNet'
+    """
+    if recipes_of not in MODEL_NAMES:
+        raise ConfigError(f"recipes_of: {unknown_name('model', recipes_of, MODEL_NAMES)}")
+    MODEL_NAMES.register(name)
+    MODELS[name] = builder
+    RECIPES_OF[name] = RECIPES_OF.get(recipes_of, recipes_of)
 
 
 def build_model(config: Config, slots: SlotRange) -> LandmarkModel:

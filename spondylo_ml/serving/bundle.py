@@ -20,6 +20,7 @@ from safetensors.torch import load, save
 
 from spondylo_ml.clinical.rules import rules_digest, stored_rules_digest
 from spondylo_ml.config import Config, validate
+from spondylo_ml.config.films import LAYOUT_NAMES
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
@@ -137,7 +138,7 @@ def described_bundle(folder: Path, description: Mapping[str, Any], weights: byte
     except SafetensorError as error:
         raise DataError(f"{folder}: {WEIGHTS} holds no weights ({error})") from None
     try:
-        config = validate(Config, description["config"])
+        config = validate(Config, _with_known_layout(description["config"]))
         model = build_model(config, SlotRange(**description["slots"]))
         mean_shape = MeanShape.from_json(description["mean_shape"])
         calibrated = description.get("uncertainty")
@@ -148,7 +149,8 @@ def described_bundle(folder: Path, description: Mapping[str, Any], weights: byte
     except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{folder}: {DESCRIPTION} does not describe a model of this version of spondylo_ml "
-            f"({type(error).__name__}: {error}); use the version that wrote it"
+            f"({type(error).__name__}: {error}); use the version that wrote it, or register its model or loss first "
+            "(spondylo_ml.register_model, register_loss)"
         ) from None
     if not same_rules:
         raise DataError(f"{folder}: the clinical rules in {DESCRIPTION} are not those that its digest names")
@@ -158,6 +160,12 @@ def described_bundle(folder: Path, description: Mapping[str, Any], weights: byte
         first = str(error).splitlines()[1:2] or [str(error)]
         raise DataError(f"{folder}: {WEIGHTS} does not fit {config.model.name} ({first[0].strip()})") from None
     return Bundle(model.eval(), config, mean_shape, uncertainty, evidence)
+
+
+def _with_known_layout(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A model that was trained on films of a registered layout is used without its reader."""
+    data = dict(config["data"])
+    return config if data.get("kind") in LAYOUT_NAMES else {**config, "data": data | {"kind": "auto"}}
 
 
 def bundle_digest(folder: Path) -> str:

@@ -211,7 +211,7 @@ def test_two_models_of_one_name_are_refused() -> None:
 
 
 def test_every_model_of_the_schema_can_be_built_and_no_other_is_registered() -> None:
-    assert tuple(MODELS) == MODEL_NAMES
+    assert list(MODELS) == MODEL_NAMES
 
 
 @pytest.mark.parametrize("data_path", [None, "films"])

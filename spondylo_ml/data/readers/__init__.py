@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from spondylo_ml.config.films import LAYOUT_NAMES
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.readers.base import Reader
@@ -26,6 +27,26 @@ READERS: dict[str, Reader] = {
 
 PARENTS, CHILDREN = 4, 2  # how far up and down the folder that was probably meant is looked for
 LABEL_SUFFIXES = (".json", ".txt", ".csv", ".xml")
+
+
+def register_reader(reader: Reader) -> None:
+    """Add the reader of a dataset layout, which is then recognised, and which `data.kind` may name.
+
+    Raises:
+        ConfigError: its `kind` is taken.
+
+    >>> import spondylo_ml
+    >>> from spondylo_ml.data.readers import READERS
+    >>> class TextReader:
+    ...     kind, layout, marks = "text", "films beside a corners.txt", ("corners.txt",)
+    ...     def recognises(self, root): return (root / "corners.txt").is_file()
+    ...     def read(self, root): ...  # a FilmSet
+    >>> spondylo_ml.register_reader(TextReader())
+    >>> READERS["text"].layout
+    'films beside a corners.txt'
+    """
+    LAYOUT_NAMES.register(reader.kind)
+    READERS[reader.kind] = reader
 
 
 def read_folder(root: Path, kind: str = "auto") -> FilmSet:
