@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+import spondylo_ml
 from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import SHORT_NAMES
@@ -90,6 +91,7 @@ def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path:
     templates = {path.name for path in (ROOT / "spondylo_ml/pages/templates").glob("*.html")}
     assert "film_report.html" in templates
     assert {f"spondylo_ml/pages/templates/{name}" for name in templates} <= names
+    assert "spondylo_ml/py.typed" in names
     assert not [name for name in names if name.startswith(("tuning/", "tests/"))]
     _assert_recipes_are_found_without_the_clone(wheel, tmp_path)
 
@@ -106,6 +108,12 @@ def _assert_recipes_are_found_without_the_clone(wheel: Path, folder: Path) -> No
     assert file.startswith(str(site)), done.stderr
     assert Path(projects) == site / "spondylo_ml" / "projects"
     assert int(passes) > 0
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from importlib.metadata import distribution as d;"
+        "sys.exit(d('spondylo_ml').entry_points['spondylo-ml'].load()(['--version']))"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"spondylo_ml {spondylo_ml.__version__}\n"), done.stderr
 
 
 def test_the_readme_names_the_commands_that_ci_runs() -> None:

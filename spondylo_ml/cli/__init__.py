@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.users_folder import enter_users_folder
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
+from spondylo_ml.version import __version__
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
 
@@ -58,13 +59,22 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_usage())
         return 0 if arguments else EXIT_BAD_INPUT
+    if arguments[0] == "--version":
+        sys.stdout.write(f"spondylo_ml {__version__}\n")
+        return 0
+    if arguments[0] == "completion":
+        from spondylo_ml.cli.completion import completion_script
+
+        sys.stdout.write(completion_script(arguments[1:]))
+        return 0
     command = COMMANDS.get(arguments[0])
     if command is None:
-        raise ConfigError(unknown_name("command", arguments[0], COMMANDS))
+        raise ConfigError(unknown_name("command", arguments[0], [*COMMANDS, "completion"]))
     return command.run(arguments[1:])
 
 
 def _usage() -> str:
     lines = [f"  {name:13} {command.summary}\n" for name, command in COMMANDS.items()]
+    lines.append(f"  {'completion':13} Print a script that completes commands and options in bash, zsh or fish.\n")
     head = "usage: python -m spondylo_ml <command> [--name value ...]\n\n"
-    return head + "".join(lines) + "\n<command> --help lists its options.\n"
+    return head + "".join(lines) + "\n<command> --help lists its options; --version prints the version.\n"
