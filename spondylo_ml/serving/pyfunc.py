@@ -159,7 +159,7 @@ def _details(record: Mapping[Any, Any]) -> FilmDetails:
     x_y = [record.get(name) for name in SPACING_COLUMNS]
     given = [not is_absent(value) for value in x_y]
     if any(given) and not all(given):
-        raise DataError("spacing_x_mm and spacing_y_mm are given together or not at all")
+        raise DataError("spacing_x_mm and spacing_y_mm must be given together or not at all")
     try:
         spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(given) else None
     except ValueError:

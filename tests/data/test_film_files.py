@@ -156,5 +156,5 @@ def test_a_table_of_other_films_is_an_error_and_one_of_more_films_is_none(tmp_pa
     (film,) = collect_films([str(tmp_path / "a.png")]).films
     assert film.details.facing is Facing.UNKNOWN
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["c.png", "left"]])
-    with pytest.raises(DataError, match="none of its 1 rows is that of a film here"):
+    with pytest.raises(DataError, match="none of its 1 rows matches a film here"):
         collect_films([str(tmp_path / "a.png")])

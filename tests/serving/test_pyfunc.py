@@ -133,7 +133,7 @@ def test_facing_and_spacing_of_a_request_are_used_or_told(model: Any) -> None:
     found = model.predict(pd.DataFrame({"image": [text(PNG)] * 5} | cells))
     assert found.iloc[0]["facing"] == "right"
     assert found["error"].iloc[1] == "facing must be one of left, right, none, unknown"
-    assert found["error"].iloc[2] == "spacing_x_mm and spacing_y_mm are given together or not at all"
+    assert found["error"].iloc[2] == "spacing_x_mm and spacing_y_mm must be given together or not at all"
     assert found["error"].iloc[3].startswith("pixel spacing must be positive")
     assert found["error"].iloc[4] is None
 

@@ -1,4 +1,4 @@
-"""Dataset layouts by name."""
+"""Dataset readers by name, and detection of a folder's layout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ READERS: dict[str, Reader] = {
     for reader in (MendeleyReader(), SpineWeb16Reader(), BuuReader(), CocoReader(), YoloReader(), _PLAIN)
 }
 
-PARENTS, CHILDREN = 4, 2  # how far up and down the folder that was probably meant is looked for
+PARENTS, CHILDREN = 4, 2  # levels up and down that are searched for the folder that was probably meant
 LABEL_SUFFIXES = (".json", ".txt", ".csv", ".xml")
 
 
@@ -50,39 +50,42 @@ def register_reader(reader: Reader) -> None:
 
 
 def read_folder(root: Path, kind: str = "auto") -> FilmSet:
-    """The dataset in `root`; see `find_reader` for the errors."""
+    """Read the dataset in `root`. Raises as `find_reader`."""
     return find_reader(root, kind).read(root)
 
 
 def find_reader(root: Path, kind: str = "auto") -> Reader:
-    """The reader of the layout in `root`; reads no film.
+    """Find the reader for the layout of `root` without reading any film.
 
-    A folder of films is a plain one only where it has no labelled layout and is not a part of one.
+    Films without labels are read as a plain folder only if `root` is not inside a labelled dataset.
+
+    Args:
+        kind: name of a reader, or "auto" to detect the layout.
 
     Raises:
-        DataError: the folder is missing or empty, or has no known layout; says which were looked for and where, and
-            which folder was probably meant.
+        DataError: the folder is missing or empty, or has no known layout. The message lists the known layouts and the
+            folder that was probably meant.
     """
-    looked_for = "\n".join(f"  {reader.kind}: {reader.layout}" for reader in READERS.values())
+    layouts = "\n".join(f"  {reader.kind}: {reader.layout}" for reader in READERS.values())
     if os.path.isfile(root):
         raise DataError(f"data folder {root.resolve()} is a file, a folder is needed: the one that holds the dataset")
     if not os.path.isdir(root):
-        raise DataError(f"data folder {root.resolve()} does not exist. Give one of these layouts:\n{looked_for}")
-    found = _labelled_layouts(root)
-    if kind == "auto" and len(found) == 1:
-        _require_not_within_another(root, found[0])
-        return found[0]
+        raise DataError(f"data folder {root.resolve()} does not exist. Give one of these layouts:\n{layouts}")
+    matches = _labelled_layouts(root)
+    if kind == "auto" and len(matches) == 1:
+        _require_not_within_another(root, matches[0])
+        return matches[0]
     if kind != "auto" and READERS[kind].recognises(root):
         return READERS[kind]
-    if kind == "auto" and found:
-        kinds = ", ".join(reader.kind for reader in found)
+    if kind == "auto" and matches:
+        kinds = ", ".join(reader.kind for reader in matches)
         raise DataError(f"{root.resolve()} looks like several datasets ({kinds}): name one with --data.kind")
     if kind == "auto" and _PLAIN.recognises(root):
         _require_plain(root)
         return _PLAIN
     state = "is empty" if all(map(is_hidden, root.iterdir())) else "has no such layout"
-    wanted = looked_for if kind == "auto" else f"  {kind}: {READERS[kind].layout}"
-    raise DataError(f"data folder {root.resolve()} {state}. Looked in it for:\n{wanted}{_hint(root)}")
+    expected = layouts if kind == "auto" else f"  {kind}: {READERS[kind].layout}"
+    raise DataError(f"data folder {root.resolve()} {state}. Looked in it for:\n{expected}{_hint(root)}")
 
 
 def _labelled_layouts(root: Path) -> list[Reader]:
@@ -90,10 +93,10 @@ def _labelled_layouts(root: Path) -> list[Reader]:
 
 
 def _require_not_within_another(root: Path, reader: Reader) -> None:
-    """The inner folders of one layout may look like another layout; one view of BUU-LSPINE is of the same.
+    """Reject a folder inside a dataset of another layout, whose inner folders may look like a dataset themselves.
 
     Raises:
-        DataError: the folder is a part of a dataset of another layout.
+        DataError: the folder is part of a dataset of another layout.
     """
     whole = _dataset_above(root)
     if whole is not None and reader not in _labelled_layouts(whole):
@@ -104,34 +107,34 @@ def _require_not_within_another(root: Path, reader: Reader) -> None:
 
 
 def _require_plain(root: Path) -> None:
-    """Films that have labels somewhere must not pass for unlabelled ones.
+    """Reject films that have labels somewhere.
 
     Raises:
-        DataError: labels lie beside the films, or the folder is a part of a labelled dataset.
+        DataError: labels lie beside the films, or the folder is part of a labelled dataset.
     """
-    anyway = "or take its films without labels: --data.kind folder"
+    anyway = "or read its films without labels: --data.kind folder"
     if (whole := _dataset_above(root)) is not None:
         raise DataError(f"{root.resolve()} is a part of the dataset in {whole}: give that folder, {anyway}")
     labels = group_by_stem(files_in(root, LABEL_SUFFIXES)).keys() & group_by_stem(images_in(root)).keys()
     if labels:
         raise DataError(
-            f"{root.resolve()} holds {len(labels)} film(s) with labels beside them, which is no layout that is known: "
+            f"{root.resolve()} holds {len(labels)} film(s) with labels beside them, which is not a known layout: "
             f"put films into images/ and labels into labels/, {anyway}"
         )
 
 
 def _hint(root: Path) -> str:
-    """What was probably meant: another folder, or other letters."""
+    """The folder or spelling that was probably meant, as a sentence; or an empty string."""
     if (whole := _dataset_above(root)) is not None:
         return f"\nThis is a part of a dataset: did you mean {whole}?"
     for mark in dict.fromkeys(mark for reader in READERS.values() for mark in reader.marks):
-        if (found := _in_other_case(root, mark)) is not None:
-            return f"\nThere is {found!r}, which must be named {mark!r}: capital and small letters count."
+        if (match := _in_other_case(root, mark)) is not None:
+            return f"\nThere is {match!r}, which must be named {mark!r}: names are case-sensitive."
     return _hint_below(root)
 
 
 def _hint_below(root: Path) -> str:
-    """The dataset within, never one of several folders, nor one that is named as a part: the others would be lost."""
+    """The dataset inside `root`. A single split is never suggested, since the others would be lost."""
     inner = _datasets_below(root, CHILDREN)
     names = ", ".join(folder.relative_to(root.resolve()).as_posix() for folder in inner)
     if any(parse_part(folder.name) for folder in inner):
@@ -142,29 +145,29 @@ def _hint_below(root: Path) -> str:
 
 
 def _dataset_above(root: Path) -> Path | None:
-    """The outermost folder above that is a dataset."""
+    """The outermost parent folder that is a dataset."""
     parents = list(root.resolve().parents)[:PARENTS]
     return next((folder for folder in reversed(parents) if _labelled_layouts(folder)), None)
 
 
 def _datasets_below(root: Path, depth: int) -> list[Path]:
-    """The folders below that can be read, on the nearest level that has any."""
+    """The folders below `root` that can be read, on the first level that has any."""
     level = [root.resolve()]
     for _ in range(depth):
         level = [child for folder in level for child in folders_in(folder)]
-        if found := [folder for folder in level if _labelled_layouts(folder) or _PLAIN.recognises(folder)]:
-            return found
+        if readable := [folder for folder in level if _labelled_layouts(folder) or _PLAIN.recognises(folder)]:
+            return readable
     return []
 
 
 def _in_other_case(root: Path, mark: str) -> str | None:
-    """The path like `mark` but for capital letters, where `mark` itself does not exist."""
-    at, spelt = root, []
+    """The path that differs from `mark` only in case; None if there is none, or if `mark` itself exists."""
+    folder, names = root, []
     for part in mark.split("/"):
-        alike = [p for p in at.iterdir() if p.name.casefold() == part.casefold()] if at.is_dir() else []
-        if not alike:
+        matches = [p for p in folder.iterdir() if p.name.casefold() == part.casefold()] if folder.is_dir() else []
+        if not matches:
             return None
-        at = next((p for p in alike if p.name == part), alike[0])
-        spelt.append(at.name)
-    found = "/".join(spelt)
-    return found if found != mark else None
+        folder = next((p for p in matches if p.name == part), matches[0])
+        names.append(folder.name)
+    path = "/".join(names)
+    return path if path != mark else None

@@ -1,4 +1,4 @@
-"""What every reader does: recognise its layout, read the films, and collect what is wrong instead of stopping."""
+"""The reader protocol, and the helpers with which every reader collects errors instead of stopping at the first."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PUBLIC_TABLES = ("films.csv", "data.yaml", "filenames.csv", "landmarks.csv", "pixel_spacing.csv")
-"""Files whose names the layouts prescribe: they say nothing of a patient."""
+"""File names prescribed by the layouts, which cannot contain a patient's name."""
 
 
 class Reader(Protocol):
-    """One dataset layout.
+    """Reader of one dataset layout.
 
     Attributes:
+        kind: name of the layout, for `--data.kind`.
         layout: what the folder must hold, for error messages.
-        marks: paths by which the layout is known, below the folder; looked for in the wrong case too.
+        marks: paths inside the folder that identify the layout, for hints about wrong case.
     """
 
     kind: str
@@ -41,30 +42,34 @@ class Reader(Protocol):
         """Whether `root` has this layout."""
 
     def read(self, root: Path) -> FilmSet:
-        """All films below `root`, bad files listed."""
+        """All films below `root`; files that cannot be used are listed in the result."""
 
 
 @dataclass(frozen=True)
 class ReadFilm:
-    """A film as its reader made it, and what had to be assumed, set aside or repaired for it."""
+    """A film, with notes on what its reader had to assume, ignore or repair."""
 
     film: Film
     notes: tuple[FileFinding, ...] = ()
 
 
 def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tuple[list[Result], list[DataError]]:
-    """`read_one` over all items, in parallel and in their order; an error is that item's, never lost nor the end."""
+    """Apply `read_one` to all items in parallel.
+
+    Returns:
+        The results in the order of `items`, without those that failed; and the errors of those that did.
+    """
 
     def attempt(item: Item) -> Result | DataError:
         try:
-            return _with_its_file(read_one(item))
+            return _with_header(read_one(item))
         except DataError as error:
             return error
         except Exception as error:
-            # Whatever a file made a library raise: its words may quote the file.
+            # A library's message may quote the file, so only its type is kept.
             return FileError(_file_of(item), f"cannot be read ({type(error).__name__})")
 
-    # Reading files releases the interpreter lock, so that threads are enough.
+    # Reading files releases the GIL, so threads are sufficient.
     with ThreadPoolExecutor() as pool:
         bar = tqdm(pool.map(attempt, items), total=len(items), desc="checking films", unit="film", disable=None)
         outcomes = list(bar)
@@ -72,16 +77,16 @@ def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tupl
     return [outcome for outcome in outcomes if not isinstance(outcome, DataError)], bad
 
 
-def _with_its_file(read: Result) -> Result:
-    """A film that was read, with what its DICOM file says of it; anything else as it is."""
-    if not isinstance(read, ReadFilm):
-        return read
-    film, notes = with_dicom_header(read.film)
-    return replace(read, film=film, notes=(*read.notes, *notes))
+def _with_header(result: Result) -> Result:
+    """A film completed from its DICOM header; any other result unchanged."""
+    if not isinstance(result, ReadFilm):
+        return result
+    film, notes = with_dicom_header(result.film)
+    return replace(result, film=film, notes=(*result.notes, *notes))
 
 
 def _file_of(item: object) -> str:
-    """The name of the film that was to be read."""
+    """File name of an item, for an error message."""
     path = item if isinstance(item, Path) else getattr(item, "image", None) or getattr(item, "path", None)
     return path.name if isinstance(path, Path) else "a film"
 
@@ -95,20 +100,27 @@ def make_film_set(
     notes: Iterable[FileFinding] = (),
     private: bool = False,
 ) -> FilmSet:
-    """The dataset; films that share a name are bad files, for their results could not be kept apart.
+    """Build the dataset. Films that share a name are rejected, since their results could not be told apart.
 
     Args:
-        private: the files' names may hold patients' names: findings say pseudonyms in runs.
+        kind: name of the layout.
+        root: folder of the dataset.
+        read: films in the order of the dataset.
+        slots: levels on these films.
+        bad: files that cannot be used.
+        notes: notes on the dataset as a whole.
+        private: whether file names may contain patients' names; findings then use pseudonyms in runs.
     """
-    counts = Counter(one.film.film_id for one in read)
-    unique = [one for one in read if counts[one.film.film_id] == 1]
-    doubled = [_doubled(one.film, counts[one.film.film_id], root) for one in read if counts[one.film.film_id] > 1]
-    findings = [*bad, *doubled]
-    remarks = [*notes, *(note for one in unique for note in one.notes)]
+    counts = Counter(item.film.film_id for item in read)
+    unique = [item for item in read if counts[item.film.film_id] == 1]
+    repeated = [item for item in read if counts[item.film.film_id] > 1]
+    duplicates = [_duplicate(item.film, counts[item.film.film_id], root) for item in repeated]
+    findings = [*bad, *duplicates]
+    remarks = [*notes, *(note for item in unique for note in item.notes)]
     return FilmSet(
         kind=kind,
         name=root.resolve().name,
-        films=tuple(one.film for one in unique),
+        films=tuple(item.film for item in unique),
         slots=slots,
         bad_files=tuple(map(_under_pseudonym, findings) if private else findings),
         notes=tuple(map(_under_pseudonym, remarks) if private else remarks),
@@ -116,18 +128,19 @@ def make_film_set(
 
 
 def as_finding(error: DataError) -> FileFinding:
-    """A collected error as a finding."""
+    """An error as a finding."""
     if isinstance(error, FileError):
         return FileFinding(error.file, error.reason, error.detail)
     return FileFinding("a film", str(error))
 
 
-def _doubled(film: Film, count: int, root: Path) -> FileFinding:
+def _duplicate(film: Film, count: int, root: Path) -> FileFinding:
     path = film.path or root
     where = path.parent.relative_to(root).as_posix() if path.is_relative_to(root) else path.parent.name
     return FileFinding(path.name, f"{count} films have this name: rename all but one", f" (this one lies in {where}/)")
 
 
 def _under_pseudonym(finding: FileFinding) -> FileFinding:
-    known = finding.alias or finding.file in PUBLIC_TABLES
-    return finding if known else replace(finding, alias=pseudonym(stem_of(Path(finding.file))))
+    if finding.alias or finding.file in PUBLIC_TABLES:
+        return finding
+    return replace(finding, alias=pseudonym(stem_of(Path(finding.file))))

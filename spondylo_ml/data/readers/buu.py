@@ -2,13 +2,13 @@
 
 Layout: `{AP,LA}/<id>-<F|M>-<age>Y{0=AP,1=LA}.jpg` with a `.csv` of the same stem and no header; each row is an
 endplate, `x1,y1,x2,y2,label` in px: L1 superior, L1 inferior, ... L5 inferior, and on lateral films S1 superior, so
-that S1 has two corners. Point 1 is the image's left one. `label` grades slips by eye (0 none, 1 and 2 laterolisthesis,
-3 antero-, 4 retrolisthesis) and is checked, not used. `pixel_spacing.csv` (`filename,pixel_spacing_mm`) beside the
-folders, where there is one, holds the spacing; `films.csv` (see `films_csv`) may say it too, and pixel aspect, patient
-and facing.
+that S1 has two corners. Point 1 is the left one on the image. `label` is a visual grading (0 none, 1 and 2
+laterolisthesis, 3 antero-, 4 retrolisthesis), which is validated but not used. The spacing comes from
+`pixel_spacing.csv` (`filename,pixel_spacing_mm`) beside the folders, if there is one, or from `films.csv` (see
+`films_csv`), which may also hold pixel aspect, patient and facing.
 
-The published lateral films face left. Films of other names may face anywhere: theirs is unknown. One of the two
-folders may be given alone.
+The published lateral films face left; the facing of films with other names is unknown. One of the two folders may be
+read alone.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class BuuReader:
     marks: tuple[str, ...] = ("AP", "LA")
 
     def recognises(self, root: Path) -> bool:
-        """Whether there is a folder of a view with labels, or `root` is one itself."""
+        """Whether `root` is, or holds, a folder of one view with labels."""
         return any(files_in(folder, (".csv",)) and images_in(folder) for folder in _views(root))
 
     def read(self, root: Path) -> FilmSet:
@@ -72,13 +72,12 @@ class BuuReader:
             bad += [] if folder == root else unread_subfolders(folder)
         read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
         images = [image for folder in _views(root) for image in images_in(folder)]
-        known = {stem_of(image) for image in images}
-        if any(
-            (folder / SPACING_FILE).is_file() for folder in (root, *_views(root))
-        ):  # one above may be of other films
-            require_any_match(spacings, known, SPACING_FILE)
+        stems = {stem_of(image) for image in images}
+        # A spacing file in the parent folder may belong to other films and need not match.
+        if any((folder / SPACING_FILE).is_file() for folder in (root, *_views(root))):
+            require_any_match(spacings, stems, SPACING_FILE)
         notes = [
-            FileFinding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in known
+            FileFinding(stem, f"in {SPACING_FILE}, but there is no such film") for stem in spacings if stem not in stems
         ]
         notes += table.remarks(images)
         lateral = any(job.view == "LA" for job in jobs)
@@ -95,27 +94,27 @@ class _Job:
 
 
 def _views(root: Path) -> dict[Path, str]:
-    """Folders of films with their view."""
+    """Each folder of films with its view, AP or LA."""
     below = {root / view: view for view in N_ROWS if (root / view).is_dir()}
     if below:
         return below
     views = [name.view for path in images_in(root) if (name := _published(path.stem))]
-    named = root.resolve().name
-    view = named if named in N_ROWS else max(views, key=views.count) if views else None
+    folder_name = root.resolve().name
+    view = folder_name if folder_name in N_ROWS else max(views, key=views.count) if views else None
     return {root: view} if view else {}
 
 
 def _published(stem: str) -> BuuName | None:
-    """The name of a film as the dataset was published, nothing added."""
+    """The parsed name of a film of the published dataset; None for any other name, or one with a suffix."""
     name = buu_name(stem)
     return name if name and not name.rest else None
 
 
-def _read_film(job: _Job, said: FilmRow) -> ReadFilm:
+def _read_film(job: _Job, row: FilmRow) -> ReadFilm:
     published = _published(job.image.stem)
     if published and published.view != job.view:
         digit = int(published.view == "LA")
-        raise FileError(job.image.name, f"named as a film of view {published.view} (Y{digit}), but lies in {job.view}/")
+        raise FileError(job.image.name, f"named as a film of view {published.view} (Y{digit}), but is in {job.view}/")
     size_hw = checked_size_hw(job.image)
     endplates, remarks, mirrored = _endplates(job.label, job.view)
     corners = _bodies(endplates)
@@ -139,11 +138,15 @@ def _read_film(job: _Job, said: FilmRow) -> ReadFilm:
         age_years=published.age_years if published else None,
     )
     notes = as_findings(job.label.name, (*remarks, *label_remarks(vertebrae)))
-    return ReadFilm(with_row(film, said), notes)
+    return ReadFilm(with_row(film, row), notes)
 
 
 def _endplates(path: Path, view: str) -> tuple[FloatArray, list[Remark], bool]:
-    """(E, 2, 2) endplates from L1 down, left point first; what was exchanged; whether every pair was."""
+    """Read (E, 2, 2) endplates from L1 down, left point first.
+
+    Returns:
+        The endplates, remarks on rows whose points were exchanged, and whether all rows were.
+    """
     rows = read_csv_rows(path)
     if len(rows) != N_ROWS[view]:
         last = "then S1 superior" if view == "LA" else "no S1 on AP films"
@@ -159,16 +162,17 @@ def _endplates(path: Path, view: str) -> tuple[FloatArray, list[Remark], bool]:
             raise FileError(path.name, f"row {number}: label must be a whole number from 0 to 4", f", found {label:g}")
         points.append(numbers)
     endplates = np.array(points).reshape(-1, 2, 2)
-    wrong = endplates[:, 0, 0] > endplates[:, 1, 0]
-    endplates[wrong] = endplates[wrong][:, ::-1]
-    if wrong.all():
+    swapped = endplates[:, 0, 0] > endplates[:, 1, 0]
+    endplates[swapped] = endplates[swapped][:, ::-1]
+    if swapped.all():
         return endplates, [Remark(ALL_EXCHANGED)], True
-    listed = ", ".join(str(row + 1) for row in np.flatnonzero(wrong))
-    return endplates, [Remark(f"x1 > x2 in row {listed}: points exchanged")] if listed else [], False
+    row_numbers = ", ".join(str(row + 1) for row in np.flatnonzero(swapped))
+    remarks = [Remark(f"x1 > x2 in row {row_numbers}: points exchanged")] if row_numbers else []
+    return endplates, remarks, False
 
 
 def _bodies(endplates: FloatArray) -> FloatArray:
-    """(V, 4, 2) corners from the lowest vertebra up; the lower two of S1 absent."""
+    """(V, 4, 2) corners from the lowest vertebra up, with the inferior corners of S1 absent."""
     lumbar = endplates[: 2 * N_LUMBAR].reshape(N_LUMBAR, 4, 2)[::-1]
     if len(endplates) == 2 * N_LUMBAR:
         return lumbar
@@ -177,13 +181,13 @@ def _bodies(endplates: FloatArray) -> FloatArray:
 
 
 def _spacings(root: Path) -> tuple[dict[str, Spacing], list[FileFinding]]:
-    """Spacing by the stem of each film, and the rows that cannot be used."""
-    places = [root / SPACING_FILE, *(folder / SPACING_FILE for folder in _views(root))]
+    """Spacing by film stem, and findings on rows that cannot be used."""
+    candidates = [root / SPACING_FILE, *(folder / SPACING_FILE for folder in _views(root))]
     if root.resolve().name in N_ROWS:
-        places.append(root.resolve().parent / SPACING_FILE)
+        candidates.append(root.resolve().parent / SPACING_FILE)
     table: dict[str, Spacing] = {}
     bad: list[FileFinding] = []
-    for path in dict.fromkeys(place for place in places if place.is_file()):
+    for path in dict.fromkeys(path for path in candidates if path.is_file()):
         try:
             rows = read_csv_rows(path)
         except FileError as error:
@@ -205,6 +209,6 @@ def _add_spacing(table: dict[str, Spacing], row: list[str]) -> None:
     if len(row) != 2:
         raise FileError(SPACING_FILE, f"{where} has {len(row)} fields, 2 are needed (filename,pixel_spacing_mm)")
     if film_stem(name) in table:
-        raise FileError(SPACING_FILE, f"{where} is not the first one of this film")
+        raise FileError(SPACING_FILE, f"{where} is not the first row of this film")
     mm = parse_floats(row[1:], SPACING_FILE, where)[0]
     table[film_stem(name)] = parse_spacing(mm, mm, SPACING_FILE, SPACING_FILE, where)

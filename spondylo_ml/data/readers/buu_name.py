@@ -1,4 +1,4 @@
-"""What the name of a film of BUU-LSPINE says, also where the film lies in another collection."""
+"""Parse the file names of BUU-LSPINE, whose films are also part of other datasets."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class BuuName:
     Attributes:
         patient: group of the patient's films.
         sex: F or M.
-        age_years: age when the film was taken; None where the name says what none can be.
+        age_years: age when the film was taken; None if the name states an impossible age.
         view: "LA" (lateral, Y1) or "AP" (Y0).
-        rest: what another collection has added to the name.
+        rest: suffix added by another dataset, or empty.
     """
 
     patient: str
@@ -30,11 +30,11 @@ class BuuName:
 
 
 def buu_name(stem: str) -> BuuName | None:
-    """The parts of a film's name; None for another name."""
+    """The parts of a film's name; None for any other name."""
     parts = _NAME.match(stem)
     if parts is None:
         return None
     view = "LA" if parts["view"] == "1" else "AP"
     age = int(parts["age"])
-    possible = age if age <= OLDEST_YEARS else None
-    return BuuName(f"buu-{parts['number']}", parts["sex"], possible, view, parts["rest"])
+    plausible_age = age if age <= OLDEST_YEARS else None
+    return BuuName(f"buu-{parts['number']}", parts["sex"], plausible_age, view, parts["rest"])

@@ -1,18 +1,17 @@
-"""COCO keypoints for one's own films.
+"""COCO keypoints for custom films.
 
-Layout: `images/` (with folders within, if `file_name` says so) and one or several JSON files, `annotations/*.json` or
-`annotations*.json`; or as Roboflow writes it, `{train,valid,test}/_annotations.coco.json` with the films beside it.
-Each annotation is a vertebra of four keypoints, or of the two of its superior endplate; visibility 0 is absent, 1
-hidden, 2 visible. Its category's `keypoints` name the corners. The level is the annotation's `attributes.level`, or
-else its category's name (S1, L5, ...); where no annotation of a film has one, the lowest vertebra is taken for S1.
-Crowds, boxes of other categories and annotations without a keypoint are passed over and counted.
+Layout: `images/` (with subfolders, if `file_name` has them) and one or more JSON files, `annotations/*.json` or
+`annotations*.json`; or as Roboflow exports it, `{train,valid,test}/_annotations.coco.json` with the films beside it.
+Each annotation is a vertebra with four keypoints, or with the two of its superior endplate; visibility 0 means absent,
+1 hidden, 2 visible. Its category's `keypoints` name the corners. The level is the annotation's `attributes.level`, else
+its category's name (S1, L5, ...). If no annotation of a film has a level, the lowest vertebra is assumed to be S1.
+Crowds, boxes of other categories and annotations without keypoints are skipped and counted.
 
-Of an image, fields beside the standard's say what the standard lacks, all of them optional: `patient`, `facing` (left,
-right, none, unknown), `pixel_spacing_mm` ([x, y] or one number) and `pixel_spacing_from`, `pixel_aspect` (null:
-stretched by an unknown amount; absent: as the spacing has it, or 1), `split` (train, val, test; else taken from
-the JSON file's name, if that holds one of these words), `labelled` (false: no label on purpose), `sex` (F or M),
-`age_years` and `levels_from` (assumed S1, assumed L5: the levels that the annotations name were assumed, of the lowest
-vertebra; else label). In runs the films appear under pseudonyms.
+Optional fields of an image extend the standard: `patient`, `facing` (left, right, none, unknown), `pixel_spacing_mm`
+([x, y] or one number) and `pixel_spacing_from` (its source), `pixel_aspect` (null: stretched by an unknown amount;
+absent: from the spacing, or 1), `split` (train, val, test; else from the name of the JSON file), `labelled` (false: a
+film without labels on purpose), `sex` (F or M), `age_years`, and `levels_from` (assumed S1, assumed L5: the named
+levels rest on that assumption about the lowest vertebra; label: they do not). Films appear under pseudonyms in runs.
 """
 
 from __future__ import annotations
@@ -75,10 +74,10 @@ class CocoReader:
             for name, count in counts.items()
             if count > 1
         ]
-        partly = {job.file for job in jobs if names_some_levels(job.annotations, job.categories)}
-        alone = [job for job in jobs if counts[job.key] == 1]
-        read, errors = read_each(alone, lambda job: _read_film(job, job.file in partly))
-        slots = slot_range_of(one.film for one in read)
+        partly_named = {job.file for job in jobs if names_some_levels(job.annotations, job.categories)}
+        unique = [job for job in jobs if counts[job.key] == 1]
+        read, errors = read_each(unique, lambda job: _read_film(job, job.file in partly_named))
+        slots = slot_range_of(item.film for item in read)
         return make_film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
 
 
@@ -89,33 +88,33 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         raise FileError(name, "label without its film: listed in the annotations, but missing in images/")
     name = pseudonym(stem_of(path))
     size_hw = checked_size_hw(path, name)
-    said = {name: value for name, value in job.image.items() if value is not None or name == "pixel_aspect"}
-    facing, spacing, split = _said(job, said, path.name, size_hw)
-    kept, notes = _bodies(job, path.name)
-    vertebrae, levels_from, remarks = _vertebrae(job, said, kept, path.name, size_hw, facing, partly_named)
-    aspect = _pixel_aspect(said, path.name, spacing)
+    fields = {name: value for name, value in job.image.items() if value is not None or name == "pixel_aspect"}
+    facing, spacing, split = _film_fields(job, fields, path.name, size_hw)
+    bodies, notes = _bodies(job, path.name)
+    vertebrae, levels_from, remarks = _vertebrae(job, fields, bodies, path.name, size_hw, facing, partly_named)
+    aspect = _pixel_aspect(fields, path.name, spacing)
     film = Film(
         film_id=name,
         image=FileImage(path, name),
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=facing,
-        patient=_patient(said.get("patient"), path.name) or name,
+        patient=_patient(fields.get("patient"), path.name) or name,
         source="own",
         split=split,
         levels_from=levels_from,
         spacing=spacing,
         pixel_aspect=aspect,
-        aspect_given="pixel_aspect" in said and aspect is not None,
+        aspect_given="pixel_aspect" in fields and aspect is not None,
         path=path,
-        sex=parse_sex(said.get("sex", ""), path.name, "image"),
-        age_years=parse_age(said["age_years"], path.name, "image") if "age_years" in said else None,
+        sex=parse_sex(fields.get("sex", ""), path.name, "image"),
+        age_years=parse_age(fields["age_years"], path.name, "image") if "age_years" in fields else None,
     )
     return ReadFilm(film, as_findings(path.name, (*notes, *remarks)))
 
 
 def _patient(patient: object, file: str) -> str | None:
-    """The patient's pseudonym; None where none is named."""
+    """Pseudonym of the patient; None if the field is absent or empty."""
     if patient is None or patient == "":
         return None
     if not is_id(patient):
@@ -124,68 +123,70 @@ def _patient(patient: object, file: str) -> str | None:
 
 
 def _bodies(job: Job, file: str) -> tuple[list[AnnotatedBody], list[Remark]]:
-    """The vertebrae among a film's annotations, and what was passed over.
+    """The vertebrae among a film's annotations, and remarks on annotations that were skipped.
 
-    Where no levels are named, a vertebra passed over in the middle would shift all names above it: a doubt.
+    Without level names, skipping a vertebra would shift all names above it, so that such a remark is a doubt.
     """
-    bodies, others = [], Counter[str]()
+    bodies, skipped = [], Counter[str]()
     for index, entry in enumerate(job.annotations):
         where = f"vertebra {index}"
-        why = skip_reason(entry, job.categories, file, where)
-        if why:
-            others[why] += 1
+        reason = skip_reason(entry, job.categories, file, where)
+        if reason:
+            skipped[reason] += 1
         else:
             bodies.append(read_body(entry, job.categories, file, where))
-    counted = not any(body.slot is not None for body in bodies)
+    no_levels = not any(body.slot is not None for body in bodies)
     return bodies, [
-        Remark(f"{count} annotation(s) {why} passed over", doubt=counted and why != OTHER)
-        for why, count in others.items()
+        Remark(f"{count} annotation(s) {reason} skipped", doubt=no_levels and reason != OTHER)
+        for reason, count in skipped.items()
     ]
 
 
-def _pixel_aspect(said: Entry, file: str, spacing: Spacing | None) -> float | None:
-    """Width over height of a pixel: as said, where null is an unknown stretch, else as the spacing has it, else 1."""
-    if "pixel_aspect" not in said:
+def _pixel_aspect(fields: Entry, file: str, spacing: Spacing | None) -> float | None:
+    """Width over height of a pixel: the stated value (None for null), else that of the spacing, else 1."""
+    if "pixel_aspect" not in fields:
         return spacing.pixel_aspect if spacing else 1.0
-    if said["pixel_aspect"] is None:
+    if fields["pixel_aspect"] is None:
         return None
-    (aspect,) = finite_numbers([said["pixel_aspect"]], file, "pixel_aspect")
+    (aspect,) = finite_numbers([fields["pixel_aspect"]], file, "pixel_aspect")
     if aspect <= 0:
         raise FileError(file, "pixel_aspect must be above 0, or null for a film stretched by an unknown amount")
     return aspect
 
 
-def _said(job: Job, said: Entry, file: str, size_hw: tuple[int, int]) -> tuple[Facing, Spacing | None, str | None]:
-    """What the image's entry says beside its labels."""
-    said_hw = tuple(
-        _pixels(said.get(name, known), file) for name, known in zip(("height", "width"), size_hw, strict=True)
+def _film_fields(
+    job: Job, fields: Entry, file: str, size_hw: tuple[int, int]
+) -> tuple[Facing, Spacing | None, str | None]:
+    """Facing, spacing and split from the fields of an image."""
+    stated_hw = tuple(
+        _pixels(fields.get(name, actual), file) for name, actual in zip(("height", "width"), size_hw, strict=True)
     )
-    if said_hw != size_hw:
+    if stated_hw != size_hw:
         raise FileError(
-            file, f"the annotations are for {said_hw[1]} x {said_hw[0]} px, the film is {size_hw[1]} x {size_hw[0]}"
+            file, f"the annotations are for {stated_hw[1]} x {stated_hw[0]} px, the film is {size_hw[1]} x {size_hw[0]}"
         )
-    facing = parse_facing(said["facing"], file, "image") if "facing" in said else Facing.UNKNOWN
+    facing = parse_facing(fields["facing"], file, "image") if "facing" in fields else Facing.UNKNOWN
     split = job.part
-    if "split" in said:
-        split = parse_part(said["split"]) if isinstance(said["split"], str) else None
+    if "split" in fields:
+        split = parse_part(fields["split"]) if isinstance(fields["split"], str) else None
         if split is None:
-            raise FileError(file, f"split must be one of {', '.join(PARTS)}", f", found {str(said['split'])[:20]!r}")
+            raise FileError(file, f"split must be one of {', '.join(PARTS)}", f", found {str(fields['split'])[:20]!r}")
     if job.part is not None and split != job.part:
-        raise FileError(file, f"its entry says split {split}, but lies in the annotations for {job.part}")
+        raise FileError(file, f"its entry has split {split}, but is in the annotations for {job.part}")
     spacing = None
-    if (given := said.get("pixel_spacing_mm")) is not None:
-        values = finite_numbers(given if isinstance(given, list) else [given, given], file, "pixel_spacing_mm")
+    if (mm := fields.get("pixel_spacing_mm")) is not None:
+        values = finite_numbers(mm if isinstance(mm, list) else [mm, mm], file, "pixel_spacing_mm")
         if len(values) != 2:
             raise FileError(file, "pixel_spacing_mm must be [x, y], or one number for both")
-        provenance = said.get("pixel_spacing_from", SPACING_FROM)
+        provenance = fields.get("pixel_spacing_from", SPACING_FROM)
         if not isinstance(provenance, str):
-            raise FileError(file, "pixel_spacing_from must be words", f", found {str(provenance)[:20]!r}")
+            raise FileError(file, "pixel_spacing_from must be text", f", found {str(provenance)[:20]!r}")
         spacing = parse_spacing(values[0], values[1], provenance, file, "image")
     return facing, spacing, split
 
 
 def _pixels(value: object, file: str) -> int:
-    """A side of the film, also where an exporter wrote it as text."""
+    """Width or height of the film in px; some exporters write it as text."""
     number = float(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, int | float) or number != number // 1:
         raise FileError(file, "width and height must be whole numbers", f", found {str(value)[:20]!r}")
@@ -194,31 +195,29 @@ def _pixels(value: object, file: str) -> int:
 
 def _vertebrae(
     job: Job,
-    said: Entry,
+    fields: Entry,
     bodies: Sequence[AnnotatedBody],
     file: str,
     size_hw: tuple[int, int],
     facing: Facing,
     partly_named: bool,
 ) -> tuple[tuple[Vertebra, ...] | None, str, list[Remark]]:
-    """Vertebrae (None without a label on purpose), where their levels come from, and remarks."""
-    said_labelled = said.get("labelled", not job.unlabelled_file)
-    if not isinstance(said_labelled, bool):
+    """Vertebrae (None for a film without labels on purpose), the source of their levels, and remarks."""
+    labelled = fields.get("labelled", not job.unlabelled_file)
+    if not isinstance(labelled, bool):
         raise FileError(file, "labelled must be true or false")
     if not bodies:
-        if not said_labelled:
+        if not labelled:
             return None, "label", []
-        if "labelled" in said:
+        if "labelled" in fields:
             return (), "label", []
-        raise FileError(file, 'no label: no annotation of it; if that is meant, give its image "labelled": false')
-    if not said_labelled:
+        raise FileError(file, 'no label: no annotation of it; if this is intended, give its image "labelled": false')
+    if not labelled:
         raise FileError(file, 'has annotations, but its image says "labelled": false')
     corners, visibility = np.stack([b.corners_xy for b in bodies]), np.stack([b.visibility for b in bodies])
     require_all_inside(corners, size_hw, file)
     slots = [body.slot for body in bodies]
     if partly_named and all(slot is None for slot in slots):
-        raise FileError(
-            file, "names no level, and other films of its file name some only: name the level of each vertebra"
-        )
-    said_from = levels_from_of(said.get("levels_from"), file, "image")
-    return vertebrae_of_label(corners, visibility == VISIBLE, slots, facing, file, said_from=said_from)
+        raise FileError(file, "names no level, but other films of its file name some: name the level of each vertebra")
+    stated_source = levels_from_of(fields.get("levels_from"), file, "image")
+    return vertebrae_of_label(corners, visibility == VISIBLE, slots, facing, file, stated_source=stated_source)

@@ -1,4 +1,4 @@
-"""One annotation of a COCO file: a vertebra with its corners and its level, or something that is passed over."""
+"""Annotations of a COCO file: read vertebrae with corners and level, and skip everything else."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ CROWD, NO_POINTS, OTHER = "of a crowd", "without a keypoint", "of a category wit
 
 @dataclass(frozen=True)
 class AnnotatedBody:
-    """A vertebra as it is annotated.
+    """An annotated vertebra.
 
     Attributes:
         corners_xy: (4, 2) px, NaN where absent.
-        visibility: (4,) as in the file, 0 where a corner is absent.
-        slot: of the level; None where none is named.
+        visibility: (4,) as in the file; 0 where a corner is absent.
+        slot: slot of the level; None if no level is named.
     """
 
     corners_xy: FloatArray
@@ -35,20 +35,20 @@ class AnnotatedBody:
 
 
 def is_id(value: object) -> bool:
-    """Whether a value can name an image or a category."""
+    """Whether a value can be the id of an image or a category."""
     return isinstance(value, int | str) and not isinstance(value, bool)
 
 
 def skip_reason(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> str | None:
-    """Why an annotation is no vertebra; None for one that is.
+    """Why an annotation is skipped; None for a vertebra.
 
     Raises:
-        FileError: `iscrowd` or `num_keypoints` has a value that is not allowed.
+        FileError: `id`, `iscrowd` or `num_keypoints` has an invalid value.
     """
     if entry.get("id") is not None and not is_id(entry["id"]):
         raise FileError(file, f"{where}: its id must be a number or a word", f", found {str(entry['id'])[:20]!r}")
     crowd, count = entry.get("iscrowd", 0), entry.get("num_keypoints")
-    if crowd not in (0, 1):  # true and false are written too
+    if crowd not in (0, 1):  # some exporters write true and false
         raise FileError(file, f"{where}: iscrowd must be 0 or 1", f", found {str(crowd)[:20]!r}")
     if count is not None and (type(count) is not int or count < 0):
         raise FileError(
@@ -59,7 +59,7 @@ def skip_reason(entry: Entry, categories: Mapping[object, Entry], file: str, whe
         return CROWD
     if category is not None and not category.get("keypoints") and not entry.get("keypoints"):
         return OTHER
-    # A body whose level is named is kept without corners: it is known to be there.
+    # A body without corners is kept if its level is named, since it is known to be on the film.
     if count == 0 and _level(entry, file, where) is None:
         points = entry.get("keypoints")
         if isinstance(points, list) and any(value not in (0, None) for value in points[2::3]):
@@ -69,10 +69,10 @@ def skip_reason(entry: Entry, categories: Mapping[object, Entry], file: str, whe
 
 
 def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where: str) -> AnnotatedBody:
-    """The vertebra of an annotation.
+    """Read the vertebra of an annotation.
 
     Raises:
-        FileError: a value of another type or outside its range.
+        FileError: a value of the wrong type or outside its range.
     """
     category = _category(entry, categories)
     names = category.get("keypoints") if category else None
@@ -94,15 +94,15 @@ def read_body(entry: Entry, categories: Mapping[object, Entry], file: str, where
 
 
 def names_some_levels(entries: Iterable[Entry], categories: Mapping[object, Entry]) -> bool:
-    """Whether of a film's vertebrae some have a level and some have none; bad ones are reported when they are read."""
-    named = set()
+    """Whether some vertebrae of a film have a level and some have none. Errors are ignored until the film is read."""
+    has_level = set()
     for entry in entries:
         try:
             if not skip_reason(entry, categories, "", ""):
-                named.add(read_body(entry, categories, "", "").slot is not None)
+                has_level.add(read_body(entry, categories, "", "").slot is not None)
         except FileError:
             continue
-    return len(named) > 1
+    return len(has_level) > 1
 
 
 def _category(entry: Entry, categories: Mapping[object, Entry]) -> Entry | None:
@@ -111,9 +111,9 @@ def _category(entry: Entry, categories: Mapping[object, Entry]) -> Entry | None:
 
 
 def _columns(names: list[object], file: str) -> tuple[int, ...]:
-    """Place in `CORNERS` of each keypoint: all four, or of a sacrum the two of its endplate."""
+    """Index in `CORNERS` of each keypoint: of all four, or of the two of a sacrum's endplate."""
     if len(names) == len(SUPERIOR):
-        # The other two are named last here, so that one function knows all spellings.
+        # Append the names of the absent corners, so that `corner_places` can match all spellings.
         places = corner_places([*names, *CORNERS[2:]], file)
     else:
         places = corner_places(names, file)
@@ -121,7 +121,7 @@ def _columns(names: list[object], file: str) -> tuple[int, ...]:
 
 
 def _require_measure(value: object, length: int, file: str, what: str) -> None:
-    """A box or an area, where it is given: finite, no side below 0."""
+    """Check an optional box or area: finite numbers, no negative size."""
     if value is None:
         return
     values = value if isinstance(value, list) else [value]
@@ -131,7 +131,7 @@ def _require_measure(value: object, length: int, file: str, what: str) -> None:
 
 
 def _level(entry: Entry, file: str, where: str) -> str | None:
-    """The level among the attributes; None where it is left out or empty."""
+    """The level in the attributes; None if it is absent or empty."""
     attributes = entry.get("attributes")
     if attributes is None or attributes == []:
         return None
@@ -142,14 +142,14 @@ def _level(entry: Entry, file: str, where: str) -> str | None:
 
 
 def _slot(entry: Entry, category: Entry, file: str, where: str) -> int | None:
-    level, named = _level(entry, file, where), slot_of_level(str(category.get("name")))
+    level, category_slot = _level(entry, file, where), slot_of_level(str(category.get("name")))
     if level is None:
-        return named
+        return category_slot
     slot = slot_of_level(level)
     if slot is None:
         raise FileError(file, f"{where}: level must be S1, L5 ... L1, T12 ... T1", f", found {level[:20]!r}")
-    if named is not None and named != slot:
+    if category_slot is not None and category_slot != slot:
         raise FileError(
-            file, f"{where}: its level and its category name two levels", f", {level} and {category['name']}"
+            file, f"{where}: its level and its category name different levels", f", {level} and {category['name']}"
         )
     return slot

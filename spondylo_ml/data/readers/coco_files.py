@@ -1,4 +1,4 @@
-"""The annotation files of a COCO dataset, and the films that they list."""
+"""Find the annotation files of a COCO dataset and the films that they list."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ ROBOFLOW = "_annotations.coco.json"
 
 @dataclass(frozen=True)
 class Job:
-    """An image's entry with the annotations that name it.
+    """An image entry with its annotations.
 
     Attributes:
-        file: in which it stands.
-        path: of its film; None where there is none.
-        part: what the annotation file's name or folder says.
-        unlabelled_file: the annotation file has no annotation at all.
+        file: the annotation file.
+        path: the film; None if it is missing.
+        image: the image entry.
+        annotations: the annotations of this image.
+        categories: categories of the annotation file by id.
+        part: split named by the annotation file or its folder, or None.
+        unlabelled_file: whether the annotation file has no annotations at all.
     """
 
     file: Path
@@ -40,13 +43,13 @@ class Job:
 
     @property
     def key(self) -> str:
-        """What two entries of one film share."""
+        """Equal for two entries of the same film."""
         return str(self.path or inner_name(self.image["file_name"]))
 
 
 @dataclass(frozen=True)
 class _Source:
-    """An annotation file, the films that it may list by their names, and its part."""
+    """An annotation file, the films it may list by name, and its split."""
 
     path: Path
     films: Mapping[str, Path]
@@ -54,46 +57,50 @@ class _Source:
 
 
 def has_annotations(root: Path) -> bool:
-    """Whether there are images and annotations, in the usual folders or as Roboflow writes them."""
+    """Whether there are images and annotations, in the usual folders or as Roboflow exports them."""
     usual = (root / "images").is_dir() and bool(_usual_files(root))
     return usual or any(images_in(path.parent) for path in _roboflow_files(root))
 
 
 def read_jobs(root: Path) -> tuple[list[Job], list[FileFinding], list[FileFinding]]:
-    """The films of all annotation files, what is bad, and which files hold no keypoints and were passed over."""
+    """Read all annotation files of a dataset.
+
+    Returns:
+        One job for each image entry, findings on what cannot be used, and notes on files without keypoints.
+    """
     jobs: list[list[Job]] = []
     bad: list[FileFinding] = []
     boxes: list[tuple[_Source, list[Job]]] = []
     sources = _sources(root)
     for source in sources:
         try:
-            found, alone = _jobs(source)
+            file_jobs, unmatched = _jobs(source)
         except FileError as error:
             bad.append(as_finding(error))
             continue
-        entries = [entry for job in found for entry in job.annotations]
+        entries = [entry for job in file_jobs for entry in job.annotations]
         if entries and not any("keypoints" in entry for entry in entries):
-            boxes.append((source, found))
+            boxes.append((source, file_jobs))
             continue
-        jobs.append(found)
-        bad += alone
-    known = {job.key for some in jobs for job in some}
+        jobs.append(file_jobs)
+        bad += unmatched
+    listed = {job.key for file_jobs in jobs for job in file_jobs}
     notes = []
-    for source, found in boxes:
-        if {job.key for job in found} <= known:
-            count = sum(len(job.annotations) for job in found)
+    for source, file_jobs in boxes:
+        if {job.key for job in file_jobs} <= listed:
+            count = sum(len(job.annotations) for job in file_jobs)
             notes.append(
                 FileFinding(source.path.name, f"{count} annotations without keypoints (boxes, outlines): not read")
             )
         else:
-            bad.append(FileFinding(source.path.name, "none of its annotations has keypoints: boxes are no labels here"))
-            known |= {job.key for job in found}
-    bad += _films_not_listed(sources, known)
-    return [job for some in jobs for job in some], bad, notes
+            bad.append(FileFinding(source.path.name, "none of its annotations has keypoints: boxes are not labels"))
+            listed |= {job.key for job in file_jobs}
+    bad += _films_not_listed(sources, listed)
+    return [job for file_jobs in jobs for job in file_jobs], bad, notes
 
 
 def inner_name(file_name: str) -> str:
-    """A film's path below images/, in one Unicode form."""
+    """A film's path below images/, in a single Unicode normal form."""
     inner = PurePosixPath(same_form(file_name).replace("\\", "/"))
     return (inner.relative_to("images") if inner.parts[:1] == ("images",) else inner).as_posix()
 
@@ -115,30 +122,30 @@ def _sources(root: Path) -> list[_Source]:
         _Source(path, {same_form(image.name): image for image in images_in(path.parent)}, parse_part(path.parent.name))
         for path in _roboflow_files(root)
     ]
-    return [*usual, *(_Source(one.path, one.films, one.part if one.path.parent != root else None) for one in beside)]
+    return [*usual, *(_Source(s.path, s.films, s.part if s.path.parent != root else None) for s in beside)]
 
 
 def _films(images: Path) -> dict[str, Path]:
-    """The files below images/ by their path there, in one Unicode form."""
-    found = sorted(p for p in images.rglob("*") if is_listed(p)) if images.is_dir() else []
-    return {same_form(p.relative_to(images).as_posix()): p for p in found if not is_hidden(p, images)}
+    """The files below images/ by their path there, in a single Unicode normal form."""
+    files = sorted(p for p in images.rglob("*") if is_listed(p)) if images.is_dir() else []
+    return {same_form(p.relative_to(images).as_posix()): p for p in files if not is_hidden(p, images)}
 
 
-def _found(source: _Source, file_name: str) -> Path | None:
-    """The film of an entry: at its path below images/, or in the folder there that is named as the file's part."""
+def _film_path(source: _Source, file_name: str) -> Path | None:
+    """The film of an entry: at its path below images/, or in the subfolder named as the annotation file's split."""
     inner = inner_name(file_name)
     if (path := source.films.get(inner)) is not None:
         return path
     folders = {name.split("/")[0] for name in source.films if "/" in name}
-    places = [f"{folder}/{inner}" for folder in sorted(folders) if source.part and find_part(folder) == source.part]
-    return next((source.films[place] for place in places if place in source.films), None)
+    paths = [f"{folder}/{inner}" for folder in sorted(folders) if source.part and find_part(folder) == source.part]
+    return next((source.films[path] for path in paths if path in source.films), None)
 
 
 def _jobs(source: _Source) -> tuple[list[Job], list[FileFinding]]:
-    """The films of an annotation file, and the entries that belong to none.
+    """The films of an annotation file, and findings on annotations that belong to none.
 
     Raises:
-        FileError: it is no COCO file.
+        FileError: not a COCO file.
     """
     file = source.path.name
     images, annotations, categories = _lists(read_json(source.path), file)
@@ -148,13 +155,13 @@ def _jobs(source: _Source) -> tuple[list[Job], list[FileFinding]]:
         if _leads_outside(entry["file_name"]):
             raise FileError(file, f"images[{number}]: file_name must be a path below images/")
     if len({entry["id"] for entry in images}) < len(images):
-        raise FileError(file, "two images have one id")
-    of_image: dict[object, list[Entry]] = {entry["id"]: [] for entry in images}
+        raise FileError(file, "two images have the same id")
+    by_image: dict[object, list[Entry]] = {entry["id"]: [] for entry in images}
     bad = []
     for number, entry in enumerate(annotations):
         owner = entry.get("image_id")
-        if is_id(owner) and owner in of_image:
-            of_image[owner].append(entry)
+        if is_id(owner) and owner in by_image:
+            by_image[owner].append(entry)
         else:
             bad.append(
                 FileFinding(file, f"annotations[{number}] is a label without its film: no image has its image_id")
@@ -163,14 +170,14 @@ def _jobs(source: _Source) -> tuple[list[Job], list[FileFinding]]:
     jobs = [
         Job(
             source.path,
-            _found(source, one["file_name"]),
-            one,
-            tuple(of_image[one["id"]]),
+            _film_path(source, image["file_name"]),
+            image,
+            tuple(by_image[image["id"]]),
             by_id,
             source.part,
             not annotations,
         )
-        for one in images
+        for image in images
     ]
     return jobs, bad
 
@@ -185,26 +192,25 @@ def _lists(tree: object, file: str) -> tuple[list[Entry], list[Entry], list[Entr
 
 
 def _categories(categories: Sequence[Entry], file: str) -> dict[object, Entry]:
-    known = [entry for entry in categories if is_id(entry.get("id"))]
-    if len(known) < len(categories):
+    if not all(is_id(entry.get("id")) for entry in categories):
         raise FileError(file, "each of the categories needs an id, a number or a word")
-    if not all(entry.get("name") is None or is_id(entry["name"]) for entry in known):
+    if not all(entry.get("name") is None or is_id(entry["name"]) for entry in categories):
         raise FileError(file, "the name of a category must be a word")
-    by_id = {entry["id"]: entry for entry in known}
-    if len(by_id) < len(known):
-        raise FileError(file, "two categories have one id")
+    by_id = {entry["id"]: entry for entry in categories}
+    if len(by_id) < len(categories):
+        raise FileError(file, "two categories have the same id")
     return by_id
 
 
 def _films_not_listed(sources: Sequence[_Source], listed: set[str]) -> list[FileFinding]:
-    films = dict.fromkeys(path for source in sources for path in source.films.values())
-    shown = {
+    files = dict.fromkeys(path for source in sources for path in source.films.values())
+    films = {
         path for source in sources for folder in {p.parent for p in source.films.values()} for path in images_in(folder)
     }
     return [
         FileFinding(path.name, "no label: not listed in any annotation file")
-        for path in films
-        if path in shown and str(path) not in listed
+        for path in files
+        if path in films and str(path) not in listed
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a DICOM file in a dataset says of its film beside the pixels, for every layout alike."""
+"""Complete a film from its DICOM header, in the same way for every layout."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.landmarks import Film, resolve_pixel_aspect
 
 CUSTOM_SOURCE = "own"
-"""`source` of films whose layout does not name their patients."""
+"""`Film.source` of custom films, whose patients may be named by the DICOM header."""
 
 
 def with_dicom_header(film: Film) -> tuple[Film, tuple[FileFinding, ...]]:
-    """The film with spacing, pixel aspect and patient (as a pseudonym) of its DICOM file, and what was set aside there.
+    """Add spacing, pixel aspect and patient (as a pseudonym) from a film's DICOM header.
 
-    What the dataset itself says goes before. The pixels are read, so that an undecodable file is reported now.
+    Values stated by the dataset take precedence. The pixels are read too, so that an undecodable file is reported now.
+
+    Returns:
+        The film, and notes on header values that were ignored. Films that are not DICOM are returned unchanged.
 
     Raises:
-        FileError: the file's pixels cannot be read.
+        FileError: the pixels cannot be read.
     """
     if film.path is None or not is_dicom_file(film.path):
         return film, ()
-    found = read_film(film.path, film.film_id)
-    spacing, aspect = film.spacing or found.spacing, film.pixel_aspect
+    dicom = read_film(film.path, film.film_id)
+    spacing, aspect = film.spacing or dicom.spacing, film.pixel_aspect
     if film.spacing is None and not film.aspect_given and aspect is not None:
-        aspect, _ = resolve_pixel_aspect(None, spacing, found.pixel_aspect)
+        aspect, _ = resolve_pixel_aspect(None, spacing, dicom.pixel_aspect)
     patient = film.patient
-    if film.source == CUSTOM_SOURCE and patient == film.film_id and found.patient:
-        patient = pseudonym(found.patient)
-    notes = tuple(FileFinding(film.path.name, note) for note in found.notes)
+    if film.source == CUSTOM_SOURCE and patient == film.film_id and dicom.patient:
+        patient = pseudonym(dicom.patient)
+    notes = tuple(FileFinding(film.path.name, note) for note in dicom.notes)
     return replace(film, spacing=spacing, pixel_aspect=aspect, patient=patient), notes

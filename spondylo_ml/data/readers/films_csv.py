@@ -1,14 +1,13 @@
-"""What formats for one's own films cannot say of a film, in a table beside them: `films.csv`.
+"""Read `films.csv`, a table beside the films with metadata that label formats cannot hold.
 
-Columns, in any order, all but the first optional, cells may be empty: `filename` (with or without suffix), `patient`,
-`facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px of the film, both or none),
-`pixel_aspect` (width of a pixel over its height, unknown for a film stretched by an unknown amount),
-`labelled` (no: the film has no label on purpose), `sex` (F or M), `age_years`, `levels_from` (assumed S1, assumed L5:
-the levels that the label names were assumed, of the lowest vertebra; else label) and `spacing_from` (who says the
-spacing).
+Columns, in any order; only the first is required, and cells may be empty: `filename` (with or without suffix),
+`patient`, `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px, both or none),
+`pixel_aspect` (width of a pixel over its height, or unknown), `labelled` (no: the film has no label on purpose), `sex`
+(F or M), `age_years`, `levels_from` (assumed S1, assumed L5: the level names in the label rest on that assumption
+about the lowest vertebra; label: they do not) and `spacing_from` (source of the spacing).
 
-Words may be in capital or small letters, ages may end in ".0", and yes and no may be TRUE and FALSE or 1 and 0, as
-spreadsheets write them. `text` says how the table itself may be saved.
+As spreadsheets write them, words may be in any case, ages may end in ".0", and yes and no may be TRUE and FALSE or 1
+and 0. See `text` for the accepted encodings and separators.
 """
 
 from __future__ import annotations
@@ -49,12 +48,13 @@ COLUMNS = (
     "levels_from",
     "spacing_from",
 )
+SEPARATE_PATIENT = "counted as a separate patient"
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
 
 @dataclass(frozen=True)
 class FilmRow:
-    """What the table says of one film."""
+    """Metadata of one film; the defaults stand for empty cells."""
 
     patient: str | None = None
     facing: Facing = Facing.UNKNOWN
@@ -68,12 +68,12 @@ class FilmRow:
 
 @dataclass(frozen=True)
 class FilmsCsv:
-    """What `films.csv` says of each film; of none where there is no such table.
+    """The contents of `films.csv`; empty if there is no such table.
 
     Attributes:
-        said: by the stem of the film, in one Unicode form.
+        rows: by the film's stem, in a single Unicode normal form.
         patients: whether the table has a column for patients.
-        notes: what had to be guessed to read it.
+        notes: guesses made to read the file.
     """
 
     rows: Mapping[str, FilmRow] = field(default_factory=dict)
@@ -81,35 +81,34 @@ class FilmsCsv:
     notes: tuple[FileFinding, ...] = ()
 
     def of(self, *names: str) -> FilmRow:
-        """What is said of the film that has one of the names, with or without a suffix."""
-        known = (self.rows.get(key) for name in names for key in (film_stem(name), same_form(name)))
-        return next((said for said in known if said is not None), FilmRow())
+        """The row of the film with one of these names, with or without suffix; an empty row if there is none."""
+        candidates = (self.rows.get(key) for name in names for key in (film_stem(name), same_form(name)))
+        return next((row for row in candidates if row is not None), FilmRow())
 
     def remarks(self, films: Sequence[Path], others: Iterable[str] = ()) -> list[FileFinding]:
-        """Rows of no film, and films of which the table should say the patient and does not.
+        """Notes on rows without a film, and on films without a patient in a table that has a patient column.
 
         Args:
-            others: stems of films that have no file, or whose file cannot be read.
+            others: stems of films that are missing or cannot be read.
 
         Raises:
-            FileError: no row is that of a film here.
+            FileError: no row matches a film.
         """
-        stems = {film_stem(path.name) for path in films}
-        known = stems | {same_form(stem) for stem in others}
-        require_any_match(self.rows, known, FILMS_CSV)
+        stems = {film_stem(path.name) for path in films} | {same_form(stem) for stem in others}
+        require_any_match(self.rows, stems, FILMS_CSV)
         unused = [
-            FileFinding(stem, f"in {FILMS_CSV}, but there is no such film") for stem in self.rows if stem not in known
+            FileFinding(stem, f"in {FILMS_CSV}, but there is no such film") for stem in self.rows if stem not in stems
         ]
-        alone = [path for path in films if self.patients and not self.of(path.name).patient]
-        own = [FileFinding(path.name, f"no patient in {FILMS_CSV}: taken for its own") for path in alone]
-        return [*self.notes, *unused, *own]
+        without = [path for path in films if self.patients and not self.of(path.name).patient]
+        missing = [FileFinding(path.name, f"no patient in {FILMS_CSV}: {SEPARATE_PATIENT}") for path in without]
+        return [*self.notes, *unused, *missing]
 
 
 def read_films_csv(root: Path) -> FilmsCsv:
-    """The table in `root`.
+    """Read the table in `root`, if there is one.
 
     Raises:
-        FileError: a column or a value that is not allowed, or a film that is listed twice.
+        FileError: an unknown column, an invalid value, or a film that is listed twice.
     """
     if not (root / FILMS_CSV).is_file():
         return FilmsCsv()
@@ -119,24 +118,27 @@ def read_films_csv(root: Path) -> FilmsCsv:
     for name in names:
         if name not in COLUMNS:
             raise FileError(FILMS_CSV, unknown_name("column", name, COLUMNS))
-    said = rows_by_film(FILMS_CSV, rows)
-    table = {stem: _said(cells, f"row {number}") for stem, (number, cells) in said.items()}
-    return FilmsCsv(table, "patient" in names, tuple(notes))
+    numbered = rows_by_film(FILMS_CSV, rows)
+    parsed = {stem: _parse_row(cells, f"row {number}") for stem, (number, cells) in numbered.items()}
+    return FilmsCsv(parsed, "patient" in names, tuple(notes))
 
 
 def read_columns(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]], list[FileFinding]]:
-    """The columns of a table, its rows with their numbers and by column, and what had to be guessed to read it.
+    """Read a table with a header.
+
+    Returns:
+        The column names; each row with its number, as a mapping from column to cell; and notes on guesses.
 
     Raises:
-        FileError: no table, a column that comes twice, or a row of another length than the header's.
+        FileError: not a table, a duplicate column, or a row whose length differs from the header's.
     """
     cells = read_cells(path)
     header, *rows = cells.rows or [[]]
     names = [name.strip().lower() for name in header]
     while names and not names[-1]:  # separators at the end of each row
         names.pop()
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise FileError(path.name, f"has the column {twice!r} twice")
+    if duplicate := next((name for name in names if names.count(name) > 1), None):
+        raise FileError(path.name, f"has the column {duplicate!r} twice")
     table = []
     for number, row in enumerate(rows, start=2):
         while len(row) > len(names) and not row[-1].strip():
@@ -149,66 +151,66 @@ def read_columns(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]
 
 
 def rows_by_film(file: str, rows: Iterable[tuple[int, dict[str, str]]]) -> dict[str, tuple[int, dict[str, str]]]:
-    """Each row with its number, by the stem in its cell `filename`.
+    """Rows with their numbers, by the film's stem in the column `filename`.
 
     Raises:
         FileError: a row without a film, or a film that is listed twice.
     """
-    found: dict[str, tuple[int, dict[str, str]]] = {}
+    table: dict[str, tuple[int, dict[str, str]]] = {}
     for number, cells in rows:
         stem = film_stem(cells["filename"])
         if not stem:
             raise FileError(file, f"row {number} names no film")
-        if stem in found:
-            known = found[stem][1].get("patient", "")
-            what = "with another patient" if cells.get("patient", "") != known else "for the second time"
+        if stem in table:
+            first_patient = table[stem][1].get("patient", "")
+            what = "with another patient" if cells.get("patient", "") != first_patient else "for the second time"
             raise FileError(file, f"row {number} lists a film {what}", f": {cells['filename']}")
-        found[stem] = (number, cells)
-    return found
+        table[stem] = (number, cells)
+    return table
 
 
 def require_any_match(rows: Collection[str], films: Collection[str], file: str) -> None:
-    """Raise `FileError` where a table has rows and none is that of a film: all that it says would be lost."""
+    """Raise `FileError` if a table has rows but none matches a film, since its contents would be lost."""
     if rows and not set(rows) & set(films):
         row, film = next(iter(rows)), next(iter(sorted(films)), None)
-        shown = f" ('{row}' is the first row, '{film}' a film)" if film else ""
+        example = f" ('{row}' is the first row, '{film}' a film)" if film else ""
         raise FileError(
-            file, f"none of its {len(rows)} rows is that of a film here: name films as their files are called", shown
+            file, f"none of its {len(rows)} rows matches a film here: use the names of the film files", example
         )
 
 
 def film_stem(filename: str) -> str:
-    """The name of a film without its folder and the suffix of an image or of DICOM, in one Unicode form."""
+    """File name without folder and without an image or DICOM suffix, in a single Unicode normal form."""
     path = Path(same_form(filename.strip().replace("\\", "/")))
     return path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name
 
 
-def with_row(film: Film, said: FilmRow) -> Film:
-    """A film of a layout that says these things otherwise, or not at all, with what the table says of it.
+def with_row(film: Film, row: FilmRow) -> Film:
+    """A film of a layout with fixed level names, with its metadata replaced by that of the table.
 
     Raises:
-        FileError: it says where level names come from, which follows from such a layout.
+        FileError: the row has `levels_from`, which such a layout determines itself.
     """
-    if said.levels_from is not None:
+    if row.levels_from is not None:
         raise FileError(FILMS_CSV, "levels_from is for YOLO labels that name levels: leave it empty for this layout")
-    spacing = said.spacing or film.spacing
-    aspect, given = film.pixel_aspect, film.aspect_given
-    if said.pixel_aspect is not None or said.spacing is not None:
-        aspect, given = resolve_pixel_aspect(said.pixel_aspect, spacing)
+    spacing = row.spacing or film.spacing
+    aspect, aspect_given = film.pixel_aspect, film.aspect_given
+    if row.pixel_aspect is not None or row.spacing is not None:
+        aspect, aspect_given = resolve_pixel_aspect(row.pixel_aspect, spacing)
     return replace(
         film,
-        patient=pseudonym(said.patient) if said.patient else film.patient,
-        facing=film.facing if said.facing is Facing.UNKNOWN else said.facing,
+        patient=pseudonym(row.patient) if row.patient else film.patient,
+        facing=film.facing if row.facing is Facing.UNKNOWN else row.facing,
         spacing=spacing,
         pixel_aspect=aspect,
-        aspect_given=given,
-        sex=said.sex or film.sex,
-        age_years=film.age_years if said.age_years is None else said.age_years,
+        aspect_given=aspect_given,
+        sex=row.sex or film.sex,
+        age_years=film.age_years if row.age_years is None else row.age_years,
     )
 
 
 def parse_facing(value: object, file: str, where: str) -> Facing:
-    """A facing by its name; `FileError` for another word."""
+    """A facing by name; `FileError` for any other word."""
     word = value.strip().lower() if isinstance(value, str) else None
     if word not in {str(facing) for facing in Facing}:
         allowed = ", ".join(Facing)
@@ -217,7 +219,7 @@ def parse_facing(value: object, file: str, where: str) -> Facing:
 
 
 def parse_sex(value: object, file: str, where: str) -> str:
-    """F, M, or empty; `FileError` for another word."""
+    """F, M, or empty; `FileError` for any other word."""
     word = value.strip().upper() if isinstance(value, str) else None
     if word not in SEXES:
         raise FileError(file, f"{where}: sex must be F or M, or left out", f", found {str(value)[:20]!r}")
@@ -225,7 +227,7 @@ def parse_sex(value: object, file: str, where: str) -> str:
 
 
 def parse_age(value: object, file: str, where: str) -> int:
-    """An age in whole years, from a number or its text; `FileError` for what is none."""
+    """An age in whole years, from a number or text; `FileError` for anything else."""
     try:
         number = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else -1.0
     except (ValueError, OverflowError):
@@ -238,24 +240,24 @@ def parse_age(value: object, file: str, where: str) -> int:
 
 
 def parse_spacing(x_mm: float, y_mm: float, provenance: str, file: str, where: str) -> Spacing:
-    """A spacing; `FileError` where it is not positive."""
+    """A spacing; `FileError` if it is not positive."""
     if min(x_mm, y_mm) <= 0:
         raise FileError(file, f"{where}: pixel spacing must be positive, in mm", f", found {x_mm} x {y_mm}")
     return Spacing(x_mm, y_mm, provenance)
 
 
 def parse_aspect(value: object, file: str, where: str) -> StatedAspect:
-    """A pixel aspect as it is said; `FileError` for what is none."""
+    """A stated pixel aspect; `FileError` if it is invalid."""
     try:
         return parse_pixel_aspect(value)
     except DataError as error:
         raise FileError(file, f"{where}: {error}", f", found {str(value)[:20]!r}") from None
 
 
-def _said(cells: dict[str, str], where: str) -> FilmRow:
+def _parse_row(cells: dict[str, str], where: str) -> FilmRow:
     spacing = [cells.get(name, "") for name in ("spacing_x_mm", "spacing_y_mm")]
     if bool(spacing[0]) != bool(spacing[1]):
-        raise FileError(FILMS_CSV, f"{where}: spacing_x_mm and spacing_y_mm are given together or not at all")
+        raise FileError(FILMS_CSV, f"{where}: spacing_x_mm and spacing_y_mm must be given together or not at all")
     x_y = parse_floats(spacing, FILMS_CSV, f"{where}: spacing") if spacing[0] else []
     labelled = cells.get("labelled") or "yes"
     if labelled.lower() not in YES_NO:

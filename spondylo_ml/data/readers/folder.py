@@ -1,7 +1,7 @@
-"""A plain folder of films without labels: PNG, JPEG, TIFF, BMP or DICOM, side by side.
+"""A folder of films without labels: PNG, JPEG, TIFF, BMP or DICOM files side by side.
 
-`image_file` says how files of more than 8 bits, of colour and with an orientation are read. A `films.csv` (see
-`films_csv`) may name patient, facing, spacing and pixel aspect. In runs the films appear under pseudonyms.
+See `image_file` for how files with more than 8 bits, colour or an orientation are read. A `films.csv` (see `films_csv`)
+may state patient, facing, spacing and pixel aspect. Films appear under pseudonyms in runs.
 """
 
 from __future__ import annotations
@@ -32,44 +32,44 @@ class FolderReader:
         return bool(images_in(root))
 
     def read(self, root: Path) -> FilmSet:
-        """All films directly in the folder; what else lies there is listed."""
+        """All films directly in the folder, with notes on its other contents."""
         table = read_films_csv(root)
         images = images_in(root)
         groups = group_by_stem(images)
-        alone = [paths[0] for paths in groups.values() if len(paths) == 1]
-        doubled = [finding for paths in groups.values() if len(paths) > 1 for finding in duplicate_stems(paths)]
-        read, errors = read_each(alone, lambda path: _read_film(path, table.of(path.name)))
-        notes = [*_not_read(root), *table.remarks(images)]
-        bad = [*doubled, *map(as_finding, errors)]
+        unique = [paths[0] for paths in groups.values() if len(paths) == 1]
+        duplicates = [finding for paths in groups.values() if len(paths) > 1 for finding in duplicate_stems(paths)]
+        read, errors = read_each(unique, lambda path: _read_film(path, table.of(path.name)))
+        notes = [*_unread(root), *table.remarks(images)]
+        bad = [*duplicates, *map(as_finding, errors)]
         return make_film_set(self.kind, root, read, SLOTS, bad, notes, private=True)
 
 
-def _read_film(path: Path, said: FilmRow) -> ReadFilm:
+def _read_film(path: Path, row: FilmRow) -> ReadFilm:
     name = pseudonym(stem_of(path))
-    aspect, given = resolve_pixel_aspect(said.pixel_aspect, said.spacing)
+    aspect, aspect_given = resolve_pixel_aspect(row.pixel_aspect, row.spacing)
     return ReadFilm(
         Film(
             film_id=name,
             image=FileImage(path, name),
             size_hw=checked_size_hw(path, name),
             vertebrae=None,
-            facing=said.facing,
-            patient=pseudonym(said.patient) if said.patient else name,
+            facing=row.facing,
+            patient=pseudonym(row.patient) if row.patient else name,
             source="own",
-            spacing=said.spacing,
-            sex=said.sex,
-            age_years=said.age_years,
+            spacing=row.spacing,
+            sex=row.sex,
+            age_years=row.age_years,
             pixel_aspect=aspect,
-            aspect_given=given,
+            aspect_given=aspect_given,
             path=path,
         )
     )
 
 
-def _not_read(root: Path) -> list[FileFinding]:
-    """Whatever in the folder is no film and not hidden: a folder within, a note."""
-    listed = sorted(p for p in root.iterdir() if not is_hidden(p) and p.name != FILMS_CSV)
-    others = [p for p in listed if p.is_dir() or not looks_like_a_film(p)]
+def _unread(root: Path) -> list[FileFinding]:
+    """Notes on subfolders and files that are not films; hidden ones are ignored."""
+    entries = sorted(p for p in root.iterdir() if not is_hidden(p) and p.name != FILMS_CSV)
+    others = [p for p in entries if p.is_dir() or not looks_like_a_film(p)]
     return [
         FileFinding(
             p.name, "a folder within the folder: not read" if p.is_dir() else "no film that is read here: left out"

@@ -2,16 +2,16 @@
 
 Layout: `Train/Keypointrcnn_data/images/{train,val}/<stem>.jpg` with `labels/{train,val}/<stem>.json` or `.txt`, and
 `Test/` with films that have no labels. Two label formats lie in one folder, each with its own order of corners:
-JSON holds BL, BR, TL, TR in px, TXT (YOLO-pose) TL, BL, BR, TR as shares of width and height.
+JSON has BL, BR, TL, TR in px; TXT (YOLO-pose) has TL, BL, BR, TR as fractions of width and height.
 
-No level is named. The lowest labelled vertebra is taken for S1, which it nearly always is; films say so in
-`levels_from`. Facing is not labelled either.
+Levels are not named. The lowest labelled vertebra is assumed to be S1, which it nearly always is; `levels_from` records
+this. Facing is not labelled either.
 
-Some films are mirrored exports whose corners have kept their names: where all corners of a label fit with left and
-right exchanged, they are, and it is remarked.
+Some films are mirrored exports whose corners kept their names. If all corners of a label fit with left and right
+exchanged, they are exchanged, with a remark.
 
-Films of 640 x 640 px are exports, each stretched to that size by an amount that is not given. A `films.csv` (see
-`films_csv`) beside `Train/` may say it, and patient, facing and spacing.
+Films of 640 x 640 px are exports, each stretched to that size by an unknown amount. A `films.csv` (see `films_csv`)
+beside `Train/` may state the pixel aspect, patient, facing and spacing.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Vertebra
 SLOTS = SlotRange(first=0, count=10)
 EXPORT_HW = (640, 640)
 
-# Position of each corner of CORNERS (superior left, superior right, inferior left, inferior right) in the files.
-JSON_ORDER = (2, 3, 0, 1)  # the file holds BL, BR, TL, TR
-TXT_ORDER = (0, 3, 1, 2)  # the file holds TL, BL, BR, TR
+# Index in the files of each corner of CORNERS (superior left, superior right, inferior left, inferior right).
+JSON_ORDER = (2, 3, 0, 1)  # the file has BL, BR, TL, TR
+TXT_ORDER = (0, 3, 1, 2)  # the file has TL, BL, BR, TR
 LABELS = (".json", ".txt")
 
 
@@ -59,16 +59,16 @@ class MendeleyReader:
         return (root / "Train" / "Keypointrcnn_data" / "labels").is_dir()
 
     def read(self, root: Path) -> FilmSet:
-        """All films of the three parts, unlabelled test films included."""
+        """All films of the three splits, including unlabelled test films."""
         data, table = root / "Train" / "Keypointrcnn_data", read_films_csv(root)
         jobs: list[_Job] = []
         bad: list[FileFinding] = []
-        folders, strange = folders_by_part(data / "images", data / "labels")
+        folders, unknown = folders_by_part(data / "images", data / "labels")
         for images, labels, split in folders:
-            pairs, alone = pair_by_stem(images, labels, LABELS, data)
+            pairs, unpaired = pair_by_stem(images, labels, LABELS, data)
             jobs += [_Job(image, label, split) for image, label in pairs]
-            bad += [*alone, *unread_subfolders(images), *unread_subfolders(labels, LABELS)]
-        bad += [*strange, *_loose(data, root)]
+            bad += [*unpaired, *unread_subfolders(images), *unread_subfolders(labels, LABELS)]
+        bad += [*unknown, *_loose(data, root)]
         for films in group_by_stem(images_in(root / "Test")).values():
             if len(films) == 1:
                 jobs.append(_Job(films[0], None, "test"))
@@ -86,26 +86,26 @@ class _Job:
     split: str
 
 
-def _read_film(job: _Job, said: FilmRow) -> ReadFilm:
+def _read_film(job: _Job, row: FilmRow) -> ReadFilm:
     size_hw = checked_size_hw(job.image)
     buu = buu_name(job.image.stem)
     notes: tuple[FileFinding, ...] = ()
     vertebrae: tuple[Vertebra, ...] | None = None
     if job.label:
         is_json = job.label.suffix.lower() == ".json"
-        corners, visible, of_boxes = _read_json(job.label) if is_json else (*_read_txt(job.label, size_hw), ())
+        corners, visible, box_remarks = _read_json(job.label) if is_json else (*_read_txt(job.label, size_hw), ())
         require_all_inside(corners, size_hw, job.label.name)
         vertebrae, remarks = vertebrae_along_spine(
             corners, visible, SLOTS.first, job.label.name, JSON_ORDER if is_json else TXT_ORDER, mirrored_exports=True
         )
-        notes = as_findings(job.label.name, (*of_boxes, *remarks))
+        notes = as_findings(job.label.name, (*box_remarks, *remarks))
     film = Film(
         film_id=stem_of(job.image),
         image=FileImage(job.image, job.image.name),
         size_hw=size_hw,
         vertebrae=vertebrae,
         facing=Facing.UNKNOWN,
-        # Augmented exports of one film share the part of the name before the exporter's suffix.
+        # Augmented exports of a film have the same name up to the exporter's suffix.
         patient=buu.patient if buu else stem_of(job.image).split("_jpg.rf.")[0],
         source="buu" if buu else "honduras",
         split=job.split,
@@ -115,22 +115,27 @@ def _read_film(job: _Job, said: FilmRow) -> ReadFilm:
         sex=buu.sex if buu else "",
         age_years=buu.age_years if buu else None,
     )
-    return ReadFilm(with_row(film, said), notes)
+    return ReadFilm(with_row(film, row), notes)
 
 
 def _loose(data: Path, root: Path) -> list[FileFinding]:
-    """Films and labels that lie in no part, which nobody would miss."""
-    places = [(data / "images", images_in(data / "images")), (data / "labels", files_in(data / "labels", LABELS))]
+    """Findings on films and labels outside the folders of the splits, which would otherwise go unnoticed."""
+    contents = [(data / "images", images_in(data / "images")), (data / "labels", files_in(data / "labels", LABELS))]
     loose = [
-        FileFinding(path.name, f"lies in {folder.name}/ itself and is not read: put it into a part, such as train/")
-        for folder, paths in places
+        FileFinding(path.name, f"is directly in {folder.name}/ and not read: move it into a part, such as train/")
+        for folder, paths in contents
         for path in paths
     ]
     return loose + unread_subfolders(root / "Test")
 
 
 def _read_json(path: Path) -> tuple[FloatArray, Visible, tuple[Remark, ...]]:
-    """(V, 4, 2) px and visibility, corners reordered; vertebrae as in the file; remarks on what stands beside them."""
+    """Read a JSON label.
+
+    Returns:
+        (V, 4, 2) px and (V, 4) visibility, with corners in the order of `CORNERS` and vertebrae in the order of the
+        file; and remarks on its boxes and classes.
+    """
     tree = read_json(path)
     fields = tree if isinstance(tree, dict) else {}
     keypoints = fields.get("keypoints")
@@ -138,8 +143,8 @@ def _read_json(path: Path) -> tuple[FloatArray, Visible, tuple[Remark, ...]]:
         raise FileError(path.name, "'keypoints' must list at least one vertebra")
     rows = []
     for index, vertebra in enumerate(keypoints):
-        shaped = isinstance(vertebra, list) and [len(c) if isinstance(c, list) else 0 for c in vertebra] == [3] * 4
-        if not shaped:
+        valid = isinstance(vertebra, list) and [len(c) if isinstance(c, list) else 0 for c in vertebra] == [3] * 4
+        if not valid:
             raise FileError(path.name, f"vertebra {index} must hold 4 corners of x, y, visibility")
         rows.append(finite_numbers([v for corner in vertebra for v in corner], path.name, f"vertebra {index}"))
         require_visibility([corner[2] for corner in vertebra], path.name, f"vertebra {index}")
@@ -148,7 +153,7 @@ def _read_json(path: Path) -> tuple[FloatArray, Visible, tuple[Remark, ...]]:
 
 
 def _check_boxes(tree: dict[str, object], count: int, file: str) -> tuple[Remark, ...]:
-    """Boxes and classes are not used: other values mean another layout, another number a vertebra in doubt."""
+    """Validate boxes and classes, which are not used. A count that differs from the vertebrae's gives a remark."""
     boxes, labels = (tree.get(name, []) for name in ("boxes", "labels"))
     if not isinstance(boxes, list) or not isinstance(labels, list):
         raise FileError(file, "'boxes' and 'labels' must be lists, as 'keypoints' is")
@@ -157,25 +162,26 @@ def _check_boxes(tree: dict[str, object], count: int, file: str) -> tuple[Remark
             raise FileError(file, f"box {index} must be x1, y1, x2, y2")
         left, top, right, bottom = finite_numbers(box, file, f"box {index}")
         if right < left or bottom < top:
-            raise FileError(file, f"box {index} must be x1, y1, x2, y2, the smaller ones first")
+            raise FileError(file, f"box {index} must be x1, y1, x2, y2, with the smaller values first")
     classes = finite_numbers(labels, file, "'labels'")
     require_classes(classes, file, "'labels'")
     _require_one_class(classes, file)
-    beside = {"boxes": len(boxes), "labels": len(labels)}
-    odd = [f"{number} {name}" for name, number in beside.items() if number not in (0, count)]
-    if not odd:
+    counts = {"boxes": len(boxes), "labels": len(labels)}
+    differing = [f"{number} {name}" for name, number in counts.items() if number not in (0, count)]
+    if not differing:
         return ()
-    return (Remark(f"{count} vertebrae, but {' and '.join(odd)}: a vertebra too many, or one missed", doubt=True),)
+    message = f"{count} vertebrae, but {' and '.join(differing)}: a vertebra too many, or one missed"
+    return (Remark(message, doubt=True),)
 
 
 def _require_one_class(classes: Iterable[float], file: str) -> None:
-    """Classes would be levels, of which this layout has none."""
+    """Raise `FileError` for several classes, which would mean levels; this layout has none."""
     if len(set(classes)) > 1:
         raise FileError(file, "vertebrae of several classes: this layout names no levels and has one class")
 
 
 def _read_txt(path: Path, size_hw: tuple[int, int]) -> tuple[FloatArray, Visible]:
-    """As `_read_json`, from YOLO-pose lines in shares of width and height."""
+    """Read a TXT label: YOLO-pose lines in fractions of width and height. Returns as `_read_json`, without remarks."""
     lines = read_pose_lines(path)
     _require_one_class(lines.classes, path.name)
     corners, visible = _ordered(lines.points, TXT_ORDER)
@@ -185,5 +191,5 @@ def _read_txt(path: Path, size_hw: tuple[int, int]) -> tuple[FloatArray, Visible
 def _ordered(points: FloatArray, order: tuple[int, ...]) -> tuple[FloatArray, Visible]:
     table = points[:, list(order)]
     corners, visible = table[..., :2].copy(), table[..., 2] > 0
-    corners[~visible] = np.nan  # visibility 0 means that the corner was not labelled
+    corners[~visible] = np.nan  # visibility 0 means not labelled
     return corners, visible

@@ -1,4 +1,4 @@
-"""Films and their labels in two folders, matched by the stem of their names."""
+"""Pair films with labels in two folders by the stem of their names."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from spondylo_ml.data.names import FILM_SUFFIXES, is_listed, stem_of
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files directly in `folder` with one of the suffixes, in any case, sorted by name; no hidden ones.
+    """Files directly in `folder` with one of the suffixes, in any case, sorted by name, without hidden ones.
 
-    A link to nothing is among them, so that it is listed as a file that cannot be read.
+    Broken links are included, so that they are reported as files that cannot be read.
     """
     if not folder.is_dir():
         return []
@@ -21,14 +21,14 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Films directly in `folder`, images and DICOM, sorted by name."""
+    """Films directly in `folder` (images and DICOM), sorted by name."""
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if is_listed(p) and looks_like_a_film(p))
 
 
 def group_by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
-    """The paths of each stem, stems in one Unicode form."""
+    """Paths by stem, in a single Unicode normal form."""
     groups: dict[str, list[Path]] = {}
     for path in paths:
         groups.setdefault(stem_of(path), []).append(path)
@@ -38,27 +38,27 @@ def group_by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:
 def pair_by_stem(
     images: Path, labels: Path, suffixes: Sequence[str], root: Path
 ) -> tuple[list[tuple[Path, Path]], list[FileFinding]]:
-    """Films with their labels, and every film or label that stands alone or doubly."""
-    labels_of = group_by_stem(files_in(labels, suffixes))
+    """Pairs of film and label; and a finding for each film or label that is unpaired or ambiguous."""
+    labels_by_stem = group_by_stem(files_in(labels, suffixes))
     pairs, bad = [], []
     for stem, films in group_by_stem(images_in(images)).items():
-        found = labels_of.pop(stem, [])
+        matches = labels_by_stem.pop(stem, [])
         if len(films) > 1:
             bad += duplicate_stems(films)
-        elif len(found) == 1:
-            pairs.append((films[0], found[0]))
-        elif found:
-            bad.append(FileFinding(films[0].name, "two labels", f": {', '.join(p.name for p in found)}; keep one"))
+        elif len(matches) == 1:
+            pairs.append((films[0], matches[0]))
+        elif matches:
+            bad.append(FileFinding(films[0].name, "two labels", f": {', '.join(p.name for p in matches)}; keep one"))
         else:
-            wanted = f" {stem}{' or '.join(suffixes)} in {_below(labels, root)}"
-            bad.append(FileFinding(films[0].name, "no label", wanted))
+            expected = f" {stem}{' or '.join(suffixes)} in {_below(labels, root)}"
+            bad.append(FileFinding(films[0].name, "no label", expected))
     looked_for = f"label without its film in {_below(images, root)} (looked for {', '.join(FILM_SUFFIXES)})"
-    bad += [FileFinding(path.name, looked_for) for paths in labels_of.values() for path in paths]
+    bad += [FileFinding(path.name, looked_for) for paths in labels_by_stem.values() for path in paths]
     return pairs, bad
 
 
 def duplicate_stems(films: Sequence[Path]) -> list[FileFinding]:
-    """One finding for each of several films that differ in their suffix, or in the Unicode form of their name."""
+    """A finding for each of several films whose names differ only in suffix or Unicode form."""
     suffixes = " and ".join(path.suffix for path in films)
     return [FileFinding(path.name, f"two films of one name, as {suffixes}: keep one") for path in films]
 

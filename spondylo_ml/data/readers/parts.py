@@ -1,4 +1,4 @@
-"""Names that people give to the parts of a dataset."""
+"""Names of the splits ("parts") of a dataset, and the folders named after them."""
 
 from __future__ import annotations
 
@@ -22,47 +22,50 @@ ALLOWED = "train, val (or valid, validation), test"
 
 
 def parse_part(name: str) -> str | None:
-    """The part that a folder or a word means, in any case; None for another word."""
+    """The split meant by a folder name or a word, in any case; None for any other word."""
     return _PARTS.get(name.strip().casefold())
 
 
 def find_part(name: str) -> str | None:
-    """The part that the name of a file holds as a word, such as person_keypoints_valid2017; None where none does."""
+    """The split named by a word in a file name, such as person_keypoints_valid2017; None if there is none."""
     return next((part for word in re.split(r"[^a-z]+", name.casefold()) if (part := _PARTS.get(word))), None)
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """Folders directly in `folder`, sorted by name; no hidden ones."""
+    """Folders directly in `folder`, sorted by name, without hidden ones."""
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_hidden(p))
 
 
 def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, str]], list[FileFinding]]:
-    """The folders of films and of labels within two folders, with their part; and those that are no part.
+    """Pair the subfolders of `images` and `labels` by split.
 
-    The two of a part need not have the same name: images/valid goes with labels/val. A folder without its counterpart
-    goes with one that does not exist, so that its files are listed as alone.
+    The two folders of a split may have different names, such as images/valid and labels/val. A folder without a
+    counterpart is paired with one that does not exist, so that its files are reported as unpaired.
+
+    Returns:
+        Folder of films, folder of labels and split for each pair; and findings on folders that are no split.
     """
     of_images, of_labels = ({folder.name: folder for folder in folders_in(above)} for above in (images, labels))
-    places: list[tuple[Path, Path, str]] = []
-    strange = []
-    for name in dict.fromkeys([*of_images, *of_labels]):  # films first
+    pairs: list[tuple[Path, Path, str]] = []
+    unknown = []
+    for name in dict.fromkeys([*of_images, *of_labels]):  # folders of films first
         part = parse_part(name)
         if part is None:
             above = images if name in of_images else labels
-            why = f"a folder of {above.name}/ that is not read: parts are named {ALLOWED}"
-            strange.append(FileFinding(name, why))
+            reason = f"a folder of {above.name}/ that is not read: parts are named {ALLOWED}"
+            unknown.append(FileFinding(name, reason))
         elif name in of_images:
-            alike = [other for other in of_labels if parse_part(other) == part and other not in of_images]
-            label = name if name in of_labels or len(alike) != 1 else alike[0]
-            places.append((of_images[name], labels / label, part))
-        elif all(of_labels[name] != place[1] for place in places):
-            places.append((images / name, of_labels[name], part))
-    return places, strange
+            synonyms = [other for other in of_labels if parse_part(other) == part and other not in of_images]
+            label = name if name in of_labels or len(synonyms) != 1 else synonyms[0]
+            pairs.append((of_images[name], labels / label, part))
+        elif all(of_labels[name] != pair[1] for pair in pairs):
+            pairs.append((images / name, of_labels[name], part))
+    return pairs, unknown
 
 
 def unread_subfolders(folder: Path, suffixes: Sequence[str] = FILM_SUFFIXES) -> list[FileFinding]:
-    """Folders with such files within a folder of which only its own files are read."""
-    deeper = [inner for inner in folders_in(folder) if any(p.suffix.lower() in suffixes for p in inner.rglob("*"))]
-    return [FileFinding(p.name, f"a folder of {folder.name}/ that is not read: move its files up") for p in deeper]
+    """Findings on subfolders that hold files with these suffixes, if only the files directly in `folder` are read."""
+    unread = [inner for inner in folders_in(folder) if any(p.suffix.lower() in suffixes for p in inner.rglob("*"))]
+    return [FileFinding(p.name, f"a folder of {folder.name}/ that is not read: move its files up") for p in unread]

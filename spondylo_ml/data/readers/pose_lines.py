@@ -1,4 +1,4 @@
-"""Lines of a YOLO-pose label: class, box, and four points, each with or without a visibility."""
+"""Read the lines of a YOLO-pose label: class, box, and four points with or without visibility."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from spondylo_ml.landmarks import CORNERS, FloatArray
 BOX_FIELDS = 5  # class, centre and size of the box
 VISIBLE = 2
 BOX_SHARES = (-0.5, 1.5)
-"""A box may stand out a little where a corner does; one in px does not pass for shares."""
+"""Range of box coordinates: a box may extend beyond the film with a corner, but coordinates in px are rejected."""
 
 
 @dataclass(frozen=True)
 class PoseLines:
-    """Vertebrae as they are in the file.
+    """Vertebrae in the order of the file.
 
     Attributes:
-        classes: (V,) class of each.
-        points: (V, 4, 3) x and y as shares of width and height, and visibility.
+        classes: (V,) class of each vertebra.
+        points: (V, 4, 3) x and y as fractions of width and height, and visibility.
     """
 
     classes: tuple[int, ...]
@@ -31,20 +31,20 @@ class PoseLines:
 
 
 def read_pose_lines(path: Path, values_a_point: int = 3) -> PoseLines:
-    """The lines of a label file.
+    """Read the lines of a label file.
 
     Args:
-        values_a_point: 3 with a visibility; 2 without, where all points count as visible.
+        values_a_point: 3 with visibility; 2 without, where all points count as visible.
 
     Raises:
-        FileError: no text, or a line of another form.
+        FileError: the file is not text, or a line is invalid.
     """
-    wanted = BOX_FIELDS + values_a_point * len(CORNERS)
+    n_fields = BOX_FIELDS + values_a_point * len(CORNERS)
     classes, rows = [], []
     for number, fields in enumerate(read_text_lines(path), start=1):
         where = f"line {number}"
-        if len(fields) != wanted:
-            raise FileError(path.name, f"{where} has {len(fields)} fields, {wanted} are needed{_why(len(fields))}")
+        if len(fields) != n_fields:
+            raise FileError(path.name, f"{where} has {len(fields)} fields, {n_fields} are needed{_hint(len(fields))}")
         numbers = parse_floats(fields, path.name, where)
         require_classes(numbers[:1], path.name, where)
         _require_box(numbers[1:BOX_FIELDS], path.name, where)
@@ -68,11 +68,11 @@ def _require_box(box: list[float], file: str, where: str) -> None:
         raise FileError(file, f"{where}: the box must be shares of width and height, between 0 and 1")
 
 
-def _why(n_fields: int) -> str:
+def _hint(n_fields: int) -> str:
     """What a line of another length probably is."""
-    said = {
+    hints = {
         BOX_FIELDS: ": it is a box without points",
         BOX_FIELDS + 2 * len(CORNERS): ": two values a point are read where data.yaml says kpt_shape: [4, 2]",
         BOX_FIELDS + 3 * len(CORNERS): ": it has a visibility for each point, which data.yaml denies by its kpt_shape",
     }
-    return said.get(n_fields, "")
+    return hints.get(n_fields, "")

@@ -1,4 +1,4 @@
-"""What a reader remarks on a label: what it assumed, decided or saw to be wrong."""
+"""Remarks of a reader on a label: assumptions, decisions and faults."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from spondylo_ml.data.films import FileFinding
 
 @dataclass(frozen=True)
 class Remark:
-    """One remark, not yet on a file.
+    """A remark that is not yet attached to a file.
 
     Attributes:
         reason: names no film and quotes no label.
-        doubt: what the reader decided may be wrong; the audit warns of it.
+        doubt: whether the reader's decision may be wrong; the audit then warns.
     """
 
     reason: str

@@ -1,8 +1,8 @@
-"""SpineWeb-16 / AASCE 2019: AP films, 17 vertebrae T1 to L5, 68 normalised corners a film.
+"""SpineWeb-16 / AASCE 2019: AP films with 17 vertebrae, T1 to L5, and 68 normalised corners per film.
 
-Layout: `filenames.csv` (one name a row), `landmarks.csv` (a row a film: 68 x, then 68 y, as shares of width and
-height, vertebrae head to tail, corners TL, TR, BL, BR), the films in `images/`. `films.csv` with the columns
-`filename` and `patient` groups films of one patient; without it every film counts as its own patient.
+Layout: `filenames.csv` (one name per row), `landmarks.csv` (one row per film: 68 x, then 68 y, as fractions of width
+and height, vertebrae head to tail, corners TL, TR, BL, BR), and the films in `images/`. `films.csv` with the columns
+`filename` and `patient` groups the films of a patient; without it each film counts as a separate patient.
 """
 
 from __future__ import annotations
@@ -18,7 +18,14 @@ from spondylo_ml.data.names import same_form
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
 from spondylo_ml.data.readers.bodies import label_remarks, make_vertebrae, require_all_inside
 from spondylo_ml.data.readers.fields import parse_floats
-from spondylo_ml.data.readers.films_csv import FILMS_CSV, film_stem, read_columns, require_any_match, rows_by_film
+from spondylo_ml.data.readers.films_csv import (
+    FILMS_CSV,
+    SEPARATE_PATIENT,
+    film_stem,
+    read_columns,
+    require_any_match,
+    rows_by_film,
+)
 from spondylo_ml.data.readers.pairing import images_in
 from spondylo_ml.data.readers.parts import unread_subfolders
 from spondylo_ml.data.readers.remarks import Remark, as_findings
@@ -28,7 +35,7 @@ from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
 
 N_VERTEBRAE = 17
 TOPMOST_LAST = "the topmost vertebra is listed last: taken for T1, the others one lower"
-SLOTS = SlotRange(first=1, count=N_VERTEBRAE)  # L5 up to T1: an AP film shows the sacrum without corners
+SLOTS = SlotRange(first=1, count=N_VERTEBRAE)  # L5 up to T1: the sacrum is not labelled on AP films
 NOT_LISTED = "film without its label: not listed in filenames.csv"
 
 
@@ -47,7 +54,7 @@ class SpineWeb16Reader:
         """All films of the CSV files.
 
         Raises:
-            DataError: a CSV file is missing, or both disagree on the number of films.
+            DataError: a CSV file is missing, they differ in the number of films, or a film is listed twice.
         """
         names = [same_form(name) for name in read_names(root / "filenames.csv")]
         labels = read_csv_rows(root / "landmarks.csv")
@@ -55,15 +62,15 @@ class SpineWeb16Reader:
             raise DataError(
                 f"filenames.csv has {len(names)} rows and landmarks.csv {len(labels)}: they must match row by row"
             )
-        if twice := sorted(name for name, count in Counter(names).items() if count > 1):
-            raise DataError(f"filenames.csv lists {len(twice)} film(s) more than once: {', '.join(twice[:5])}")
+        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise DataError(f"filenames.csv lists {len(repeated)} film(s) more than once: {', '.join(repeated[:5])}")
         patients, notes = _patients(root, names)
         rows = list(zip(names, labels, strict=True))
         films = {same_form(path.name): path for path in images_in(root / "images")}
         read, errors = read_each(rows, lambda row: _read_film(films.get(row[0]), row[0], row[1], patients[row[0]]))
-        alone = [FileFinding(name, NOT_LISTED) for name in films if name not in set(names)]
-        alone += unread_subfolders(root / "images")
-        return make_film_set(self.kind, root, read, SLOTS, [*alone, *map(as_finding, errors)], notes)
+        bad = [FileFinding(name, NOT_LISTED) for name in films if name not in set(names)]
+        bad += unread_subfolders(root / "images")
+        return make_film_set(self.kind, root, read, SLOTS, [*bad, *map(as_finding, errors)], notes)
 
 
 def _read_film(path: Path | None, name: str, fields: list[str], patient: str) -> ReadFilm:
@@ -87,11 +94,10 @@ def _read_film(path: Path | None, name: str, fields: list[str], patient: str) ->
 
 
 def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[Remark]]:
-    """(17, 4, 2) corners in order, and what had to be done for it.
+    """(17, 4, 2) corners from head to tail, and a remark if they had to be reordered.
 
-    In some rows the topmost vertebra is listed last. Taken as listed, it would be L5 and all others one level too
-    high; it lies one step above the first one, and the lowest of the others stands on the sacrum. A row in any other
-    order is left as it is: the audit finds it.
+    In some rows the topmost vertebra is listed last, where it would be taken for L5 and all others would be one level
+    too high. Any other wrong order is left to the audit.
     """
     heights = corners[..., 1].mean(axis=1)
     if np.argmin(heights) == N_VERTEBRAE - 1 and np.argmin(heights[:-1]) == 0:
@@ -100,7 +106,7 @@ def _head_to_tail(corners: FloatArray) -> tuple[FloatArray, list[Remark]]:
 
 
 def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> FloatArray:
-    """(17, 4, 2) px, head to tail, from 136 shares of width and height."""
+    """(17, 4, 2) px, head to tail, from 136 fractions of width and height."""
     count = 8 * N_VERTEBRAE
     if len(fields) != count:
         raise FileError(name, f"{len(fields)} numbers in landmarks.csv, {count} are needed (68 x, then 68 y)")
@@ -112,14 +118,14 @@ def _corners_px(name: str, fields: list[str], size_hw: tuple[int, int]) -> Float
 
 
 def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[FileFinding]]:
-    """Patient group by film name, from films.csv where it exists.
+    """Patient by film name, from films.csv if it exists; and notes on films without a patient.
 
     Raises:
-        FileError: a table of another form, of other films, or with two rows for a film.
+        FileError: the table lacks a column, belongs to other films, or has two rows for a film.
     """
     if not (root / FILMS_CSV).is_file():
         return dict(zip(names, names, strict=True)), [
-            FileFinding(FILMS_CSV, "missing: every film is taken for another patient's")
+            FileFinding(FILMS_CSV, f"missing: every film is {SEPARATE_PATIENT}")
         ]
     columns, table, notes = read_columns(root / FILMS_CSV)
     if "filename" not in columns or "patient" not in columns:
@@ -129,5 +135,6 @@ def _patients(root: Path, names: list[str]) -> tuple[dict[str, str], list[FileFi
     patients = {
         name: same_form(rows[film_stem(name)][1]["patient"]) if film_stem(name) in rows else "" for name in names
     }
-    own = [FileFinding(name, f"no patient in {FILMS_CSV}: taken for its own") for name in names if not patients[name]]
-    return {name: patient or name for name, patient in patients.items()}, [*notes, *own]
+    without = [name for name in names if not patients[name]]
+    missing = [FileFinding(name, f"no patient in {FILMS_CSV}: {SEPARATE_PATIENT}") for name in without]
+    return {name: patient or name for name, patient in patients.items()}, [*notes, *missing]

@@ -1,4 +1,4 @@
-"""Text files as people save them: encodings, and tables with commas, semicolons or tabs between the cells."""
+"""Read text files in various encodings, and tables separated by commas, semicolons or tabs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from spondylo_ml.errors import FileError
 
 NOT_TEXT = "not a text file"
 ANSI = "cp1252"
-"""What Excel on Windows calls CSV without UTF-8: Windows-1252 in western Europe and America."""
+"""Encoding of Excel's plain CSV on Windows in western Europe and America."""
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
-_NO_SEPARATOR = "\x1f"  # a table of one column: its cells may hold commas
+_NO_SEPARATOR = "\x1f"  # for a table of one column
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
 class TableText:
-    """A table as it was saved.
+    """The cells of a table.
 
     Attributes:
-        rows: the rows that are not empty.
-        guessed: the encoding where the file does not say it and is no UTF-8, else None.
+        rows: the non-empty rows.
+        guessed: name of the encoding if it had to be guessed, else None.
     """
 
     rows: list[list[str]]
@@ -34,27 +34,27 @@ class TableText:
 
 
 def decode_text(data: bytes, file: str) -> str:
-    """Text in UTF-8, with or without its mark, or in UTF-16 with its mark.
+    """Decode UTF-8, with or without byte order mark, or UTF-16 with byte order mark.
 
     Raises:
-        FileError: neither of them.
+        FileError: the data is neither.
     """
     try:
         text = data.decode("utf-16" if data.startswith(_UTF16) else "utf-8-sig")
     except UnicodeDecodeError:
         raise FileError(file, NOT_TEXT) from None
     if "\0" in text:
-        raise FileError(file, f"{NOT_TEXT}, or UTF-16 without its mark: save it as UTF-8")
+        raise FileError(file, f"{NOT_TEXT}, or UTF-16 without byte order mark: save it as UTF-8")
     return text
 
 
 def read_cells(path: Path) -> TableText:
-    """The cells of a CSV file. What separates them is what the first line has: semicolons, tabs or else commas.
+    """Read the cells of a CSV file. The first line determines the separator: semicolon, tab or comma.
 
-    Excel writes semicolons where the comma is the decimal mark: there 0,14 is read as 0.14.
+    With semicolons a decimal comma is accepted, as Excel writes it in some countries: 0,14 is read as 0.14.
 
     Raises:
-        FileError: the file is missing, no text, or has quotation marks that are never closed.
+        FileError: the file is missing, is not text, or has an unclosed quotation mark.
     """
     text, guessed = _table_text(_read(path), path.name)
     first, _, rest = text.partition("\n")
@@ -65,19 +65,19 @@ def read_cells(path: Path) -> TableText:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         rows = [row for row in reader if any(map(str.strip, row))]
     except csv.Error:
-        raise FileError(path.name, "no table: a quotation mark is not closed, or a cell is too long") from None
+        raise FileError(path.name, "not a table: a quotation mark is not closed, or a cell is too long") from None
     if separator == ";":
         rows = [[c.replace(",", ".") if _DECIMAL_COMMA.fullmatch(c.strip()) else c for c in row] for row in rows]
     return TableText(rows, guessed)
 
 
 def read_csv_rows(path: Path) -> list[list[str]]:
-    """`read_cells`, the rows alone."""
+    """The rows of `read_cells`."""
     return read_cells(path).rows
 
 
 def read_names(path: Path) -> list[str]:
-    """The first cell of each line that is not empty; a name may hold commas, in quotation marks or not."""
+    """The first cell of each non-empty line. A name may contain commas, with or without quotation marks."""
     lines = [line.strip().rstrip(",;\t ") for line in _table_text(_read(path), path.name)[0].splitlines()]
     return [line[1:-1].replace('""', '"') if line[:1] == line[-1:] == '"' else line for line in lines if line]
 
@@ -105,6 +105,6 @@ def _table_text(data: bytes, file: str) -> tuple[str, str | None]:
 
 def _separator(text: str) -> str:
     first = next((line for line in text.splitlines() if line.strip()), "")
-    if said := re.fullmatch(r"sep=(.)\s*", first, re.IGNORECASE):
-        return said[1]
+    if match := re.fullmatch(r"sep=(.)\s*", first, re.IGNORECASE):
+        return match[1]
     return next((mark for mark in (";", "\t", ",") if mark in first), _NO_SEPARATOR)

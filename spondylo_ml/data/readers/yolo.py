@@ -1,15 +1,16 @@
-"""YOLO-pose labels for one's own films: a line a vertebra, a file a film.
+"""YOLO-pose labels for custom films: one file per film, one line per vertebra.
 
-Layout: `images/{train,val,test}/<film>` with `labels/{train,val,test}/<film>.txt`, or flat, `images/` and `labels/`
-without parts, or as Roboflow writes it, `{train,valid,test}/images/` and `labels/`; valid and validation mean val. A
-line holds 17 fields, `class cx cy w h` and four times `x y visibility`, as shares of width and height; visibility 0 is
-absent, 1 labelled but hidden, 2 visible.
+Layout: `images/{train,val,test}/<film>` with `labels/{train,val,test}/<film>.txt`; or flat, `images/` and `labels/`
+without splits; or as Roboflow exports it, `{train,valid,test}/images/` and `labels/`. valid and validation mean val. A
+line has 17 fields, `class cx cy w h` and four times `x y visibility`, as fractions of width and height; visibility 0
+means absent, 1 labelled but hidden, 2 visible.
 
-What the classes are and in what order the corners come is said by `names` (a class for each level, such as S1, L5; else
-one class, and the lowest vertebra is taken for S1), `kpt_names` (else superior left, superior right, inferior left,
-inferior right) and `kpt_shape` ([4, 2]: no visibilities, all are visible); `yolo_classes` says in which files.
-`films.csv` (see `films_csv`) carries patient, facing, spacing, and films that have no label on purpose. In runs the
-films appear under pseudonyms.
+Optional settings, read from the files listed in `yolo_classes`: `names` (a class for each level, such as S1, L5;
+without it there is one class, and the lowest vertebra is assumed to be S1), `kpt_names` (the order of corners; default
+superior left, superior right, inferior left, inferior right) and `kpt_shape` ([4, 2]: no visibility, all corners are
+visible).
+`films.csv` (see `films_csv`) states patient, facing, spacing, and films without a label on purpose. Films appear under
+pseudonyms in runs.
 """
 
 from __future__ import annotations
@@ -51,32 +52,32 @@ class YoloReader:
     marks: tuple[str, ...] = ("images", "labels")
 
     def recognises(self, root: Path) -> bool:
-        """Whether both folders lie in `root`, or in a folder of it that is named as a part."""
-        return bool(_pairs_of_folders(root))
+        """Whether images/ and labels/ are in `root`, or in a subfolder named as a split."""
+        return bool(_folder_pairs(root))
 
     def read(self, root: Path) -> FilmSet:
-        """All films of all parts.
+        """All films of all splits.
 
         Raises:
-            DataError: the classes' names, or films.csv, cannot be understood; or classes without names.
+            DataError: the names of the classes, or films.csv, are invalid; or several classes have no names.
         """
-        places, bad = _places(root)
-        table, classes = read_films_csv(root), read_classes(root, [place.labels for place in places])
+        folders, bad = _film_folders(root)
+        table, classes = read_films_csv(root), read_classes(root, [pair.labels for pair in folders])
         jobs: list[_Job] = []
-        for place in places:
-            found, alone = _jobs(root, place, table, classes)
-            jobs += found
-            bad += alone
+        for pair in folders:
+            pair_jobs, unpaired = _jobs(root, pair, table, classes)
+            jobs += pair_jobs
+            bad += unpaired
         require_levels(classes, _used([job.label for job in jobs if job.label]), root)
         read, errors = read_each(jobs, lambda job: _read_film(job, classes))
         notes = table.remarks([job.image for job in jobs], (Path(finding.file).stem for finding in bad))
-        slots = slot_range_of(one.film for one in read)
+        slots = slot_range_of(item.film for item in read)
         return make_film_set(self.kind, root, read, slots, [*bad, *map(as_finding, errors)], notes, private=True)
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Two folders whose files belong together."""
+class _FolderPair:
+    """A folder of films and the folder of their labels."""
 
     images: Path
     labels: Path
@@ -88,47 +89,47 @@ class _Job:
     image: Path
     label: Path | None
     split: str | None
-    said: FilmRow
+    row: FilmRow
 
 
-def _pairs_of_folders(root: Path) -> list[_Place]:
-    """images/ and labels/ in the folder itself, and in those of its folders that are named as parts."""
-    found = [(root, None), *((folder, parse_part(folder.name)) for folder in folders_in(root))]
-    pairs = [_Place(f / "images", f / "labels", part) for f, part in found if f == root or part is not None]
+def _folder_pairs(root: Path) -> list[_FolderPair]:
+    """images/ and labels/ in the folder itself, and in its subfolders that are named as splits."""
+    candidates = [(root, None), *((folder, parse_part(folder.name)) for folder in folders_in(root))]
+    pairs = [_FolderPair(f / "images", f / "labels", part) for f, part in candidates if f == root or part is not None]
     return [pair for pair in pairs if pair.images.is_dir() and pair.labels.is_dir()]
 
 
-def _places(root: Path) -> tuple[list[_Place], list[FileFinding]]:
-    """Where films and labels lie, and the folders of which nobody would miss the films."""
-    places, bad = [], list[FileFinding]()
-    for pair in _pairs_of_folders(root):
-        places.append(pair)
+def _film_folders(root: Path) -> tuple[list[_FolderPair], list[FileFinding]]:
+    """All pairs of folders to read, and findings on folders that are not read."""
+    folders, bad = [], list[FileFinding]()
+    for pair in _folder_pairs(root):
+        folders.append(pair)
         if pair.part is None:
-            within, strange = folders_by_part(pair.images, pair.labels)
-            places += [_Place(images, labels, part) for images, labels, part in within]
-            bad += strange
-            for images, labels, _ in within:
+            by_part, unknown = folders_by_part(pair.images, pair.labels)
+            folders += [_FolderPair(images, labels, part) for images, labels, part in by_part]
+            bad += unknown
+            for images, labels, _ in by_part:
                 bad += [*unread_subfolders(images), *unread_subfolders(labels, LABELS)]
         else:
             bad += [*unread_subfolders(pair.images), *unread_subfolders(pair.labels, (".txt",))]
-    return places, bad
+    return folders, bad
 
 
-def _jobs(root: Path, place: _Place, table: FilmsCsv, classes: Classes) -> tuple[list[_Job], list[FileFinding]]:
-    pairs, alone = pair_by_stem(place.images, place.labels, LABELS, root)
-    jobs = [_Job(image, label, place.part, table.of(image.name)) for image, label in pairs]
-    unlabelled = {p.name: p for p in images_in(place.images) if not table.of(p.name).labelled}
-    wanted = {finding.file for finding in alone if finding.reason == "no label"} & unlabelled.keys()
-    jobs += [_Job(unlabelled[name], None, place.part, table.of(name)) for name in sorted(wanted)]
-    said_not = {job.image.name for job in jobs if job.label and not job.said.labelled}
-    lists = {path.name for path in classes.named_in if path.parent == place.labels}
-    bad = [finding for finding in alone if finding.file not in wanted | lists]
-    bad += [FileFinding(name, "has a label, but films.csv says that it has none") for name in sorted(said_not)]
-    return [job for job in jobs if job.image.name not in said_not], bad
+def _jobs(root: Path, folders: _FolderPair, table: FilmsCsv, classes: Classes) -> tuple[list[_Job], list[FileFinding]]:
+    pairs, unpaired = pair_by_stem(folders.images, folders.labels, LABELS, root)
+    jobs = [_Job(image, label, folders.part, table.of(image.name)) for image, label in pairs]
+    unlabelled = {p.name: p for p in images_in(folders.images) if not table.of(p.name).labelled}
+    accepted = {finding.file for finding in unpaired if finding.reason == "no label"} & unlabelled.keys()
+    jobs += [_Job(unlabelled[name], None, folders.part, table.of(name)) for name in sorted(accepted)]
+    contradictory = {job.image.name for job in jobs if job.label and not job.row.labelled}
+    class_files = {path.name for path in classes.named_in if path.parent == folders.labels}
+    bad = [finding for finding in unpaired if finding.file not in accepted | class_files]
+    bad += [FileFinding(name, "has a label, but films.csv says that it has none") for name in sorted(contradictory)]
+    return [job for job in jobs if job.image.name not in contradictory], bad
 
 
 def _used(labels: Sequence[Path]) -> set[int]:
-    """The classes in the label files; what is wrong with a file is reported when it is read."""
+    """The classes used in the label files. Errors are ignored until the film is read."""
     used = set()
     for path in labels:
         try:
@@ -139,7 +140,7 @@ def _used(labels: Sequence[Path]) -> set[int]:
 
 
 def _read_film(job: _Job, classes: Classes) -> ReadFilm:
-    name = pseudonym(stem_of(job.image))
+    row, name = job.row, pseudonym(stem_of(job.image))
     size_hw = checked_size_hw(job.image, name)
     vertebrae: tuple[Vertebra, ...] | None = None
     levels_from, remarks = LEVELS_LABELLED, list[Remark]()
@@ -147,39 +148,39 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         corners, visibility, slots = _read_label(job.label, classes)
         corners = corners * np.array([size_hw[1], size_hw[0]])
         require_all_inside(corners, size_hw, job.label.name)
-        seen = visibility == VISIBLE
+        visible = visibility == VISIBLE
         vertebrae, levels_from, remarks = vertebrae_of_label(
-            corners, seen, slots, job.said.facing, job.label.name, classes.places, job.said.levels_from
+            corners, visible, slots, row.facing, job.label.name, classes.places, row.levels_from
         )
-    aspect, given = resolve_pixel_aspect(job.said.pixel_aspect, job.said.spacing)
+    aspect, aspect_given = resolve_pixel_aspect(row.pixel_aspect, row.spacing)
     film = Film(
         film_id=name,
         image=FileImage(job.image, name),
         size_hw=size_hw,
         vertebrae=vertebrae,
-        facing=job.said.facing,
-        patient=pseudonym(job.said.patient) if job.said.patient else name,
+        facing=row.facing,
+        patient=pseudonym(row.patient) if row.patient else name,
         source="own",
         split=job.split,
         levels_from=levels_from,
-        spacing=job.said.spacing,
-        sex=job.said.sex,
-        age_years=job.said.age_years,
+        spacing=row.spacing,
+        sex=row.sex,
+        age_years=row.age_years,
         pixel_aspect=aspect,
-        aspect_given=given,
+        aspect_given=aspect_given,
         path=job.image,
     )
     return ReadFilm(film, as_findings(job.image.name, remarks))
 
 
 def _read_label(path: Path, classes: Classes) -> tuple[FloatArray, FloatArray, list[int | None]]:
-    """(V, 4, 2) shares, NaN where absent; (V, 4) visibility; slots. Vertebrae as in the file."""
+    """(V, 4, 2) fractions, NaN where absent; (V, 4) visibility; and the slots. Vertebrae in the order of the file."""
     lines = read_pose_lines(path, classes.values_a_point)
-    for number, one in enumerate(lines.classes, start=1):
-        if classes.names and one not in classes.names:
+    for number, class_id in enumerate(lines.classes, start=1):
+        if classes.names and class_id not in classes.names:
             files = ", ".join(dict.fromkeys(source.name for source in classes.named_in))
-            raise FileError(path.name, f"line {number}: class {one} is not among the names of {files}")
+            raise FileError(path.name, f"line {number}: class {class_id} is not among the names of {files}")
     table = lines.points[:, list(classes.places)]
     corners, visibility = table[..., :2].copy(), table[..., 2]
     corners[visibility == 0] = np.nan
-    return corners, visibility, [classes.slots.get(one) for one in lines.classes]
+    return corners, visibility, [classes.slots.get(class_id) for class_id in lines.classes]

@@ -1,8 +1,8 @@
-"""What the classes of YOLO labels are, from whichever file says it.
+"""Find the names of the classes of YOLO labels.
 
-Looked into are the YAML files of the folder (data.yaml, data.yml, dataset.yaml and any other that has `names`),
-classes.txt and obj.names there and beside the labels, Label Studio's notes.json, and the YAML files of the folder
-above where one lists this folder among its parts, as Roboflow's do. What they say must agree.
+They are read from the YAML files of the folder (data.yaml, data.yml, dataset.yaml and any other that has `names`),
+classes.txt and obj.names there and beside the labels, Label Studio's notes.json, and YAML files in the parent folder
+that list this folder as a split, as Roboflow's do. All these files must agree.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Classes:
     """The classes of a dataset.
 
     Attributes:
-        names: of each class; none where no file says them.
-        slots: of each class, None where the classes are no levels.
-        places: of each corner of `CORNERS` among the points of a line.
-        values_a_point: 3 with a visibility, 2 without.
-        named_in: the files that say so.
+        names: by class; empty if no file states them.
+        slots: by class; None if the classes are not levels.
+        places: index of each corner of `CORNERS` among the points of a line.
+        values_a_point: 3 with visibility, 2 without.
+        named_in: the files that this was read from.
     """
 
     names: Mapping[int, str] = field(default_factory=dict)
@@ -46,8 +46,8 @@ class Classes:
 
 
 @dataclass(frozen=True)
-class _Said:
-    """What one file says; None where it says nothing of it."""
+class _Source:
+    """The contents of one file; None for settings that it does not have."""
 
     file: Path
     names: Mapping[int, str] | None = None
@@ -56,37 +56,43 @@ class _Said:
 
 
 def read_classes(root: Path, labels: Sequence[Path]) -> Classes:
-    """The classes of the dataset in `root`, whose label files lie in the folders `labels`.
+    """Read the classes of the dataset in `root`.
+
+    Args:
+        labels: the folders of its label files.
 
     Raises:
-        FileError: a file that cannot be understood, or two that contradict each other.
+        FileError: a file is invalid, or two files contradict each other.
     """
-    said = list(_sources(root, labels))
+    sources = list(_sources(root, labels))
     names: dict[int, str] = {}
-    for one in said:
-        for number, name in (one.names or {}).items():
+    for source in sources:
+        for number, name in (source.names or {}).items():
             if names.setdefault(number, name).casefold() != name.casefold():
-                why = f"class {number} has another name in another file: keep one"
-                raise FileError(one.file.name, why, f": {name}")
+                reason = f"class {number} has another name in another file: keep one"
+                raise FileError(source.file.name, reason, f": {name}")
     slots = {number: slot_of_level(name) for number, name in names.items()}
     if len({slot is None for slot in slots.values()}) > 1:
-        where = next(one.file.name for one in said if one.names)
-        raise FileError(where, "names must be levels (S1, L5, ..., T1), all of them or none")
-    places = _agreed(said, "places", "kpt_names")
-    values = _agreed(said, "values_a_point", "kpt_shape")
-    return Classes(names, slots, places or Classes.places, values or 3, tuple(one.file for one in said))
+        file = next(source.file.name for source in sources if source.names)
+        raise FileError(file, "names must be levels (S1, L5, ..., T1), all of them or none")
+    places = _single_value(sources, "places", "kpt_names")
+    values = _single_value(sources, "values_a_point", "kpt_shape")
+    return Classes(names, slots, places or Classes.places, values or 3, tuple(source.file for source in sources))
 
 
 def require_levels(classes: Classes, used: Collection[int], root: Path) -> None:
-    """Classes are levels, or there is one class only: else a level would be guessed.
+    """Check that the classes are levels, or that there is only one class; levels are never guessed.
+
+    Args:
+        used: classes in the label files.
 
     Raises:
-        DataError: it is not so; says where names were looked for.
+        DataError: neither is the case. The message lists the files that may name the classes.
     """
     if not classes.names and any(number > 0 for number in used):
         folder, above = root.resolve(), root.resolve().parent
         raise DataError(
-            f"the labels in {folder} hold classes up to {max(used)}, and no file says what they are. Looked for in "
+            f"the labels in {folder} have classes up to {max(used)}, and no file names them. Looked for names in "
             f"{', '.join(KNOWN)} and other YAML files with names, {', '.join(LISTS)} (there and beside the labels), "
             f"{NOTES}, and in YAML files of {above} that list this folder. "
             "Name the classes after levels, such as names: [S1, L5, L4], or give all vertebrae the class 0"
@@ -94,30 +100,30 @@ def require_levels(classes: Classes, used: Collection[int], root: Path) -> None:
     names = sorted({classes.names[number] for number in used if number in classes.names})
     if len(names) > 1 and None in classes.slots.values():
         raise DataError(
-            f"the labels in {root.resolve()} hold several classes that are no levels ({', '.join(names)}): no "
-            "vertebra's level follows from them. Name the classes after levels (S1, L5, ..., T1), or give all "
+            f"the labels in {root.resolve()} have several classes that are not levels ({', '.join(names)}), from "
+            "which no vertebra's level follows. Name the classes after levels (S1, L5, ..., T1), or give all "
             "vertebrae one class"
         )
 
 
-def _sources(root: Path, labels: Sequence[Path]) -> Iterator[_Said]:
+def _sources(root: Path, labels: Sequence[Path]) -> Iterator[_Source]:
     for path in files_in(root, (".yaml", ".yml")):
         if (tree := _yaml(path, strict=path.name in KNOWN)) is not None:
-            yield _said(path, tree)
+            yield _parse_yaml(path, tree)
     for folder in dict.fromkeys((root, root / "labels", *labels)):
         for path in (folder / name for name in LISTS):
             if path.is_file():
-                yield _Said(path, _listed(path))
+                yield _Source(path, _names_in_lines(path))
     if (root / NOTES).is_file():
-        yield _Said(root / NOTES, _noted(root / NOTES))
+        yield _Source(root / NOTES, _label_studio_categories(root / NOTES))
     for path in files_in(root.resolve().parent, (".yaml", ".yml")):
         tree = _yaml(path)
         if tree is not None and _lists_folder(tree, path, root.resolve()):
-            yield _said(path, tree)
+            yield _parse_yaml(path, tree)
 
 
 def _yaml(path: Path, strict: bool = False) -> dict[str, Any] | None:
-    """A YAML file that speaks of classes; None for one of another purpose, which must not be under `strict`."""
+    """Read a YAML file with classes; None for any other YAML file, which is an error if `strict`."""
     try:
         tree = read_yaml(path)
     except FileError:
@@ -132,30 +138,30 @@ def _yaml(path: Path, strict: bool = False) -> dict[str, Any] | None:
 
 
 def _lists_folder(tree: Mapping[str, Any], path: Path, folder: Path) -> bool:
-    """Whether one of the parts that a YAML file names lies in `folder`.
+    """Whether a split listed in a YAML file lies in `folder`.
 
-    Paths there are relative to the file, to its `path`, or, as Roboflow writes them, to a folder beside it.
+    Its paths are relative to the file, to its `path`, or, as Roboflow writes them, to a folder beside it.
     """
     base = tree.get("path")
     for part in (*PARTS, "valid"):
-        given = tree.get(part)
-        for one in given if isinstance(given, list) else [given]:
-            if not isinstance(one, str):
+        entries = tree.get(part)
+        for entry in entries if isinstance(entries, list) else [entries]:
+            if not isinstance(entry, str):
                 continue
-            inner = PurePosixPath(*[step for step in PurePosixPath(one).parts if step not in ("..", ".")])
+            inner = PurePosixPath(*[step for step in PurePosixPath(entry).parts if step not in ("..", ".")])
             starts = [path.parent, *([path.parent / base] if isinstance(base, str) else [])]
-            places = [start / one for start in starts] + [path.parent / inner]
-            if any(place.resolve().is_relative_to(folder) for place in places):
+            candidates = [start / entry for start in starts] + [path.parent / inner]
+            if any(candidate.resolve().is_relative_to(folder) for candidate in candidates):
                 return True
     return False
 
 
-def _said(path: Path, tree: Mapping[str, Any]) -> _Said:
+def _parse_yaml(path: Path, tree: Mapping[str, Any]) -> _Source:
     names = _names(tree.get("names"), path.name)
     count = tree.get("nc")
     if count is not None and names is not None and count != len(names):
         raise FileError(path.name, "nc is not the number of names", f": {str(count)[:20]} and {len(names)}")
-    return _Said(path, names, _places(tree.get("kpt_names"), path.name), _values(tree.get("kpt_shape"), path.name))
+    return _Source(path, names, _places(tree.get("kpt_names"), path.name), _values(tree.get("kpt_shape"), path.name))
 
 
 def _names(names: object, file: str) -> dict[int, str] | None:
@@ -174,9 +180,9 @@ def _names(names: object, file: str) -> dict[int, str] | None:
 def _places(names: object, file: str) -> tuple[int, ...] | None:
     if names is None:
         return None
-    if isinstance(names, dict):  # one list a class: they must agree
+    if isinstance(names, dict):  # one list per class, which must all be equal
         lists = list(names.values())
-        names = lists[0] if lists and all(one == lists[0] for one in lists) else None
+        names = lists[0] if lists and all(item == lists[0] for item in lists) else None
     if not isinstance(names, list):
         raise FileError(file, "kpt_names must be one list of four corners, the same for every class")
     return corner_places(names, file)
@@ -191,16 +197,16 @@ def _values(shape: object, file: str) -> int | None:
     return int(shape[1])
 
 
-def _listed(path: Path) -> dict[int, str]:
-    """A name a line."""
+def _names_in_lines(path: Path) -> dict[int, str]:
+    """Read a file with one name per line."""
     lines = decode_text(path.read_bytes(), path.name).rstrip().splitlines()
     if not lines or not all(line.strip() for line in lines):
-        raise FileError(path.name, "must hold one name a line, and no empty lines between")
+        raise FileError(path.name, "must have one name per line, and no empty lines between")
     return {number: line.strip() for number, line in enumerate(lines)}
 
 
-def _noted(path: Path) -> dict[int, str] | None:
-    """The categories of Label Studio's notes; None where a file of this name is something else."""
+def _label_studio_categories(path: Path) -> dict[int, str] | None:
+    """The categories in Label Studio's notes; None if the file is something else."""
     tree = read_json(path)
     entries = tree.get("categories") if isinstance(tree, dict) else None
     if not isinstance(entries, list) or not all(isinstance(e, dict) and type(e.get("id")) is int for e in entries):
@@ -208,8 +214,9 @@ def _noted(path: Path) -> dict[int, str] | None:
     return {entry["id"]: str(entry.get("name")).strip() for entry in entries}
 
 
-def _agreed(said: Sequence[_Said], what: str, name: str) -> Any:
-    values = {getattr(one, what) for one in said} - {None}
+def _single_value(sources: Sequence[_Source], attribute: str, name: str) -> Any:
+    """The value of an attribute that all sources agree on; None if none has it."""
+    values = {getattr(source, attribute) for source in sources} - {None}
     if len(values) > 1:
-        raise FileError(said[0].file.name, f"{name} is another one in another file: keep one")
+        raise FileError(sources[0].file.name, f"{name} is another one in another file: keep one")
     return next(iter(values), None)

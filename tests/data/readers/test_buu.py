@@ -133,7 +133,7 @@ def test_a_row_of_the_wrong_form_is_bad(tmp_path: Path, row: list[object], messa
 
 
 def test_a_film_in_the_folder_of_the_other_view_is_bad(tmp_path: Path) -> None:
-    message = "named as a film of view AP (Y0), but lies in LA/"
+    message = "named as a film of view AP (Y0), but is in LA/"
     assert why(film(tmp_path, "LA", stem=FRONTAL)) == message
 
 
@@ -184,7 +184,7 @@ def test_a_bad_row_of_the_spacing_is_listed_and_the_film_is_without(
 
 def test_a_film_with_two_spacings_is_listed(tmp_path: Path) -> None:
     films = with_spacing(tmp_path, [[LATERAL, 0.1], [f"{LATERAL}.jpg", 0.2]])
-    assert reasons(films) == [f"the row of {LATERAL}.jpg is not the first one of this film"]
+    assert reasons(films) == [f"the row of {LATERAL}.jpg is not the first row of this film"]
 
 
 def test_a_spacing_without_its_film_is_a_remark(tmp_path: Path) -> None:

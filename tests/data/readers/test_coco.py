@@ -77,7 +77,7 @@ def test_the_part_may_be_in_the_name_of_the_file(tmp_path: Path, name: str, part
 
 def test_a_part_that_contradicts_the_name_of_the_file_is_bad(tmp_path: Path) -> None:
     films = read(tmp_path, lambda tree: tree["images"][0].update(split="val"), "annotations_train.json")
-    assert reasons(films) == ["its entry says split val, but lies in the annotations for train"]
+    assert reasons(films) == ["its entry has split val, but is in the annotations for train"]
 
 
 def test_films_may_lie_in_folders_within_images(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ IMAGE: Callable[..., Callable[[Tree], object]] = lambda **fields: lambda tree: t
         (IMAGE(pixel_aspect="wide"), "pixel_aspect must be finite numbers, found 'wide'"),
         (
             lambda tree: tree["images"][0].update(pixel_spacing_mm=0.1, pixel_spacing_from={}),
-            "pixel_spacing_from must be words, found '{}'",
+            "pixel_spacing_from must be text, found '{}'",
         ),
         (annotation(category_id=[1]), "vertebra 0: its category must exist and name its keypoints"),
         (annotation(category_id=True), "vertebra 0: its category must exist and name its keypoints"),
@@ -172,12 +172,12 @@ def test_an_entry_of_the_wrong_form_makes_its_film_bad(
         ('{"images": [], "annotations": []}', "images, annotations and categories must be lists of objects"),
         (
             '{"images": [], "annotations": [], "categories": [{"id": 1}, {"id": 1}]}',
-            "two categories have one id",
+            "two categories have the same id",
         ),
         ('{"images": [], "annotations": [], "categories": [{"id": [1]}]}', "each of the categories needs an id"),
         (
             '{"images": [], "images": [], "annotations": [], "categories": []}',
-            "gives one name twice in an object: images",
+            "has the same name twice in an object: images",
         ),
         ('{"images": ' + "9" * 5000 + "}", "not valid JSON (truncated, or another format)"),
         ('{"images": [3], "annotations": [], "categories": []}', "must be lists of objects"),
@@ -189,7 +189,7 @@ def test_an_entry_of_the_wrong_form_makes_its_film_bad(
         (
             '{"images": [{"id": 1, "file_name": "a.png"}, {"id": 1, "file_name": "b.png"}], "annotations": [], '
             '"categories": []}',
-            "two images have one id",
+            "two images have the same id",
         ),
     ],
 )
@@ -217,7 +217,7 @@ def test_a_film_that_is_listed_twice_has_two_labels(tmp_path: Path) -> None:
 def test_an_image_without_annotations_must_say_that_this_is_meant(tmp_path: Path) -> None:
     write_film(tmp_path / "images" / "two.png")
     films = read(tmp_path, lambda tree: tree["images"].append({"id": 2, "file_name": "two.png"}))
-    assert reasons(films) == ['no label: no annotation of it; if that is meant, give its image "labelled": false']
+    assert reasons(films) == ['no label: no annotation of it; if this is intended, give its image "labelled": false']
 
 
 def test_a_file_without_any_annotation_holds_unlabelled_films(tmp_path: Path) -> None:
@@ -245,9 +245,9 @@ def box_of_an_implant(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("change", "note"),
     [
-        (crowd, "1 annotation(s) of a crowd passed over"),
-        (without_keypoints, "1 annotation(s) without a keypoint passed over"),
-        (box_of_an_implant, "1 annotation(s) of a category without keypoints passed over"),
+        (crowd, "1 annotation(s) of a crowd skipped"),
+        (without_keypoints, "1 annotation(s) without a keypoint skipped"),
+        (box_of_an_implant, "1 annotation(s) of a category without keypoints skipped"),
     ],
 )
 @pytest.mark.parametrize("levels", [False, True])
@@ -308,7 +308,7 @@ def test_a_file_of_boxes_beside_one_of_keypoints_is_not_read_and_alone_it_is_bad
             del entry["keypoints"]
 
     films = read(tmp_path, boxes_only, "annotations/instances_default.json")
-    assert reasons(films) == ["none of its annotations has keypoints: boxes are no labels here"]
+    assert reasons(films) == ["none of its annotations has keypoints: boxes are not labels"]
     films = read(tmp_path, name="annotations/person_keypoints_default.json")
     assert (films.bad_files, len(films.films)) == ((), 1)
     assert [n.reason for n in films.notes] == ["6 annotations without keypoints (boxes, outlines): not read"]
@@ -326,7 +326,7 @@ def test_levels_are_not_assumed_where_other_films_name_some_only(tmp_path: Path)
     write_film(tmp_path / "images" / "two.png")
     assert reasons(read(tmp_path, second_film)) == [
         "5 of 6 vertebrae have no level: name all or none",
-        "names no level, and other films of its file name some only: name the level of each vertebra",
+        "names no level, but other films of its file name some: name the level of each vertebra",
     ]
 
 
@@ -335,7 +335,9 @@ def test_a_level_that_its_category_denies_is_bad(tmp_path: Path) -> None:
         tree["categories"][0]["name"] = "S1"
         tree["annotations"][0]["attributes"] = {"level": "L1"}
 
-    assert reasons(read(tmp_path, change)) == ["vertebra 0: its level and its category name two levels, L1 and S1"]
+    assert reasons(read(tmp_path, change)) == [
+        "vertebra 0: its level and its category name different levels, L1 and S1"
+    ]
 
 
 @pytest.mark.parametrize("folder", ["valid", "Val"])

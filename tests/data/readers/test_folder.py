@@ -82,7 +82,10 @@ def test_films_csv_may_name_patient_facing_spacing_sex_and_age(tmp_path: Path) -
         ([["filename", "facing"], ["a", "up"]], r"row 2: facing must be one of left, right, none, unknown, found 'up'"),
         ([["filename", "patient"], ["a"]], r"row 2 has 1 cells, the header 2"),
         ([["filename"], ["a"], ["a.png"]], r"row 3 lists a film for the second time"),
-        ([["filename", "spacing_x_mm"], ["a", 1]], r"spacing_x_mm and spacing_y_mm are given together or not at all"),
+        (
+            [["filename", "spacing_x_mm"], ["a", 1]],
+            r"spacing_x_mm and spacing_y_mm must be given together or not at all",
+        ),
         ([["filename", "spacing_x_mm", "spacing_y_mm"], ["a", 1, 0]], r"pixel spacing must be positive, in mm"),
         ([["filename", "spacing_x_mm", "spacing_y_mm"], ["a", 1, "x"]], r"row 2: spacing must be finite numbers"),
         ([["filename", "sex"], ["a", "x"]], r"row 2: sex must be F or M, or left out, found 'x'"),
@@ -91,7 +94,7 @@ def test_films_csv_may_name_patient_facing_spacing_sex_and_age(tmp_path: Path) -
         ([["filename", "sex", "SEX"], ["a", "F", "F"]], r"has the column 'sex' twice"),
         (
             [["filename"], ["other.png"]],
-            r"none of its 1 rows is that of a film here.*'other' is the first row, 'a' a film",
+            r"none of its 1 rows matches a film here.*'other' is the first row, 'a' a film",
         ),
         ([["filename", "age_years"], ["a", "5.5"]], r"age_years must be a whole number up to 130, found '5.5'"),
         ([["filename", "age_years"], ["a", "131"]], r"age_years must be a whole number up to 130, found '131'"),

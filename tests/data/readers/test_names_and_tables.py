@@ -58,8 +58,8 @@ def test_a_semicolon_table_may_have_decimal_commas_separators_at_the_end_and_a_l
     ("content", "message"),
     [
         (b"filename\tspacing_x_mm\tspacing_y_mm\na\t0,1\t0,1\n", r"numbers, with a decimal point, found '0,1'"),
-        (b'filename,patient\n"a,b\n', r"no table: a quotation mark is not closed"),
-        ("filename\na\n".encode("utf-16-le"), r"not a text file, or UTF-16 without its mark: save it as UTF-8"),
+        (b'filename,patient\n"a,b\n', r"not a table: a quotation mark is not closed"),
+        ("filename\na\n".encode("utf-16-le"), r"not a text file, or UTF-16 without byte order mark: save it as UTF-8"),
         (b"filename,patient\na,\x81\n", r"not a text file in UTF-8: save it as 'CSV UTF-8'"),
         (b"filename,labelled\na,WAHR\n", r"labelled must be yes or no, found 'WAHR'"),
         (b"filename,age_years\na,45.5\n", r"age_years must be a whole number up to 130, found '45.5'"),
@@ -78,7 +78,7 @@ def test_a_film_whose_patient_is_not_said_is_listed_where_the_table_says_patient
     write_rows(tmp_path / "films.csv", [["filename", "patient"], ["a", "p"], ["b", ""]])
     films = read_folder(tmp_path)
     assert [(n.file, n.reason) for n in films.notes] == [
-        (name, "no patient in films.csv: taken for its own") for name in ("b.png", "c.png")
+        (name, "no patient in films.csv: counted as a separate patient") for name in ("b.png", "c.png")
     ]
     assert len({film.patient for film in films.films}) == 3
 

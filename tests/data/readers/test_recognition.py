@@ -66,7 +66,7 @@ def test_a_kind_that_the_folder_does_not_have_names_that_layout_alone(mendeley: 
 )
 def test_a_part_of_a_labelled_dataset_does_not_pass_for_a_plain_folder(kind: str, inner: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
-    message = rf"is a part of the dataset in {root}: give that folder, or take its films without labels: --data.kind"
+    message = rf"is a part of the dataset in {root}: give that folder, or read its films without labels: --data.kind"
     with pytest.raises(DataError, match=message):
         read_folder(root / inner)
     assert not any(film.labelled for film in read_folder(root / inner, "folder").films)
@@ -113,7 +113,7 @@ def test_the_folder_above_a_dataset_names_the_dataset(kind: str, tmp_path: Path)
 def test_a_name_in_the_wrong_case_is_reported(kind: str, right: str, wrong: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
     (root / right).rename(root / wrong)
-    message = rf"There is '{wrong}.*', which must be named '{right}.*': capital and small letters count"
+    message = rf"There is '{wrong}.*', which must be named '{right}.*': names are case-sensitive"
     with pytest.raises(DataError, match=message):
         read_folder(root)
 
@@ -122,7 +122,7 @@ def test_films_with_labels_beside_them_are_no_plain_folder(tmp_path: Path) -> No
     root = sound_folder("folder", tmp_path / "set")
     film = next(root.glob("*.png"))
     film.with_suffix(".txt").write_text("0 0 0")
-    with pytest.raises(DataError, match=r"holds 1 film\(s\) with labels beside them, which is no layout that is known"):
+    with pytest.raises(DataError, match=r"holds 1 film\(s\) with labels beside them, which is not a known layout"):
         read_folder(root)
     films = read_folder(root, "folder")
     assert len(films.films) == 3

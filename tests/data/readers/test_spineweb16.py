@@ -94,14 +94,14 @@ def test_a_made_spineweb_folder_has_t1_in_slot_17_and_shares_scaled_to_px(spinew
 def test_without_films_csv_every_ap_film_is_its_own_patient_and_that_is_listed(tmp_path: Path) -> None:
     films = read_folder(spineweb_folder(tmp_path))
     assert len({f.patient for f in films.films}) == 3
-    assert [str(n) for n in films.notes] == ["films.csv: missing: every film is taken for another patient's"]
+    assert [str(n) for n in films.notes] == ["films.csv: missing: every film is counted as a separate patient"]
 
 
 def test_an_ap_film_that_films_csv_does_not_name_is_its_own_patient_and_is_listed(spineweb: Path) -> None:
     write_rows(spineweb / "films.csv", [["patient", "filename"], ["a", "ap_0.png"], ["a", "ap_2.png"]])
     films = read_folder(spineweb)
     assert [f.patient for f in films.films] == ["a", "ap_1.png", "a"]
-    assert [str(n) for n in films.notes] == ["ap_1.png: no patient in films.csv: taken for its own"]
+    assert [str(n) for n in films.notes] == ["ap_1.png: no patient in films.csv: counted as a separate patient"]
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_the_order_of_the_corners_may_be_named(tmp_path: Path) -> None:
         ("kpt_names: [tl, tl, bl, br]", r"keypoints must be named superior_left"),
         ("kpt_names: {0: [tl, tr, bl, br], 1: [tr, tl, bl, br]}", r"kpt_names must be one list of four corners"),
         ("[1, 2", r"not valid YAML"),
-        ("names: {0: S1, 0: L5}", r"data.yaml: gives one name twice: 0"),
+        ("names: {0: S1, 0: L5}", r"data.yaml: has the same name twice: 0"),
         ("names: {-1: S1}", r"names must be a list of classes"),
         ("names: [[S1]]", r"each of the names must be a word"),
         ("names: [S1, L5]\nnc: 3", r"nc is not the number of names: 3 and 2"),

@@ -77,7 +77,7 @@ def test_files_that_agree_are_one_and_those_that_contradict_each_other_are_an_er
     with pytest.raises(DataError, match=r"classes.txt: class 0 has another name in another file: keep one: C6"):
         read_folder(tmp_path / "set")
     (tmp_path / "set" / "classes.txt").write_text("S1\n\nL4\n")
-    with pytest.raises(DataError, match="must hold one name a line, and no empty lines between"):
+    with pytest.raises(DataError, match="must have one name per line, and no empty lines between"):
         read_folder(tmp_path / "set")
 
 
@@ -89,7 +89,7 @@ def test_classes_without_names_are_an_error_that_says_where_names_were_looked_fo
     with pytest.raises(DataError) as caught:
         read_folder(root)
     said = str(caught.value)
-    assert re.search(r"the labels in .*/set hold classes up to [5-9]\d*, and no file says what they are", said)
+    assert re.search(r"the labels in .*/set have classes up to [5-9]\d*, and no file names them", said)
     for name in ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "notes.json", str(tmp_path)):
         assert name in said
 
@@ -107,7 +107,7 @@ def test_several_classes_that_are_no_levels_are_an_error_and_unused_ones_are_not
     *others, lowest = label.read_text().splitlines()
     label.write_text("\n".join([*others, f"1{lowest[1:]}"]))
     with pytest.raises(
-        DataError, match=r"several classes that are no levels \(sacrum, vertebra\): no vertebra's level"
+        DataError, match=r"several classes that are not levels \(sacrum, vertebra\): from which no vertebra's level"
     ):
         read_folder(root)
 
