@@ -1,4 +1,4 @@
-"""All labelled bodies of a dataset in arrays, and what is measured on each."""
+"""All labelled bodies of a dataset as arrays, with their basic measures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Bodies:
-    """N bodies with all four corners, film by film, from the sacrum up.
+    """N bodies with all four corners, ordered by film and from the sacrum up.
 
     Attributes:
-        film: (N,) place of the film among the films.
+        films: all films, including those without bodies.
+        film: (N,) index of each body's film in `films`.
         slot: (N,) level.
         corners_xy: (N, 4, 2) px of the film.
     """
@@ -31,7 +32,7 @@ class Bodies:
 
     @classmethod
     def of(cls, films: Sequence[Film]) -> Bodies:
-        """The bodies of all labelled films; one with an absent corner is left out."""
+        """The bodies of all labelled films, without those that lack a corner."""
         rows = [
             (index, vertebra.slot, vertebra.corners_xy)
             for index, film in enumerate(films)
@@ -72,16 +73,16 @@ class Bodies:
 
     @cached_property
     def lower_of_pairs(self) -> IntArray:
-        """(P,) places of the bodies whose upper neighbour is the next body of the same film."""
+        """(P,) indices of the bodies that are followed by the next level of the same film."""
         same = (np.diff(self.film) == 0) & (np.diff(self.slot) == 1)
         return np.flatnonzero(same).astype(np.int64)
 
     @cached_property
     def step_px(self) -> FloatArray:
-        """(P, 2) from the centre of each lower body of a pair to that of the upper one."""
+        """(P, 2) vector from the centre of the lower to that of the upper body of each pair."""
         low = self.lower_of_pairs
         return np.asarray(self.centre_xy[low + 1] - self.centre_xy[low])
 
-    def film_id(self, place: int) -> str:
+    def film_id(self, index: int) -> str:
         """Id of the film of one body."""
-        return self.films[int(self.film[place])].film_id
+        return self.films[int(self.film[index])].film_id

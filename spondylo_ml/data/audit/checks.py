@@ -1,4 +1,4 @@
-"""All checks together."""
+"""Run all checks of the audit."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from spondylo_ml.data.left_out import believed
 def audit_films(
     films: FilmSet, facts: Sequence[ImageFacts | None] | None = None, same: Sequence[SamePair] = ()
 ) -> Audit:
-    """All findings on films whose parts are filled in.
+    """Audit a dataset that has been split.
 
     Args:
-        facts: of each film's pixels; without them labels alone are checked.
-        same: pairs of films of the same exposure, as `find_same` finds them.
+        films: every film has a split.
+        facts: facts about each film's pixels; if None, only labels are checked.
+        same: pairs of films of the same exposure, from `find_same`.
     """
     findings = [*check_reading(films), *check_slots(films), *check_patients(films.films), *check_labels(films)]
     if facts is not None:
@@ -35,8 +36,8 @@ def audit_films(
 
 
 def check_labels(films: FilmSet) -> list[AuditFinding]:
-    """Everything that follows from the corners and sizes alone."""
-    bodies = Bodies.of([believed(film) for film in films.films])  # impossible corners would blur what is usual
+    """Run the checks that need only corners and sizes."""
+    bodies = Bodies.of([believed(film) for film in films.films])  # impossible corners would distort the medians
     return [
         *check_corner_order(films.films),
         *check_vertebra_order(films.films),

@@ -1,7 +1,7 @@
-"""Films that show the same exposure: equal pixel by pixel, or all but equal, cropped, zoomed or mirrored.
+"""Find films of the same exposure: identical pixels, or nearly identical, cropped, zoomed or mirrored films.
 
-A perceptual hash (the signs of the lowest cosine frequencies) of the whole film, and of its labelled part, proposes
-pairs; one is a near-duplicate where an affine map lays one thumbnail on the other with a high correlation.
+Perceptual hashes (signs of the lowest cosine frequencies) of the whole film and of its labelled region propose pairs. A
+pair is a near-duplicate if an affine map aligns the two thumbnails with a high correlation.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from spondylo_ml.data.components import connected_groups
 from spondylo_ml.landmarks import Film, FloatArray
 
 WHOLE_BITS, SPINE_BITS = 36, 40
-"""Bits of 143 in which the hashes of a proposed pair differ at most; those of two patients differ in about 64."""
+"""Largest number of differing bits, of 143, for a proposed pair; hashes of two patients differ in about 64."""
 
 SAME_CORRELATION = 0.91
-"""Correlation from which two aligned thumbnails are the same exposure; two films of one patient reach about 0.88."""
+"""Smallest correlation of two aligned thumbnails of the same exposure; two films of one patient reach about 0.88."""
 
 WORTH_ALIGNING = 0.15
-"""Least correlation of the best of the first guesses from which a pair is aligned at all."""
+"""A pair is aligned only if the best initial guess reaches this correlation."""
 
 LARGEST_ZOOM, LARGEST_SHEAR, LEAST_OVERLAP = 1.45, 0.1, 0.5
-"""Maps beyond these lay noise on noise: zoom of either axis, shear, share of the film that the other one covers."""
+"""Limits of a plausible map: zoom of either axis, shear, and share of the film covered by the other one."""
 
 STEPS: tuple[int, int, float] = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
 ROWS_AT_ONCE = 256
@@ -36,7 +36,14 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class SamePair:
-    """Two films that show the same exposure."""
+    """Two films of the same exposure.
+
+    Attributes:
+        first: index of the first film.
+        second: index of the second film.
+        exact: whether their pixels are identical.
+        mirrored: whether one is mirrored.
+    """
 
     first: int
     second: int
@@ -45,37 +52,37 @@ class SamePair:
 
 
 def find_same(facts: Sequence[ImageFacts | None]) -> list[SamePair]:
-    """All pairs of films that show the same exposure."""
-    seen = [(i, fact) for i, fact in enumerate(facts) if fact is not None and fact.exposure.range_grey > 1]
-    known, kept = np.array([i for i, _ in seen], dtype=np.int64), [fact for _, fact in seen]
-    exact = set(_exact_pairs(kept))
-    pairs = [SamePair(int(known[i]), int(known[j]), True, False) for i, j in sorted(exact)]
+    """Find all pairs of films of the same exposure. Blank films and those without facts are ignored."""
+    usable = [(i, fact) for i, fact in enumerate(facts) if fact is not None and fact.exposure.range_grey > 1]
+    index, kept = [i for i, _ in usable], [fact for _, fact in usable]
+    paired = set(_exact_pairs(kept))
+    pairs = [SamePair(index[i], index[j], True, False) for i, j in sorted(paired)]
     for mirrored in (False, True):
         for i, j in _proposed(kept, mirrored):
-            if (i, j) not in exact and _is_same(kept[i], kept[j], mirrored):
-                exact.add((i, j))
-                pairs.append(SamePair(int(known[i]), int(known[j]), False, mirrored))
+            if (i, j) not in paired and _is_same(kept[i], kept[j], mirrored):
+                paired.add((i, j))
+                pairs.append(SamePair(index[i], index[j], False, mirrored))
     return pairs
 
 
 def same_groups(pairs: Sequence[SamePair], count: int) -> list[list[int]]:
-    """Places of the films of each exposure that occurs more than once."""
+    """Indices of the films of each exposure that occurs more than once."""
     groups = connected_groups(((pair.first, pair.second) for pair in pairs), count)
     return [group for group in groups if len(group) > 1]
 
 
 def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[AuditFinding]:
-    """One finding a group: an error where it lies in two parts, else a warning."""
+    """One finding per group of duplicates: an error if the group spans two splits, else a warning."""
     findings = []
     for group in same_groups(pairs, len(films)):
-        own = [pair for pair in pairs if pair.first in group]
+        group_pairs = [pair for pair in pairs if pair.first in group]
         parts = sorted({str(films[i].split) for i in group})
         patients = {films[i].patient for i in group}
-        said = "equal pixel by pixel" if all(p.exact for p in own) else "all but equal"
-        mirrored = ", some mirrored" if any(p.mirrored for p in own) else ""
-        message = f"{len(group)} films of the same exposure ({said}{mirrored})"
+        similarity = "identical pixels" if all(pair.exact for pair in group_pairs) else "nearly identical"
+        mirrored = ", some mirrored" if any(pair.mirrored for pair in group_pairs) else ""
+        message = f"{len(group)} films of the same exposure ({similarity}{mirrored})"
         if len(patients) > 1:
-            message += f", under {len(patients)} patients' names"
+            message += f", with {len(patients)} different patients"
         if len(parts) > 1:
             message += f", in {' and '.join(parts)}: a network would be evaluated on films that it was trained on"
         severity = Severity.ERROR if len(parts) > 1 else Severity.WARNING
@@ -84,30 +91,30 @@ def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[A
 
 
 def _exact_pairs(facts: Sequence[ImageFacts]) -> Iterator[tuple[int, int]]:
-    seen: dict[str, int] = {}
-    for place, fact in enumerate(facts):
-        if fact.pixels_sha256 in seen:
-            yield seen[fact.pixels_sha256], place
+    first: dict[str, int] = {}
+    for index, fact in enumerate(facts):
+        if fact.pixels_sha256 in first:
+            yield first[fact.pixels_sha256], index
         else:
-            seen[fact.pixels_sha256] = place
+            first[fact.pixels_sha256] = index
 
 
 def _proposed(facts: Sequence[ImageFacts], mirrored: bool) -> list[tuple[int, int]]:
-    """Pairs whose hashes are alike, either of the whole films or of their labelled parts."""
+    """Pairs with similar hashes of the whole films or of their labelled regions."""
     whole = np.array([fact.whole_dct for fact in facts])
     labelled = [i for i, fact in enumerate(facts) if fact.spine_dct is not None]
     spine = np.array([facts[i].spine_dct for i in labelled])
-    pairs = set(_alike(whole, WHOLE_BITS, mirrored))
-    pairs |= {(labelled[i], labelled[j]) for i, j in _alike(spine, SPINE_BITS, mirrored)}
+    pairs = set(_similar(whole, WHOLE_BITS, mirrored))
+    pairs |= {(labelled[i], labelled[j]) for i, j in _similar(spine, SPINE_BITS, mirrored)}
     return sorted(pairs)
 
 
-def _alike(dct: FloatArray, most_bits: int, mirrored: bool) -> Iterator[tuple[int, int]]:
-    """Pairs of (N, h, w) cosine frequencies whose signs differ in at most `most_bits` places."""
+def _similar(dct: FloatArray, most_bits: int, mirrored: bool) -> Iterator[tuple[int, int]]:
+    """Pairs of (N, h, w) cosine frequencies whose hashes differ in at most `most_bits` bits."""
     if len(dct) < 2:
         return
     hashes = _packed(dct)
-    # Mirroring a picture changes the sign of every odd horizontal frequency.
+    # Mirroring an image changes the sign of every odd horizontal frequency.
     others = _packed(dct * (-1.0) ** np.arange(dct.shape[2])) if mirrored else hashes
     for start in range(0, len(hashes), ROWS_AT_ONCE):
         rows = hashes[start : start + ROWS_AT_ONCE]
@@ -118,13 +125,13 @@ def _alike(dct: FloatArray, most_bits: int, mirrored: bool) -> Iterator[tuple[in
 
 
 def _packed(dct: FloatArray) -> NDArray[np.uint8]:
-    """(N, bytes) one bit a frequency: above the median of the film's own or not; the mean grey is left out."""
+    """(N, bytes) one bit per frequency: whether it is above the film's median. The mean grey level is left out."""
     rows = dct.reshape(len(dct), -1)[:, 1:]
     return np.packbits(rows > np.median(rows, axis=1, keepdims=True), axis=1)
 
 
 def _is_same(first: ImageFacts, second: ImageFacts, mirrored: bool) -> bool:
-    """Whether a small affine map lays one thumbnail on the other, once the best of three guesses is refined."""
+    """Whether a small affine map aligns the two thumbnails, refined from the best of several initial guesses."""
     one, other = first.thumbnail, second.thumbnail
     other = np.ascontiguousarray(other[:, ::-1]) if mirrored else other
     guesses = [np.array([1.0, 1.0, 0.0, 0.0]), *_by_shift(one, other), *_by_labels(first, second, mirrored)]
@@ -134,16 +141,16 @@ def _is_same(first: ImageFacts, second: ImageFacts, mirrored: bool) -> bool:
 
 
 def _refined(first: Thumbnail, second: Thumbnail, zoom_and_shift: FloatArray) -> float:
-    """Enhanced correlation coefficient of the nearest affine map; 0 where that is no small one."""
+    """Enhanced correlation coefficient of the refined affine map; 0 if that fails or the map is too large."""
     start = _matrix(zoom_and_shift).astype(np.float32)
     everywhere = np.full(first.shape, 255, dtype=np.uint8)
     try:
-        value, found = cv2.findTransformECC(first, second, start, cv2.MOTION_AFFINE, STEPS, everywhere, 3)
+        value, matrix = cv2.findTransformECC(first, second, start, cv2.MOTION_AFFINE, STEPS, everywhere, 3)
     except cv2.error:  # it did not converge
         return 0.0
-    found = np.asarray(found, dtype=np.float64)
-    zoom, shear = np.diag(found[:, :2]), np.abs([found[0, 1], found[1, 0]])
-    if shear.max() > LARGEST_SHEAR or _correlation(first, second, np.concatenate([zoom, found[:, 2]])) < 0:
+    matrix = np.asarray(matrix, dtype=np.float64)
+    zoom, shear = np.diag(matrix[:, :2]), np.abs([matrix[0, 1], matrix[1, 0]])
+    if shear.max() > LARGEST_SHEAR or _correlation(first, second, np.concatenate([zoom, matrix[:, 2]])) < 0:
         return 0.0
     return float(value)
 
@@ -154,15 +161,15 @@ def _matrix(zoom_and_shift: FloatArray) -> FloatArray:
 
 
 def _by_shift(first: Thumbnail, second: Thumbnail) -> list[FloatArray]:
-    """The shift that phase correlation suggests."""
+    """Initial guess: the shift from phase correlation."""
     window = cv2.createHanningWindow((THUMBNAIL_PX, THUMBNAIL_PX), cv2.CV_32F)
-    # Copies: OpenCV multiplies the pictures that it is given by the window.
+    # OpenCV multiplies its input by the window, hence the copies.
     (dx, dy), _ = cv2.phaseCorrelate(first.copy(), second.copy(), window)
     return [np.array([1.0, 1.0, dx, dy])]
 
 
 def _by_labels(first: ImageFacts, second: ImageFacts, mirrored: bool) -> list[FloatArray]:
-    """The zoom and shift that lay the labelled part of one film on that of the other."""
+    """Initial guess: the zoom and shift that align the labelled regions."""
     if first.spine_box is None or second.spine_box is None:
         return []
     box = second.spine_box.copy()
@@ -173,7 +180,7 @@ def _by_labels(first: ImageFacts, second: ImageFacts, mirrored: bool) -> list[Fl
 
 
 def _correlation(first: Thumbnail, second: Thumbnail, zoom_and_shift: FloatArray) -> float:
-    """Correlation where both films overlap once the second is moved; -1 for a map that is too large.
+    """Correlation in the overlap of the first and the transformed second thumbnail; -1 if the map is too large.
 
     Args:
         zoom_and_shift: zoom in x and y, then shift in px, from the first thumbnail to the second.

@@ -1,4 +1,4 @@
-"""Mirrored films: those that face another way than most, or than their own corners say."""
+"""Check for mirrored films: facing that differs from most films, or contradicts the film's corners."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spondylo_ml.landmarks import Facing, Film
 
 SIDES = (Facing.LEFT, Facing.RIGHT)
 CONTRADICTION = 0.99
-"""Confidence from which an inferred facing speaks against a labelled one."""
+"""An inferred facing contradicts the labelled one from this confidence on."""
 
 
 def known_facing(film: Film, least_confidence: float = ClinicalConfig().least_facing_confidence) -> Facing:
-    """The labelled facing, else the one inferred from the corners, else unknown; none on an AP film."""
+    """The labelled facing, else the one inferred from the corners, else unknown."""
     if film.facing is not Facing.UNKNOWN:
         return film.facing
     inferred = infer_facing(film.vertebrae or ())
@@ -24,7 +24,7 @@ def known_facing(film: Film, least_confidence: float = ClinicalConfig().least_fa
 
 
 def check_mirrored(films: Sequence[Film]) -> list[AuditFinding]:
-    """A warning where label and corners disagree on the facing; a remark on a film that faces unlike most."""
+    """A warning if label and corners disagree on the facing; a remark if the film faces the less common side."""
     sides = [known_facing(film) for film in films]
     counts = Counter(side for side in sides if side in SIDES)
     (most, most_count), *_ = counts.most_common() or [(Facing.UNKNOWN, 0)]
@@ -38,7 +38,7 @@ def check_mirrored(films: Sequence[Film]) -> list[AuditFinding]:
             )
             findings.append(AuditFinding(Severity.WARNING, "mirrored_film", (film.film_id,), message))
         elif side in SIDES and side is not most and counts[side] < most_count:
-            known = "labelled" if film.facing in SIDES else "inferred from its corners"
-            message = f"faces {side} ({known}); {most_count} of {counts.total()} films face {most}"
+            source = "labelled" if film.facing in SIDES else "inferred from its corners"
+            message = f"faces {side} ({source}); {most_count} of {counts.total()} films face {most}"
             findings.append(AuditFinding(Severity.REMARK, "mirrored_film", (film.film_id,), message))
     return findings

@@ -1,4 +1,4 @@
-"""What an audit finds: how bad, by which check, on which films, in words."""
+"""Findings of an audit: severity, check, films and message."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from spondylo_ml.errors import NamedFilmsError
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """Severity of a finding."""
 
-    ERROR = "error"  # a training on these films would be wrong, or its result dishonest
-    WARNING = "warning"  # look at it: probably a wrong label or an unusual film
+    ERROR = "error"  # training on these films would be wrong, or its evaluation biased
+    WARNING = "warning"  # probably a wrong label or an unusual film: look at it
     REMARK = "remark"  # worth knowing
 
 
 class LeftOut(StrEnum):
-    """What a training leaves out for an error under `data.on_audit_error=set_aside`."""
+    """What training leaves out because of an error, with `data.on_audit_error=set_aside`."""
 
-    NOTHING = "nothing"  # the error stops it
-    CORNERS = "corners"  # of the vertebrae concerned
-    FILM = "film"  # the whole film: its levels are not known
+    NOTHING = "nothing"  # the error stops training
+    CORNERS = "corners"  # the corners of the vertebrae concerned
+    FILM = "film"  # the whole film, since its levels are unknown
 
 
 SEVERITIES = tuple(Severity)
@@ -34,14 +34,15 @@ LISTED = 20
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing found.
+    """One finding.
 
     Attributes:
+        severity: how serious it is.
         check: name of the check, such as `duplicate`.
-        films: ids of the films, or the name of a file that is no film.
-        message: what is wrong, what was expected.
+        films: ids of the films, or the name of a file that is not a film.
+        message: what is wrong and what was expected.
         slots: the vertebrae concerned, on the first film.
-        left_out: what a training can leave out for it.
+        left_out: what training can leave out because of it.
     """
 
     severity: Severity
@@ -55,7 +56,7 @@ class AuditFinding:
         return f"{self.check}: {', '.join(self.films)}: {self.message}"
 
     def to_json(self) -> dict[str, object]:
-        """Plain values, as logged."""
+        """The finding as logged to a run."""
         return {
             "severity": self.severity.value,
             "check": self.check,
@@ -67,12 +68,13 @@ class AuditFinding:
 
 @dataclass(frozen=True)
 class Audit:
-    """All findings on one dataset, worst first.
+    """All findings on one dataset.
 
     Attributes:
-        data_digest: of the films on which they were found.
-        images_checked: whether pixels were looked at too, or labels alone.
-        names: what the terminal calls a film, by its id, where it is a pseudonym; never part of a run.
+        findings: most severe first.
+        data_digest: digest of the films.
+        images_checked: whether pixels were checked, or labels only.
+        names: for films under a pseudonym, the name shown on the terminal by film id; never part of a run.
     """
 
     findings: tuple[AuditFinding, ...]
@@ -82,13 +84,13 @@ class Audit:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the findings and the data, whatever the order in which they were found."""
+        """SHA-256 over the findings and the data; does not depend on the order of the findings."""
         rows = [json.dumps(finding.to_json(), sort_keys=True) for finding in in_order(self.findings)]
         head = [self.data_digest, f"images_checked={self.images_checked}"]
         return hashlib.sha256("\n".join([*head, *rows]).encode()).hexdigest()
 
     def on_terminal(self, finding: AuditFinding) -> str:
-        """A finding as the terminal says it: the films by file and pseudonym."""
+        """A finding as shown on the terminal, with file names and pseudonyms."""
         return str(replace(finding, films=tuple(self.names.get(film, film) for film in finding.films)))
 
     def of(self, severity: Severity) -> tuple[AuditFinding, ...]:
@@ -103,17 +105,20 @@ class Audit:
 
 
 def in_order(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
-    """Worst first, then by check, film and message."""
-    rank = {severity: place for place, severity in enumerate(SEVERITIES)}
+    """The findings sorted by severity, then by check, film and message."""
+    rank = {severity: index for index, severity in enumerate(SEVERITIES)}
     return tuple(sorted(findings, key=lambda f: (rank[f.severity], f.check, f.films, f.slots, f.message)))
 
 
 def require_no_errors(audit: Audit, on_audit_error: str, where: object) -> None:
-    """Stop on errors of the audit unless training is to go on with them.
+    """Stop on errors of the audit, unless the configuration allows training to continue.
+
+    Args:
+        on_audit_error: `error`, `set_aside` or `continue`.
+        where: name of the dataset, for the message.
 
     Raises:
-        DataError: errors under `error`, or under `set_aside` errors for which nothing can be left out; lists them and
-            says what to do.
+        DataError: with `error` on any error; with `set_aside` on errors for which nothing can be left out.
     """
     if on_audit_error == "continue":
         return
@@ -123,22 +128,22 @@ def require_no_errors(audit: Audit, on_audit_error: str, where: object) -> None:
     if not errors:
         return
     on_terminal, in_run = (
-        "\n".join(f"  {tell(finding)}" for finding in errors[:LISTED]) for tell in (audit.on_terminal, str)
+        "\n".join(f"  {as_text(finding)}" for finding in errors[:LISTED]) for as_text in (audit.on_terminal, str)
     )
     more = f"\n  and {len(errors) - LISTED} more" if len(errors) > LISTED else ""
     raise NamedFilmsError(
         *(
-            f"the audit of {where} found {len(errors)} error(s), with which a training would be wrong or its result "
-            f"dishonest:\n{listed}{more}\n"
-            f"Correct the films or labels (the command audit shows a picture of each){_or_else(errors)}"
-            for listed in (on_terminal, in_run)
+            f"the audit of {where} found {len(errors)} error(s), with which training would be wrong or its evaluation "
+            f"biased:\n{details}{more}\n"
+            f"Correct the films or labels (the command audit shows a picture of each){_alternatives(errors)}"
+            for details in (on_terminal, in_run)
         )
     )
 
 
-def _or_else(errors: Sequence[AuditFinding]) -> str:
-    """What else can be done about errors."""
-    ways = ["train on the films as they are: --data.on_audit_error continue"]
+def _alternatives(errors: Sequence[AuditFinding]) -> str:
+    """Other ways to deal with the errors, as the end of a sentence."""
+    options = ["train on the films as they are: --data.on_audit_error continue"]
     if any(finding.left_out is not LeftOut.NOTHING for finding in errors):
-        ways.insert(0, "leave out single vertebrae and films with such labels: --data.on_audit_error set_aside")
-    return ", or " + ", or ".join(ways)
+        options.insert(0, "leave out single vertebrae and films with such labels: --data.on_audit_error set_aside")
+    return ", or " + ", or ".join(options)

@@ -1,4 +1,4 @@
-"""What an audit keeps of a film's pixels, so that each film is read once and none stays in memory."""
+"""Facts about a film's pixels for the audit, so that each film is read once and does not stay in memory."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ Thumbnail = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class ImageFacts:
-    """What is kept of one film's pixels.
+    """Facts about one film's pixels.
 
     Attributes:
-        pixels_sha256: equal where all grey levels are.
-        whole_dct: (12, 12) lowest cosine frequencies of the film, of which its perceptual hash is made.
-        spine_dct: the same of the labelled part alone, which a crop or a zoom leaves as it is; None without labels.
-        spine_box: x, y of the least and of the largest corner, as shares of the film; None without labels.
-        thumbnail: (96, 96) film with its local brightness and contrast made even.
-        exposure: what the grey levels say of the film.
-        bone_contrast: how much brighter the bodies are than what lies beside them, as a share of the range.
+        pixels_sha256: digest of all grey levels.
+        whole_dct: (12, 12) lowest cosine frequencies of the film, for its perceptual hash.
+        spine_dct: the same for the labelled region, which does not change with crop or zoom; None without labels.
+        spine_box: (4,) x and y of the upper left and the lower right corner of the labelled region, as fractions of
+            the film; None without labels.
+        thumbnail: (96, 96) film with local brightness and contrast normalised.
+        exposure: summary of the grey levels.
+        bone_contrast: brightness of the bodies relative to their surroundings, as a share of the grey range.
     """
 
     pixels_sha256: str
@@ -46,7 +47,7 @@ class ImageFacts:
 
 
 def measure_image(film: Film) -> ImageFacts:
-    """The facts of one film.
+    """Measure one film.
 
     Raises:
         DataError: its pixels cannot be read.
@@ -60,16 +61,16 @@ def measure_image(film: Film) -> ImageFacts:
         whole_dct=_lowest_frequencies(small),
         spine_dct=None if box is None else _lowest_frequencies(_within(image, box)),
         spine_box=box,
-        thumbnail=_even(small),
+        thumbnail=_normalised(small),
         exposure=exposure,
         bone_contrast=bone_contrast(small, film.vertebrae or (), film.size_hw, exposure.range_grey),
     )
 
 
 def measure_images(films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[ImageFacts | None]:
-    """The facts of each film, in order and in parallel; None for one whose pixels cannot be read."""
+    """Measure all films in parallel, calling `on_film` after each; None for a film that cannot be read."""
 
-    def one(film: Film) -> ImageFacts | None:
+    def attempt(film: Film) -> ImageFacts | None:
         try:
             return measure_image(film)
         except DataError:
@@ -78,7 +79,7 @@ def measure_images(films: Sequence[Film], on_film: Callable[[], object] = lambda
             on_film()
 
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(one, films))
+        return list(pool.map(attempt, films))
 
 
 def _lowest_frequencies(image: NDArray[np.float32]) -> FloatArray:
@@ -87,25 +88,25 @@ def _lowest_frequencies(image: NDArray[np.float32]) -> FloatArray:
 
 
 def _spine_box(film: Film) -> FloatArray | None:
-    """(4,) what the labels span, within the film; None where that is nothing."""
+    """(4,) bounding box of the labels in fractions of the film; None if there are no labels or the box is empty."""
     if not any(v.present.any() for v in film.vertebrae or ()):
         return None
     height, width = film.size_hw
     corners = np.concatenate([v.corners_xy for v in film.vertebrae or ()]) / np.array([width, height])
-    low, high = (np.clip(f(corners, axis=0), 0, 1) for f in (np.nanmin, np.nanmax))
-    wide_enough = ((high - low) * np.array([width, height]) >= 2).all()
-    return np.concatenate([low, high]) if wide_enough else None
+    low, high = (np.clip(reduce(corners, axis=0), 0, 1) for reduce in (np.nanmin, np.nanmax))
+    large_enough = ((high - low) * np.array([width, height]) >= 2).all()
+    return np.concatenate([low, high]) if large_enough else None
 
 
 def _within(image: GreyImage, box: FloatArray) -> NDArray[np.float32]:
-    """The part of the film in a box given in shares of it."""
+    """Crop a film to a box in fractions of its size."""
     height, width = image.shape
     x0, y0, x1, y1 = (box * np.array([width, height, width, height])).round().astype(int)
     return image[min(y0, height - 2) : max(y1, y0 + 2), min(x0, width - 2) : max(x1, x0 + 2)].astype(np.float32)
 
 
-def _even(small: NDArray[np.float32]) -> Thumbnail:
-    """The picture as a thumbnail, less its local mean, over its local standard deviation."""
+def _normalised(small: NDArray[np.float32]) -> Thumbnail:
+    """Thumbnail with its local mean subtracted, divided by its local standard deviation."""
     image = cv2.resize(small, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA)
     mean = cv2.GaussianBlur(image, (0, 0), BLUR_PX)
     variance = cv2.GaussianBlur((image - mean) ** 2, (0, 0), BLUR_PX)

@@ -1,4 +1,4 @@
-"""The chain of vertebrae: its direction, bodies that overlap, and neighbours that leave a gap."""
+"""Check the chain of vertebrae: its direction, overlapping bodies, and gaps between adjacent bodies."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from spondylo_ml.data.overlaps import IMPOSSIBLE, overlaps
 from spondylo_ml.landmarks import Film, FloatArray, Vertebra, level_name
 
 NOTABLE_OVERLAP = 0.10
-"""Share of the smaller of two neighbours that the other covers: more is worth a look."""
+"""Adjacent bodies that share more than this part of the smaller one get a warning."""
 
 BACKWARD = 0.25
-"""Share of the usual step by which a vertebra lies below the one that it should lie above; less is the same place."""
+"""A vertebra is in the wrong order if it lies below the previous one by more than this share of the usual step."""
 
 BESIDE = 0.6
-"""Share of the usual step by which a vertebra that slipped off the one below lies beside the spine at least."""
+"""Smallest sideways offset, as a share of the usual step, of a vertebra that slipped off the one below."""
 
 WIDE_STEP, NARROW_STEP = 1.6, 0.5
-"""Step from centre to centre over the expected one: a vertebra may be missing, or labelled twice."""
+"""Limits of the step between centres relative to the expected one; beyond, a vertebra is missing or labelled twice."""
 
 
 def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
-    """Slots that do not run from the sacrum up, and levels left out between two labelled ones."""
+    """Findings on slots that do not run from the sacrum up, and on levels missing between two labelled ones."""
     findings = []
     for film in films:
-        known = [v for v in film.vertebrae or () if v.present.any()]
-        if len(known) < 2:
+        labelled = [v for v in film.vertebrae or () if v.present.any()]
+        if len(labelled) < 2:
             continue
-        centres = np.array([np.nanmean(v.corners_xy, axis=0) for v in known])
+        centres = np.array([np.nanmean(v.corners_xy, axis=0) for v in labelled])
         steps = np.diff(centres, axis=0)
         if runs_down(centres):
-            message = f"the slots run from the head down: {known[0].level} lies above {known[-1].level}"
-            findings.append(_finding(Severity.ERROR, "vertebra_order", film, message, known))
+            message = f"the slots run from the head down: {labelled[0].level} lies above {labelled[-1].level}"
+            findings.append(_finding(Severity.ERROR, "vertebra_order", film, message, labelled))
         else:
             along = np.median(steps, axis=0)
             findings += [
                 _below(film, lower, upper, beside=_beside(step, along))
-                for (lower, upper), step in zip(pairwise(known), steps, strict=True)
+                for (lower, upper), step in zip(pairwise(labelled), steps, strict=True)
                 if step @ along < -BACKWARD * (along @ along)
             ]
         findings += _levels_left_out(film)
@@ -52,7 +52,7 @@ def check_vertebra_order(films: Sequence[Film]) -> list[AuditFinding]:
 
 
 def _below(film: Film, lower: Vertebra, upper: Vertebra, beside: bool) -> AuditFinding:
-    """A vertebra below the one that it should lie above; one beside it may have slipped off altogether."""
+    """Finding on a vertebra below the one it should be above; if it is also beside it, it may have slipped off."""
     message = f"{upper.level} lies below {lower.level}"
     if beside:
         message = f"{message} and beside it: spondyloptosis, or a wrong order"
@@ -61,31 +61,33 @@ def _below(film: Film, lower: Vertebra, upper: Vertebra, beside: bool) -> AuditF
 
 
 def _beside(step: FloatArray, along: FloatArray) -> bool:
-    """Whether a step leads away from the spine's direction, by a good part of the usual step."""
+    """Whether a step leads sideways, away from the direction of the spine."""
     across = abs(step[0] * along[1] - step[1] * along[0])
     return bool(across > BESIDE * (along @ along))
 
 
 def check_overlaps(films: Sequence[Film]) -> list[AuditFinding]:
-    """Bodies of one film that cover each other by more than bones can, neighbours or not."""
+    """Errors for bodies of a film, adjacent or not, that overlap more than bones can."""
     return [
-        AuditFinding(Severity.ERROR, "overlap", (film.film_id,), str(found), (found.lower, found.upper), LeftOut.FILM)
+        AuditFinding(
+            Severity.ERROR, "overlap", (film.film_id,), str(overlap), (overlap.lower, overlap.upper), LeftOut.FILM
+        )
         for film in films
-        for found in overlaps(film.vertebrae or (), impossible_slots(film.vertebrae or ()))
+        for overlap in overlaps(film.vertebrae or (), impossible_slots(film.vertebrae or ()))
     ]
 
 
 def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
-    """Neighbours that overlap a little, and steps much longer or shorter than elsewhere on the film and the dataset."""
+    """Warnings for adjacent bodies that overlap slightly, and for unusually long or short steps between them."""
     low = bodies.lower_of_pairs
     ratios = _step_ratios(bodies)
     findings = []
-    for place, ratio in zip(low, ratios, strict=True):
-        share = shared_of_smaller(bodies.corners_xy[place], bodies.corners_xy[place + 1])
-        slots = (int(bodies.slot[place]), int(bodies.slot[place + 1]))
+    for index, ratio in zip(low, ratios, strict=True):
+        share = shared_of_smaller(bodies.corners_xy[index], bodies.corners_xy[index + 1])
+        slots = (int(bodies.slot[index]), int(bodies.slot[index + 1]))
         lower, upper = map(level_name, slots)
         if share > IMPOSSIBLE:
-            continue  # see check_overlaps and check_corner_order
+            continue  # reported by check_overlaps or check_corner_order
         if share > NOTABLE_OVERLAP:
             check, message = "overlap", f"{upper} and {lower} share {share:.0%} of the smaller one"
         elif ratio > WIDE_STEP:
@@ -97,12 +99,12 @@ def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
             )
         else:
             continue
-        findings.append(AuditFinding(Severity.WARNING, check, (bodies.film_id(int(place)),), message, slots))
+        findings.append(AuditFinding(Severity.WARNING, check, (bodies.film_id(int(index)),), message, slots))
     return findings
 
 
 def _step_ratios(bodies: Bodies) -> FloatArray:
-    """(P,) length of each step over that expected from the film's other steps and the level's usual share of them."""
+    """(P,) length of each step relative to that expected from its level and the film's other steps."""
     low = bodies.lower_of_pairs
     length = np.log(np.maximum(np.linalg.norm(bodies.step_px, axis=1), 1e-6))
     usual = group_medians(length - _film_median(bodies, length), bodies.slot[low], FEWEST_FILMS)

@@ -1,4 +1,4 @@
-"""Corners in the wrong order: outlines that cross themselves, left and right or top and bottom exchanged."""
+"""Check the order of corners: outlines that cross themselves, exchanged left and right or top and bottom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spondylo_ml.landmarks import Film
 
 
 def check_corner_order(films: Sequence[Film]) -> list[AuditFinding]:
-    """One finding a film whose corners are systematically in another order; else one a body that is impossible."""
+    """One error for a film with all corners in another order; else one for each impossible body."""
     return [
         AuditFinding(
             Severity.ERROR,

@@ -1,4 +1,4 @@
-"""What reading reported, and how the films lie in their parts."""
+"""Findings of the reader, and checks of slots and patients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.landmarks import Film
 
 
 def check_reading(films: FilmSet) -> list[AuditFinding]:
-    """Bad files, what the reader assumed or saw, and what it decided in doubt."""
+    """Bad files as errors, the reader's doubts as warnings, and its other notes as remarks."""
     bad = [AuditFinding(Severity.ERROR, "bad_file", _named(f), f.reason) for f in films.bad_files]
     notes = [
         AuditFinding(Severity.WARNING, "reader_doubt", _named(f), f.reason)
@@ -23,7 +23,7 @@ def check_reading(films: FilmSet) -> list[AuditFinding]:
 
 
 def check_slots(films: FilmSet) -> list[AuditFinding]:
-    """Vertebrae for which a model of this dataset has no channel."""
+    """Warnings for vertebrae outside the slots of the dataset, for which a model has no channel."""
     first, last = films.slots.names[0], films.slots.names[-1]
     return [
         AuditFinding(
@@ -40,7 +40,7 @@ def check_slots(films: FilmSet) -> list[AuditFinding]:
 
 
 def check_patients(films: Sequence[Film]) -> list[AuditFinding]:
-    """Patients with films in two parts: a network would be evaluated on patients that it was trained on."""
+    """Errors for patients with films in two splits, on whom a network would be both trained and evaluated."""
     by_patient: dict[str, list[Film]] = defaultdict(list)
     for film in films:
         by_patient[film.patient].append(film)
@@ -48,16 +48,16 @@ def check_patients(films: Sequence[Film]) -> list[AuditFinding]:
         AuditFinding(
             Severity.ERROR,
             "patient_in_two_parts",
-            tuple(sorted(film.film_id for film in own)),
-            f"films of one patient lie in {_and(parts)}: put them into one part",
+            tuple(sorted(film.film_id for film in patient_films)),
+            f"films of one patient are in {_and(parts)}: put them into one part",
         )
-        for own in by_patient.values()
-        if len(parts := sorted({str(film.split) for film in own})) > 1
+        for patient_films in by_patient.values()
+        if len(parts := sorted({str(film.split) for film in patient_films})) > 1
     ]
 
 
 def _named(finding: FileFinding) -> tuple[str]:
-    """What the audit, which is kept in runs, calls the file of a finding."""
+    """Name of a finding's file in the audit, which is logged to runs."""
     return (finding.alias or finding.file,)
 
 

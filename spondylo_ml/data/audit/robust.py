@@ -1,4 +1,4 @@
-"""Median, MAD and the minimum covariance determinant: statistics that wrong labels cannot pull along."""
+"""Statistics that are robust to wrong labels: median, MAD and minimum covariance determinant."""
 
 from __future__ import annotations
 
@@ -12,34 +12,36 @@ from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.landmarks import FloatArray
 
 MAD_TO_SD = 1.4826
-"""Of a normal distribution, standard deviation over median absolute deviation."""
+"""Standard deviation over median absolute deviation of a normal distribution."""
 
 FEWEST_FILMS = 10
-"""Below so many films a median and its MAD say nothing about one of them."""
+"""Minimum number of films for a median and its MAD."""
 
 FEWEST_ROWS = 100
-"""Below so many rows no covariance is estimated."""
+"""Minimum number of rows for a covariance estimate."""
 
 LARGEST_SAMPLE = 500
-"""Rows of which a covariance is estimated; more cost seconds and change nothing."""
+"""Maximum number of rows used to estimate a covariance; more take seconds without changing the result."""
 
 
 def robust_z(values: FloatArray, least_sd: float) -> FloatArray:
-    """(N,) distance from the median in robust standard deviations; NaN where the value is, or values are too few.
+    """(N,) distance from the median in robust standard deviations; NaN for a NaN value, or if there are too few.
 
-    `least_sd` keeps a set of all but equal values from making outliers of tiny differences.
+    Args:
+        least_sd: lower limit of the standard deviation, so that tiny differences among nearly equal values are not
+            outliers.
     """
     values = np.asarray(values, dtype=np.float64)
-    known = values[np.isfinite(values)]
-    if len(known) < FEWEST_FILMS:
+    finite = values[np.isfinite(values)]
+    if len(finite) < FEWEST_FILMS:
         return np.full(len(values), np.nan)
-    centre = np.median(known)
-    spread = max(least_sd, MAD_TO_SD * float(np.median(np.abs(known - centre))))
+    centre = np.median(finite)
+    spread = max(least_sd, MAD_TO_SD * float(np.median(np.abs(finite - centre))))
     return np.asarray((values - centre) / spread)
 
 
 def group_medians(values: FloatArray, groups: NDArray[np.int64], fewest: int = 1) -> FloatArray:
-    """(N, ...) the median of each row's group; NaN where the group has fewer than `fewest` rows."""
+    """(N, ...) median of each row's group; NaN if the group has fewer than `fewest` rows."""
     out = np.full(values.shape, np.nan)
     order = np.argsort(groups, kind="stable")
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order][:1] - 1))
@@ -50,17 +52,18 @@ def group_medians(values: FloatArray, groups: NDArray[np.int64], fewest: int = 1
 
 
 def mahalanobis(rows: FloatArray) -> FloatArray:
-    """(N,) robust Mahalanobis distance of (N, F) rows; NaN for a row that has one, or where rows are too few.
+    """(N,) robust Mahalanobis distance of (N, F) rows; NaN for a row with NaN, or if there are too few rows.
 
-    Location and scatter by the minimum covariance determinant (Rousseeuw and Van Driessen, Technometrics 41, 1999).
+    Location and scatter are estimated by the minimum covariance determinant (Rousseeuw and Van Driessen,
+    Technometrics 41, 1999).
     """
     out = np.full(len(rows), np.nan)
-    known = np.flatnonzero(np.isfinite(rows).all(axis=1))
-    if len(known) < FEWEST_ROWS:
+    complete = np.flatnonzero(np.isfinite(rows).all(axis=1))
+    if len(complete) < FEWEST_ROWS:
         return out
-    sample = evenly_spaced(known.tolist(), LARGEST_SAMPLE)
+    sample = evenly_spaced(complete.tolist(), LARGEST_SAMPLE)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns where the determinant is small, which it is for tiny ratios
+        warnings.simplefilter("ignore")  # it warns of the small determinant, which is expected for small values
         model = MinCovDet(random_state=0).fit(rows[sample])
-    out[known] = np.sqrt(model.mahalanobis(rows[known]))
+    out[complete] = np.sqrt(model.mahalanobis(rows[complete]))
     return out

@@ -1,8 +1,9 @@
-"""Bodies and steps unlike those of the same level on the other films: most are wrong labels.
+"""Check for bodies and steps that differ from those of the same level on other films, mostly because of wrong labels.
 
-Each body is described by its width, height, the ratios of its endplates and walls and two angles, each step to the
-next body by its length, its direction and the turn between both; all against the median of the level, sizes also
-against the film's own. What is left is judged by its robust Mahalanobis distance over all bodies, or steps.
+A body is described by its width and height, the ratios of its endplates and walls, and two angles. A step to the next
+body is described by its length, its direction, and the rotation from one body to the next. All values are relative to
+the median of the level, sizes also to the film's other bodies. The outliers among these residuals are found by their
+robust Mahalanobis distance.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from spondylo_ml.data.audit.robust import FEWEST_FILMS, FEWEST_ROWS, MAD_TO_SD, 
 from spondylo_ml.landmarks import MIRRORED_CORNERS, Facing, FloatArray, level_name
 
 BODY_DISTANCE, STEP_DISTANCE = 14.0, 14.0
-"""Robust Mahalanobis distances beyond which a body or a step is looked at."""
+"""Bodies and steps beyond these robust Mahalanobis distances get a warning."""
 
 BODY_PARTS = ("width", "height", "superior over inferior edge", "left over right wall", "wedge angle", "skew")
 STEP_PARTS = ("distance", "direction", "turn")
 
 
 def check_shapes(bodies: Bodies) -> list[AuditFinding]:
-    """Bodies and steps that stand out, or a remark that there are too few to tell."""
+    """Warnings for unusual bodies and steps, or a remark that there are too few bodies to tell."""
     body, step = body_residuals(bodies), step_residuals(bodies)
-    judged = int(np.isfinite(body).all(axis=1).sum())
-    if 0 < len(bodies) and judged < FEWEST_ROWS:
+    comparable = int(np.isfinite(body).all(axis=1).sum())
+    if 0 < len(bodies) and comparable < FEWEST_ROWS:
         message = (
-            f"{judged} bodies of levels seen on {FEWEST_FILMS} films or more: too few to tell an unusual shape, "
+            f"{comparable} bodies of levels seen on {FEWEST_FILMS} films or more: too few to tell an unusual shape, "
             f"{FEWEST_ROWS} are needed"
         )
         return [AuditFinding(Severity.REMARK, "not_checked", ("dataset",), message)]
@@ -41,35 +42,35 @@ def check_shapes(bodies: Bodies) -> list[AuditFinding]:
 def _of_films(
     bodies: Bodies, rows: FloatArray, places: IntArray, distance: FloatArray, steps: bool
 ) -> list[AuditFinding]:
-    """One finding a film with bodies, or steps, whose `distance` is above 1: all of them, the farthest first."""
+    """One finding per film, which lists all its bodies (or steps) with a `distance` above 1, the largest first."""
     by_film: dict[str, list[int]] = defaultdict(list)
     far = np.flatnonzero(distance > 1)
     for row in far[np.argsort(-distance[far], kind="stable")].tolist():
         by_film[bodies.film_id(int(places[row]))].append(row)
     findings = []
-    for film_id, own in by_film.items():
-        said, slots = [], set()
-        for row in own:
+    for film_id, film_rows in by_film.items():
+        details, slots = [], set()
+        for row in film_rows:
             slot = int(bodies.slot[places[row]])
             slots |= {slot, slot + 1} if steps else {slot}
             name = f"{level_name(slot + 1)} on {level_name(slot)}" if steps else level_name(slot)
-            said.append(f"{name} ({_what(rows, row, STEP_PARTS if steps else BODY_PARTS)})")
+            details.append(f"{name} ({_largest_residual(rows, row, STEP_PARTS if steps else BODY_PARTS)})")
         check, what = ("body_step", "unusual place of") if steps else ("body_shape", "unusual shape of")
-        message = f"{what} {', '.join(said)}"
+        message = f"{what} {', '.join(details)}"
         findings.append(AuditFinding(Severity.WARNING, check, (film_id,), message, tuple(sorted(slots))))
     return findings
 
 
 def body_residuals(bodies: Bodies) -> FloatArray:
-    """(N, 6) logarithms and radians against the level's median; NaN for a level seen on too few films."""
+    """(N, 6) `BODY_PARTS` relative to the level's median, in logarithms and radians; NaN for a level on too few films."""
     corners = _facing_left(bodies)
     superior, inferior = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 2]
     left, right = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
     plates, walls = _bearing(superior + inferior), _bearing(left + right)
     lengths = np.log(np.maximum(np.linalg.norm([superior, inferior, left, right], axis=-1), 1e-6))
     sizes = np.log(np.stack([bodies.width_px, bodies.height_px], axis=1))
-    own = sizes - _usual(bodies, sizes)
-    own = own - group_medians(np.nan_to_num(own), bodies.film)
+    relative = sizes - _usual(bodies, sizes)
+    relative = relative - group_medians(np.nan_to_num(relative), bodies.film)
     rest = np.stack(
         [
             lengths[0] - lengths[1],
@@ -79,31 +80,31 @@ def body_residuals(bodies: Bodies) -> FloatArray:
         ],
         axis=1,
     )
-    return np.concatenate([own, rest - _usual(bodies, rest)], axis=1)
+    return np.concatenate([relative, rest - _usual(bodies, rest)], axis=1)
 
 
 def step_residuals(bodies: Bodies) -> FloatArray:
-    """(P, 3) logarithm and radians against the level's median; NaN for a level seen on too few films."""
+    """(P, 3) `STEP_PARTS` relative to the level's median, in logarithms and radians; NaN for a level on too few films."""
     low = bodies.lower_of_pairs
     mirrored = _faces_right(bodies)[low]
     step = bodies.step_px * np.where(mirrored[:, None], [-1.0, 1.0], [1.0, 1.0])
     corners = _facing_left(bodies)
     plates = _bearing(corners[:, 1] - corners[:, 0] + corners[:, 3] - corners[:, 2])
     length = np.log(np.maximum(np.linalg.norm(step, axis=1), 1e-6))
-    own = length - group_medians(length, bodies.film[low])
+    relative = length - group_medians(length, bodies.film[low])
     parts = np.stack(
-        [own, _wrapped(_bearing(step) - plates[low] + np.pi / 2), _wrapped(plates[low + 1] - plates[low])], axis=1
+        [relative, _wrapped(_bearing(step) - plates[low] + np.pi / 2), _wrapped(plates[low + 1] - plates[low])], axis=1
     ).reshape(-1, len(STEP_PARTS))
     return np.asarray(parts - group_medians(parts, bodies.slot[low], FEWEST_FILMS))
 
 
 def _usual(bodies: Bodies, values: FloatArray) -> FloatArray:
-    """Median of each value over the bodies of the same level."""
+    """Median over the bodies of the same level."""
     return group_medians(values, bodies.slot, FEWEST_FILMS)
 
 
 def _facing_left(bodies: Bodies) -> FloatArray:
-    """(N, 4, 2) corners as they would be on a film that faces left."""
+    """(N, 4, 2) corners, mirrored if the film faces right."""
     mirrored = bodies.corners_xy[:, list(MIRRORED_CORNERS)] * np.array([-1.0, 1.0])
     return np.where(_faces_right(bodies)[:, None, None], mirrored, bodies.corners_xy)
 
@@ -120,11 +121,11 @@ def _wrapped(angle_rad: FloatArray) -> FloatArray:
     return np.asarray((angle_rad + np.pi) % (2 * np.pi) - np.pi)
 
 
-def _what(rows: FloatArray, place: int, names: Sequence[str]) -> str:
-    """The part of a description that stands out most, and how."""
+def _largest_residual(rows: FloatArray, row: int, names: Sequence[str]) -> str:
+    """The most unusual value of a row, as text."""
     spread = MAD_TO_SD * np.nanmedian(np.abs(rows), axis=0)
-    part = int(np.argmax(np.abs(rows[place]) / np.maximum(spread, 1e-9)))
-    value = rows[place, part]
+    part = int(np.argmax(np.abs(rows[row]) / np.maximum(spread, 1e-9)))
+    value = rows[row, part]
     angle = names[part] in ("wedge angle", "skew", "direction", "turn")
     return (
         f"{names[part]} {np.degrees(value):+.0f}° from the usual"

@@ -1,4 +1,4 @@
-"""Sizes that stand out: films, bodies, mm per pixel, and films stretched in one direction."""
+"""Check for unusual sizes of films and bodies, unusual spacings, and stretched films."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from spondylo_ml.data.audit.robust import FEWEST_FILMS, group_medians, robust_z
 from spondylo_ml.landmarks import Facing, Film, FloatArray
 
 OUTLIER_Z = 5.0
-"""Robust standard deviations from the median of the dataset."""
+"""Values further from the dataset's median than this many robust standard deviations are outliers."""
 
 LEAST_SD = 0.05
-"""Spread of a logarithm below which it counts as 5 %."""
+"""Lower limit of the standard deviation of a logarithm, 5 %."""
 
 FILM_FACTOR = 1.5
-"""A film's size or shape within this factor of the usual one is no finding, however alike the others are."""
+"""A film's size or shape within this factor of the median is never an outlier."""
 
 STRETCH_FACTOR = 1.25
-"""An AP film's median aspect further than this factor from that of the dataset's others stands out."""
+"""An AP film whose median body aspect differs from the dataset's by more than this factor gets a warning."""
 
 SQUARE_PIXEL = 0.05
-"""A spacing whose x and y differ by more than this share is not that of a detector."""
+"""Pixels of a detector are square: largest plausible difference of log x and log y spacing."""
 
 
 def check_film_sizes(films: Sequence[Film]) -> list[AuditFinding]:
-    """Films whose longer side, or shape, is unlike that of the others."""
+    """Warnings for films with an unusual longer side or shape."""
     sides = np.array([film.size_hw for film in films], dtype=np.float64).reshape(-1, 2)
     findings = []
     for name, values in (("longer side", sides.max(axis=1)), ("height over width", sides[:, 0] / sides[:, 1])):
@@ -51,7 +51,7 @@ def check_film_sizes(films: Sequence[Film]) -> list[AuditFinding]:
 
 
 def check_body_sizes(bodies: Bodies) -> list[AuditFinding]:
-    """Films on which all bodies are much larger or smaller than on the others, as a share of the film."""
+    """Warnings for films with unusually large or small bodies relative to the film."""
     longer = np.array([max(film.size_hw) for film in bodies.films], dtype=np.float64)
     shares = film_medians(bodies, bodies.width_px / longer[bodies.film])
     z = robust_z(np.log(shares), 2 * LEAST_SD)
@@ -68,7 +68,7 @@ def check_body_sizes(bodies: Bodies) -> list[AuditFinding]:
 
 
 def check_spacing(bodies: Bodies) -> list[AuditFinding]:
-    """Spacings with which bodies would have impossible sizes, that are not square, or unlike the others'."""
+    """Warnings for spacings that give bodies impossible sizes, are not square, or differ from the other films'."""
     films = bodies.films
     mm = np.array([film.spacing.x_mm if film.spacing else np.nan for film in films])
     z = robust_z(np.log(mm), LEAST_SD)
@@ -76,13 +76,13 @@ def check_spacing(bodies: Bodies) -> list[AuditFinding]:
     for film, far in zip(films, np.abs(z) > OUTLIER_Z, strict=True):
         if film.spacing is None:
             continue
-        said = f"{film.spacing.x_mm:.4g} x {film.spacing.y_mm:.4g} mm per px"
-        if impossible := impossible_spacing(film.vertebrae or (), film.spacing):
-            message = f"{impossible}: it is set aside in measurements"
+        spacing = f"{film.spacing.x_mm:.4g} x {film.spacing.y_mm:.4g} mm per px"
+        if reason := impossible_spacing(film.vertebrae or (), film.spacing):
+            message = f"{reason}: it is ignored in measurements"
         elif abs(np.log(film.spacing.x_mm / film.spacing.y_mm)) > SQUARE_PIXEL:
-            message = f"{said}: pixels of a detector are square"
+            message = f"{spacing}: pixels of a detector are square"
         elif far:
-            message = f"{said}: {np.nanmedian(mm):.4g} is usual"
+            message = f"{spacing}: {np.nanmedian(mm):.4g} is usual"
         else:
             continue
         findings.append(AuditFinding(Severity.WARNING, "spacing", (film.film_id,), message))
@@ -90,7 +90,7 @@ def check_spacing(bodies: Bodies) -> list[AuditFinding]:
 
 
 def check_stretch(bodies: Bodies) -> list[AuditFinding]:
-    """Films whose bodies are too wide or too high: against anatomy on lateral films, against the dataset on AP ones."""
+    """Warnings for films with too wide or too high bodies: compared with anatomy (lateral) or the dataset (AP)."""
     factors = stretch_factors(bodies)
     findings = []
     for film, factor in zip(bodies.films, factors, strict=True):
@@ -109,24 +109,27 @@ def check_stretch(bodies: Bodies) -> list[AuditFinding]:
 
 
 def stretch_factors(bodies: Bodies) -> FloatArray:
-    """(F,) how many times too wide each film is: by its bodies' shapes on lateral films, against the dataset's other
-    films on AP ones; NaN where nothing is expected or labelled. A known pixel aspect is taken out."""
+    """(F,) factor by which each film is too wide, after undoing its known pixel aspect.
+
+    Estimated from the shapes of the bodies on lateral films, and relative to the dataset on AP films; NaN if it cannot
+    be estimated.
+    """
     lateral = np.array([film.facing is not Facing.NONE for film in bodies.films], dtype=bool)
-    known = np.array([film.pixel_aspect or 1.0 for film in bodies.films])
+    pixel_aspect = np.array([film.pixel_aspect or 1.0 for film in bodies.films])
     factors = np.full(len(bodies.films), np.nan)
     if not lateral.all():
-        aspect = bodies.width_px / bodies.height_px * known[bodies.film]
+        aspect = bodies.width_px / bodies.height_px * pixel_aspect[bodies.film]
         usual = np.exp(group_medians(np.log(aspect), bodies.slot, FEWEST_FILMS))
         factors = film_medians(bodies, np.where(lateral[bodies.film], np.nan, aspect / usual))
-    for place in map(int, np.flatnonzero(lateral)):
-        factors[place] = film_stretch(bodies.films[place].vertebrae or (), known[place]).factor
+    for index in map(int, np.flatnonzero(lateral)):
+        factors[index] = film_stretch(bodies.films[index].vertebrae or (), pixel_aspect[index]).factor
     return factors
 
 
 def film_medians(bodies: Bodies, values: FloatArray) -> FloatArray:
-    """(F,) median of a value of the bodies, by film; NaN for a film without one."""
+    """(F,) median over the bodies of each film; NaN for a film without a finite value."""
     out = np.full(len(bodies.films), np.nan)
-    known = np.isfinite(values)
-    medians = group_medians(values[known], bodies.film[known])
-    out[bodies.film[known]] = medians
+    finite = np.isfinite(values)
+    medians = group_medians(values[finite], bodies.film[finite])
+    out[bodies.film[finite]] = medians
     return out

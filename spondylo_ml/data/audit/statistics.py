@@ -1,4 +1,4 @@
-"""What a dataset holds, film by film: sizes, vertebrae, sex and age, spacing, slip."""
+"""Tables of a dataset's contents: sizes, vertebrae, sex and age, spacing and slip of each film."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILM_COLUMNS = (
 
 
 def audit_film_table(films: Sequence[Film]) -> pd.DataFrame:
-    """One row a film; NaN or empty where the dataset does not say."""
+    """One row per film with `FILM_COLUMNS`; NaN or empty if unknown."""
     bodies = Bodies.of(films)
     stretch = stretch_factors(bodies)
     rows = [_film_row(film, factor) for film, factor in zip(films, stretch, strict=True)]
@@ -30,7 +30,7 @@ def audit_film_table(films: Sequence[Film]) -> pd.DataFrame:
 
 
 def audit_slip_table(films: Sequence[Film]) -> pd.DataFrame:
-    """One row a lumbar slip that can be measured: `film_id`, `level`, `slip_percent`; withheld as in measurements."""
+    """One row per measurable lumbar slip: `film_id`, `level`, `slip_percent`."""
     rows = [
         (film.film_id, f"{level_name(level.upper_slot)}/{level_name(level.lower_slot)}", level.slip.value)
         for film in films
@@ -55,7 +55,7 @@ def _film_row(film: Film, stretch: float) -> tuple[object, ...]:
 
 
 def _why_no_slip(film: Film) -> str:
-    """Why no slip of the film is reported; empty where one is, and where each level has a reason of its own."""
+    """Why all slips of the film are withheld; empty if they are not."""
     if not film.vertebrae:
         return "no labels"
     return measure_film(film).withheld
