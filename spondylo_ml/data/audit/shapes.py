@@ -62,7 +62,7 @@ def _of_films(
 
 
 def body_residuals(bodies: Bodies) -> FloatArray:
-    """(N, 6) `BODY_PARTS` relative to the level's median, in logarithms and radians; NaN for a level on too few films."""
+    """(N, 6) `BODY_PARTS` minus the level's median, in logarithms and radians; NaN for levels on too few films."""
     corners = _facing_left(bodies)
     superior, inferior = corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 2]
     left, right = corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1]
@@ -84,7 +84,7 @@ def body_residuals(bodies: Bodies) -> FloatArray:
 
 
 def step_residuals(bodies: Bodies) -> FloatArray:
-    """(P, 3) `STEP_PARTS` relative to the level's median, in logarithms and radians; NaN for a level on too few films."""
+    """(P, 3) `STEP_PARTS` minus the level's median, in logarithms and radians; NaN for levels on too few films."""
     low = bodies.lower_of_pairs
     mirrored = _faces_right(bodies)[low]
     step = bodies.step_px * np.where(mirrored[:, None], [-1.0, 1.0], [1.0, 1.0])
