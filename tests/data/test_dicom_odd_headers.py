@@ -68,7 +68,7 @@ def test_an_overlay_in_the_unused_bits_is_masked_and_reported() -> None:
     marked[10:40, 20:50] |= 0x8000
     found = read(dicom(marked, **WINDOW))
     np.testing.assert_array_equal(found.pixels, shown_in(levels))
-    assert found.notes == ("bits of the pixels that hold no grey level, such as overlays, were masked",)
+    assert found.notes == ("bits that are not part of the grey level, such as overlays, were masked",)
 
 
 def test_negative_levels_may_fill_the_unused_bits_with_their_sign() -> None:
@@ -79,14 +79,14 @@ def test_negative_levels_may_fill_the_unused_bits_with_their_sign() -> None:
 
 
 def test_a_header_that_names_too_few_bits_is_refused() -> None:
-    with pytest.raises(FileError, match=r"use more than the 10 bits that its header says \(BitsStored, HighBit\)"):
+    with pytest.raises(FileError, match=r"use more than the 10 bits stated in its header \(BitsStored, HighBit\)"):
         read(dicom(film_levels(high=4095), 10))
 
 
 def test_a_high_bit_above_levels_that_lie_low_is_reported_and_not_obeyed() -> None:
     found = read(dicom(film_levels(), HighBit=15, **WINDOW))
     np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == ("HighBit is 15, but all levels lie in the low 12 bits: read there",)
+    assert found.notes == ("HighBit is 15, but all levels are in the low 12 bits: read there",)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_a_high_bit_above_levels_that_lie_low_is_reported_and_not_obeyed() -> No
         ({"BitsStored": 17, "HighBit": 16}, "of 17 bits in 16"),
         ({"BitsAllocated": 32}, "of 12 bits in 32: 8 to 16 in 8 or 16 are read"),
         ({"PixelRepresentation": 2}, "neither 0"),
-        ({"SamplesPerPixel": 3}, "'MONOCHROME2' and 3 values a pixel"),
-        ({"PhotometricInterpretation": "ZEBULON"}, "with the colours that are not as in the standard: MONOCHROME1"),
+        ({"SamplesPerPixel": 3}, "'MONOCHROME2' and 3 values per pixel"),
+        ({"PhotometricInterpretation": "ZEBULON"}, "with the colours that are not in the standard: MONOCHROME1"),
         ({"PhotometricInterpretation": None}, "with the colours that it does not name"),
         ({"Columns": 72}, "header and pixels disagree on the film's size"),
         ({"Columns": 88}, "cut off, or without all pixels"),
@@ -200,7 +200,7 @@ def test_the_levels_of_a_film_of_few_of_them_are_no_blocks(n_levels: int) -> Non
 
 
 def test_a_film_of_padding_alone_is_refused_and_an_odd_padding_is_reported() -> None:
-    with pytest.raises(FileError, match="a DICOM file of padding alone"):
+    with pytest.raises(FileError, match="a DICOM file with padding only"):
         read(dicom(np.full(SIZE_HW, 7, np.uint16), PixelPaddingValue=7))
     found = read(dicom(film_levels(), PixelPaddingValue=[1, 2]))
     assert found.notes == ("PixelPaddingValue is not one whole number and was not used",)

@@ -212,7 +212,7 @@ def test_a_dicom_film_brings_its_spacing_and_its_warnings() -> None:
     assert result.measurement.spacing_provenance == "DICOM ImagerPixelSpacing"
     assert result.measurement.pixel_aspect == pytest.approx(mm[1] / mm[0])
     assert not np.isnan(result.measurement.levels[0].slip_mm.value)
-    assert result.warnings[0].startswith("the file says that text is burnt into its pixels")
+    assert result.warnings[0].startswith("the file has text burnt into its pixels")
     assert "magnification" in result.warnings[-1]
     assert model.report(result).measurement == result.measurement
 

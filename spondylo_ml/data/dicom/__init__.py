@@ -1,4 +1,4 @@
-"""Radiographs in DICOM files: their pixels as 8-bit grey, bone bright, and the size of a pixel."""
+"""Read radiographs from DICOM files: 8-bit grey levels with bright bone, and the pixel spacing."""
 
 from __future__ import annotations
 

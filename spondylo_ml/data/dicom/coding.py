@@ -1,7 +1,7 @@
-"""Pixels of a DICOM file out of the coding that its transfer syntax names, refused unread if too large.
+"""Decode the pixels of a DICOM file according to its transfer syntax.
 
-Native and run-length coded pixels are read by pydicom, all others by imagecodecs: JPEG of 8 and 12 bits, lossless JPEG,
-JPEG-LS, and JPEG 2000 with its high-throughput kind.
+Native and run-length encoded pixels are decoded by pydicom, all others by imagecodecs: JPEG with 8 and 12 bits,
+lossless JPEG, JPEG-LS, and JPEG 2000 including HTJ2K. Sizes are checked before anything is decoded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from spondylo_ml.data.dicom.header import Refusal
 
 try:
     import imagecodecs
-except ImportError:  # no wheel for this machine: pydicom's other plugins are tried
+except ImportError:  # no wheel for this platform: pydicom's other plugins are tried
     imagecodecs = None  # type: ignore[assignment]
 
 JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
@@ -43,19 +43,19 @@ JPEG_LS = (JPEGLSLossless, JPEGLSNearLossless)
 JPEG_2000 = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 
 DISAGREE = "a DICOM file whose header and pixels disagree on the film's size"
-_SPARE_BYTES = 8  # behind the pixels; more means that rows or columns are not as the header says
-_NO_FRAME_HEADER = (0xC4, 0xC8, 0xCC)  # JPEG markers in the range of frame headers that are none
+_SPARE_BYTES = 8  # trailing bytes that are tolerated; more mean that the size in the header is wrong
+_NO_FRAME_HEADER = (0xC4, 0xC8, 0xCC)  # JPEG markers in the range of frame headers that are not frame headers
 _JPEG_2000_SIZE = b"\xff\x4f\xff\x51"
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Pixels as they were coded.
+    """Decoded pixels.
 
     Attributes:
-        pixels: (H, W), unsigned, but signed where the coding itself says so.
-        precision: bits of a pixel in a compressed coding; None for a native one, whose bits are where the header says.
-        signed: whether the coding says that levels are signed; None where it does not say.
+        pixels: (H, W); unsigned, unless the coding itself is signed.
+        precision: bits per pixel of a compressed coding; None for a native one, which is described by the header.
+        signed: whether the coding is signed; None if it does not state this.
     """
 
     pixels: NDArray[Any]
@@ -72,15 +72,16 @@ class _Coded:
 
 
 def decode(dataset: Dataset, syntax: UID, size_hw: tuple[int, int], bits_allocated: int) -> Decoded:
-    """The one frame of a file.
+    """Decode the single frame of a file.
 
     Raises:
-        Refusal: no pixels in this coding, a coding that is not read, or a size that the header denies.
+        Refusal: the pixels are not in the stated coding, the coding is not supported, or the size contradicts the
+            header.
     """
     if not syntax.is_compressed or syntax == DeflatedExplicitVRLittleEndian:
         return Decoded(_native(dataset, syntax, size_hw, bits_allocated))
     if syntax not in (*JPEG, *JPEG_LS, *JPEG_2000, RLELossless):
-        raise Refusal(f"a DICOM file whose pixels are coded as {syntax.name}: nothing decodes that here")
+        raise Refusal(f"a DICOM file whose pixels are coded as {syntax.name}: no decoder supports this")
     try:
         frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
     except Exception:
@@ -113,11 +114,11 @@ def _codec(syntax: UID) -> Any:
 
 
 def _native(dataset: Dataset, syntax: UID, size_hw: tuple[int, int], bits_allocated: int) -> NDArray[Any]:
-    needed, given = size_hw[0] * size_hw[1] * bits_allocated // 8, len(dataset.PixelData)
-    if given < needed:
-        raise Refusal(f"a DICOM file that is cut off, or without all pixels: {given} of {needed} bytes are there")
-    if given > needed + _SPARE_BYTES:
-        raise Refusal(f"{DISAGREE}: {given} bytes for {needed}")
+    needed, actual = size_hw[0] * size_hw[1] * bits_allocated // 8, len(dataset.PixelData)
+    if actual < needed:
+        raise Refusal(f"a DICOM file that is cut off, or without all pixels: it has {actual} of {needed} bytes")
+    if actual > needed + _SPARE_BYTES:
+        raise Refusal(f"{DISAGREE}: {actual} bytes for {needed}")
     return _by_pydicom(dataset, syntax, size_hw, bits_allocated)
 
 
@@ -128,7 +129,7 @@ def _run_lengths(dataset: Dataset, size_hw: tuple[int, int], bits_allocated: int
 
 
 def _by_pydicom(dataset: Dataset, syntax: UID, size_hw: tuple[int, int], bits_allocated: int) -> NDArray[Any]:
-    """Containers of pixels with all their bits, whatever the header says of those."""
+    """All allocated bits of each pixel, decoded with a minimal header."""
     plain = Dataset()
     plain.Rows, plain.Columns = size_hw
     plain.SamplesPerPixel, plain.PhotometricInterpretation, plain.PixelRepresentation = 1, "MONOCHROME2", 0
@@ -143,7 +144,7 @@ def _by_pydicom(dataset: Dataset, syntax: UID, size_hw: tuple[int, int], bits_al
 
 
 def _frame_header(frame: bytes, syntax: UID) -> _Coded | None:
-    """What the coded pixels say of themselves; None where they are not of this coding."""
+    """Size and precision from the header of the coded frame; None if it is not in this coding."""
     try:
         return _jpeg_2000_header(frame) if syntax in JPEG_2000 else _jpeg_header(frame)
     except (IndexError, ValueError):
@@ -151,7 +152,7 @@ def _frame_header(frame: bytes, syntax: UID) -> _Coded | None:
 
 
 def _jpeg_header(frame: bytes) -> _Coded | None:
-    """JPEG and JPEG-LS: marker, length, precision, height, width, components."""
+    """Read the frame header of JPEG or JPEG-LS: marker, length, precision, height, width, components."""
     if not frame.startswith(b"\xff\xd8"):
         return None
     at = 2
@@ -159,7 +160,7 @@ def _jpeg_header(frame: bytes) -> _Coded | None:
         marker = frame[at + 1]
         if frame[at] != 0xFF:
             return None
-        if marker == 0xFF:  # fill
+        if marker == 0xFF:  # fill byte
             at += 1
             continue
         if (0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADER) or marker == 0xF7:
@@ -170,7 +171,7 @@ def _jpeg_header(frame: bytes) -> _Coded | None:
 
 
 def _jpeg_2000_header(frame: bytes) -> _Coded | None:
-    """The SIZ segment: length, capabilities, extent and offset of the image, and of its tiles; components, depth."""
+    """Read the SIZ segment: length, capabilities, extent and offset of image and tiles, components, depth."""
     start = frame.find(_JPEG_2000_SIZE)
     if start < 0:
         return None

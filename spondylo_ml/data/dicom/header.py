@@ -1,7 +1,7 @@
-"""The elements of a DICOM file that its pixels need, read one by one: whatever a file puts there, no raw error leaves.
+"""Read the elements of a DICOM header that are needed to show the pixels, tolerating invalid values.
 
-Nothing that names a date, a device or an institution is parsed: the elements in `WANTED` alone. PatientID is among them
-for one purpose: films of one patient must go to one part of a dataset, by its pseudonym.
+Only the elements in `WANTED` are parsed; none of them names a date, a device or an institution. PatientID is included,
+as a pseudonym, to keep the films of a patient in the same split.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pydicom.uid import (
 
 PREFIX_AT, PREFIX = 128, b"DICM"
 HEADER_BYTES = 16 << 20
-"""More than a header of any radiograph holds beside its pixels."""
+"""Upper limit of a header's size without the pixels."""
 
 _TRANSFER_SYNTAX = 0x00020010
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
@@ -45,25 +45,26 @@ WANTED = (
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "VOILUTSequence", "PresentationLUTShape", *_GROUPS, "PixelData",
 )  # fmt: skip
-"""What is parsed of a file; all else is passed over unread."""
+"""The only elements that are parsed."""
 
-# pydicom warns of odd values by quoting them, and a warning may end in a log.
+# pydicom's warnings quote invalid values, and may end up in a log.
 pydicom.config.settings.reading_validation_mode = IGNORE
 
 
 class Refusal(Exception):
-    """Why a file holds no film that can be read; quotes no value but codes of the standard."""
+    """Why a file cannot be read as a film. The message quotes no values except codes of the standard."""
 
 
 class OddElementError(Exception):
-    """An element whose value is not of the kind that the standard says."""
+    """An element whose value violates the standard."""
 
 
 class Header:
-    """Elements by their keywords, from the data set itself or from the functional groups of an enhanced one.
+    """Elements by keyword, from the data set itself or from the functional groups of an enhanced one.
 
     Attributes:
-        remarks: which elements were set aside, and what that means; no value is quoted.
+        dataset: the parsed data set.
+        remarks: elements that were ignored, and the consequence; quotes no values.
     """
 
     def __init__(self, dataset: Dataset) -> None:
@@ -71,22 +72,22 @@ class Header:
         self.remarks: list[str] = []
 
     def values(self, name: str) -> tuple[Any, ...]:
-        """The values of an element, none where it is absent or empty.
+        """The values of an element; empty if it is absent or has none.
 
         Raises:
-            OddElementError: it cannot be parsed.
+            OddElementError: the element cannot be parsed.
         """
         try:
-            for place in self._places():
-                if name in place:
-                    return _as_tuple(place[name].value)
+            for dataset in self._datasets():
+                if name in dataset:
+                    return _as_tuple(dataset[name].value)
         except Exception:
-            # pydicom converts a value when it is asked for; what it raises may quote the value.
+            # pydicom converts values on access, and its error may quote the value.
             raise OddElementError(name) from None
         return ()
 
     def numbers(self, name: str) -> tuple[float, ...]:
-        """As `values`, all of them finite numbers; `OddElementError` for others."""
+        """The values as finite numbers; `OddElementError` if they are not."""
         try:
             numbers = tuple(float(value) for value in self.values(name))
         except (TypeError, ValueError, OverflowError):
@@ -96,10 +97,10 @@ class Header:
         return numbers
 
     def whole(self, name: str) -> int | None:
-        """One whole number; None where there is none.
+        """A single whole number; None if the element is absent or empty.
 
         Raises:
-            Refusal: several numbers, or something else.
+            Refusal: several values, or not a whole number.
         """
         try:
             numbers = self.numbers(name)
@@ -110,7 +111,7 @@ class Header:
         return int(numbers[0]) if numbers else None
 
     def word(self, name: str) -> str:
-        """A code in capitals; empty where there is none, `?` for what is no code."""
+        """A code in upper case; empty if there is none, `?` if the value is not a single string."""
         try:
             values = self.values(name)
         except OddElementError:
@@ -120,25 +121,26 @@ class Header:
         return values[0].strip().upper() if len(values) == 1 and isinstance(values[0], str) else "?"
 
     def items(self, name: str) -> list[Dataset]:
-        """The items of a sequence, none where it is absent or no sequence."""
+        """The items of a sequence; empty if it is absent or not a sequence."""
         try:
             return [item for item in self.values(name) if isinstance(item, Dataset)]
         except OddElementError:
             return []
 
-    def set_aside(self, remark: str) -> None:
-        """Remember what was not used."""
+    def add_remark(self, remark: str) -> None:
+        """Add a remark, once."""
         if remark not in self.remarks:
             self.remarks.append(remark)
 
-    def _places(self) -> Iterator[Dataset]:
+    def _datasets(self) -> Iterator[Dataset]:
+        """The data sets to search: the file's own, then the first item of each functional group."""
         yield self.dataset
         for group in _GROUPS:
             if group not in self.dataset or not (frames := _as_tuple(self.dataset[group].value)):
                 continue
             for macro in _MACROS:
-                if macro in frames[0] and (found := _as_tuple(frames[0][macro].value)):
-                    yield found[0]
+                if macro in frames[0] and (items := _as_tuple(frames[0][macro].value)):
+                    yield items[0]
 
 
 def _as_tuple(value: Any) -> tuple[Any, ...]:
@@ -146,7 +148,7 @@ def _as_tuple(value: Any) -> tuple[Any, ...]:
         return ()
     if isinstance(value, str | bytes) or not hasattr(value, "__iter__") or isinstance(value, Dataset):
         return (value,)
-    return tuple(one for one in value if one is not None and one != "")
+    return tuple(item for item in value if item is not None and item != "")
 
 
 def is_dicom(data: bytes) -> bool:
@@ -154,22 +156,22 @@ def is_dicom(data: bytes) -> bool:
     return data[PREFIX_AT : PREFIX_AT + len(PREFIX)] == PREFIX
 
 
-def parsed(data: bytes, max_pixels: int) -> tuple[Header, UID]:
-    """The wanted elements and the transfer syntax.
+def parse_header(data: bytes, max_pixels: int) -> tuple[Header, UID]:
+    """Parse the `WANTED` elements and the transfer syntax.
 
     Raises:
-        Refusal: not a DICOM file that can be read, or one whose coding is not of the standard.
+        Refusal: the file cannot be read as DICOM, or its transfer syntax is not one of the standard.
     """
     try:
         syntax, start = _transfer_syntax(data)
         if syntax == DeflatedExplicitVRLittleEndian and _inflates_beyond(data[start:], 2 * max_pixels + HEADER_BYTES):
             raise Refusal("a DICOM file that inflates to more than the largest film that is read")
         if syntax and (syntax.is_private or not syntax.is_transfer_syntax):
-            raise Refusal("a DICOM file whose transfer syntax is private or not one of the standard: export it anew")
+            raise Refusal("a DICOM file whose transfer syntax is private or not one of the standard: export it again")
         dataset = pydicom.dcmread(BytesIO(data), specific_tags=list(WANTED))
         header = Header(dataset)
         if not syntax:
-            header.set_aside("the file does not name its transfer syntax, which was inferred from its bytes")
+            header.add_remark("the file does not name its transfer syntax, which was inferred from its bytes")
             syntax = _native_syntax(dataset)
         return header, syntax
     except Refusal:
@@ -180,7 +182,7 @@ def parsed(data: bytes, max_pixels: int) -> tuple[Header, UID]:
 
 def _native_syntax(dataset: Dataset) -> UID:
     if "PixelData" in dataset and dataset["PixelData"].is_undefined_length:
-        raise Refusal("a DICOM file of compressed pixels that does not name its transfer syntax: export it anew")
+        raise Refusal("a DICOM file of compressed pixels that does not name its transfer syntax: export it again")
     implicit, little = dataset.original_encoding
     if implicit:
         return ImplicitVRLittleEndian
@@ -188,14 +190,14 @@ def _native_syntax(dataset: Dataset) -> UID:
 
 
 def _transfer_syntax(data: bytes) -> tuple[UID, int]:
-    """How the file is coded, and where its header proper starts."""
+    """The transfer syntax, and the offset of the data set."""
     stream = BytesIO(data)
     stream.seek(PREFIX_AT + len(PREFIX))
-    found = ""
+    syntax = ""
     for element in data_element_generator(stream, False, True, stop_when=lambda tag, vr, length: tag.group != 2):
         if element.tag == _TRANSFER_SYNTAX and isinstance(element.value, bytes):
-            found = element.value.decode("ascii").strip("\0 ")
-    return UID(found), stream.tell()
+            syntax = element.value.decode("ascii").strip("\0 ")
+    return UID(syntax), stream.tell()
 
 
 def _inflates_beyond(data: bytes, limit: int) -> bool:

@@ -1,4 +1,4 @@
-"""Look-up tables of DICOM files (PS3.3 C.11.1 and C.11.2): from stored or rescaled levels to other ones."""
+"""Look-up tables of DICOM files (PS3.3 C.11.1 and C.11.2), applied to stored or rescaled levels."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BITS = range(8, 17)
 
 @dataclass(frozen=True)
 class Lut:
-    """A table.
+    """A look-up table.
 
     Attributes:
-        first: the level that has the first entry; lower ones have it too, and those beyond the last have the last.
-        entries: what the table gives.
-        top: the highest value that it could give, by the bits that it names or, where it gives none so high or gives
-            higher ones, by its own highest.
+        first: level of the first entry; lower levels map to the first entry, levels beyond the last to the last.
+        entries: output values.
+        top: output value of full brightness: the maximum of the stated bits, or the largest entry if that is at most
+            half of this maximum or above it.
     """
 
     first: int
@@ -32,19 +32,19 @@ class Lut:
     top: float
 
     def __call__(self, levels: FloatArray) -> FloatArray:
-        """The entries of levels, of any shape."""
-        at = np.clip(levels.round() - self.first, 0, len(self.entries) - 1).astype(np.int64)
-        return np.asarray(self.entries[at])
+        """Look up levels of any shape."""
+        index = np.clip(levels.round() - self.first, 0, len(self.entries) - 1).astype(np.int64)
+        return np.asarray(self.entries[index])
 
 
 def read_lut(item: Dataset, signed: bool) -> Lut:
-    """The table in an item of a sequence.
+    """Read the table in an item of a LUT sequence.
 
     Args:
-        signed: whether the levels that are looked up are: then so is the first of them.
+        signed: whether the input levels are signed; the first level in the descriptor then is, too.
 
     Raises:
-        OddElementError: descriptor or data are not as in the standard.
+        OddElementError: descriptor or data violate the standard.
     """
     header = Header(item)
     descriptor = header.numbers("LUTDescriptor")
@@ -57,13 +57,13 @@ def read_lut(item: Dataset, signed: bool) -> Lut:
     if signed and first >= WHOLE // 2:
         first -= WHOLE
     entries = _entries(header.values("LUTData"), count)
-    named, highest = 2.0**bits - 1, float(entries.max())
-    top = named if named / 2 < highest <= named else highest
+    stated, highest = 2.0**bits - 1, float(entries.max())
+    top = stated if stated / 2 < highest <= stated else highest
     return Lut(first, entries, max(top, 1.0))
 
 
 def _entries(values: tuple[Any, ...], count: int) -> FloatArray:
-    """The entries: listed numbers, or words of two bytes; or, where these are half as many, bytes."""
+    """The entries, given as numbers, as two-byte words, or as single bytes if there are too few for words."""
     if len(values) == 1 and isinstance(values[0], bytes):
         kind = "<u2" if len(values[0]) >= 2 * count else "u1"
         table: NDArray[Any] = np.frombuffer(values[0][: len(values[0]) // 2 * 2], dtype=kind)

@@ -1,4 +1,4 @@
-"""The size of a pixel in a DICOM file, and who says so."""
+"""Pixel spacing of a DICOM file and its provenance."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from spondylo_ml.landmarks import Spacing
 
 CALIBRATED = ("GEOMETRY", "FIDUCIAL")
 NAMES = ("PixelSpacing", "ImagerPixelSpacing")
-"""In the order in which they count."""
+"""In order of precedence."""
 
 
 def pixel_size(header: Header) -> tuple[Spacing | None, float]:
-    """Spacing with its provenance, and the width of a pixel over its height: 1 where nothing says otherwise."""
+    """Spacing with its provenance, or None; and the pixel aspect (width over height), 1 by default."""
     at_detector = _row_column(header, "ImagerPixelSpacing")
     for name in NAMES:
         pair = _row_column(header, name)
         if pair is not None:
             spacing = Spacing(x_mm=pair[1], y_mm=pair[0], provenance=_provenance(header, name, pair == at_detector))
             return spacing, spacing.pixel_aspect
-    ratio = _row_column(header, "PixelAspectRatio")  # vertical size, horizontal size
+    ratio = _row_column(header, "PixelAspectRatio")  # vertical size, then horizontal size
     return None, (ratio[1] / ratio[0] if ratio else 1.0)
 
 
 def _provenance(header: Header, name: str, as_at_detector: bool) -> str:
-    """Who says how large a pixel is. PS3.3 10.7.1.3: PixelSpacing that equals ImagerPixelSpacing is not corrected."""
+    """Source of the spacing. By PS3.3 10.7.1.3, PixelSpacing equal to ImagerPixelSpacing is not calibrated."""
     kind = header.word("PixelSpacingCalibrationType")
     if name != "PixelSpacing":
         return f"DICOM {name}"
@@ -34,7 +34,7 @@ def _provenance(header: Header, name: str, as_at_detector: bool) -> str:
 
 
 def _row_column(header: Header, name: str) -> tuple[float, float] | None:
-    """Two positive numbers; None, with a remark, for anything else that is there."""
+    """Two positive numbers; None if the element is absent, and None with a remark if it is invalid."""
     try:
         numbers = header.numbers(name)
         if not numbers:
@@ -42,6 +42,6 @@ def _row_column(header: Header, name: str) -> tuple[float, float] | None:
         down, across = numbers
         Spacing(across, down, name)
     except (OddElementError, ValueError, DataError):
-        header.set_aside(f"{name} is not two positive numbers and was not used")
+        header.add_remark(f"{name} is not two positive numbers and was not used")
         return None
     return down, across

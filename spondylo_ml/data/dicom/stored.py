@@ -1,7 +1,7 @@
-"""Stored levels of a DICOM file: the bits of each pixel that hold its level, wherever the header says that they lie.
+"""Extract the stored levels of a DICOM file: the bits of each pixel that hold its grey level.
 
-PS3.5 8.1.1: a pixel's level is `BitsStored` bits wide and its highest bit is `HighBit`; what lies above or below is no
-part of it (once it was overlays).
+PS3.5 8.1.1: a level has `BitsStored` bits, the highest of which is `HighBit`. Other bits are not part of the level (in
+older files they may hold overlays).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentatio
 
 @dataclass(frozen=True)
 class Layout:
-    """Size of the film in px, and where in a pixel of `allocated` bits its level lies."""
+    """Size of the film in px, and the position of the level within a pixel of `allocated` bits."""
 
     size_hw: tuple[int, int]
     allocated: int
@@ -48,19 +48,19 @@ class Layout:
 
 
 def layout_of(header: Header, max_pixels: int) -> Layout:
-    """How the pixels are laid out.
+    """Read the layout of the pixels.
 
     Raises:
-        Refusal: not one grey film of 8 to 16 bits, or larger than `max_pixels`.
+        Refusal: not a single grey film with 8 to 16 bits, or larger than `max_pixels`.
     """
     if "PixelData" not in header.dataset:
         raise Refusal("a DICOM file without pixels (a report, a structured document or a raw measurement)")
     if (frames := header.whole("NumberOfFrames") or 1) != 1:
-        raise Refusal(f"a DICOM file of {frames} frames: export the one that is to be read as a file of its own")
-    found = {name: header.whole(name) for name in _NEEDED}
-    if missing := [name for name, value in found.items() if value is None]:
-        raise Refusal(f"a DICOM file without {', '.join(missing)}: its pixels have no known shape")
-    rows, columns, allocated, stored, representation = (value or 0 for value in found.values())
+        raise Refusal(f"a DICOM file of {frames} frames: export the frame to be read as a separate file")
+    elements = {name: header.whole(name) for name in _NEEDED}
+    if missing := [name for name, value in elements.items() if value is None]:
+        raise Refusal(f"a DICOM file without {', '.join(missing)}: the shape of its pixels is unknown")
+    rows, columns, allocated, stored, representation = (value or 0 for value in elements.values())
     _require_grey(header)
     if allocated not in DEPTHS or stored not in BIT_DEPTHS or stored > allocated:
         raise Refusal(f"a DICOM file of {stored} bits in {allocated}: 8 to 16 in 8 or 16 are read")
@@ -72,7 +72,7 @@ def layout_of(header: Header, max_pixels: int) -> Layout:
         raise Refusal(too_large((rows, columns), max_pixels))
     high_bit = header.whole("HighBit")
     if high_bit is None:
-        header.set_aside(f"HighBit is missing: taken as {stored - 1}, the usual one for {stored} bits")
+        header.add_remark(f"HighBit is missing: taken as {stored - 1}, the usual one for {stored} bits")
         high_bit = stored - 1
     if not stored - 1 <= high_bit < allocated:
         raise Refusal(f"a DICOM file whose {stored} bits cannot end at bit {high_bit} of {allocated} (HighBit)")
@@ -80,47 +80,50 @@ def layout_of(header: Header, max_pixels: int) -> Layout:
 
 
 def too_large(size_hw: tuple[int, int], max_pixels: int) -> str:
-    """Reason to refuse a film for its size."""
+    """Message for a film that is too large."""
     size = f"of {size_hw[1]} x {size_hw[0]} px"
     return f"a film {size}: more than the {max_pixels / 1e6:g} million px that are read; scale it down"
 
 
 def stored_levels(header: Header, syntax: UID, layout: Layout) -> tuple[NDArray[np.int32], Layout, NDArray[np.bool_]]:
-    """(H, W) levels as they are stored, the layout that they turned out to have, and (H, W) which pixels are padding.
+    """Decode the levels of a film.
 
-    Padding of more bits than a level has (BitsStored) can be recognised only here; other padding is known by its level.
+    Padding with more bits than a level (BitsStored) can only be recognised here; other padding is a level.
+
+    Returns:
+        (H, W) stored levels, their actual layout, and (H, W) mask of padding outside the range of levels.
 
     Raises:
-        Refusal: pixels that cannot be decoded, or of which the header does not say the truth.
+        Refusal: the pixels cannot be decoded, or contradict the header.
     """
     try:
-        found = decode(header.dataset, syntax, layout.size_hw, layout.allocated)
+        decoded = decode(header.dataset, syntax, layout.size_hw, layout.allocated)
     except Refusal:
         raise
     except Exception as error:
-        # Whatever the decoders raise on a damaged file; their words may quote the file.
+        # A decoder's message may quote a damaged file, so only its type is kept.
         raise Refusal(f"a DICOM file whose pixels cannot be decoded ({type(error).__name__})") from None
-    layout = _as_coded(found, layout, header)
-    containers = found.pixels.astype(np.int32) & ((1 << layout.allocated) - 1)
+    layout = _coded_layout(decoded, layout, header)
+    containers = decoded.pixels.astype(np.int32) & ((1 << layout.allocated) - 1)
     padding = _padding_above(containers, layout, header)
     containers[padding] = 0
-    layout = _as_it_lies(containers, layout, header)
+    layout = _actual_layout(containers, layout, header)
     mask = (1 << layout.stored) - 1
     levels = (containers >> layout.shift) & mask
     if _has_bits_above(containers, layout):
         if _wraps(containers >> layout.shift, levels, layout.stored):
             raise Refusal(
-                f"a DICOM file whose pixels use more than the {layout.stored} bits that its header says (BitsStored, "
-                "HighBit): its grey levels are not known"
+                f"a DICOM file whose pixels use more than the {layout.stored} bits stated in its header (BitsStored, "
+                "HighBit): its grey levels are unknown"
             )
-        header.set_aside("bits of the pixels that hold no grey level, such as overlays, were masked")
+        header.add_remark("bits that are not part of the grey level, such as overlays, were masked")
     if layout.signed:
         levels -= (levels >> (layout.stored - 1)) << layout.stored
     return levels, layout, padding
 
 
 def _padding_above(containers: NDArray[np.int32], layout: Layout, header: Header) -> NDArray[np.bool_]:
-    """(H, W) pixels of a PixelPaddingValue that the bits of a level cannot hold; an odd value is reported elsewhere."""
+    """(H, W) mask of padding outside the range of levels; an invalid PixelPaddingValue is reported elsewhere."""
     try:
         numbers = header.numbers("PixelPaddingValue")
     except OddElementError:
@@ -137,39 +140,39 @@ def _require_grey(header: Header) -> None:
     colours = header.word("PhotometricInterpretation")
     samples = header.whole("SamplesPerPixel")
     if colours not in MONOCHROME or samples not in (None, 1):
-        named = repr(colours) if colours in (*MONOCHROME, *COLOURS) else "that are not as in the standard"
+        kind = repr(colours) if colours in (*MONOCHROME, *COLOURS) else "that are not in the standard"
         if not colours:
-            named = "that it does not name"
-        many = "" if samples in (None, 1) else f" and {samples} values a pixel"
-        raise Refusal(f"a DICOM file with the colours {named}{many}: {' or '.join(MONOCHROME)} is needed")
+            kind = "that it does not name"
+        many = "" if samples in (None, 1) else f" and {samples} values per pixel"
+        raise Refusal(f"a DICOM file with the colours {kind}{many}: {' or '.join(MONOCHROME)} is needed")
 
 
-def _as_coded(found: Decoded, layout: Layout, header: Header) -> Layout:
-    """The layout of compressed pixels, which lie at the low end of their containers."""
-    if found.precision is None:
+def _coded_layout(decoded: Decoded, layout: Layout, header: Header) -> Layout:
+    """The layout of compressed pixels, whose levels occupy the low bits."""
+    if decoded.precision is None:
         return layout
-    if found.precision < layout.stored:
-        header.set_aside(f"the pixels are coded with {found.precision} bits, fewer than BitsStored says")
-    stored = min(layout.stored, found.precision)
-    high_bit = stored - 1 if found.precision <= layout.stored else layout.high_bit
-    signed = layout.signed if found.signed is None else found.signed
-    allocated = max(layout.allocated, 8 * found.pixels.dtype.itemsize)
+    if decoded.precision < layout.stored:
+        header.add_remark(f"the pixels are coded with {decoded.precision} bits, fewer than BitsStored")
+    stored = min(layout.stored, decoded.precision)
+    high_bit = stored - 1 if decoded.precision <= layout.stored else layout.high_bit
+    signed = layout.signed if decoded.signed is None else decoded.signed
+    allocated = max(layout.allocated, 8 * decoded.pixels.dtype.itemsize)
     return replace(layout, stored=stored, high_bit=high_bit, signed=signed, allocated=allocated)
 
 
-def _as_it_lies(containers: NDArray[np.int32], layout: Layout, header: Header) -> Layout:
-    """The layout for a header whose HighBit is above the usual one while all levels lie in the low bits."""
+def _actual_layout(containers: NDArray[np.int32], layout: Layout, header: Header) -> Layout:
+    """The layout with HighBit corrected, if it is too high although all levels are in the low bits."""
     if layout.shift == 0 or containers.max() >= 1 << layout.stored:
         return layout
     below = containers & ((1 << layout.shift) - 1)
     if np.count_nonzero(below) * 2 <= np.count_nonzero(containers):
         return layout
-    header.set_aside(f"HighBit is {layout.high_bit}, but all levels lie in the low {layout.stored} bits: read there")
+    header.add_remark(f"HighBit is {layout.high_bit}, but all levels are in the low {layout.stored} bits: read there")
     return replace(layout, high_bit=layout.stored - 1)
 
 
 def _has_bits_above(containers: NDArray[np.int32], layout: Layout) -> bool:
-    """Whether bits beside the level are set that are no copy of its sign."""
+    """Whether bits above the level are set that are not copies of its sign."""
     above = containers >> (layout.high_bit + 1)
     if layout.signed:
         ones = (1 << (layout.allocated - layout.high_bit - 1)) - 1
@@ -179,7 +182,7 @@ def _has_bits_above(containers: NDArray[np.int32], layout: Layout) -> bool:
 
 
 def _wraps(whole: NDArray[Any], masked: NDArray[Any], stored: int) -> bool:
-    """Whether masking tears neighbours apart that are alike with their upper bits: then those are of the level."""
+    """Whether the upper bits belong to the level: masking them makes adjacent pixels differ that were similar."""
     half = 1 << (stored - 1)
     steps, masked_steps = (np.abs(np.diff(levels, axis=1)) for levels in (whole, masked))
     torn = np.count_nonzero((steps < half) & (masked_steps >= half))

@@ -1,8 +1,8 @@
-"""Stored levels as 8-bit grey as the file wants them shown, bone bright.
+"""Convert stored levels to the 8-bit grey levels that the file asks to display, with bright bone.
 
-In order (PS3.3 C.11.1, C.11.2, C.11.6, C.7.6.3.1.2): rescale or modality LUT, then VOI LUT or window, then the negative
-where MONOCHROME1 or PresentationLUTShape INVERSE say that the lowest level is white. Without window and VOI LUT, levels
-of 8 bits stay as they are, and deeper ones are spread like those of any film. Padding is background, in no range.
+The steps (PS3.3 C.11.1, C.11.2, C.11.6, C.7.6.3.1.2) are: rescale or modality LUT; VOI LUT or window; negative, if
+MONOCHROME1 or PresentationLUTShape INVERSE make the lowest level white. Without window and VOI LUT, 8-bit levels are
+kept and deeper ones are spread as for any other film. Padding becomes background and does not count for any range.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ FEW_LEVELS = 16
 _NO_CONTRAST = "the file's {} leaves no contrast and was not applied"
 
 
-def shown(
+def display_levels(
     levels: NDArray[np.int32], layout: Layout, header: Header, outside: NDArray[np.bool_] | None = None
 ) -> GreyImage:
-    """(H, W) grey levels, 0 to 255, bone bright.
+    """(H, W) grey levels, 0 to 255, with bright bone.
 
     Args:
-        outside: (H, W) padding that no level can hold, as `stored_levels` finds it.
+        levels: (H, W) stored levels.
+        outside: (H, W) mask of padding outside the range of levels, from `stored_levels`.
 
     Raises:
-        Refusal: nothing but padding.
+        Refusal: all pixels are padding.
     """
     padding = _padding(levels, layout, header)
     if outside is not None and outside.any():
         padding = outside if padding is None else padding | outside
     used = None if padding is None else ~padding
     if used is not None and not used.any():
-        raise Refusal("a DICOM file of padding alone (PixelPaddingValue)")
+        raise Refusal("a DICOM file with padding only (PixelPaddingValue)")
     stored = np.arange(layout.lowest, layout.lowest + (1 << layout.stored), dtype=np.float64)
     occurring = np.zeros(len(stored), dtype=bool)
     occurring[(levels if used is None else levels[used]) - layout.lowest] = True
@@ -53,19 +54,19 @@ def shown(
     else:
         grey, remarks = spread_levels(values[levels - layout.lowest] if not _as_stored(values) else levels, used)
         for remark in remarks:
-            header.set_aside(remark)
+            header.add_remark(remark)
     grey = 255 - grey if _negative(header) else grey
     return grey if padding is None else np.where(padding, np.uint8(BACKGROUND), grey)
 
 
 def _as_stored(values: FloatArray) -> bool:
-    """Whether rescaling leaves the order and the distances of levels, so that whole numbers may be spread instead."""
+    """Whether rescaling is increasing and linear, so that the stored whole numbers can be spread instead."""
     steps = np.diff(values)
     return bool((steps > 0).all() and np.allclose(steps, steps[0]))
 
 
 def _padding(levels: NDArray[np.int32], layout: Layout, header: Header) -> NDArray[np.bool_] | None:
-    """(H, W) which pixels are padding; None where none are. PS3.3 C.7.5.1.1.2."""
+    """(H, W) mask of padding; None if there is none. PS3.3 C.7.5.1.1.2."""
     ends = []
     for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         try:
@@ -73,7 +74,7 @@ def _padding(levels: NDArray[np.int32], layout: Layout, header: Header) -> NDArr
         except OddElementError:
             numbers = (0.5,)
         if len(numbers) > 1 or any(number != int(number) for number in numbers):
-            header.set_aside(f"{name} is not one whole number and was not used")
+            header.add_remark(f"{name} is not one whole number and was not used")
             numbers = ()
         ends += [_as_level(int(number), layout) for number in numbers]
         if not ends:
@@ -83,7 +84,7 @@ def _padding(levels: NDArray[np.int32], layout: Layout, header: Header) -> NDArr
 
 
 def _as_level(number: int, layout: Layout) -> int:
-    """A padding value as a level: its VR, and so its sign, is often not that of the pixels."""
+    """A padding value as a level; its VR, and with it its sign, often differs from that of the pixels."""
     level = number % (1 << 16)
     if layout.signed:
         return level - (1 << 16) if level >= 1 << 15 else level
@@ -91,82 +92,82 @@ def _as_level(number: int, layout: Layout) -> int:
 
 
 def _modality(stored: FloatArray, layout: Layout, header: Header) -> tuple[FloatArray, bool]:
-    """What each stored level means, and whether that is a straight line. PS3.3 C.11.1."""
+    """Rescaled value of each stored level, and whether the rescaling is linear. PS3.3 C.11.1."""
     if items := header.items("ModalityLUTSequence"):
         try:
             return read_lut(items[0], layout.signed)(stored), False
         except OddElementError as odd:
-            header.set_aside(f"the modality LUT was not applied: its {odd} is not as in the standard")
+            header.add_remark(f"the modality LUT was not applied: its {odd} violates the standard")
     rescale = {}
-    for name, usual in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
+    for name, default in (("RescaleSlope", 1.0), ("RescaleIntercept", 0.0)):
         try:
             numbers = header.numbers(name)
             if len(numbers) > 1 or (numbers and name == "RescaleSlope" and numbers[0] == 0):
                 raise OddElementError(name)
         except OddElementError:
-            header.set_aside(f"{name} is not one number as in the standard: levels were not rescaled")
+            header.add_remark(f"{name} is not a single valid number: levels were not rescaled")
             return stored, True
         if not numbers and name in header.dataset:
-            header.set_aside(f"{name} is empty: taken as {usual:g}")
-        rescale[name] = numbers[0] if numbers else usual
+            header.add_remark(f"{name} is empty: taken as {default:g}")
+        rescale[name] = numbers[0] if numbers else default
     with np.errstate(over="ignore"):
         values = stored * rescale["RescaleSlope"] + rescale["RescaleIntercept"]
     if not np.isfinite(values).all() or values[0] == values[1]:
-        header.set_aside("the rescale leaves no levels: they were not rescaled")
+        header.add_remark("the rescaling would remove all contrast: levels were not rescaled")
         return stored, True
     return values, True
 
 
 def _voi(values: FloatArray, occurring: NDArray[np.bool_], header: Header) -> FloatArray | None:
-    """Brightness of each stored level, 0 to 1; None without a VOI LUT and a window that can be used. PS3.3 C.11.2."""
+    """Brightness of each stored level, 0 to 1; None without a usable VOI LUT or window. PS3.3 C.11.2."""
     if items := header.items("VOILUTSequence"):
         try:
             lut = read_lut(items[0], bool(values.min() < 0))
         except OddElementError as odd:
-            header.set_aside(f"the VOI LUT was not applied: its {odd} is not as in the standard")
+            header.add_remark(f"the VOI LUT was not applied: its {odd} violates the standard")
         else:
             bright = (lut(values) / lut.top).clip(0, 1)
             if _has_contrast(bright, occurring):
                 return np.asarray(bright)
-            header.set_aside(_NO_CONTRAST.format("VOI LUT"))
+            header.add_remark(_NO_CONTRAST.format("VOI LUT"))
     window = _window(header)
     if window is None:
         return None
     if any("rescaled" in remark for remark in header.remarks):
-        header.set_aside("the window was not applied: it is meant for rescaled levels")
+        header.add_remark("the window was not applied: it is meant for rescaled levels")
         return None
     bright = _in_window(values, *window)
     if _has_contrast(bright, occurring):
         return bright
-    header.set_aside(_NO_CONTRAST.format("window"))
+    header.add_remark(_NO_CONTRAST.format("window"))
     return None
 
 
 def _has_contrast(bright: FloatArray, occurring: NDArray[np.bool_]) -> bool:
-    """Whether enough of the levels that occur remain apart for a film to be seen."""
+    """Whether enough of the levels that occur remain distinct."""
     grey = (255 * bright[occurring]).round()
     n_shown, n_stored = len(np.unique(grey)), int(occurring.sum())
     return n_shown >= min(FEW_LEVELS, n_stored / 2) and (n_shown > 1 or n_stored == 1)
 
 
 def _window(header: Header) -> tuple[float, float, str] | None:
-    """Centre, width and function of the first window; None where there is none that can be used."""
+    """Centre, width and function of the first window; None if there is no usable one."""
     function = header.word("VOILUTFunction") or "LINEAR"
     try:
         centres, widths = header.numbers("WindowCenter"), header.numbers("WindowWidth")
     except OddElementError as odd:
-        header.set_aside(f"{odd} is not a number: the window was not applied")
+        header.add_remark(f"{odd} is not a number: the window was not applied")
         return None
     if not centres and not widths:
         return None
     if not centres or not widths:
-        header.set_aside(f"{'WindowWidth' if centres else 'WindowCenter'} is missing: the window was not applied")
+        header.add_remark(f"{'WindowWidth' if centres else 'WindowCenter'} is missing: the window was not applied")
         return None
     if function not in FUNCTIONS:
-        header.set_aside("VOILUTFunction is not one of the standard: the window was applied as LINEAR")
+        header.add_remark("VOILUTFunction is not one of the standard: the window was applied as LINEAR")
         function = "LINEAR"
     if widths[0] < 1 if function == "LINEAR" else widths[0] <= 0:
-        header.set_aside("WindowWidth is smaller than the standard allows: the window was not applied")
+        header.add_remark("WindowWidth is smaller than the standard allows: the window was not applied")
         return None
     return centres[0], widths[0], function
 
@@ -186,15 +187,15 @@ def _in_window(values: FloatArray, centre: float, width: float, function: str) -
 def _negative(header: Header) -> bool:
     """Whether the lowest level is white.
 
-    By the standard MONOCHROME1 goes with INVERSE and MONOCHROME2 with IDENTITY; both together say it once, not twice.
+    MONOCHROME1 and INVERSE mean the same; together they do not cancel out.
     """
     low = header.word("PhotometricInterpretation") == WHITE_IS_LOW
     shape = header.word("PresentationLUTShape")
     if shape == "INVERSE" and not low:
-        header.set_aside(
+        header.add_remark(
             "MONOCHROME2 and PresentationLUTShape INVERSE contradict each other: read as INVERSE, lowest level white"
         )
         return True
     if shape not in ("", "IDENTITY", "INVERSE"):
-        header.set_aside("PresentationLUTShape is not one of the standard and was not used")
+        header.add_remark("PresentationLUTShape is not one of the standard and was not used")
     return low
