@@ -11,7 +11,7 @@ from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import read_films
 from spondylo_ml.data.split import split_by_patient
 from spondylo_ml.data.writers import WRITERS
-from spondylo_ml.data.writers.dataset import Written, write_dataset
+from spondylo_ml.data.writers.dataset import WrittenDataset, write_dataset
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Exported:
         digest: of the films as they are read back.
     """
 
-    written: Written
+    written: WrittenDataset
     digest: str
 
 

@@ -1,4 +1,4 @@
-"""Synthetic lateral lumbar radiographs with exact truth."""
+"""Synthetic lateral lumbar radiographs with exact ground truth."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A random lumbar and lower thoracic spine in millimetres, seen from the side, facing left.
+"""Random lumbar and lower thoracic spines in mm, in lateral view and facing left.
 
-Axes: x to the image's right (posterior), y down, origin in the middle of S1's superior endplate.
-Rows of every array are slots: 0 is S1, 1 is L5, and so on up to `DRAWN - 1`.
+Axes: x to the right on the image (posterior), y down, origin in the middle of S1's superior endplate. Rows of every
+array are slots: 0 is S1, 1 is L5, and so on up to `DRAWN - 1`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from spondylo_ml.data.phantom.styles import Anatomy
 from spondylo_ml.landmarks import FloatArray
 
 DRAWN = 15
-"""Bodies built per spine; more than any film labels, so that some remain to be cut off by its upper edge."""
+"""Bodies per spine: more than any film labels, so that its upper edge can cut off the next one."""
 
 _TILT_DEG = np.array([37, 19, 8, -1, -7, -11, -13, -14, -14, -12, -9, -5, -1, 3, 7], dtype=np.float64)
 _DISC_GAP = np.array([0.27, 0.32, 0.31, 0.28, 0.25, 0.20, 0.17, 0.15, 0.14, 0.13, 0.12, 0.12, 0.12, 0.12])
@@ -26,17 +26,17 @@ _FRONT_TO_BACK = np.array([1.0, 1.10, 1.03, 1.0, 0.98, 0.96, 0.95, 0.95, 0.96, 0
 _NARROW_DISCS = {Anatomy.YOUNG: 0.04, Anatomy.ADULT: 0.12, Anatomy.AGED: 0.35, Anatomy.TRANSITIONAL: 0.12}
 _FRACTURES = {Anatomy.YOUNG: 0.0, Anatomy.ADULT: 0.008, Anatomy.AGED: 0.07, Anatomy.TRANSITIONAL: 0.008}
 _SLIP_PERCENT = ((8.0, 25.0), (25.0, 50.0), (50.0, 75.0), (75.0, 100.0), (100.0, 112.0))
-"""Size of slip of the grades I to V; one below 8 is within what small steps reach."""
+"""Range of slips for each grade I to V; slips below 8 are within the range of the physiological steps."""
 
 EVEN_LEVELS = 6
-"""Levels, from L5/S1 up to T12/L1, at which even slips lie."""
+"""Number of levels, from L5/S1 up to T12/L1, at which even slips occur."""
 
 
 class Slips(StrEnum):
-    """How often spines slip, and how far."""
+    """Distribution of slips."""
 
     CLINIC = "clinic"  # forward in a third of the patients, backward in a fifth, high grades rare
-    EVEN = "even"  # every patient; levels, directions and grades I to V equally often, to calibrate and to evaluate on
+    EVEN = "even"  # in every patient; all levels, directions and grades I to V equally often, for calibration
 
 
 _SLIPPED_SHARE = 0.30
@@ -45,13 +45,13 @@ _GRADE_SHARES = (0.66, 0.18, 0.09, 0.05, 0.02)
 
 @dataclass(frozen=True, eq=False)
 class Spine:
-    """Bodies of one patient.
+    """The spine of one patient.
 
     Attributes:
         corners_mm: (V, 4, 2) in the order of `CORNERS`, facing left.
-        depth_mm: antero-posterior depth of L3, the unit of everything around the spine.
+        depth_mm: antero-posterior depth of L3, the unit of length for everything around the spine.
         slip_percent: (V - 1,) true slip of slot i + 1 on slot i, positive forward.
-        n_lumbar: lumbar vertebrae; the one in slot `n_lumbar + 1` is the lowest with ribs.
+        n_lumbar: number of lumbar vertebrae; slot `n_lumbar + 1` is the lowest with ribs.
         anatomy: style of the patient.
     """
 
@@ -63,7 +63,7 @@ class Spine:
 
 
 def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, slips: Slips = Slips.CLINIC) -> Spine:
-    """One spine: tilts, sizes and discs around population medians, with slips now and then."""
+    """Draw a spine with tilts, sizes and discs around population medians, and occasional slips."""
     depth = float(np.clip(rng.normal(36.0, 3.0), 28.0, 46.0))
     n_lumbar = 5
     if anatomy is Anatomy.TRANSITIONAL:
@@ -74,7 +74,7 @@ def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, sli
     corners = _rotated(local, -np.radians(tilt))
     slip = _slips(rng)
     if slips is Slips.EVEN:
-        slip = _even_slips(rng.spawn(1)[0])  # a stream of its own, so that all else is as on the clinic's spine
+        slip = _even_slips(rng.spawn(1)[0])  # a separate stream keeps all else the same as with Slips.CLINIC
     gaps = np.interp(usual[:-1], np.arange(DRAWN - 1), _DISC_GAP)
     gaps *= np.exp(rng.normal(0.0, 0.10, DRAWN - 1)) * np.exp(rng.normal(0.0, 0.12))
     narrow = rng.random(DRAWN - 1) < _NARROW_DISCS[anatomy]
@@ -87,38 +87,38 @@ def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, sli
 
 
 def _usual_slots(n_lumbar: int) -> FloatArray:
-    """(V,) the place of each body on a spine with five lumbar vertebrae, from which its usual shape follows."""
+    """(V,) equivalent slot of each body on a spine with five lumbar vertebrae, which determines its median shape."""
     thoracic = 6 + np.arange(DRAWN - 1 - n_lumbar, dtype=np.float64)
     return np.concatenate([[0.0], np.linspace(1.0, 5.0, n_lumbar), thoracic]).clip(max=DRAWN - 1)
 
 
 def _tilts(rng: np.random.Generator, usual: FloatArray) -> FloatArray:
-    """(V,) degrees by which each body slopes down and forward."""
+    """(V,) tilt of each body in degrees, positive down and forward."""
     lordosis = float(np.clip(rng.normal(1.1, 0.42), 0.05, 2.2))
     tilt = np.interp(usual, np.arange(DRAWN), _TILT_DEG) * lordosis + rng.normal(0.0, 5.0)
     tilt += rng.normal(0.0, 3.0) * np.sin(np.linspace(0.0, np.pi * rng.uniform(1.0, 3.0), DRAWN))
     tilt += rng.normal(0.0, 1.5, DRAWN)
-    if rng.random() < 0.08:  # a patient lying or bent, a film put askew
+    if rng.random() < 0.08:  # a patient lying or bent, or a tilted film
         tilt += rng.normal(0.0, 10.0)
     tilt[0] = max(tilt[1] + np.clip(rng.normal(17.0, 5.0), 4.0, 32.0), rng.uniform(4.0, 14.0))
     return tilt
 
 
 def _bodies(rng: np.random.Generator, usual: FloatArray, anatomy: Anatomy) -> FloatArray:
-    """(V, 4, 2) corners of each body about its own centre, upright, in units of L3's depth."""
+    """(V, 4, 2) corners of each upright body around its centre, in units of L3's depth."""
     medians = (np.interp(usual, np.arange(DRAWN), table) for table in (_HEIGHT, _DEPTH, _FRONT_TO_BACK))
     share, depth, wedge = medians
     height = share * depth * np.exp(rng.normal(0.0, 0.06) + rng.normal(0.0, 0.035, DRAWN))
     ratio = wedge * np.exp(rng.normal(0.0, 0.04, DRAWN))
     front, back = height * np.sqrt(ratio), height / np.sqrt(ratio)
-    for broken in np.flatnonzero(rng.random(DRAWN) < _FRACTURES[anatomy]):
-        if 1 < broken < 10:
-            front[broken] *= rng.uniform(0.5, 0.85)
-            back[broken] *= rng.uniform(0.8, 1.0)
+    for slot in np.flatnonzero(rng.random(DRAWN) < _FRACTURES[anatomy]):
+        if 1 < slot < 10:
+            front[slot] *= rng.uniform(0.5, 0.85)
+            back[slot] *= rng.uniform(0.8, 1.0)
     upper = depth * np.exp(rng.normal(0.0, 0.025, DRAWN))
     lower = upper * np.exp(rng.normal(0.015, 0.025, DRAWN))
     shear = rng.normal(0.0, 0.02, DRAWN)
-    # a transitional first sacral body is squarer than one that tapers into the sacrum
+    # A transitional first sacral body tapers less than a usual one.
     lower[0] = upper[0] * (rng.uniform(0.75, 0.95) if anatomy is Anatomy.TRANSITIONAL else rng.uniform(0.58, 0.80))
     shear[0] = rng.normal(0.02, 0.05)
     x = np.stack([-upper / 2, upper / 2, shear - lower / 2, shear + lower / 2], axis=1)
@@ -127,7 +127,7 @@ def _bodies(rng: np.random.Generator, usual: FloatArray, anatomy: Anatomy) -> Fl
 
 
 def _slips(rng: np.random.Generator) -> FloatArray:
-    """(V - 1,) slip per cent: a little physiological step everywhere, a real slip of any grade now and then."""
+    """(V - 1,) slip in percent: a small physiological step at each level, and occasionally a slip of any grade."""
     slip = _small_steps(rng)
     if rng.random() < _SLIPPED_SHARE:
         level = int(rng.choice(5, p=[0.37, 0.40, 0.13, 0.06, 0.04]))
@@ -140,7 +140,7 @@ def _slips(rng: np.random.Generator) -> FloatArray:
 
 
 def _even_slips(rng: np.random.Generator) -> FloatArray:
-    """(V - 1,) slip per cent: one real slip, its level, direction and grade each equally likely; small steps else."""
+    """(V - 1,) slip in percent: small steps, and one slip with uniformly drawn level, direction and grade."""
     slip = _small_steps(rng)
     level, backward = int(rng.integers(0, EVEN_LEVELS)), bool(rng.integers(0, 2))
     size = rng.uniform(*_SLIP_PERCENT[int(rng.integers(0, len(_SLIP_PERCENT)))])
@@ -153,10 +153,10 @@ def _small_steps(rng: np.random.Generator) -> FloatArray:
 
 
 def _stack(corners: FloatArray, gaps: FloatArray, slip: FloatArray) -> FloatArray:
-    """(V, 2) shifts that put each body over the one below with the given disc and slip.
+    """(V, 2) shifts that place each body above the one below with the given disc and slip.
 
-    The slip is exact by its clinical definition: along the lower body's superior endplate, from the
-    lower body's superior-posterior corner to the upper body's inferior-posterior one.
+    The slip is exact by its clinical definition: measured along the lower body's superior endplate, from its superior
+    posterior corner to the upper body's inferior posterior corner.
     """
     below, above = corners[:-1], corners[1:]
     plate = below[:, 0] - below[:, 1]
@@ -164,7 +164,7 @@ def _stack(corners: FloatArray, gaps: FloatArray, slip: FloatArray) -> FloatArra
     forward = plate / length[:, None]
     up = np.stack([-forward[:, 1], forward[:, 0]], axis=1)
     floor = above[:, 2] - above[:, 3]
-    sag = (floor * up).sum(axis=1) / 2  # the middle of the upper body's floor against its posterior end
+    sag = (floor * up).sum(axis=1) / 2  # height of the middle of the upper body's floor above its posterior end
     back_gap = np.maximum(gaps - sag, 0.09 * length)
     front_gap = back_gap + 2 * sag
     back_gap += np.maximum(0.09 * length - front_gap, 0.0)
@@ -173,7 +173,7 @@ def _stack(corners: FloatArray, gaps: FloatArray, slip: FloatArray) -> FloatArra
 
 
 def _rotated(points: FloatArray, angle_rad: FloatArray) -> FloatArray:
-    """(V, 4, 2) points turned about the origin, one angle per body (positive is clockwise on the image)."""
+    """(V, 4, 2) points rotated about the origin by one angle per body; positive is clockwise on the image."""
     cos, sin = np.cos(angle_rad)[:, None], np.sin(angle_rad)[:, None]
     x, y = points[..., 0], points[..., 1]
     return np.stack([cos * x - sin * y, sin * x + cos * y], axis=-1)

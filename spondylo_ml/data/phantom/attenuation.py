@@ -1,4 +1,4 @@
-"""The line integral of attenuation of a film's anatomy, added up structure by structure, in nepers."""
+"""Line integral of the attenuation of a film's anatomy in nepers, summed over its structures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.data.phantom.painting import FloatMap, rough
 
 
 def attenuation(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """(H, W) nepers, 0 in air, facing left."""
+    """(H, W) attenuation in nepers, 0 in air, for a film that faces left."""
     tissue = soft.soft_tissue(framing, rng)
     tissue *= 1 + soft.organs(framing, rng)
     bone = bones.pelvic_girdle(framing, rng)

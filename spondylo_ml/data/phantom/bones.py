@@ -1,4 +1,4 @@
-"""Bone, in nepers of attenuation, for a film that faces left."""
+"""Attenuation of bone in nepers, for a film that faces left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FILLING = {
     Anatomy.AGED: (0.06, 0.24),
     Anatomy.TRANSITIONAL: (0.13, 0.42),
 }
-"""Attenuation of cancellous bone across a body, smallest and largest: it goes with age, the rims stay."""
+"""Range of the attenuation of cancellous bone across a body, which decreases with age."""
 
 
 def spinal_column(framing: Framing, rng: np.random.Generator) -> FloatMap:
@@ -26,7 +26,7 @@ def spinal_column(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def bodies(framing: Framing, filling: float, rng: np.random.Generator) -> FloatMap:
-    """Vertebral bodies and S1: cancellous filling of the given attenuation, dense endplates and walls."""
+    """Vertebral bodies and S1 with cancellous bone of the given attenuation and dense endplates and walls."""
     sheet = np.zeros(framing.size_hw, dtype=np.float32)
     plate = rng.uniform(0.12, 0.46)
     grain, wall = rng.uniform(0.01, 0.10), rng.uniform(0.3, 1.0)
@@ -39,28 +39,28 @@ def bodies(framing: Framing, filling: float, rng: np.random.Generator) -> FloatM
         if patch.empty:
             continue
         cover = patch.fill(outline.closed)
-        # a body is a cylinder on its end: the beam's way through it grows from the wall inward
+        # A body is an upright cylinder: the beam's path through it gets longer from the wall inward.
         depth_of_way = 0.62 + 0.38 * np.clip(2 * blurred(cover, min(unit * 0.10, 3.9)) - 0.9, 0, 1)
         bright = (lumbar if slot else sacral).astype(int).tolist()
         rim = patch.strokes([*outline.edges, *outline.inner_plates], bright, max(unit * 0.045, 0.8))
         texture = 1 + np.float32(grain) * rough(rng, cover.shape, max(unit * 0.04, 1.0))
         fill = filling * np.exp(rng.normal(0.0, 0.12))
         body = cover * (fill * depth_of_way * texture + plate * blurred(rim, 0.5))
-        sheet[patch.place] += np.float32(_seen(framing, slot)) * body
+        sheet[patch.place] += np.float32(_contrast(framing, slot)) * body
     return sheet
 
 
 def discs(framing: Framing, filling: float) -> FloatMap:
-    """Discs and the soft tissue beside them, which leave less contrast to the bodies than air would."""
+    """Discs and adjacent soft tissue, which reduce the contrast of the bodies."""
     layer = Layer(framing.size_hw)
     for slot, (below, above) in enumerate(zip(framing.corners_px, framing.corners_px[1:], strict=False)):
         outline = np.stack([above[2], above[3], below[1], below[0]])
-        layer.fill(outline, int(255 * _seen(framing, slot + 1)))
+        layer.fill(outline, int(255 * _contrast(framing, slot + 1)))
     return layer.weighted(filling, framing.depth_px * 0.02)
 
 
 def spurs(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Osteophytes at the front corners; they reach beyond the corner, which stays where it is."""
+    """Osteophytes at the front corners; they extend beyond the corner, which does not move."""
     layer = Layer(framing.size_hw)
     share = rng.choice([0.3, 0.6]) if framing.style.anatomy is Anatomy.AGED else rng.choice([0.0, 0.1, 0.3])
     for slot, corners in enumerate(framing.corners_px):
@@ -68,7 +68,7 @@ def spurs(framing: Framing, rng: np.random.Generator) -> FloatMap:
             if rng.random() < share:
                 long, rise = rng.uniform(0.05, 0.18), way * rng.uniform(0.0, 0.16)
                 beak = np.array([[-0.5, y], [-0.5 - long, y + rise], [-0.5, y - 0.25 * way], [-0.4, y]])
-                layer.fill(shapes.in_body(corners, beak), int(200 * _seen(framing, slot)))
+                layer.fill(shapes.in_body(corners, beak), int(200 * _contrast(framing, slot)))
     return layer.weighted(0.3, framing.depth_px * 0.015)
 
 
@@ -78,7 +78,7 @@ def posterior_elements(framing: Framing, rng: np.random.Generator) -> FloatMap:
     rim = rng.uniform(0.8, 1.35)
     turn = rng.normal(0.0, 0.05, 2) * framing.depth_px
     for slot, corners in enumerate(framing.corners_px):
-        level = int(190 * _seen(framing, slot))
+        level = int(190 * _contrast(framing, slot))
         reach = np.array([rng.uniform(0.85, 1.05) if slot else 0.8, rng.uniform(0.9, 1.05)])
         thin.fill(curve(shapes.in_body(corners, _varied(shapes.SPINOUS * reach, rng)), closed=True), level)
         line = framing.depth_px * 0.035
@@ -93,7 +93,7 @@ def posterior_elements(framing: Framing, rng: np.random.Generator) -> FloatMap:
             ring = curve(shapes.in_body(corners, _varied(shapes.TRANSVERSE, rng)), 4, closed=True)
             near.stroke(ring + turn, 255, line, closed=True)
             far.stroke(ring - turn, 255, line, closed=True)
-    # where the articular processes of both sides overlap, a bright zigzag runs down behind the foramina
+    # The overlapping articular processes of both sides form a bright zigzag line behind the foramina.
     spots = [shapes.in_body(c, np.array([[0.80, -0.75], [1.0, 0.0], [0.84, 0.45]])) for c in framing.corners_px[::-1]]
     path = curve(np.concatenate(spots) + rng.normal(0.0, 0.04, (3 * len(spots), 2)) * framing.depth_px)
     column.stroke(path, 255, framing.depth_px * rng.uniform(0.12, 0.26))
@@ -105,7 +105,7 @@ def posterior_elements(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def pelvic_girdle(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Sacrum below S1, both iliac bones, hips."""
+    """Sacrum below S1, both iliac bones and the hips."""
     unit, s1 = framing.depth_px, framing.corners_px[0]
     below, lines = Layer(framing.size_hw), Layer(framing.size_hw)
     rest = shapes.sacrum(s1, unit, rng)
@@ -118,7 +118,7 @@ def pelvic_girdle(framing: Framing, rng: np.random.Generator) -> FloatMap:
     sheet = below.weighted(rng.uniform(0.32, 0.52), unit * 0.04)
     origin = s1[:2].mean(axis=0) + rng.normal(0.0, 0.25, 2) * unit
     turn = rng.normal(0.0, 0.12)
-    for _ in range(int(rng.integers(2, 14))):  # ala, arcuate line, sciatic notch: lines that no two films share
+    for _ in range(int(rng.integers(2, 14))):  # ala, arcuate line, sciatic notch: they differ on every film
         start = origin + np.array([rng.uniform(-2.4, 1.0), rng.uniform(-0.2, 3.0)]) * unit
         steps = rng.normal(0.0, 0.22, (5, 2)) + rng.normal(0.0, 0.45, 2)
         lines.stroke(curve(start + np.cumsum(steps, axis=0) * unit), int(rng.uniform(50, 170)), unit * 0.05)
@@ -141,7 +141,7 @@ def pelvic_girdle(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def ribs(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Ribs of the thoracic bodies on both sides."""
+    """Ribs of the thoracic bodies, on both sides."""
     outer, inner = Layer(framing.size_hw), Layer(framing.size_hw)
     unit = framing.depth_px
     for corners in framing.corners_px[framing.first_rib :]:
@@ -154,11 +154,11 @@ def ribs(framing: Framing, rng: np.random.Generator) -> FloatMap:
     return np.asarray(np.maximum(tube, 0.0), dtype=np.float32)
 
 
-def _seen(framing: Framing, slot: int) -> float:
-    """Contrast left to a body: little beyond the topmost labelled one where the lung swallows it."""
+def _contrast(framing: Framing, slot: int) -> float:
+    """Relative contrast of a body: low above the topmost labelled one if the lung is overexposed there."""
     return 0.15 if slot >= framing.labelled and framing.ending is Ending.LUNG else 1.0
 
 
 def _varied(local: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """The outline with each knot a little displaced."""
+    """The outline with each knot slightly displaced."""
     return np.asarray(local + rng.normal(0.0, 0.03, local.shape))

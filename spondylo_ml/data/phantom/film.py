@@ -1,4 +1,4 @@
-"""A synthetic lateral lumbar film: geometry with exact truth, no pixels."""
+"""Geometry of a synthetic lateral lumbar film with exact ground truth; see `rendering` for its pixels."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ MIRRORED_SHARE = 0.3
 """Share of the films that face right."""
 
 _STYLE = 2
-"""Third word of the seed of a film's style, so that the styles held out change no other draw."""
+"""Third word of the seed of a film's style, so that excluding styles does not change any other draw."""
 
 SMALLEST_PX = 64
-"""Least long side of a film; below it a body has fewer pixels than its outline has parts."""
+"""Smallest longer side of a film; below it a body has too few pixels for its outline."""
 
 
 @dataclass(frozen=True, eq=False)
 class PhantomFilm:
-    """What is known about one synthetic film before it is drawn.
+    """A synthetic film before rendering.
 
     Attributes:
         size_hw: height and width in px.
-        vertebrae: labelled bodies from the sacrum up, slot 0 is S1; px of this film.
-        facing: side of the patient's front.
-        spacing: mm per px of this film; x and y differ where an export has stretched it.
-        slip_percent: (V - 1,) true slip of each labelled body on the one below, along that one's superior endplate
+        vertebrae: labelled bodies from the sacrum up, in px of this film; slot 0 is S1.
+        facing: image side of the patient's front.
+        spacing: mm per px of this film; x and y differ if an export stretched it.
+        slip_percent: (V - 1,) true slip of each labelled body on the one below, along the lower one's superior endplate
             and before any stretch; positive forward.
-        n_lumbar: lumbar vertebrae of the patient.
+        n_lumbar: number of lumbar vertebrae of the patient.
         style: patient, exposure and device.
-        framing: every body to draw, facing left, labelled or not, before any stretch.
+        framing: all bodies to draw, labelled or not, facing left and before any stretch.
         seed: first half of the film's name.
         index: second half of the film's name.
     """
@@ -60,11 +60,12 @@ def phantom_film(
     without: Collection[str] = (),
     slips: Slips = Slips.CLINIC,
 ) -> PhantomFilm:
-    """The film named by (seed, index), the same on every call.
+    """The film named by (seed, index); deterministic.
 
     Args:
-        without: names of styles that the film must not have, out of `STYLE_NAMES`.
-        slips: how often and how far spines slip.
+        long_side_px: longer side of the film before any export.
+        without: styles to exclude, out of `STYLE_NAMES`.
+        slips: distribution of slips.
 
     Raises:
         DataError: a negative seed or index, a film too small to draw, or no style left.
@@ -99,5 +100,5 @@ def phantom_film(
 
 
 def stretched(points_xy: FloatArray, factor: float) -> FloatArray:
-    """(..., 2) px of a film as px of the film made wider by `factor`; pixel centres have integer coordinates."""
+    """(..., 2) points in px after widening the film by `factor`; pixel centres have integer coordinates."""
     return np.stack([(points_xy[..., 0] + 0.5) * factor - 0.5, points_xy[..., 1]], axis=-1)

@@ -1,4 +1,4 @@
-"""What does not belong to a spine: arms, metal, calcified vessels."""
+"""Attenuation of overlying structures: arms, metal, calcified vessels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from spondylo_ml.data.phantom.painting import FloatMap, Layer, curve
 from spondylo_ml.data.phantom.styles import Anatomy
 
 METAL = 4.0
-"""Nepers across a screw or a rod: white on every film."""
+"""Attenuation of a screw or a rod in nepers, white on every film."""
 
 
 def foreign(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Everything of this room that this film has."""
+    """All overlying structures of a film, drawn at random."""
     sheet = np.zeros(framing.size_hw, dtype=np.float32)
     if rng.random() < 0.2:
         sheet += arm(framing, rng)
@@ -32,7 +32,7 @@ def foreign(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def arm(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """A forearm that reaches into the film's upper front corner, thick enough to look white."""
+    """A forearm in the film's upper front corner."""
     layer, unit = Layer(framing.size_hw), framing.depth_px
     top = framing.corners_px[framing.labelled - 1].mean(axis=0)
     start = np.array([top[0] - rng.uniform(3.2, 5.0) * unit, -unit])
@@ -43,7 +43,7 @@ def arm(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def screws_and_rods(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Pedicle screws of two to four neighbouring levels, a rod behind them, sometimes cages in the discs."""
+    """Pedicle screws in two to four adjacent levels, a rod behind them, and sometimes cages in the discs."""
     layer, unit = Layer(framing.size_hw), framing.depth_px
     lowest = int(rng.integers(0, 3))
     levels = framing.corners_px[lowest : lowest + int(rng.integers(2, 5))]
@@ -63,7 +63,7 @@ def screws_and_rods(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def hip_prosthesis(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Head, neck and stem of one artificial hip."""
+    """Head, neck and stem of a hip prosthesis."""
     layer, unit = Layer(framing.size_hw), framing.depth_px
     centre, radius = shapes.HEAD_OF_FEMUR
     at = framing.corners_px[0, :2].mean(axis=0) + (centre + rng.normal(0.0, 0.3, 2)) * unit
@@ -74,7 +74,7 @@ def hip_prosthesis(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def clips_and_wires(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Surgical clips, buttons, a wire: small, dense, anywhere."""
+    """Small dense objects at random places: surgical clips, buttons, a wire."""
     layer, unit = Layer(framing.size_hw), framing.depth_px
     height, width = framing.size_hw
     for _ in range(int(rng.integers(1, 6))):
@@ -87,7 +87,7 @@ def clips_and_wires(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def calcified_aorta(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Broken lines in front of the bodies."""
+    """Calcified walls of the aorta: broken lines in front of the bodies."""
     layer, unit = Layer(framing.size_hw), framing.depth_px
     front = (framing.corners_px[1:, 0] + framing.corners_px[1:, 2]) / 2
     for gap in (rng.uniform(0.15, 0.4), rng.uniform(0.6, 0.9)):

@@ -1,4 +1,4 @@
-"""How a spine is framed on a film: the size, the number of complete bodies, scale and place."""
+"""Framing of a spine on a film: film size, number of complete bodies, scale and position."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spondylo_ml.data.phantom.styles import Device, Style
 from spondylo_ml.landmarks import FloatArray
 
 COUNTS = {3: 21, 4: 35, 5: 72, 6: 197, 7: 204, 8: 115, 9: 37, 10: 13, 11: 4}
-"""Films of a real collection by their number of labelled vertebrae, the sacrum included."""
+"""Number of films of a real dataset by their number of labelled vertebrae, including the sacrum."""
 
 MARGIN_PX = 2.0
-"""Least distance of a labelled corner from the film's edge."""
+"""Smallest distance of a labelled corner from the film's edge."""
 
 DEPTH_OF_HEIGHT = (0.065, 0.235)
-"""Smallest and largest antero-posterior depth of L3 as a share of the film's height."""
+"""Range of the antero-posterior depth of L3 as a share of the film's height."""
 
 _NUMBERS = np.array(list(COUNTS), dtype=np.int64)
 _CUMULATIVE = np.cumsum(list(COUNTS.values())) / sum(COUNTS.values())
@@ -27,27 +27,27 @@ _TOP = {3: 0.11, 4: 0.10, 5: 0.10, 6: 0.10, 7: 0.06, 8: 0.035, 9: 0.025, 10: 0.0
 
 
 class Ending(StrEnum):
-    """Why no body is labelled above the topmost labelled one."""
+    """Why the next body above the topmost labelled one is not labelled."""
 
-    EDGE = "edge"  # the next one is cut off by the film's upper edge
-    SHUTTER = "shutter"  # the next one lies behind the collimator
-    LUNG = "lung"  # the next one is lost in an overexposed lung
+    EDGE = "edge"  # it is cut off by the film's upper edge
+    SHUTTER = "shutter"  # it is behind the collimator
+    LUNG = "lung"  # it is invisible in an overexposed lung
 
 
 @dataclass(frozen=True, eq=False)
 class Framing:
-    """A spine in px, facing left.
+    """A spine in px of the film, facing left.
 
     Attributes:
-        size_hw: height and width in px of the film as taken, before any export stretched it.
-        corners_px: (V, 4, 2) of every body that is drawn, labelled or not.
-        labelled: number of bodies, from the sacrum up, that carry labels.
+        size_hw: height and width in px of the film before any export.
+        corners_px: (V, 4, 2) corners of all drawn bodies, labelled or not.
+        labelled: number of labelled bodies, from the sacrum up.
         px_per_mm: scale.
         depth_px: antero-posterior depth of L3.
-        ending: why the labels end where they do.
-        ending_px: height on the film (y) of the shutter or of the lung's overexposure; 0 for an edge.
-        n_lumbar: lumbar vertebrae of the patient.
-        style: how patient, exposure and device are drawn.
+        ending: why the labels end.
+        ending_px: y of the edge of the shutter or of the overexposed lung; 0 for an edge.
+        n_lumbar: number of lumbar vertebrae of the patient.
+        style: patient, exposure and device.
     """
 
     size_hw: tuple[int, int]
@@ -67,7 +67,7 @@ class Framing:
 
 
 def random_framing(rng: np.random.Generator, spine: Spine, long_side_px: int, style: Style) -> Framing:
-    """Film size, number of labelled bodies, scale and place."""
+    """Draw film size, number of labelled bodies, scale and position."""
     size_hw = _size(rng, long_side_px, style.device)
     count = int(_NUMBERS[np.searchsorted(_CUMULATIVE, rng.random(), side="right")])
     scale, shift = _placement(rng, spine, count, size_hw)
@@ -88,7 +88,7 @@ def random_framing(rng: np.random.Generator, spine: Spine, long_side_px: int, st
 
 
 def _size(rng: np.random.Generator, long_side_px: int, device: Device) -> tuple[int, int]:
-    """Height and width in px: mostly upright films of varied aspect; what is exported to a square may also be wide."""
+    """Height and width in px: mostly portrait films of varied aspect; exports may also be wider than high."""
     if device is Device.EXPORT:
         aspect = float(np.clip(rng.normal(0.82, 0.20), 0.42, 1.3))
     elif rng.random() < 0.15:
@@ -101,7 +101,7 @@ def _size(rng: np.random.Generator, long_side_px: int, device: Device) -> tuple[
 def _placement(
     rng: np.random.Generator, spine: Spine, count: int, size_hw: tuple[int, int]
 ) -> tuple[float, FloatArray]:
-    """Scale in px per mm, and the place (2,) in px of the middle of S1's superior endplate."""
+    """Scale in px per mm, and (2,) position in px of the middle of S1's superior endplate."""
     height, width = size_hw
     low = spine.corners_mm[:count].min(axis=(0, 1))
     high = spine.corners_mm[:count].max(axis=(0, 1))
@@ -115,18 +115,18 @@ def _placement(
     scale = float(np.clip(scale, smallest, largest))
     room = np.array([width - 1, height - 1]) - 2 * MARGIN_PX - 1
     scale = float(min(scale, *(room / (high - low))))
-    place = np.array([right * width, top - low[1] * scale])
-    least, most = MARGIN_PX - low * scale, np.array([width - 1, height - 1]) - MARGIN_PX - high * scale
-    return scale, np.clip(place, least, np.maximum(least, most))
+    position = np.array([right * width, top - low[1] * scale])
+    lowest, highest = MARGIN_PX - low * scale, np.array([width - 1, height - 1]) - MARGIN_PX - high * scale
+    return scale, np.clip(position, lowest, np.maximum(lowest, highest))
 
 
 def _ending(rng: np.random.Generator, corners: FloatArray, count: int) -> tuple[Ending, float]:
-    """What hides the body above the topmost labelled one, and at which height of the film."""
+    """What hides the next body above the topmost labelled one, and at which y."""
     top = corners[count - 1, :, 1].min()
-    following = corners[count, :, 1]
-    if following.min() < 0.0:
+    next_body = corners[count, :, 1]
+    if next_body.min() < 0.0:
         return Ending.EDGE, 0.0
     if rng.random() < 0.35:
         lowest = top - MARGIN_PX
-        return Ending.SHUTTER, float(lowest - rng.uniform(0.0, 0.6) * max(lowest - following.min(), 0.0))
-    return Ending.LUNG, float((top + following.max()) / 2)
+        return Ending.SHUTTER, float(lowest - rng.uniform(0.0, 0.6) * max(lowest - next_body.min(), 0.0))
+    return Ending.LUNG, float((top + next_body.max()) / 2)

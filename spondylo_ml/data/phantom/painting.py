@@ -1,4 +1,4 @@
-"""Strokes and fills on layers of attenuation. Integer coordinates are pixel centres."""
+"""Draw strokes and fills on layers of attenuation. Pixel centres have integer coordinates."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FloatMap = NDArray[np.float32]
 
 _SHIFT = 4
 _FINE = 4
-"""Supersampling of the bodies, whose edges must be where the truth says."""
+"""Supersampling factor for the bodies, whose edges must match the ground truth exactly."""
 
 
 class Layer:
-    """An 8-bit sheet on which shapes replace each other; sheets are added up afterwards."""
+    """An 8-bit layer on which shapes overwrite each other; layers are summed afterwards."""
 
     def __init__(self, size_hw: tuple[int, int]) -> None:
         self.pixels: GreyImage = np.zeros(size_hw, dtype=np.uint8)
@@ -34,14 +34,14 @@ class Layer:
         cv2.polylines(self.pixels, [_fixed(path_px)], closed, value, width, cv2.LINE_AA, _SHIFT)
 
     def weighted(self, weight: float, blur_px: float = 0.0) -> FloatMap:
-        """The sheet as attenuation: `weight` where it is full."""
+        """The layer as attenuation, scaled so that 255 becomes `weight`, and blurred."""
         sheet = self.pixels.astype(np.float32)
         sheet *= weight / 255
         return blurred(sheet, blur_px) if blur_px > 0.3 else sheet
 
 
 class Patch:
-    """A supersampled window of the film for one small shape whose place must be exact."""
+    """A supersampled window of the film for one small shape whose position must be exact."""
 
     def __init__(self, outline_px: FloatArray, size_hw: tuple[int, int], border_px: float) -> None:
         low = np.floor(outline_px.min(axis=0) - border_px).astype(int)
@@ -51,24 +51,24 @@ class Patch:
 
     @property
     def empty(self) -> bool:
-        """Whether the window lies outside the film."""
+        """Whether the window is outside the film."""
         return self.x1 <= self.x0 or self.y1 <= self.y0
 
     @property
     def place(self) -> tuple[slice, slice]:
-        """Where the window lies on the film."""
+        """Slices of the window on the film."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
     def fill(self, outline_px: FloatArray) -> FloatMap:
-        """Covered share of each pixel of the window, 0 to 1."""
+        """Coverage of each pixel of the window, 0 to 1."""
         sheet = self._sheet()
         outline = self._fine(outline_px)
         cv2.fillPoly(sheet, [outline], 255, cv2.LINE_8, _SHIFT)
-        cv2.polylines(sheet, [outline], True, 128, 1, cv2.LINE_8, _SHIFT)  # the outline's own pixels are half covered
+        cv2.polylines(sheet, [outline], True, 128, 1, cv2.LINE_8, _SHIFT)  # pixels on the outline are half covered
         return self._coarse(sheet)
 
     def strokes(self, paths_px: Sequence[FloatArray], values: Sequence[int], width_px: float) -> FloatMap:
-        """Lines of the given brightness (0 to 255), as 0 to 1."""
+        """Lines with the given values (0 to 255), scaled to 0 to 1."""
         sheet = self._sheet()
         width = max(round(width_px * _FINE), 1)
         for path, value in zip(paths_px, values, strict=True):
@@ -87,7 +87,7 @@ class Patch:
 
 
 def blurred(sheet: FloatMap, sigma_px: float) -> FloatMap:
-    """Gaussian blur; wide ones on a reduced copy, where they cost little."""
+    """Gaussian blur, computed on a reduced copy if it is wide, for speed."""
     if sigma_px < 4:
         return np.asarray(cv2.GaussianBlur(sheet, (0, 0), sigma_px), dtype=np.float32)
     step = max(int(sigma_px / 2), 1)
@@ -98,7 +98,7 @@ def blurred(sheet: FloatMap, sigma_px: float) -> FloatMap:
 
 
 def rough(rng: np.random.Generator, size_hw: tuple[int, int], grain_px: float) -> FloatMap:
-    """(H, W) smooth random field of about unit spread, with grains of the given size."""
+    """(H, W) smooth random field with about unit standard deviation and the given grain size."""
     height, width = size_hw
     grid = (max(round(height / grain_px), 2), max(round(width / grain_px), 2))
     small = rng.standard_normal(grid, dtype=np.float32)
@@ -117,7 +117,7 @@ def curve(knots: FloatArray, per_span: int = 6, closed: bool = False) -> FloatAr
 
 @cache
 def _basis(per_span: int) -> FloatArray:
-    """(per_span, 4) weights of four neighbouring knots along one span of a Catmull-Rom curve."""
+    """(per_span, 4) weights of four consecutive knots along one span of a Catmull-Rom curve."""
     t = np.linspace(0, 1, per_span, endpoint=False)[:, None]
     matrix = np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]], dtype=np.float64)
     return np.asarray(0.5 * t ** np.arange(4) @ matrix)

@@ -1,4 +1,4 @@
-"""From attenuation to grey levels: Beer-Lambert, scatter, quanta, blur, display curve, shutters, marker."""
+"""Convert attenuation to grey levels: Beer-Lambert law, scatter, noise, blur, display curve, shutters, marker."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from spondylo_ml.landmarks import GreyImage
 
 _MARKERS = ("R", "L", "RT", "LT", "RT.", "TL", "SUP", "STAND")
 
-
 _BLUR = {
     Device.DETECTOR: (0.20, 0.50),
     Device.PLATE: (0.35, 0.75),
     Device.PRINT: (0.45, 1.00),
     Device.EXPORT: (0.20, 0.65),
 }
-"""Standard deviation of the system's blur, px of a film 384 px high."""
+"""Range of the standard deviation of the system's blur, in px of a film 384 px high."""
 
 _QUANTA = {
     Device.DETECTOR: (0.0006, 0.0025),
@@ -27,8 +26,7 @@ _QUANTA = {
     Device.PRINT: (0.0010, 0.005),
     Device.EXPORT: (0.0006, 0.006),
 }
-"""Noise of a detected signal of 1."""
-
+"""Range of the noise of a detected signal of 1."""
 
 _RANGE_CUT = {
     Exposure.EVEN: (0.3, 1.0),
@@ -36,14 +34,14 @@ _RANGE_CUT = {
     Exposure.FLAT: (0.0, 0.4),
     Exposure.LOCAL: (0.2, 1.2),
 }
-"""How much more than coarse contrast fine contrast is shown, smallest and largest."""
+"""Range of the amplification of fine over coarse contrast."""
 
 _LOG_GAMMA = {Exposure.EVEN: 0.40, Exposure.STEEP: 0.70, Exposure.FLAT: 0.20, Exposure.LOCAL: 0.40}
-"""Median of the display curve's exponent, as a logarithm."""
+"""Median of the logarithm of the display curve's exponent."""
 
 
 def expose(nepers: FloatMap, framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """(H, W) detected attenuation: exponential law with scatter, quantum noise and the system's blur."""
+    """(H, W) detected attenuation after the exponential law, scatter, quantum noise and the system's blur."""
     device = framing.style.device
     scatter = np.float32(rng.uniform(0.0, 0.12))
     primary = np.exp(-nepers * np.float32(0.75))
@@ -61,7 +59,7 @@ def expose(nepers: FloatMap, framing: Framing, rng: np.random.Generator) -> Floa
 
 
 def develop(signal: FloatMap, framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """(H, W) display values 0 to 1: dynamic range, edge enhancement, window, gamma."""
+    """(H, W) display values from 0 to 1 after range compression, edge enhancement, window and gamma."""
     exposure, unit = framing.style.exposure, framing.size_hw[0] / 384
     signal = signal + np.float32(rng.uniform(*_RANGE_CUT[exposure])) * (
         signal - blurred(signal, unit * rng.uniform(6, 24))
@@ -82,7 +80,7 @@ def develop(signal: FloatMap, framing: Framing, rng: np.random.Generator) -> Flo
 
 
 def finish(shown: FloatMap, framing: Framing, rng: np.random.Generator) -> GreyImage:
-    """(H, W) grey levels with shutters, marker and border."""
+    """(H, W) grey levels with shutters, side marker and border."""
     light = np.asarray(shown * np.float32(255), dtype=np.float32)
     _shutters(light, framing, rng)
     printed = framing.style.device is Device.PRINT
@@ -100,7 +98,7 @@ def finish(shown: FloatMap, framing: Framing, rng: np.random.Generator) -> GreyI
 
 
 def _shutters(image: FloatMap, framing: Framing, rng: np.random.Generator) -> None:
-    """Darken what the collimator's blades cover; never a labelled corner."""
+    """Darken the regions covered by the collimator, which never include a labelled corner."""
     height, width = framing.size_hw
     labelled = framing.corners_px[: framing.labelled].reshape(-1, 2)
     low, high = labelled.min(axis=0), labelled.max(axis=0)
@@ -120,7 +118,7 @@ def _shutters(image: FloatMap, framing: Framing, rng: np.random.Generator) -> No
 
 
 def _open(at: FloatMap, start: float, end: float, length: int, soft: np.float32) -> FloatMap:
-    """(N,) share of light let through along one axis."""
+    """(N,) share of transmitted light along one axis."""
     through = np.ones_like(at)
     if start > 0:
         through *= np.clip((at - np.float32(start)) / soft + 0.5, 0, 1)
@@ -130,7 +128,7 @@ def _open(at: FloatMap, start: float, end: float, length: int, soft: np.float32)
 
 
 def _marker(image: GreyImage, framing: Framing, rng: np.random.Generator) -> None:
-    """A side marker of lead: letters, sometimes on a white plate; away from the spine."""
+    """Draw a lead side marker away from the spine: letters, sometimes on a white plate."""
     height, width = framing.size_hw
     text = _MARKERS[int(rng.integers(len(_MARKERS)))]
     size = height / 384 * rng.uniform(0.35, 0.8)

@@ -1,7 +1,7 @@
-"""Outlines of the structures around and inside the bodies, in px, for a film that faces left.
+"""Outlines of the bodies and the structures around them in px, for a film that faces left.
 
-Local coordinates of a body: x from its centre backward in units of its depth, y downward in units of its height.
-Local coordinates of the pelvis: origin in the middle of S1's superior endplate, upright, in units of L3's depth.
+Local coordinates of a body: x backward from its centre in units of its depth, y down in units of its height. Local
+coordinates of the pelvis: origin in the middle of S1's superior endplate, upright, in units of L3's depth.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from spondylo_ml.landmarks import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class BodyOutline:
-    """One body's outline, through its true corners.
+    """Outline of one body through its true corners.
 
     Attributes:
-        edges: superior, posterior, inferior and anterior edge, each (N, 2), together a closed outline.
-        inner_plates: the far rim of both endplates, which the beam shows beside the near one.
+        edges: superior, posterior, inferior and anterior edge, each (N, 2), which together form a closed outline.
+        inner_plates: projection of the far rim of both endplates beside the near one.
     """
 
     edges: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
@@ -28,12 +28,12 @@ class BodyOutline:
 
     @property
     def closed(self) -> FloatArray:
-        """(N, 2) the outline."""
+        """(N, 2) closed outline."""
         return np.concatenate(self.edges)
 
 
 def body_outline(corners: FloatArray, rng: np.random.Generator) -> BodyOutline:
-    """Concave endplates and walls between the corners (4, 2)."""
+    """Outline with concave endplates and walls between (4, 2) corners."""
     upper_front, upper_back, lower_front, lower_back = corners
     dip = rng.uniform(0.0, 0.065, 2)
     waist = rng.uniform(0.0, 0.05, 2)
@@ -54,18 +54,18 @@ def body_outline(corners: FloatArray, rng: np.random.Generator) -> BodyOutline:
 
 _ALONG = np.linspace(0, 1, 9)[:, None]
 _DISH = 1 - np.abs(2 * _ALONG - 1) ** 2.6
-"""Flat in the middle, steep at the rim, as endplates are."""
+"""Profile of an endplate: flat in the middle, steep at the rim."""
 
 
 def _bowed(start: FloatArray, end: FloatArray, dip: float) -> FloatArray:
-    """(9, 2) from start to end, bowed by `dip` px to the right hand of the way (into a clockwise outline)."""
+    """(9, 2) path from start to end, bowed by `dip` px to its right, the inside of a clockwise outline."""
     x, y = end - start
     inward = np.array([-y, x]) * (dip / max(float(np.hypot(x, y)), 1e-6))
     return np.asarray(start + _ALONG * (end - start) + _DISH * inward)
 
 
 def in_body(corners: FloatArray, local: FloatArray) -> FloatArray:
-    """(N, 2) px of points given in the body's local coordinates."""
+    """(N, 2) points in px from the body's local coordinates."""
     front, back = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
     top, bottom = (corners[0] + corners[1]) / 2, (corners[2] + corners[3]) / 2
     return np.asarray(corners.mean(axis=0) + local[:, :1] * (back - front) + local[:, 1:] * (bottom - top))
@@ -91,7 +91,7 @@ HEAD_OF_FEMUR = (np.array([-1.55, 4.05]), 0.72)
 
 @dataclass(frozen=True, eq=False)
 class Pelvis:
-    """One side of the pelvis, outlines in px."""
+    """Outlines of one side of the pelvis in px."""
 
     ilium: FloatArray
     ischium: FloatArray
@@ -101,14 +101,14 @@ class Pelvis:
 
 
 def pelvis(origin_px: FloatArray, depth_px: float, turn_rad: float, rng: np.random.Generator) -> Pelvis:
-    """One side, a little different from the other by the beam's divergence."""
+    """One side of the pelvis, randomly varied, since the diverging beam projects both sides differently."""
     cos, sin = np.cos(turn_rad), np.sin(turn_rad)
     turn = np.array([[cos, sin], [-sin, cos]])
     size = depth_px * rng.uniform(0.93, 1.10)
-    place = origin_px + rng.normal(0.0, 0.2, 2) * depth_px
+    position = origin_px + rng.normal(0.0, 0.2, 2) * depth_px
 
     def put(local: FloatArray, wobble: float = 0.05) -> FloatArray:
-        return np.asarray((local + rng.normal(0.0, wobble, local.shape)) @ turn * size + place)
+        return np.asarray((local + rng.normal(0.0, wobble, local.shape)) @ turn * size + position)
 
     centre, radius = HEAD_OF_FEMUR
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
@@ -125,7 +125,7 @@ def pelvis(origin_px: FloatArray, depth_px: float, turn_rad: float, rng: np.rand
 
 @dataclass(frozen=True, eq=False)
 class Sacrum:
-    """The sacrum below S1, outlines in px: the whole, its inner lines, the ends of its remnant discs, the crest."""
+    """The sacrum below S1 in px: its outline, anterior and posterior line, remnant discs, and crest."""
 
     outline: FloatArray
     front: FloatArray
@@ -135,7 +135,7 @@ class Sacrum:
 
 
 def sacrum(s1: FloatArray, depth_px: float, rng: np.random.Generator) -> Sacrum:
-    """S2 to the coccyx, curving down and back, then forward."""
+    """S2 to the coccyx, curved down and back, then forward."""
     plate = s1[1] - s1[0]
     tilt = float(np.degrees(np.arctan2(-plate[1], plate[0])))
     hollow = rng.uniform(0.7, 1.3)
@@ -158,7 +158,7 @@ def sacrum(s1: FloatArray, depth_px: float, rng: np.random.Generator) -> Sacrum:
 
 
 def rib(corners: FloatArray, depth_px: float, rng: np.random.Generator) -> FloatArray:
-    """(N, 2) axis of one rib from the back of a thoracic body, round the back and down to the front."""
+    """(N, 2) axis of a rib from a thoracic body backward, then down and forward."""
     root = in_body(corners, np.array([[0.5, -0.35]]))[0]
     steep = rng.uniform(0.7, 1.2)
     knots = np.array(

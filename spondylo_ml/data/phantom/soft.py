@@ -1,4 +1,4 @@
-"""Soft tissue and air, in nepers of attenuation, for a film that faces left."""
+"""Attenuation of soft tissue and air in nepers, for a film that faces left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spondylo_ml.landmarks import FloatArray
 
 
 def soft_tissue(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """A trunk of elliptic sections: belly in front, the back's skin line behind, wide hips and chest, a waist."""
+    """Trunk with elliptic cross-sections that vary in width from hips to chest."""
     height, width = framing.size_hw
     unit, middle = framing.depth_px, framing.corners_px.mean(axis=1)
     rows = np.arange(height, dtype=np.float64)
@@ -35,7 +35,7 @@ def soft_tissue(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def organs(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Borders of organs and folds of skin, as a share of the trunk's own attenuation."""
+    """Organs and skin folds, as a share of the trunk's attenuation."""
     unit, middle = framing.depth_px, framing.corners_px.mean(axis=1)
     dense, folds = Layer(framing.size_hw), Layer(framing.size_hw)
     for _ in range(int(rng.integers(2, 7))):
@@ -50,7 +50,7 @@ def organs(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def lungs(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Air above two domes of the diaphragm, as attenuation to take away."""
+    """Air above both domes of the diaphragm, as attenuation to subtract."""
     unit, sheet = framing.depth_px, np.zeros(framing.size_hw, dtype=np.float32)
     if framing.ending is Ending.LUNG:
         back_y = framing.ending_px + unit * rng.uniform(0.2, 0.9)
@@ -74,7 +74,7 @@ def lungs(framing: Framing, rng: np.random.Generator) -> FloatMap:
 
 
 def bowel_gas(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Bubbles in front of the spine, seldom over it, as attenuation to take away."""
+    """Bowel gas in front of the spine and sometimes over it, as attenuation to subtract."""
     layer, unit = Layer(framing.size_hw), framing.depth_px
     middle = framing.corners_px.mean(axis=1)
     size = rng.uniform(0.06, 0.3)
@@ -82,22 +82,22 @@ def bowel_gas(framing: Framing, rng: np.random.Generator) -> FloatMap:
         slot = int(rng.integers(0, min(len(middle), 7)))
         at = middle[slot] + np.array([-rng.gamma(5.0, 0.55), rng.normal(0.0, 0.6)]) * unit
         way = rng.normal(0.0, 0.35, 2) * [1.0, 0.6]
-        for step in range(int(rng.integers(1, 8))):  # the pouches of a loop of bowel
+        for step in range(int(rng.integers(1, 8))):  # haustra of a loop of bowel
             centre = at + (way * step + rng.normal(0.0, 0.12, 2)) * unit
             layer.fill(_blob(centre, unit * size * rng.uniform(0.5, 1.8), rng), int(rng.uniform(60, 255)))
-    if rng.random() < 0.5:  # the rectum, before the sacrum's hollow
+    if rng.random() < 0.5:  # rectum, in front of the sacrum
         centre = middle[0] + np.array([rng.uniform(0.0, 1.0), rng.uniform(2.2, 3.4)]) * unit
         layer.fill(_blob(centre, unit * rng.uniform(0.3, 0.8), rng), int(rng.uniform(80, 220)))
     gas = layer.weighted(rng.uniform(0.2, 1.2), unit * rng.uniform(0.02, 0.06))
-    if rng.random() < 0.4:  # stool mottles the bowel in front of the lower spine
-        place = Layer(framing.size_hw)
+    if rng.random() < 0.4:  # stool in front of the lower spine
+        stool = Layer(framing.size_hw)
         at = (
             middle[int(rng.integers(0, 4)) % len(middle)]
             + np.array([-rng.uniform(1.5, 4.0), rng.normal(0, 0.8)]) * unit
         )
-        place.fill(_blob(at, unit * rng.uniform(0.7, 1.6), rng), 255)
+        stool.fill(_blob(at, unit * rng.uniform(0.7, 1.6), rng), 255)
         mottle = np.maximum(rough(rng, framing.size_hw, unit * rng.uniform(0.10, 0.25)), 0)
-        gas += place.weighted(rng.uniform(0.1, 0.5), unit * 0.2) * mottle
+        gas += stool.weighted(rng.uniform(0.1, 0.5), unit * 0.2) * mottle
     return gas
 
 

@@ -1,7 +1,6 @@
-"""Styles of synthetic films: who was radiographed, how the film was exposed, what took it.
+"""Styles of synthetic films: anatomy, exposure and device.
 
-A style is a name by which films can be kept out of training, so that a model can be evaluated on films unlike
-those that it has seen.
+Films of a style can be excluded from training, so that a model can be evaluated on kinds of films it has not seen.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ class Anatomy(StrEnum):
 
     YOUNG = "young"  # dense bone, high discs, smooth corners
     ADULT = "adult"
-    AGED = "aged"  # thin bone, lost height, narrow discs, spurs, calcified aorta
+    AGED = "aged"  # osteoporosis, fractures, narrow discs, osteophytes, calcified aorta
     TRANSITIONAL = "transitional"  # four or six lumbar vertebrae
 
 
 class Exposure(StrEnum):
     """How the film was exposed and windowed."""
 
-    EVEN = "even"  # trunk and pelvis both shown
-    STEEP = "steep"  # hard contrast: burnt-out pelvis, black back
-    FLAT = "flat"  # little contrast, noise
-    LOCAL = "local"  # equalised locally, as consoles do
+    EVEN = "even"  # trunk and pelvis both visible
+    STEEP = "steep"  # high contrast: saturated pelvis, black back
+    FLAT = "flat"  # low contrast, noisy
+    LOCAL = "local"  # local histogram equalisation, as consoles do
 
 
 class Device(StrEnum):
-    """What took the film and what became of it."""
+    """Device, and later processing of the film."""
 
-    DETECTOR = "detector"  # sharp, little noise
+    DETECTOR = "detector"  # sharp, low noise
     PLATE = "plate"  # storage phosphor: softer, noisier
-    PRINT = "print"  # a film scanned or photographed: fog, curve, border
-    EXPORT = "export"  # resized to a square, whatever its shape was
+    PRINT = "print"  # a scanned or photographed film: fog, curve, border
+    EXPORT = "export"  # stretched to a square
 
 
 _ANATOMY_SHARES = {Anatomy.YOUNG: 0.28, Anatomy.ADULT: 0.42, Anatomy.AGED: 0.22, Anatomy.TRANSITIONAL: 0.08}
@@ -48,14 +47,14 @@ _EXPOSURE_SHARES = {Exposure.EVEN: 0.35, Exposure.STEEP: 0.30, Exposure.FLAT: 0.
 _DEVICE_SHARES = {Device.DETECTOR: 0.25, Device.PLATE: 0.20, Device.PRINT: 0.15, Device.EXPORT: 0.40}
 
 STYLE_NAMES: tuple[str, ...] = tuple(str(style) for family in (Anatomy, Exposure, Device) for style in family)
-"""All names, by which styles are held out."""
+"""All names of styles that can be excluded."""
 
 Name = TypeVar("Name", Anatomy, Exposure, Device)
 
 
 @dataclass(frozen=True)
 class Style:
-    """One film's style."""
+    """Style of one film: one name of each family."""
 
     anatomy: Anatomy
     exposure: Exposure
@@ -68,10 +67,10 @@ class Style:
 
 
 def random_style(rng: np.random.Generator, without: Collection[str] = ()) -> Style:
-    """A style none of whose names is in `without`.
+    """Draw a style without any of the names in `without`.
 
     Raises:
-        DataError: an unknown name, or a family of which nothing is left.
+        DataError: an unknown name, or a family without a name left.
     """
     for name in without:
         if name not in STYLE_NAMES:
@@ -84,8 +83,8 @@ def random_style(rng: np.random.Generator, without: Collection[str] = ()) -> Sty
 
 
 def _choose(rng: np.random.Generator, shares: dict[Name, float], without: Collection[str]) -> Name:
-    left = {name: share for name, share in shares.items() if name not in without}
-    if not left:
+    remaining = {name: share for name, share in shares.items() if name not in without}
+    if not remaining:
         raise DataError(f"no style is left of {', '.join(shares)}: hold out fewer")
-    cumulative = np.cumsum(list(left.values())) / sum(left.values())
-    return list(left)[int(np.searchsorted(cumulative, rng.random(), side="right"))]
+    cumulative = np.cumsum(list(remaining.values())) / sum(remaining.values())
+    return list(remaining)[int(np.searchsorted(cumulative, rng.random(), side="right"))]

@@ -1,4 +1,4 @@
-"""Dataset layouts that the project writes, by name."""
+"""Dataset writers by name of the layout."""
 
 from __future__ import annotations
 

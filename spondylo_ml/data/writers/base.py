@@ -1,4 +1,4 @@
-"""What a writer of a layout does: say where a film goes, and write the labels of all films."""
+"""The writer protocol and shared helpers."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from spondylo_ml.landmarks import Film, FloatArray
 
 @dataclass(frozen=True)
 class PlacedFilm:
-    """A film and its image file, relative to the dataset's folder."""
+    """A film and the path of its image file, relative to the dataset's folder."""
 
     film: Film
     image: PurePosixPath
 
 
 class Writer(Protocol):
-    """One dataset layout.
+    """Writer of one dataset layout.
 
     Attributes:
-        needs_parts: labelled films must belong to train or val.
+        kind: name of the layout.
+        needs_parts: whether labelled films must belong to train or val.
     """
 
     kind: str
     needs_parts: bool
 
     def place(self, film: Film) -> str | None:
-        """The folder of the film's image; None where the layout cannot hold the film."""
+        """Folder of the film's image; None if the layout cannot hold the film."""
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
-        """All that is written beside the images, which may not be there yet."""
+        """Write everything except the images, which may not have been written yet."""
 
 
 def box_xyxy(corners_xy: FloatArray) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of the corners that are there; zeros where none is."""
-    known = corners_xy[~np.isnan(corners_xy[:, 0])]
-    if not len(known):
+    """Left, top, right and bottom of the present corners; zeros if there are none."""
+    present = corners_xy[~np.isnan(corners_xy[:, 0])]
+    if not len(present):
         return 0.0, 0.0, 0.0, 0.0
-    (left, top), (right, bottom) = known.min(axis=0), known.max(axis=0)
+    (left, top), (right, bottom) = present.min(axis=0), present.max(axis=0)
     return float(left), float(top), float(right), float(bottom)
 
 
 def make_parent(path: Path) -> Path:
-    """The path, its folder made."""
+    """Create the folder of a path, and return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

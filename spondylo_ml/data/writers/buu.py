@@ -1,8 +1,8 @@
-"""The BUU-LSPINE layout; see the reader of the same name.
+"""Write the BUU-LSPINE layout; see the reader of the same name.
 
-It holds L1 to L5, and S1's superior corners on lateral films, and nothing of a film that lacks one of these. It has no
-place for other vertebrae, facing, patient (but in the published names), part, hidden corners, or a spacing that differs
-between x and y.
+The layout holds L1 to L5, and the superior corners of S1 on lateral films; a film that lacks any of these cannot be
+written. It cannot hold other vertebrae, facing, patient (except in the published file names), split, hidden corners, or
+a spacing that differs between x and y.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class BuuWriter:
     needs_parts = False
 
     def place(self, film: Film) -> str | None:
-        """By view; None where an endplate is missing."""
+        """The folder of the view; None if an endplate is missing."""
         return None if _rows(film) is None else _view(film)
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
-        """One CSV file a film, and the table of spacings where any is known."""
+        """Write one CSV file per film, and a table of spacings if any is known."""
         for placed in films:
             label = (to / placed.image).with_suffix(".csv")
             with make_parent(label).open("w", encoding="utf-8", newline="") as stream:
@@ -53,7 +53,7 @@ def _view(film: Film) -> str:
 
 
 def _rows(film: Film) -> list[list[object]] | None:
-    """Endplates from L1 down; None where one is not whole."""
+    """Endplates from L1 down; None if one is incomplete."""
     by_slot = {v.slot: v.corners_xy for v in film.vertebrae or () if v.present[:2].all()}
     endplates = []
     for slot in range(N_LUMBAR, 0, -1):

@@ -1,4 +1,4 @@
-"""COCO keypoints with the image fields that the reader of the same name knows; one category, levels as attributes."""
+"""Write COCO keypoints with the extra image fields of the reader of the same name; levels are attributes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class CocoWriter:
         return "images"
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
-        """One JSON file for all films."""
+        """Write one JSON file for all films."""
         (to / "images").mkdir(parents=True, exist_ok=True)
         images = [_image(number, placed) for number, placed in enumerate(films, start=1)]
         annotations: list[dict[str, Any]] = []
         for number, placed in enumerate(films, start=1):
             for vertebra in placed.film.vertebrae or ():
                 annotations.append(_annotation(len(annotations) + 1, number, vertebra))
-        ring = [place + 1 for place in OUTLINE]
+        ring = [index + 1 for index in OUTLINE]
         category = {
             "id": CATEGORY_ID,
             "name": "vertebra",
@@ -57,14 +57,14 @@ def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
         entry["pixel_spacing_from"] = film.spacing.provenance
     if film.aspect_given or film.pixel_aspect != (film.spacing.pixel_aspect if film.spacing else 1.0):
         entry["pixel_aspect"] = film.pixel_aspect
-    known = {"split": film.split, "sex": film.sex or None, "age_years": film.age_years}
-    return entry | {name: value for name, value in known.items() if value is not None}
+    optional = {"split": film.split, "sex": film.sex or None, "age_years": film.age_years}
+    return entry | {name: value for name, value in optional.items() if value is not None}
 
 
 def _annotation(number: int, image_id: int, vertebra: Vertebra) -> dict[str, Any]:
     keypoints: list[float] = []
-    for (x, y), there, seen in zip(vertebra.corners_xy, vertebra.present, vertebra.visible, strict=True):
-        keypoints += [float(x), float(y), VISIBLE if seen else HIDDEN] if there else [0.0, 0.0, 0]
+    for (x, y), present, visible in zip(vertebra.corners_xy, vertebra.present, vertebra.visible, strict=True):
+        keypoints += [float(x), float(y), VISIBLE if visible else HIDDEN] if present else [0.0, 0.0, 0]
     left, top, right, bottom = box_xyxy(vertebra.corners_xy)
     return {
         "id": number,

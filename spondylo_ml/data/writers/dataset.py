@@ -1,4 +1,4 @@
-"""Films to a folder: written aside, read back, compared, and only then given their name."""
+"""Write films to a folder: into a temporary folder first, which is read back and compared before it is renamed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.folders import require_empty_folder, require_writable
 from spondylo_ml.landmarks import Film, ImageSource
 
-FEW_FILMS = 16  # so few are drawn sooner than other processes start
+FEW_FILMS = 16  # for so few films, starting other processes takes longer than rendering
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenDataset:
     """A dataset on disk.
 
     Attributes:
-        films: the dataset as it is read back.
-        lost: what the layout did not carry.
+        folder: the folder of the dataset.
+        films: the dataset as read back.
+        lost: information that the layout cannot hold.
     """
 
     folder: Path
@@ -41,14 +42,14 @@ class Written:
     lost: tuple[Loss, ...]
 
 
-def write_dataset(films: FilmSet, kind: str, to: Path) -> Written:
-    """Write all films in the layout `kind`; image files are copied as they are, other films written as PNG.
+def write_dataset(films: FilmSet, kind: str, to: Path) -> WrittenDataset:
+    """Write all films in the layout `kind`. Image files are copied unchanged, other films are written as PNG.
 
-    Until all is written and was read back, the dataset lies in `.<name>.partial-<process>` beside `to`, so that an
-    interrupted one cannot be mistaken for a whole one.
+    The dataset is written to `.<name>.partial-<process>` beside `to` and renamed after it was read back, so that an
+    interrupted dataset cannot be mistaken for a complete one.
 
     Raises:
-        DataError: `to` is not free, a film cannot be read, or none can be written in this layout.
+        DataError: `to` is not empty, a film cannot be read, or none can be written in this layout.
     """
     require_empty_folder(to)
     to = to.resolve()
@@ -58,7 +59,9 @@ def write_dataset(films: FilmSet, kind: str, to: Path) -> Written:
     try:
         placed = _placed(films.films, kind)
         if not placed:
-            raise DataError(f"none of the {len(films.films)} films can be written as {kind}: it lacks a place for them")
+            raise DataError(
+                f"none of the {len(films.films)} films can be written as {kind}: the layout cannot hold them"
+            )
         _write_images(placed, partial)
         WRITERS[kind].write_labels(placed, partial)
         written = _read_back(films, placed, kind, partial)
@@ -72,11 +75,11 @@ def write_dataset(films: FilmSet, kind: str, to: Path) -> Written:
     return replace(written, folder=to, films=replace(written.films, name=to.name, films=moved))
 
 
-def _moved(film: Film, was: Path, now: Path) -> Film:
-    """The film after its folder was given another name."""
+def _moved(film: Film, source: Path, target: Path) -> Film:
+    """The film after its folder was renamed."""
     if film.path is None or not isinstance(film.image, FileImage):
         return film
-    path = now / film.path.relative_to(was)
+    path = target / film.path.relative_to(source)
     return replace(film, path=path, image=replace(film.image, path=path))
 
 
@@ -90,31 +93,31 @@ def _placed(films: Sequence[Film], kind: str) -> list[PlacedFilm]:
 
 
 def _file_name(film: Film) -> str:
-    """The film's own file name, so that it keeps its pseudonym; its id where it comes from no file."""
+    """The name of the film's file, so that it keeps its pseudonym; its id if it has no file."""
     source = _source(film.image)
     stem = stem_of(film.path) if film.path else film.film_id
     return stem + (source.suffix if source else ".png")
 
 
 def _source(image: ImageSource) -> Path | None:
-    """The file that can be copied as it is: not a DICOM file, whose header names its patient."""
+    """The image file if it can be copied unchanged; None for DICOM, whose header names the patient."""
     if not isinstance(image, FileImage) or image.path.suffix.lower() not in IMAGE_SUFFIXES:
         return None
     return None if is_dicom_file(image.path) else image.path
 
 
 def _write_images(placed: Sequence[PlacedFilm], folder: Path) -> None:
-    jobs = [(one.film.image, make_parent(folder / one.image)) for one in placed]
-    drawn = sum(_source(image) is None for image, _ in jobs)
+    jobs = [(item.film.image, make_parent(folder / item.image)) for item in placed]
+    n_rendered = sum(_source(image) is None for image, _ in jobs)
     pool: Executor
-    if drawn > FEW_FILMS:  # drawing keeps the interpreter busy, copying does not
+    if n_rendered > FEW_FILMS:  # rendering holds the GIL, copying does not
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         pool = ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn"))
     else:
         pool = ThreadPoolExecutor()
     try:
-        done = pool.map(_write_image, jobs)
-        for _ in tqdm(done, total=len(jobs), desc="writing films", unit="film", disable=None):
+        results = pool.map(_write_image, jobs)
+        for _ in tqdm(results, total=len(jobs), desc="writing films", unit="film", disable=None):
             pass
     finally:
         pool.shutdown(cancel_futures=True)
@@ -129,8 +132,8 @@ def _write_image(job: tuple[ImageSource, Path]) -> None:
     path.write_bytes(png.tobytes())
 
 
-def _read_back(films: FilmSet, placed: Sequence[PlacedFilm], kind: str, folder: Path) -> Written:
+def _read_back(films: FilmSet, placed: Sequence[PlacedFilm], kind: str, folder: Path) -> WrittenDataset:
     read = READERS[kind].read(folder)
     by_stem = {stem_of(film.path): film for film in read.films if film.path}
-    after = {one.film.film_id: by_stem[stem_of(one.image)] for one in placed if stem_of(one.image) in by_stem}
-    return Written(folder, read, losses(films.films, after))
+    after = {item.film.film_id: by_stem[stem_of(item.image)] for item in placed if stem_of(item.image) in by_stem}
+    return WrittenDataset(folder, read, losses(films.films, after))

@@ -1,4 +1,4 @@
-"""What a layout did not carry: the films before, against the films as they are read back."""
+"""Find information that a layout cannot hold, by comparing films with the same films as read back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TOLERANCE_PX = 1e-6
 
 @dataclass(frozen=True)
 class Loss:
-    """Something that was not carried, and on how many films."""
+    """A kind of information that was lost, and the number of films concerned."""
 
     what: str
     n_films: int
@@ -26,9 +26,13 @@ class Loss:
 
 
 def losses(before: Sequence[Film], after: Mapping[str, Film]) -> tuple[Loss, ...]:
-    """Everything in which films differ once written and read back; `after` by the names of the films before.
+    """All differences between films and the same films as read back.
 
-    Not compared: `source`, which no layout carries. Patients are compared by which films they group.
+    Patients are compared by which films they group. `source` is not compared, since no layout holds it.
+
+    Args:
+        before: the original films.
+        after: the films as read back, by id of the original film.
     """
     groups_before = _companions({film.film_id: film.patient for film in before if film.film_id in after})
     groups_after = _companions({name: film.patient for name, film in after.items()})
@@ -51,7 +55,7 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
     if _spacing_mm(film) != _spacing_mm(read):
         yield "spacing"
     elif film.spacing and read.spacing and film.spacing.provenance != read.spacing.provenance:
-        yield "who says the spacing"
+        yield "source of the spacing"
     if read.pixel_aspect is None and film.pixel_aspect is not None:
         yield "stretch, unknown from here on: slips and angles are withheld"
     elif read.pixel_aspect is not None and not math.isclose(film.pixel_aspect or 0.0, read.pixel_aspect, rel_tol=1e-6):
@@ -67,25 +71,25 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
 
 
 def _label_differences(film: Film, read: Film) -> Iterator[str]:
-    now = {v.slot: v for v in read.vertebrae or ()}
+    read_by_slot = {v.slot: v for v in read.vertebrae or ()}
     slots = [v.slot for v in film.vertebrae or ()]
-    if len(now) != len(slots):
+    if len(read_by_slot) != len(slots):
         yield "vertebrae"
-    if not now.keys() <= set(slots):
+    if not read_by_slot.keys() <= set(slots):
         yield "levels, read as others"
     if film.levels_from != read.levels_from:
-        yield _names_now(film.levels_from, read.levels_from)
-    both = [(v, now[v.slot]) for v in film.vertebrae or () if v.slot in now]
-    if any((one.present & ~other.present).any() for one, other in both):
+        yield _level_name_loss(film.levels_from, read.levels_from)
+    pairs = [(v, read_by_slot[v.slot]) for v in film.vertebrae or () if v.slot in read_by_slot]
+    if any((before.present & ~after.present).any() for before, after in pairs):
         yield "corners"
-    if any(_moved(one.corners_xy, other.corners_xy) for one, other in both):
+    if any(_moved(before.corners_xy, after.corners_xy) for before, after in pairs):
         yield "coordinates"
-    if any((one.visible != other.visible)[one.present & other.present].any() for one, other in both):
+    if any((before.visible != after.visible)[before.present & after.present].any() for before, after in pairs):
         yield "which corners are hidden"
 
 
-def _names_now(before: str, after: str) -> str:
-    """What became of the reason for the level names."""
+def _level_name_loss(before: str, after: str) -> str:
+    """What changed about the source of the level names."""
     if LEVELS_LABELLED not in (before, after):
         return "level names, by another assumption"
     if before == LEVELS_LABELLED:
@@ -95,8 +99,8 @@ def _names_now(before: str, after: str) -> str:
     )
 
 
-def _moved(one_xy: np.ndarray, other_xy: np.ndarray) -> bool:
-    difference = np.abs(one_xy - other_xy)
+def _moved(before_xy: np.ndarray, after_xy: np.ndarray) -> bool:
+    difference = np.abs(before_xy - after_xy)
     return bool((difference[~np.isnan(difference)] > TOLERANCE_PX).any())
 
 
@@ -105,7 +109,8 @@ def _spacing_mm(film: Film) -> tuple[float, float] | None:
 
 
 def _companions(patients: Mapping[str, str]) -> dict[str, frozenset[str]]:
-    films_of: dict[str, set[str]] = defaultdict(set)
+    """By film, the films of the same patient."""
+    films: dict[str, set[str]] = defaultdict(set)
     for film_id, patient in patients.items():
-        films_of[patient].add(film_id)
-    return {film_id: frozenset(films_of[patient]) for film_id, patient in patients.items()}
+        films[patient].add(film_id)
+    return {film_id: frozenset(films[patient]) for film_id, patient in patients.items()}

@@ -1,7 +1,7 @@
-"""The Mendeley layout with JSON labels; see the reader of the same name.
+"""Write the Mendeley layout with JSON labels; see the reader of the same name.
 
-It has no place for facing, spacing, patient, level names or hidden corners, none for labelled test films, and takes the
-lowest vertebra for S1.
+The layout cannot hold facing, spacing, patient, level names, hidden corners, or labels of test films. Its reader
+assumes that the lowest vertebra is S1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MendeleyWriter:
         return f"{DATA}/images/{film.split or 'train'}" if _written(film) else None
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
-        """One JSON file a film, vertebrae head to tail."""
+        """Write one JSON file per film, with vertebrae head to tail."""
         (to / DATA / "labels").mkdir(parents=True, exist_ok=True)
         for placed in films:
             if placed.image.parts[0] == "Test":
@@ -42,19 +42,19 @@ class MendeleyWriter:
 
 
 def _written(film: Film) -> list[Vertebra]:
-    """Head to tail; a vertebra without a corner cannot be written."""
+    """The vertebrae that can be written, those with a corner, from head to tail."""
     return [v for v in reversed(film.vertebrae or ()) if v.present.any()]
 
 
 def _label(vertebrae: Sequence[Vertebra]) -> dict[str, object]:
-    # The file's place for each corner is the inverse of the reader's.
+    # The inverse of the reader's order.
     order = np.argsort(JSON_ORDER)
     return {
         "boxes": [list(box_xyxy(v.corners_xy)) for v in vertebrae],
         "keypoints": [
             [
-                [float(x), float(y), 1] if there else [0.0, 0.0, 0]
-                for (x, y), there in zip(v.corners_xy[order], v.present[order], strict=True)
+                [float(x), float(y), 1] if present else [0.0, 0.0, 0]
+                for (x, y), present in zip(v.corners_xy[order], v.present[order], strict=True)
             ]
             for v in vertebrae
         ],

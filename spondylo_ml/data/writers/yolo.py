@@ -1,4 +1,4 @@
-"""YOLO-pose labels with `data.yaml` and `films.csv`; see the reader of the same name."""
+"""Write YOLO-pose labels with `data.yaml` and `films.csv`; see the reader of the same name."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class YoloWriter:
     needs_parts = False
 
     def place(self, film: Film) -> str | None:
-        """Below the film's part, where it has one; a film labelled as showing nothing has no label to write."""
+        """The folder of the film's split, if it has one; None for a labelled film without vertebrae."""
         if film.labelled and not film.vertebrae:
             return None
         return f"images/{film.split}" if film.split else "images"
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
-        """One TXT file a film, the classes, and the table of what a line cannot say."""
+        """Write one TXT file per film, the classes, and a table with the remaining metadata."""
         for folder in ("images", "labels"):
             (to / folder).mkdir(parents=True, exist_ok=True)
         for placed in films:
@@ -47,14 +47,14 @@ class YoloWriter:
                 lines = [_line(v, placed.film.size_hw) for v in reversed(placed.film.vertebrae or ())]
                 make_parent(label).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         parts = {part: f"images/{part}" for part in PARTS if any(p.film.split == part for p in films)}
-        described = {
+        dataset = {
             **parts,
             "names": dict(enumerate(LEVELS)),
             "kpt_shape": [len(CORNERS), 3],
             "flip_idx": list(MIRRORED_CORNERS),
             "kpt_names": {slot: list(CORNERS) for slot in range(len(LEVELS))},
         }
-        (to / CLASSES_FILE).write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+        (to / CLASSES_FILE).write_text(yaml.safe_dump(dataset, sort_keys=False), encoding="utf-8")
         with (to / FILMS_CSV).open("w", encoding="utf-8", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(COLUMNS)
@@ -66,9 +66,9 @@ def _line(vertebra: Vertebra, size_hw: tuple[int, int]) -> str:
     left, top, right, bottom = box_xyxy(vertebra.corners_xy)
     box = ((left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height)
     fields = [str(vertebra.slot), *map(repr, box)]
-    for (x, y), there, seen in zip(vertebra.corners_xy, vertebra.present, vertebra.visible, strict=True):
-        point = (repr(float(x) / width), repr(float(y) / height)) if there else ("0.0", "0.0")
-        fields += [*point, str((VISIBLE if seen else HIDDEN) if there else 0)]
+    for (x, y), present, visible in zip(vertebra.corners_xy, vertebra.present, vertebra.visible, strict=True):
+        point = (repr(float(x) / width), repr(float(y) / height)) if present else ("0.0", "0.0")
+        fields += [*point, str((VISIBLE if visible else HIDDEN) if present else 0)]
     return " ".join(fields)
 
 
@@ -79,13 +79,13 @@ def _row(placed: PlacedFilm) -> list[str]:
     labelled = "yes" if film.labelled else "no"
     levels_from = levels_from_word(film) if film.vertebrae else ""
     provenance = film.spacing.provenance if film.spacing else ""
-    said = [placed.image.name, film.patient, str(film.facing), *spacing, _aspect(film), labelled, film.sex, age]
-    return [*said, levels_from, provenance]
+    cells = [placed.image.name, film.patient, str(film.facing), *spacing, _aspect(film), labelled, film.sex, age]
+    return [*cells, levels_from, provenance]
 
 
 def _aspect(film: Film) -> str:
-    """What the table must say of the pixel aspect: nothing where it follows from the spacing, or is assumed."""
+    """Cell of the pixel aspect; empty if it follows from the spacing or is assumed."""
     if film.pixel_aspect is None:
         return UNKNOWN_ASPECT
-    follows = film.pixel_aspect == resolve_pixel_aspect(None, film.spacing)[0]
-    return "" if follows and not film.aspect_given else repr(film.pixel_aspect)
+    is_default = film.pixel_aspect == resolve_pixel_aspect(None, film.spacing)[0]
+    return "" if is_default and not film.aspect_given else repr(film.pixel_aspect)

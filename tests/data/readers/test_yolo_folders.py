@@ -107,7 +107,7 @@ def test_several_classes_that_are_no_levels_are_an_error_and_unused_ones_are_not
     *others, lowest = label.read_text().splitlines()
     label.write_text("\n".join([*others, f"1{lowest[1:]}"]))
     with pytest.raises(
-        DataError, match=r"several classes that are not levels \(sacrum, vertebra\): from which no vertebra's level"
+        DataError, match=r"several classes that are not levels \(sacrum, vertebra\), from which no vertebra's level"
     ):
         read_folder(root)
 

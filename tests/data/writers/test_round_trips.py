@@ -16,7 +16,7 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import find_reader, read_folder
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers import WRITERS
-from spondylo_ml.data.writers.dataset import Written, write_dataset
+from spondylo_ml.data.writers.dataset import WrittenDataset, write_dataset
 from spondylo_ml.data.writers.losses import TOLERANCE_PX
 from spondylo_ml.landmarks import Facing, Film, SlotRange, Spacing, Vertebra
 
@@ -54,11 +54,11 @@ def film(name: str, vertebrae: tuple[Vertebra, ...] | None, spacing: Spacing | N
     return replace(plain_film(name, vertebrae, SIZE_HW, pixels=pixels), spacing=spacing, **fields)  # type: ignore[arg-type]
 
 
-def by_stem(written: Written) -> dict[str, Film]:
+def by_stem(written: WrittenDataset) -> dict[str, Film]:
     return {f.path.stem: f for f in written.films.films if f.path}
 
 
-def lost(written: Written) -> dict[str, int]:
+def lost(written: WrittenDataset) -> dict[str, int]:
     return {loss.what: loss.n_films for loss in written.lost}
 
 
@@ -245,7 +245,7 @@ def test_where_a_layout_makes_a_fact_of_an_assumption_that_is_listed(tmp_path: P
     (names,) = [what for what in found if what.startswith("level names")]
     assert names.startswith("level names, assumed until here, labelled from here on")
     assert found["facing, read as another: slips may change their sign"] == 1
-    assert found["who says the spacing"] == 1
+    assert found["source of the spacing"] == 1
 
 
 @pytest.mark.parametrize(
