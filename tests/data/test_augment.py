@@ -57,10 +57,10 @@ def test_mirroring_moves_a_pixel_and_its_corner_alike_and_exchanges_left_and_rig
     image[2, 1] = 255
     points = np.full((1, 4, 2), np.nan)
     points[0, 0] = (1, 2)  # superior left
-    mirrored, moved = mirror(image, points)
+    mirrored, augmented = mirror(image, points)
     np.testing.assert_array_equal(np.argwhere(mirrored), [[2, 7]])
-    np.testing.assert_array_equal(moved[0, 1], [7, 2])  # superior right
-    assert np.isnan(moved[0, [0, 2, 3]]).all()
+    np.testing.assert_array_equal(augmented[0, 1], [7, 2])  # superior right
+    assert np.isnan(augmented[0, [0, 2, 3]]).all()
 
 
 def test_a_sure_flip_with_nothing_else_is_the_mirror() -> None:
@@ -77,8 +77,8 @@ def test_the_same_seed_gives_the_same_film_and_another_seed_another() -> None:
     reused = Augmenter(config)
     for seed in (9, 1):
         reused(noise(), some_corners(), seed=seed)
-    again, points_again = reused(noise(), some_corners(), seed=5)
-    np.testing.assert_array_equal(again, image)
+    repeated, points_again = reused(noise(), some_corners(), seed=5)
+    np.testing.assert_array_equal(repeated, image)
     np.testing.assert_array_equal(points_again, points)
     others = [reused(noise(), some_corners(), seed=seed)[0] for seed in range(6, 12)]
     assert all((other != image).any() for other in others)
@@ -103,9 +103,9 @@ def test_corners_move_with_the_pixels(size_hw: tuple[int, int], seed: int) -> No
     for x, y in ((0.4, 0.4), (0.6, 0.45), (0.45, 0.62), (0.6, 0.6)):
         point = np.array([x * width, y * height])
         image = (255 * np.exp(-((columns - point[0]) ** 2 + (rows - point[1]) ** 2) / 18)).astype(np.uint8)
-        moved_image, moved = augmenter(image, np.tile(point, (1, 4, 1)), seed)
-        np.testing.assert_allclose(blob_centroid(moved_image), moved[0, 0], atol=0.7)
-        moved_px = max(moved_px, float(np.abs(moved[0, 0] - point).max()))
+        moved_image, augmented = augmenter(image, np.tile(point, (1, 4, 1)), seed)
+        np.testing.assert_allclose(blob_centroid(moved_image), augmented[0, 0], atol=0.7)
+        moved_px = max(moved_px, float(np.abs(augmented[0, 0] - point).max()))
     assert moved_px > 0.5
 
 

@@ -150,9 +150,9 @@ def test_plain_batches_hold_all_films_in_their_order() -> None:
 
 def test_workers_give_the_same_batches_as_the_main_process() -> None:
     films = [prepared(square(0, 20, 20), name=str(i)) for i in range(4)]
-    here = list(train_loader(films, AugmentationConfig(), 2, seed=0, workers=0))
-    there = list(train_loader(films, AugmentationConfig(), 2, seed=0, workers=1))
-    for a, b in zip(here, there, strict=True):
+    original = list(train_loader(films, AugmentationConfig(), 2, seed=0, workers=0))
+    mirrored = list(train_loader(films, AugmentationConfig(), 2, seed=0, workers=1))
+    for a, b in zip(original, mirrored, strict=True):
         assert torch.equal(a.images, b.images)
         assert torch.equal(a.row, b.row)
         torch.testing.assert_close(a.corners_xy, b.corners_xy, equal_nan=True)

@@ -46,9 +46,9 @@ def read(data: bytes, max_pixels: int = LARGEST) -> Any:
 
 def test_twelve_bits_without_a_window_are_spread_as_those_of_any_deep_film() -> None:
     levels = gradient()
-    found = read(dicom(levels))
-    np.testing.assert_array_equal(found.pixels, to_8_bit(levels))
-    assert found.notes == ()
+    result = read(dicom(levels))
+    np.testing.assert_array_equal(result.pixels, to_8_bit(levels))
+    assert result.notes == ()
 
 
 @pytest.mark.parametrize(("bits", "top"), [(10, 1023), (12, 4095), (14, 16383), (16, 65535)])
@@ -86,9 +86,9 @@ def test_the_exact_linear_and_the_sigmoid_window_are_their_own_formulas() -> Non
 
 
 def test_of_several_windows_the_first_is_taken() -> None:
-    both = read(dicom(gradient(), WindowCenter=[1000, 3000], WindowWidth=[500, 100])).pixels
+    films = read(dicom(gradient(), WindowCenter=[1000, 3000], WindowWidth=[500, 100])).pixels
     first = read(dicom(gradient(), WindowCenter=1000, WindowWidth=500)).pixels
-    np.testing.assert_array_equal(both, first)
+    np.testing.assert_array_equal(films, first)
 
 
 def test_a_voi_lut_gives_the_levels_that_it_lists() -> None:
@@ -97,38 +97,38 @@ def test_a_voi_lut_gives_the_levels_that_it_lists() -> None:
     item["LUTData"].VR = "US"
     stored = np.full((16, 16), 100, np.uint16)
     stored[0, :4] = (50, 101, 102, 999)
-    found = read(dicom(stored, VOILUTSequence=[item])).pixels
-    assert found[0, :4].tolist() == [0, round(255 * 1000 / 4095), 255, round(255 * 2000 / 4095)]
+    result = read(dicom(stored, VOILUTSequence=[item])).pixels
+    assert result[0, :4].tolist() == [0, round(255 * 1000 / 4095), 255, round(255 * 2000 / 4095)]
 
 
 def test_signed_levels_are_windowed_as_such() -> None:
     stored = np.full((16, 16), -500, np.int16)
     stored[0, :2] = (-2000, 2000)
-    found = read(dicom(stored, 16, WindowCenter=0.5, WindowWidth=2001)).pixels
-    assert (found[0, :2].tolist(), found[5, 5]) == ([0, 255], round(255 * 0.25))
+    result = read(dicom(stored, 16, WindowCenter=0.5, WindowWidth=2001)).pixels
+    assert (result[0, :2].tolist(), result[5, 5]) == ([0, 255], round(255 * 0.25))
 
 
 @given(center=st.floats(-500, 5000), width=st.floats(2, 6000), slope=st.floats(0.1, 3))
 def test_no_window_turns_bright_and_dark_round(center: float, width: float, slope: float) -> None:
     fields = {"WindowCenter": f"{center:.4g}", "WindowWidth": f"{width:.4g}", "RescaleSlope": f"{slope:.4g}"}
-    found = read(dicom(gradient((16, 48)), RescaleIntercept=0, **fields)).pixels
-    assert (np.diff(found[0].astype(int)) >= 0).all()
+    result = read(dicom(gradient((16, 48)), RescaleIntercept=0, **fields)).pixels
+    assert (np.diff(result[0].astype(int)) >= 0).all()
 
 
 def test_a_window_that_leaves_no_contrast_is_reported_and_not_applied() -> None:
-    found = read(dicom(gradient(), WindowCenter=60000, WindowWidth=10))
-    np.testing.assert_array_equal(found.pixels, to_8_bit(gradient()))
-    assert found.notes == ("the file's window leaves no contrast and was not applied",)
+    result = read(dicom(gradient(), WindowCenter=60000, WindowWidth=10))
+    np.testing.assert_array_equal(result.pixels, to_8_bit(gradient()))
+    assert result.notes == ("the file's window leaves no contrast and was not applied",)
 
 
 # ------------------------------------------------------------------------------------------------------------ spacing
 
 
 def test_pixel_spacing_is_rows_then_columns_and_gives_the_aspect() -> None:
-    found = read(dicom(gradient(), PixelSpacing=[0.2, 0.15]))
-    assert (found.spacing.y_mm, found.spacing.x_mm) == (0.2, 0.15)
-    assert found.pixel_aspect == pytest.approx(0.75)
-    assert found.spacing.provenance == "DICOM PixelSpacing"
+    result = read(dicom(gradient(), PixelSpacing=[0.2, 0.15]))
+    assert (result.spacing.y_mm, result.spacing.x_mm) == (0.2, 0.15)
+    assert result.pixel_aspect == pytest.approx(0.75)
+    assert result.spacing.provenance == "DICOM PixelSpacing"
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,15 @@ def test_pixel_spacing_is_rows_then_columns_and_gives_the_aspect() -> None:
     ],
 )
 def test_spacing_says_who_says_so_and_warns_of_the_detector(fields: dict[str, object], provenance: str) -> None:
-    found = read(dicom(gradient(), **fields))
-    assert found.spacing.provenance == provenance
-    warned = measure_vertebrae((), Facing.LEFT, spacing=found.spacing, pixel_aspect=found.pixel_aspect).warnings
+    result = read(dicom(gradient(), **fields))
+    assert result.spacing.provenance == provenance
+    warned = measure_vertebrae((), Facing.LEFT, spacing=result.spacing, pixel_aspect=result.pixel_aspect).warnings
     assert any("magnification" in text for text in warned) == ("Imager" in provenance)
 
 
 def test_without_a_spacing_the_aspect_ratio_counts_and_a_bad_spacing_is_reported() -> None:
-    found = read(dicom(gradient(), PixelAspectRatio=[4, 3]))  # vertical size, horizontal size
-    assert (found.spacing, found.pixel_aspect) == (None, 0.75)
+    result = read(dicom(gradient(), PixelAspectRatio=[4, 3]))  # vertical size, horizontal size
+    assert (result.spacing, result.pixel_aspect) == (None, 0.75)
     assert read(dicom(gradient())).pixel_aspect == 1
     broken = read(dicom(gradient(), PixelSpacing=[0, 0.1], ImagerPixelSpacing=[0.2, 0.2]))
     assert broken.spacing.provenance == "DICOM ImagerPixelSpacing"
@@ -209,9 +209,9 @@ def lossless_jpeg(pixels: np.ndarray) -> bytes:
 def test_deep_levels_come_out_of_every_coding_as_they_went_in(syntax: UID, frame: bytes) -> None:
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     expected = read(dicom(gradient(), **window)).pixels
-    found = read(file_bytes(dataset(gradient(), PixelData=encapsulate([bytes(frame)]), **window), syntax))
-    assert np.abs(found.pixels.astype(int) - expected).max() <= (1 if syntax == JPEGExtended12Bit else 0)
-    assert found.notes == ()
+    result = read(file_bytes(dataset(gradient(), PixelData=encapsulate([bytes(frame)]), **window), syntax))
+    assert np.abs(result.pixels.astype(int) - expected).max() <= (1 if syntax == JPEGExtended12Bit else 0)
+    assert result.notes == ()
 
 
 def test_a_coding_without_its_plugin_names_the_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,11 +265,11 @@ def test_what_is_no_single_grey_radiograph_is_refused_with_its_reason(fields: di
 
 
 def test_a_file_that_is_cut_off_or_no_dicom_is_reported() -> None:
-    whole = dicom(gradient())
-    assert is_dicom(whole)
+    original = dicom(gradient())
+    assert is_dicom(original)
     assert not is_dicom(b"")
     assert not is_dicom(b"\x89PNG" * 100)
-    for data in (whole[:140], whole[: len(whole) // 2], whole[:132] + b"\xff" * 500):
+    for data in (original[:140], original[: len(original) // 2], original[:132] + b"\xff" * 500):
         with pytest.raises(FileError, match="DICOM file"):
             read(data)
 
@@ -277,7 +277,7 @@ def test_a_file_that_is_cut_off_or_no_dicom_is_reported() -> None:
 def test_what_the_model_may_not_know_is_said() -> None:
     fields = {"Modality": "CT", "PresentationIntentType": "FOR PROCESSING", "BurnedInAnnotation": "YES"}
     notes = " ".join(read(dicom(gradient(), **fields)).notes)
-    for words in ("modality is 'CT'", "raw detector levels", "text is burnt into its pixels"):
+    for words in ("modality is 'CT'", "raw detector levels", "text burnt into its pixels"):
         assert words in notes
 
 
@@ -285,6 +285,6 @@ def test_planted_identifiers_change_nothing_and_are_not_parsed() -> None:
     planted = with_identifiers(dataset(gradient(), PixelSpacing=[0.2, 0.2]))
     assert planted.PatientName == "ZEBULON^QUIXWORTH"
     assert len(planted) > 500
-    plain, found = read(dicom(gradient(), PixelSpacing=[0.2, 0.2])), read(file_bytes(planted))
-    np.testing.assert_array_equal(found.pixels, plain.pixels)
-    assert (found.spacing, found.notes) == (plain.spacing, plain.notes)
+    plain, result = read(dicom(gradient(), PixelSpacing=[0.2, 0.2])), read(file_bytes(planted))
+    np.testing.assert_array_equal(result.pixels, plain.pixels)
+    assert (result.spacing, result.notes) == (plain.spacing, plain.notes)

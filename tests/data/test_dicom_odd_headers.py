@@ -35,9 +35,9 @@ def film_levels(low: int = 0, high: int = 4095, size_hw: tuple[int, int] = SIZE_
     return (low + (high - low) * share).round().astype(np.uint16)
 
 
-def as_text(made: Dataset, name: str, value: bytes) -> bytes:
+def as_text(phantom: Dataset, name: str, value: bytes) -> bytes:
     """The file with raw bytes as an element's value, whatever the standard says of it: written over a placeholder."""
-    data, tag = file_bytes(made), Tag(name)
+    data, tag = file_bytes(phantom), Tag(name)
     at = data.index(tag.group.to_bytes(2, "little") + tag.elem.to_bytes(2, "little"), 132)
     length = int.from_bytes(data[at + 6 : at + 8], "little")
     padded = value + b" " * (len(value) % 2)
@@ -66,16 +66,16 @@ def test_an_overlay_in_the_unused_bits_is_masked_and_reported() -> None:
     levels = film_levels()
     marked = levels.copy()
     marked[10:40, 20:50] |= 0x8000
-    found = read(dicom(marked, **WINDOW))
-    np.testing.assert_array_equal(found.pixels, shown_in(levels))
-    assert found.notes == ("bits that are not part of the grey level, such as overlays, were masked",)
+    result = read(dicom(marked, **WINDOW))
+    np.testing.assert_array_equal(result.pixels, shown_in(levels))
+    assert result.notes == ("bits that are not part of the grey level, such as overlays, were masked",)
 
 
 def test_negative_levels_may_fill_the_unused_bits_with_their_sign() -> None:
     levels = film_levels().astype(np.int16) - 2048
-    found = read(dicom(levels, 12, WindowCenter=0, WindowWidth=4096))
-    np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == ()
+    result = read(dicom(levels, 12, WindowCenter=0, WindowWidth=4096))
+    np.testing.assert_array_equal(result.pixels, shown_in(film_levels()))
+    assert result.notes == ()
 
 
 def test_a_header_that_names_too_few_bits_is_refused() -> None:
@@ -84,9 +84,9 @@ def test_a_header_that_names_too_few_bits_is_refused() -> None:
 
 
 def test_a_high_bit_above_levels_that_lie_low_is_reported_and_not_obeyed() -> None:
-    found = read(dicom(film_levels(), HighBit=15, **WINDOW))
-    np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == ("HighBit is 15, but all levels are in the low 12 bits: read there",)
+    result = read(dicom(film_levels(), HighBit=15, **WINDOW))
+    np.testing.assert_array_equal(result.pixels, shown_in(film_levels()))
+    assert result.notes == ("HighBit is 15, but all levels are in the low 12 bits: read there",)
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_what_cannot_be_a_grey_film_is_refused_in_words(fields: dict[str, Any], 
 
 
 def test_a_missing_high_bit_is_the_usual_one() -> None:
-    found = read(dicom(film_levels(), HighBit=None, **WINDOW))
-    np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == ("HighBit is missing: taken as 11, the usual one for 12 bits",)
+    result = read(dicom(film_levels(), HighBit=None, **WINDOW))
+    np.testing.assert_array_equal(result.pixels, shown_in(film_levels()))
+    assert result.notes == ("HighBit is missing: taken as 11, the usual one for 12 bits",)
 
 
 def test_big_endian_pixels_are_read() -> None:
-    made = dataset(film_levels(), **WINDOW)
-    made.PixelData = film_levels().astype(">u2").tobytes()
-    np.testing.assert_array_equal(read(file_bytes(made, ExplicitVRBigEndian)).pixels, shown_in(film_levels()))
+    phantom = dataset(film_levels(), **WINDOW)
+    phantom.PixelData = film_levels().astype(">u2").tobytes()
+    np.testing.assert_array_equal(read(file_bytes(phantom, ExplicitVRBigEndian)).pixels, shown_in(film_levels()))
 
 
 # ------------------------------------------------------------------------------------------------------ 8-bit levels
@@ -134,9 +134,9 @@ def test_big_endian_pixels_are_read() -> None:
 )
 def test_eight_bits_without_a_window_are_the_films_own_grey(allocated: type, fields: dict[str, Any]) -> None:
     levels = film_levels(30, 190).astype(allocated)
-    found = read(dicom(levels, 8, **fields))
-    np.testing.assert_array_equal(found.pixels, levels)
-    assert found.notes == ()
+    result = read(dicom(levels, 8, **fields))
+    np.testing.assert_array_equal(result.pixels, levels)
+    assert result.notes == ()
 
 
 def test_a_falling_rescale_turns_eight_bits_round_and_signed_ones_start_at_black() -> None:
@@ -156,25 +156,25 @@ def test_padding_is_background_and_takes_no_range(padding: int, bits: int, inter
     levels = film_levels(1500, 2000)
     padded = levels.copy()
     padded[:20] = padding
-    found = read(dicom(padded, bits, PixelPaddingValue=padding, PhotometricInterpretation=interpretation))
-    assert not found.pixels[:20].any()
+    result = read(dicom(padded, bits, PixelPaddingValue=padding, PhotometricInterpretation=interpretation))
+    assert not result.pixels[:20].any()
     rest = to_8_bit(levels[20:])
-    np.testing.assert_array_equal(found.pixels[20:], 255 - rest if interpretation == "MONOCHROME1" else rest)
+    np.testing.assert_array_equal(result.pixels[20:], 255 - rest if interpretation == "MONOCHROME1" else rest)
 
 
 def test_a_range_of_padding_and_a_padding_of_the_other_sign_are_understood() -> None:
     levels = film_levels(1500, 2000)
     ranged = levels.copy()
     ranged[:20] = np.arange(20, dtype=np.uint16)[:, None]
-    found = read(dicom(ranged, PixelPaddingValue=0, PixelPaddingRangeLimit=19)).pixels
-    np.testing.assert_array_equal(found[20:], to_8_bit(levels[20:]))
+    result = read(dicom(ranged, PixelPaddingValue=0, PixelPaddingRangeLimit=19)).pixels
+    np.testing.assert_array_equal(result[20:], to_8_bit(levels[20:]))
     signed = levels.astype(np.int16)
     signed[:20] = -2000
-    made = dataset(signed, 16, PixelPaddingValue=63536)
-    made["PixelPaddingValue"].VR = "US"
-    found = read(file_bytes(made)).pixels
-    assert not found[:20].any()
-    np.testing.assert_array_equal(found[20:], to_8_bit(levels[20:]))
+    phantom = dataset(signed, 16, PixelPaddingValue=63536)
+    phantom["PixelPaddingValue"].VR = "US"
+    result = read(file_bytes(phantom)).pixels
+    assert not result[:20].any()
+    np.testing.assert_array_equal(result[20:], to_8_bit(levels[20:]))
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -183,12 +183,12 @@ def test_padding_that_the_bits_of_a_level_cannot_hold_is_background(signed: bool
     padded = levels.astype(np.int16 if signed else np.uint16)
     padding = -32768 if signed else 65535
     padded[:20] = padding
-    made = dataset(padded, 12, PixelPaddingValue=padding)
-    made["PixelPaddingValue"].VR = "SS" if signed else "US"
-    found = read(file_bytes(made))
-    assert not found.pixels[:20].any()
-    np.testing.assert_array_equal(found.pixels[20:], to_8_bit(levels[20:]))
-    assert found.notes == ()
+    phantom = dataset(padded, 12, PixelPaddingValue=padding)
+    phantom["PixelPaddingValue"].VR = "SS" if signed else "US"
+    result = read(file_bytes(phantom))
+    assert not result.pixels[:20].any()
+    np.testing.assert_array_equal(result.pixels[20:], to_8_bit(levels[20:]))
+    assert result.notes == ()
 
 
 @pytest.mark.parametrize("n_levels", [16, 25, 40])
@@ -202,8 +202,8 @@ def test_the_levels_of_a_film_of_few_of_them_are_no_blocks(n_levels: int) -> Non
 def test_a_film_of_padding_alone_is_refused_and_an_odd_padding_is_reported() -> None:
     with pytest.raises(FileError, match="a DICOM file with padding only"):
         read(dicom(np.full(SIZE_HW, 7, np.uint16), PixelPaddingValue=7))
-    found = read(dicom(film_levels(), PixelPaddingValue=[1, 2]))
-    assert found.notes == ("PixelPaddingValue is not one whole number and was not used",)
+    result = read(dicom(film_levels(), PixelPaddingValue=[1, 2]))
+    assert result.notes == ("PixelPaddingValue is not one whole number and was not used",)
 
 
 @pytest.mark.parametrize(("border", "name"), [(0, "lowest"), (4095, "highest")])
@@ -212,20 +212,20 @@ def test_a_block_at_one_extreme_leaves_the_range_to_the_film(border: int, name: 
     levels = film_levels(1500, 2000)
     n_rows = int(share * SIZE_HW[0])
     levels[:n_rows] = border
-    found = read(dicom(levels))
-    rest = found.pixels[n_rows:]
+    result = read(dicom(levels))
+    rest = result.pixels[n_rows:]
     assert (rest.min(), rest.max()) == (0, 255)
-    assert (found.pixels[:n_rows] == (0 if border == 0 else 255)).all()
-    assert len(found.notes) == 1
-    assert f"in a block at the {name} levels, were left out of the grey range" in found.notes[0]
+    assert (result.pixels[:n_rows] == (0 if border == 0 else 255)).all()
+    assert len(result.notes) == 1
+    assert f"in a block at the {name} levels, were left out of the grey range" in result.notes[0]
 
 
 def test_a_film_whose_range_reaches_to_its_black_is_spread_as_a_whole() -> None:
     levels = film_levels(0, 4000)
     levels[:10] = 0
-    found = read(dicom(levels))
-    np.testing.assert_allclose(found.pixels[10:], levels[10:] * (255 / np.percentile(levels[10:], 99.9)), atol=3)
-    assert found.notes == ()
+    result = read(dicom(levels))
+    np.testing.assert_allclose(result.pixels[10:], levels[10:] * (255 / np.percentile(levels[10:], 99.9)), atol=3)
+    assert result.notes == ()
 
 
 # -------------------------------------------------------------------------------------------------- rescale and LUTs
@@ -240,14 +240,14 @@ def lut(count: int, first: int, bits: int, entries: list[int]) -> Dataset:
 
 def test_a_modality_lut_of_12_bits_is_applied() -> None:
     table = [int(4095 - 0.5 * i) for i in range(4096)]
-    found = read(dicom(film_levels(), ModalityLUTSequence=[lut(4096, 0, 12, table)], **WINDOW))
-    np.testing.assert_array_equal(found.pixels, shown_in(np.array(table)[film_levels()]))
-    assert found.notes == ()
+    result = read(dicom(film_levels(), ModalityLUTSequence=[lut(4096, 0, 12, table)], **WINDOW))
+    np.testing.assert_array_equal(result.pixels, shown_in(np.array(table)[film_levels()]))
+    assert result.notes == ()
 
 
 def test_a_voi_lut_that_names_more_bits_than_it_uses_still_reaches_white() -> None:
-    found = read(dicom(film_levels(), VOILUTSequence=[lut(4096, 0, 16, list(range(4096)))]))
-    np.testing.assert_array_equal(found.pixels, (film_levels() * 255.0 / 4095).round())
+    result = read(dicom(film_levels(), VOILUTSequence=[lut(4096, 0, 16, list(range(4096)))]))
+    np.testing.assert_array_equal(result.pixels, (film_levels() * 255.0 / 4095).round())
 
 
 @pytest.mark.parametrize("kind", ["ModalityLUTSequence", "VOILUTSequence"])
@@ -255,27 +255,27 @@ def test_a_voi_lut_that_names_more_bits_than_it_uses_still_reaches_white() -> No
     "item", [lut(4096, 0, 12, [1, 2, 3]), lut(3, 0, 99, [1, 2, 3]), Dataset()], ids=["short", "99 bits", "empty"]
 )
 def test_a_lut_that_is_odd_is_reported_and_not_applied(kind: str, item: Dataset) -> None:
-    found = read(dicom(film_levels(), **{kind: [item]}))
-    np.testing.assert_array_equal(found.pixels, to_8_bit(film_levels()))
-    assert len(found.notes) == 1
-    assert "LUT was not applied: its LUT" in found.notes[0]
+    result = read(dicom(film_levels(), **{kind: [item]}))
+    np.testing.assert_array_equal(result.pixels, to_8_bit(film_levels()))
+    assert len(result.notes) == 1
+    assert "LUT was not applied: its LUT" in result.notes[0]
 
 
 @pytest.mark.parametrize("name", ["RescaleSlope", "RescaleIntercept"])
 def test_an_empty_rescale_value_is_the_usual_one(name: str) -> None:
     fields: dict[str, Any] = {"RescaleSlope": 1, "RescaleIntercept": 0, name: ""}
-    found = read(dicom(film_levels(), **fields, **WINDOW))
-    np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == (f"{name} is empty: taken as {1 if name == 'RescaleSlope' else 0}",)
+    result = read(dicom(film_levels(), **fields, **WINDOW))
+    np.testing.assert_array_equal(result.pixels, shown_in(film_levels()))
+    assert result.notes == (f"{name} is empty: taken as {1 if name == 'RescaleSlope' else 0}",)
 
 
 @pytest.mark.parametrize("value", [b"1,5", b"0", b"nan", b"inf", b"one", b"1\\2", b"1e308"])
 def test_a_rescale_slope_that_is_none_sets_the_window_aside_too(value: bytes) -> None:
-    made = dataset(film_levels(), RescaleSlope="1", RescaleIntercept="0", WindowCenter="100", WindowWidth="50")
-    found = read(as_text(made, "RescaleSlope", value))
-    np.testing.assert_array_equal(found.pixels, to_8_bit(film_levels()))
-    assert "rescaled" in found.notes[0]
-    assert found.notes[1] == "the window was not applied: it is meant for rescaled levels"
+    phantom = dataset(film_levels(), RescaleSlope="1", RescaleIntercept="0", WindowCenter="100", WindowWidth="50")
+    result = read(as_text(phantom, "RescaleSlope", value))
+    np.testing.assert_array_equal(result.pixels, to_8_bit(film_levels()))
+    assert "rescaled" in result.notes[0]
+    assert result.notes[1] == "the window was not applied: it is meant for rescaled levels"
 
 
 # ------------------------------------------------------------------------------------------------------------ windows
@@ -298,24 +298,24 @@ def test_a_rescale_slope_that_is_none_sets_the_window_aside_too(value: bytes) ->
     ],
 )
 def test_a_window_that_cannot_be_used_is_reported(name: str, value: bytes, note: str) -> None:
-    made = dataset(film_levels(), WindowCenter="2048", WindowWidth="4096", VOILUTFunction="LINEAR")
-    found = read(as_text(made, name, value))
-    assert found.notes == (note,)
-    whole = shown_in(film_levels()) if name == "VOILUTFunction" else to_8_bit(film_levels())
-    np.testing.assert_array_equal(found.pixels, whole)
+    phantom = dataset(film_levels(), WindowCenter="2048", WindowWidth="4096", VOILUTFunction="LINEAR")
+    result = read(as_text(phantom, name, value))
+    assert result.notes == (note,)
+    original = shown_in(film_levels()) if name == "VOILUTFunction" else to_8_bit(film_levels())
+    np.testing.assert_array_equal(result.pixels, original)
 
 
 def test_empty_windows_are_no_windows() -> None:
-    found = read(dicom(film_levels(), WindowCenter="", WindowWidth=""))
-    np.testing.assert_array_equal(found.pixels, to_8_bit(film_levels()))
-    assert found.notes == ()
+    result = read(dicom(film_levels(), WindowCenter="", WindowWidth=""))
+    np.testing.assert_array_equal(result.pixels, to_8_bit(film_levels()))
+    assert result.notes == ()
 
 
 # --------------------------------------------------------------------------------------------------------- negatives
 
 
 @pytest.mark.parametrize(
-    ("interpretation", "shape", "turned", "told"),
+    ("interpretation", "shape", "turned", "message"),
     [
         ("MONOCHROME2", "IDENTITY", False, False),
         ("MONOCHROME1", "INVERSE", True, False),
@@ -323,11 +323,11 @@ def test_empty_windows_are_no_windows() -> None:
         ("MONOCHROME1", "IDENTITY", True, False),
     ],
 )
-def test_a_negative_is_turned_once(interpretation: str, shape: str, turned: bool, told: bool) -> None:
-    found = read(dicom(film_levels(), PhotometricInterpretation=interpretation, PresentationLUTShape=shape, **WINDOW))
+def test_a_negative_is_turned_once(interpretation: str, shape: str, turned: bool, message: bool) -> None:
+    result = read(dicom(film_levels(), PhotometricInterpretation=interpretation, PresentationLUTShape=shape, **WINDOW))
     grey = shown_in(film_levels())
-    np.testing.assert_array_equal(found.pixels, 255 - grey if turned else grey)
-    assert any("contradict each other" in note for note in found.notes) == told
+    np.testing.assert_array_equal(result.pixels, 255 - grey if turned else grey)
+    assert any("contradict each other" in note for note in result.notes) == message
 
 
 # --------------------------------------------------------------------------------------------- where elements may lie
@@ -341,19 +341,19 @@ def test_an_enhanced_file_says_spacing_window_and_rescale_in_its_functional_grou
     rescale.RescaleSlope, rescale.RescaleIntercept = 2, -1000
     frame.PixelMeasuresSequence, frame.FrameVOILUTSequence = [measures], [voi]
     frame.PixelValueTransformationSequence = [rescale]
-    found = read(dicom(film_levels(), **{group: [frame]}))
-    np.testing.assert_array_equal(found.pixels, shown_in(2.0 * film_levels() - 1000, 1000, 500))
-    assert found.spacing is not None
-    assert (found.spacing.x_mm, found.spacing.y_mm, found.pixel_aspect) == (0.1, 0.2, 0.5)
+    result = read(dicom(film_levels(), **{group: [frame]}))
+    np.testing.assert_array_equal(result.pixels, shown_in(2.0 * film_levels() - 1000, 1000, 500))
+    assert result.spacing is not None
+    assert (result.spacing.x_mm, result.spacing.y_mm, result.pixel_aspect) == (0.1, 0.2, 0.5)
 
 
 @pytest.mark.parametrize(
     "value", [b"0,143\\0,143", b"0.143", b"0\\0", b"-1\\-1", b"nan\\nan", b"ZEBULON\\1", b"1\\2\\3"]
 )
 def test_an_odd_spacing_is_reported_and_not_used(value: bytes) -> None:
-    found = read(as_text(dataset(film_levels(), PixelSpacing=[0.1, 0.1]), "PixelSpacing", value))
-    assert (found.spacing, found.pixel_aspect) == (None, 1.0)
-    assert found.notes == ("PixelSpacing is not two positive numbers and was not used",)
+    result = read(as_text(dataset(film_levels(), PixelSpacing=[0.1, 0.1]), "PixelSpacing", value))
+    assert (result.spacing, result.pixel_aspect) == (None, 1.0)
+    assert result.notes == ("PixelSpacing is not two positive numbers and was not used",)
 
 
 @pytest.mark.parametrize("value", [b"1A", b"one", b"1.5", b"1\\1"])
@@ -376,16 +376,18 @@ def test_a_private_or_unknown_transfer_syntax_is_refused_unquoted() -> None:
 
 @pytest.mark.parametrize("implicit", [True, False])
 def test_a_missing_transfer_syntax_is_recognised_from_the_bytes(implicit: bool) -> None:
-    made = dataset(film_levels(), **WINDOW)
-    whole = file_bytes(made, UID("1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"))
-    start = whole.index(b"\x02\0\x10\0UI")
-    length = 8 + int.from_bytes(whole[start + 6 : start + 8], "little")
-    group_at = whole.index(b"\x02\0\0\0UL") + 8
-    group = int.from_bytes(whole[group_at : group_at + 4], "little") - length
-    data = whole[:group_at] + group.to_bytes(4, "little") + whole[group_at + 4 : start] + whole[start + length :]
-    found = read(data)
-    np.testing.assert_array_equal(found.pixels, shown_in(film_levels()))
-    assert found.notes == ("the file does not name its transfer syntax, which was inferred from its bytes",)
+    phantom = dataset(film_levels(), **WINDOW)
+    original = file_bytes(phantom, UID("1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"))
+    start = original.index(b"\x02\0\x10\0UI")
+    length = 8 + int.from_bytes(original[start + 6 : start + 8], "little")
+    group_at = original.index(b"\x02\0\0\0UL") + 8
+    group = int.from_bytes(original[group_at : group_at + 4], "little") - length
+    data = (
+        original[:group_at] + group.to_bytes(4, "little") + original[group_at + 4 : start] + original[start + length :]
+    )
+    result = read(data)
+    np.testing.assert_array_equal(result.pixels, shown_in(film_levels()))
+    assert result.notes == ("the file does not name its transfer syntax, which was inferred from its bytes",)
 
 
 # ---------------------------------------------------------------------------------------------- nothing but FileError
@@ -406,14 +408,14 @@ SMALL_FILE = dicom(film_levels(size_hw=(16, 16)), **SMALL)
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_a_changed_file_is_read_or_refused_in_words(data: st.DataObject) -> None:
-    whole = bytearray(SMALL_FILE)
+    original = bytearray(SMALL_FILE)
     for _ in range(data.draw(st.integers(1, 4))):
-        whole[data.draw(st.integers(128, len(whole) - 400))] = data.draw(st.integers(0, 255))
+        original[data.draw(st.integers(128, len(original) - 400))] = data.draw(st.integers(0, 255))
     try:
-        found = read(bytes(whole[: data.draw(st.integers(132, len(whole)))]))
+        result = read(bytes(original[: data.draw(st.integers(132, len(original)))]))
     except FileError:
         return
-    assert found.pixels.dtype == np.uint8
+    assert result.pixels.dtype == np.uint8
 
 
 @example("WindowCenter", b"1e400")
@@ -428,9 +430,9 @@ def test_a_changed_file_is_read_or_refused_in_words(data: st.DataObject) -> None
     st.binary(max_size=20) | st.sampled_from([b"1\\2", b"nan", b"-inf", b"1,5", b"1e999", b"\xff\xfe", b"\0\0\0"]),
 )  # fmt: skip
 def test_any_value_of_any_element_is_read_or_refused_in_words(name: str, value: bytes) -> None:
-    made = dataset(film_levels(size_hw=(16, 16)), **SMALL)
+    phantom = dataset(film_levels(size_hw=(16, 16)), **SMALL)
     try:
-        found = read(as_text(made, name, value))
+        result = read(as_text(phantom, name, value))
     except FileError:
         return
-    assert found.pixels.shape[1] == 16
+    assert result.pixels.shape[1] == 16

@@ -28,19 +28,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def names(given: list[str], root: Path) -> list[str]:
-    return [film.path.relative_to(root).as_posix() for film in collect_films(given).films]
+def names(patterns: list[str], root: Path) -> list[str]:
+    return [film.path.relative_to(root).as_posix() for film in collect_films(patterns).films]
 
 
 def test_a_folder_is_searched_to_any_depth_and_what_is_no_film_is_listed(folder: Path) -> None:
-    found = collect_films([str(folder)])
+    result = collect_films([str(folder)])
     assert names([str(folder)], folder) == ["a/IM1.png", "a/IM2.JPG", "b/1.2.840.3", "b/IM1.dcm"]
-    assert [path.name for path in found.passed_over] == ["DICOMDIR", "notes.txt"]
+    assert [path.name for path in result.passed_over] == ["DICOMDIR", "notes.txt"]
 
 
 def test_a_film_that_is_named_twice_is_found_once_and_patterns_and_files_mix(folder: Path) -> None:
-    given = [str(folder / "*" / "IM1*"), str(folder / "a"), str(folder / "b" / "notes.txt")]
-    assert names(given, folder) == ["a/IM1.png", "b/IM1.dcm", "a/IM2.JPG", "b/notes.txt"], "a named file is a film"
+    patterns = [str(folder / "*" / "IM1*"), str(folder / "a"), str(folder / "b" / "notes.txt")]
+    assert names(patterns, folder) == ["a/IM1.png", "b/IM1.dcm", "a/IM2.JPG", "b/notes.txt"], "a named file is a film"
 
 
 def test_films_bear_the_pseudonym_of_their_stem_and_of_their_path_where_stems_are_equal(folder: Path) -> None:
@@ -84,7 +84,7 @@ def write(root: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("patterns", "result"),
     [
         ("[2024] films", ["[2024] films/a[1].png", "[2024] films/b.png"]),
         ("[2024] films/*.png", ["[2024] films/a[1].png", "[2024] films/b.png"]),
@@ -98,20 +98,22 @@ def write(root: Path, *names: str) -> None:
     ],
 )
 def test_brackets_of_a_path_that_exists_are_no_pattern(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, found: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patterns: str, result: list[str]
 ) -> None:
     write(tmp_path, "[2024] films/a[1].png", "[2024] films/b.png", "plain/a.png", "plain/b.png")
     for at, root in ((tmp_path, ""), (Path("/"), f"{tmp_path}/")):  # relative paths and whole ones
         monkeypatch.chdir(at)
-        if found:
-            assert [str(film.path) for film in collect_films([root + given]).films] == [root + name for name in found]
+        if result:
+            assert [str(film.path) for film in collect_films([root + patterns]).films] == [
+                root + name for name in result
+            ]
         else:
             with pytest.raises(DataError, match="nothing is called"):
-                collect_films([root + given])
+                collect_films([root + patterns])
 
 
 @pytest.mark.parametrize(
-    ("given", "listed"),
+    ("patterns", "listed"),
     [
         ("Lumbar, lateral", ["Lumbar, lateral"]),
         ("Lumbar, lateral/ROE, JANE.png", ["Lumbar, lateral/ROE, JANE.png"]),
@@ -123,12 +125,12 @@ def test_brackets_of_a_path_that_exists_are_no_pattern(
     ],
 )
 def test_commas_of_a_path_that_exists_are_no_list(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, listed: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patterns: str, listed: list[str]
 ) -> None:
     write(tmp_path, "Lumbar, lateral/ROE, JANE.png", "a.png", "b.png")
     monkeypatch.chdir(tmp_path)
-    assert list(listed_paths(given)) == listed
-    for arguments in (["--films", given], [f"--films={given}"]):
+    assert list(listed_paths(patterns)) == listed
+    for arguments in (["--films", patterns], [f"--films={patterns}"]):
         values = given_values(COMMANDS["predict"].flags, ["--to", "out", *arguments])
         assert validate(PredictConfig, values).films == tuple(listed)
 
@@ -142,10 +144,10 @@ def test_a_link_to_nothing_is_a_film_that_cannot_be_opened_and_hidden_files_are_
     write(tmp_path, "a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png", ".trash/deep/b.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
-    for given in (str(tmp_path), str(tmp_path / "*.png")):
-        found = collect_films([given])
-        assert [film.path.name for film in found.films] == ["a.png", "gone.png", "round.png"]
-        assert found.passed_over == ()
+    for patterns in (str(tmp_path), str(tmp_path / "*.png")):
+        result = collect_films([patterns])
+        assert [film.path.name for film in result.films] == ["a.png", "gone.png", "round.png"]
+        assert result.passed_over == ()
     assert names([str(tmp_path / "gone.png")], tmp_path) == ["gone.png"]
     assert names([str(tmp_path / "._a.png")], tmp_path) == ["._a.png"], "named itself"
 

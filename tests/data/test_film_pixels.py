@@ -67,8 +67,8 @@ def test_other_formats_are_refused_by_name_everywhere(tmp_path: Path, kind: str,
 def test_a_film_that_is_too_large_is_reported_with_its_size(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(png_of_size(width, height))
-    told = f"a film of {width} x {height} px: more than the 50 million px that are read; scale it down"
-    assert reason_everywhere(path) == told
+    messages = f"a film of {width} x {height} px: more than the 50 million px that are read; scale it down"
+    assert reason_everywhere(path) == messages
     path.write_bytes(dicom(gradient((60, 40)), Rows=min(height, 65_535), Columns=min(width, 65_535)))
     assert reason_everywhere(path).startswith(f"a film of {min(width, 65_535)} x {min(height, 65_535)} px: more than")
 
@@ -78,8 +78,10 @@ def test_a_tiff_of_several_pages_is_refused_with_their_sizes(tmp_path: Path, fir
     path = tmp_path / "a.tif"
     second = Image.fromarray(np.zeros((200, 300), np.uint8))
     path.write_bytes(saved("TIFF", Image.new("L", first), save_all=True, append_images=[second]))
-    told = f"a TIFF of 2 pages ({first[0]} x {first[1]}, 300 x 200 px): save the one that is the film as its own file"
-    assert reason_everywhere(path) == told
+    messages = (
+        f"a TIFF of 2 pages ({first[0]} x {first[1]}, 300 x 200 px): save the one that is the film as its own file"
+    )
+    assert reason_everywhere(path) == messages
 
 
 @pytest.mark.parametrize("colour", [0, 255])
@@ -116,12 +118,12 @@ def test_a_block_at_one_extreme_takes_no_range_of_an_image_either() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_a_damaged_file_of_any_kind_is_read_or_refused_in_words(kind: str, data: st.DataObject) -> None:
-    whole = bytearray(FILES[kind])
+    original = bytearray(FILES[kind])
     for _ in range(data.draw(st.integers(0, 4))):
-        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
-    kept = data.draw(st.integers(0, len(whole)) | st.just(len(whole)))
+        original[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))
+    end = data.draw(st.integers(0, len(original)) | st.just(len(original)))
     try:
-        film = open_bytes(bytes(whole[:kept]), "a")
+        film = open_bytes(bytes(original[:end]), "a")
     except FileError:
         return
     assert film.image.read().dtype == np.uint8

@@ -108,8 +108,8 @@ def test_a_files_fingerprint_is_that_of_its_bytes(tmp_path: Path) -> None:
 
 
 def test_synthetic_films_are_named_by_seed_index_and_size() -> None:
-    films, again = phantom_films(3, 5, 96), phantom_films(3, 5, 96)
-    assert digest(films.films, films.slots) == digest(again.films, again.slots)
+    films, repeated = phantom_films(3, 5, 96), phantom_films(3, 5, 96)
+    assert digest(films.films, films.slots) == digest(repeated.films, repeated.slots)
     assert digest(films.films, films.slots) != digest(phantom_films(3, 6, 96).films, films.slots)
     assert digest(films.films, films.slots) != digest(phantom_films(3, 5, 128).films, films.slots)
     assert len({f.patient for f in films.films}) == 3
@@ -151,11 +151,11 @@ def test_a_film_whose_pixels_are_of_another_size_than_announced_is_refused() -> 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_film_cut_off_in_the_middle_of_its_file_cannot_be_read(tmp_path: Path, suffix: str) -> None:
-    whole = tmp_path / f"whole.{suffix}"
-    assert cv2.imwrite(str(whole), made_film().pixels)
-    assert FileImage(whole).read().shape == made_film().size_hw
+    films = tmp_path / f"whole.{suffix}"
+    assert cv2.imwrite(str(films), made_film().pixels)
+    assert FileImage(films).read().shape == made_film().size_hw
     cut = tmp_path / f"cut.{suffix}"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    cut.write_bytes(films.read_bytes()[: films.stat().st_size // 2])
     with pytest.raises(DataError, match=f"cut.{suffix}: not an image that can be read"):
         FileImage(cut).read()
 

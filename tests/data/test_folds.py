@@ -51,13 +51,13 @@ def test_each_fold_has_its_share_of_each_stratum() -> None:
 
 def test_films_are_dealt_anew_and_the_test_part_and_unlabelled_films_stay() -> None:
     parts = ("train", "train", "val", "val", "train", "train", "test", "test", "val", "val", "train", "train")
-    made = [replace(spine(f"f{i}", 0.0, patient=f"p{i // 2}"), split=part) for i, part in enumerate(parts)]
-    made.append(plain_film("bare", None, split="train"))
-    dealt = splits_by_fold(made, 3, 0, same=[(0, 4)])
-    assert [[film.film_id for film in fold] for fold in dealt] == [[film.film_id for film in made]] * 3
-    held = [film.film_id for fold in dealt for film in fold if film.split == "val"]
-    assert sorted(held) == sorted(film.film_id for film in made if film.split != "test" and film.labelled), "each once"
-    for fold in dealt:
+    films = [replace(spine(f"f{i}", 0.0, patient=f"p{i // 2}"), split=part) for i, part in enumerate(parts)]
+    films.append(plain_film("bare", None, split="train"))
+    splits = splits_by_fold(films, 3, 0, same=[(0, 4)])
+    assert [[film.film_id for film in fold] for fold in splits] == [[film.film_id for film in films]] * 3
+    held = [film.film_id for fold in splits for film in fold if film.split == "val"]
+    assert sorted(held) == sorted(film.film_id for film in films if film.split != "test" and film.labelled), "each once"
+    for fold in splits:
         of = {film.film_id: film.split for film in fold}
         assert (of["f6"], of["f7"], of["bare"]) == ("test", "test", "train")
         assert of["f0"] == of["f1"] == of["f4"] == of["f5"], "one exposure, hence one person"
@@ -78,8 +78,8 @@ def test_no_patient_is_torn_and_the_order_of_films_does_not_matter(
     assert all(len(found) == 1 for found in by_patient.values())
     shuffled = list(range(len(films)))
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    again = fold_of_each([films[i] for i in shuffled], 3, seed)
-    assert [folds[i] for i in shuffled] == again
+    repeated = fold_of_each([films[i] for i in shuffled], 3, seed)
+    assert [folds[i] for i in shuffled] == repeated
 
 
 def test_another_seed_deals_otherwise() -> None:

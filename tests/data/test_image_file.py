@@ -51,8 +51,10 @@ def test_exif_orientation_is_obeyed_by_size_and_pixels(tmp_path: Path, suffix: s
     read = read_grey(path)
     turned = orientation >= 5
     assert checked_size_hw(path) == read.shape == ((32, 64) if turned else (64, 32))
-    top, left = {1: (1, 1), 2: (1, 0), 3: (0, 0), 4: (0, 1), 5: (1, 1), 6: (1, 0), 7: (0, 0), 8: (0, 1)}[orientation]
-    corner = read[2 if top else -3, 2 if left else -3]
+    top, remaining = {1: (1, 1), 2: (1, 0), 3: (0, 0), 4: (0, 1), 5: (1, 1), 6: (1, 0), 7: (0, 0), 8: (0, 1)}[
+        orientation
+    ]
+    corner = read[2 if top else -3, 2 if remaining else -3]
     assert corner > 250
     assert (read > 128).sum() == 64
 
@@ -147,14 +149,14 @@ def test_a_floating_point_tiff_is_read_unless_it_holds_nan(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@pytest.mark.parametrize("kept", [0, 1, 8, 30, 0.5, 0.95, -1])
-def test_a_file_that_is_cut_off_is_found_without_decoding(tmp_path: Path, suffix: str, kept: float) -> None:
-    if suffix == "tif" and kept in (0.95, -1):
+@pytest.mark.parametrize("expected", [0, 1, 8, 30, 0.5, 0.95, -1])
+def test_a_file_that_is_cut_off_is_found_without_decoding(tmp_path: Path, suffix: str, expected: float) -> None:
+    if suffix == "tif" and expected in (0.95, -1):
         pytest.skip("a TIFF ends with its directory: all pixels are there, and both libraries read them")
-    whole = written(tmp_path / f"whole.{suffix}", GREY).read_bytes()
-    length = int(kept * len(whole)) if isinstance(kept, float) else int(kept) % len(whole)
+    original = written(tmp_path / f"whole.{suffix}", GREY).read_bytes()
+    length = int(expected * len(original)) if isinstance(expected, float) else int(expected) % len(original)
     path = tmp_path / f"cut.{suffix}"
-    path.write_bytes(whole[:length])
+    path.write_bytes(original[:length])
     for read in (checked_size_hw, read_grey):
         with pytest.raises(FileError, match=rf"cut\.{suffix}: {UNREADABLE}"):
             read(path)

@@ -32,8 +32,8 @@ def film(name: str, split: str, *changed: tuple[int, tuple[int, ...]]) -> Film:
 
 def doubled(name: str, split: str) -> Film:
     first, second, *others = film(name, split).vertebrae or ()
-    again = Vertebra(1, first.corners_xy + 1.0)
-    return replace(film(name, split), vertebrae=(first, again, Vertebra(2, second.corners_xy), *others[1:]))
+    repeated = Vertebra(1, first.corners_xy + 1.0)
+    return replace(film(name, split), vertebrae=(first, repeated, Vertebra(2, second.corners_xy), *others[1:]))
 
 
 def film_set(*films: Film) -> FilmSet:
@@ -104,10 +104,10 @@ def test_sound_films_are_used_as_they_are() -> None:
 
 
 def test_labels_to_judge_on_that_cannot_be_right_are_listed() -> None:
-    found = impossible_labels([film("a", "val", CROSSED), doubled("b", "val"), film("c", "val")])
-    assert [(one.file, one.reason.split(";")[-1]) for one in found] == [
+    result = impossible_labels([film("a", "val", CROSSED), doubled("b", "val"), film("c", "val")])
+    assert [(one.file, one.reason.split(";")[-1]) for one in result] == [
         ("a", " counted as labelled"),
         ("b", " counted as labelled"),
     ]
-    assert "L4: its outline crosses itself" in found[0].reason
-    assert "L5 and S1 share" in found[1].reason
+    assert "L4: its outline crosses itself" in result[0].reason
+    assert "L5 and S1 share" in result[1].reason

@@ -74,17 +74,17 @@ def test_a_film_of_the_inputs_size_is_mapped_to_itself() -> None:
 def test_a_bright_dot_lands_where_the_map_says(size_hw: tuple[int, int], where: tuple[float, float]) -> None:
     x, y = round(where[0] * size_hw[1]), round(where[1] * size_hw[0])
     letterbox = Letterbox(size_hw, (128, 96))
-    found = centroid(letterbox.apply(blob(size_hw, x, y, sigma=min(size_hw) / 15)))
-    np.testing.assert_allclose(found, letterbox.to_input(np.array([x, y], dtype=float)), atol=0.3)
+    result = centroid(letterbox.apply(blob(size_hw, x, y, sigma=min(size_hw) / 15)))
+    np.testing.assert_allclose(result, letterbox.to_input(np.array([x, y], dtype=float)), atol=0.3)
 
 
 def test_the_padding_is_black_and_the_content_is_not() -> None:
     image = np.random.default_rng(0).integers(100, 200, (200, 100), dtype=np.uint8)
-    made = Letterbox((200, 100), (64, 64)).apply(image)
-    assert made.shape == (64, 64)
-    assert made.dtype == np.uint8
-    assert made[:, :16].max() == made[:, 48:].max() == 0
-    assert made[:, 16:48].mean() > 50
+    letterbox = Letterbox((200, 100), (64, 64)).apply(image)
+    assert letterbox.shape == (64, 64)
+    assert letterbox.dtype == np.uint8
+    assert letterbox[:, :16].max() == letterbox[:, 48:].max() == 0
+    assert letterbox[:, 16:48].mean() > 50
 
 
 def test_an_image_of_another_size_is_refused() -> None:

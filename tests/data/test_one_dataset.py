@@ -50,7 +50,7 @@ def test_a_limit_that_no_film_exceeds_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("value", "name"),
     [
         ((1800, 3, 256), "phantom-3"),
         ((5, 3, 256), "phantom-3-5x256px"),
@@ -59,5 +59,5 @@ def test_a_limit_that_no_film_exceeds_changes_nothing() -> None:
         ((5, 3, 64, (), "even"), "phantom-3-5x64px-even"),
     ],
 )
-def test_other_synthetic_films_bear_another_name(given: tuple[Any, ...], name: str) -> None:
-    assert phantom_films(*given).name == name
+def test_other_synthetic_films_bear_another_name(value: tuple[Any, ...], name: str) -> None:
+    assert phantom_films(*value).name == name

@@ -37,7 +37,7 @@ def films() -> list[PhantomFilm]:
 
 
 @pytest.fixture(scope="module")
-def drawn(films: list[PhantomFilm]) -> list[tuple[PhantomFilm, GreyImage]]:
+def rendered(films: list[PhantomFilm]) -> list[tuple[PhantomFilm, GreyImage]]:
     return [(film, render(film)) for film in films[:40]]
 
 
@@ -60,14 +60,14 @@ def test_the_same_name_gives_the_same_film_whatever_was_made_before() -> None:
     pixels = render(first)
     for other in (9, 2):
         render(phantom_film(3, other))
-    again = phantom_film(3, 5)
-    assert again.size_hw == first.size_hw
-    assert again.facing is first.facing
-    assert again.spacing == first.spacing
-    assert len(again.vertebrae) == len(first.vertebrae)
-    for a, b in zip(first.vertebrae, again.vertebrae, strict=True):
+    repeat = phantom_film(3, 5)
+    assert repeat.size_hw == first.size_hw
+    assert repeat.facing is first.facing
+    assert repeat.spacing == first.spacing
+    assert len(repeat.vertebrae) == len(first.vertebrae)
+    for a, b in zip(first.vertebrae, repeat.vertebrae, strict=True):
         np.testing.assert_array_equal(a.corners_xy, b.corners_xy)
-    np.testing.assert_array_equal(render(again), pixels)
+    np.testing.assert_array_equal(render(repeat), pixels)
     np.testing.assert_array_equal(render(first), pixels)
 
 
@@ -87,15 +87,15 @@ def test_long_side_scales_the_same_film() -> None:
 
 
 def test_numbers_of_vertebrae_are_shared_out_as_on_real_films(films: list[PhantomFilm]) -> None:
-    seen = Counter(len(f.vertebrae) for f in films)
-    assert set(seen) <= set(COUNTS)
+    styles = Counter(len(f.vertebrae) for f in films)
+    assert set(styles) <= set(COUNTS)
     total = sum(COUNTS.values())
     groups = [(3, 4), (5,), (6,), (7,), (8,), (9, 10, 11)]
     chi2 = 0.0
     for group in groups:
         expected = N * sum(COUNTS[n] for n in group) / total
-        chi2 += (sum(seen[n] for n in group) - expected) ** 2 / expected
-    assert chi2 < 20.5, f"{seen}: chi-square {chi2:.1f} with 5 degrees of freedom (p < 0.001)"
+        chi2 += (sum(styles[n] for n in group) - expected) ** 2 / expected
+    assert chi2 < 20.5, f"{styles}: chi-square {chi2:.1f} with 5 degrees of freedom (p < 0.001)"
 
 
 def test_three_tenths_face_right(films: list[PhantomFilm]) -> None:
@@ -136,8 +136,8 @@ def test_bodies_do_not_overlap_and_follow_each_other_upward(films: list[PhantomF
 def test_the_sacrum_slopes_down_and_forward(films: list[PhantomFilm]) -> None:
     right_way = []
     for film in films:
-        left, right = film.vertebrae[0].corners_xy[:2]
-        front, back = (left, right) if film.facing is Facing.LEFT else (right, left)
+        remaining, right = film.vertebrae[0].corners_xy[:2]
+        front, back = (remaining, right) if film.facing is Facing.LEFT else (right, remaining)
         right_way.append(front[1] > back[1])
     assert np.mean(right_way) > 0.97
 
@@ -215,10 +215,10 @@ def test_an_even_spine_is_that_of_the_clinic_with_another_slip() -> None:
 
 def test_films_of_even_slips_show_each_grade_in_both_directions_and_pass_the_audit() -> None:
     films = phantom_films(400, 1, 384, slips="even")
-    seen: Counter[tuple[bool, int | None]] = Counter()
+    styles: Counter[tuple[bool, int | None]] = Counter()
     for film in films.films:
-        seen.update((level.slip.value > 0, level.grade) for level in measure_film(film).levels)
-    assert min(seen[forward, grade] for forward in (True, False) for grade in range(1, 6)) >= 15, seen
+        styles.update((level.slip.value > 0, level.grade) for level in measure_film(film).levels)
+    assert min(styles[forward, grade] for forward in (True, False) for grade in range(1, 6)) >= 15, styles
     assert [str(f) for f in check_labels(films) if f.severity is Severity.ERROR] == []
 
 
@@ -228,8 +228,8 @@ def test_films_of_a_clinic_are_the_same_ever_since() -> None:
     for index in range(40):
         film = phantom_film(7, index)
         corners = np.concatenate([v.corners_xy for v in film.vertebrae])
-        drawn = (film.size_hw, film.facing.value, film.n_lumbar, film.style.names)
-        digest.update(repr((drawn, corners.round(3).tolist(), film.slip_percent.round(3).tolist())).encode())
+        rendered = (film.size_hw, film.facing.value, film.n_lumbar, film.style.names)
+        digest.update(repr((rendered, corners.round(3).tolist(), film.slip_percent.round(3).tolist())).encode())
     assert digest.hexdigest() == "af830e5d146814528494613ac1aeead6f5e8bdba1152735f02cb008daa0f3f5c"
 
 
@@ -281,8 +281,8 @@ def test_a_style_held_out_is_never_drawn_and_changes_no_other_film() -> None:
         if film.style == other.style:
             assert film.size_hw == other.size_hw
             np.testing.assert_array_equal(film.vertebrae[0].corners_xy, other.vertebrae[0].corners_xy)
-    left = {phantom_film(1, i, without=("detector", "plate", "export")).style.device for i in range(20)}
-    assert left == {Device.PRINT}
+    remaining = {phantom_film(1, i, without=("detector", "plate", "export")).style.device for i in range(20)}
+    assert remaining == {Device.PRINT}
 
 
 def test_styles_that_do_not_exist_or_leave_nothing_are_refused() -> None:
@@ -300,8 +300,8 @@ def test_screws_are_metal_inside_the_bodies_that_they_hold() -> None:
     film = phantom_film(11, 3, 512)
     sheet = screws_and_rods(film.framing, np.random.default_rng(0))
     assert sheet.max() > 0.8 * METAL
-    held = [inside(c, film.framing.size_hw, 1.0) for c in film.framing.corners_px]
-    with_metal = [bool((sheet[body] > METAL / 2).any()) for body in held if body.any()]
+    excluded = [inside(c, film.framing.size_hw, 1.0) for c in film.framing.corners_px]
+    with_metal = [bool((sheet[body] > METAL / 2).any()) for body in excluded if body.any()]
     assert 2 <= sum(with_metal) <= 4
 
 
@@ -325,17 +325,17 @@ def test_scale_varies_as_on_real_films(films: list[PhantomFilm]) -> None:
     assert high > 0.17
 
 
-def test_films_have_contrast_and_are_not_burnt_out(drawn: list[tuple[PhantomFilm, GreyImage]]) -> None:
-    for film, image in drawn:
+def test_films_have_contrast_and_are_not_burnt_out(rendered: list[tuple[PhantomFilm, GreyImage]]) -> None:
+    for film, image in rendered:
         assert image.shape == film.size_hw
         assert image.dtype == np.uint8
         assert image.std() > 10
         assert (image == 255).mean() < 0.15
 
 
-def test_bodies_are_brighter_than_their_discs(drawn: list[tuple[PhantomFilm, GreyImage]]) -> None:
+def test_bodies_are_brighter_than_their_discs(rendered: list[tuple[PhantomFilm, GreyImage]]) -> None:
     brighter = []
-    for film, image in drawn:
+    for film, image in rendered:
         for lower, upper in zip(film.vertebrae[1:], film.vertebrae[2:], strict=False):
             gap = inside(disc(upper.corners_xy, lower.corners_xy), film.size_hw, 0.6)
             bone = inside(lower.corners_xy, film.size_hw) | inside(upper.corners_xy, film.size_hw)
@@ -346,9 +346,11 @@ def test_bodies_are_brighter_than_their_discs(drawn: list[tuple[PhantomFilm, Gre
 
 
 @pytest.mark.parametrize("facing", [Facing.LEFT, Facing.RIGHT])
-def test_corners_lie_on_the_rims_for_both_facings(drawn: list[tuple[PhantomFilm, GreyImage]], facing: Facing) -> None:
+def test_corners_lie_on_the_rims_for_both_facings(
+    rendered: list[tuple[PhantomFilm, GreyImage]], facing: Facing
+) -> None:
     contrast = []
-    for film, image in drawn:
+    for film, image in rendered:
         if film.facing is facing:
             grey = image.astype(np.float64)
             for v in film.vertebrae[1:]:
@@ -373,9 +375,9 @@ def test_mirroring_a_film_mirrors_truth_and_pixels_together() -> None:
 
 def _across_endplate(grey: NDArray[np.float64], corners: FloatArray) -> FloatArray:
     """(11,) mean grey along lines parallel to the superior edge, from the disc into the body."""
-    left, right, low_left, low_right = corners
+    remaining, right, low_left, low_right = corners
     t = np.linspace(0.15, 0.85, 15)[:, None]
-    edge = left + t * (right - left)
+    edge = remaining + t * (right - remaining)
     down = (low_left + t * (low_right - low_left) - edge) / 20
     rows = []
     for step in range(-4, 7):

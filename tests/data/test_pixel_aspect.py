@@ -42,9 +42,9 @@ def test_what_is_said_goes_before_the_spacing_and_that_before_an_assumption() ->
     assert resolve_pixel_aspect("unknown", spacing) == (None, False)
     assert resolve_pixel_aspect(None, spacing) == (0.5, False)
     assert resolve_pixel_aspect(None, None, 0.75) == (0.75, False)
-    for said, wanted in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
+    for said, resolved in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
         film = open_array(PIXELS, "a", FilmDetails(pixel_aspect=said))
-        assert (film.pixel_aspect, film.aspect_given) == wanted
+        assert (film.pixel_aspect, film.aspect_given) == resolved
 
 
 def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
@@ -52,8 +52,8 @@ def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{name}.png"), (PIXELS % 256).astype(np.uint8))
     (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,0.8\nb.png,unknown\nc.png,\n")
     films = {film.path.stem: film for film in read_folder(tmp_path).films if film.path}
-    wanted = {"a": (0.8, True), "b": (None, False), "c": (1.0, False)}
-    assert {name: (film.pixel_aspect, film.aspect_given) for name, film in films.items()} == wanted
+    resolved = {"a": (0.8, True), "b": (None, False), "c": (1.0, False)}
+    assert {name: (film.pixel_aspect, film.aspect_given) for name, film in films.items()} == resolved
     known = {found.path.stem: found.details.pixel_aspect for found in collect_films([str(tmp_path)]).films}
     assert known == {"a": 0.8, "b": "unknown", "c": None}
     (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,wide\n")

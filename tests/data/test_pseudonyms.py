@@ -37,10 +37,10 @@ def test_a_pseudonym_stays_as_it_is(salt: Path) -> None:
 
 def test_the_salt_is_made_once_and_readable_by_its_user_alone(salt: Path) -> None:
     pseudonym("a")
-    made = salt.read_text()
+    folder = salt.read_text()
     assert stat.S_IMODE(salt.stat().st_mode) == 0o600
     pseudonym("b")
-    assert salt.read_text() == made
+    assert salt.read_text() == folder
     assert list(salt.parent.iterdir()) == [salt], "no draft is left"
 
 

@@ -142,9 +142,9 @@ def test_an_own_split_that_tears_a_patient_is_an_error_that_names_the_patient() 
         plain_film("b", patient="p2", split="train"),
         plain_film("c", patient="p1", split="val"),
     ]
-    with pytest.raises(DataError, match=r"own split: p1 \(a, c\)\.") as told:
+    with pytest.raises(DataError, match=r"own split: p1 \(a, c\)\.") as message:
         split_by_patient(films, 0.15, 0.1, 0)
-    assert "own split: p1. A network" in told.value.in_run()
+    assert "own split: p1. A network" in message.value.in_run()
 
 
 def test_real_shares_are_near_what_was_asked_for_with_several_films_a_patient() -> None:

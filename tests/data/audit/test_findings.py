@@ -19,13 +19,13 @@ def test_the_worst_comes_first() -> None:
 def test_the_digest_follows_the_findings_and_the_data_and_not_their_order() -> None:
     audit = Audit((ERROR, WARNING), "data", True)
     assert Audit((WARNING, ERROR), "data", True).digest == audit.digest
-    others = [
+    different = [
         Audit((ERROR,), "data", True),
         Audit((ERROR, WARNING), "other", True),
         Audit((ERROR, WARNING), "data", False),
         Audit((replace(ERROR, severity=Severity.WARNING), WARNING), "data", True),
     ]
-    assert len({audit.digest, *(other.digest for other in others)}) == 5
+    assert len({audit.digest, *(other.digest for other in different)}) == 5
 
 
 def test_counts_by_severity_and_by_check() -> None:
@@ -44,6 +44,6 @@ def test_errors_stop_and_say_what_to_do() -> None:
 
 
 def test_of_many_errors_the_first_are_listed_and_the_others_counted() -> None:
-    many = tuple(replace(ERROR, films=(f"film{i:02d}",)) for i in range(25))
+    errors = tuple(replace(ERROR, films=(f"film{i:02d}",)) for i in range(25))
     with pytest.raises(DataError, match=r"(?s)found 25 error.*film19.*and 5 more"):
-        require_no_errors(Audit(in_order(many), "data", True), "error", "films")
+        require_no_errors(Audit(in_order(errors), "data", True), "error", "films")

@@ -31,8 +31,8 @@ FilmChange = Callable[[Film], Film]
 def clean() -> FilmSet:
     """Sixty synthetic films in three parts, drawn once; of like styles, so that what is planted stands out."""
     films = phantom_films(COUNT, 5, LONG_SIDE_PX, ("aged", "transitional", "steep", "flat", "local", "print", "export"))
-    drawn = tuple(replace(film, image=ArrayImage(film.image.read())) for film in films.films)
-    return replace(films, films=split_by_patient(drawn, 0.2, 0.1, 0))
+    rendered = tuple(replace(film, image=ArrayImage(film.image.read())) for film in films.films)
+    return replace(films, films=split_by_patient(rendered, 0.2, 0.1, 0))
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def audit(films: FilmSet) -> Audit:
     return audit_films(films, measured, find_same(measured))
 
 
-def found(films: FilmSet, check: str) -> list[AuditFinding]:
+def findings_of(films: FilmSet, check: str) -> list[AuditFinding]:
     return [finding for finding in audit(films).findings if finding.check == check]
 
 
-def changed(clean: FilmSet, place: int, change: FilmChange) -> FilmSet:
+def changed(clean: FilmSet, index: int, change: FilmChange) -> FilmSet:
     """A copy in which one film is changed."""
     films = list(clean.films)
-    films[place] = change(films[place])
+    films[index] = change(films[index])
     return replace(clean, films=tuple(films))
 
 
@@ -69,8 +69,8 @@ def with_pixels(film: Film, change: Callable[[GreyImage], GreyImage]) -> Film:
 
 
 def reversed_slots(film: Film) -> Film:
-    own = film.vertebrae or ()
-    pairs = zip(own, reversed(own), strict=True)
+    vertebrae = film.vertebrae or ()
+    pairs = zip(vertebrae, reversed(vertebrae), strict=True)
     return replace(film, vertebrae=tuple(Vertebra(v.slot, other.corners_xy) for v, other in pairs))
 
 
@@ -83,8 +83,8 @@ def exchanged(film: Film, first: int, second: int) -> Film:
 
 def missed(film: Film, slot: int) -> Film:
     """A vertebra passed over: those above it count one level too low."""
-    kept = [v for v in film.vertebrae or () if v.slot != slot]
-    return replace(film, vertebrae=tuple(Vertebra(i, v.corners_xy) for i, v in enumerate(kept)))
+    remaining = [v for v in film.vertebrae or () if v.slot != slot]
+    return replace(film, vertebrae=tuple(Vertebra(i, v.corners_xy) for i, v in enumerate(remaining)))
 
 
 def doubled(film: Film, slot: int) -> Film:
@@ -99,8 +99,8 @@ def left_out(film: Film, slot: int) -> Film:
 
 
 def mirrored_keeping_facing(film: Film) -> Film:
-    made = film.mirrored_labels()
-    return with_pixels(replace(made, facing=film.facing), lambda pixels: np.ascontiguousarray(pixels[:, ::-1]))
+    mirrored = film.mirrored_labels()
+    return with_pixels(replace(mirrored, facing=film.facing), lambda pixels: np.ascontiguousarray(pixels[:, ::-1]))
 
 
 def stretched(film: Film) -> Film:
@@ -206,12 +206,12 @@ def test_sixty_films_of_all_styles_have_no_error() -> None:
 def test_a_vertebra_below_its_lower_neighbour_and_beside_it_may_be_a_spondyloptosis(
     clean: FilmSet, beside: float, severity: Severity, said: str
 ) -> None:
-    place = plain_film(clean)
-    first, second, *others = clean.films[place].vertebrae or ()
+    index = plain_film(clean)
+    first, second, *others = clean.films[index].vertebrae or ()
     step = second.corners_xy.mean(axis=0) - first.corners_xy.mean(axis=0)
     across = np.array([step[1], -step[0]])
     fallen = Vertebra(second.slot, second.corners_xy - 1.6 * step + beside * across)
-    film = replace(clean.films[place], vertebrae=(first, fallen, *others))
+    film = replace(clean.films[index], vertebrae=(first, fallen, *others))
     (finding,) = check_vertebra_order([film])
     assert (finding.severity, finding.message) == (severity, said)
 
@@ -230,12 +230,12 @@ def test_the_clean_set_has_no_error(clean: FilmSet, facts: list[ImageFacts | Non
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found_on_its_film_alone(clean: FilmSet, facts: list[ImageFacts | None], fault: str) -> None:
     change, check, severity, said = PLANTED[fault]
-    place = plain_film(clean)
-    damaged = changed(clean, place, change)
-    name = clean.films[place].film_id
+    index = plain_film(clean)
+    damaged = changed(clean, index, change)
+    name = clean.films[index].film_id
     before = {f.films for f in audit_films(clean, facts).findings if f.check == check and f.severity is severity}
     assert (name,) not in before, "the fault is not there before it is planted"
-    measured = [*facts[:place], *measure_images([damaged.films[place]]), *facts[place + 1 :]]
+    measured = [*facts[:index], *measure_images([damaged.films[index]]), *facts[index + 1 :]]
     new = [f for f in audit_films(damaged, measured).findings if f.check == check and f.severity is severity]
     assert {f.films for f in new} - before == {(name,)}
     (message,) = (f.message for f in new if f.films == (name,))
@@ -255,20 +255,20 @@ def plain_film(clean: FilmSet) -> int:
 def test_a_film_that_occurs_twice_is_found(
     clean: FilmSet, mirrored: bool, exact: bool, parts: tuple[str, str], severity: str
 ) -> None:
-    place = plain_film(clean)
-    first = replace(clean.films[place], split=parts[0])
+    index = plain_film(clean)
+    first = replace(clean.films[index], split=parts[0])
     copy = replace(first, film_id="copy", patient="another", split=parts[1])
     if mirrored:
         copy = replace(copy.mirrored_labels(), image=ArrayImage(np.ascontiguousarray(copy.image.read()[:, ::-1])))
     if not exact:
         copy = as_exported_again(copy)
-    films = replace(clean, films=(*clean.films[:place], first, *clean.films[place + 1 :], copy))
-    (finding,) = found(films, "duplicate")
+    films = replace(clean, films=(*clean.films[:index], first, *clean.films[index + 1 :], copy))
+    (finding,) = findings_of(films, "duplicate")
     assert finding.severity == severity
     assert finding.films == (first.film_id, "copy")
-    assert ("pixel by pixel" in finding.message) == (exact and not mirrored)
+    assert ("identical pixels" in finding.message) == (exact and not mirrored)
     assert ("mirrored" in finding.message) == mirrored
-    assert "under 2 patients' names" in finding.message
+    assert "with 2 different patients" in finding.message
     assert ("a network would be evaluated on films that it was trained on" in finding.message) == (severity == "error")
 
 
@@ -282,34 +282,36 @@ def as_exported_again(film: Film) -> Film:
     jpeg = cv2.imencode(".jpg", again, [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
     decoded = np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
     size_hw = (int(decoded.shape[0]), int(decoded.shape[1]))
-    made = replace(film, image=ArrayImage(decoded), size_hw=size_hw, spacing=None)
-    return with_corners(made, lambda quad: (quad - [dx, dy]) * 2)
+    mirrored = replace(film, image=ArrayImage(decoded), size_hw=size_hw, spacing=None)
+    return with_corners(mirrored, lambda quad: (quad - [dx, dy]) * 2)
 
 
 def test_a_patient_in_two_parts_is_an_error(clean: FilmSet) -> None:
     films = [replace(film, split="train") for film in clean.films]
     films[3] = replace(films[3], patient="one")
     films[4] = replace(films[4], patient="one", split="val")
-    (finding,) = found(replace(clean, films=tuple(films)), "patient_in_two_parts")
+    (finding,) = findings_of(replace(clean, films=tuple(films)), "patient_in_two_parts")
     assert finding.severity is Severity.ERROR
     assert finding.films == tuple(sorted((films[3].film_id, films[4].film_id)))
     assert "train and val" in finding.message
 
 
 def test_vertebrae_beyond_the_slots_are_named(clean: FilmSet) -> None:
-    place = next(i for i, film in enumerate(clean.films) if len(film.vertebrae or ()) > 5)
-    few = replace(clean, films=(clean.films[place],), slots=SlotRange(0, 5))
-    (finding,) = found(few, "slot_overflow")
+    index = next(i for i, film in enumerate(clean.films) if len(film.vertebrae or ()) > 5)
+    few = replace(clean, films=(clean.films[index],), slots=SlotRange(0, 5))
+    (finding,) = findings_of(few, "slot_overflow")
     assert finding.severity is Severity.WARNING
     assert finding.message.startswith("L1")
     assert 5 in finding.slots
 
 
 def test_what_the_reader_told_is_passed_on(clean: FilmSet) -> None:
-    told = replace(clean, bad_files=(FileFinding("a.jpg", "broken"),), notes=(FileFinding("b.json", "reordered"),))
-    result = audit(told)
-    bad = AuditFinding(Severity.ERROR, "bad_file", ("a.jpg",), "broken")
-    assert result.of(Severity.ERROR) == (bad,)
+    with_notes = replace(
+        clean, bad_files=(FileFinding("a.jpg", "broken"),), notes=(FileFinding("b.json", "reordered"),)
+    )
+    result = audit(with_notes)
+    expected = AuditFinding(Severity.ERROR, "bad_file", ("a.jpg",), "broken")
+    assert result.of(Severity.ERROR) == (expected,)
     assert AuditFinding(Severity.REMARK, "reader_remark", ("b.json",), "reordered") in result.findings
 
 
@@ -319,12 +321,12 @@ def test_pixels_that_cannot_be_read_later_are_a_bad_file(clean: FilmSet) -> None
             raise DataError("gone.jpg: not an image")
 
     films = changed(clean, 2, lambda film: replace(film, image=Gone(np.zeros((1, 1), np.uint8))))
-    (finding,) = found(films, "bad_file")
+    (finding,) = findings_of(films, "bad_file")
     assert finding.films == (clean.films[2].film_id,)
 
 
 def test_too_few_films_for_statistics_are_reported(clean: FilmSet) -> None:
-    (finding,) = found(replace(clean, films=clean.films[:4]), "not_checked")
+    (finding,) = findings_of(replace(clean, films=clean.films[:4]), "not_checked")
     assert finding.severity is Severity.REMARK
     assert "too few" in finding.message
 

@@ -29,8 +29,8 @@ def reordered(*order: int) -> Callable[[Quads], Quads]:
     return lambda quads: [quad[list(order)] for quad in quads]
 
 
-def one_changed(place: int, *order: int) -> Callable[[Quads], Quads]:
-    return lambda quads: [quad[list(order)] if i == place else quad for i, quad in enumerate(quads)]
+def one_changed(index: int, *order: int) -> Callable[[Quads], Quads]:
+    return lambda quads: [quad[list(order)] if i == index else quad for i, quad in enumerate(quads)]
 
 
 def exchanged(quads: Quads) -> Quads:
@@ -89,8 +89,10 @@ def spine(kind: str) -> Quads:
     """Six bodies, or on an AP film seventeen, from the lowest up."""
     if kind == "spineweb16":
         return list(ap_corners(BLANK.shape)[::-1])
-    made = next(f for f in (phantom_film(5, i, 400) for i in range(99)) if len(f.vertebrae) >= 6 and f.size_hw[1] > 150)
-    return [v.corners_xy * [200 / made.size_hw[1], 400 / made.size_hw[0]] for v in made.vertebrae[:6]]
+    phantom = next(
+        f for f in (phantom_film(5, i, 400) for i in range(99)) if len(f.vertebrae) >= 6 and f.size_hw[1] > 150
+    )
+    return [v.corners_xy * [200 / phantom.size_hw[1], 400 / phantom.size_hw[0]] for v in phantom.vertebrae[:6]]
 
 
 def write(kind: str, root: Path, quads: Quads) -> Path:
@@ -137,13 +139,13 @@ def test_a_fault_in_a_file_is_found_or_put_right_by_the_rules_of_the_format(
     planted = PLANTED[fault]
     film, findings = read(write(kind, tmp_path / "set", planted.change(spine(kind))))
     if (said := MENDED.get((kind, fault))) is not None:
-        sound, _ = read(write(kind, tmp_path / "sound", spine(kind)))
-        assert labels(film) == labels(sound)
+        intact, _ = read(write(kind, tmp_path / "sound", spine(kind)))
+        assert labels(film) == labels(intact)
         check, severities = "reader", {Severity.REMARK, Severity.WARNING}
     else:
         check, severities, said = planted.check, {planted.severity}, planted.said
-    told = [f for f in findings if f.check.startswith(check) and f.severity in severities]
-    with_words = [f for f in told if re.search(said, f.message)]
+    matches = [f for f in findings if f.check.startswith(check) and f.severity in severities]
+    with_words = [f for f in matches if re.search(said, f.message)]
     assert with_words, [str(f) for f in findings]
 
 
@@ -160,5 +162,5 @@ def test_the_reader_names_the_order_that_fits(kind: str, order: tuple[int, ...],
     film, findings = read(write(kind, tmp_path / "set", reordered(*order)(quads)))
     (remark,) = [f for f in findings if f.check == "reader_remark"]
     assert re.search(said, remark.message)
-    given = [quad[list(order)] for quad in quads]
-    np.testing.assert_allclose([v.corners_xy for v in film.vertebrae or ()], given, err_msg="corners kept as given")
+    expected = [quad[list(order)] for quad in quads]
+    np.testing.assert_allclose([v.corners_xy for v in film.vertebrae or ()], expected, err_msg="corners kept as given")

@@ -70,10 +70,10 @@ def test_a_spacing_lifts_the_doubt_and_undoes_the_stretch() -> None:
 def test_what_is_published_is_what_is_measured_with_a_known_aspect_too() -> None:
     """Twice as wide: known, the slip is as before; unknown, it is withheld; so in the table and in measurements."""
     wide = tuple(Vertebra(v.slot, v.corners_xy * [2.0, 1.0]) for v in lateral().vertebrae or ())
-    known, unknown = (lateral(vertebrae=wide, size_hw=(160, 160), pixel_aspect=a) for a in (0.5, None))
-    assert audit_slip_table([known, unknown])["slip_percent"].tolist() == pytest.approx([20.0])
-    assert measure_film(known).levels[0].slip.value == pytest.approx(20.0)
-    assert measure_film(unknown).levels[0].slip.reason == STRETCHED
+    with_aspect, without_aspect = (lateral(vertebrae=wide, size_hw=(160, 160), pixel_aspect=a) for a in (0.5, None))
+    assert audit_slip_table([with_aspect, without_aspect])["slip_percent"].tolist() == pytest.approx([20.0])
+    assert measure_film(with_aspect).levels[0].slip.value == pytest.approx(20.0)
+    assert measure_film(without_aspect).levels[0].slip.reason == STRETCHED
 
 
 def test_the_stretch_is_the_aspect_over_the_expected_one() -> None:

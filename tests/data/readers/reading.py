@@ -45,8 +45,8 @@ def sound_folder(kind: str, root: Path) -> Path:
 def whole_films(count: int, long_side_px: int = 96) -> FilmSet:
     """Synthetic films that every layout can hold: S1 to L1 at least, and not stretched."""
     films = phantom_films(8 * count, 7, long_side_px, ("export",))
-    chosen = [film for film in films.films if len(film.vertebrae or ()) >= 6]
-    return replace(films, films=tuple(chosen[:count]))
+    selected = [film for film in films.films if len(film.vertebrae or ()) >= 6]
+    return replace(films, films=tuple(selected[:count]))
 
 
 def write_film(path: Path, pixels: FloatArray | np.ndarray | None = None) -> Path:

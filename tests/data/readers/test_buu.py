@@ -32,22 +32,27 @@ def test_a_lateral_film_has_s1_with_two_corners_and_faces_left(tmp_path: Path) -
     films = read_folder(film(tmp_path))
     assert (films.kind, films.bad_files, films.notes) == ("buu", (), ())
     assert films.slots == SlotRange(0, 6)
-    (one,) = films.films
-    assert [v.level for v in one.vertebrae or ()] == ["S1", "L5", "L4", "L3", "L2", "L1"]
-    corners = corners_of(one)
+    (result,) = films.films
+    assert [v.level for v in result.vertebrae or ()] == ["S1", "L5", "L4", "L3", "L2", "L1"]
+    corners = corners_of(result)
     np.testing.assert_array_equal(corners[0, :2], [[60, 240], [100, 241]])
-    np.testing.assert_array_equal((one.vertebrae or ())[0].present, [True, True, False, False])
+    np.testing.assert_array_equal((result.vertebrae or ())[0].present, [True, True, False, False])
     np.testing.assert_array_equal(corners[5], [[60, 40], [100, 41], [60, 60], [100, 61]])
-    assert (one.facing, one.patient, one.source, one.levels_from) == (Facing.LEFT, "buu-0876", "buu", "label")
+    assert (result.facing, result.patient, result.source, result.levels_from) == (
+        Facing.LEFT,
+        "buu-0876",
+        "buu",
+        "label",
+    )
 
 
 def test_an_ap_film_begins_with_l5_and_faces_nowhere(tmp_path: Path) -> None:
     films = read_folder(film(tmp_path, "AP"))
     assert films.slots == SlotRange(1, 5)
-    (one,) = films.films
-    assert [v.slot for v in one.vertebrae or ()] == [1, 2, 3, 4, 5]
-    assert all(v.present.all() for v in one.vertebrae or ())
-    assert one.facing == Facing.NONE
+    (result,) = films.films
+    assert [v.slot for v in result.vertebrae or ()] == [1, 2, 3, 4, 5]
+    assert all(v.present.all() for v in result.vertebrae or ())
+    assert result.facing == Facing.NONE
 
 
 def test_both_views_of_a_patient_are_one_group(tmp_path: Path) -> None:
@@ -59,16 +64,16 @@ def test_both_views_of_a_patient_are_one_group(tmp_path: Path) -> None:
 
 def test_the_folder_of_one_view_can_be_given_alone(tmp_path: Path) -> None:
     write_rows(tmp_path / "pixel_spacing.csv", [[f"{FRONTAL}.jpg", 0.2]])
-    (one,) = read_folder(film(tmp_path, "AP") / "AP").films
-    assert one.facing == Facing.NONE
-    assert one.spacing == Spacing(0.2, 0.2, "pixel_spacing.csv")
+    (result,) = read_folder(film(tmp_path, "AP") / "AP").films
+    assert result.facing == Facing.NONE
+    assert result.spacing == Spacing(0.2, 0.2, "pixel_spacing.csv")
     (tmp_path / "AP").rename(tmp_path / "my films")
     assert read_folder(tmp_path / "my films").films[0].facing == Facing.NONE, "the names say the view too"
 
 
 def test_a_film_of_another_name_may_face_anywhere_and_is_its_own_patient(tmp_path: Path) -> None:
-    (one,) = read_folder(film(tmp_path, stem="mine")).films
-    assert (one.facing, one.patient) == (Facing.UNKNOWN, "mine")
+    (result,) = read_folder(film(tmp_path, stem="mine")).films
+    assert (result.facing, result.patient) == (Facing.UNKNOWN, "mine")
 
 
 def test_points_in_the_wrong_order_are_exchanged_and_listed(tmp_path: Path) -> None:

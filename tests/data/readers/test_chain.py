@@ -34,7 +34,7 @@ def moved(right_px: float, down_px: float) -> FloatArray:
     return np.asarray(np.add(LOWER, [right_px, down_px]))
 
 
-def given(listed_xy: FloatArray) -> tuple[list[list[float]], list[Remark]]:
+def as_ordered(listed_xy: FloatArray) -> tuple[list[list[float]], list[Remark]]:
     """Centres from the sacrum up as the list is taken, and the remarks."""
     order, remarks = order_from_sacrum(listed_xy)
     return listed_xy[order].mean(axis=1).round(6).tolist(), remarks
@@ -47,10 +47,10 @@ def centres(corners_xy: FloatArray) -> list[list[float]]:
 def test_lists_of_synthetic_spines_with_slips_of_all_grades_are_taken_as_they_are_from_either_end() -> None:
     crossing = 0
     for index in range(400):
-        true = np.stack([v.corners_xy for v in phantom_film(12, index, slips=Slips.EVEN).vertebrae])
-        crossing += bool((np.diff(true.mean(axis=1)[:, 1]) > 0).any())
-        assert given(true[::-1]) == (centres(true), []), index
-        assert given(true) == (centres(true), [Remark(REVERSED)] if len(true) > 1 else []), index
+        expected = np.stack([v.corners_xy for v in phantom_film(12, index, slips=Slips.EVEN).vertebrae])
+        crossing += bool((np.diff(expected.mean(axis=1)[:, 1]) > 0).any())
+        assert as_ordered(expected[::-1]) == (centres(expected), []), index
+        assert as_ordered(expected) == (centres(expected), [Remark(REVERSED)] if len(expected) > 1 else []), index
     assert crossing > 0, "some would change places if sorted by height"
 
 
@@ -60,44 +60,44 @@ def test_lists_of_synthetic_spines_with_slips_of_all_grades_are_taken_as_they_ar
 def test_a_vertebra_that_fell_beside_the_sacrum_keeps_its_place_in_the_list(
     drop_px: float, tilt_deg: float, forward: float, mirrored: bool
 ) -> None:
-    true = fallen_l5(drop_px, forward, 6, mirrored, tilt_deg)
-    for listed in (true[::-1], true):
-        found, remarks = given(listed)
-        assert found == centres(true)
+    expected = fallen_l5(drop_px, forward, 6, mirrored, tilt_deg)
+    for in_file in (expected[::-1], expected):
+        ordered, remarks = as_ordered(in_file)
+        assert ordered == centres(expected)
         assert {remark.reason for remark in remarks} <= {OTHER_CHAIN, REVERSED}
 
 
 def test_a_list_sorted_by_height_in_spite_of_a_high_slip_is_in_doubt() -> None:
-    true = fallen_l5(150.0, 1.2, 6, mirrored=False)
-    by_height = true[np.argsort(true.mean(axis=1)[:, 1])]
-    assert centres(by_height[::-1]) != centres(true)
-    _, remarks = given(by_height)
+    expected = fallen_l5(150.0, 1.2, 6, mirrored=False)
+    by_height = expected[np.argsort(expected.mean(axis=1)[:, 1])]
+    assert centres(by_height[::-1]) != centres(expected)
+    _, remarks = as_ordered(by_height)
     assert remarks == [Remark(OTHER_CHAIN, doubt=True)] or remarks == [Remark(SHORTEST, doubt=True)]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 3, 2, 4, 5), (3, 0, 5, 1, 4, 2), (1, 0, 2, 3, 4, 5)])
 def test_a_list_that_jumps_is_put_into_the_shortest_chain_and_that_is_a_doubt(order: tuple[int, ...]) -> None:
-    true = np.array([v.corners_xy for v in stacked(0, 30, 0, 10, 0)])
-    assert given(true[list(order)]) == (centres(true), [Remark(SHORTEST, doubt=True)])
+    expected = np.array([v.corners_xy for v in stacked(0, 30, 0, 10, 0)])
+    assert as_ordered(expected[list(order)]) == (centres(expected), [Remark(SHORTEST, doubt=True)])
 
 
 def test_two_vertebrae_side_by_side_that_show_no_head_are_taken_as_listed_in_doubt() -> None:
     beside = np.array([LOWER, moved(130, 0)])
-    assert given(beside) == (centres(beside[::-1]), [Remark(EITHER_END, doubt=True)])
+    assert as_ordered(beside) == (centres(beside[::-1]), [Remark(EITHER_END, doubt=True)])
 
 
 def test_labels_that_form_no_chain_are_taken_by_height_in_doubt() -> None:
     star = np.array([LOWER, moved(0, -300), moved(300, -200), moved(0, -150), moved(-310, -160)])
-    found, remarks = given(star[[0, 1, 2, 4, 3]])
+    ordered, remarks = as_ordered(star[[0, 1, 2, 4, 3]])
     assert remarks == [Remark(BY_HEIGHT, doubt=True)]
-    assert (np.diff(np.array(found)[:, 1]) <= 0).all()
+    assert (np.diff(np.array(ordered)[:, 1]) <= 0).all()
 
 
 def test_a_vertebra_listed_twice_does_not_disturb_the_order() -> None:
-    true = np.array([v.corners_xy for v in stacked(0, 0, 0, 0)])
-    listed = np.concatenate([true[:3], true[2:3] + 1.0, true[3:]])[::-1]
-    assert given(listed) == (centres(listed[::-1]), [])
+    expected = np.array([v.corners_xy for v in stacked(0, 0, 0, 0)])
+    in_file = np.concatenate([expected[:3], expected[2:3] + 1.0, expected[3:]])[::-1]
+    assert as_ordered(in_file) == (centres(in_file[::-1]), [])
 
 
 def test_a_single_vertebra_has_no_order() -> None:
-    assert given(LOWER[None]) == (centres(LOWER[None]), [])
+    assert as_ordered(LOWER[None]) == (centres(LOWER[None]), [])

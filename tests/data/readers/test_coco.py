@@ -61,8 +61,8 @@ def test_levels_come_from_attributes_or_categories(tmp_path: Path) -> None:
 
 
 def test_an_image_says_patient_facing_spacing_and_part(tmp_path: Path) -> None:
-    said = {"patient": 17, "facing": "right", "pixel_spacing_mm": [0.1, 0.2], "split": "val"}
-    (film,) = read(tmp_path, lambda tree: tree["images"][0].update(said)).films
+    fields = {"patient": 17, "facing": "right", "pixel_spacing_mm": [0.1, 0.2], "split": "val"}
+    (film,) = read(tmp_path, lambda tree: tree["images"][0].update(fields)).films
     assert (film.patient, film.facing, film.split) == (pseudonym("17"), Facing.RIGHT, "val")
     assert film.spacing == Spacing(0.1, 0.2, "pixel_spacing_mm of the annotations")
 
@@ -288,7 +288,7 @@ def test_a_sacrum_may_have_the_two_points_of_its_endplate(tmp_path: Path, with_c
 
 
 def test_sizes_as_text_and_nulls_are_read(tmp_path: Path) -> None:
-    said = {
+    fields = {
         "width": "200",
         "height": "400",
         "facing": None,
@@ -297,7 +297,7 @@ def test_sizes_as_text_and_nulls_are_read(tmp_path: Path) -> None:
         "sex": None,
         "age_years": 45.0,
     }
-    (film,) = read(tmp_path, lambda tree: tree["images"][0].update(said)).films
+    (film,) = read(tmp_path, lambda tree: tree["images"][0].update(fields)).films
     assert (film.facing, film.patient, film.split, film.sex) == (Facing.UNKNOWN, film.film_id, None, "")
     assert film.age_years == 45
 
@@ -360,8 +360,8 @@ def test_roboflows_layout_is_read_and_valid_means_val(tmp_path: Path, folder: st
         "three.png": "test",
     }
     np.testing.assert_array_equal(corners_of(films.films[0]), boxes())
-    (alone,) = read_folder(tmp_path / "train").films
-    assert alone.labelled
+    (single,) = read_folder(tmp_path / "train").films
+    assert single.labelled
 
 
 def test_films_may_lie_in_a_folder_of_their_part(tmp_path: Path) -> None:

@@ -28,8 +28,8 @@ def in_dicom(root: Path, suffix: str = ".dcm", **fields: object) -> Path:
     for path in sorted(root.rglob("*.png")):
         grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         assert grey is not None
-        made = with_identifiers(dataset(np.asarray(grey), 8, **(fields or SPACING)))
-        path.with_suffix(suffix).write_bytes(file_bytes(made))
+        folder = with_identifiers(dataset(np.asarray(grey), 8, **(fields or SPACING)))
+        path.with_suffix(suffix).write_bytes(file_bytes(folder))
         path.unlink()
     for path in root.rglob("*.json"):
         path.write_text(path.read_text(encoding="utf-8").replace(".png", suffix), encoding="utf-8")
@@ -98,8 +98,8 @@ def test_a_file_that_cannot_be_read_is_a_bad_file_and_an_odd_element_a_note(kind
     assert [(f.file, f.reason.startswith("a DICOM file that is cut off")) for f in films.bad_files] == [
         (first.name, True)
     ]
-    told = [note for note in films.notes if note.file == second.name]
-    assert [note.reason for note in told] == ["PixelSpacing is not two positive numbers and was not used"]
+    notes = [note for note in films.notes if note.file == second.name]
+    assert [note.reason for note in notes] == ["PixelSpacing is not two positive numbers and was not used"]
 
 
 def test_exported_dicom_films_are_pictures_without_the_header(tmp_path: Path) -> None:
@@ -112,10 +112,10 @@ def test_exported_dicom_films_are_pictures_without_the_header(tmp_path: Path) ->
 
 
 def test_prediction_and_readers_call_a_uid_without_suffix_by_its_whole_name(tmp_path: Path) -> None:
-    made = in_dicom(sound_folder("folder", tmp_path / "data"))
-    for number, path in enumerate(sorted(made.iterdir())):
-        shutil.move(path, made / f"1.2.840.{number}")
-    films, found = read_folder(made).films, collect_films([str(made)]).films
-    assert {film.film_id for film in films} == {one.film_id for one in found}
-    assert len({film.film_id for film in films}) == len(found) >= 3
-    assert open_file(found[0].path, "a").size_hw == films[0].size_hw
+    folder = in_dicom(sound_folder("folder", tmp_path / "data"))
+    for number, path in enumerate(sorted(folder.iterdir())):
+        shutil.move(path, folder / f"1.2.840.{number}")
+    films, collected = read_folder(folder).films, collect_films([str(folder)]).films
+    assert {film.film_id for film in films} == {one.film_id for one in collected}
+    assert len({film.film_id for film in films}) == len(collected) >= 3
+    assert open_file(collected[0].path, "a").size_hw == films[0].size_hw

@@ -78,7 +78,7 @@ def test_no_value_of_a_coco_file_ends_in_a_crash_and_typed_ones_are_reported(tmp
     for at in paths(tree):
         (tmp_path / "annotations.json").write_text(json.dumps(changed(tree, at, value)))
         films = read(tmp_path)
-        told = films is None or bool(films.bad_files)
+        messages = films is None or bool(films.bad_files)
         name = next((key for key in reversed(at) if isinstance(key, str)), "")
         absent = value is None and (name in OPTIONAL | FREE)
         container = value in ([], {}, "") and name in OPTIONAL | FREE
@@ -87,7 +87,7 @@ def test_no_value_of_a_coco_file_ends_in_a_crash_and_typed_ones_are_reported(tmp
         same = value is True and name in ("labelled", "iscrowd")
         same |= (at[-1], value) in (("area", [1]), ("attributes", {"a": 1}))
         if not (absent or container or alike or none or same):
-            assert told, (at, value)
+            assert messages, (at, value)
 
 
 @pytest.mark.parametrize("value", STRANGE, ids=repr)

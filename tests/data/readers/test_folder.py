@@ -41,9 +41,9 @@ def test_findings_name_the_file_on_the_terminal_and_its_pseudonym_in_runs(tmp_pa
     (tmp_path / "Jane Roe.png").write_bytes(b"")
     (tmp_path / "John Doe.doc").write_bytes(b"")
     films = read_folder(tmp_path)
-    (bad,), (note,) = films.bad_files, films.notes
-    assert str(bad).startswith(f"Jane Roe.png ({pseudonym('Jane Roe')}): not an image")
-    assert bad.in_run().startswith(f"{pseudonym('Jane Roe')}: not an image")
+    (invalid,), (note,) = films.bad_files, films.notes
+    assert str(invalid).startswith(f"Jane Roe.png ({pseudonym('Jane Roe')}): not an image")
+    assert invalid.in_run().startswith(f"{pseudonym('Jane Roe')}: not an image")
     assert note.in_run() == f"{pseudonym('John Doe')}: no film that is read here: left out"
 
 

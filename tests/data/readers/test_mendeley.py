@@ -235,12 +235,12 @@ def broken_keypoints(value: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [(float("nan"), "nan"), (float("inf"), "inf"), (True, "True"), ("12", "'12'"), (None, "None"), ([1], r"\[1\]")],
 )
-def test_a_value_that_is_no_finite_number_makes_a_json_label_bad(tmp_path: Path, value: object, shown: str) -> None:
+def test_a_value_that_is_no_finite_number_makes_a_json_label_bad(tmp_path: Path, value: object, text: str) -> None:
     assert reason(tmp_path, broken_keypoints(value)) == (
-        f"vertebra 1 must be finite numbers, found {shown.replace(chr(92), '')}"
+        f"vertebra 1 must be finite numbers, found {text.replace(chr(92), '')}"
     )
 
 

@@ -116,9 +116,9 @@ def test_a_film_that_is_damaged_within_is_reported_when_read_and_not_named_to_ru
     film.path.write_bytes(b"\xff\xd8 damaged afterwards \xff\xda\xff\xd9")
     with pytest.raises(FileError, match=f"{film.path.name}: not an image that can be read") as caught:
         film.image.read()
-    told = caught.value.in_run()
-    assert (film.path.stem in told) == (kind not in PRIVATE)
-    assert kind not in PRIVATE or told.startswith(film.film_id)
+    messages = caught.value.in_run()
+    assert (film.path.stem in messages) == (kind not in PRIVATE)
+    assert kind not in PRIVATE or messages.startswith(film.film_id)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("spineweb16", "coco")])
@@ -152,9 +152,9 @@ def test_a_film_without_its_label_and_a_label_without_its_film_are_bad(kind: str
     assert "label" in finding.reason
     assert "other" not in finding.reason
     film.unlink()
-    found = {f.file: f.reason for f in read_folder(root).bad_files}
-    assert len(found) == 2
-    assert any("without its film" in why or "missing in images/" in why for why in found.values())
+    result = {f.file: f.reason for f in read_folder(root).bad_files}
+    assert len(result) == 2
+    assert any("without its film" in why or "missing in images/" in why for why in result.values())
 
 
 @every_labelled_kind
@@ -228,9 +228,9 @@ def test_an_impossible_outline_is_kept_as_given_and_listed(kind: str, damage: st
     why = {"flat": "its corners lie on a line", "crossed": "its outline crosses itself"}[damage]
     assert [note.reason for note in films.notes] == [f"{level}: {why}; corners kept as given"]
     (film,) = films.films
-    given: Corners = boxes(count_of(kind))
-    change(given)
-    np.testing.assert_allclose(corners_of(film)[1], np.array(given[1], dtype=float))
+    value: Corners = boxes(count_of(kind))
+    change(value)
+    np.testing.assert_allclose(corners_of(film)[1], np.array(value[1], dtype=float))
 
 
 # ---------------------------------------------------------------------------------------------------------- at once
@@ -239,15 +239,15 @@ def test_an_impossible_outline_is_kept_as_given_and_listed(kind: str, damage: st
 def test_films_are_checked_in_parallel_and_errors_collected_in_order() -> None:
     together = threading.Barrier(2, timeout=30)
 
-    def one(item: int) -> int:
+    def film(item: int) -> int:
         together.wait()  # passes only when two are under way at once
         if item % 2:
             raise FileError(f"{item}.png", "bad")
         return item
 
-    good, bad = read_each(range(4), one)
-    assert good == [0, 2]
-    assert [str(error) for error in bad] == ["1.png: bad", "3.png: bad"]
+    valid, invalid = read_each(range(4), film)
+    assert valid == [0, 2]
+    assert [str(error) for error in invalid] == ["1.png: bad", "3.png: bad"]
 
 
 @every_kind

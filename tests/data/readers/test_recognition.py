@@ -100,7 +100,7 @@ def test_the_folder_above_a_dataset_names_the_dataset(kind: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("kind", "right", "wrong"),
+    ("kind", "right", "name"),
     [
         ("yolo", "images", "Images"),
         ("yolo", "labels", "Labels"),
@@ -110,10 +110,10 @@ def test_the_folder_above_a_dataset_names_the_dataset(kind: str, tmp_path: Path)
         ("spineweb16", "landmarks.csv", "Landmarks.csv"),
     ],
 )
-def test_a_name_in_the_wrong_case_is_reported(kind: str, right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_name_in_the_wrong_case_is_reported(kind: str, right: str, name: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
-    (root / right).rename(root / wrong)
-    message = rf"There is '{wrong}.*', which must be named '{right}.*': names are case-sensitive"
+    (root / right).rename(root / name)
+    message = rf"There is '{name}.*', which must be named '{right}.*': names are case-sensitive"
     with pytest.raises(DataError, match=message):
         read_folder(root)
 

@@ -67,9 +67,9 @@ def test_a_row_that_lists_the_topmost_vertebra_last_reads_as_the_row_in_order(tm
     write_rows(root / "landmarks.csv", rows)
     films = read_folder(root)
     first, second, _ = films.films
-    for one, other in zip(first.vertebrae or (), second.vertebrae or (), strict=True):
-        assert one.slot == other.slot
-        np.testing.assert_allclose(one.corners_xy, other.corners_xy)
+    for film, other in zip(first.vertebrae or (), second.vertebrae or (), strict=True):
+        assert film.slot == other.slot
+        np.testing.assert_allclose(film.corners_xy, other.corners_xy)
     assert [str(n) for n in films.notes] == [f"ap_1.png: {REORDERED}"]
 
 
@@ -144,14 +144,14 @@ def test_each_bad_row_of_landmarks_is_collected(tmp_path: Path) -> None:
     (tmp_path / "images" / "broken.png").write_bytes(b"")
     films = read_folder(tmp_path)
     assert [f.film_id for f in films.films] == ["good"]
-    found = {f.file: f.reason + f.detail for f in films.bad_files}
-    assert found["short.png"] == "135 numbers in landmarks.csv, 136 are needed (68 x, then 68 y)"
-    assert found["nan.png"] == "landmarks must be finite numbers, found nan"
-    assert found["text.png"] == "landmarks must be finite numbers, found 'x'"
-    assert "a corner at (300," in found["far.png"]
-    assert found["gone.png"] == "listed in filenames.csv, but missing in images/"
-    assert "not an image that can be read" in found["broken.png"]
-    assert len(found) == 6
+    result = {f.file: f.reason + f.detail for f in films.bad_files}
+    assert result["short.png"] == "135 numbers in landmarks.csv, 136 are needed (68 x, then 68 y)"
+    assert result["nan.png"] == "landmarks must be finite numbers, found nan"
+    assert result["text.png"] == "landmarks must be finite numbers, found 'x'"
+    assert "a corner at (300," in result["far.png"]
+    assert result["gone.png"] == "listed in filenames.csv, but missing in images/"
+    assert "not an image that can be read" in result["broken.png"]
+    assert len(result) == 6
 
 
 def test_a_film_listed_twice_is_a_data_error_and_not_two_films_of_one_name(spineweb: Path) -> None:

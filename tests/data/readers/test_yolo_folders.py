@@ -88,10 +88,10 @@ def test_classes_without_names_are_an_error_that_says_where_names_were_looked_fo
     (root / "notes.yaml").write_text("by: me\n")
     with pytest.raises(DataError) as caught:
         read_folder(root)
-    said = str(caught.value)
-    assert re.search(r"the labels in .*/set have classes up to [5-9]\d*, and no file names them", said)
+    message = str(caught.value)
+    assert re.search(r"the labels in .*/set have classes up to [5-9]\d*, and no file names them", message)
     for name in ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "notes.json", str(tmp_path)):
-        assert name in said
+        assert name in message
 
 
 def test_one_class_0_without_names_is_read_with_assumed_levels(tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def two_values(root: Path, content: str = "kpt_shape: [4, 2]\n") -> Path:
     one_film("yolo", root)
     label = root / "labels" / "train" / "one.txt"
     lines = [line.split() for line in label.read_text().splitlines()]
-    kept = [[f for i, f in enumerate(line) if i < 5 or (i - 5) % 3 < 2] for line in lines]
-    label.write_text("\n".join(map(" ".join, kept)))
+    remaining = [[f for i, f in enumerate(line) if i < 5 or (i - 5) % 3 < 2] for line in lines]
+    label.write_text("\n".join(map(" ".join, remaining)))
     (root / "data.yaml").write_text(content)
     return root
 

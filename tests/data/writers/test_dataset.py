@@ -40,15 +40,15 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
         write_dataset(FILMS, "coco", tmp_path / "set")
 
 
-@pytest.mark.parametrize("made", [False, True])
-def test_a_new_or_empty_folder_is_filled_and_nothing_else_is_left(tmp_path: Path, made: bool) -> None:
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_new_or_empty_folder_is_filled_and_nothing_else_is_left(tmp_path: Path, exists: bool) -> None:
     target = tmp_path / "deep" / "set"
-    if made:
+    if exists:
         target.mkdir(parents=True)
     require_empty_folder(target)
-    written = write_dataset(FILMS, "coco", target)
-    assert written.folder == target
-    assert written.films.name == "set"
+    dataset = write_dataset(FILMS, "coco", target)
+    assert dataset.folder == target
+    assert dataset.films.name == "set"
     assert [p.name for p in target.parent.iterdir()] == ["set"]
 
 
@@ -102,9 +102,9 @@ def test_a_dataset_of_which_nothing_can_be_written_is_an_error(tmp_path: Path) -
 
 def test_many_synthetic_films_are_drawn_by_several_processes_to_the_same_pixels(tmp_path: Path) -> None:
     films = phantom_films(FEW_FILMS + 2, 5, 64)
-    written = write_dataset(films, "coco", tmp_path / "set")
-    assert len(written.films.films) == FEW_FILMS + 2
-    after = {f.path.stem: f for f in written.films.films if f.path}
+    dataset = write_dataset(films, "coco", tmp_path / "set")
+    assert len(dataset.films.films) == FEW_FILMS + 2
+    after = {f.path.stem: f for f in dataset.films.films if f.path}
     for film in (films.films[0], films.films[-1]):
         np.testing.assert_array_equal(film.image.read(), after[film.film_id].image.read())
 
@@ -123,8 +123,8 @@ def test_patients_are_compared_by_the_films_that_they_group() -> None:
 
 def test_a_moved_corner_is_a_loss() -> None:
     film = plain_film("a", (square(0, 1, 2),))
-    moved = plain_film("a", (square(0, 1.001, 2),))
-    assert losses((film,), {"a": moved}) == (Loss("coordinates", 1),)
+    renamed = plain_film("a", (square(0, 1.001, 2),))
+    assert losses((film,), {"a": renamed}) == (Loss("coordinates", 1),)
 
 
 def test_a_stretch_that_is_not_carried_is_a_loss() -> None:

@@ -54,12 +54,12 @@ def film(name: str, vertebrae: tuple[Vertebra, ...] | None, spacing: Spacing | N
     return replace(plain_film(name, vertebrae, SIZE_HW, pixels=pixels), spacing=spacing, **fields)  # type: ignore[arg-type]
 
 
-def by_stem(written: WrittenDataset) -> dict[str, Film]:
-    return {f.path.stem: f for f in written.films.films if f.path}
+def by_stem(dataset: WrittenDataset) -> dict[str, Film]:
+    return {f.path.stem: f for f in dataset.films.films if f.path}
 
 
-def lost(written: WrittenDataset) -> dict[str, int]:
-    return {loss.what: loss.n_films for loss in written.lost}
+def losses_of(dataset: WrittenDataset) -> dict[str, int]:
+    return {loss.what: loss.n_films for loss in dataset.lost}
 
 
 def assert_same_labels(before: Film, after: Film) -> None:
@@ -79,10 +79,10 @@ def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Pa
         film("f", bodies[1:], patient="t", split="val", facing=Facing.NONE, levels_from=LOWEST_IS_L5),
     )
     films = replace(films, films=films.films + assumed)
-    written = write_dataset(films, kind, tmp_path / "set")
-    assert written.lost == ()
-    assert written.films.bad_files == written.films.notes == ()
-    after = by_stem(written)
+    dataset = write_dataset(films, kind, tmp_path / "set")
+    assert dataset.lost == ()
+    assert dataset.films.bad_files == dataset.films.notes == ()
+    after = by_stem(dataset)
     assert after.keys() == {"a", "b", "c", "d", "e", "f"}
     for before in films.films:
         read = after[before.film_id]
@@ -103,19 +103,21 @@ def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Pa
 def test_coco_carries_a_stretch_known_or_not(aspect: float | None, tmp_path: Path) -> None:
     films = rich_films()
     stretched = replace(films, films=tuple(replace(f, spacing=None, pixel_aspect=aspect) for f in films.films))
-    written = write_dataset(stretched, "coco", tmp_path / "set")
-    assert {film.pixel_aspect for film in written.films.films} == {aspect}
-    assert written.lost == ()
+    dataset = write_dataset(stretched, "coco", tmp_path / "set")
+    assert {film.pixel_aspect for film in dataset.films.films} == {aspect}
+    assert dataset.lost == ()
 
 
-@pytest.mark.parametrize(("value", "said"), [(0, "pixel_aspect must be above 0"), ("x", "pixel_aspect must be finite")])
-def test_a_pixel_aspect_that_is_none_is_a_bad_file(value: object, said: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("value", "message"), [(0, "pixel_aspect must be above 0"), ("x", "pixel_aspect must be finite")]
+)
+def test_a_pixel_aspect_that_is_none_is_a_bad_file(value: object, message: str, tmp_path: Path) -> None:
     root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
     tree = json.loads((root / "annotations.json").read_text())
     tree["images"][0]["pixel_aspect"] = value
     (root / "annotations.json").write_text(json.dumps(tree))
     (finding,) = read_folder(root).bad_files
-    assert said in finding.reason
+    assert message in finding.reason
 
 
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
@@ -133,8 +135,8 @@ def test_what_was_read_is_written_again_to_the_same_films_with_the_same_names(ki
 
 def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -> None:
     films = rich_films()
-    written = write_dataset(films, "mendeley", tmp_path / "set")
-    assert lost(written) == {
+    dataset = write_dataset(films, "mendeley", tmp_path / "set")
+    assert losses_of(dataset) == {
         "facing": 3,
         "spacing": 1,
         "stretch: slips and angles of these films will be wrong": 1,
@@ -144,7 +146,7 @@ def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -
         "which corners are hidden": 1,
         "level names, right by assumption alone": 3,
     }
-    after = by_stem(written)
+    after = by_stem(dataset)
     for before in (films.films[0], films.films[2], films.films[3]):
         assert_same_labels(before, after[before.film_id])
         assert after[before.film_id].split == before.split
@@ -153,17 +155,17 @@ def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -
 def test_mendeley_lists_labels_of_test_films_and_levels_that_do_not_begin_with_s1(tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(1, 6))
     films = (film("a", bodies, split="test"), film("b", bodies, split="val"), film("c", (), split="train"))
-    found = lost(write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "mendeley", tmp_path / "set"))
-    assert found["labels"] == 1
-    assert found["levels, read as others"] == 1
-    assert found["films, not written at all"] == 1
+    losses = losses_of(write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "mendeley", tmp_path / "set"))
+    assert losses["labels"] == 1
+    assert losses["levels, read as others"] == 1
+    assert losses["films, not written at all"] == 1
 
 
 def test_buu_carries_the_lumbar_spine_and_lists_the_rest(tmp_path: Path) -> None:
     films = rich_films()
-    written = write_dataset(films, "buu", tmp_path / "set")
+    dataset = write_dataset(films, "buu", tmp_path / "set")
     # c lacks a corner of L3 and d has no label: no table could be written for them.
-    assert lost(written) == {
+    assert losses_of(dataset) == {
         "films, not written at all": 2,
         "vertebrae": 2,
         "corners": 2,
@@ -178,11 +180,11 @@ def test_buu_carries_the_lumbar_spine_and_lists_the_rest(tmp_path: Path) -> None
     }
     for name in ("a", "b"):
         before = next(f for f in films.films if f.film_id == name)
-        read = by_stem(written)[name]
+        read = by_stem(dataset)[name]
         assert [v.level for v in read.vertebrae or ()] == ["S1", "L5", "L4", "L3", "L2", "L1"]
         for one, other in zip(before.vertebrae or (), read.vertebrae or (), strict=False):
-            known = other.present
-            np.testing.assert_allclose(one.corners_xy[known], other.corners_xy[known], atol=TOLERANCE_PX)
+            present = other.present
+            np.testing.assert_allclose(one.corners_xy[present], other.corners_xy[present], atol=TOLERANCE_PX)
 
 
 def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
@@ -193,10 +195,10 @@ def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
     whose = {"patient": "buu-0001", "sex": "F", "age_years": 50}
     lateral = film("0001-F-050Y1", (Vertebra(0, sacrum), *bodies[1:]), spacing, **whose, facing=Facing.LEFT)
     frontal = film("0001-F-050Y0", tuple(bodies[1:]), spacing, **whose, facing=Facing.NONE)
-    written = write_dataset(FilmSet("made", "made", (lateral, frontal), SlotRange(0, 6)), "buu", tmp_path / "set")
-    assert written.lost == ()
+    dataset = write_dataset(FilmSet("made", "made", (lateral, frontal), SlotRange(0, 6)), "buu", tmp_path / "set")
+    assert dataset.lost == ()
     for before in (lateral, frontal):
-        after = by_stem(written)[before.film_id]
+        after = by_stem(dataset)[before.film_id]
         assert_same_labels(before, after)
         assert (after.film_id, after.patient, after.facing) == (before.film_id, before.patient, before.facing)
         assert (after.spacing, after.sex, after.age_years) == (spacing, "F", 50)
@@ -205,8 +207,8 @@ def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
 def test_a_film_that_yolo_cannot_hold_is_listed(tmp_path: Path) -> None:
     body = (square(0, 80, 300, 30),)
     films = (film("a", body), film("b", ()))
-    written = write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "yolo", tmp_path / "set")
-    assert lost(written) == {"films, not written at all": 1}
+    dataset = write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "yolo", tmp_path / "set")
+    assert losses_of(dataset) == {"films, not written at all": 1}
     assert write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "coco", tmp_path / "other").lost == ()
 
 
@@ -214,13 +216,13 @@ def test_a_film_that_yolo_cannot_hold_is_listed(tmp_path: Path) -> None:
 def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path: Path) -> None:
     made = phantom_films(4, 3, 128)
     films = replace(made, films=tuple(replace(f, split="train") for f in made.films))
-    written = write_dataset(films, kind, tmp_path / "set")
+    dataset = write_dataset(films, kind, tmp_path / "set")
     assert find_reader(tmp_path / "set").kind == kind
-    assert written.films.bad_files == written.films.notes == ()
-    assert "coordinates" not in lost(written)
-    assert "levels, read as others" not in lost(written)
-    after = by_stem(written)
-    assert len(after) == 4 - lost(written).get("films, not written at all", 0)
+    assert dataset.films.bad_files == dataset.films.notes == ()
+    assert "coordinates" not in losses_of(dataset)
+    assert "levels, read as others" not in losses_of(dataset)
+    after = by_stem(dataset)
+    assert len(after) == 4 - losses_of(dataset).get("films, not written at all", 0)
     for before in films.films:
         if before.film_id in after:
             np.testing.assert_array_equal(before.image.read(), after[before.film_id].image.read())
@@ -232,36 +234,36 @@ def test_levels_that_were_assumed_stay_assumed_whatever_they_are_written_in(kind
     films = FilmSet("made", "made", (film("a", bodies, split="train"),), SlotRange(0, 10))
     assumed = write_dataset(films, "mendeley", tmp_path / "mendeley").films
     assert {f.levels_from for f in assumed.films} == {LOWEST_IS_S1}
-    written = write_dataset(assumed, kind, tmp_path / kind)
+    dataset = write_dataset(assumed, kind, tmp_path / kind)
     assert {f.levels_from for f in read_folder(tmp_path / kind).films} == {LOWEST_IS_S1}
-    assert not any("level" in what for what in lost(written))
+    assert not any("level" in what for what in losses_of(dataset))
 
 
 def test_where_a_layout_makes_a_fact_of_an_assumption_that_is_listed(tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
     spacing = Spacing(0.2, 0.2, "a ruler")
     one = film("0001-F-050Y1", bodies, spacing, levels_from=LOWEST_IS_S1, facing=Facing.UNKNOWN, split=None)
-    found = lost(write_dataset(FilmSet("made", "made", (one,), SlotRange(0, 6)), "buu", tmp_path / "set"))
-    (names,) = [what for what in found if what.startswith("level names")]
+    losses = losses_of(write_dataset(FilmSet("made", "made", (one,), SlotRange(0, 6)), "buu", tmp_path / "set"))
+    (names,) = [what for what in losses if what.startswith("level names")]
     assert names.startswith("level names, assumed until here, labelled from here on")
-    assert found["facing, read as another: slips may change their sign"] == 1
-    assert found["source of the spacing"] == 1
+    assert losses["facing, read as another: slips may change their sign"] == 1
+    assert losses["source of the spacing"] == 1
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ("guessed", "levels_from must be one of label, assumed S1, assumed L5"),
         (["label"], "levels_from must be one of label, assumed S1, assumed L5"),
     ],
 )
-def test_a_reason_for_levels_that_is_none_is_a_bad_file(value: object, said: str, tmp_path: Path) -> None:
+def test_a_reason_for_levels_that_is_none_is_a_bad_file(value: object, message: str, tmp_path: Path) -> None:
     root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
     tree = json.loads((root / "annotations.json").read_text())
     tree["images"][0]["levels_from"] = value
     (root / "annotations.json").write_text(json.dumps(tree))
     (finding,) = read_folder(root).bad_files
-    assert said in finding.reason
+    assert message in finding.reason
 
 
 def test_labels_without_levels_cannot_be_said_to_name_them(tmp_path: Path) -> None:
@@ -278,10 +280,12 @@ def test_labels_without_levels_cannot_be_said_to_name_them(tmp_path: Path) -> No
 def test_films_with_slips_of_all_grades_come_back_with_the_same_levels_in_every_layout(tmp_path: Path) -> None:
     made = phantom_films(300, 12, 192, ("export",), "even")
     whole = [f for f in made.films if len(f.vertebrae or ()) >= 6]
-    chosen = sorted(whole, key=lambda f: f.vertebrae[1].corners_xy[:, 1].max() - f.vertebrae[0].corners_xy[:, 1].max())
+    selected = sorted(
+        whole, key=lambda f: f.vertebrae[1].corners_xy[:, 1].max() - f.vertebrae[0].corners_xy[:, 1].max()
+    )
     blank = {f.size_hw: HeldImage(np.zeros(f.size_hw, dtype=np.uint8)) for f in made.films}
-    films = replace(made, films=tuple(replace(f, image=blank[f.size_hw], split="train") for f in chosen[-15:]))
-    highest = max(abs(f.image.description().slip_percent[0]) for f in chosen[-15:])  # type: ignore[attr-defined]
+    films = replace(made, films=tuple(replace(f, image=blank[f.size_hw], split="train") for f in selected[-15:]))
+    highest = max(abs(f.image.description().slip_percent[0]) for f in selected[-15:])  # type: ignore[attr-defined]
     assert highest > 95, "some would change places if sorted by height"
     for kind in sorted(WRITERS):
         after = by_stem(write_dataset(films, kind, tmp_path / kind))
