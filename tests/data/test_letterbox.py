@@ -80,11 +80,11 @@ def test_a_bright_dot_lands_where_the_map_says(size_hw: tuple[int, int], where: 
 
 def test_the_padding_is_black_and_the_content_is_not() -> None:
     image = np.random.default_rng(0).integers(100, 200, (200, 100), dtype=np.uint8)
-    letterbox = Letterbox((200, 100), (64, 64)).apply(image)
-    assert letterbox.shape == (64, 64)
-    assert letterbox.dtype == np.uint8
-    assert letterbox[:, :16].max() == letterbox[:, 48:].max() == 0
-    assert letterbox[:, 16:48].mean() > 50
+    output = Letterbox((200, 100), (64, 64)).apply(image)
+    assert output.shape == (64, 64)
+    assert output.dtype == np.uint8
+    assert output[:, :16].max() == output[:, 48:].max() == 0
+    assert output[:, 16:48].mean() > 50
 
 
 def test_an_image_of_another_size_is_refused() -> None:
