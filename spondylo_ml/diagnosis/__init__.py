@@ -1,1 +1,1 @@
-"""Checks of a training before it starts, and of a model after it."""
+"""Checks before a training run, and diagnosis of a trained model."""

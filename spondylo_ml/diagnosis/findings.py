@@ -1,4 +1,4 @@
-"""What a diagnosis means, in plain sentences, and what to do about it."""
+"""Findings of a diagnosis: what was measured, what it means, and what to do."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ MANY_DEAD_PERCENT = 10.0
 
 CAUSES = {
     "localisation": (
-        "The right corner was meant and placed inexactly.",
-        "A larger data.input_side_px, a narrower heatmap.sigma_cells or a longer training sharpens corners; look at "
-        "the worst overlays first, which may be wrong labels.",
+        "The corner is the right one, but imprecisely placed.",
+        "A larger data.input_side_px, a narrower heatmap.sigma_cells or more epochs make corners more precise. First "
+        "look at the worst overlays: the labels may be wrong.",
     ),
     "level_shift": (
-        "The corner belongs to another vertebra: the spine is named one or more levels too high or too low.",
-        "Levels are inferred jointly with heatmap.levels=chain; wider context helps (model.coordinate_channels, films "
-        "that show the sacrum). More training films do more here than a finer input.",
+        "The corner belongs to another vertebra: levels are named too high or too low.",
+        "heatmap.levels=chain infers levels jointly; more context helps (model.coordinate_channels, films that show "
+        "the sacrum). More training films help more here than a finer input.",
     ),
     "side_flip": (
-        "The mirror image of the corner was found: left and right are confused.",
-        "Look at the check of the flip, the labels' order of corners (command audit), and films without a facing.",
+        "Left and right corners are confused.",
+        "Look at the flip check, the order of corners in the labels (command audit), and films of unknown facing.",
     ),
     "corner_swap": (
-        "Another corner of the right vertebra was found: superior and inferior are confused.",
-        "Look at the labels' order of corners (command audit); loss.anatomical_weight above 0 punishes such bodies.",
+        "Superior and inferior corners of the right vertebra are confused.",
+        "Look at the order of corners in the labels (command audit); loss.anatomical_weight above 0 penalises "
+        "such bodies.",
     ),
     "missed": (
-        "The model says that vertebrae are absent which are there.",
-        "A longer training or a larger loss.presence_weight; for Keypoint R-CNN a lower "
+        "The model misses vertebrae that are on the film.",
+        "More epochs or a larger loss.presence_weight; for Keypoint R-CNN a lower "
         "model.keypoint_rcnn.score_threshold.",
     ),
     "false": (
-        "Corners were predicted where no labelled one is.",
-        "Usual after a short training. If not: bodies that the labels leave out, or films unlike those trained on.",
+        "Corners are predicted where none is labelled.",
+        "Usual after a short training run. Otherwise: unlabelled vertebrae, or films unlike the training films.",
     ),
 }  # fmt: skip
-"""By kind of error: what it means, and what to do."""
+"""Meaning and advice by kind of error."""
 
 
 @dataclass(frozen=True)
 class DiagnosisFinding:
-    """One thing worth knowing.
+    """One finding on a trained model.
 
     Attributes:
         seen: what was measured.
-        meaning: what that says of the model.
+        meaning: what it means for the model.
         advice: what to do.
     """
 
@@ -60,7 +61,7 @@ class DiagnosisFinding:
     advice: str
 
     def to_json(self) -> dict[str, str]:
-        """All of it."""
+        """The fields as JSON values."""
         return asdict(self)
 
 
@@ -72,32 +73,37 @@ def findings(
     fixed_px512: Mapping[str, float],
     mre_px512: float,
 ) -> list[DiagnosisFinding]:
-    """The findings, those on which all others rest first.
+    """All findings, the most fundamental first.
 
     Args:
-        error_shares: percent of the summed error by kind, NaN where there is no error.
-        fixed_px512: what the mean error would be with the corners of a kind put right.
+        error_shares: percent of the summed error by kind; NaN if there is no error.
+        fixed_px512: mean error if the corners of this kind were right.
     """
-    found = [
+    failures = [
         DiagnosisFinding(
             f"check {r.name} failed",
             r.finding,
-            "A training started like this would waste its time or mislead.",
+            "A training run with this configuration would waste time or give misleading results.",
             r.advice,
         )
         for r in failed(checks)
     ]
-    found += _of_error(error_shares, fixed_px512, mre_px512)
-    found += _of_channels(layers)
-    return found + (_of_parameters(census) if census else [])
+    return [
+        *failures,
+        *_error_findings(error_shares, fixed_px512, mre_px512),
+        *_channel_findings(layers),
+        *(_parameter_findings(census) if census else ()),
+    ]
 
 
 def dead_in(layers: Sequence[LayerChannels]) -> tuple[int, int]:
-    """Dead channels of all layers, and all channels."""
+    """Number of dead channels and of all channels."""
     return sum(layer.dead for layer in layers), sum(layer.channels for layer in layers)
 
 
-def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512: float) -> list[DiagnosisFinding]:
+def _error_findings(
+    shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512: float
+) -> list[DiagnosisFinding]:
     large = [(kind, share) for kind, share in shares.items() if share >= LEAST_SHARE_OF_ERROR]
     return [
         DiagnosisFinding(
@@ -110,46 +116,46 @@ def _of_error(shares: Mapping[str, float], fixed: Mapping[str, float], mre_px512
     ]
 
 
-def _of_channels(layers: Sequence[LayerChannels]) -> list[DiagnosisFinding]:
+def _channel_findings(layers: Sequence[LayerChannels]) -> list[DiagnosisFinding]:
     dead, channels = dead_in(layers)
     if not dead:
         return []
     worst = [layer for layer in layers if layer.dead_percent >= MANY_DEAD_PERCENT]
     named = ", ".join(f"{x.layer} ({x.dead} of {x.channels})" for x in sorted(worst, key=lambda x: -x.dead_percent)[:5])
-    seen = f"{dead} of {channels} channels are zero or constant on the films that were looked at"
+    seen = f"{dead} of {channels} channels are zero or constant on the films examined"
     if not worst:
         return [DiagnosisFinding("dead channels", f"{seen}, in no layer {MANY_DEAD_PERCENT:.0f} % or more.",
-                        "A few are usual and cost nothing but memory.", "Nothing.")]  # fmt: skip
+                        "A few dead channels are usual and cost only memory.", "None needed.")]  # fmt: skip
     return [
         DiagnosisFinding(
             "dead channels", f"{seen}; {len(worst)} layers have {MANY_DEAD_PERCENT:.0f} % or more, the most: {named}.",
-            "These layers use less of their width than they have. Units that died in training do not come back; after "
-            "a short training, or on few films, some have only not been needed yet.",
+            "These layers do not use their full width. Units that died in training do not recover; after a short "
+            "training run, or on few films, some may just not be needed yet.",
             "A lower training.learning_rate or a longer warm-up (training.warmup_fraction), training.clip_norm, less "
-            "weight decay; or a narrower network, which would do as well.",
+            "weight decay, or a narrower network.",
         )
     ]  # fmt: skip
 
 
-def _of_parameters(census: GradientCensus) -> list[DiagnosisFinding]:
-    found = []
-    known = [name for name in census.unreached if name not in census.unexpected]
-    if known:
-        found.append(
+def _parameter_findings(census: GradientCensus) -> list[DiagnosisFinding]:
+    results = []
+    unused = [name for name in census.unreached if name not in census.unexpected]
+    if unused:
+        results.append(
             DiagnosisFinding(
-                "parameters out of use", f"{len(known)} parameter tensors get no gradient from any part of the loss.",
-                "The model names them as out of use: they stay as they started, and change no prediction that counts.",
-                "Nothing; the loss that would train them is switched on by its weight.",
+                "unused parameters", f"{len(unused)} parameter tensors get no gradient from any part of the loss.",
+                "The model declares them unused: they keep their initial values and do not affect predictions.",
+                "None needed; a positive weight of the loss that trains them switches them on.",
             )
         )  # fmt: skip
     if census.silent:
-        found.append(
+        results.append(
             DiagnosisFinding(
                 "parameters without a gradient",
                 f"The gradient of {len(census.silent)} parameter tensors is exactly 0 on the films tried.",
-                "They do not learn at present: behind dead units, or behind a factor that is 0 (a residual branch that "
-                "starts as nothing, a limit that was reached).",
-                "If they belong to a head, or are many after a full training: see the dead channels.",
+                "They do not learn now: they feed dead units, or a factor that is 0 (a residual branch initialised to "
+                "zero, a clipped value).",
+                "If they belong to a head, or are many after a full training run, see the dead channels.",
             )
         )
-    return found
+    return results

@@ -1,4 +1,4 @@
-"""Does every part of the loss reach its head, and which parameters does none reach?"""
+"""Check that every part of the loss reaches its head, and list parameters that none reaches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spondylo_ml.data.batches import FilmBatch
-from spondylo_ml.diagnosis.results import CheckResult, judged
+from spondylo_ml.diagnosis.results import CheckResult, check_result
 from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 
@@ -20,13 +20,13 @@ LISTED = 5
 
 @dataclass(frozen=True)
 class GradientCensus:
-    """Where the gradient of one batch goes.
+    """Losses and gradients of one batch.
 
     Attributes:
         parts: value of each part of the loss.
-        faults: what is wrong with parts, in words.
+        faults: faults of the parts, in words.
         unreached: parameters that no part of the loss depends on.
-        unexpected: those of them that the model does not name as out of use.
+        unexpected: those of them that the model does not declare unused.
         silent: parameters whose gradient is exactly 0 on this batch, although the loss depends on them.
     """
 
@@ -38,7 +38,7 @@ class GradientCensus:
 
 
 def gradient_census(model: LandmarkModel, batch: FilmBatch) -> GradientCensus:
-    """Losses and gradients of a batch in train mode; the model and the random state stay as they were."""
+    """Losses and gradients of a batch in train mode; the model and the random state are unchanged."""
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
     with untouched(model), torch.enable_grad():
         parts = model.train().losses(batch)
@@ -46,56 +46,56 @@ def gradient_census(model: LandmarkModel, batch: FilmBatch) -> GradientCensus:
         faults += [
             f"the part {part!r} has a weight but is not computed" for part in model.loss_heads() if part not in parts
         ]
-        flowing = [value for value in parts.values() if value.requires_grad]
+        differentiable = [value for value in parts.values() if value.requires_grad]
         gradients: Sequence[Tensor | None] = [None] * len(named)
-        if flowing:
-            gradients = torch.autograd.grad(torch.stack(flowing).sum(), list(named.values()), allow_unused=True)
+        if differentiable:
+            gradients = torch.autograd.grad(torch.stack(differentiable).sum(), list(named.values()), allow_unused=True)
     by_name = dict(zip(named, gradients, strict=True))
-    known_unused = model.unused_parameters()
+    declared_unused = model.unused_parameters()
     unreached = tuple(name for name, gradient in by_name.items() if gradient is None)
     return GradientCensus(
         parts={part: float(value.detach()) for part, value in parts.items()},
         faults=tuple(faults),
         unreached=unreached,
-        unexpected=tuple(name for name in unreached if name not in known_unused),
+        unexpected=tuple(name for name in unreached if name not in declared_unused),
         silent=tuple(name for name, g in by_name.items() if g is not None and not bool(g.any())),
     )
 
 
 def check_gradients(census: GradientCensus) -> CheckResult:
-    """Every configured part is finite and reaches its head, and what no part reaches is known to be out of use."""
+    """Check that each part is finite and reaches its head, and that unreached parameters are declared unused."""
     faults = list(census.faults)
     if census.unexpected:
         more = f" and {len(census.unexpected) - LISTED} more" if len(census.unexpected) > LISTED else ""
         faults.append(f"no part reaches {', '.join(census.unexpected[:LISTED])}{more}")
-    known = len(census.unreached) - len(census.unexpected)
-    sound = f"{', '.join(census.parts)}: each reaches its head; {known} parameter tensors are not in use"
-    return judged(
+    n_unused = len(census.unreached) - len(census.unexpected)
+    sound = f"{', '.join(census.parts)}: each reaches its head; {n_unused} parameter tensors are not in use"
+    return check_result(
         NAME, not faults, "; ".join(faults) or sound, float(len(faults)), 0.0, "faults",
-        "Look for detach(), no_grad() or a head that is not called between the network and that loss; a part that is "
-        "not wanted has the weight 0 in the section loss. A loss that is not finite: lower its weight, or train with "
+        "Look for detach(), no_grad() or a head that is not called between the network and that loss; set the "
+        "weight of an unwanted part to 0 in the section loss. If a loss is not finite, lower its weight or train with "
         "training.precision=fp32.",
         census.unreached,
     )  # fmt: skip
 
 
 def _fault(part: str, value: Tensor, named: dict[str, torch.nn.Parameter], head: str | None) -> str:
-    """What is wrong with a part of the loss; empty where nothing is.
+    """The fault of a part of the loss, or an empty text.
 
-    A part that is exactly 0 has nothing to teach on these films and may send a gradient of 0.
+    A part that is exactly 0 on these films may have a gradient of 0.
     """
     number = float(value.detach())
     if not math.isfinite(number):
         return f"the part {part!r} is {number}"
-    own = [p for name, p in named.items() if name.startswith(head or "")]
-    if not value.requires_grad or not own:
+    head_parameters = [p for name, p in named.items() if name.startswith(head or "")]
+    if not value.requires_grad or not head_parameters:
         return f"the part {part!r} does not reach {head or 'any parameter'}: it has no gradient"
-    found = torch.autograd.grad(value, own, retain_graph=True, allow_unused=True)
-    known = [gradient for gradient in found if gradient is not None]
-    if not known:
+    gradients = torch.autograd.grad(value, head_parameters, retain_graph=True, allow_unused=True)
+    reached = [gradient for gradient in gradients if gradient is not None]
+    if not reached:
         return f"the part {part!r} does not reach {head or 'any parameter'}: the two are not connected"
-    if not all(bool(gradient.isfinite().all()) for gradient in known):
+    if not all(bool(gradient.isfinite().all()) for gradient in reached):
         return f"the part {part!r} has a gradient that is not finite"
-    if number != 0 and not any(bool(gradient.any()) for gradient in known):
+    if number != 0 and not any(bool(gradient.any()) for gradient in reached):
         return f"the part {part!r} is {number:.3g}, but its gradient on {head or 'all parameters'} is 0"
     return ""

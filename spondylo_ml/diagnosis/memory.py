@@ -1,7 +1,7 @@
-"""Does a training step fit into memory, and if not, which batch would?
+"""Check that a training step fits into memory, and find the batch size that does.
 
-What backward needs is counted while a few films go forward: the tensors that autograd keeps. That holds on any device
-and allocates no more than those few films need.
+Memory for the backward pass is estimated from the tensors that autograd saves in the forward pass of a few films. That
+works on any device and allocates no more than those few films need.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
-from spondylo_ml.diagnosis.results import CheckResult, judged
+from spondylo_ml.diagnosis.results import CheckResult, check_result
 from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 
@@ -25,39 +25,39 @@ NAME = "memory"
 GIB = 1024**3
 MOMENTS = {"adam": 2, "adamw": 2, "radam": 2, "sgd": 1}
 IN_FLIGHT = 4
-"""Tensors of the largest size that come on top in backward: gradients coming in and going out, and work space."""
+"""Extra tensors of the largest size in the backward pass: incoming and outgoing gradients, and work space."""
 USABLE = 0.9
-"""Share of the free memory to count on: the rest is fragments, and what others take meanwhile."""
+"""Usable share of the free memory: the rest allows for fragmentation and other processes."""
 FEW, MORE = 2, 3
 CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes that a training takes beyond films and weights.
+    """Bytes that a training run needs besides films and weights.
 
     Attributes:
-        fixed: gradients, the optimiser's moments, averaged weights, and what does not grow with the batch.
-        per_film: what each film of a batch adds.
+        fixed: gradients, optimiser moments, averaged weights, and all else that does not depend on the batch size.
+        per_film: bytes for each film of a batch.
     """
 
     fixed: int
     per_film: int
 
     def needed(self, batch_size: int) -> int:
-        """Bytes of a step with so many films."""
+        """Bytes of a step with this batch size."""
         return self.fixed + self.per_film * batch_size
 
     def batch_that_fits(self, available: int) -> int:
-        """Largest batch for which `USABLE` of the available bytes suffice; 0 where none does."""
+        """Largest batch for which `USABLE` of the available bytes suffice; 0 if none fits."""
         return max(0, int((USABLE * available - self.fixed) // max(1, self.per_film)))
 
 
 def footprint(model: LandmarkModel, batch_of: Callable[[int], FilmBatch], config: TrainingConfig) -> Footprint:
-    """From the forward passes of two batches of different size.
+    """The footprint, from forward passes of two batch sizes.
 
     Args:
-        batch_of: a batch of so many films, where the model is.
+        batch_of: gives a batch of this many films on the model's device.
     """
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     few, more = (_kept_bytes(model, batch_of(count)) for count in (FEW, MORE))
@@ -67,11 +67,11 @@ def footprint(model: LandmarkModel, batch_of: Callable[[int], FilmBatch], config
 
 
 def check_memory(need: Footprint, config: TrainingConfig, n_films: int, available: int) -> CheckResult:
-    """A step with the configured batch fits; otherwise the one that would is named.
+    """Check that a step with the configured batch size fits; otherwise advise a size that does.
 
     Args:
-        n_films: training films: no batch is larger.
-        available: bytes that are free on the device.
+        n_films: number of training films, the largest possible batch.
+        available: free bytes on the device.
     """
     batch = min(config.batch_size, n_films)
     fitting = need.batch_that_fits(available)
@@ -84,11 +84,11 @@ def check_memory(need: Footprint, config: TrainingConfig, n_films: int, availabl
         if fitting
         else "Not even one film fits: lower data.input_side_px, or choose a smaller model."
     )
-    return judged(NAME, batch <= fitting, text, needed / GIB, USABLE * available / GIB, "GiB", advice)
+    return check_result(NAME, batch <= fitting, text, needed / GIB, USABLE * available / GIB, "GiB", advice)
 
 
 def available_bytes(device: torch.device) -> int:
-    """Free memory of the device: of a GPU with what torch holds unused, of a CPU within the limit of its container."""
+    """Free memory of a GPU, including unused memory reserved by torch, or of the CPU within its container's limit."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
@@ -98,9 +98,9 @@ def available_bytes(device: torch.device) -> int:
 
 
 def container_free_bytes(folder: Path) -> int | None:
-    """What the control group (version 2) of a container leaves; None where there is none or it has no limit.
+    """Free bytes of a container's control group (version 2); None if there is none or it has no limit.
 
-    Files that are cached count as used there but can be given up at any time.
+    Cached files count as used there but can be evicted at any time, so they are added.
     """
     try:
         limit, used = ((folder / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
@@ -114,21 +114,21 @@ def container_free_bytes(folder: Path) -> int | None:
 
 
 def _kept_bytes(model: LandmarkModel, batch: FilmBatch) -> int:
-    """Bytes that are kept for backward, weights not counted, and of those in flight in it."""
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    """Bytes saved for the backward pass, without the weights, plus those in flight during it."""
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
+        if storage.data_ptr() not in weights:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with untouched(model), torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        # The losses hold the graph, and with it every tensor that was counted, until the end.
-        held = model.train().losses(batch)
+        # The losses keep the graph, and thus every counted tensor, alive until the end.
+        losses = model.train().losses(batch)
         total = sum(kept.values()) + IN_FLIGHT * max(kept.values(), default=0)
-        del held
+        del losses
     return total
 
 

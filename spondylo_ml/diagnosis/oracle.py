@@ -1,4 +1,4 @@
-"""The oracle: true corners as heatmaps, decoded again. No training can be better than that."""
+"""The oracle: true corners encoded as heatmaps and decoded again, the best that any training can reach."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ import torch
 
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.prepare import PreparedFilm
-from spondylo_ml.diagnosis.results import CheckResult, judged, no_usable_corner, not_applicable
+from spondylo_ml.diagnosis.results import CheckResult, check_result, no_usable_corner, not_applicable
 from spondylo_ml.models.base import HeatmapModel, LandmarkModel
 from spondylo_ml.models.codec import HeatmapCodec
 
 NAME = "oracle"
 TOLERANCE_CELLS = {"dark": 0.1, "argmax": 0.75, "soft_argmax": 0.5}
-"""Largest error of one coordinate. A peak is half a cell off at most where the cell itself is the answer, and where a
-window is cut by the border."""
+"""Largest error of one coordinate. A peak is at most half a cell off if the decoder returns the cell itself, or if the
+border cuts its window."""
 
 
 def check_oracle(model: LandmarkModel, films: Sequence[PreparedFilm]) -> CheckResult:
-    """Encoded and decoded, the films' corners lie where they were."""
+    """Check that encoding and decoding returns the corners of the films."""
     if not isinstance(model, HeatmapModel):
-        return not_applicable(NAME, "the model has no heatmaps to encode corners in")
+        return not_applicable(NAME, "the model has no heatmaps")
     errors = oracle_errors_cells(model.codec, films)
     if not len(errors):
         return no_usable_corner(NAME)
     worst, limit = float(errors.max()), TOLERANCE_CELLS[model.codec.decoder]
-    return judged(
+    return check_result(
         NAME, worst <= limit,
-        f"targets decoded by {model.codec.decoder} are off by up to {worst:.3f} cells, {errors.mean():.3f} in the mean",
+        f"targets decoded by {model.codec.decoder} are off by up to {worst:.3f} cells, {errors.mean():.3f} on average",
         worst, limit, "cells",
-        "Encoder and decoder disagree: compare stride and the half cells in models/codec.py. Or the target is too "
-        "narrow or the smoothing too wide for the decoder: try heatmap.blur_kernel=0 or heatmap.sigma_cells=1.5.",
+        "Encoder and decoder disagree: compare the stride and half-cell offsets in models/codec.py. Or the target is "
+        "too narrow or the smoothing too wide for the decoder: try heatmap.blur_kernel=0 or heatmap.sigma_cells=1.5.",
     )  # fmt: skip
 
 
@@ -40,12 +40,12 @@ def oracle_errors_cells(
     codec: HeatmapCodec, films: Sequence[PreparedFilm]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """(M,) larger error of the two coordinates of each labelled corner inside the input, cells."""
-    found = []
+    errors = []
     for batch in plain_loader(films, 1):
         corners = batch.corners_xy.flatten(1, 2)
         height, width = batch.images.shape[2:]
         with torch.no_grad():
             decoded, _ = codec.decode(codec.encode(corners, (height // codec.stride, width // codec.stride)))
         error = (decoded - corners).abs().amax(dim=-1) / codec.stride
-        found.append(error[~error.isnan()].double().numpy())
-    return np.concatenate(found) if found else np.zeros(0)
+        errors.append(error[~error.isnan()].double().numpy())
+    return np.concatenate(errors) if errors else np.zeros(0)

@@ -1,4 +1,4 @@
-"""All checks, in the order in which they are reported."""
+"""All checks before a training run, in the order of the report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spondylo_ml.diagnosis.inputs import check_inputs
 from spondylo_ml.diagnosis.learning_rate import check_learning_rate
 from spondylo_ml.diagnosis.memory import available_bytes, check_memory, footprint
 from spondylo_ml.diagnosis.oracle import check_oracle
-from spondylo_ml.diagnosis.results import CheckResult, judged, not_applicable
+from spondylo_ml.diagnosis.results import CheckResult, check_result, not_applicable
 from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
@@ -30,7 +30,7 @@ FILMS, FILMS_OF_A_STEP = 8, 2
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """The results, and where the gradient went; None where a step does not fit into memory."""
+    """The results, and the gradients of a step; None if no step fits into memory."""
 
     results: tuple[CheckResult, ...]
     census: GradientCensus | None
@@ -44,33 +44,33 @@ def run_checks(
     val: Sequence[PreparedFilm],
     n_films: int,
 ) -> PreflightResult:
-    """Check a training that is about to start, or one that has ended.
+    """Check a configuration and its films before or after a training run.
 
-    Nothing of it is left in the model, apart from its being on the device, nor in torch's random state.
+    The model is moved to the device; its state and torch's random state are unchanged.
 
     Args:
-        train: labelled films of the training part, all or some.
-        val: labelled films of the validation part, all or some.
-        n_films: labelled films in the whole training part.
+        train: all or some labelled films of the training part.
+        val: all or some labelled films of the validation part.
+        n_films: number of labelled films in the whole training part.
     """
     cornered = [film for film in train if np.isfinite(film.corners_xy).any()] or train
     few = evenly_spaced(cornered, FILMS)
     model.to(compute.device)
-    with untouched(model):  # loaders, too, draw from torch's random state
+    with untouched(model):  # data loaders use torch's random state too
         census, step = _try_step(model, config, compute, few, n_films)
-        of_films = [
+        film_checks = [
             check_oracle(model, few),
             check_inputs(train, val),
             check_learning_rate(model, config.training, n_films),
             check_flip(few),
         ]
-    return PreflightResult((step[0], *of_films, step[1]), census)
+    return PreflightResult((step[0], *film_checks, step[1]), census)
 
 
 def _try_step(
     model: LandmarkModel, config: Config, compute: Compute, films: Sequence[PreparedFilm], n_films: int
 ) -> tuple[GradientCensus | None, list[CheckResult]]:
-    """What needs a step of the network: gradients and memory."""
+    """The checks that need a training step: gradients and memory."""
     device = torch.device(compute.device)
     batch_of = partial(_batch, films, device)
     available = available_bytes(device)
@@ -80,15 +80,15 @@ def _try_step(
             census = gradient_census(model, batch_of(FILMS_OF_A_STEP))
     except torch.OutOfMemoryError:
         text = f"a step of {memory.MORE} films does not fit into the {available / memory.GIB:.2f} GiB that are free"
-        advice = "Lower data.input_side_px, choose a smaller model, or end what else uses the device."
+        advice = "Lower data.input_side_px, choose a smaller model, or stop other processes on the device."
         nan = float("nan")
-        full = judged(memory.NAME, False, text, nan, memory.USABLE * available / memory.GIB, "GiB", advice)
+        full = check_result(memory.NAME, False, text, nan, memory.USABLE * available / memory.GIB, "GiB", advice)
         return None, [not_applicable(gradients.NAME, "no step fits into memory"), full]
     return census, [check_gradients(census), check_memory(need, config.training, n_films, available)]
 
 
 def _batch(films: Sequence[PreparedFilm], device: torch.device, count: int) -> FilmBatch:
-    """So many films, again from the first where there are fewer."""
+    """A batch of `count` films, repeated if there are fewer."""
     chosen = [films[i % len(films)] for i in range(count)]
     (batch,) = plain_loader(chosen, count)
     return FilmBatch(*(part.to(device) for part in batch))

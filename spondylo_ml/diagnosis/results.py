@@ -1,4 +1,4 @@
-"""What a check found, and how it is reported."""
+"""Results of checks, and how they are reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.errors import PreflightError
 from spondylo_ml.nan import finite_or_none
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended."""
 
     PASSED = "passed"
@@ -21,18 +21,18 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check.
+    """The result of one check.
 
     Attributes:
-        finding: what was found, in words that name no film.
-        value: the number that was held against the limit; NaN where there is none.
+        finding: what was measured, in words; names no film.
+        value: the number compared with the limit; NaN if there is none.
         unit: of value and limit.
-        advice: what to change, where it failed.
-        listed: names that the finding counts.
+        advice: what to change if the check failed.
+        listed: names counted in the finding.
     """
 
     name: str
-    outcome: Outcome
+    outcome: CheckOutcome
     finding: str
     value: float = float("nan")
     limit: float = float("nan")
@@ -41,7 +41,7 @@ class CheckResult:
     listed: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
-        """All of it; absent numbers are null."""
+        """The fields as JSON values; absent numbers are null."""
         return {
             "name": self.name,
             "outcome": self.outcome.value,
@@ -54,7 +54,7 @@ class CheckResult:
         }
 
 
-def judged(
+def check_result(
     name: str,
     passed: bool,
     finding: str,
@@ -64,52 +64,52 @@ def judged(
     advice: str,
     listed: Sequence[str] = (),
 ) -> CheckResult:
-    """A check that passed or failed; only a failed one keeps its advice."""
-    outcome = Outcome.PASSED if passed else Outcome.FAILED
+    """The result of a check that passed or failed; only a failed check keeps its advice."""
+    outcome = CheckOutcome.PASSED if passed else CheckOutcome.FAILED
     return CheckResult(name, outcome, finding, value, limit, unit, "" if passed else advice, tuple(listed))
 
 
 def not_applicable(name: str, reason: str) -> CheckResult:
-    """A check that cannot be made, which is no pass: nothing is known of what it looks for."""
-    return CheckResult(name, Outcome.NOT_APPLICABLE, reason)
+    """The result of a check that cannot be made. It is not a pass."""
+    return CheckResult(name, CheckOutcome.NOT_APPLICABLE, reason)
 
 
 def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Those that failed."""
-    return [result for result in results if result.outcome is Outcome.FAILED]
+    """The failed checks."""
+    return [result for result in results if result.outcome is CheckOutcome.FAILED]
 
 
-def not_made(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """Those that could not be made."""
-    return [result for result in results if result.outcome is Outcome.NOT_APPLICABLE]
+def inapplicable(results: Sequence[CheckResult]) -> list[CheckResult]:
+    """The checks that could not be made."""
+    return [result for result in results if result.outcome is CheckOutcome.NOT_APPLICABLE]
 
 
 def no_usable_corner(name: str) -> CheckResult:
-    """The failure of a check that found no corner at all to look at."""
+    """The failure of a check on films without any usable corner."""
     return CheckResult(
-        name, Outcome.FAILED, "the films that were looked at have no usable corner inside the input",
-        advice="Look at the labels with the command audit: nothing can be learnt from them.",
+        name, CheckOutcome.FAILED, "the films examined have no usable corner inside the input",
+        advice="Check the labels with the command audit: a model cannot learn from them.",
     )  # fmt: skip
 
 
 def require_passed(results: Sequence[CheckResult]) -> None:
-    """Stop where a check failed.
+    """Raise an error if a check failed.
 
     Raises:
-        PreflightError: with the finding and the advice of each that failed.
+        PreflightError: a check failed; gives the finding and advice of each failed check.
     """
-    if wrong := failed(results):
-        raise PreflightError([(result.name, result.finding, result.advice) for result in wrong], len(results))
+    if failures := failed(results):
+        raise PreflightError([(result.name, result.finding, result.advice) for result in failures], len(results))
 
 
-def in_one_line(results: Sequence[CheckResult]) -> str:
-    """Each check with its number, such as `oracle 0.04 cells`."""
+def summary_line(results: Sequence[CheckResult]) -> str:
+    """All checks with their numbers on one line, such as `oracle ok 0.04 cells`."""
     return ", ".join(f"{result.name} {_brief(result)}" for result in results)
 
 
 def _brief(result: CheckResult) -> str:
-    if result.outcome is Outcome.NOT_APPLICABLE:
+    if result.outcome is CheckOutcome.NOT_APPLICABLE:
         return result.outcome.value
     nothing_to_count = math.isnan(result.value) or result.value == result.limit == 0
     number = "" if nothing_to_count else f" {result.value:.3g} {result.unit}".rstrip()
-    return f"{'FAILED' if result.outcome is Outcome.FAILED else 'ok'}{number}"
+    return f"{'FAILED' if result.outcome is CheckOutcome.FAILED else 'ok'}{number}"

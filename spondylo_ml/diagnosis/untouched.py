@@ -1,4 +1,4 @@
-"""Trying a model without leaving a trace in it."""
+"""Running a model without changing it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from torch import nn
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """The model's running statistics and modes, and torch's random state, are afterwards as they were.
+    """Restore the model's buffers and modes, and torch's random state, at the end.
 
-    Weights and gradients are not kept: whoever tries a model takes its gradients by `torch.autograd.grad`.
+    Weights and gradients are not restored: compute gradients with `torch.autograd.grad`.
     """
     modes = {module: module.training for module in model.modules()}
     buffers = {name: value.clone() for name, value in model.named_buffers()}
@@ -30,6 +30,6 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where its weights lie; the CPU for a model without weights."""
+    """The device of a model's weights; the CPU for a model without weights."""
     first = next(model.parameters(), None)
     return torch.device("cpu") if first is None else first.device

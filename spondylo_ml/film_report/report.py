@@ -1,6 +1,6 @@
-"""What a report says about one film, as plain data with a JSON schema.
+"""The report of one film as plain values with a JSON schema.
 
-It names the film by a digest of its pixels, never by its file, which may hold a patient's number, sex or age.
+The film is named by a digest of its pixels, not by its file name, which may hold a patient's number, sex or age.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class FilmReport:
     uncertainty: tuple[LevelUncertainty, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values that obey the schema; null where a measure has no value."""
+        """Plain values that conform to the schema; null if a measure has no value."""
         return {name: plain(value) for name, value in asdict(self).items()}
 
 
@@ -77,12 +77,12 @@ def film_report(
         key: the `film_key` of the film's pixels; computed if None.
 
     Raises:
-        DataError: the uncertainty of a level that was not measured.
+        DataError: `uncertainty` has a level that was not measured.
     """
-    measured = {level.upper_slot for level in measurement.levels}
-    if strange := sorted({u.upper_slot for u in uncertainty} - measured):
-        raise DataError(f"uncertainty is given for slots {strange}; measured are {sorted(measured)}")
-    own = film.vertebrae or () if vertebrae is None else vertebrae
+    measured_slots = {level.upper_slot for level in measurement.levels}
+    if extra := sorted({u.upper_slot for u in uncertainty} - measured_slots):
+        raise DataError(f"uncertainty is given for slots {extra}; measured are {sorted(measured_slots)}")
+    reported = film.vertebrae or () if vertebrae is None else vertebrae
     names = {body.slot: body.name for body in measurement.bodies}
     return FilmReport(
         format=FORMAT,
@@ -91,7 +91,7 @@ def film_report(
         film_key=key or film_key(film.image.read()),
         size_hw_px=film.size_hw,
         corners_from=corners_from,
-        corners=tuple(ReportedBody(names.get(v.slot, level_name(v.slot)), v.slot, _corners(v)) for v in own),
+        corners=tuple(ReportedBody(names.get(v.slot, level_name(v.slot)), v.slot, _corners(v)) for v in reported),
         measurement=measurement,
         uncertainty=tuple(uncertainty),
     )
@@ -103,7 +103,7 @@ def film_key(pixels: GreyImage) -> str:
 
 
 def write_json(report: FilmReport, path: Path) -> Path:
-    """Write the report as JSON."""
+    """Write the report to a JSON file."""
     path.write_text(json.dumps(report.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return path
 

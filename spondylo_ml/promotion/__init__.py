@@ -1,1 +1,1 @@
-"""Which model is champion, and why: judgement, history and words; knows neither MLflow nor the models."""
+"""Which model is champion, and why: decision, history and texts; independent of MLflow and of the models."""

@@ -1,4 +1,4 @@
-"""Champion, challenger or refused: a pure function of what was measured."""
+"""The decision on a candidate: champion, challenger or refused, as a pure function of measurements."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.evaluation.seed_noise import checked_floor
-from spondylo_ml.promotion.guards import GUARDS, check
+from spondylo_ml.promotion.guards import GUARDS, check_guard
 
 MEAN_SHAPE = "the mean shape"
 
 
 class Verdict(StrEnum):
-    """What becomes of a candidate: `refused` ones get no version in the registry."""
+    """The decision on a candidate; a `refused` one gets no version in the registry."""
 
     CHAMPION = "champion"
     CHALLENGER = "challenger"
@@ -26,17 +26,17 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What a model is, and what it reached on the frozen films.
+class Contender:
+    """A model that is or may become champion, with its results on the frozen films.
 
     Attributes:
-        name: for sentences, such as "version 3 (unet)".
-        weights_digest: of its weights; the same ones are the same model.
-        films_digest: of the frozen films: pixels, labels and split.
-        guarded: of `guarded_values`.
-        films_seen: how many of the films are of patients that it was trained on; None where that is not known.
-        rules_digest: of the clinical rules that it carries.
-        rolled_back: when and why it was taken out of use; empty where it was not, or where it is named all the same.
+        name: used in sentences, such as "version 3 (unet)".
+        weights_digest: digest of the weights; equal digests mean the same model.
+        films_digest: digest of the frozen films: pixels, labels and split.
+        guarded: from `guarded_values`.
+        films_seen: number of the films whose patients it was trained on; None if unknown.
+        rules_digest: digest of the model's clinical rules.
+        rolled_back: when and why it was rolled back; empty if it was not, or if the user named it explicitly.
     """
 
     name: str
@@ -50,11 +50,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Gain:
-    """By how much the candidate is better than another on the same films, in the metric's unit.
+    """How much better a candidate is than another model on the same films, in the unit of the metric.
 
     Attributes:
-        estimate: paired, with the interval over patients; above zero where the candidate is better.
-        on: the films, in words; says so where they are synthetic.
+        estimate: paired difference with its interval over patients; positive if the candidate is better.
+        on: the films in words, including whether they are synthetic.
     """
 
     metric: str
@@ -64,11 +64,11 @@ class Gain:
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict in plain sentences.
+    """The verdict with its reasons.
 
     Attributes:
-        against: what stands against the candidate; empty for a champion.
-        in_favour: what was asked and is fulfilled.
+        against: reasons against the candidate; empty for a champion.
+        in_favour: conditions that the candidate meets.
     """
 
     verdict: Verdict
@@ -77,12 +77,12 @@ class Decision:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Those that decided: for a champion what speaks for it, for others what speaks against them."""
+        """The decisive reasons: in favour of a champion, against any other candidate."""
         return self.against or self.in_favour
 
 
 def gain_of(difference: PairedDifference, on: str = "") -> Gain:
-    """A paired difference, candidate less the other, as a gain: above zero is better, whatever the metric."""
+    """A paired difference, candidate minus other, as a gain: positive is better for every metric."""
     found = difference.difference
     if lower_is_better(difference.metric):
         found = found.model_copy(update={"value": -found.value, "low": -found.high, "high": -found.low})
@@ -90,27 +90,28 @@ def gain_of(difference: PairedDifference, on: str = "") -> Gain:
 
 
 def decide(
-    candidate: Standing,
-    champion: Standing | None,
+    candidate: Contender,
+    champion: Contender | None,
     gain: Gain | None,
     noise_floor: float | None,
     margins: MarginsConfig,
     floor_source: str = "",
 ) -> Decision:
-    """What becomes of the candidate.
+    """Decide on a candidate.
 
-    Champion: the whole interval of the gain lies above zero and above the noise floor, and no guarded number is worse
-    beyond its margin. The very first model needs an interval above zero, over the mean shape. Challenger: comparable
-    with the champion, but not all of that. Refused: not comparable, the same model, or no better than the mean shape.
+    Champion: the interval of the gain lies above zero and above the noise floor, and no guarded metric is worse by more
+    than its margin. The first model of all needs only a gain over the mean shape whose interval lies above zero.
+    Challenger: comparable with the champion, but not all conditions are met. Refused: not comparable with the champion,
+    the same model, or no better than the mean shape.
 
     Args:
-        gain: over the champion, or over the mean shape where there is no champion; None where nothing was measured,
-            since the films differ.
-        noise_floor: how far another seed alone moves the metric, in its unit; None where nobody has measured it.
-        floor_source: where the floor comes from, or who has measured one.
+        gain: over the champion, or over the mean shape if there is no champion; None if it was not measured because
+            the films differ.
+        noise_floor: change of the metric by the seed alone, in its unit; None if unknown.
+        floor_source: where the noise floor comes from, or which runs have measured one.
 
     Raises:
-        ConfigError: the noise floor is no finite number of at least 0.
+        ConfigError: the noise floor is negative or not finite.
     """
     if noise_floor is not None:
         checked_floor(noise_floor, "noise_floor")
@@ -123,29 +124,29 @@ def decide(
     if candidate.rules_digest != champion.rules_digest:
         against.append(
             f"its clinical rules ({candidate.rules_digest[:12]}) are not those of "
-            f"{champion.name} ({champion.rules_digest[:12]}), by which both were judged: give models of other rules "
-            "another registered_model"
+            f"{champion.name} ({champion.rules_digest[:12]}), by which both were evaluated: use another "
+            "registered_model for models with other rules"
         )
     for guard in GUARDS:
-        checked = check(guard, candidate.guarded, champion.guarded, margins, champion.name)
-        (against if checked.worse else in_favour).append(checked.sentence)
+        result = check_guard(guard, candidate.guarded, champion.guarded, margins, champion.name)
+        (against if result.worse else in_favour).append(result.sentence)
     return Decision(Verdict.CHALLENGER if against else Verdict.CHAMPION, tuple(against), tuple(in_favour))
 
 
 def gain_text(gain: Gain) -> str:
-    """The gain, its interval and what it rests on."""
+    """The gain with its interval and the number of observations."""
     e = gain.estimate
-    rests_on = f"n {e.n}" + (f", {e.n_absent} absent" if e.n_absent else "") + f", {e.n_patients} patients"
-    rests_on += f"; {gain.on}" if gain.on else ""
+    counts = f"n {e.n}" + (f", {e.n_absent} absent" if e.n_absent else "") + f", {e.n_patients} patients"
+    counts += f"; {gain.on}" if gain.on else ""
     change = f"{'worse' if e.value < 0 else 'better'} by {abs(e.value):.2f}"
-    return f"{gain.metric} {change}, 95 % interval of the gain {e.low:.2f} to {e.high:.2f} ({rests_on})"
+    return f"{gain.metric} {change}, 95 % interval of the gain {e.low:.2f} to {e.high:.2f} ({counts})"
 
 
-def _refusals(candidate: Standing, champion: Standing | None, gain: Gain | None) -> list[str]:
+def _refusals(candidate: Contender, champion: Contender | None, gain: Gain | None) -> list[str]:
     reasons = []
     if candidate.rolled_back:
         reasons.append(
-            f"it was champion and was rolled back {candidate.rolled_back}: name it in run_ids to judge it again"
+            f"it was champion and was rolled back {candidate.rolled_back}: name it in run_ids to evaluate it again"
         )
     if champion is not None and champion.weights_digest == candidate.weights_digest:
         reasons.append(f"it is the same model as the champion, {champion.name}: the weights are equal")
@@ -176,7 +177,7 @@ def _first(gain: Gain) -> Decision:
 
 
 def _on_gain(
-    gain: Gain, champion: Standing, noise_floor: float | None, floor_source: str
+    gain: Gain, champion: Contender, noise_floor: float | None, floor_source: str
 ) -> tuple[list[str], list[str]]:
     over = f"over {champion.name}: {gain_text(gain)}"
     if gain.estimate.low <= 0:

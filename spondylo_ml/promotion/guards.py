@@ -1,4 +1,4 @@
-"""Numbers that a new champion must not make worse."""
+"""Guarded metrics: those that a new champion must not make worse."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from spondylo_ml.evaluation.catalogue import format_value, lower_is_better, metr
 from spondylo_ml.evaluation.report import EvaluationReport
 
 TINY = 1e-9
-"""Less is no difference: sums of the same numbers in another order differ in their last digits."""
+"""Smaller differences are rounding: sums of the same numbers in another order differ in their last digits."""
 
 
 @dataclass(frozen=True)
 class Guard:
-    """A guarded number.
+    """A guarded metric.
 
     Attributes:
-        name: in the catalogue of metrics.
-        margin: its name in `MarginsConfig`.
-        step: what a difference is counted in.
+        name: its name in the catalogue of metrics.
+        margin: name of its margin in `MarginsConfig`.
+        step: unit of a difference.
         relative: whether the margin is a percentage of the champion's value.
     """
 
@@ -44,7 +44,11 @@ GUARDS = (
 
 @dataclass(frozen=True)
 class GuardResult:
-    """A guard between two models, in a sentence, and whether it holds the candidate back."""
+    """The comparison of a guarded metric between two models.
+
+    Attributes:
+        worse: whether the candidate is worse by more than the margin.
+    """
 
     sentence: str
     worse: bool
@@ -53,39 +57,41 @@ class GuardResult:
 def guarded_values(
     report: EvaluationReport, levels: pd.DataFrame, latency_ms: float, stated_coverage: float | None
 ) -> dict[str, float]:
-    """The guarded numbers of one model by name, NaN where there is nothing to measure.
+    """The guarded metrics of a model by name; NaN if there is nothing to measure.
 
-    `listhesis_sensitivity_all` counts a true slip that was withheld as missed. `calibration_error` is how far the
-    measured coverage of true slips lies from the stated one, to either side.
+    `listhesis_sensitivity_all` counts a listhesis without a predicted slip as missed. `calibration_error` is the
+    absolute difference between the measured and the stated coverage of slip intervals.
 
     Args:
         levels: `PredictionSet.slips` of the films of the report.
-        stated_coverage: of the model's slip intervals, as a share; None where it has none.
+        stated_coverage: of the model's slip intervals, as a share; None if it has none.
     """
     numbers = report.numbers
     sources = [row["mre_px512"].value for row in report.tables["by_source"].values()]
-    slipped = levels[levels["true_grade"] > 0] if len(levels) else levels
+    listheses = levels[levels["true_grade"] > 0] if len(levels) else levels
     measured = numbers.get("slip_set_coverage")
-    off = math.nan if measured is None or stated_coverage is None else abs(measured.value - 100 * stated_coverage)
+    coverage_error = (
+        math.nan if measured is None or stated_coverage is None else abs(measured.value - 100 * stated_coverage)
+    )
     return {
         "detection_recall": numbers["detection_recall"].value,
-        "listhesis_sensitivity_all": 100 * float((slipped["pred_grade"] > 0).mean()) if len(slipped) else math.nan,
+        "listhesis_sensitivity_all": 100 * float((listheses["pred_grade"] > 0).mean()) if len(listheses) else math.nan,
         "worst_source_px512": max((value for value in sources if not math.isnan(value)), default=math.nan),
         "latency_ms": latency_ms,
-        "calibration_error": off,
+        "calibration_error": coverage_error,
     }
 
 
-def check(
+def check_guard(
     guard: Guard,
     candidate: Mapping[str, float],
     champion: Mapping[str, float],
     margins: MarginsConfig,
     champion_name: str,
 ) -> GuardResult:
-    """Whether the candidate is worse than the champion by more than the margin.
+    """Compare a guarded metric of the candidate with the champion's.
 
-    A number that the champion has and the candidate lacks is worse; one that the champion lacks cannot be.
+    A metric that only the candidate lacks is worse; one that the champion lacks is not compared.
     """
     new, old, label = candidate[guard.name], champion[guard.name], metric_definition(guard.name).label
     margin = float(getattr(margins, guard.margin))

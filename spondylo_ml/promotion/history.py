@@ -1,4 +1,4 @@
-"""Who was champion, when, and why replaced: a list of events, oldest first."""
+"""The history of champions: who, when, and why replaced, as a list of events, oldest first."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from spondylo_ml.errors import TrackingError
 
 LONGEST_JSON = 4500
-"""PostgreSQL keeps 5000 characters of a registered model's tag."""
+"""A registered model's tag holds 5000 characters in PostgreSQL."""
 
 
 class EventKind(StrEnum):
-    """What happened."""
+    """The kind of an event."""
 
     PROMOTED = "promoted"
     ROLLED_BACK = "rolled back"
@@ -24,16 +24,16 @@ class EventKind(StrEnum):
 
 
 class Event(BaseModel):
-    """Something that happened to the champion.
+    """A change of the champion, or of the films it is evaluated on.
 
     Attributes:
         time: UTC, ISO 8601, to the second.
-        version: champion from then on.
-        model: its network.
-        run_id: of its training.
-        former: champion until then; None for the first.
-        reasons: plain sentences.
-        promotion_run: where all that decided was logged; empty for a rollback.
+        version: the champion after the event.
+        model: name of its network.
+        run_id: its training run.
+        former: the champion before the event; None for the first champion.
+        reasons: sentences.
+        promotion_run: the run that logged the decision; empty for a rollback.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,7 @@ class Event(BaseModel):
     promotion_run: str = ""
 
     def to_text(self) -> str:
-        """As JSON that fits into a tag; of too many reasons the last ones are left to the promotion's run."""
+        """JSON that fits into a tag; if there are too many reasons, the last ones are only in the promotion run."""
         event = self
         while len(text := event.model_dump_json()) > LONGEST_JSON and len(event.reasons) > 1:
             event = event.model_copy(update={"reasons": (*event.reasons[:-2], "more in the promotion's run")})
@@ -59,12 +59,12 @@ class Event(BaseModel):
         """The inverse of `to_text`.
 
         Raises:
-            TrackingError: not an event.
+            TrackingError: the text is not an event.
         """
         try:
             return cls.model_validate_json(text)
         except ValidationError:
-            raise TrackingError(f"the history holds something that is no event: {text[:80]!r}") from None
+            raise TrackingError(f"the history contains an invalid event: {text[:80]!r}") from None
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class Reign:
     """One row of the table of champions.
 
     Attributes:
-        until: None for the champion of today.
-        ended: why; empty for the champion of today.
+        until: end of the reign; None for the current champion.
+        came: why it became champion.
+        ended: why it was replaced; empty for the current champion.
     """
 
     version: int
@@ -86,18 +87,18 @@ class Reign:
 
 
 def reigns(events: Sequence[Event]) -> list[Reign]:
-    """All champions in turn, oldest first; one that was put back has a second row."""
+    """All champions in order, oldest first; one that was restored by a rollback has a second row."""
     changes = [event for event in events if event.kind is not EventKind.NEW_FILMS]
-    made = []
+    rows = []
     for event, following in zip_longest(changes, changes[1:]):
         ended = "" if following is None else f"{_replaced(following)}: {following.reasons[0]}"
         until = following.time if following else None
-        made.append(Reign(event.version, event.model, event.run_id, event.time, until, event.reasons, ended))
-    return made
+        rows.append(Reign(event.version, event.model, event.run_id, event.time, until, event.reasons, ended))
+    return rows
 
 
 def former_champion(events: Sequence[Event]) -> int | None:
-    """The version to which a rollback goes: champion before the present one, those rolled back left out."""
+    """The version that a rollback restores: the previous champion, without those rolled back."""
     line: list[int] = []
     for event in events:
         if event.kind is EventKind.PROMOTED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spondylo_ml.config.promotion import RegistryConfig
-from spondylo_ml.promotion.pages import history_text
+from spondylo_ml.promotion.registry_pages import history_text
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import Registry
 

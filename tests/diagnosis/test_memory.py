@@ -19,7 +19,7 @@ from spondylo_ml.diagnosis.memory import (
     container_free_bytes,
     footprint,
 )
-from spondylo_ml.diagnosis.results import Outcome
+from spondylo_ml.diagnosis.results import CheckOutcome
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel, Landmarks
 
@@ -69,14 +69,14 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does() -> None:
     training = config_of(training={"batch_size": 32}).training
     need = Footprint(fixed=GIB, per_film=GIB)
     result = check_memory(need, training, 100, 10 * GIB)
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is CheckOutcome.FAILED
     assert result.finding == "a step of 32 films needs about 33.00 GiB of 10.00 GiB that are free"
     assert "training.batch_size=8 would fit; with training.accumulate_batches=4 " in result.advice
     fitting = training.model_copy(update={"batch_size": 8})
-    assert check_memory(need, fitting, 100, 10 * GIB).outcome is Outcome.PASSED
-    assert check_memory(need, training, 8, 10 * GIB).outcome is Outcome.PASSED, "no batch is larger than the films"
+    assert check_memory(need, fitting, 100, 10 * GIB).outcome is CheckOutcome.PASSED
+    assert check_memory(need, training, 8, 10 * GIB).outcome is CheckOutcome.PASSED, "no batch is larger than the films"
     nothing = check_memory(need, training, 100, GIB)
-    assert nothing.outcome is Outcome.FAILED
+    assert nothing.outcome is CheckOutcome.FAILED
     assert nothing.advice.startswith("Not even one film fits: lower data.input_side_px")
 
 

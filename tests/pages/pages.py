@@ -18,7 +18,7 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.diagnosis.dead_channels import LayerChannels
 from spondylo_ml.diagnosis.findings import DiagnosisFinding
 from spondylo_ml.diagnosis.gradients import GradientCensus
-from spondylo_ml.diagnosis.results import judged
+from spondylo_ml.diagnosis.results import check_result
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
 from spondylo_ml.evaluation.paired import PairedDifference
@@ -68,7 +68,7 @@ def diagnosis(name: str) -> str:
     return diagnosis_page(
         Subject(name, name, name, name, 4, 2, 6.1, synthetic=True),
         [DiagnosisFinding(name, name, name, name)],
-        [judged("oracle", False, name, 3.0, 1.0, "cells", name)],
+        [check_result("oracle", False, name, 3.0, 1.0, "cells", name)],
         {"missed": kind},
         {name: kind},
         [LayerChannels(name, "Conv2d", 4, (0,), (1,))],

@@ -11,7 +11,7 @@ from spondylo_ml.config import MarginsConfig
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
-from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of, gain_text
+from spondylo_ml.promotion.decision import Contender, Decision, Gain, Verdict, decide, gain_of, gain_text
 
 GUARDED = {
     "detection_recall": 98.0,
@@ -20,7 +20,7 @@ GUARDED = {
     "latency_ms": 200.0,
     "calibration_error": 1.0,
 }
-CANDIDATE = Standing("new 1234", "a" * 64, "f" * 64, GUARDED, 0, "r" * 64)
+CANDIDATE = Contender("new 1234", "a" * 64, "f" * 64, GUARDED, 0, "r" * 64)
 CHAMPION = replace(CANDIDATE, name="version 3 (unet)", weights_digest="b" * 64)
 MARGINS = MarginsConfig()
 
@@ -32,11 +32,11 @@ def gain(value: float, low: float, high: float) -> Gain:
 CLEAR = gain(4.0, 2.0, 6.0)
 
 
-def decided(candidate: Standing = CANDIDATE, made: Gain | None = CLEAR, floor: float | None = 1.0) -> Decision:
+def decided(candidate: Contender = CANDIDATE, made: Gain | None = CLEAR, floor: float | None = 1.0) -> Decision:
     return decide(candidate, CHAMPION, made, floor, MARGINS)
 
 
-def guarded(**changed: float) -> Standing:
+def guarded(**changed: float) -> Contender:
     return replace(CANDIDATE, guarded=GUARDED | changed)
 
 
@@ -176,7 +176,7 @@ def test_other_clinical_rules_hold_it_back() -> None:
     assert found.verdict is Verdict.CHALLENGER
     assert found.against == (
         "its clinical rules (qqqqqqqqqqqq) are not those of version 3 (unet) (rrrrrrrrrrrr), by which both were "
-        "judged: give models of other rules another registered_model",
+        "evaluated: use another registered_model for models with other rules",
     )
 
 
@@ -212,7 +212,7 @@ def test_a_model_that_was_rolled_back_does_not_come_back_by_itself() -> None:
     found = decided(replace(CANDIDATE, rolled_back="on 2026-05-01 (misses L5)"))
     assert found.verdict is Verdict.REFUSED
     assert found.against == (
-        "it was champion and was rolled back on 2026-05-01 (misses L5): name it in run_ids to judge it again",
+        "it was champion and was rolled back on 2026-05-01 (misses L5): name it in run_ids to evaluate it again",
     )
 
 

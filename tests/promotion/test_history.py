@@ -7,7 +7,7 @@ import pytest
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.decision import Decision, Verdict
 from spondylo_ml.promotion.history import LONGEST_JSON, Event, EventKind, former_champion, reigns
-from spondylo_ml.promotion.pages import LONGEST_PAGE, history_text, model_page, version_page, with_later_event
+from spondylo_ml.promotion.registry_pages import LONGEST_PAGE, history_text, model_page, version_page, with_later_event
 
 
 def event(kind: EventKind, version: int, former: int | None, day: int, *reasons: str) -> Event:
@@ -47,7 +47,7 @@ def test_an_event_with_too_many_reasons_keeps_the_first_and_says_that_there_are_
 
 
 def test_something_else_in_the_history_is_an_error() -> None:
-    with pytest.raises(TrackingError, match="the history holds something that is no event: 'nonsense'"):
+    with pytest.raises(TrackingError, match="the history contains an invalid event: 'nonsense'"):
         Event.from_text("nonsense")
 
 
@@ -120,7 +120,7 @@ def test_the_terminal_has_all_events_and_tells_of_an_alias_that_was_moved_by_han
     text = history_text("m", ALL, 3)
     assert "2026-05-02 10:00:00  promoted: version 2 (unet), in place of version 1" in text
     assert "2026-05-01 10:00:00  promoted: version 1 (unet), the first champion" in text
-    assert "2026-05-03 10:00:00  new films: version 2 (unet) judged anew" in text
+    assert "2026-05-03 10:00:00  new films: version 2 (unet) evaluated again" in text
     assert "    - rollback: misses L5" in text
     assert "    promotion run p5" in text
     assert text.endswith("champion now: version 3")

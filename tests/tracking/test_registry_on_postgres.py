@@ -11,7 +11,7 @@ from servers import mlflow_server, postgres
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event, EventKind
-from spondylo_ml.promotion.pages import model_page
+from spondylo_ml.promotion.registry_pages import model_page
 from spondylo_ml.tracking.lock import promotion_lock
 from spondylo_ml.tracking.registry import CHAMPION, Registry, now
 

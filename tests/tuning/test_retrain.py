@@ -20,7 +20,7 @@ from spondylo_ml.evaluation.paired import PairedValues, paired_differences, pair
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
 from spondylo_ml.landmarks import SlotRange, Vertebra
-from spondylo_ml.promotion.decision import Standing, decide, gain_of
+from spondylo_ml.promotion.decision import Contender, decide, gain_of
 from spondylo_ml.workflows.promote.candidates import noise_floor
 from tuning.attempt import Attempt, TrialResult
 from tuning.retrain import retrain
@@ -71,7 +71,7 @@ def verdict(n_right: int, n_before: int, run_id: str) -> str:
         "latency_ms": 1.0,
         "calibration_error": math.nan,
     }
-    champion = Standing("version 1 (unet)", "a" * 64, "f" * 64, guarded, 0, "r" * 64)
+    champion = Contender("version 1 (unet)", "a" * 64, "f" * 64, guarded, 0, "r" * 64)
     candidate = replace(champion, name="better", weights_digest="b" * 64)
     found = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.source)
     assert any("the noise floor between seeds (measured by study" in reason for reason in found.reasons)

@@ -151,7 +151,7 @@ def _assert_other_films_are_refused(current: dict[str, Run]) -> None:
     assert "--new_films true" in told[1]
     anew = promote(config.model_copy(update={"new_films": True}))
     assert verdicts(anew) == ["challenger"]
-    assert "new films: version 2 (unet) judged anew" in show_history(RegistryConfig())
+    assert "new films: version 2 (unet) evaluated again" in show_history(RegistryConfig())
 
 
 def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(

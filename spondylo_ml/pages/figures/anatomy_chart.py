@@ -1,4 +1,4 @@
-"""The causes of the errors in one picture."""
+"""Chart of the causes of errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PANELS = (
 
 
 def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
-    """(H, W, 3) RGB: for each cause its share of corners and of error, and the MRE if it were fixed, with intervals."""
+    """(H, W, 3) RGB chart: per cause its share of corners and of error, and the MRE without it, with intervals."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

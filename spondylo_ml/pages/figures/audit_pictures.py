@@ -1,4 +1,4 @@
-"""Pictures of what an audit found: the film with its labels, and the bodies concerned close up."""
+"""Pictures of audit findings: the film with its labels, and a close-up of the vertebrae concerned."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ PICTURE_HEIGHT_PX = 340
 MOST_FILMS = 4
 CLOSE_UP_BODIES = 3
 CLOSE_UP_SIDE = 1.7
-"""Side of the square close-up over the longer side of what it shows."""
+"""Side of the square close-up relative to the longer side of the vertebrae."""
 
 
 def draw_finding(finding: AuditFinding, films: Mapping[str, Film]) -> Picture | None:
-    """(H, W, 3) RGB: the films concerned side by side, red what is meant; None where none of them can be drawn."""
+    """(H, W, 3) RGB: the films of a finding side by side, its vertebrae in red; None if no film can be drawn."""
     shown = [films[name] for name in finding.films[:MOST_FILMS] if name in films]
     pictures = [draw_labels(film, finding.slots if len(shown) == 1 else ()) for film in shown]
     if len(shown) == 1 and 0 < len(finding.slots) <= CLOSE_UP_BODIES:
         pictures.append(_close_up(shown[0], finding.slots))
-    known = [picture for picture in pictures if picture is not None]
-    return np.asarray(np.concatenate(known, axis=1), dtype=np.uint8) if known else None
+    drawn = [picture for picture in pictures if picture is not None]
+    return np.asarray(np.concatenate(drawn, axis=1), dtype=np.uint8) if drawn else None
 
 
 def draw_labels(film: Film, slots: Sequence[int] = (), height_px: int = PICTURE_HEIGHT_PX) -> Picture | None:
-    """(H, W, 3) RGB film with its labels, those of `slots` in red with their level; None where it cannot be read."""
+    """(H, W, 3) RGB film with its labels, those of `slots` in red with their level; None if it cannot be read."""
     pixels = _pixels(film)
     if pixels is None:
         return None
@@ -44,7 +44,7 @@ def draw_labels(film: Film, slots: Sequence[int] = (), height_px: int = PICTURE_
 
 
 def _close_up(film: Film, slots: Sequence[int]) -> Picture | None:
-    """The bodies of `slots` and what lies around them, as high as the whole film beside them."""
+    """The vertebrae of `slots` and their surroundings, as high as the picture of the whole film."""
     bodies = [v.corners_xy for v in film.vertebrae or () if v.slot in slots and v.present.any()]
     pixels = _pixels(film)
     if not bodies or pixels is None:
@@ -64,11 +64,13 @@ def _close_up(film: Film, slots: Sequence[int]) -> Picture | None:
 def _draw(
     picture: Picture, vertebrae: Sequence[Vertebra], slots: Sequence[int], scale: float, origin_xy: FloatArray
 ) -> None:
-    """Outlines; the superior left corner is ringed, so that an exchange of corners can be seen."""
-    for vertebra in sorted(vertebrae, key=lambda v: v.slot in slots):  # what is meant lies on top
-        meant = vertebra.slot in slots
+    """Draw outlines; a ring on the superior left corner shows swapped corners."""
+    for vertebra in sorted(vertebrae, key=lambda v: v.slot in slots):  # red outlines on top
+        concerned = vertebra.slot in slots
         corners = vertebra.corners_xy - origin_xy
-        draw_outline(picture, corners, scale, CONCERNED_RGB if meant else TRUTH_RGB, vertebra.level if meant else "")
+        draw_outline(
+            picture, corners, scale, CONCERNED_RGB if concerned else TRUTH_RGB, vertebra.level if concerned else ""
+        )
         if vertebra.present[0]:
             x, y = ((corners[0] + 0.5) * scale).astype(int)
             cv2.circle(picture, (int(x), int(y)), 4, LEFT_RGB, 1, cv2.LINE_AA)

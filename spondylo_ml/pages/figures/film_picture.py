@@ -1,6 +1,6 @@
-"""The film of a report as a PNG, and what is drawn over it as shapes in px of the picture.
+"""The picture of a film report: the film as a PNG, and shapes drawn over it in px of the picture.
 
-The pixels are the film's own: what is burned into it beside the spine is in the picture too.
+The film is not redacted: text burned into it beside the spine is in the picture too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
 
 LONGEST_SIDE_PX = 1200
 MARGIN_BODIES_XY = (2.0, 1.0)
-"""Film shown around the corners, in depths of a body: room beside the spine for what is written there."""
-SHORTEST_ARROW_PERCENT = 2.0  # below, an arrow has no room for its head
+"""Margin around the corners, in depths of a vertebral body; leaves room for text beside the spine."""
+SHORTEST_ARROW_PERCENT = 2.0  # a shorter arrow has no room for its head
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Shape:
     """One SVG shape.
 
     Attributes:
-        kind: outline, plate, corner, arrow, drop or text: its style.
+        kind: outline, plate, corner, arrow, drop, text, "slip start" or "slip end"; selects its style.
         points: (x, y) in px of the picture.
-        text: what a text says, and the tooltip of anything else.
-        grade: of the slip that it belongs to; None otherwise.
+        text: the text itself, or the tooltip of another shape.
+        grade: grade of the slip that the shape shows, if any.
     """
 
     kind: str
@@ -46,9 +46,9 @@ class FilmPicture:
     """The picture of a report.
 
     Attributes:
-        png_base64: the film around the corners, its contrast stretched, its own stretch undone where that is known.
-        size_wh: width and height in px of the picture.
-        body_px: usual depth of a body in the picture, the measure of line widths and letters.
+        png_base64: the film around the corners, with stretched contrast and square pixels if the pixel aspect is known.
+        size_wh: width and height of the picture in px.
+        body_px: median depth of a vertebral body in the picture; scales line widths and letters.
         shapes: in drawing order.
     """
 
@@ -62,7 +62,7 @@ def film_picture(report: FilmReport, pixels: GreyImage) -> FilmPicture:
     """The film with its corners, endplates and slips.
 
     Raises:
-        DataError: the pixels are not those of the report's film.
+        DataError: the pixels do not have the size of the report's film.
     """
     if pixels.shape != report.size_hw_px:
         raise DataError(f"the report is of a film of {report.size_hw_px} px (height, width); given {pixels.shape}")
@@ -71,28 +71,28 @@ def film_picture(report: FilmReport, pixels: GreyImage) -> FilmPicture:
     scale = min(1.0, LONGEST_SIDE_PX / max(bottom - top, (right - left) * aspect))
     to_picture = np.array([scale * aspect, scale])
     size = (max(1, round((right - left) * to_picture[0])), max(1, round((bottom - top) * to_picture[1])))
-    shown = stretch_contrast(pixels)[top:bottom, left:right]
-    done, png = cv2.imencode(".png", cv2.resize(shown, size, interpolation=cv2.INTER_AREA))
-    if not done:
+    stretched = stretch_contrast(pixels)[top:bottom, left:right]
+    success, png = cv2.imencode(".png", cv2.resize(stretched, size, interpolation=cv2.INTER_AREA))
+    if not success:
         raise DataError(f"a film of {pixels.shape} px cannot be written as PNG")
     bodies = {body.slot: (_corners(body) + 0.5 - (left, top)) * to_picture for body in report.corners}
     return FilmPicture(
         png_base64=base64.b64encode(png.tobytes()).decode("ascii"),
         size_wh=size,
-        body_px=_usual_depth(list(bodies.values()), size),
+        body_px=_median_depth(list(bodies.values()), size),
         shapes=tuple(_shapes(report, bodies)),
     )
 
 
 def _window(report: FilmReport) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the part of the film around the corners; the whole film where there are none."""
+    """Left, top, right and bottom of the film around the corners; the whole film if there are none."""
     height, width = report.size_hw_px
     bodies = [_corners(body) for body in report.corners]
     points = np.concatenate([*bodies, np.empty((0, 2))])
     points = points[~np.isnan(points[:, 0])]
     if len(points) == 0:
         return 0, 0, width, height
-    margin = _usual_depth(bodies, (width, height)) * np.array(MARGIN_BODIES_XY)
+    margin = _median_depth(bodies, (width, height)) * np.array(MARGIN_BODIES_XY)
     low, high = np.floor(points.min(axis=0) - margin), np.ceil(points.max(axis=0) + margin) + 1
     left, top = (int(v) for v in np.clip(low, 0, [width - 1, height - 1]))
     right, bottom = (int(v) for v in np.clip(high, [left + 1, top + 1], [width, height]))
@@ -100,11 +100,11 @@ def _window(report: FilmReport) -> tuple[int, int, int, int]:
 
 
 def _corners(body: ReportedBody) -> FloatArray:
-    """(4, 2) corners in px of the film, NaN where absent."""
+    """(4, 2) corners in px of the film, NaN if absent."""
     return np.array([(np.nan, np.nan) if xy is None else xy for xy in body.corners_px])
 
 
-def _usual_depth(bodies: Sequence[FloatArray], size_wh: tuple[int, int]) -> float:
+def _median_depth(bodies: Sequence[FloatArray], size_wh: tuple[int, int]) -> float:
     depths = [np.linalg.norm(b[1] - b[0]) for b in bodies if not np.isnan(b[:2]).any()]
     return float(np.median(depths)) if depths else min(size_wh) / 8
 
@@ -113,38 +113,38 @@ def _shapes(report: FilmReport, bodies: dict[int, FloatArray]) -> list[Shape]:
     shapes: list[Shape] = []
     for body in report.corners:
         corners = bodies[body.slot]
-        shapes += [Shape("outline", _points(corners[[a, b]])) for a, b in _edges() if _known(corners[[a, b]])]
+        shapes += [Shape("outline", _points(corners[[a, b]])) for a, b in _edges() if _all_present(corners[[a, b]])]
         for name, ends in (("superior", corners[:2]), ("inferior", corners[2:])):
-            if _known(ends):
+            if _all_present(ends):
                 shapes.append(Shape("plate", _points(ends), f"{body.name}, {name} endplate"))
     for level in report.measurement.levels:
         if not level.slip.reason:
             shapes += _slip(level, bodies, report.measurement)
     for body in report.corners:
         corners = bodies[body.slot]
-        shapes += [Shape("corner", _points(xy[None]), body.name) for xy in corners if _known(xy)]
-        if _known(corners[:2]):
+        shapes += [Shape("corner", _points(xy[None]), body.name) for xy in corners if _all_present(xy)]
+        if _all_present(corners[:2]):
             shapes.append(Shape("text", _points(np.nanmean(corners, axis=0)[None]), _short(body.name)))
     return shapes
 
 
 def _short(name: str) -> str:
-    """The name as it fits on a body: vertebrae without level names are counted from the lowest one."""
+    """The name shortened to fit on a body; unnamed vertebrae are counted from the lowest one."""
     return name.replace("lowest visible", "lowest" if name == "lowest visible" else "").strip()
 
 
 def _slip(level: LevelMeasurement, bodies: dict[int, FloatArray], measured: FilmMeasurement) -> list[Shape]:
-    """Along the lower endplate from its posterior end, the slip; and how the upper corner is brought down on it."""
+    """The slip along the lower endplate from its posterior end, and the projection of the upper corner onto it."""
     front, back = (0, 1) if measured.facing == Facing.LEFT else (1, 0)
     lower, corner = bodies[level.lower_slot], bodies[level.upper_slot][2 + back]
     plate = lower[front] - lower[back]
     foot = lower[back] + plate * float((corner - lower[back]) @ plate) / float(plate @ plate)
-    said = f"{level.name}: {level.slip.value:+.1f} %, {level.grade_name}"
-    shapes = [Shape("drop", _points(np.stack([corner, foot])), said, level.grade)]
+    label = f"{level.name}: {level.slip.value:+.1f} %, {level.grade_name}"
+    shapes = [Shape("drop", _points(np.stack([corner, foot])), label, level.grade)]
     if np.linalg.norm(foot - lower[back]) * 100 >= SHORTEST_ARROW_PERCENT * np.linalg.norm(plate):
-        shapes.append(Shape("arrow", _points(np.stack([lower[back], foot])), said, level.grade))
-    away = lower[back] - 0.16 * plate
-    shapes.append(Shape(f"slip {'end' if plate[0] > 0 else 'start'}", _points(away[None]), said, level.grade))
+        shapes.append(Shape("arrow", _points(np.stack([lower[back], foot])), label, level.grade))
+    beside = lower[back] - 0.16 * plate
+    shapes.append(Shape(f"slip {'end' if plate[0] > 0 else 'start'}", _points(beside[None]), label, level.grade))
     return shapes
 
 
@@ -152,7 +152,7 @@ def _edges() -> list[tuple[int, int]]:
     return list(zip(OUTLINE, (*OUTLINE[1:], OUTLINE[0]), strict=True))
 
 
-def _known(points: FloatArray) -> bool:
+def _all_present(points: FloatArray) -> bool:
     return not np.isnan(points).any()
 
 

@@ -1,4 +1,4 @@
-"""A film with true and predicted corners drawn on it."""
+"""Pictures of films with their true and predicted corners."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PREDICTION_RGB = (255, 140, 0)
 HEAT_RGB = (255, 40, 60)
 TEXT_RGB = (235, 235, 235)
 CAPTION_PX = 40
-SUBPIXEL_BITS = 4  # OpenCV draws at fractions of a pixel when it is given how many bits they have
+SUBPIXEL_BITS = 4  # OpenCV draws at fractions of a pixel if given their number of bits
 
 
 def draw_film(
@@ -30,11 +30,11 @@ def draw_film(
     heat: FloatArray | None = None,
     letterbox: Letterbox | None = None,
 ) -> Picture:
-    """(H, W, 3) RGB: truth green, prediction orange, heat red; vertebrae said to be absent are not drawn.
+    """(H, W, 3) RGB: truth green, prediction orange, heatmaps red; vertebrae predicted absent are not drawn.
 
     Args:
-        height_px: height of the film in the picture, without its caption.
-        heat: (h, w) map from 0 to 1 over the network's input; needs `letterbox`.
+        height_px: height of the film in the picture, without the caption.
+        heat: (h, w) heatmap from 0 to 1 over the network's input; needs `letterbox`.
     """
     scale = height_px / film.size_hw[0]
     size = (max(1, round(film.size_hw[1] * scale)), height_px)
@@ -51,7 +51,7 @@ def draw_film(
 
 
 def tile(pictures: Sequence[Picture], columns: int, gap_px: int = 6) -> Picture:
-    """Pictures in rows of `columns`, each padded to the largest size."""
+    """A sheet of pictures with `columns` per row, each padded to the largest size."""
     height = max(p.shape[0] for p in pictures) + gap_px
     width = max(p.shape[1] for p in pictures) + gap_px
     rows = -(-len(pictures) // columns)
@@ -63,7 +63,7 @@ def tile(pictures: Sequence[Picture], columns: int, gap_px: int = 6) -> Picture:
 
 
 def with_legend(sheet: Picture) -> Picture:
-    """The sheet under a line that says what the colours are."""
+    """The sheet below a legend of the colours."""
     bar = np.zeros((26, max(430, sheet.shape[1]), 3), dtype=np.uint8)
     x = 6
     for text, rgb in (("truth", TRUTH_RGB), ("prediction and its level", PREDICTION_RGB), ("heatmaps", HEAT_RGB)):
@@ -86,15 +86,16 @@ def _with_heat(picture: Picture, heat: FloatArray, letterbox: Letterbox) -> Pict
 
 
 def draw_outline(picture: Picture, corners_xy: FloatArray, scale: float, rgb: tuple[int, int, int], name: str) -> None:
+    """Draw the outline of a vertebra, its present corners and its name; corners are in px of the film."""
     points = (corners_xy + 0.5) * scale - 0.5
-    known = ~np.isnan(points[:, 0])
+    present = ~np.isnan(points[:, 0])
     fixed = np.nan_to_num(points * 2**SUBPIXEL_BITS).round().astype(np.int32)
     for a, b in zip(OUTLINE, (*OUTLINE[1:], OUTLINE[0]), strict=True):
-        if known[a] and known[b]:
+        if present[a] and present[b]:
             cv2.line(picture, fixed[a].tolist(), fixed[b].tolist(), rgb, 1, cv2.LINE_AA, SUBPIXEL_BITS)
-    for corner in np.flatnonzero(known):
+    for corner in np.flatnonzero(present):
         cv2.circle(picture, fixed[corner].tolist(), 2 * 2**SUBPIXEL_BITS, rgb, -1, cv2.LINE_AA, SUBPIXEL_BITS)
-    if name and known.all():
+    if name and present.all():
         x, y = points.mean(axis=0)
         cv2.putText(picture, name, (int(x) - 8, int(y) + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.36, rgb, 1, cv2.LINE_AA)
 

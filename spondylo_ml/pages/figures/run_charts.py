@@ -1,4 +1,4 @@
-"""Runs beside each other: learning curves, and films as each model sees them."""
+"""Comparison of runs in pictures: learning curves, and films with the predictions of each model."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from spondylo_ml.pages.figures.overlay import TEXT_RGB, Picture, tile
 
 COLOURS = ("#4878a8", "#e1812c", "#3a923a", "#c03d3e", "#9372b2", "#845b53", "#d684bd", "#7f7f7f")
-"""Of the runs, in their order."""
+"""Colours of runs, in order."""
 
 TITLE_PX = 24
 
 
 def colour(index: int) -> str:
-    """Colour of the run at this place."""
+    """The colour of the run with this index."""
     return COLOURS[index % len(COLOURS)]
 
 
 def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], label: str) -> Picture:
-    """(H, W, 3) RGB: (epoch, value) of each run in one picture; logarithmic where the values span more than tenfold."""
+    """(H, W, 3) RGB chart of (epoch, value) by run; logarithmic if the values span more than tenfold."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -31,8 +31,8 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], labe
     for index, (name, points) in enumerate(curves.items()):
         epochs, values = zip(*points, strict=True) if points else ((), ())
         axes.plot(epochs, values, label=name, color=colour(index), marker="o" if len(points) < 3 else "")
-    reached = [value for points in curves.values() for _, value in points]
-    if reached and min(reached) > 0 and max(reached) > 10 * min(reached):
+    every = [value for points in curves.values() for _, value in points]
+    if every and min(every) > 0 and max(every) > 10 * min(every):
         axes.set_yscale("log")
     axes.set(xlabel="epoch", ylabel=label)
     axes.spines[["top", "right"]].set_visible(False)
@@ -44,13 +44,13 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], labe
 
 
 def side_by_side(pictures: Mapping[str, Picture]) -> Picture:
-    """The pictures in one row, each under its name."""
+    """The pictures in one row, each below its name."""
     return tile([_titled(name, picture) for name, picture in pictures.items()], columns=max(1, len(pictures)))
 
 
 def _titled(name: str, picture: Picture) -> Picture:
-    (needed, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
-    width = max(picture.shape[1], needed + 8)
+    (text_width, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
+    width = max(picture.shape[1], text_width + 8)
     out = np.zeros((picture.shape[0] + TITLE_PX, width, 3), dtype=np.uint8)
     out[TITLE_PX:, : picture.shape[1]] = picture
     cv2.putText(out, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT_RGB, 1, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""Coverage, and accuracy against referral, in one picture."""
+"""Chart of coverage, and of accuracy against referral."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from spondylo_ml.pages.figures.overlay import Picture
 Table = Mapping[str, Mapping[str, Estimate]]
 
 FEWEST_DRAWN = 20
-"""A curve of fewer levels shows only chance."""
+"""Curves of fewer levels show only noise and are not drawn."""
 
 
 def draw_uncertainty(
     before: Mapping[float, float], after: Mapping[float, float], tables: Mapping[str, Table], stated: float
 ) -> Picture:
-    """(H, W, 3) RGB: observed against nominal coverage of corners, coverage of slips, and the referral curves.
+    """(H, W, 3) RGB chart: observed against nominal coverage of corners, coverage of slips, and referral curves.
 
     Args:
-        before: share of true corners within each nominal region of the model's own covariances.
-        after: the same after calibration.
-        tables: of `uncertainty_numbers.by_group`.
-        stated: coverage that slips' sets are made for.
+        before: share of true corners inside each nominal region of the model's covariances.
+        after: the same share after calibration.
+        tables: from `uncertainty_numbers.by_group`.
+        stated: coverage that the slip sets are calibrated for.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.pages.figures.overlay import draw_film, with_legend
 from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
 from spondylo_ml.promotion.decision import Decision
-from spondylo_ml.promotion.pages import version_page
+from spondylo_ml.promotion.registry_pages import version_page
 from spondylo_ml.serving.trained_run import TrainedRun
 from spondylo_ml.tracking.provenance import films_seen_in_training
 from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now

@@ -20,9 +20,9 @@ from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import PairedValues, paired_differences
-from spondylo_ml.promotion.decision import Decision, Gain, Standing, Verdict, decide, gain_of
+from spondylo_ml.promotion.decision import Contender, Decision, Gain, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
-from spondylo_ml.promotion.pages import model_page, with_later_event
+from spondylo_ml.promotion.registry_pages import model_page, with_later_event
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PromotionOutcome:
     """What became of one candidate; `version` is None for a refused one."""
 
     candidate: str
@@ -59,7 +59,7 @@ class Promotion:
 
     run_id: str
     registered_model: str
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[PromotionOutcome, ...]
     champion: int | None
 
 
@@ -69,7 +69,7 @@ class Reigning:
 
     version: ModelVersion
     trained_run: TrainedRun
-    standing: Standing
+    standing: Contender
 
 
 def promote(config: PromoteConfig) -> Promotion:
@@ -130,7 +130,7 @@ def _log_origin(
     log_dataset(frozen.films, ("train", "val", "test") if frozen.split == "all" else (frozen.split,))
 
 
-def _description(outcomes: Sequence[Outcome]) -> str:
+def _description(outcomes: Sequence[PromotionOutcome]) -> str:
     """Markdown for the promotion's page: what became of each candidate and why."""
     blocks = []
     for outcome in outcomes:
@@ -140,7 +140,7 @@ def _description(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([*blocks, DISCLAIMER])
 
 
-def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) -> list[Outcome]:
+def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) -> list[PromotionOutcome]:
     """Each candidate against who is champion when its turn comes, the best one on the metric first."""
     champion = _reigning(context)
     if champion is not None and champion.standing.films_digest != context.frozen.digest:
@@ -169,7 +169,7 @@ def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) ->
 
 def _decide_one(
     context: _PromotionContext, one: EvaluatedModel, champion: Reigning | None, evaluated: Mapping[str, EvaluatedModel]
-) -> tuple[Outcome, Reigning | None]:
+) -> tuple[PromotionOutcome, Reigning | None]:
     """The outcome, and who is champion after it."""
     against = evaluated[champion.trained_run.run.info.run_id] if champion else None
     standing = _standing(context, one.trained_run, one)
@@ -180,10 +180,10 @@ def _decide_one(
     )
     artefacts = log_evaluated(one, against, decision, context.frozen, context.bootstrap, context.config)
     if decision.verdict is Verdict.REFUSED:
-        return Outcome(one.trained_run.name, decision, None), champion
+        return PromotionOutcome(one.trained_run.name, decision, None), champion
     context.lock.require_held()
     version = register(context.registry, one, decision, context.frozen, artefacts)
-    outcome = Outcome(one.trained_run.name, decision, int(version.version))
+    outcome = PromotionOutcome(one.trained_run.name, decision, int(version.version))
     if decision.verdict is Verdict.CHALLENGER:
         return outcome, champion
     event = Event(
@@ -204,7 +204,7 @@ def _decide_one(
     return outcome, Reigning(context.registry.version(int(version.version)), one.trained_run, named)
 
 
-def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champion: Reigning) -> Outcome:
+def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champion: Reigning) -> PromotionOutcome:
     """Nothing is measured where the films are not the champion's."""
     decision = decide(
         _standing(context, candidate, None), champion.standing, None, context.noise_floor.value, context.config.margins
@@ -212,7 +212,7 @@ def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champio
     hint = "give the champion's films, or evaluate it again on these: --new_films true"
     decision = replace(decision, against=(*decision.against, hint))
     log_refused(candidate, decision)
-    return Outcome(candidate.name, decision, None)
+    return PromotionOutcome(candidate.name, decision, None)
 
 
 def _reigning(context: _PromotionContext) -> Reigning | None:
@@ -222,7 +222,7 @@ def _reigning(context: _PromotionContext) -> Reigning | None:
     trained_run = fetch_trained_run(get_run(version.run_id or ""))
     require_same_digest(version, digest_of_run(version.run_id or ""))
     films_digest = context.registry.tags().get(FILMS_DIGEST, "unknown")
-    standing = Standing(
+    standing = Contender(
         _version_name(version), weights_digest(trained_run.bundle), films_digest, {}, None,
         rules_digest(trained_run.bundle.config.clinical),
     )  # fmt: skip
@@ -253,9 +253,9 @@ def _on_new_films(context: _PromotionContext, champion: Reigning) -> Reigning:
     return replace(champion, standing=replace(champion.standing, films_digest=frozen.digest))
 
 
-def _standing(context: _PromotionContext, trained_run: TrainedRun, evaluated: EvaluatedModel | None) -> Standing:
+def _standing(context: _PromotionContext, trained_run: TrainedRun, evaluated: EvaluatedModel | None) -> Contender:
     run_id = trained_run.run.info.run_id
-    return Standing(
+    return Contender(
         name=trained_run.name,
         weights_digest=weights_digest(trained_run.bundle),
         films_digest=context.frozen.digest,

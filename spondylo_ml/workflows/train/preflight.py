@@ -12,7 +12,7 @@ import mlflow
 from spondylo_ml.config import Config
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.diagnosis.preflight import run_checks
-from spondylo_ml.diagnosis.results import CheckResult, failed, in_one_line, not_made, require_passed
+from spondylo_ml.diagnosis.results import CheckResult, failed, inapplicable, require_passed, summary_line
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
 
@@ -36,7 +36,7 @@ def check_before_training(
     results = run_checks(model, config, compute, films["train"], films["val"], len(films["train"])).results
     mlflow.log_text(json.dumps([result.to_json() for result in results], indent=1), FILE)
     mlflow.set_tag(TAG, _in_words(results))
-    log.info("checks before training (%.1f s): %s", time.monotonic() - started, in_one_line(results))
+    log.info("checks before training (%.1f s): %s", time.monotonic() - started, summary_line(results))
     require_passed(results)
 
 
@@ -44,5 +44,5 @@ def _in_words(results: Sequence[CheckResult]) -> str:
     """Which checks failed; else that they passed, less those that could not be made."""
     if wrong := failed(results):
         return "failed: " + ", ".join(result.name for result in wrong)
-    missing = ", ".join(result.name for result in not_made(results))
+    missing = ", ".join(result.name for result in inapplicable(results))
     return f"passed; not applicable: {missing}" if missing else "passed"

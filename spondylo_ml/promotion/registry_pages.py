@@ -1,4 +1,4 @@
-"""What the registry's pages say, in Markdown: of the registered model, and of each version."""
+"""Descriptions in the registry, in Markdown: of the registered model and of each version."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HEADINGS = {
 
 
 def model_page(name: str, events: Sequence[Event]) -> str:
-    """The registered model's description: who is champion and why, and the table of all champions, newest first.
+    """The description of a registered model: the champion with its reasons, and the table of champions, newest first.
 
-    As many rows as a description may hold; the rest is named.
+    Shows as many champions as fit, and the number of the others.
     """
     rows = reigns(events)[::-1]
     if not rows:
@@ -33,11 +33,11 @@ def model_page(name: str, events: Sequence[Event]) -> str:
 
 
 def version_page(decision: Decision, when: str, facts: Sequence[tuple[str, str]], promotion: str) -> str:
-    """A version's description: the verdict with its reasons, results and origin.
+    """The description of a version: the verdict with its reasons, results and origin.
 
     Args:
-        facts: name and value, in order.
-        promotion: where all that decided was logged, as a link.
+        facts: (name, value) pairs, in order.
+        promotion: link to the run that logged the decision.
     """
     lines = [f"**{decision.verdict.capitalize()}** by the promotion of {when} ({promotion}).", ""]
     lines += [f"### {HEADINGS[decision.verdict]}", *(f"* {reason}" for reason in decision.reasons), ""]
@@ -48,7 +48,7 @@ def version_page(decision: Decision, when: str, facts: Sequence[tuple[str, str]]
 
 
 def with_later_event(page: str, event: str) -> str:
-    """A version's description with what happened to it afterwards, above what was written before."""
+    """The description of a version with a later event added at the top."""
     return _shortened(f"**{event}**\n\n{page}")
 
 
@@ -56,7 +56,7 @@ def history_text(name: str, events: Sequence[Event], champion: int | None) -> st
     """The history for a terminal, oldest first.
 
     Args:
-        champion: version that has the alias now.
+        champion: version that has the alias now, if any.
     """
     lines = [f"{name}: {len(events)} event(s), times in UTC"]
     for event in events:
@@ -67,36 +67,36 @@ def history_text(name: str, events: Sequence[Event], champion: int | None) -> st
             lines.append(f"    promotion run {event.promotion_run}")
     lines.append(f"\nchampion now: {'none' if champion is None else f'version {champion}'}")
     if champion != events[-1].version:
-        lines.append(f"But by the history it is version {events[-1].version}: the alias was moved by hand")
+        lines.append(f"According to the history it is version {events[-1].version}: the alias was moved by hand")
     return "\n".join(lines)
 
 
 def _event_text(event: Event) -> str:
     who = f"version {event.version} ({event.model})"
     if event.kind is EventKind.NEW_FILMS:
-        return f"{who} judged anew"
-    before = "the first champion" if event.former is None else f"in place of version {event.former}"
-    return f"{who}, {before}"
+        return f"{who} evaluated again"
+    predecessor = "the first champion" if event.former is None else f"in place of version {event.former}"
+    return f"{who}, {predecessor}"
 
 
 def _model_page(name: str, rows: Sequence[Reign], shown: int, films: str) -> str:
-    now = rows[0]
+    champion = rows[0]
     lines = [
-        f"Corners of vertebrae on lateral lumbar radiographs. **Champion: version {now.version}** ({now.model}), "
-        f"since {_day(now.since)}.",
+        f"Corners of vertebrae on lateral lumbar radiographs. **Champion: version {champion.version}** "
+        f"({champion.model}), since {_day(champion.since)}.",
         "",
         "### Why it is champion",
-        *(f"* {reason}" for reason in now.came),
+        *(f"* {reason}" for reason in champion.came),
         *([films] if films else []),
         "",
-        "A model becomes champion only by `promote`: judged on the same frozen films as the champion, with an "
-        "interval of the gain above zero and above the noise between seeds, and no guarded number worse beyond its "
-        "margin. The first one needs only to beat the mean shape, which ignores the film. "
-        f"Load it as `models:/{name}@champion`. Each version's page has its reasons, results and digests; its model "
-        f"card lies in the run of its promotion.",
+        "A model becomes champion only by `promote`: evaluated on the same frozen films as the champion, with an "
+        "interval of the gain above zero and above the noise between seeds, and no guarded metric worse by more than "
+        "its margin. The first one only needs to beat the mean shape, which ignores the film. "
+        f"Load it as `models:/{name}@champion`. The page of each version has its reasons, results and digests; the "
+        "model card is in its promotion run.",
         "",
         "### Champions",
-        "| version | model | from | to | why it came | why it went |",
+        "| version | model | from | to | why it became champion | why it was replaced |",
         "| --- | --- | --- | --- | --- | --- |",
         *(
             f"| {r.version} | {r.model} | {_time(r.since)} | {_time(r.until) if r.until else 'now'} "
@@ -115,9 +115,9 @@ def _films_line(events: Sequence[Event]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that fits a cell of a table."""
-    plain = " ".join(text.replace("|", "/").split())
-    return plain if len(plain) <= LONGEST_CELL else plain[: LONGEST_CELL - 4] + " ..."
+    """Text shortened and cleaned for a table cell."""
+    text = " ".join(text.replace("|", "/").split())
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 4] + " ..."
 
 
 def _day(time: str) -> str:
@@ -131,4 +131,4 @@ def _time(time: str) -> str:
 def _shortened(page: str) -> str:
     if len(page) <= LONGEST_PAGE:
         return page
-    return page[: LONGEST_PAGE - 60] + "\n\n... (the rest is in the promotion's run)"
+    return page[: LONGEST_PAGE - 60] + "\n\n... (the rest is in the promotion run)"
