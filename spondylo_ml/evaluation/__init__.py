@@ -1,1 +1,1 @@
-"""How far predictions are from the truth."""
+"""Compare predictions with labels: metrics, reports with intervals, uncertainty."""

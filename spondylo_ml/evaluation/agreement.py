@@ -1,4 +1,4 @@
-"""How well two measurements of the same things agree; all functions take (N,) weights, how often each row counts."""
+"""How well two measurements of the same things agree. All functions take (N,) weights: how often each row counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 from spondylo_ml.landmarks import FloatArray
 
 LIMITS_SD = 1.96
-"""Bland and Altman (Lancet 1986): limits of agreement lie so many standard deviations from the mean difference."""
+"""Distance of the limits of agreement from the mean, in standard deviations (Bland and Altman, Lancet 1986)."""
 
 
 def limits_of_agreement(difference: FloatArray, weights: FloatArray) -> tuple[float, float]:
@@ -29,7 +29,7 @@ def intraclass_correlation(ratings: FloatArray, weights: FloatArray) -> tuple[fl
 
     Shrout and Fleiss, Intraclass correlations: uses in assessing rater reliability (Psychological Bulletin 1979).
     ICC(2,1), absolute agreement, falls with a constant bias; ICC(3,1), consistency, does not. NaN for fewer than two
-    subjects, or where nothing varies.
+    subjects, or if nothing varies.
     """
     n, raters = float(weights.sum()), ratings.shape[1]
     if n < 2:
@@ -47,7 +47,7 @@ def intraclass_correlation(ratings: FloatArray, weights: FloatArray) -> tuple[fl
 
 
 def quadratic_kappa(true: FloatArray, predicted: FloatArray, weights: FloatArray) -> float:
-    """Cohen's kappa with quadratic weights of (N,) grades; NaN where all rows have one and the same grade."""
+    """Cohen's kappa with quadratic weights of (N,) grades; NaN if all rows have the same grade."""
     counted = weights > 0
     grades = np.unique([true[counted], predicted[counted]])
     if len(grades) < 2:
@@ -60,7 +60,7 @@ def quadratic_kappa(true: FloatArray, predicted: FloatArray, weights: FloatArray
 
 
 def area_under_curve(positive: FloatArray, likelihood: FloatArray, weights: FloatArray) -> float:
-    """Area under the ROC curve; NaN where one of the two classes is absent."""
+    """Area under the ROC curve; NaN if one of the two classes is missing."""
     counted = weights > 0
     if len(np.unique(positive[counted])) < 2:
         return math.nan

@@ -1,8 +1,8 @@
-"""How far true corners lie from predicted ones, in units of the model's own covariance; fitted on validation films.
+"""Calibrate the uncertainty of corners: radial errors in units of the model's own covariance, on validation films.
 
-A covariance says which way a corner may be off and how its uncertainty compares with other corners'. How often the
-truth lies within so many standard deviations is not taken from a normal distribution but measured: a table of quantiles
-of the radial error, one for each bin of the heat round the corner (a corner with little heat on it is often on another
+A covariance gives the shape of a corner's uncertainty and its size relative to other corners. How often the true corner
+lies within a number of standard deviations is not taken from a normal distribution but measured: a table of quantiles
+of the radial error, for each bin of the heat around the corner (a corner with little heat is often on another
 vertebra).
 """
 
@@ -21,7 +21,7 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
 
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
-"""Coverages that are reported."""
+"""Nominal coverages that are reported."""
 
 FOLDS = 5
 BINS = 5
@@ -35,9 +35,9 @@ class CornerCalibration(BaseModel):
     """Quantiles of the radial error by bin of heat share.
 
     Attributes:
-        edges: (B - 1,) limits of the bins of heat share, rising.
+        edges: (B - 1,) limits between the bins of heat share, in rising order.
         radii: (B, P) radial error at each of the `PROBABILITIES`, in standard deviations.
-        n_corners: corners that it was fitted on.
+        n_corners: number of corners it was fitted on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,15 +48,15 @@ class CornerCalibration(BaseModel):
 
     @classmethod
     def fit(cls, radius: FloatArray, heat_share: FloatArray) -> CornerCalibration:
-        """From (N,) radial errors and the heat share of each; fewer bins where there are few corners.
+        """Fit (N,) radial errors by the heat share of each; there are fewer bins if there are few corners.
 
         Raises:
-            DataError: no corner to learn from.
+            DataError: there is no corner.
         """
         if not len(radius):
             raise DataError("no true corner has a predicted one with a covariance: there is nothing to calibrate on")
         bins = int(np.clip(len(radius) // FEWEST_IN_BIN, 1, BINS))
-        # Limits are values that occur, the least one not among them: no bin is empty, however many are equal.
+        # Limits are values that occur, except the lowest: no bin is empty, even if many values are equal.
         edges = np.unique(np.quantile(heat_share, np.arange(1, bins) / bins, method="higher"))
         edges = edges[edges > heat_share.min()]
         place = np.searchsorted(edges, heat_share, side="right")
@@ -64,7 +64,7 @@ class CornerCalibration(BaseModel):
         return cls(edges=tuple(edges.tolist()), radii=tuple(tuple(r.tolist()) for r in radii), n_corners=len(radius))
 
     def radius(self, probability: FloatArray, heat_share: FloatArray) -> FloatArray:
-        """Radial error that is not exceeded with a probability; both broadcast."""
+        """Radial error that is not exceeded with this probability; the arguments are broadcast."""
         probability, heat_share = np.broadcast_arrays(probability, heat_share)
         place = np.searchsorted(self.edges, heat_share, side="right")
         out = np.empty(probability.shape)
@@ -107,35 +107,35 @@ def normal_coverage(radius: FloatArray) -> dict[float, float]:
 
 
 def calibrated_coverage(table: pd.DataFrame, calibration: CornerCalibration) -> dict[float, float]:
-    """Share of the radial errors within each calibrated `NOMINAL` region; honest on other films than it was fitted on.
+    """Share of the radial errors within each calibrated `NOMINAL` region; unbiased on films it was not fitted on.
 
     Args:
-        table: of `radial_errors`.
+        table: `PredictionSet.radial_errors`.
     """
     radius, heat = (table[name].to_numpy(dtype=np.float64) for name in ("radius", "heat_share"))
     return {p: _share(radius <= calibration.radius(np.array(p), heat)) for p in NOMINAL}
 
 
-def folds(patients: Sequence[str]) -> NDArray[np.int64]:
-    """(N,) fold of each row, up to `FOLDS`; a patient is in one fold only. All rows are in fold 0 of a lone patient."""
+def patient_folds(patients: Sequence[str]) -> NDArray[np.int64]:
+    """(N,) fold of each row, up to `FOLDS`; a patient is in one fold only. With a single patient all are in fold 0."""
     names = np.asarray(patients, dtype=object).astype(str)
     count = min(FOLDS, len(np.unique(names)))
     out = np.zeros(len(names), dtype=np.int64)
     if count > 1:
-        for fold, (_, held) in enumerate(GroupKFold(count).split(names, groups=names)):
-            out[held] = fold
+        for fold, (_, held_out) in enumerate(GroupKFold(count).split(names, groups=names)):
+            out[held_out] = fold
     return out
 
 
 def cross_fitted_coverage(table: pd.DataFrame) -> dict[float, float]:
-    """As `calibrated_coverage` over a whole table, each patient judged by a calibration on the others; NaN for one."""
-    fold = folds(table["patient"].tolist())
+    """As `calibrated_coverage`, each patient by a calibration on the others; NaN with a single patient."""
+    fold = patient_folds(table["patient"].tolist())
     if len(np.unique(fold)) < 2:
         return {p: float("nan") for p in NOMINAL}
     inside = {p: np.zeros(len(table), dtype=bool) for p in NOMINAL}
     radius, heat = (table[name].to_numpy(dtype=np.float64) for name in ("radius", "heat_share"))
-    for held in np.unique(fold):
-        rows = fold == held
+    for held_out in np.unique(fold):
+        rows = fold == held_out
         calibration = CornerCalibration.fit(radius[~rows], heat[~rows])
         for p in NOMINAL:
             inside[p][rows] = radius[rows] <= calibration.radius(np.array(p), heat[rows])

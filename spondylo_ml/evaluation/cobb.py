@@ -1,10 +1,10 @@
-"""Cobb angles of AP films of the whole spine, and their error, as the AASCE 2019 challenge defines both.
+"""Cobb angles of AP films of the whole spine, and their error, as defined by the AASCE 2019 challenge.
 
-The challenge (Accurate Automated Spinal Curvature Estimation, MICCAI 2019) measured from 68 corners, T1 to L5, with a
-MATLAB program; a public transcription of it (`cobb_evaluate.py` of github.com/yijingru/Vertebra-Landmark-Detection)
+The challenge (Accurate Automated Spinal Curvature Estimation, MICCAI 2019) measured 68 corners, T1 to L5, with a MATLAB
+program; a public transcription of it (`cobb_evaluate.py` of github.com/yijingru/Vertebra-Landmark-Detection)
 is the source of the steps below. Its error is SMAPE: Wang et al., Evaluation and comparison of accurate automated
 spinal curvature estimation algorithms with spinal anterior-posterior X-Ray images (Medical Image Analysis, 2021).
-Two films of one spine, one of them cropped, may differ in the third angle: see `cobb_angles_deg`.
+Two films of one spine, one of them cropped, may differ in the third angle, see `cobb_angles_deg`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ COLUMNS = ("film_id", *(f"{who}_{angle}_deg" for who in ("true", "pred") for ang
 
 
 def cobb_angles_deg(corners_xy: FloatArray, height_px: float) -> FloatArray:
-    """(3,) `ANGLES` of (17, 4, 2) corners head to tail; NaN where a corner is absent.
+    """(3,) `ANGLES` of (17, 4, 2) corners from head to tail; NaN if a corner is missing.
 
-    A vertebra's direction joins the middles of its left and right wall. The main angle is the greatest between any two
-    vertebrae; they end the main curve. On a spine with one bow, the other two angles lie between these ends and T1 and
-    L5. On an S-shaped one they are the greatest between each end and the vertebrae beyond it; where the main curve lies
-    in the film's lower half, the third is the greatest between the upper curve's upper end and the vertebrae above it.
+    The direction of a vertebra joins the midpoints of its left and right wall. The main angle is the greatest between
+    any two vertebrae, the ends of the main curve. On a spine with one curve, the other two angles are those between
+    these ends and T1 and L5. On an S-shaped spine they are the greatest between each end and the vertebrae beyond it;
+    if the main curve is in the lower half of the film, the third is the greatest between the upper end of the upper
+    curve and the vertebrae above it.
     """
     if corners_xy.shape != (N_VERTEBRAE, 4, 2):
         raise DataError(f"Cobb angles need 17 vertebrae of 4 corners, head to tail; given shape {corners_xy.shape}")
@@ -37,7 +38,7 @@ def cobb_angles_deg(corners_xy: FloatArray, height_px: float) -> FloatArray:
     between = _angles_between(corners_xy)
     upper, lower = (int(i) for i in np.unravel_index(np.argmax(between), between.shape))
     main = between[upper, lower]
-    edges = corners_xy.reshape(-1, 2, 2).mean(axis=1)  # middles of superior and inferior edges, head to tail
+    edges = corners_xy.reshape(-1, 2, 2).mean(axis=1)  # midpoints of superior and inferior edges, head to tail
     if not _is_s_shaped(edges):
         return np.array([main, between[0, upper], between[-1, lower]])
     above = between[upper, : upper + 1]
@@ -60,9 +61,9 @@ def angle_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...
 
 
 def smape_percent(true_deg: FloatArray, predicted_deg: FloatArray) -> FloatArray:
-    """(...) error of (..., 3) angles: 100 times the sum of differences over the sum of both; its mean is SMAPE.
+    """(...) error of (..., 3) angles: 100 times the sum of differences over the sum of angles; its mean is SMAPE.
 
-    0 for a straight spine that is predicted straight; NaN where an angle is.
+    0 for a straight spine that is predicted straight; NaN if an angle is.
     """
     difference = np.abs(true_deg - predicted_deg).sum(axis=-1)
     total = (true_deg + predicted_deg).sum(axis=-1)
@@ -97,13 +98,13 @@ def _angles_between(corners_xy: FloatArray) -> FloatArray:
 
 
 def _is_s_shaped(edges_xy: FloatArray) -> bool:
-    """Whether the line through the middles of the edges crosses the straight line between its ends."""
+    """Whether the line through the midpoints of the edges crosses the straight line between its ends."""
     first, last = edges_xy[0], edges_xy[-1]
     with np.errstate(divide="ignore", invalid="ignore"):
         along = (edges_xy[:-2] - last) / (first - last)
         side = along[:, 1] - along[:, 0]
         products = np.outer(side, side)
         spread = abs(products.sum() - np.abs(products).sum())
-    # As in the source, with its tolerance: no S where no two middles lie on different sides. NaN, a spine whose ends
-    # lie exactly above each other, is an S there.
+    # As in the source, with its tolerance: no S if all midpoints are on one side. NaN, from a spine whose ends are
+    # exactly above each other, is an S there.
     return not spread < 1e-4

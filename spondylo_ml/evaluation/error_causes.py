@@ -1,18 +1,19 @@
-"""Why a corner is off: each strict error is given one cause, by asking what was found where the corner was predicted.
+"""Why a corner is off: give the error of each corner one cause, by the true corner that lies where it was predicted.
 
-The corner found is the nearest of the true ones that could be meant: the four of the corner's own vertebra, and those
-of the same edge (superior or inferior) of all others, so that the disc between two endplates does not make neighbours
-of them. One vertebra more at either end of the labelled ones is supposed, a step beyond it: a spine named one level too
-high ends on a vertebra that the labels leave out. Within `GATE` of the vertebra's shorter side the corner found says:
+The corner that was hit is the nearest of those that could be meant: the four of the corner's own vertebra, and those on
+the same edge (superior or inferior) of all others, so that the two endplates at a disc are not confused. One more
+vertebra is assumed at either end of the labelled ones, because a spine named one level too high ends on a vertebra
+without labels. If the corner that was hit is within `GATE` times the shorter side of the vertebra, the cause is:
 
-* `localisation`: the corner itself is nearest: right name, and an error of place alone, large or small;
+* `localisation`: the corner itself; only its position is off, by little or much;
 * `side_flip`: its mirror image on the same edge; `corner_swap`: another corner of the same vertebra;
-* `level_shift`: a corner of another vertebra;
-* `false`: none is near: it was predicted where no labelled corner is;
-* `missed`: nothing was said: no prediction, or a vertebra said to be absent.
+* `level_shift`: a corner of another vertebra.
 
-As in TIDE (Bolya et al., ECCV 2020), what a cause costs is what the error would be if an oracle fixed it: put these
-corners right and changed no other, so that the error can only be lower.
+Otherwise it is `false`, predicted where no true corner is, or `missed`: no prediction, or a vertebra predicted as
+absent.
+
+As in TIDE (Bolya et al., ECCV 2020), the cost of a cause is the drop in error if an oracle corrected these corners and
+changed no other, so that the error can only fall.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ right one; `residual_px512` is the distance to the corner that was hit. Both are
 def cause_rows(film: Film, prediction: FilmPrediction) -> list[tuple[str, float, float]]:
     """The true corners of a film, with `COLUMNS`, in the order of `corner_table.corner_rows`."""
     vertebrae = film.vertebrae or ()
-    levels = _with_supposed_ends(vertebrae)
+    levels = _with_assumed_ends(vertebrae)
     rows = []
     for vertebra in vertebrae:
         gate = GATE * float(shorter_side_px(vertebra.corners_xy))
@@ -57,25 +58,24 @@ def cause_rows(film: Film, prediction: FilmPrediction) -> list[tuple[str, float,
 def error_anatomy(
     corners: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap
 ) -> dict[str, dict[str, Estimate]]:
-    """For each of `KINDS`: share of the corners, share of the summed error, its own mean error, and the MRE without.
+    """For each of `KINDS`: share of the corners, share of the summed error, mean error, and the MRE without the cause.
 
-    `mre_left_out_px512` leaves these corners out, and may be higher than the MRE. `mre_fixed_px512` keeps them, put
-    right, and is never higher: corners of a wrong name are measured against the corner found; those of `localisation`,
-    missed and false ones lie where they should.
+    `mre_left_out_px512` leaves these corners out, and may be higher than the MRE. `mre_fixed_px512` corrects them, and
+    is never higher: corners with a wrong name keep their distance to the corner that was hit, the others have no error.
     """
     error = corners["error_px512"].to_numpy(dtype=np.float64)
     residual = corners["residual_px512"].to_numpy(dtype=np.float64)
     names = corners["kind"].to_numpy(dtype=object)
     out = {}
     for kind in KINDS:
-        its = names == kind
+        of_kind = names == kind
         fixed = np.nan_to_num(residual) if kind in WRONG_NAME else np.zeros_like(error)
         out[kind] = {
-            "share_of_corners_percent": bootstrap.mean(100.0 * its, patients),
-            "share_of_error_percent": bootstrap.ratio(100 * error * its, error, patients, n=len(error)),
-            "mre_px512": bootstrap.mean(np.where(its, error, np.nan), patients),
-            "mre_left_out_px512": bootstrap.mean(np.where(its, np.nan, error), patients),
-            "mre_fixed_px512": bootstrap.mean(np.where(its, fixed, error), patients),
+            "share_of_corners_percent": bootstrap.mean(100.0 * of_kind, patients),
+            "share_of_error_percent": bootstrap.ratio(100 * error * of_kind, error, patients, n=len(error)),
+            "mre_px512": bootstrap.mean(np.where(of_kind, error, np.nan), patients),
+            "mre_left_out_px512": bootstrap.mean(np.where(of_kind, np.nan, error), patients),
+            "mre_fixed_px512": bootstrap.mean(np.where(of_kind, fixed, error), patients),
         }
     return out
 
@@ -83,7 +83,7 @@ def error_anatomy(
 def level_shifts(
     corners: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap
 ) -> dict[str, dict[str, Estimate]]:
-    """By how many levels corners are off, up the spine positive: percent of all corners; only what occurs."""
+    """Share of all corners by the number of levels they are off, positive up the spine; only those that occur."""
     off = corners["levels_off"].where(corners["kind"] == "level_shift")
     steps = sorted({int(step) for step in off.dropna()})
     return {
@@ -95,34 +95,34 @@ def level_shifts(
 def _kind(
     guess: FloatArray, slot: int, corner: int, levels: dict[int, FloatArray], gate: float
 ) -> tuple[str, float, float]:
-    """Kind, levels off, and distance in px to the corner found."""
+    """Kind, levels off, and distance in px to the corner that was hit."""
     if np.isnan(guess).any():
         return "missed", np.nan, np.nan
-    # The corner itself comes first, so that it wins a draw.
-    meant = [(slot, corner)] + [(slot, c) for c in range(4) if c != corner]
-    meant += [(other, c) for other in levels if other != slot for c in _SAME_EDGE[corner]]
-    places = np.array([levels[other][c] for other, c in meant])
+    # The corner itself comes first, so that it wins a tie.
+    candidates = [(slot, corner)] + [(slot, c) for c in range(4) if c != corner]
+    candidates += [(other, c) for other in levels if other != slot for c in _SAME_EDGE[corner]]
+    places = np.array([levels[other][c] for other, c in candidates])
     distance = np.nan_to_num(np.linalg.norm(places - guess, axis=1), nan=np.inf)
     nearest = int(np.argmin(distance))
     if distance[nearest] > gate:
         return "false", np.nan, np.nan
-    found_slot, found_corner = meant[nearest]
+    hit_slot, hit_corner = candidates[nearest]
     kind = "corner_swap"
-    if found_slot != slot:
+    if hit_slot != slot:
         kind = "level_shift"
-    elif found_corner == corner:
+    elif hit_corner == corner:
         kind = "localisation"
-    elif found_corner == MIRRORED_CORNERS[corner]:
+    elif hit_corner == MIRRORED_CORNERS[corner]:
         kind = "side_flip"
-    return kind, float(found_slot - slot), float(distance[nearest])
+    return kind, float(hit_slot - slot), float(distance[nearest])
 
 
-def _with_supposed_ends(vertebrae: Sequence[Vertebra]) -> dict[int, FloatArray]:
-    """Corners by slot, with one vertebra more at each end where the last two follow each other."""
-    known = {v.slot: v.corners_xy for v in vertebrae if v.present.any()}
-    levels = dict(known)
-    if known:
-        for end, step in ((max(known), 1), (min(known), -1)):
-            if end - step in known:
-                levels[end + step] = 2 * known[end] - known[end - step]
+def _with_assumed_ends(vertebrae: Sequence[Vertebra]) -> dict[int, FloatArray]:
+    """Corners by slot, with one more vertebra at each end if the last two are adjacent."""
+    labelled = {v.slot: v.corners_xy for v in vertebrae if v.present.any()}
+    levels = dict(labelled)
+    if labelled:
+        for end, step in ((max(labelled), 1), (min(labelled), -1)):
+            if end - step in labelled:
+                levels[end + step] = 2 * labelled[end] - labelled[end - step]
     return levels

@@ -1,9 +1,8 @@
-"""Split-conformal sets of the true grade: how improbable a grade may look before it is excluded.
+"""Split-conformal sets of the true grade: how improbable a grade may be before it is excluded.
 
 Sadinle, Lei and Wasserman, Least Ambiguous Set-Valued Classifiers with Bounded Error Levels (JASA 2019): a grade
-belongs to the set where its probability reaches a limit of its own, chosen so that the stated share of the calibration
-levels that truly have this grade reach it. One limit for all grades would hold on average, by the many spines without a
-slip.
+belongs to the set if its probability reaches its own limit, chosen so that the stated share of the calibration levels
+with this true grade reach it. A single limit for all grades would hold on average, because most levels have no slip.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from spondylo_ml.landmarks import FloatArray
 
 
 class GradeConformal(BaseModel):
-    """Limits of probability.
+    """Limits of probability by grade.
 
     Attributes:
-        coverage: share of true grades that the sets are made to hold.
-        least_probability: by grade, 0 to 5: what is not less probable than this cannot be excluded.
-        n_levels: levels that it was fitted on.
+        coverage: share of true grades that the sets should hold.
+        least_probability: by grade, 0 to 5: a grade at least this probable cannot be excluded.
+        n_levels: number of levels it was fitted on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,13 +34,13 @@ class GradeConformal(BaseModel):
 
     @classmethod
     def fit(cls, probabilities: FloatArray, true_grade: NDArray[np.int64], config: UncertaintyConfig) -> GradeConformal:
-        """From (N, 6) probabilities of the grades of calibration levels and (N,) their true grades.
+        """Fit (N, 6) probabilities of the grades of calibration levels, and their (N,) true grades.
 
-        Grades with fewer than `config.least_levels` are taken together with those beside them; all are, where
+        Grades with fewer than `config.least_levels` levels are pooled with adjacent ones; all are pooled if
         `config.condition` asks for coverage by level alone.
 
         Raises:
-            DataError: fewer than `config.least_levels` in all.
+            DataError: fewer than `config.least_levels` levels in all.
         """
         if len(true_grade) < config.least_levels:
             raise DataError(
@@ -57,7 +56,7 @@ class GradeConformal(BaseModel):
         return cls(coverage=config.coverage, least_probability=least, n_levels=len(true_grade))
 
     def grade_set(self, probabilities: FloatArray, predicted: int) -> tuple[int, ...]:
-        """The grades that cannot be excluded, rising; the predicted one is always among them.
+        """The grades that cannot be excluded, in rising order; the predicted one is always among them.
 
         Args:
             probabilities: (6,) of the grades.

@@ -1,8 +1,8 @@
-"""Several trainings of several entries side by side: means over seeds, their intervals, and the spread between seeds.
+"""Training runs of several entries side by side: means over seeds, their intervals, and the spread between seeds.
 
-An entry's value is the mean over its finished seeds. Its interval is the mean of the seeds' limits: all seeds are
-judged on the same patients, drawn alike, so that this is about what drawing the patients of the mean would give, or
-wider. The standard deviation between seeds (n - 1) says how much of a difference is noise of training.
+The value of an entry is the mean over its finished seeds. Its interval is the mean of the seeds' limits: all seeds are
+evaluated on the same resamples of the same patients, so that this is close to the interval of the mean, or wider. The
+standard deviation between seeds (n - 1) shows how much of a difference is training noise.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ FINISHED, FAILED, CUT, NOT_RUN = "finished", "failed", "cut", "not run"
 
 
 @dataclass(frozen=True)
-class Child:
-    """One training of an entry.
+class BenchmarkRun:
+    """One training run of an entry.
 
     Attributes:
-        state: finished, failed, cut (it can be gone on with), or not run.
+        state: finished, failed, cut (it can be resumed), or not run.
         reason: why it is not finished; names no film.
-        numbers: estimates by metric; empty where it is not finished.
-        costs: by name, NaN or missing where there is none.
-        device: what it was computed on.
-        data_digest: of the validation films on which it was judged.
+        numbers: estimates by metric; empty unless it is finished.
+        costs: by the names in `COSTS`; NaN or missing if not measured.
+        device: the device it ran on.
+        data_digest: of the validation films on which it was evaluated.
     """
 
     entry: str
@@ -57,18 +57,18 @@ class Child:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """What a benchmark found.
+    """The results of a benchmark.
 
     Attributes:
-        children: all that were planned, in the order of the plan.
-        mean_shape: the trivial predictor's estimates on the same films; empty where no training has finished.
-        budget: the minutes of each training, and other things that were the same for all, in words.
+        children: all planned training runs, in the order of the plan.
+        mean_shape: estimates of the trivial predictor on the same films; empty if no run has finished.
+        budget: the minutes of each training run, and other settings common to all, in words.
     """
 
     title: str
     dataset: str
     budget: str
-    children: tuple[Child, ...]
+    children: tuple[BenchmarkRun, ...]
     mean_shape: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
@@ -76,57 +76,61 @@ class Leaderboard:
         """Names, in the order of the plan."""
         return list(dict.fromkeys(child.entry for child in self.children))
 
-    def of(self, entry: str, state: str | None = None) -> list[Child]:
-        """An entry's trainings, all or those of a state."""
+    def of(self, entry: str, state: str | None = None) -> list[BenchmarkRun]:
+        """The training runs of an entry, all or those in a state."""
         return [c for c in self.children if c.entry == entry and state in (None, c.state)]
 
     def remarks(self) -> list[str]:
-        """What must be known before the numbers are believed."""
-        made = []
+        """Warnings to read before the numbers."""
+        remarks = []
         if len({c.data_digest for c in self.children if c.data_digest}) > 1:
-            made.append("not all trainings were judged on the same validation films: their numbers cannot be compared")
+            remarks.append(
+                "not all training runs were evaluated on the same validation films: their numbers cannot be compared"
+            )
         if len(devices := {c.device for c in self.children if c.device}) > 1:
-            made.append(f"the trainings ran on different devices ({'; '.join(sorted(devices))}): times do not compare")
+            remarks.append(
+                f"the training runs used different devices ({'; '.join(sorted(devices))}): times do not compare"
+            )
         if short := [e for e in self.entries if len(self.of(e, FINISHED)) < 2]:
-            made.append(f"fewer than two finished seeds, so without a spread of their own: {', '.join(short)}")
-        return made
+            remarks.append(f"fewer than two finished seeds, so without a spread: {', '.join(short)}")
+        return remarks
 
 
 def estimate_over_seeds(estimates: Sequence[Estimate]) -> Estimate:
-    """Means of the values and of the limits that are known; the counts are those of one seed's films.
+    """Means of the values and of the limits; the counts are those of one seed's films.
 
-    NaN where no seed has a value, or where a seed that has one lacks a limit.
+    NaN if no seed has a value, or if a seed with a value has no limits.
     """
-    known = [e for e in estimates if not math.isnan(e.value)]
-    if not known:
+    finite = [e for e in estimates if not math.isnan(e.value)]
+    if not finite:
         nothing = max((e.n_absent for e in estimates), default=0)
         return Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=nothing)
     return Estimate(
-        value=float(np.mean([e.value for e in known])),
-        low=float(np.mean([e.low for e in known])),
-        high=float(np.mean([e.high for e in known])),
-        n=min(e.n for e in known),
-        n_absent=max(e.n_absent for e in known),
-        n_patients=min(e.n_patients for e in known),
+        value=float(np.mean([e.value for e in finite])),
+        low=float(np.mean([e.low for e in finite])),
+        high=float(np.mean([e.high for e in finite])),
+        n=min(e.n for e in finite),
+        n_absent=max(e.n_absent for e in finite),
+        n_patients=min(e.n_patients for e in finite),
     )
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """`sd` (n - 1; NaN for fewer than two), `min`, `max` and `n` of the values that are not NaN."""
-    known = np.array([value for value in values if not math.isnan(value)])
+def spread_statistics(values: Sequence[float]) -> dict[str, float]:
+    """`sd` (n - 1; NaN for fewer than two), `min`, `max` and `n_seeds` of the values that are not NaN."""
+    finite = np.array([value for value in values if not math.isnan(value)])
     return {
-        "sd": float(known.std(ddof=1)) if len(known) > 1 else math.nan,
-        "min": float(known.min()) if len(known) else math.nan,
-        "max": float(known.max()) if len(known) else math.nan,
-        "n_seeds": float(len(known)),
+        "sd": float(finite.std(ddof=1)) if len(finite) > 1 else math.nan,
+        "min": float(finite.min()) if len(finite) else math.nan,
+        "max": float(finite.max()) if len(finite) else math.nan,
+        "n_seeds": float(len(finite)),
     }
 
 
 def pooled_sd(board: Leaderboard, metric: str = RANKED_BY) -> tuple[float, int]:
-    """Standard deviation between seeds, pooled over the entries, and its degrees of freedom; NaN and 0 for none."""
+    """Standard deviation between seeds, pooled over the entries, and its degrees of freedom; NaN and 0 without any."""
     squares, freedom = 0.0, 0
     for entry in board.entries:
-        found = spread([c.numbers[metric].value for c in board.of(entry, FINISHED) if metric in c.numbers])
+        found = spread_statistics([c.numbers[metric].value for c in board.of(entry, FINISHED) if metric in c.numbers])
         if found["n_seeds"] > 1:
             squares += (found["n_seeds"] - 1) * found["sd"] ** 2
             freedom += int(found["n_seeds"]) - 1
@@ -134,21 +138,23 @@ def pooled_sd(board: Leaderboard, metric: str = RANKED_BY) -> tuple[float, int]:
 
 
 def entries_table(board: Leaderboard) -> pd.DataFrame:
-    """One row an entry, the best first, the mean shape among them.
+    """One row per entry, the best first, the mean shape among them.
 
-    For each of `METRICS` its mean over seeds under its own name, `_low`, `_high`, `_sd`, `_min`, `_max`, `_n_seeds`,
+    For each of `METRICS` its mean over seeds under its name, `_low`, `_high`, `_sd`, `_min`, `_max`, `_n_seeds`,
     `_n` (observations on one seed's films) and `_n_absent`; for each of `COSTS` its mean over seeds, `_sd`, `_min`,
     `_max`, `_n_seeds`; `n_planned`, `n_finished`, `n_failed`.
     """
     rows = [_entry_row(board, entry) for entry in board.entries]
-    trivial: dict[str, object] = {"entry": MEAN_SHAPE, "model": "", "n_planned": 0, "n_finished": 0, "n_failed": 0}
-    trivial |= _metric_cells([board.mean_shape] if board.mean_shape else [], seeds=False)
-    table = pd.DataFrame([*rows, trivial])
+    mean_shape_row: dict[str, object] = {
+        "entry": MEAN_SHAPE, "model": "", "n_planned": 0, "n_finished": 0, "n_failed": 0,
+    }  # fmt: skip
+    mean_shape_row |= _metric_cells([board.mean_shape] if board.mean_shape else [], seeds=False)
+    table = pd.DataFrame([*rows, mean_shape_row])
     return table.sort_values(RANKED_BY, kind="stable", na_position="last").reset_index(drop=True)
 
 
 def children_table(board: Leaderboard) -> pd.DataFrame:
-    """One row a training: state and reason, every metric with its interval and counts, and the costs."""
+    """One row per training run: state and reason, every metric with its interval and counts, and the costs."""
     rows = []
     for child in board.children:
         row: dict[str, object] = {
@@ -170,9 +176,9 @@ def _entry_row(board: Leaderboard, entry: str) -> dict[str, object]:
     row |= _metric_cells([child.numbers for child in finished])
     for name in COSTS:
         values = [child.costs.get(name, math.nan) for child in finished]
-        known = [value for value in values if not math.isnan(value)]
-        row[name] = float(np.mean(known)) if known else math.nan
-        row |= {f"{name}_{part}": value for part, value in spread(values).items()}
+        finite = [value for value in values if not math.isnan(value)]
+        row[name] = float(np.mean(finite)) if finite else math.nan
+        row |= {f"{name}_{part}": value for part, value in spread_statistics(values).items()}
     return row
 
 
@@ -181,7 +187,7 @@ def _metric_cells(numbers: Sequence[Mapping[str, Estimate]], seeds: bool = True)
     for metric in METRICS:
         found = [one[metric] for one in numbers if metric in one]
         row |= _cells(metric, estimate_over_seeds(found))
-        row |= {f"{metric}_{k}": v for k, v in spread([e.value for e in found] if seeds else []).items()}
+        row |= {f"{metric}_{k}": v for k, v in spread_statistics([e.value for e in found] if seeds else []).items()}
     return row
 
 

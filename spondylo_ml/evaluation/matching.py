@@ -1,9 +1,9 @@
-"""Which predicted vertebra is which true one, by where they lie and not by what they are called.
+"""Match predicted vertebrae to true ones by position, whatever their level names.
 
-On each film the vertebrae said to be there are assigned to the true ones so that as many as possible find a partner
-and the sum of their costs is least (Hungarian method, `scipy.optimize.linear_sum_assignment`). The cost of a pair is
-the mean distance between corners of the same name; a pair is allowed up to `GATE` of the true vertebra's shorter
-side. Neighbours lie at least a body's height apart, so that at half of it no vertebra passes for its neighbour.
+On each film the predicted vertebrae are assigned to the true ones so that as many as possible are matched, at the
+lowest total cost (Hungarian method, `scipy.optimize.linear_sum_assignment`). The cost of a pair is the mean distance
+between corners of the same name; it may be up to `GATE` times the shorter side of the true vertebra. Adjacent vertebrae
+are at least the height of a body apart, so that within half of it no vertebra is mistaken for the next one.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ COUNT_COLUMNS = ("film_id", "n_true", "n_matched", "n_right_level", "n_false", "
 
 @dataclass(frozen=True)
 class FilmMatch:
-    """The vertebrae of one film and their partners.
+    """The matched vertebrae of one film.
 
     Attributes:
         pairs: true vertebra and predicted slot.
-        missing: true vertebrae without a partner.
-        false_slots: slots said to be there without a partner.
-        set_aside_slots: slots said to be there, without a partner, whose true vertebra is set aside: it is known to be
-            on the film, but not where, so that they count neither as right nor as false.
+        missing: true vertebrae without a match.
+        false_slots: predicted slots without a match.
+        set_aside_slots: predicted slots without a match whose true vertebra is on the film at an unknown position, so
+            that they count neither as right nor as false.
     """
 
     pairs: tuple[tuple[Vertebra, int], ...]
@@ -45,7 +45,7 @@ class FilmMatch:
 
 
 def match_film(film: Film, prediction: FilmPrediction, threshold: float = PRESENCE_THRESHOLD) -> FilmMatch:
-    """Partners on one labelled film; a true vertebra of which no edge is known has no size, and is set aside.
+    """Match one labelled film; a true vertebra without any known edge has no size, and is set aside.
 
     Raises:
         DataError: the film has no labels.
@@ -60,13 +60,13 @@ def match_film(film: Film, prediction: FilmPrediction, threshold: float = PRESEN
     if true and slots:
         corners = np.stack([v.corners_xy for v in true])
         pairs = [(true[i], slots[j]) for i, j in _assign(corners, prediction.corners_xy[rows])]
-    found = {vertebra.slot for vertebra, _ in pairs}
-    left = [slot for slot in slots if slot not in {slot for _, slot in pairs}]
+    matched = {vertebra.slot for vertebra, _ in pairs}
+    unmatched = [slot for slot in slots if slot not in {slot for _, slot in pairs}]
     return FilmMatch(
         pairs=tuple(pairs),
-        missing=tuple(v for v in true if v.slot not in found),
-        false_slots=tuple(slot for slot in left if slot not in unknown),
-        set_aside_slots=tuple(slot for slot in left if slot in unknown),
+        missing=tuple(v for v in true if v.slot not in matched),
+        false_slots=tuple(slot for slot in unmatched if slot not in unknown),
+        set_aside_slots=tuple(slot for slot in unmatched if slot in unknown),
     )
 
 
@@ -90,7 +90,7 @@ def _assign(true_xy: FloatArray, predicted_xy: FloatArray) -> list[tuple[int, in
     count = known.sum(axis=-1)
     cost = np.where(known, distance, 0.0).sum(axis=-1) / np.maximum(count, 1)
     allowed = (count > 0) & (cost <= GATE * shorter_side_px(true_xy)[:, None])
-    # A forbidden pair costs more than all allowed ones together: it is taken only where nothing else is left.
+    # A forbidden pair costs more than all allowed ones together, so that it is taken only if nothing else is left.
     forbidden = 1 + float(cost[allowed].sum())
     rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]
@@ -105,6 +105,6 @@ def _corner_rows(
         if slot is not None:
             guess = prediction.corners_xy[slot - prediction.slots.first, corner]
             error = float(np.linalg.norm(guess - vertebra.corners_xy[corner]))
-        found_as = math.nan if slot is None else slot
-        rows.append((film.film_id, vertebra.slot, CORNERS[corner], found_as, error, to_px512(error, film.size_hw)))
+        matched_slot = math.nan if slot is None else slot
+        rows.append((film.film_id, vertebra.slot, CORNERS[corner], matched_slot, error, to_px512(error, film.size_hw)))
     return rows

@@ -1,4 +1,4 @@
-"""The trivial predictor: each corner where it lies on average on the training films. Every model must beat it."""
+"""The trivial predictor: each corner at its mean position on the training films. Every model must beat it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, SlotRange
 
 @dataclass(frozen=True)
 class MeanShape:
-    """Mean corners per slot.
+    """Mean corners by slot.
 
     Attributes:
-        corners: (V, 4, 2) offset from the film's centre, in shares of the film's longer side.
+        corners: (V, 4, 2) offset from the centre of the film, relative to its longer side.
         frequency: (V,) share of the training films that show the vertebra.
     """
 
@@ -27,7 +27,7 @@ class MeanShape:
 
     @classmethod
     def fit(cls, films: Sequence[Film], slots: SlotRange) -> MeanShape:
-        """The mean over the labelled films; a corner never seen there takes the mean of all corners.
+        """Fit the labelled films; a corner that is on none of them gets the mean of all corners.
 
         Raises:
             DataError: no film has labels.
@@ -44,7 +44,7 @@ class MeanShape:
         return cls(slots, corners, np.mean(there, axis=0))
 
     def predict(self, film: Film) -> FilmPrediction:
-        """The mean corners on the film, whatever it shows."""
+        """The mean corners, scaled to the size of the film."""
         height, width = film.size_hw
         corners = self.corners * max(film.size_hw) + np.array([(width - 1) / 2, (height - 1) / 2])
         return FilmPrediction(
@@ -56,7 +56,7 @@ class MeanShape:
         return PredictionSet(films, [self.predict(film) for film in films])
 
     def to_json(self) -> dict[str, object]:
-        """Plain values from which `from_json` makes it again."""
+        """JSON values, for `from_json`."""
         return {
             "first_slot": self.slots.first,
             "corners": self.corners.tolist(),

@@ -1,9 +1,10 @@
-"""OKS-AP of vertebrae: detection and place in one number, as COCO measures people.
+"""OKS-AP of vertebrae: detection and localisation in one number, as COCO measures people.
 
 Object keypoint similarity (cocodataset.org, keypoint evaluation): the mean over an object's points of
-exp(-d^2 / (2 s^2 k^2)), with s^2 the object's area and k twice the point's standard deviation among annotators, as a
-share of s. Here s^2 is the body's width times height, and `SIGMA` is 0.05 for all four corners: observers differ by
-1.3 mm on a body of about 35 x 27 mm. A similarity of 0.5 is then reached at 12 % of s, about 3.6 mm; 0.95 at 1.0 mm.
+exp(-d^2 / (2 s^2 k^2)), with s^2 the area of the object and k twice the standard deviation of the point between
+annotators, relative to s. Here s^2 is the body's width times height, and `SIGMA` is 0.05 for all four corners:
+observers differ by 1.3 mm on a body of about 35 x 27 mm. A similarity of 0.5 is then reached at 12 % of s, about 3.6
+mm; 0.95 at 1.0 mm.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ on its first row."""
 
 
 def similarity(true_xy: FloatArray, predicted_xy: FloatArray) -> FloatArray:
-    """(T, P) OKS of (T, 4, 2) true and (P, 4, 2) predicted vertebrae, over the true corners that are known."""
+    """(T, P) OKS of (T, 4, 2) true and (P, 4, 2) predicted vertebrae, over the labelled corners."""
     squared = ((true_xy[:, None] - predicted_xy[None]) ** 2).sum(axis=-1)
     scale = scale_px(true_xy)[:, None, None]
     each = np.exp(-squared / (2 * scale**2 * (2 * SIGMA) ** 2))
@@ -76,13 +77,13 @@ def average_precision(table: pd.DataFrame, patients: Sequence[str], bootstrap: P
 
 
 def _choose(oks: FloatArray, threshold: float) -> NDArray[np.bool_]:
-    """(P,) whether each prediction, in this order, still finds a true vertebra that is like it."""
+    """(P,) whether each prediction, in this order, matches a true vertebra that is still free."""
     free = np.ones(len(oks), dtype=bool)
     taken = np.zeros(oks.shape[1], dtype=bool)
     for place in range(oks.shape[1]):
-        likeness = np.where(free, oks[:, place], -1.0)
-        best = int(np.argmax(likeness))
-        if likeness[best] >= threshold:
+        similarities = np.where(free, oks[:, place], -1.0)
+        best = int(np.argmax(similarities))
+        if similarities[best] >= threshold:
             free[best], taken[place] = False, True
     return taken
 
@@ -94,7 +95,7 @@ def _weighted_ap(right: FloatArray, n_true: FloatArray, weights: FloatArray) -> 
         return float("nan")
     hits = (right * weights).cumsum(axis=1)
     precision = hits / np.maximum(weights.cumsum(), 1e-12)
-    # Precision at a recall is the best that is reached at it or beyond.
+    # The precision at a recall is the best at this recall or a higher one.
     best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     values = []
     for recall, level in zip(hits / total, best, strict=True):

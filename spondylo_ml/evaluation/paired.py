@@ -1,4 +1,4 @@
-"""Two models on the same films: differences with intervals, a test, and how large the effect is."""
+"""Two models on the same films: differences with intervals, a test, and an effect size."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from spondylo_ml.landmarks import FloatArray
 
 @dataclass(frozen=True)
 class PairedValues:
-    """One value an observation (corner, level, film), NaN where it has none, and whose film it is."""
+    """One value per observation (corner, level, film), NaN if it has none, with the film of each."""
 
     values: FloatArray
     film_ids: tuple[str, ...]
@@ -31,13 +31,13 @@ class PairedValues:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How one model differs from a baseline in one metric.
+    """Difference of a model from a baseline in one metric.
 
     Attributes:
-        difference: mean of the model's values less the baseline's, over observations that both have.
-        wilcoxon_p: two-sided signed-rank test of the patients' mean differences; NaN where none differs.
-        rank_biserial: effect size of that test (Kerby 2014), -1 to 1, positive where the model is better.
-        n_better, n_worse, n_same: patients.
+        difference: mean of the model's values minus the baseline's, over observations with both.
+        wilcoxon_p: two-sided signed-rank test of the patients' mean differences; NaN if none differs.
+        rank_biserial: effect size of that test (Kerby 2014), -1 to 1, positive if the model is better.
+        n_better, n_worse, n_same: number of patients.
     """
 
     metric: str
@@ -86,12 +86,12 @@ def paired_differences(
     patient_of: dict[str, str],
     bootstrap: PatientBootstrap,
 ) -> tuple[PairedDifference, ...]:
-    """One for each metric of which both have a value somewhere.
+    """One difference for each metric for which some observation has both values.
 
     Raises:
         DataError: the observations are not the same.
     """
-    made = []
+    differences = []
     for metric, values in model.items():
         other = baseline.get(metric)
         if other is None or other.film_ids != values.film_ids:
@@ -99,8 +99,8 @@ def paired_differences(
         patients = [patient_of[film_id] for film_id in values.film_ids]
         difference = bootstrap.mean(values.values - other.values, patients)
         if difference.n:
-            made.append(_difference(metric, difference, values.values - other.values, patients))
-    return tuple(made)
+            differences.append(_difference(metric, difference, values.values - other.values, patients))
+    return tuple(differences)
 
 
 def film_means(values: PairedValues) -> pd.Series:
@@ -111,7 +111,7 @@ def film_means(values: PairedValues) -> pd.Series:
 def _difference(metric: str, difference: Estimate, each: FloatArray, patients: Sequence[str]) -> PairedDifference:
     means = pd.Series(each).groupby(np.asarray(patients, dtype=object)).mean().dropna().to_numpy(dtype=np.float64)
     better = -means if lower_is_better(metric) else means
-    # Sums of the same numbers in another order differ in their last digits: that is no difference.
+    # Sums of the same numbers in another order may differ in their last digits, which is no difference.
     better = np.where(np.abs(better) < 1e-9, 0.0, better)
     changed = better[better != 0]
     p = effect = math.nan

@@ -1,4 +1,4 @@
-"""The result of an evaluation: frozen, every number with its interval and what it rests on, on disk and back."""
+"""The result of an evaluation: each value with its interval and the observations behind it; saved and loaded."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Table = Mapping[str, Mapping[str, Estimate]]
 
 
 class EvaluationReport(BaseModel):
-    """What was measured, on which films.
+    """Estimates of one model on one part of a dataset.
 
     Attributes:
         dataset, part, data_digest: the films; the digest covers pixels and labels.
-        n_films, n_labelled, n_patients: of the part; patients of the labelled films.
-        confidence, resamples, seed: of the intervals, by drawing patients.
+        n_films, n_labelled, n_patients: numbers of films, labelled films, and patients of the labelled films.
+        confidence, resamples, seed: of the intervals over patients.
         rules_digest: of the clinical rules by which slips were graded.
-        numbers: by name.
-        tables: estimates by table, group and name.
-        counts: whole numbers without an interval, by name.
+        numbers: estimates by metric.
+        tables: estimates by table, group and metric.
+        counts: integers without an interval, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,29 +52,29 @@ class EvaluationReport(BaseModel):
     note: str = DISCLAIMER
 
     def __eq__(self, other: object) -> bool:
-        """Equal where all values are; absent ones are equal to each other."""
+        """Whether all values are equal, NaN and NaN included."""
         return isinstance(other, EvaluationReport) and self.model_dump_json() == other.model_dump_json()
 
     __hash__ = None  # type: ignore[assignment]
 
     def files(self) -> dict[str, str]:
-        """Text by file name: all of it as JSON, and each table as CSV, one number a row."""
+        """Text by file name: everything as JSON, and each table as CSV with one estimate per row."""
         out = {REPORT_FILE: json.dumps(self.model_dump(mode="json"), indent=1, allow_nan=False)}
         out[NUMBERS_FILE] = to_csv({"": self.numbers}).to_csv(index=False)
         return out | {f"{name}.csv": to_csv(table).to_csv(index=False) for name, table in self.tables.items()}
 
     def save(self, folder: Path) -> None:
-        """Write the `files` into a folder, which is made where it is missing."""
+        """Write the `files` into a folder, which is created if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in self.files().items():
             (folder / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> EvaluationReport:
-        """The inverse of `save`.
+        """Load a report that was saved in a folder.
 
         Raises:
-            DataError: no report there, or one of another version.
+            DataError: there is no report, or it has another format version.
         """
         try:
             tree = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
@@ -90,7 +90,7 @@ class EvaluationReport(BaseModel):
 
 
 def to_csv(table: Table) -> pd.DataFrame:
-    """One row an estimate: `group`, `name`, and the estimate's own fields."""
+    """One row per estimate: `group`, `name`, and the fields of the estimate."""
     rows = [
         {"group": group, "name": name, **estimate.model_dump()}
         for group, estimates in table.items()

@@ -1,9 +1,9 @@
-"""The noise floor: how far another seed alone moves a metric, in its unit, on the same films.
+"""The noise floor: the difference in a metric that another seed alone makes, in its unit, on the same films.
 
-Trainings that differ in nothing but their seed are compared in pairs as a promotion compares two models: by the mean
-difference over the observations that both have. The floor is the repeatability coefficient of these differences (Bland
-and Altman 1986, ISO 5725): 95 % of such pairs differ by less. A study and a benchmark log it under the same name, which
-`promote` reads.
+Training runs that differ only in their seed are compared in pairs, as a promotion compares two models: by the mean
+difference over the observations with both values. The floor is the repeatability coefficient of these differences
+(Bland and Altman 1986, ISO 5725): 95 % of such pairs differ by less. Studies and benchmarks log it under the same name,
+which `promote` reads.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.nan import finite_or_none
 
 NOISE_FLOOR = "noise_floor/"
-"""Before the name of a metric: its floor, as a metric of the run that measured it."""
+"""Prefix of a metric's noise floor, as a metric of the run that measured it."""
 
 NOISE_FLOOR_OF = "noise_floor_of"
-"""Tag of that run: which trainings and films the floors are of, in words."""
+"""Tag of that run: the training runs and films behind the floors, in words."""
 
 VALUES_FILE = "paired_values.json"
 NORMAL_95 = 1.96
 
 
 def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict[str, float]:
-    """The floor of each metric, under its name after `NOISE_FLOOR`; no metric without two trainings that have it.
+    """The floor of each metric that two training runs have, under its name with the prefix `NOISE_FLOOR`.
 
     Args:
-        groups: trainings that differ in their seed alone, group by group; the groups' variances are pooled.
+        groups: training runs that differ only in their seed, by group; the variances of the groups are pooled.
 
     Raises:
         DataError: training runs of a group were not evaluated on the same films.
@@ -56,15 +56,15 @@ def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict
 
 
 def checked_floor(value: float, where: str) -> float:
-    """The floor, where it is one.
+    """Return the floor.
 
     Raises:
-        ConfigError: it is no finite number of at least 0, so that nothing can be held against it.
+        ConfigError: it is not a finite number of at least 0.
     """
     if not 0 <= value < sys.float_info.max:  # MLflow keeps infinity as the largest number
         raise ConfigError(
-            f"{where}: {value:g} is no noise floor; a finite number of at least 0 is needed. Measure it over two seeds "
-            "or more: tune with retrain_seeds, or benchmark"
+            f"{where}: {value:g} is not a noise floor; it must be a finite number of at least 0. Measure it over two "
+            "seeds or more: tune with retrain_seeds, or benchmark"
         )
     return value
 
@@ -96,9 +96,9 @@ def _known(values: PairedValues) -> bool:
 
 
 def _difference(metric: str, one: PairedValues, other: PairedValues) -> float:
-    """Mean difference over the observations that both have; NaN where there is none."""
+    """Mean difference over the observations with both values; NaN if there is none."""
     if one.film_ids != other.film_ids:
-        raise DataError(f"{metric}: two trainings of one kind were not measured on the same films")
+        raise DataError(f"{metric}: training runs of one group were not evaluated on the same films")
     each = one.values - other.values
     known = ~np.isnan(each)
     return float(each[known].mean()) if known.any() else math.nan

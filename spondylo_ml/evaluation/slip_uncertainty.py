@@ -1,4 +1,4 @@
-"""From uncertain corners to uncertain slips: Monte Carlo samples of a film's corners, each measured as the film is."""
+"""From uncertain corners to uncertain slips: Monte Carlo samples of the corners, each measured like the film itself."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray
 
 LEAST_MEASURABLE = 20
-"""Samples of a level that must be measurable, or its slip has no spread to speak of."""
+"""Number of samples of a level that must be measurable, or its slip has no spread."""
 
 SPREAD_QUANTILES = (0.159, 0.841)
-"""Of a normal distribution these lie one standard deviation from the middle; far outliers do not move them."""
+"""One standard deviation from the median of a normal distribution, and robust against outliers."""
 
 
 @dataclass(frozen=True)
 class SlipSamples:
-    """What the samples say of one level.
+    """The samples of one level.
 
     Attributes:
         level: the measurement at the predicted corners themselves.
         endplate_mm: length of the lower superior endplate; NaN without a spacing.
-        spread_percent: half the width of the middle 68 % of the sampled slips; NaN where too few are measurable.
-        grade_probabilities: by grade, 0 to 5; share of the measurable samples.
+        spread_percent: half the width of the central 68 % of the sampled slips; NaN if too few are measurable.
+        grade_probabilities: share of the measurable samples by grade, 0 to 5.
     """
 
     level: LevelMeasurement
@@ -51,24 +51,24 @@ def film_slips(
     measurement: FilmMeasurement | None = None,
     seed_name: str | None = None,
 ) -> tuple[SlipSamples, ...]:
-    """The levels of a predicted film whose slip is measurable, from the sacrum up.
+    """The levels of a predicted film with a measurable slip, from the sacrum up.
 
-    Facing, stretch and spacing are those by which the film itself is measured.
+    Facing, stretch and spacing are those with which the film itself is measured.
 
     Args:
         measurement: `measure_prediction` of the same film; computed if None.
         seed_name: the samples depend on it alone, on every machine; the film's id if None.
     """
-    measured = measurement or measure_prediction(film, prediction, rules)
-    levels = [level for level in measured.levels if not level.slip.reason]
+    measurement = measurement or measure_prediction(film, prediction, rules)
+    levels = [level for level in measurement.levels if not level.slip.reason]
     if not levels:
         return ()
     scale = film_scale(
-        predicted_vertebrae(prediction), Facing(measured.facing), film.spacing, film.pixel_aspect, film.aspect_given
+        predicted_vertebrae(prediction), Facing(measurement.facing), film.spacing, film.pixel_aspect, film.aspect_given
     )
-    # The predicted corners come first, so that one pass measures them and the samples.
+    # The predicted corners come first, so that they are measured together with the samples.
     corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples, seed_name)])
-    bodies = patient_frame(corners, Facing(measured.facing), scale.pixel_size_xy)
+    bodies = patient_frame(corners, Facing(measurement.facing), scale.pixel_size_xy)
     upper, lower = (
         bodies[:, [slot - prediction.slots.first for slot in slots]]
         for slots in ([level.upper_slot for level in levels], [level.lower_slot for level in levels])
@@ -82,10 +82,10 @@ def film_slips(
 def corner_samples(
     prediction: FilmPrediction, calibration: CornerCalibration, count: int, seed_name: str | None = None
 ) -> FloatArray:
-    """(S, V, 4, 2) px of the film: corners drawn round the predicted ones, NaN where there is no covariance.
+    """(S, V, 4, 2) px of the film: corners sampled around the predicted ones; NaN without a covariance.
 
-    The direction is uniform in the covariance's own frame, the distance follows the calibrated table. Corners are drawn
-    independently of each other.
+    The direction is uniform in the frame of the covariance, the distance follows the calibrated table. Corners are
+    sampled independently of each other.
     """
     if prediction.covariance_px2 is None or prediction.heat_share is None:
         return np.full((count, *prediction.corners_xy.shape), np.nan)
@@ -104,9 +104,9 @@ def seed_from(name: str) -> int:
 
 
 def _summary(level: LevelMeasurement, endplate_mm: float, slip: FloatArray, graded: FloatArray) -> SlipSamples:
-    known = ~np.isnan(slip)
-    if known.sum() < LEAST_MEASURABLE:
+    measurable = ~np.isnan(slip)
+    if measurable.sum() < LEAST_MEASURABLE:
         return SlipSamples(level, endplate_mm, np.nan, {int(grade): np.nan for grade in Grade})
-    low, high = np.quantile(slip[known], SPREAD_QUANTILES)
-    shares = {int(grade): float((graded[known] == grade).mean()) for grade in Grade}
+    low, high = np.quantile(slip[measurable], SPREAD_QUANTILES)
+    shares = {int(grade): float((graded[measurable] == grade).mean()) for grade in Grade}
     return SlipSamples(level, endplate_mm, float(high - low) / 2, shares)

@@ -1,4 +1,4 @@
-"""Slip and grade at each level, from predicted against true corners."""
+"""Slip and grade at each level: predicted against true."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def facing_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ..
 
 
 def predicted_vertebrae(prediction: FilmPrediction) -> tuple[Vertebra, ...]:
-    """The vertebrae that a prediction says are there."""
+    """The vertebrae that are predicted to be on the film."""
     rows = np.flatnonzero(prediction.presence >= PRESENCE_THRESHOLD)
     return tuple(Vertebra(prediction.slots.first + int(row), prediction.corners_xy[row]) for row in rows)
 
@@ -73,48 +73,48 @@ def predicted_vertebrae(prediction: FilmPrediction) -> tuple[Vertebra, ...]:
 def measure_prediction(
     film: Film, prediction: FilmPrediction, rules: ClinicalConfig, levels_from: str | None = None
 ) -> FilmMeasurement:
-    """What is measured at predicted corners: the same, withheld for the same reasons, wherever it is asked for.
+    """Measure a film at its predicted corners; evaluation and prediction both do it here.
 
     Args:
-        levels_from: why vertebrae have their slots; the film's own reason where None.
+        levels_from: why vertebrae have their slots; the film's own reason if None.
     """
     vertebrae = predicted_vertebrae(prediction)
     return measure_film(film, rules, vertebrae=vertebrae, levels_from=levels_from, evidence=prediction.evidence)
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:
-    """Agreement over the levels whose true slip is measurable; `n_absent` are those whose predicted one is not.
+    """Agreement over the levels with a measurable true slip; `n_absent` counts those without a predicted one.
 
-    `slip_withheld_percent` of these levels; of the others `slip_mae_percent`, `slip_bias_percent` (predicted less
+    `slip_withheld_percent` of these levels; of the others `slip_mae_percent`, `slip_bias_percent` (predicted minus
     true), Bland-Altman `slip_limit_low_percent` and `_high_`, `slip_icc_2_1` and `slip_icc_3_1`, `slip_mae_mm` where
     the spacing is known; `grade_accuracy` (same Meyerding grade), `grade_within_1`, `grade_accuracy_all` (withheld ones
-    counted as wrong), quadratic `grade_kappa`; `listhesis_sensitivity` and `_specificity` (true grade I or more found
-    as I or more), `listhesis_auc` of the predicted slip's size. Rates in percent.
+    count as wrong), quadratic `grade_kappa`; `listhesis_sensitivity` and `_specificity` (true grade I or more
+    predicted as such), `listhesis_auc` of the predicted slip's size. Rates in percent.
     """
     names = np.asarray(patients, dtype=object)
     measurable = table["true_slip_percent"].notna().to_numpy()
     table, names = table[measurable], names[measurable]
-    known = table["pred_slip_percent"].notna().to_numpy()
-    n_absent = int((~known).sum())
+    predicted_mask = table["pred_slip_percent"].notna().to_numpy()
+    n_absent = int((~predicted_mask).sum())
     true, predicted = (table[f"{who}_slip_percent"].to_numpy(dtype=np.float64) for who in ("true", "pred"))
     true_grade, grade = (table[f"{who}_grade"].to_numpy(dtype=np.float64) for who in ("true", "pred"))
     mm = (table["pred_slip_mm"] - table["true_slip_mm"]).to_numpy(dtype=np.float64)
-    off = grade - true_grade
+    grade_error = grade - true_grade
     rate = {
-        "slip_withheld_percent": 100.0 * ~known,
+        "slip_withheld_percent": 100.0 * ~predicted_mask,
         "slip_mae_percent": np.abs(predicted - true),
         "slip_bias_percent": predicted - true,
         "slip_mae_mm": np.abs(mm),
-        "grade_accuracy": np.where(known, 100.0 * (off == 0), np.nan),
-        "grade_accuracy_all": 100.0 * (known & (off == 0)),
-        "grade_within_1": np.where(known, 100.0 * (np.abs(off) <= 1), np.nan),
-        "listhesis_sensitivity": np.where(known & (true_grade > 0), 100.0 * (grade > 0), np.nan),
-        "listhesis_specificity": np.where(known & (true_grade == 0), 100.0 * (grade == 0), np.nan),
+        "grade_accuracy": np.where(predicted_mask, 100.0 * (grade_error == 0), np.nan),
+        "grade_accuracy_all": 100.0 * (predicted_mask & (grade_error == 0)),
+        "grade_within_1": np.where(predicted_mask, 100.0 * (np.abs(grade_error) <= 1), np.nan),
+        "listhesis_sensitivity": np.where(predicted_mask & (true_grade > 0), 100.0 * (grade > 0), np.nan),
+        "listhesis_specificity": np.where(predicted_mask & (true_grade == 0), 100.0 * (grade == 0), np.nan),
     }
-    made = {name: bootstrap.mean(values, names) for name, values in rate.items()}
+    estimates = {name: bootstrap.mean(values, names) for name, values in rate.items()}
     for name, positive in (("listhesis_sensitivity", true_grade > 0), ("listhesis_specificity", true_grade == 0)):
-        made[name] = made[name].model_copy(update={"n_absent": int((positive & ~known).sum())})
-    return made | _of_measured(table[known], names[known].tolist(), n_absent, bootstrap)
+        estimates[name] = estimates[name].model_copy(update={"n_absent": int((positive & ~predicted_mask).sum())})
+    return estimates | _of_measured(table[predicted_mask], names[predicted_mask].tolist(), n_absent, bootstrap)
 
 
 def _of_measured(

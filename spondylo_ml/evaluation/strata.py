@@ -1,4 +1,4 @@
-"""What is known of a film, by which results are broken down."""
+"""The properties of films by which results are broken down."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ AGE_ORDER = (*(name for _, _, name in AGE_BANDS), UNKNOWN)
 
 
 def film_strata(films: Sequence[Film]) -> pd.DataFrame:
-    """One row a film: `film_id`, `patient`, and the `STRATA`; "unknown" where the dataset does not say."""
+    """One row per film: `film_id`, `patient`, and the `STRATA`; "unknown" if the dataset does not tell."""
     rows = [(f.film_id, f.patient, f.source, f.sex or UNKNOWN, age_band(f.age_years), str(f.facing)) for f in films]
     return pd.DataFrame(rows, columns=["film_id", "patient", *STRATA])
 
 
 def in_order(stratum: str, groups: Iterable[str]) -> list[str]:
-    """The groups of one of the `STRATA` as a table lists them: ages rising, others by name, unknown ones last."""
+    """The groups of one of the `STRATA` in the order of a table: rising ages, others by name, unknown last."""
     if stratum == "age_band":
         return sorted(groups, key=AGE_ORDER.index)
     return sorted(groups, key=lambda name: (name == UNKNOWN, name))

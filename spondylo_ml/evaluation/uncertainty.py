@@ -1,4 +1,4 @@
-"""How sure a model is of slips and grades: fitted on the films of one part, applied to any others."""
+"""Uncertainty of slips and grades: fitted on the films of one part, applied to any others."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class UncertaintyModel(BaseModel):
     """Calibrated uncertainty of one model.
 
     Attributes:
-        source: where corners' covariances come from.
-        samples: Monte Carlo samples a film.
-        corners: quantiles of the corners' radial errors.
-        slips: reach of the slips' conformal sets.
-        grades: limits of the grades' conformal sets.
+        source: where the covariances of corners come from.
+        samples: number of Monte Carlo samples per film.
+        corners: quantiles of the radial errors of corners.
+        slips: reach of the conformal sets of slips.
+        grades: limits of the conformal sets of grades.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +65,7 @@ class UncertaintyModel(BaseModel):
         measurement: FilmMeasurement | None = None,
         seed_name: str | None = None,
     ) -> tuple[LevelUncertainty, ...]:
-        """The levels of a lateral film whose slip is measurable and has an interval, from the sacrum up.
+        """The levels of a lateral film with a measurable slip and an interval, from the sacrum up.
 
         Args:
             measurement, seed_name: see `film_slips`.
@@ -102,7 +102,7 @@ def calibrate(predictions: PredictionSet, rules: ClinicalConfig, config: Uncerta
     """
     corners = predictions.radial_errors
     corner_calibration = _corner_calibration(corners)
-    fold_of_film = calibration.folds([film.patient for film in predictions.films])
+    fold_of_film = calibration.patient_folds([film.patient for film in predictions.films])
     folds = np.unique(fold_of_film)
     if len(folds) < 2:
         raise DataError("films of at least two patients are needed to calibrate uncertainty; given one")
@@ -173,16 +173,21 @@ def _sets(
     predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
     probabilities = {int(grade): row[f"probability_{grade.label}"] for grade in Grade}
     slot, spread = int(row["upper_slot"]), row["spread_percent"]
-    found, level = _judged(
+    slip_range, level = _level_sets(
         slot, predicted, spread, row["endplate_mm"], probabilities, int(row["pred_grade"]), slips, grades, rules
     )
-    made = _columns(level, found.width_percent)
+    columns = _columns(level, slip_range.width_percent)
     if np.isnan(true):
-        return *made, np.nan, np.nan, np.nan
+        return *columns, np.nan, np.nan, np.nan
     grade = int(row["true_grade"])
-    # How far the sets keep their promise is asked of all of them, also of those that are too wide to be shown.
+    # Coverage is measured over all sets, also those too wide to be shown.
     inside = abs(true - predicted) <= slips.reach_percent(slot, spread)[grade]
-    return *made, float(inside), float(found.low_percent <= true <= found.high_percent), float(grade in level.grade_set)
+    return (
+        *columns,
+        float(inside),
+        float(slip_range.low_percent <= true <= slip_range.high_percent),
+        float(grade in level.grade_set),
+    )
 
 
 def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...]:
@@ -196,13 +201,13 @@ def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...
 def _level_uncertainty(seen: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
     level, probabilities = seen.level, seen.grade_probabilities
     grade = int(level.grade or 0)
-    return _judged(
+    return _level_sets(
         level.upper_slot, level.slip.value, seen.spread_percent, seen.endplate_mm, probabilities, grade, model.slips,
         model.grades, rules,
     )[1]  # fmt: skip
 
 
-def _judged(
+def _level_sets(
     slot: int,
     slip_percent: float,
     spread_percent: float,
@@ -213,12 +218,12 @@ def _judged(
     grades: GradeConformal,
     rules: ClinicalConfig,
 ) -> tuple[SlipSet, LevelUncertainty]:
-    """The slip set of a level, and the verdict that follows from it: for tables and for single films alike."""
+    """The slip set of a level, and the verdict that follows from it, for tables and single films."""
     limits = grade_limits(rules, endplate_mm)
-    found = slip_set(slip_percent, slips.reach_percent(slot, spread_percent), limits)
+    slip_range = slip_set(slip_percent, slips.reach_percent(slot, spread_percent), limits)
     kept = grades.grade_set(np.array([probabilities[int(one)] for one in Grade]), grade)
-    verdict = joint_verdict(found, kept, limits)
-    return found, level_uncertainty(slot, verdict, found, slips.coverage, probabilities)
+    verdict = joint_verdict(slip_range, kept, limits)
+    return slip_range, level_uncertainty(slot, verdict, slip_range, slips.coverage, probabilities)
 
 
 def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:

@@ -1,4 +1,4 @@
-"""What a table of uncertain levels comes to: coverage, width, share referred, and accuracy against referral."""
+"""Metrics of uncertain levels: coverage, width, share referred, and accuracy against referral."""
 
 from __future__ import annotations
 
@@ -12,22 +12,18 @@ from spondylo_ml.evaluation.uncertainty import PROBABILITIES
 from spondylo_ml.landmarks import FloatArray
 
 KEPT_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-"""Shares of the levels, the surest ones, whose grade accuracy is reported."""
+"""Shares of the levels, the most certain ones, whose grade accuracy is reported."""
 
 ALL = "all"
 
 
 def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Estimates:
-    """Over the levels whose true slip is measurable; `n_absent` are those without a predicted slip or interval.
+    """Estimates over the levels with a measurable true slip; `n_absent` counts those without an interval.
 
-    Rates in percent: `slip_set_coverage` (true slip in the conformal set, for which the coverage is stated),
-    `slip_interval_coverage` (in the interval round the set, which is at least as wide), `grade_set_coverage` (true
-    grade among the grades that neither set excludes), `slip_not_known_percent` (a set of slips that excludes nothing),
-    `slip_set_width_percent` and `slip_interval_width_percent` (median of the others, percent of the endplate),
-    `referred_percent` (more than one grade or direction left), `grade_accuracy_not_referred` and `_referred`.
+    The metrics are those of the section "Uncertainty" of the catalogue.
 
     Args:
-        levels: of `uncertainty.level_table`.
+        levels: `uncertainty.level_table`.
     """
     levels = levels[levels["true_slip_percent"].notna()]
     patients = levels["patient"].tolist()
@@ -40,20 +36,20 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
         "slip_not_known_percent": 100.0 * levels["low_percent"].isna().to_numpy(dtype=np.float64),
         "referred_percent": 100.0 * referred,
     }
-    made = {name: bootstrap.mean(values, patients) for name, values in rates.items()}
+    estimates = {name: bootstrap.mean(values, patients) for name, values in rates.items()}
     widths = {"interval": levels["high_percent"] - levels["low_percent"], "set": levels["set_width_percent"]}
     for name, width in widths.items():
-        made[f"slip_{name}_width_percent"] = bootstrap.quantile(width.to_numpy(dtype=np.float64), 0.5, patients)
+        estimates[f"slip_{name}_width_percent"] = bootstrap.quantile(width.to_numpy(dtype=np.float64), 0.5, patients)
     for name, rows in (("not_referred", ~referred), ("referred", referred)):
-        made[f"grade_accuracy_{name}"] = bootstrap.mean(100 * right[rows], levels.loc[rows, "patient"].tolist())
-    return made
+        estimates[f"grade_accuracy_{name}"] = bootstrap.mean(100 * right[rows], levels.loc[rows, "patient"].tolist())
+    return estimates
 
 
 def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dict[str, Estimates]]:
-    """The estimates of each level (from the sacrum up) and each true grade, and the referral curves of all of them.
+    """The estimates of each level (from the sacrum up) and each true grade, and the referral curves of each.
 
-    `referral` has for each group `accuracy_of_surest_<share>`: grade accuracy of that share of the group's levels, the
-    surest ones by the probability of the predicted grade.
+    `referral` has for each group `accuracy_of_surest_<share>`: the grade accuracy of that share of its levels, those
+    with the highest probability of the predicted grade.
     """
     known = levels[levels["true_slip_percent"].notna()]
     groups = {"level": _groups(known, "level"), "grade": _groups(known, "true_grade")}
@@ -66,9 +62,9 @@ def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dic
 
 
 def referral(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Estimates:
-    """Grade accuracy of the surest levels, by the share of `KEPT_PERCENT` that is not referred."""
+    """Grade accuracy of the most certain levels, by the share of `KEPT_PERCENT` that is not referred."""
     seen = levels[levels["pred_grade"].notna() & levels["true_grade"].notna()]
-    seen = seen.iloc[np.argsort(-sureness(seen), kind="stable")]
+    seen = seen.iloc[np.argsort(-certainty(seen), kind="stable")]
     right, patients = _right(seen), seen["patient"].tolist()
     counts = {share: int(np.ceil(len(seen) * share / 100)) for share in KEPT_PERCENT}
     return {
@@ -77,27 +73,27 @@ def referral(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Estimates:
     }
 
 
-def sureness(levels: pd.DataFrame) -> FloatArray:
-    """(N,) probability of the predicted grade; 0 where there is none."""
+def certainty(levels: pd.DataFrame) -> FloatArray:
+    """(N,) probability of the predicted grade; 0 without one."""
     probability = levels[list(PROBABILITIES)].to_numpy(dtype=np.float64)
     grade = levels["pred_grade"].fillna(0).to_numpy(dtype=np.int64)
     return np.asarray(np.nan_to_num(probability[np.arange(len(levels)), grade]))
 
 
 def curve_points(numbers: Mapping[str, Estimate]) -> list[tuple[int, Estimate]]:
-    """Share kept and accuracy, of the numbers of `referral`."""
+    """Share kept and accuracy, from the estimates of `referral`."""
     return [(share, numbers[f"accuracy_of_surest_{share}"]) for share in KEPT_PERCENT]
 
 
 def _groups(levels: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
-    """Rows by group; levels from the sacrum up, grades rising. Groups in which nothing was predicted are left out."""
+    """Rows by group: levels from the sacrum up, or rising grades. Groups without a prediction are left out."""
     order = levels.groupby(column)[{"level": "upper_slot", "true_grade": "true_grade"}[column]].min().dropna()
     names = {key: str(key) if column == "level" else f"grade {order[key]:.0f}" for key in order.sort_values().index}
     return {name: levels[levels[column] == key] for key, name in names.items()}
 
 
 def _right(levels: pd.DataFrame) -> FloatArray:
-    """(N,) 1 where the predicted grade is the true one, 0 where it is not, NaN where there is none."""
+    """(N,) 1 if the predicted grade is right, 0 if it is wrong, NaN without one."""
     known = levels["pred_grade"].notna() & levels["true_grade"].notna()
     right = (levels["pred_grade"] == levels["true_grade"]).astype(np.float64).where(known)
     return np.asarray(right, dtype=np.float64)

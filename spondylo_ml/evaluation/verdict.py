@@ -1,12 +1,12 @@
-"""The one verdict on a level, from its slip set and its grade set together.
+"""The verdict on a level, from its slip set and its grade set together.
 
-The rule, the same wherever a level is reported: a grade cannot be excluded where it belongs to the grade set *or* where
-the slip set holds a slip of it. A level is left to itself only where one grade is left, in one direction. Either set
-alone holds the truth with the stated coverage, and so does their union; that they contradict each other can only make
-it larger, never leave a level to itself.
+The rule is the same wherever a level is reported: a grade cannot be excluded if it belongs to the grade set *or* if the
+slip set holds a slip of this grade. A level needs no reader only if a single grade in a single direction is left.
+Either set alone holds the truth with the stated coverage, and so does their union; a contradiction between them only
+makes it larger.
 
-A slip set that excludes no grade, or is wider than all slips short of spondyloptosis, says nothing: it is shown as not
-known, no grade is excluded, and the level is referred.
+A slip set that excludes no grade, or is wider than all slips below spondyloptosis, tells nothing: the slip is shown as
+not known, no grade is excluded, and the level is referred.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ UNKNOWN = f"{NOT_KNOWN}, {REFER}"
 
 @dataclass(frozen=True)
 class LevelVerdict:
-    """What can be said of a level.
+    """The verdict on a level.
 
     Attributes:
-        slips_known: whether the slip set says anything.
-        grades: that cannot be excluded, rising.
-        refer: whether a person must read the level.
-        words: the same in words.
+        slips_known: whether the slip set excludes anything.
+        grades: those that cannot be excluded, in rising order.
+        refer: whether a reader must look at the level.
+        words: the verdict in words.
     """
 
     slips_known: bool
@@ -43,16 +43,16 @@ class LevelVerdict:
 
 
 NOTHING_KNOWN = LevelVerdict(False, ALL_GRADES, True, UNKNOWN)
-"""Of a level without a slip, or without a set of slips."""
+"""The verdict on a level without a slip, or without a slip set."""
 
 
 def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: FloatArray) -> LevelVerdict:
-    """The verdict on a level.
+    """Combine slip set and grade set of a level.
 
     Args:
-        slips: those that cannot be excluded, signed.
-        grade_set: grades that cannot be excluded by their probability; the predicted one among them.
-        limits_percent: (7,) of `slip_conformal.grade_limits`, for this level: its limit of grade 0 may be in mm.
+        slips: signed slips that cannot be excluded.
+        grade_set: grades that cannot be excluded by their probability, the predicted one among them.
+        limits_percent: (7,) `slip_conformal.grade_limits` of this level, whose limit of grade 0 may be in mm.
     """
     forward, backward = grades_touched(slips, limits_percent), grades_touched(slips, limits_percent, backward=True)
     touched = forward | backward
@@ -68,16 +68,16 @@ def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: Fl
 
 
 def grades_touched(slips: SlipSet, limits_percent: FloatArray, backward: bool = False) -> set[int]:
-    """The grades that slips of a set have in one direction; a lone point on a limit belongs to neither side."""
+    """The grades of the slips of a set in one direction; a single point on a limit belongs to neither side."""
     sign = -1.0 if backward else 1.0
-    found = set()
+    touched_grades = set()
     for piece in slips.pieces_percent:
         low, high = sorted(sign * end for end in piece)
         for grade in ALL_GRADES:
             nearest, furthest = limits_percent[grade], limits_percent[grade + 1]
             if min(high, furthest) - max(low, nearest) > TOLERANCE:
-                found.add(grade)
-    return found
+                touched_grades.add(grade)
+    return touched_grades
 
 
 def level_uncertainty(
@@ -87,7 +87,7 @@ def level_uncertainty(
     coverage: float | None,
     probabilities: Mapping[int, float],
 ) -> LevelUncertainty:
-    """The verdict with what it follows from; slips that say nothing are left out."""
+    """The verdict with the sets behind it; a slip set that tells nothing is left out."""
     shown = slips if verdict.slips_known else None
     return LevelUncertainty(
         upper_slot=upper_slot,
@@ -102,10 +102,10 @@ def level_uncertainty(
     )
 
 
-def of_every_level(
+def complete_verdicts(
     levels: Sequence[LevelMeasurement], known: Sequence[LevelUncertainty]
 ) -> tuple[LevelUncertainty, ...]:
-    """The verdict on each level of a film: those given, and that nothing is known where there is none, or no slip."""
+    """The verdict on each level of a film; `NOTHING_KNOWN` for a level without a slip or without a verdict."""
     by_slot = {one.upper_slot: one for one in known}
     unknown = (level_uncertainty(level.upper_slot, NOTHING_KNOWN, None, None, {}) for level in levels)
     return tuple(
@@ -115,7 +115,7 @@ def of_every_level(
 
 
 def _informative(slips: SlipSet, limits_percent: FloatArray) -> bool:
-    """Whether the set is there, finite, and no wider than from grade IV backward to grade IV forward."""
+    """Whether the set is not empty, finite, and no wider than from grade IV backward to grade IV forward."""
     ends = [end for piece in slips.pieces_percent for end in piece]
     finite = bool(ends) and all(map(math.isfinite, ends))
     return finite and slips.high_percent - slips.low_percent <= 2 * limits_percent[-2]

@@ -1,4 +1,4 @@
-"""How large a vertebra is on its film, in px, from whatever corners are known of it."""
+"""The size of a vertebra on its film in px, from the corners that are labelled."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEIGHTS = ((0, 2), (1, 3))  # left and right wall
 
 
 def width_px(corners_xy: FloatArray) -> FloatArray:
-    """(...) mean length of the known superior and inferior edges of (..., 4, 2) corners; NaN where none is known.
+    """(...) mean length of the superior and inferior edges of (..., 4, 2) corners; NaN if neither has both corners.
 
     The body's depth on a lateral film, its width on an AP film.
     """
@@ -19,18 +19,18 @@ def width_px(corners_xy: FloatArray) -> FloatArray:
 
 
 def height_px(corners_xy: FloatArray) -> FloatArray:
-    """(...) mean length of the known left and right walls; NaN where none is known, as on an S1 of two corners."""
+    """(...) mean length of the left and right walls; NaN if neither has both corners, as on an S1 with two corners."""
     return _mean_length(corners_xy, _HEIGHTS)
 
 
 def shorter_side_px(corners_xy: FloatArray) -> FloatArray:
-    """(...) the smaller of width and height, of those that are known; NaN where neither is."""
+    """(...) the smaller of width and height, ignoring NaN; NaN if both are."""
     return np.asarray(np.fmin(width_px(corners_xy), height_px(corners_xy)))
 
 
 def scale_px(corners_xy: FloatArray) -> FloatArray:
-    """(...) root of width times height, the side of a square of about the body's area; what is known of an S1 of two
-    corners is its width, which then stands alone."""
+    """(...) root of width times height: the side of a square with about the area of the body. An S1 with two corners
+    has only a width, which then stands alone."""
     width, height = width_px(corners_xy), height_px(corners_xy)
     only_one = np.fmax(width, height)
     return np.where(np.isnan(width * height), only_one, np.sqrt(width * height))

@@ -26,7 +26,7 @@ from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
-from spondylo_ml.evaluation.verdict import of_every_level
+from spondylo_ml.evaluation.verdict import complete_verdicts
 from spondylo_ml.film_report.report import FilmReport, film_key, film_report
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.serving.bundle import Bundle
@@ -214,7 +214,7 @@ class FilmModel:
             film=film,
             prediction=prediction,
             measurement=replace(measurement, warnings=warnings),
-            uncertainty=of_every_level(measurement.levels, intervals),
+            uncertainty=complete_verdicts(measurement.levels, intervals),
             model=self.name,
         )
 

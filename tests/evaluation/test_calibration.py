@@ -17,7 +17,7 @@ from spondylo_ml.evaluation.calibration import (
     CornerCalibration,
     calibrated_coverage,
     cross_fitted_coverage,
-    folds,
+    patient_folds,
     mahalanobis,
     normal_coverage,
 )
@@ -106,9 +106,9 @@ def test_nothing_to_calibrate_on_is_an_error() -> None:
 
 def test_a_patient_is_in_one_fold_only() -> None:
     patients = [f"p{i // 3}" for i in range(30)]
-    table = pd.DataFrame({"patient": patients, "fold": folds(patients)})
+    table = pd.DataFrame({"patient": patients, "fold": patient_folds(patients)})
     assert table["fold"].nunique() == FOLDS
     assert (table.groupby("patient")["fold"].nunique() == 1).all()
-    assert folds(["a", "a"]).tolist() == [0, 0]
+    assert patient_folds(["a", "a"]).tolist() == [0, 0]
     one = pd.DataFrame({"patient": ["a"], "radius": [1.0], "heat_share": [0.5]})
     assert np.isnan(list(cross_fitted_coverage(one).values())).all()

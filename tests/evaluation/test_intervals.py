@@ -103,7 +103,7 @@ def test_a_statistic_of_weights_is_the_same_number_as_the_mean() -> None:
 
 def test_rows_of_an_unknown_patient_are_refused() -> None:
     for names in (["a", "b"], []):
-        with pytest.raises(DataError, match="a row belongs to a patient of whom no film was given"):
+        with pytest.raises(DataError, match="a row belongs to a patient without films in this set"):
             PatientBootstrap(names).mean([1.0], ["aa"])
 
 

@@ -14,13 +14,13 @@ from spondylo_ml.evaluation.leaderboard import (
     FINISHED,
     MEAN_SHAPE,
     METRICS,
-    Child,
+    BenchmarkRun,
     Leaderboard,
     children_table,
     entries_table,
     estimate_over_seeds,
     pooled_sd,
-    spread,
+    spread_statistics,
 )
 
 
@@ -28,12 +28,12 @@ def estimate(value: float, half: float = 1.0, n: int = 40) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half, n=n, n_patients=5)
 
 
-def child(entry: str, seed: int, mre: float, **costs: float) -> Child:
+def child(entry: str, seed: int, mre: float, **costs: float) -> BenchmarkRun:
     numbers = {"mre_px512": estimate(mre), "sdr_6px": estimate(50 + mre)}
-    return Child(entry, "unet", seed, FINISHED, f"run-{entry}-{seed}", "", numbers, costs, "cpu", "digest")
+    return BenchmarkRun(entry, "unet", seed, FINISHED, f"run-{entry}-{seed}", "", numbers, costs, "cpu", "digest")
 
 
-def board(*children: Child) -> Leaderboard:
+def board(*children: BenchmarkRun) -> Leaderboard:
     return Leaderboard("made", "films", "1 minute each", children, {"mre_px512": estimate(20.0, 3.0)})
 
 
@@ -42,8 +42,8 @@ BOARD = board(
     child("quick", 0, 4.0, latency_ms=10.0),
     child("slow", 1, 14.0, latency_ms=50.0),
     replace(child("quick", 1, 0.0), state=FAILED, reason="a loss", numbers={}, costs={}),
-    Child("never", "unet", 0),
-    Child("never", "unet", 1, CUT, "run-never-1", "cut off"),
+    BenchmarkRun("never", "unet", 0),
+    BenchmarkRun("never", "unet", 1, CUT, "run-never-1", "cut off"),
 )
 
 
@@ -96,9 +96,14 @@ def test_absent_estimates_are_left_out_of_the_mean_and_counted() -> None:
 
 
 def test_the_spread_of_nothing_is_nan_with_a_count() -> None:
-    assert spread([1.0, math.nan, 3.0]) == {"sd": pytest.approx(math.sqrt(2)), "min": 1.0, "max": 3.0, "n_seeds": 2.0}
-    assert spread([])["n_seeds"] == 0
-    assert all(math.isnan(spread([math.nan])[name]) for name in ("sd", "min", "max"))
+    assert spread_statistics([1.0, math.nan, 3.0]) == {
+        "sd": pytest.approx(math.sqrt(2)),
+        "min": 1.0,
+        "max": 3.0,
+        "n_seeds": 2.0,
+    }
+    assert spread_statistics([])["n_seeds"] == 0
+    assert all(math.isnan(spread_statistics([math.nan])[name]) for name in ("sd", "min", "max"))
 
 
 def test_the_standard_deviation_between_seeds_is_pooled_over_entries() -> None:
@@ -116,6 +121,6 @@ def test_what_makes_numbers_incomparable_is_remarked() -> None:
     assert alike.remarks() == []
     other = board(alike.children[0], replace(alike.children[1], data_digest="x", device="cuda"))
     films, devices = other.remarks()
-    assert "not all trainings were judged on the same validation films" in films
+    assert "not all training runs were evaluated on the same validation films" in films
     assert "different devices (cpu; cuda)" in devices
-    assert "without a spread of their own: quick, never" in BOARD.remarks()[0]
+    assert "without a spread: quick, never" in BOARD.remarks()[0]

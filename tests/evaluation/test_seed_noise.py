@@ -55,13 +55,17 @@ def test_one_seed_or_nothing_in_common_measures_none() -> None:
 
 def test_trainings_on_other_films_are_refused() -> None:
     other = values(1, 2, 3, 4, films=("a", "a", "b", "d"))
-    with pytest.raises(DataError, match="grade_accuracy_all: two trainings of one kind were not measured on the same"):
+    with pytest.raises(
+        DataError, match="grade_accuracy_all: training runs of one group were not evaluated on the same"
+    ):
         noise_floors([[values(1, 2, 3, 4), other]])
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -0.1])
 def test_what_is_no_floor_is_refused_in_words(value: float) -> None:
-    with pytest.raises(ConfigError, match=rf"noise_floor: {value:g} is no noise floor; a finite number of at least 0"):
+    with pytest.raises(
+        ConfigError, match=rf"noise_floor: {value:g} is not a noise floor; it must be a finite number of at least 0"
+    ):
         checked_floor(value, "noise_floor")
     assert checked_floor(0.0, "noise_floor") == 0.0
 

@@ -16,10 +16,10 @@ from spondylo_ml.evaluation.verdict import (
     ALL_GRADES,
     NOTHING_KNOWN,
     LevelVerdict,
+    complete_verdicts,
     grades_touched,
     joint_verdict,
     level_uncertainty,
-    of_every_level,
 )
 
 LIMITS = grade_limits(DEFAULT_RULES, np.nan)
@@ -105,7 +105,7 @@ def test_every_measured_level_has_a_verdict() -> None:
     film = films_with_noise(1, 3)[0][0]
     levels = measure_film(film).levels
     given_one = level_uncertainty(2, verdict_on((8.0, 21.0), grade_set=(1,)), SlipSet(((8.0, 21.0),)), 0.9, {1: 1.0})
-    found = of_every_level(levels, [given_one])
+    found = complete_verdicts(levels, [given_one])
     assert [one.upper_slot for one in found] == [level.upper_slot for level in levels]
     assert found[1] is given_one
     assert (found[0].verdict, found[0].refer, found[0].grade_set) == ("not known, refer", True, ALL_GRADES)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, Child, Leaderboard
+from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, BenchmarkRun, Leaderboard
 from spondylo_ml.pages.leaderboard_page import cost_rows, leaderboard_page, quality_rows
 
 
@@ -17,18 +17,22 @@ def estimate(value: float, half: float) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half, n=4, n_patients=2)
 
 
-def finished(seed: int, mre: float, latency_ms: float) -> Child:
+def finished(seed: int, mre: float, latency_ms: float) -> BenchmarkRun:
     absent = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=9)
     numbers = {"mre_px512": estimate(mre, 0.5), "sdr_6px": estimate(40.0 + mre, 10.0), "grade_accuracy_all": absent}
     costs = {"latency_ms": latency_ms, "parameters": 8650192.0}
-    return Child("first", "unet", seed, FINISHED, f"run{seed}", "", numbers, costs, "cpu", "d")
+    return BenchmarkRun("first", "unet", seed, FINISHED, f"run{seed}", "", numbers, costs, "cpu", "d")
 
 
 BOARD = Leaderboard(
     "two & more",
     "made films",
     "1 minute each",
-    (finished(0, 4.0, 10.0), finished(1, 6.0, 14.0), Child("second", "resnet50", 0, FAILED, "run2", "a <b> loss")),
+    (
+        finished(0, 4.0, 10.0),
+        finished(1, 6.0, 14.0),
+        BenchmarkRun("second", "resnet50", 0, FAILED, "run2", "a <b> loss"),
+    ),
     {"mre_px512": estimate(20.0, 1.0)},
 )
 
@@ -100,5 +104,5 @@ def test_metrics_stand_in_three_tables_under_heads_that_name_their_unit() -> Non
 
 
 def test_a_page_of_nothing_finished_is_a_page() -> None:
-    page = leaderboard_page(Leaderboard("none", "films", "1 minute", (Child("a", "unet", 0),)))
+    page = leaderboard_page(Leaderboard("none", "films", "1 minute", (BenchmarkRun("a", "unet", 0),)))
     assert "not run" in page

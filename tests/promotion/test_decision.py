@@ -73,7 +73,7 @@ def test_without_a_noise_floor_nothing_replaces_a_champion() -> None:
 
 @pytest.mark.parametrize("floor", [math.nan, math.inf, -1.0])
 def test_a_noise_floor_that_is_none_decides_nothing(floor: float) -> None:
-    with pytest.raises(ConfigError, match="is no noise floor; a finite number of at least 0 is needed"):
+    with pytest.raises(ConfigError, match="is not a noise floor; it must be a finite number of at least 0"):
         decided(floor=floor)
 
 

@@ -102,7 +102,7 @@ def test_without_a_floor_the_runs_that_have_one_are_offered(tmp_path: Path) -> N
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_a_run_whose_floor_is_no_number_is_refused(value: float) -> None:
     run_id = _run_with(value)
-    with pytest.raises(ConfigError, match=rf"noise_floor_from {run_id}, noise_floor/{METRIC}: .* is no noise floor"):
+    with pytest.raises(ConfigError, match=rf"noise_floor_from {run_id}, noise_floor/{METRIC}: .* is not a noise floor"):
         noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id}))
 
 

@@ -16,7 +16,7 @@ from commands import TINY, artifacts_of, client_of, environment, runs_of, start
 from mlflow.entities import Run
 
 from spondylo_ml.config import PromoteConfig, validate
-from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
+from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
 from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.seed_noise import values_text
 from spondylo_ml.workflows.benchmark.workflow import log_noise_floor
@@ -101,7 +101,7 @@ def test_the_noise_floor_is_measured_on_each_observation_and_read_by_promote(tmp
                 if right is not None:
                     values = {"grade_accuracy_all": PairedValues(np.array(right), ("f1", "f2"))}
                     mlflow.log_text(values_text(values), "val_report/paired_values.json")
-            children.append(Child(entry, "unet", seed, FINISHED, child.info.run_id, data_digest="d"))
+            children.append(BenchmarkRun(entry, "unet", seed, FINISHED, child.info.run_id, data_digest="d"))
         with mlflow.start_run(experiment_id=experiment, run_name="benchmark: t") as parent:
             log_noise_floor(Leaderboard("t", "made films, val part", "3 minutes", tuple(children)))
         found = noise_floor(validate(PromoteConfig, {"noise_floor_from": parent.info.run_id}))

@@ -25,7 +25,7 @@ from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation import leaderboard
-from spondylo_ml.evaluation.leaderboard import Child, Leaderboard, children_table, entries_table
+from spondylo_ml.evaluation.leaderboard import BenchmarkRun, Leaderboard, children_table, entries_table
 from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
@@ -54,7 +54,7 @@ class BenchmarkResult:
 
     run_id: str
     board: Leaderboard
-    failed: tuple[Child, ...]
+    failed: tuple[BenchmarkRun, ...]
     floors: Mapping[str, float]
 
 
@@ -207,9 +207,9 @@ def read_board(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leade
     )
 
 
-def _child(training: Planned, run: Run | None) -> tuple[Child, EvaluationReport | None]:
+def _child(training: Planned, run: Run | None) -> tuple[BenchmarkRun, EvaluationReport | None]:
     """The child of the leaderboard, and the mean shape's report on its films."""
-    child = Child(training.entry, training.config.model.name, training.seed)
+    child = BenchmarkRun(training.entry, training.config.model.name, training.seed)
     if run is None:
         return child, None
     child = replace(child, run_id=run.info.run_id, device=run.data.tags.get("compute", ""))

@@ -17,7 +17,7 @@ from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.evaluation.leaderboard import spread
+from spondylo_ml.evaluation.leaderboard import spread_statistics
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
@@ -155,7 +155,7 @@ def _between(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
     out = {}
     for name in names:
         values = [metrics[name] for metrics in found if name in metrics]
-        numbers = spread(values)
+        numbers = spread_statistics(values)
         numbers["n"] = numbers.pop("n_seeds")
         out[name.removeprefix(BEST)] = {"mean": sum(values) / len(values), **numbers}
     return out
