@@ -87,7 +87,7 @@ def radial_error_rows(film: Film, prediction: FilmPrediction) -> list[tuple[obje
             continue
         row = vertebra.slot - prediction.slots.first
         error = vertebra.corners_xy - prediction.corners_xy[row]
-        radius = mahalanobis(error, prediction.covariance_px2[row])
+        radius = mahalanobis_distance(error, prediction.covariance_px2[row])
         rows += [
             (film.film_id, film.patient, vertebra.slot, radius[corner], prediction.heat_share[row, corner])
             for corner in np.flatnonzero(np.isfinite(radius))
@@ -95,7 +95,7 @@ def radial_error_rows(film: Film, prediction: FilmPrediction) -> list[tuple[obje
     return rows
 
 
-def mahalanobis(error_xy: FloatArray, covariance: FloatArray) -> FloatArray:
+def mahalanobis_distance(error_xy: FloatArray, covariance: FloatArray) -> FloatArray:
     """(...) length of (..., 2) errors in standard deviations of (..., 2, 2) covariances."""
     whitened = np.linalg.solve(covariance, error_xy[..., None])[..., 0]
     return np.asarray(np.sqrt((error_xy * whitened).sum(axis=-1)))

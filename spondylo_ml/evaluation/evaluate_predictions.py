@@ -20,7 +20,7 @@ from spondylo_ml.evaluation.object_keypoints import average_precision
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.slips import slip_agreement
-from spondylo_ml.evaluation.strata import STRATA, film_strata, in_order
+from spondylo_ml.evaluation.strata import STRATA, film_strata, ordered_groups
 from spondylo_ml.landmarks import CORNERS, LEVELS, PATIENT_CORNERS
 
 GROUP_METRICS = ("mre_px512", "mre_body_percent", "mre_mm", "sdr_6px", "sdr_12px", "sdr_24px")
@@ -129,7 +129,7 @@ def _corner_tables(predictions: PredictionSet, bootstrap: PatientBootstrap) -> d
             "patient_corner",
             [c for c in (*PATIENT_CORNERS, *CORNERS) if (joined["patient_corner"] == c).any()],
         ),
-        **{stratum: (stratum, in_order(stratum, joined[stratum].unique())) for stratum in STRATA},
+        **{stratum: (stratum, ordered_groups(stratum, joined[stratum].unique())) for stratum in STRATA},
     }
     tables = {
         f"by_{name}": {group: _group_estimates(joined[joined[column] == group], bootstrap) for group in names}

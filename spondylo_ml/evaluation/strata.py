@@ -21,7 +21,7 @@ def film_strata(films: Sequence[Film]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["film_id", "patient", *STRATA])
 
 
-def in_order(stratum: str, groups: Iterable[str]) -> list[str]:
+def ordered_groups(stratum: str, groups: Iterable[str]) -> list[str]:
     """The groups of one of the `STRATA` in the order of a table: rising ages, others by name, unknown last."""
     if stratum == "age_band":
         return sorted(groups, key=AGE_ORDER.index)

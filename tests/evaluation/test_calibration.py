@@ -17,9 +17,9 @@ from spondylo_ml.evaluation.calibration import (
     CornerCalibration,
     calibrated_coverage,
     cross_fitted_coverage,
-    patient_folds,
-    mahalanobis,
+    mahalanobis_distance,
     normal_coverage,
+    patient_folds,
 )
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import SlotRange
@@ -28,9 +28,9 @@ from spondylo_ml.landmarks import SlotRange
 def test_a_radial_error_is_counted_in_standard_deviations_of_its_direction() -> None:
     covariance = np.diag([4.0, 9.0])
     errors = np.array([[2.0, 0.0], [0.0, 6.0], [2.0, 3.0], [0.0, 0.0]])
-    assert mahalanobis(errors, np.broadcast_to(covariance, (4, 2, 2))) == pytest.approx([1, 2, np.sqrt(2), 0])
+    assert mahalanobis_distance(errors, np.broadcast_to(covariance, (4, 2, 2))) == pytest.approx([1, 2, np.sqrt(2), 0])
     turned = np.array([[2.0, 1.0], [1.0, 2.0]])  # variances 3 along the diagonal and 1 across it
-    assert mahalanobis(np.array([3.0, 3.0]), turned) == pytest.approx(np.sqrt(18 / 3))
+    assert mahalanobis_distance(np.array([3.0, 3.0]), turned) == pytest.approx(np.sqrt(18 / 3))
 
 
 def test_the_table_has_the_true_corners_for_which_there_is_a_covariance() -> None:
