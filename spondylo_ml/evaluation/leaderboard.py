@@ -130,10 +130,12 @@ def pooled_sd(board: Leaderboard, metric: str = RANKED_BY) -> tuple[float, int]:
     """Standard deviation between seeds, pooled over the entries, and its degrees of freedom; NaN and 0 without any."""
     squares, freedom = 0.0, 0
     for entry in board.entries:
-        found = spread_statistics([c.numbers[metric].value for c in board.of(entry, FINISHED) if metric in c.numbers])
-        if found["n_seeds"] > 1:
-            squares += (found["n_seeds"] - 1) * found["sd"] ** 2
-            freedom += int(found["n_seeds"]) - 1
+        between_seeds = spread_statistics(
+            [c.numbers[metric].value for c in board.of(entry, FINISHED) if metric in c.numbers]
+        )
+        if between_seeds["n_seeds"] > 1:
+            squares += (between_seeds["n_seeds"] - 1) * between_seeds["sd"] ** 2
+            freedom += int(between_seeds["n_seeds"]) - 1
     return (math.sqrt(squares / freedom), freedom) if freedom else (math.nan, 0)
 
 
@@ -185,9 +187,9 @@ def _entry_row(board: Leaderboard, entry: str) -> dict[str, object]:
 def _metric_cells(numbers: Sequence[Mapping[str, Estimate]], seeds: bool = True) -> dict[str, object]:
     row: dict[str, object] = {}
     for metric in METRICS:
-        found = [one[metric] for one in numbers if metric in one]
-        row |= _cells(metric, estimate_over_seeds(found))
-        row |= {f"{metric}_{k}": v for k, v in spread_statistics([e.value for e in found] if seeds else []).items()}
+        estimates = [one[metric] for one in numbers if metric in one]
+        row |= _cells(metric, estimate_over_seeds(estimates))
+        row |= {f"{metric}_{k}": v for k, v in spread_statistics([e.value for e in estimates] if seeds else []).items()}
     return row
 
 

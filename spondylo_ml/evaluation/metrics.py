@@ -21,7 +21,7 @@ QUANTILES = {"median_px512": 0.5, "p75_px512": 0.75, "p90_px512": 0.9, "p95_px51
 
 
 def score(predictions: PredictionSet) -> dict[str, float]:
-    """Point estimates of `score_estimates`, and counts; NaN where there is nothing to measure."""
+    """Point estimates of `score_estimates`, and counts; NaN if there is nothing to measure."""
     estimates = score_estimates(predictions, predictions.bootstrap(resamples=0))
     detections = predictions.detections
     return {name: estimate.value for name, estimate in estimates.items()} | {
@@ -71,7 +71,7 @@ def corner_metrics(corners: pd.DataFrame) -> dict[str, float]:
 
 
 def corner_values(corners: pd.DataFrame) -> dict[str, FloatArray]:
-    """One value per true corner for each metric that is a mean over corners; NaN where a corner has none.
+    """One value per true corner for each metric that is a mean over corners; NaN if a corner has none.
 
     A successful detection rate is in percent and includes its limit; a missed corner is never detected.
     """

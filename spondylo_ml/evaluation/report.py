@@ -80,9 +80,9 @@ class EvaluationReport(BaseModel):
             tree = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
         except (OSError, json.JSONDecodeError) as error:
             raise DataError(f"{folder} holds no evaluation report ({type(error).__name__}: {error})") from None
-        given = tree.get("format") if isinstance(tree, dict) else None
-        if given != FORMAT:
-            raise DataError(f"{folder / REPORT_FILE}: report format {given}, this version reads {FORMAT}")
+        version = tree.get("format") if isinstance(tree, dict) else None
+        if version != FORMAT:
+            raise DataError(f"{folder / REPORT_FILE}: report format {version}, this version reads {FORMAT}")
         try:
             return cls.model_validate(tree)
         except ValidationError as error:
