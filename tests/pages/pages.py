@@ -20,7 +20,7 @@ from spondylo_ml.diagnosis.findings import DiagnosisFinding
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import check_result
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.evaluation.leaderboard import FINISHED, Child, Leaderboard
+from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.pages.comparison_page import Compared, comparison_page
@@ -59,7 +59,7 @@ def comparison(name: str) -> str:
 
 
 def leaderboard(name: str) -> str:
-    child = Child(name, "unet", 0, FINISHED, "run0", name, {"mre_px512": ONE}, {"latency_ms": 3.0}, "cpu", "d")
+    child = BenchmarkRun(name, "unet", 0, FINISHED, "run0", name, {"mre_px512": ONE}, {"latency_ms": 3.0}, "cpu", "d")
     return leaderboard_page(Leaderboard(name, name, name, (child,), {"mre_px512": ONE}))
 
 
