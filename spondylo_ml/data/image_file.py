@@ -189,5 +189,5 @@ def _is_whole(image: ImageFile, data: bytes) -> bool:
         striped = base.StripOffsets in tags
         offsets = tags[base.StripOffsets if striped else base.TileOffsets]
         counts = tags[base.StripByteCounts if striped else base.TileByteCounts]
-        return max(start + count for start, count in zip(offsets, counts, strict=True)) <= len(data)
+        return max(map(sum, zip(offsets, counts, strict=True))) <= len(data)
     return int.from_bytes(data[2:6], "little") <= len(data)  # a BMP begins with "BM" and the size of the file
