@@ -1,6 +1,6 @@
-"""Losses on the coordinates that heatmaps stand for, in px512: px of the input scaled to 512 on its longer side.
+"""Losses on the coordinates of heatmaps, in px512: px of the input scaled to 512 on its longer side.
 
-One unit for all input sizes, so that one set of weights serves them; each loss is of the order of 1 for errors of
+This unit makes one set of loss weights fit all input sizes; each loss is of the order of 1 for errors of
 `LENGTH_PX512`. Absent corners are masked.
 
 Shapes: N films, V slots, K = 4 V corners.
@@ -32,7 +32,7 @@ def wing(predicted: Tensor, true: Tensor, present: Tensor, width: float, curvatu
 
     Args:
         predicted: (N, K, 2) px512.
-        true: (N, K, 2) px512, whatever it is where a corner is absent.
+        true: (N, K, 2) px512, any value where a corner is absent.
         present: (N, K) bool.
     """
     error = _error(predicted, true, present).abs()
@@ -57,11 +57,11 @@ def gaussian_nll(predicted: Tensor, true: Tensor, present: Tensor, spread: Tenso
 
 
 def anatomical(corners: Tensor, present: Tensor) -> Tensor:
-    """What no spine does: levels or corners out of order, endplates of a body out of parallel, a body out of shape.
+    """Penalty on anatomically impossible corners: wrong order, endplates that are not parallel, wrong proportions.
 
-    Order: by how far a superior corner lies below the inferior one, a left one to the right of the right one, or a
-    level below the level that it stands on. Parallel: the angle beyond 15 degrees between the endplates of a body, in
-    radians. Proportion: the logarithm by which width over height is beyond its usual range.
+    Order: how far a superior corner lies below the inferior one, a left one to the right of the right one, or a level
+    below the level under it. Parallel: the angle beyond 15 degrees between the endplates of a body, in radians.
+    Proportion: how far the logarithm of width over height is outside its usual range.
 
     Args:
         corners: (N, V, 4, 2) px512.
@@ -77,7 +77,7 @@ def anatomical(corners: Tensor, present: Tensor) -> Tensor:
     order = _masked_mean(swapped.relu().mean(dim=-1), whole) + _masked_mean(sunk.relu(), whole[:, 1:] & whole[:, :-1])
     cross = superior[..., 0] * inferior[..., 1] - superior[..., 1] * inferior[..., 0]
     dot = (superior * inferior).sum(dim=-1)
-    # An edge of no length has no direction, and atan2 no gradient there.
+    # An edge of length zero has no direction, and atan2 has no gradient there.
     bent = torch.atan2(cross, torch.where(dot.abs() + cross.abs() > 1e-6, dot, 1.0)).abs()
     parallel = _masked_mean((bent - math.radians(PARALLEL_DEG)).relu(), whole)
     width, height = _length(superior) + _length(inferior), _length(left) + _length(right)
@@ -93,7 +93,7 @@ def anatomical(corners: Tensor, present: Tensor) -> Tensor:
 def coordinate_parts(
     predicted: Tensor, true: Tensor, present: Tensor, spread: Tensor | None, config: LossConfig
 ) -> dict[str, Tensor]:
-    """The losses of this file that have a weight, weighted; arguments as above."""
+    """The losses of this module with a weight above 0, weighted; arguments as above."""
     parts = {}
     if config.coordinate_weight > 0:
         loss = wing(predicted, true, present, config.wing_width_px512, config.wing_curvature_px512)
@@ -119,5 +119,5 @@ def _length(edge: Tensor) -> Tensor:
 
 
 def by_slot(values: Tensor) -> Tensor:
-    """(N, K, ...) as (N, V, 4, ...)."""
+    """(N, K, ...) to (N, V, 4, ...)."""
     return values.reshape(len(values), -1, 4, *values.shape[2:])

@@ -1,4 +1,4 @@
-"""How much of a file of weights fits a network, and for which of the project's networks it seems to be."""
+"""Compare a file of weights with a network: how much fits, and for which network the file seems to be."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from spondylo_ml.models.zoo import build_model
 State = Mapping[str, Tensor]
 
 LEAST_SHARE = 0.95
-"""Of a network's tensors, and of the values in them, what a file must bring: the rest would stay random."""
+"""Share of a network's tensors, and of the values in them, that must fit: the rest stays random."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """What of a network a file brings: tensors of the same name and shape, with finite values.
+    """How much of a network a file contains: tensors of the same name and shape, with finite values.
 
     Attributes:
-        tensors: names that fit, of `of_tensors`.
-        value_share: share of the network's values that they hold.
-        first_left: name of the first tensor that does not fit; empty where all do.
+        tensors: names that fit.
+        of_tensors: number of tensors of the network.
+        value_share: share of the network's values that the fitting tensors hold.
+        first_left: name of the first tensor that does not fit; empty if all do.
     """
 
     tensors: frozenset[str]
@@ -36,15 +37,15 @@ class Fit:
 
     @property
     def enough(self) -> bool:
-        """Whether the network is then the file's, and not a random one with a few weights of it.
+        """Whether enough of the network fits.
 
-        Tensors count as well as values: batch norm has most of the tensors and few of the values, and a network whose
-        normalisation is another is another.
+        Tensors count as well as values: batch norm has most of the tensors and few of the values, and a network with
+        other normalisation is another network.
         """
         return self.value_share >= LEAST_SHARE and len(self.tensors) >= LEAST_SHARE * self.of_tensors
 
     def in_words(self) -> str:
-        """In words."""
+        """The fit as a sentence for an error message."""
         left = f", first {self.first_left}" if self.first_left else ""
         return (
             f"{len(self.tensors)} of {self.of_tensors} weights fit ({100 * self.value_share:.1f} % of the values; "
@@ -53,9 +54,9 @@ class Fit:
         )
 
 
-def fit_of(file: State, own: State) -> Fit:
-    """How much of `own`, a network's tensors, is in the file; counters of batch norm do not count."""
-    counted = {name: value for name, value in own.items() if not name.endswith("num_batches_tracked")}
+def fit_of(file: State, network: State) -> Fit:
+    """How much of the network's tensors is in the file, ignoring the counters of batch norm."""
+    counted = {name: value for name, value in network.items() if not name.endswith("num_batches_tracked")}
     fitting = frozenset(
         name
         for name, value in counted.items()
@@ -68,7 +69,7 @@ def fit_of(file: State, own: State) -> Fit:
 
 
 def seems_to_be(file: State) -> str:
-    """Which of the project's models, or of their backbones, the file fits best; empty where none fits."""
+    """Name of the model or backbone that the file fits best; empty if none fits."""
     shares: dict[str, float] = {}
     for name in MODEL_NAMES:
         config = Config.model_validate({"model": {"name": name}, "training": {"epochs": 1}})
@@ -82,10 +83,10 @@ def seems_to_be(file: State) -> str:
     return best if shares[best] >= LEAST_SHARE else ""
 
 
-def _shared(file: State, own: State) -> float:
-    """Share of the network's values that the file has, by name and shape."""
-    held = sum(v.numel() for name, v in own.items() if name in file and file[name].shape == v.shape)
-    return held / max(1, sum(v.numel() for v in own.values()))
+def _shared(file: State, network: State) -> float:
+    """Share of the network's values that the file contains, by name and shape."""
+    shared = sum(v.numel() for name, v in network.items() if name in file and file[name].shape == v.shape)
+    return shared / max(1, sum(v.numel() for v in network.values()))
 
 
 def _is_finite(value: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""How sure a heatmap is of a corner: from the spread of its heat, or from two maps that should agree.
+"""Uncertainty of a corner from the spread of its heatmap, or from two heatmaps that should agree.
 
 Shapes: N films, K corners, h x w cells.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 from spondylo_ml.models.codec import HeatmapCodec
 
 FLOOR_CELLS = 0.25
-"""Standard deviation that is added to every spread: less than about a quarter of a cell looks like none."""
+"""Standard deviation that is added to every spread: heatmaps do not resolve less than about a quarter of a cell."""
 
 MASS_FLOOR = 1e-20
 
@@ -24,7 +24,7 @@ class Spread(NamedTuple):
 
     Attributes:
         covariance_px2: (N, K, 2, 2) of x and y, squared px of the input.
-        heat_share: (N, K) share of the map's heat in the window round the corner, 0 to 1.
+        heat_share: (N, K) share of the map's heat in the window around the corner, 0 to 1.
     """
 
     covariance_px2: Tensor
@@ -32,7 +32,7 @@ class Spread(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """The cells round each corner: weights that add to 1, offsets from the corner in cells, share of the heat."""
+    """The cells around each corner: weights that sum to 1, offsets from the corner in cells, share of the heat."""
 
     weight: Tensor  # (N, K, R, R)
     dx: Tensor  # (N, K, 1, R)
@@ -43,10 +43,10 @@ class _Window(NamedTuple):
 def heat_spread(maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_sigmas: float) -> Spread:
     """Second moments of (N, K, h, w) non-negative maps about (N, K, 2) corners in input px.
 
-    Moments are taken about the corner and not about the map's mean: they say how far the corner may be off, and a map
-    that the border cuts through its peak keeps them. Cells further than `window_sigmas` targets' standard deviations
-    from the corner, in x or y, are left out: the heat on a neighbouring vertebra is not the spread of this corner. The
-    target's own variance is part of the moments; calibration takes it out.
+    Moments are taken about the corner, not about the mean of the map: they estimate how far the corner may be off, also
+    for a peak at the border. Cells more than `window_sigmas` standard deviations of the target away in x or y are left
+    out, since the heat on a neighbouring vertebra is not the spread of this corner. The moments include the variance of
+    the target; calibration corrects for it.
     """
     weight, dx, dy, heat_share = _window(maps, corners_xy, codec, window_sigmas)
     xx, xy, yy = ((weight * product).sum(dim=(2, 3)) for product in (dx * dx, dx * dy, dy * dy))
@@ -56,9 +56,9 @@ def heat_spread(maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_si
 def flip_spread(
     maps: Tensor, mirrored_back_maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_sigmas: float
 ) -> Spread:
-    """As `heat_spread`, from how far apart the maps of a film and of its mirror image lie.
+    """Like `heat_spread`, from the distance between the maps of a film and of its mirror image.
 
-    The variance of the mean of two is a quarter of the square of their difference, here of their centres of mass.
+    The variance of the mean of two values is a quarter of their squared difference; the values are centres of mass.
     """
     windows = [_window(one, corners_xy, codec, window_sigmas) for one in (maps, mirrored_back_maps)]
     dx, dy = (
@@ -91,7 +91,7 @@ def _mean(window: _Window, offset: Tensor) -> Tensor:
 
 
 def _covariance_px2(xx: Tensor, xy: Tensor, yy: Tensor, codec: HeatmapCodec) -> Tensor:
-    """(N, K, 2, 2) from moments in squared cells, the floor added."""
+    """(N, K, 2, 2) covariances from moments in squared cells, with the floor added."""
     floor = FLOOR_CELLS**2
     matrix = torch.stack([xx + floor, xy, xy, yy + floor], dim=-1) * codec.stride**2
     return matrix.reshape(*xx.shape, 2, 2)

@@ -1,7 +1,7 @@
-"""A file of a model hub, or within seconds the reason why there is none; a hub that stalls holds nothing up.
+"""Fetch a file from a model hub, or return the reason for failure within seconds.
 
-The hub's own client fetches it, in a process of its own that is ended as soon as nothing arrives any more: the client
-waits for each read anew, tries again by itself, and has no deadline for the whole.
+The hub's client runs in a separate process, which is killed once the download stalls: the client itself has a timeout
+per read and retries, but no deadline for the whole download.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import IO
 
 START_S = 60.0
-"""For Python and the client to start, on a busy machine; nothing is asked of the hub in it."""
+"""Time limit for Python and the client to start on a busy machine, before the hub is contacted."""
 FIRST_ANSWER_S = 5.0
 STALL_S = 10.0
-"""Without a sign of progress for so long, the hub is given up."""
+"""Time without progress after which the download is given up."""
 LEAST_BYTES_PER_STALL = 1 << 16
-"""What counts as progress within `STALL_S`: a hub that sends a byte now and then has stalled too."""
+"""Least progress within `STALL_S`: a hub that sends a byte now and then has stalled too."""
 
 READY, FOUND, FAILED = "ready", "found ", "failed "
 _CLIENT = f"""
@@ -33,7 +33,7 @@ from huggingface_hub import constants, hf_hub_download, hf_hub_url
 print({READY!r}, flush=True)
 repository, name, cache = sys.argv[1:]
 try:
-    if not constants.HF_HUB_OFFLINE:  # asked once and plainly first: the client asks a hub that refuses for 24 s
+    if not constants.HF_HUB_OFFLINE:  # one plain request first: the client retries a refusing hub for 24 s
         requests.head(hf_hub_url(repository, name), timeout={FIRST_ANSWER_S}, allow_redirects=True).raise_for_status()
     print({FOUND!r} + hf_hub_download(repository, name, cache_dir=cache))
 except BaseException as error:
@@ -42,30 +42,30 @@ except BaseException as error:
         error = error.__cause__ or error.__context__
     print({FAILED!r} + f"{{type(error).__name__}} {{status}}".strip())
 """
-# Its other way of fetching writes elsewhere, where progress is not seen.
+# Xet downloads are disabled because they write to a folder where progress cannot be measured.
 _ENVIRONMENT = {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DOWNLOAD_TIMEOUT": "10"}
 
 
 def cached_file(repository: str, name: str) -> Path | None:
-    """The file in the hub's cache on this machine; None where it is not there."""
+    """The file in the hub's cache on this machine, or None."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(repository, name, cache_dir=cache_folder())
-    return Path(found) if isinstance(found, str) else None
+    path = try_to_load_from_cache(repository, name, cache_dir=cache_folder())
+    return Path(path) if isinstance(path, str) else None
 
 
 def cache_folder() -> Path:
-    """Where the hub's client keeps what it has fetched."""
+    """The folder in which the hub's client caches files."""
     from huggingface_hub import constants
 
     return Path(os.environ.get("HF_HUB_CACHE") or constants.HF_HUB_CACHE)
 
 
 def fetched_file(repository: str, name: str, stall_s: float = STALL_S) -> Path | str:
-    """The file, fetched into the cache; otherwise why not, in a few words.
+    """The path of the file, fetched into the cache, or the reason for failure as text.
 
     Args:
-        stall_s: how long to wait without progress.
+        stall_s: time to wait without progress.
     """
     cache = cache_folder()
     with _client(repository, name, cache) as lines:
@@ -89,7 +89,7 @@ def fetched_file(repository: str, name: str, stall_s: float = STALL_S) -> Path |
 
 @contextmanager
 def _client(repository: str, name: str, cache: Path) -> Iterator[queue.Queue[str | None]]:
-    """The lines of the client, None after the last; it is ended with the block, however that ends."""
+    """The lines that the client prints, None after the last. The client is killed at the end of the block."""
     command = [sys.executable, "-c", _CLIENT, repository, name, str(cache)]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
@@ -115,7 +115,7 @@ def _read(stream: IO[str], lines: queue.Queue[str | None]) -> None:
 
 
 def _next(lines: queue.Queue[str | None], seconds: float) -> str | None:
-    """The next line, empty where none came in time, None after the last."""
+    """The next line, empty if none came in time, None after the last."""
     try:
         return lines.get(timeout=seconds)
     except queue.Empty:
@@ -123,7 +123,7 @@ def _next(lines: queue.Queue[str | None], seconds: float) -> str | None:
 
 
 def _bytes_in(cache: Path, repository: str) -> int:
-    """How much of the repository lies in the cache, parts of files included."""
+    """Bytes of the repository in the cache, partial files included."""
     folder = cache / f"models--{repository.replace('/', '--')}"
     total = 0
     for path in folder.rglob("*"):

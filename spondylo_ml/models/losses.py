@@ -1,4 +1,4 @@
-"""Losses on heatmaps and presence. Absent corners are masked: they are neither background nor target.
+"""Losses on heatmaps and presence. Absent corners are masked: they count neither as background nor as target.
 
 Shapes: N films, K corners, V slots, H x W cells.
 """
@@ -18,10 +18,9 @@ from spondylo_ml.config.network import LOSS_NAMES, LossConfig
 # Adaptive Wing's own constants; its weight map covers cells beside a target of at least AWING_NEAR.
 AWING_ALPHA, AWING_OMEGA, AWING_EPSILON, AWING_THETA, AWING_NEAR = 2.1, 14.0, 1.0, 0.5, 0.2
 FOCAL_ALPHA, FOCAL_BETA = 2, 4
-FOCAL_START = 0.1  # probability that a sigmoid map starts with everywhere, as in CornerNet
-# Heights 0 to 1 to this power are the weights of a mean coordinate. A Gaussian to a power is a narrower Gaussian, so
-# that the mean stays on the peak, and the many cells of the background are too light to draw it to the centre. The
-# floor keeps the gradient finite.
+FOCAL_START = 0.1  # initial probability of a sigmoid map, as in CornerNet
+# Heights 0 to 1 are raised to this power to weight a mean coordinate: a power of a Gaussian is a narrower Gaussian, so
+# the mean stays on the peak and the background does not pull it to the centre. The floor keeps the gradient finite.
 MEAN_POWER, MEAN_FLOOR = 5.0, 0.02
 
 
@@ -31,7 +30,7 @@ def spatial_cross_entropy(logits: Tensor, target: Tensor, present: Tensor) -> Te
     Args:
         logits: (N, K, H, W).
         target: (N, K, H, W), not negative.
-        present: (N, K) bool; the others do not count.
+        present: (N, K) bool; absent corners are ignored.
     """
     log_probability = logits.flatten(2)[present].float().log_softmax(dim=1)
     weight = target.flatten(2)[present]
@@ -112,13 +111,13 @@ def _distribution(output: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class HeatmapLoss:
-    """A loss, and what the network's output means under it.
+    """A loss, and how the network's output is interpreted with it.
 
     Attributes:
-        loss: of output, target (both (N, K, H, W)), present (N, K), and the configuration.
-        maps: output to the non-negative maps, 0 to 1, that are decoded.
-        log_weights: output to logits whose softmax over the cells weighs them for a mean coordinate.
-        start_bias: of the output layer; None for the layer's own.
+        loss: function of output, target (both (N, K, H, W)), present (N, K), and the configuration.
+        maps: converts output to the non-negative maps, 0 to 1, that are decoded.
+        log_weights: converts output to logits whose softmax over the cells weights a mean coordinate.
+        start_bias: initial bias of the output layer; None for the layer's default.
     """
 
     loss: Callable[[Tensor, Tensor, Tensor, LossConfig], Tensor]

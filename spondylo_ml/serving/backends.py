@@ -1,4 +1,4 @@
-"""What computes a model's network: torch, or ONNX Runtime where the model has its network in ONNX too."""
+"""Open a model with a backend for its network: torch, or ONNX Runtime if the model contains its network in ONNX."""
 
 from __future__ import annotations
 
@@ -15,29 +15,28 @@ BACKENDS: tuple[Backend, ...] = ("torch", "onnx")
 def open_model(
     which: str, backend: Backend = "torch", batch_size: int = BATCH_SIZE, digest: str | None = None
 ) -> FilmModel:
-    """The model that `which` names, ready for films.
+    """The model that `which` names, ready to predict films.
 
     Args:
-        digest: as `find_model`.
+        digest: see `find_model`.
 
     Raises:
-        ConfigError: no such backend, or its packages are not installed.
-        TrackingError: no such version, alias or run, or the store cannot be reached, or has no digest of the model.
-        DataError: not a model, its files are damaged or not those that the digest names, or it has no network in ONNX;
-            says how to make one.
+        ConfigError: unknown backend, or its packages are not installed.
+        TrackingError: no such version, alias or run; the store cannot be reached, or has no digest of the model.
+        DataError: not a model, damaged files, files that do not match the digest, or no network in ONNX.
     """
     if backend not in BACKENDS:
         raise ConfigError(unknown_name("backend", backend, BACKENDS))
     if backend == "onnx":
         onnx_network.require_installed()
-    found = find_model(which, digest)
+    loaded = find_model(which, digest)
     if backend == "torch":
-        return FilmModel(found.bundle, found.name, batch_size=batch_size)
-    network = read_network(found.folder, found.digest)
+        return FilmModel(loaded.bundle, loaded.name, batch_size=batch_size)
+    network = read_network(loaded.folder, loaded.digest)
     if network is None:
         raise DataError(
             f"model {which} has no network in ONNX. Make a copy that has one, and give its folder as the model: "
             f"python -m spondylo_ml export-onnx --model {which} --to <new folder>"
         )
-    bundle = onnx_network.with_onnx(found.bundle, network)
-    return FilmModel(bundle, f"{found.name}, ONNX Runtime", onnx_network.COMPUTE, batch_size)
+    bundle = onnx_network.with_onnx(loaded.bundle, network)
+    return FilmModel(bundle, f"{loaded.name}, ONNX Runtime", onnx_network.COMPUTE, batch_size)

@@ -1,8 +1,8 @@
-"""A trained model on disk: weights in safetensors, all else in JSON, and the digest of each file. Nothing is unpickled.
+"""A trained model on disk: weights in safetensors, the rest in JSON, a manifest of file digests; nothing is pickled.
 
-The digest of the manifest is the digest of the model: a run and the model registry keep it, and whoever has it can tell
-any change. Format 2 is format 1 with a manifest; `bundle_formats` converts the one to the other. A copy of a model may
-also hold its network in ONNX, with the report of the check that both compute the same.
+The digest of the manifest is the digest of the model. Runs and the model registry store it to detect any change.
+Format 2 is format 1 with a manifest; `bundle_formats` converts format 1. A copy of a model may also contain its network
+in ONNX, with the report of the check that both networks agree.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ CONVERT = "python -m spondylo_ml convert-model --model <folder> --to <new folder
 
 @dataclass(frozen=True)
 class Bundle:
-    """A model with all that is needed to use and to judge it.
+    """A model with everything that is needed to use and evaluate it.
 
     Attributes:
         config: resolved configuration; its data part holds the input size and the slots.
-        mean_shape: the trivial predictor of the same training films.
-        uncertainty: calibrated on the validation films; None where they were too few, or the model has no spread.
-        evidence: how definite corners usually are, on the validation films; None where they were too few.
+        mean_shape: baseline predictor from the same training films.
+        uncertainty: calibrated on the validation films; None if they were too few or the model estimates no spread.
+        evidence: usual definiteness of corners on the validation films; None if they were too few.
     """
 
     model: LandmarkModel
@@ -60,7 +60,7 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the three files into `folder`, which is made where it is missing."""
+    """Write the three files of the model to `folder`, which is created if needed."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.detach().cpu().contiguous() for name, value in bundle.model.state_dict().items()}
     description = {
@@ -78,10 +78,10 @@ def save_bundle(bundle: Bundle, folder: Path) -> None:
 def copy_with_network(
     source: Path, to: Path, network: bytes, parity: Mapping[str, Any], digest: str | None = None
 ) -> None:
-    """A copy of the model in `source` with its network in ONNX and the report of the check of that.
+    """Copy the model in `source`, adding its network in ONNX and the report of its check.
 
     Args:
-        digest: of the model that was checked.
+        digest: digest of the model that was checked.
 
     Raises:
         DataError: the model is damaged.
@@ -93,13 +93,13 @@ def copy_with_network(
 
 
 def read_network(folder: Path, digest: str | None = None) -> bytes | None:
-    """The model's network in ONNX; None where it has none.
+    """The model's network in ONNX; None if it has none.
 
     Args:
-        digest: as `load_bundle`.
+        digest: see `load_bundle`.
 
     Raises:
-        DataError: it is not what was saved, or was not checked against these weights.
+        DataError: it was changed, or not checked against these weights.
     """
     if not (folder / NETWORK).exists():
         return None
@@ -114,24 +114,24 @@ def read_network(folder: Path, digest: str | None = None) -> bytes | None:
 
 
 def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
-    """The inverse of `save_bundle`, on the CPU and ready to predict.
+    """Load a model saved by `save_bundle`, on the CPU and ready to predict.
 
     Args:
-        digest: what `bundle_digest` must be, from whoever vouches for the model. Without it, files that were rewritten
-            together with their manifest cannot be distinguished from those that were saved.
+        digest: the expected `bundle_digest`, from a trusted source. Without it, files that were changed together with
+            their manifest are not detected.
 
     Raises:
-        DataError: a file is missing, cut off or changed, of another format, or does not fit the model; names it.
+        DataError: a file is missing, truncated or changed, of another format, or does not fit the model; names it.
     """
     description, files = _checked_files(folder, digest)
     return described_bundle(folder, description, files[WEIGHTS])
 
 
 def described_bundle(folder: Path, description: Mapping[str, Any], weights: bytes) -> Bundle:
-    """The model of a description and its weights.
+    """The model from its description and weights.
 
     Raises:
-        DataError: one of them does not fit; names it and the folder.
+        DataError: one of them is invalid; names it and the folder.
     """
     try:
         state = load(weights)
@@ -169,7 +169,7 @@ def _with_known_layout(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def bundle_digest(folder: Path) -> str:
-    """SHA-256 of the manifest, and so of all files: what runs and the registry keep to know the model again.
+    """SHA-256 of the manifest, which covers all files; runs and the registry store it.
 
     Raises:
         DataError: there is no manifest.
@@ -180,7 +180,7 @@ def bundle_digest(folder: Path) -> str:
 
 
 def _checked_files(folder: Path, digest: str | None = None) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The description, and all files that the model has, each as its digest says."""
+    """The description and all files of the model, checked against their digests."""
     if not folder.is_dir():
         raise DataError(f"{folder} holds no usable model: there is no such folder")
     if not (folder / MANIFEST).exists():
@@ -204,10 +204,10 @@ def _checked_files(folder: Path, digest: str | None = None) -> tuple[dict[str, A
 
 
 def _without_manifest(folder: Path) -> str:
-    """Why a folder without a manifest is no model."""
+    """Message for a folder without a manifest."""
     if not (folder / DESCRIPTION).exists():
         return f"{folder} holds no usable model: {DESCRIPTION} and {MANIFEST} are missing"
-    if read_json(folder, DESCRIPTION).get("format") == FORMAT_WITHOUT_MANIFEST:
+    if read_model_json(folder, DESCRIPTION).get("format") == FORMAT_WITHOUT_MANIFEST:
         return (
             f"{folder} is a model of format {FORMAT_WITHOUT_MANIFEST}, without {MANIFEST}: nothing vouches for its "
             f"files. If you know where it comes from, convert it: {CONVERT}"
@@ -227,19 +227,19 @@ def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, A
 
 
 def _require_format(folder: Path, name: str, tree: Mapping[str, Any]) -> None:
-    found = tree.get("format")
-    if found != FORMAT or isinstance(found, bool | float):
+    stated = tree.get("format")
+    if stated != FORMAT or isinstance(stated, bool | float):
         raise DataError(
-            f"{folder}: {name} says model format {found!r}, this version reads {FORMAT}. A model of format "
+            f"{folder}: {name} says model format {stated!r}, this version reads {FORMAT}. A model of format "
             f"{FORMAT_WITHOUT_MANIFEST} has no {MANIFEST}; one of a later format needs the spondylo_ml that wrote it"
         )
 
 
-def read_json(folder: Path, name: str) -> dict[str, Any]:
-    """One of the model's files of names and values, unchecked.
+def read_model_json(folder: Path, name: str) -> dict[str, Any]:
+    """One of the model's JSON objects, without checking its digest.
 
     Raises:
-        DataError: it cannot be read, or holds something else.
+        DataError: it cannot be read, or is not a JSON object.
     """
     return _mapping(folder, name, _read(folder, name))
 
@@ -262,7 +262,7 @@ def _mapping(folder: Path, name: str, data: bytes) -> dict[str, Any]:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The files, and last the manifest, without which a copy that was cut off is no model."""
+    """Write the files, the manifest last: an incomplete copy has none and is not taken for a model."""
     for name, data in files.items():
         (folder / name).write_bytes(data)
     manifest = {"format": FORMAT, "files": {name: _entry(data) for name, data in files.items()}}

@@ -1,4 +1,4 @@
-"""Models of former formats, written anew in the current one. Only this reads them, and only where it is asked to."""
+"""Convert models of former formats to the current one. No other module reads former formats."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from spondylo_ml.serving.bundle import (
     WEIGHTS,
     bundle_digest,
     described_bundle,
-    read_json,
+    read_model_json,
     save_bundle,
 )
 from spondylo_ml.serving.model_address import DESCRIPTION
 
 
 def convert_bundle(source: Path, to: Path) -> str:
-    """Write the model of format 1 in `source` to `to` in the current format; the digest of what was written.
+    """Convert the model of format 1 in `source` to the current format in `to`, and return its digest.
 
-    The files of format 1 have no digests: what is converted is what lies there now.
+    The files of format 1 have no digests, so changes to them cannot be detected.
 
     Raises:
-        DataError: it is of another format, a file is missing, or does not describe a model of this version.
+        DataError: another format, a missing file, or not a model of this version.
     """
-    description = read_json(source, DESCRIPTION)
-    found = description.get("format")
-    if (source / MANIFEST).exists() or found != FORMAT_WITHOUT_MANIFEST:
+    description = read_model_json(source, DESCRIPTION)
+    stated = description.get("format")
+    if (source / MANIFEST).exists() or stated != FORMAT_WITHOUT_MANIFEST:
         raise DataError(
             f"{source}: only models of format {FORMAT_WITHOUT_MANIFEST}, which have no {MANIFEST}, are converted; "
-            f"{DESCRIPTION} says format {found!r}"
-            + (f", whose {MANIFEST} belongs to it: fetch the model again" if found == FORMAT else "")
+            f"{DESCRIPTION} says format {stated!r}"
+            + (f", whose {MANIFEST} belongs to it: fetch the model again" if stated == FORMAT else "")
         )
     try:
         weights = (source / WEIGHTS).read_bytes()

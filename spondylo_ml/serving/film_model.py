@@ -35,7 +35,7 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.training.device import Compute
 
 BATCH_SIZE = 8
-READERS = 2
+READER_THREADS = 2
 NAMED_BY_MODEL = "said by the model"
 """`levels_from` of predicted vertebrae: level names are given only where the sacrum looks like one."""
 
@@ -232,7 +232,7 @@ def _picture_warnings(ready: _ReadyFilm, prediction: FilmPrediction) -> tuple[st
 def read_ahead(sources: Iterable[FilmSource], work: Callable[[FilmSource], Ready], ahead: int) -> Iterator[Ready]:
     """`work` on each source in threads, in order, at most `ahead` sources before they are needed."""
     waiting: deque[Future[Ready]] = deque()
-    with ThreadPoolExecutor(READERS) as pool:
+    with ThreadPoolExecutor(READER_THREADS) as pool:
         try:
             for source in sources:
                 waiting.append(pool.submit(work, source))

@@ -1,4 +1,4 @@
-"""What a model finds on one film, and the same as one row of plain values."""
+"""Result of a model on one film, and its conversion to a row of plain values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLUMNS = (
     "film_key", "size_hw_px", "levels", "presence", "corners_xy_px", "corner_score", "facing", "levels_known", "slips",
     "warnings", "model", "error",
 )  # fmt: skip
-"""Columns of a row, in their order; it changes only with the bundle's format."""
+"""Columns of a row, in order; they change only with the bundle format."""
 
 SLIP_FIELDS = (
     "level", "upper_slot", "lower_slot", "slip_percent", "slip_mm", "grade", "grade_name", "reason", "low_percent",
@@ -24,18 +24,18 @@ SLIP_FIELDS = (
 
 @dataclass(frozen=True)
 class FilmResult:
-    """What a model finds on one film, or why there is nothing.
+    """Result of a model on one film, or the reason why there is none.
 
     Attributes:
-        film_id: what the caller calls the film.
-        error: why there is no result; empty where there is one. Names no file.
-        error_detail: the same with the file's name, for the terminal.
-        film_key: first digits of the SHA-256 of the film's pixels; empty where they could not be read.
-        film: the film with its pixels in memory; None where it could not be read.
+        film_id: the caller's name of the film.
+        error: why there is no result; empty if there is one. Contains no file name.
+        error_detail: the same with the name of the file, for the terminal.
+        film_key: first digits of the SHA-256 of the film's pixels; empty if they could not be read.
+        film: the film with its pixels in memory; None if it could not be read.
         prediction: corners in px of the original film, scores and presence of every slot.
-        measurement: slips, grades, angles of the vertebrae whose presence is at least 0.5.
-        uncertainty: the verdict on each measured level, with intervals and grade probabilities where there are any.
-        model: which model it was.
+        measurement: slips, grades and angles of the vertebrae whose presence is at least 0.5.
+        uncertainty: the verdict on each measured level, with interval and grade probabilities if available.
+        model: name of the model.
     """
 
     film_id: str
@@ -50,11 +50,11 @@ class FilmResult:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader must know before believing the values."""
+        """What a reader must know before trusting the values."""
         return self.measurement.warnings if self.measurement else ()
 
     def to_row(self) -> dict[str, Any]:
-        """Plain values under the `COLUMNS`; None where absent, all but `model` and `error` where there is an error."""
+        """Plain values by `COLUMNS`; None if absent. With an error, only `model` and `error` are set."""
         row: dict[str, Any] = dict.fromkeys(COLUMNS)
         row |= {"model": self.model, "error": self.error or None}
         if self.film is None or self.prediction is None or self.measurement is None:
@@ -75,8 +75,8 @@ class FilmResult:
 
 
 def _slip(level: LevelMeasurement, by_slot: Mapping[int, LevelUncertainty]) -> dict[str, Any]:
-    """One level with the `SLIP_FIELDS`."""
-    sure = by_slot[level.upper_slot]
+    """The `SLIP_FIELDS` of one level."""
+    uncertainty = by_slot[level.upper_slot]
     values = (
         level.name,
         level.upper_slot,
@@ -86,12 +86,12 @@ def _slip(level: LevelMeasurement, by_slot: Mapping[int, LevelUncertainty]) -> d
         level.grade,
         level.grade_name,
         level.slip.reason or None,
-        sure.low_percent,
-        sure.high_percent,
-        sure.coverage,
-        [sure.grade_probabilities[grade] for grade in sorted(sure.grade_probabilities)] or None,
-        list(sure.grade_set),
-        sure.refer,
-        sure.verdict,
+        uncertainty.low_percent,
+        uncertainty.high_percent,
+        uncertainty.coverage,
+        [uncertainty.grade_probabilities[grade] for grade in sorted(uncertainty.grade_probabilities)] or None,
+        list(uncertainty.grade_set),
+        uncertainty.refer,
+        uncertainty.verdict,
     )
     return dict(zip(SLIP_FIELDS, values, strict=True))

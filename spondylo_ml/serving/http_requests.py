@@ -1,9 +1,9 @@
-"""What a scoring server makes of a request: a table of films for the model, or a plain refusal.
+"""Parse requests to a scoring server: a table of films for the model, or a clear error.
 
-`mlflow models serve` has no hook between a request and the model, and MLflow 3.17.2's own reading of one answers 500
-to a body without a content type, to deeply nested JSON and to huge numbers; gives the whole body back in its refusal;
-writes tracebacks with the machine's paths into its answers to CSV and Parquet; and drops columns that it does not know.
-So the function that answers `/invocations` is replaced while the model loads, in the process of that server alone.
+`mlflow models serve` has no hook between a request and the model. MLflow 3.17.2 answers 500 to a body without a content
+type, to deeply nested JSON and to huge numbers; repeats the whole body in its errors; puts tracebacks with paths of the
+machine into its answers to CSV and Parquet; and drops unknown columns. Therefore the function that answers
+`/invocations` is replaced when the model is loaded, only in the process of that server.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from mlflow.pyfunc.scoring_server import InvocationsResponse
 log = logging.getLogger(__name__)
 
 SERVER = "mlflow.pyfunc.scoring_server.app"
-"""Imported by the server's process and by no other; it loads the model."""
+"""Module that only the server process imports; it loads the model."""
 
 MAX_BODY_BYTES = 128 << 20
 MAX_FILMS = 128
 MAX_MESSAGE_CHARACTERS = 1000
-"""Of a refusal: MLflow's messages may quote what was sent."""
+"""Length of an error message, since MLflow's messages may quote the request."""
 
 JSON = "application/json"
 TABLES = ("dataframe_records", "dataframe_split")
@@ -39,11 +39,11 @@ Check = Callable[[object], None]
 
 
 def replace_mlflows_answer(check: Check) -> bool:
-    """Answer `/invocations` by `answer` where this process is MLflow's scoring server; whether it is.
+    """Answer `/invocations` with `answer` if this process is MLflow's scoring server, and return whether it is.
 
     Args:
-        check: raises MlflowException for a table that is no table of films. MLflow hands on only the columns of the
-            signature, so that the model itself never sees what it would refuse.
+        check: raises MlflowException for a table that is not one of films. The model cannot check that itself, since
+            MLflow passes on only the columns of the signature.
     """
     if SERVER not in sys.modules:
         return False
@@ -59,43 +59,43 @@ def replace_mlflows_answer(check: Check) -> bool:
 
 
 def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any, check: Check) -> InvocationsResponse:
-    """The answer to one request: a row a film with status 200, or why there is none.
+    """The answer to one request: one row per film with status 200, or an error.
 
-    400 for a body that is no table of films, 413 for one too large, 415 for another content type, 500 where the model
-    itself fails. No answer quotes the body at length or names files and code.
+    400 if the body is not a table of films, 413 if it is too large, 415 for another content type, 500 if the model
+    fails. No answer quotes the body at length or names files and code.
     """
     if refusal := _reason_against_type(content_type):
         return _refused("UNSUPPORTED_MEDIA_TYPE", refusal, 415)
     if len(data) > MAX_BODY_BYTES:
         return _too_large(f"{len(data) / 2**20:.1f} MiB", f"{MAX_BODY_BYTES / 2**20:g} MiB")
     try:
-        table = read_table(data, input_schema)
+        table = parse_table(data, input_schema)
         check(table)
         if len(table) > MAX_FILMS:
             return _too_large(f"{len(table)} films", f"{MAX_FILMS} films")
-        found = model.predict(table)
+        predictions = model.predict(table)
     except MlflowException as error:
         status = error.get_http_status_code()  # type: ignore[no-untyped-call]
         return _refused(error.error_code, error.message, status)
     except Exception as error:
-        # Its words and its traceback may hold paths: they are for whoever runs the server.
+        # Message and traceback may contain paths, so they only go to the server's log.
         log.exception("a request could not be answered")
         return _refused("INTERNAL_ERROR", f"the model failed ({type(error).__name__}): the server's log says why", 500)
     stream = StringIO()
-    scoring_server.predictions_to_json(found, stream)  # type: ignore[no-untyped-call]
+    scoring_server.predictions_to_json(predictions, stream)  # type: ignore[no-untyped-call]
     return InvocationsResponse(stream.getvalue(), 200, JSON)
 
 
-def read_table(data: bytes, input_schema: Any) -> pd.DataFrame:
-    """The table in the body of a request, its columns of the types that the schema names.
+def parse_table(data: bytes, input_schema: Any) -> pd.DataFrame:
+    """The table in the body of a request, with columns of the types in the schema.
 
     Raises:
-        MlflowException: no JSON, not one table in one of the forms `TABLES`, or values that are not of their type.
+        MlflowException: not JSON, not one table in one of the forms `TABLES`, or values of a wrong type.
     """
     try:
         tree = json.loads(data)
     except (ValueError, RecursionError) as error:
-        # Of a ValueError that the body caused only the type is given: it quotes the body whole.
+        # Only the type of the error, since its message quotes the whole body.
         raise _bad_request(f"the body is no JSON that can be read ({type(error).__name__})") from None
     if not isinstance(tree, dict) or len(tree) != 1 or not tree.keys() <= set(TABLES):
         given = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
@@ -110,7 +110,10 @@ def read_table(data: bytes, input_schema: Any) -> pd.DataFrame:
 
 
 def _reason_against_type(content_type: str | None) -> str:
-    """Parquet and CSV are not read: a small file of the one can unfold to any size, the other holds no film whole."""
+    """Why the content type is refused; empty if it is not.
+
+    Parquet and CSV are refused: a small Parquet file can expand to any size, and CSV cannot hold a film.
+    """
     name, *parameters = (part.strip().lower() for part in (content_type or "").split(";"))
     if name != JSON or set(parameters) - {"", "charset=utf-8", 'charset="utf-8"'}:
         return f"the content type must be {JSON} in UTF-8; given {(content_type or 'none')[:100]}"

@@ -1,4 +1,4 @@
-"""Which model is meant: its address in the store, or its folder; neither loads it, nor anything slow."""
+"""Resolve the name of a model to its address in the store or to its folder, without loading it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store_uri import uri_without_password
 
 DESCRIPTION = "bundle.json"
-"""The file by which the folder of a model is known."""
+"""The file that identifies the folder of a model."""
 
 REGISTERED_MODEL = "spondylo-landmarks"
 MODEL_NAME = "model"
-"""What a run calls the model that it logs."""
+"""Name of the model that a run logs."""
 
 FORMS = (
     f"an alias or version of {REGISTERED_MODEL} (champion, 3), models:/<name>@<alias>, models:/<name>/<version>, "
@@ -38,11 +38,11 @@ _BY_ID = re.compile(r"models:/(m-[0-9a-f]+)")
 
 @dataclass(frozen=True)
 class ModelAddress:
-    """A model of the store that never changes.
+    """The immutable address of a model in the store.
 
     Attributes:
-        name: how results name it.
-        digest: asks the store for what it keeps of the model.
+        name: name of the model in results.
+        digest: fetches the model's digest from the store.
     """
 
     uri: str
@@ -51,13 +51,13 @@ class ModelAddress:
 
 
 def local_folder(which: str) -> Path | None:
-    """The folder that `which` names; None where it names a model of the store."""
+    """The folder that `which` names; None if it names a model in the store."""
     folder = expanded(Path(which))
     return folder if folder.is_dir() else None
 
 
 def model_address(which: str) -> ModelAddress:
-    """What `which`, in one of the `FORMS` but that of a folder, stands for now.
+    """The model that `which` currently names, in one of the `FORMS` except a folder.
 
     Raises:
         TrackingError: no such alias, or the store cannot be reached.
@@ -110,10 +110,10 @@ def _version_of(name: str, alias: str) -> ModelVersion:
 
 
 def only_model(folder: Path) -> Path:
-    """The folder in it, or itself, that holds a model.
+    """The only folder with a model at or below `folder`.
 
     Raises:
-        DataError: there is none, or more than one.
+        DataError: there is no model, or more than one.
     """
     places = sorted({path.parent for path in folder.rglob(DESCRIPTION)})
     if len(places) != 1:

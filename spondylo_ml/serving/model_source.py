@@ -1,4 +1,4 @@
-"""Where a model is: the registry by alias or version, a run, or a folder."""
+"""Load a model from the registry by alias or version, from a run, or from a folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from spondylo_ml.tracking.reachable import store_name
 
 
 @dataclass(frozen=True)
-class FoundModel:
-    """A model and which it is.
+class LoadedModel:
+    """A model with its name and location.
 
     Attributes:
-        name: for results and reports: the network, and the version, run or folder that an alias stood for.
-        folder: where its files lie on this machine.
+        name: for results and reports: the network, and the version, run or folder that it was loaded from.
+        folder: folder of its files on this machine.
         digest: SHA-256 of its manifest.
     """
 
@@ -30,14 +30,14 @@ class FoundModel:
     digest: str
 
 
-def find_model(which: str, digest: str | None = None) -> FoundModel:
+def find_model(which: str, digest: str | None = None) -> LoadedModel:
     """The model that `which` names, in one of the `FORMS`.
 
-    A model from the registry or a run must have the digest that the store keeps of it; a folder is checked against its
-    own manifest alone, unless a digest is given.
+    A model from the registry or a run must have the digest that the store keeps; a folder is only checked against its
+    manifest, unless a digest is given.
 
     Args:
-        digest: SHA-256 of the model's manifest, where the caller knows it.
+        digest: SHA-256 of the model's manifest, if the caller knows it.
 
     Raises:
         TrackingError: no such version, alias or run, the store cannot be reached, or has no digest of the model.
@@ -46,17 +46,16 @@ def find_model(which: str, digest: str | None = None) -> FoundModel:
     folder = local_folder(which)
     if folder is not None:
         return _loaded(folder, f"folder {folder.resolve().name}", digest)
-    found = model_address(which)
-    files = _downloaded(found.uri, which)
-    kept = found.digest() if digest is None else digest
-    return _loaded(files, found.name, kept)
+    address = model_address(which)
+    files = _downloaded(address.uri, which)
+    return _loaded(files, address.name, address.digest() if digest is None else digest)
 
 
 def model_folder(which: str) -> Path:
-    """Where the files of a model lie on this machine, unchecked.
+    """The folder of a model's files on this machine; the files are not checked.
 
     Raises:
-        TrackingError, DataError: as `find_model`, but for what the files are.
+        TrackingError, DataError: see `find_model`, except for errors in the files.
     """
     folder = local_folder(which)
     return only_model(_downloaded(model_address(which).uri, which) if folder is None else folder)
@@ -70,8 +69,8 @@ def _downloaded(uri: str, which: str) -> Path:
         raise TrackingError(f"no model {which!r} in {store_name()}: {first}") from None
 
 
-def _loaded(folder: Path, name: str, digest: str | None) -> FoundModel:
+def _loaded(folder: Path, name: str, digest: str | None) -> LoadedModel:
     place = only_model(folder)
-    found = digest or bundle_digest(place)
-    bundle = load_bundle(place, found)
-    return FoundModel(bundle, f"{bundle.config.model.name}, {name}", place, found)
+    checked = digest or bundle_digest(place)
+    bundle = load_bundle(place, checked)
+    return LoadedModel(bundle, f"{bundle.config.model.name}, {name}", place, checked)

@@ -1,7 +1,7 @@
-"""Whether ONNX Runtime computes what torch computes: the network's tensors, and the corners and grades made of them.
+"""Compare ONNX Runtime with torch: tensors of the network, and the corners and grades computed from them.
 
-Both backends see the same films, in the same batches, in single precision, and everything round the network is the
-model's own code; so whatever differs comes from the network.
+Both backends get the same films in the same batches, in single precision, and share all code around the network, so
+every difference comes from the network.
 """
 
 from __future__ import annotations
@@ -26,26 +26,24 @@ from spondylo_ml.landmarks import CORNERS, Facing, Film, FilmPrediction, level_n
 from spondylo_ml.models.base import LandmarkModel, NetworkOutput
 from spondylo_ml.nan import finite_or_none
 from spondylo_ml.serving.bundle import Bundle
-from spondylo_ml.serving.film_model import FilmModel
+from spondylo_ml.serving.film_model import BATCH_SIZE, FilmModel
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.serving.onnx_network import COMPUTE
 from spondylo_ml.serving.onnx_parity import FilmPair, LevelPair, Parity, TensorDifference
 
-BATCH_SIZE = 8
 
-
-def compare(
+def compare_networks(
     bundle: Bundle, onnx_bundle: Bundle, films: Sequence[Film], on_film: Callable[[], object] = lambda: None
 ) -> Parity:
-    """What both networks find on the films, compared; the first film by itself, the others in batches.
+    """Compare both networks on the films; the first film by itself, the others in batches.
 
     Raises:
-        DataError: no films, or one that cannot be read.
+        DataError: no films, or a film that cannot be read.
     """
     if not films:
         raise DataError("at least one film is needed to compare two networks")
-    # Without the intervals: they follow from corners and maps, and cost more than all else.
-    ours, theirs = (FilmModel(replace(one, uncertainty=None), "", COMPUTE, BATCH_SIZE) for one in (bundle, onnx_bundle))
+    # Without intervals, which follow from corners and maps and take most of the time.
+    ours, theirs = (FilmModel(replace(b, uncertainty=None), "", COMPUTE, BATCH_SIZE) for b in (bundle, onnx_bundle))
     tensors: dict[str, TensorDifference] = {}
     pairs = []
     with _recorded(bundle.model) as by_torch, _recorded(onnx_bundle.model) as by_onnx:
@@ -62,7 +60,7 @@ def compare(
 
 
 def points_to_limit(level: LevelMeasurement, rules: ClinicalConfig) -> float:
-    """From a level's slip to the nearest limit between grades, percentage points; NaN without a slip."""
+    """Distance from a level's slip to the nearest limit between grades, percentage points; NaN without a slip."""
     size, size_mm = abs(level.slip.value), abs(level.slip_mm.value)
     limits = list(rules.grade_limits_percent)
     if rules.grade0_rule == "percent" or np.isnan(size_mm):
@@ -74,9 +72,9 @@ def points_to_limit(level: LevelMeasurement, rules: ClinicalConfig) -> float:
 
 @contextmanager
 def _recorded(model: LandmarkModel) -> Iterator[list[NetworkOutput]]:
-    """What the network puts out, until the caller clears the list."""
+    """List to which every output of the network is appended within the block; the caller may clear it."""
     outputs: list[NetworkOutput] = []
-    hook = model.register_forward_hook(lambda _module, _given, output: outputs.append(output))
+    hook = model.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         yield outputs
     finally:
@@ -107,15 +105,15 @@ def _film_pair(ours: FilmResult, theirs: FilmResult, rules: ClinicalConfig) -> F
     a, b = ours.prediction, theirs.prediction
     if a is None or b is None:
         raise DataError(f"film {ours.film_id} cannot be compared: {ours.error or theirs.error}")
-    said, by_other = a.presence >= PRESENCE_THRESHOLD, b.presence >= PRESENCE_THRESHOLD
-    names = [level_name(a.slots.first + int(row)) for row in np.flatnonzero(said != by_other)]
-    largest, where = _largest_distance(a, b, said)
+    present, present_in_other = a.presence >= PRESENCE_THRESHOLD, b.presence >= PRESENCE_THRESHOLD
+    names = [level_name(a.slots.first + int(row)) for row in np.flatnonzero(present != present_in_other)]
+    largest, where = _largest_distance(a, b, present)
     return FilmPair(
         film_id=ours.film_id,
-        corners=int(said.sum()) * len(CORNERS),
+        corners=int(present.sum()) * len(CORNERS),
         largest_px=largest,
         where=where,
-        absent_px=_largest_distance(a, b, ~said)[0],
+        absent_px=_largest_distance(a, b, ~present)[0],
         said_by_one=tuple(names),
         levels=_level_pairs(ours, theirs, rules),
     )
@@ -137,7 +135,7 @@ def _level_pairs(ours: FilmResult, theirs: FilmResult, rules: ClinicalConfig) ->
 
 
 def _levels(result: FilmResult, rules: ClinicalConfig) -> tuple[LevelMeasurement, ...]:
-    """The levels by geometry alone: what is withheld as implausible hangs on limits that decide nothing here."""
+    """The levels by geometry alone, without withholding implausible ones, which depends on thresholds."""
     film, prediction = result.film, result.prediction
     if film is None or prediction is None:
         return ()
@@ -148,10 +146,10 @@ def _levels(result: FilmResult, rules: ClinicalConfig) -> tuple[LevelMeasurement
 def _level_pair(
     film_id: str, ours: LevelMeasurement | None, theirs: LevelMeasurement | None, rules: ClinicalConfig
 ) -> LevelPair:
-    known = ours or theirs
+    either = ours or theirs
     return LevelPair(
         film_id=film_id,
-        level=known.name if known else "",
+        level=either.name if either else "",
         torch_grade=ours.grade if ours else None,
         onnx_grade=theirs.grade if theirs else None,
         torch_slip_percent=finite_or_none(ours.slip.value) if ours else None,

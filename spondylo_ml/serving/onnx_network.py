@@ -1,6 +1,6 @@
-"""A heatmap network in ONNX: written from a model, and computed by ONNX Runtime in the model's place.
+"""Export a heatmap network to ONNX, and run it with ONNX Runtime in place of torch.
 
-Only the network is exchanged. Preparation before it, decoding, levels and measures after it stay the model's own.
+Only the network is replaced. Preprocessing, decoding, levels and measurements are the same code.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RUNTIME, EXPORTER = "onnxruntime", ("onnx", "onnxscript")
 
 
 class OnnxModel(HeatmapModel):
-    """A heatmap model whose network ONNX Runtime computes, with as many threads as torch has."""
+    """A heatmap model whose network runs in ONNX Runtime, with as many threads as torch uses."""
 
     def __init__(self, model: HeatmapModel, network: bytes) -> None:
         super().__init__(model.config, model.slots, model.codec.stride)
@@ -42,17 +42,17 @@ class OnnxModel(HeatmapModel):
         _require_fitting(self._session, model.config)
 
     def forward(self, images: Tensor) -> NetworkOutput:
-        """See the base class; on the processor."""
+        """See the base class; on the CPU."""
         values = self._session.run(self._outputs, {INPUT: images.numpy()})
         return NetworkOutput(**dict(zip(self._outputs, map(torch.from_numpy, values), strict=True)))
 
 
 def with_onnx(bundle: Bundle, network: bytes) -> Bundle:
-    """The same model, its network computed by ONNX Runtime.
+    """The same model with its network run by ONNX Runtime.
 
     Raises:
-        ConfigError: ONNX Runtime is not installed, or the model has no ONNX form.
-        DataError: the network is not one of this model.
+        ConfigError: ONNX Runtime is not installed, or the model cannot be exported.
+        DataError: the network does not belong to this model.
     """
     require_installed()
     return replace(bundle, model=OnnxModel(exportable(bundle.model), network))
@@ -61,24 +61,24 @@ def with_onnx(bundle: Bundle, network: bytes) -> Bundle:
 def onnx_network(bundle: Bundle) -> bytes:
     """The model's network as an ONNX file: `images` (films, 1, H, W) uint8 to the fields of `NetworkOutput`.
 
-    The number of films is free, height and width are those of the model's input.
+    The batch size is dynamic, height and width are those of the model's input.
 
     Raises:
-        ConfigError: packages are missing, or the model has no ONNX form.
+        ConfigError: packages are missing, or the model cannot be exported.
     """
     require_installed(export=True)
     network = _OnlyTensors(exportable(bundle.model)).eval()
     height, width = input_hw(bundle.config)
     images = torch.zeros(2, 1, height, width, dtype=torch.uint8)
-    with torch.no_grad(), _quietly(), sdpa_kernel(SDPBackend.MATH):  # the fused attention cannot be taken apart
-        there = [value is not None for value in network.model(images)]
+    with torch.no_grad(), _quietly(), sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be exported
+        has_value = [value is not None for value in network.model(images)]
         program = torch.onnx.export(
             network,
             (images,),
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[name for name, is_there in zip(NetworkOutput._fields, there, strict=True) if is_there],
+            output_names=[name for name, has in zip(NetworkOutput._fields, has_value, strict=True) if has],
             dynamic_shapes={INPUT: {0: torch.export.Dim(FILMS_AXIS)}},
             verbose=False,
         )
@@ -88,10 +88,10 @@ def onnx_network(bundle: Bundle) -> bytes:
 
 
 def exportable(model: LandmarkModel) -> HeatmapModel:
-    """The model, where one tensor function of its images is all that it computes.
+    """The model, if its network is a single function from images to tensors.
 
     Raises:
-        ConfigError: it is not; says why.
+        ConfigError: it is not, with the reason.
     """
     if not isinstance(model, HeatmapModel):
         heatmap_models = ", ".join(name for name in MODEL_NAMES if name != "keypoint_rcnn")
@@ -108,7 +108,7 @@ def exportable(model: LandmarkModel) -> HeatmapModel:
 
 
 def require_installed(export: bool = False) -> None:
-    """`ConfigError` where the packages are missing that are needed to compute, or also to export."""
+    """Raise `ConfigError` if packages for running, or with `export` for exporting, are missing."""
     missing = [name for name in (RUNTIME, *(EXPORTER if export else ())) if not _is_installed(name)]
     if missing:
         raise ConfigError(
@@ -125,7 +125,7 @@ def input_hw(config: Config) -> tuple[int, int]:
 
 
 class _OnlyTensors(nn.Module):
-    """The network with outputs that are all there."""
+    """The network without the outputs that are None."""
 
     def __init__(self, model: HeatmapModel) -> None:
         super().__init__()
@@ -141,17 +141,17 @@ def _session(network: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
-    # Threads that wait for the next batch by spinning take the processor from torch, which decodes in between.
+    # Spinning threads would compete with torch, which decodes between the batches.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's own classes, which are not public
+    except Exception as error:  # ONNX Runtime's exception classes are not public
         raise DataError(f"{NETWORK} is no network that ONNX Runtime reads ({type(error).__name__})") from None
 
 
 def _require_fitting(session: Any, config: Config) -> None:
-    """`DataError` where inputs and outputs are not those of the model's network."""
+    """Raise `DataError` if inputs and outputs are not those of the model's network."""
     inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
     if inputs != [(INPUT, "tensor(uint8)", [1, *input_hw(config)])]:
         raise DataError(
@@ -165,7 +165,7 @@ def _require_fitting(session: Any, config: Config) -> None:
 
 
 def _without_traces(model: Any) -> bytes:
-    """The file without the lines of code that each node came from: they hold paths of this machine."""
+    """The file without the source lines of each node, which contain paths of this machine."""
     for one in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
         one.ClearField("metadata_props")
         one.ClearField("doc_string")
@@ -176,13 +176,13 @@ def _without_traces(model: Any) -> bytes:
 def _is_installed(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ValueError:  # what a module that is blocked leaves
+    except ValueError:  # raised for a module that was blocked in sys.modules
         return False
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """The exporter logs its inner steps; what matters is whether the network agrees, which is checked."""
+    """Context without the exporter's log; whether the exported network agrees is checked afterwards."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

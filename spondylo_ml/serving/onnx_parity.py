@@ -1,4 +1,4 @@
-"""How far a network in ONNX may be from the model's own, and what a comparison on films found."""
+"""Result of comparing a network in ONNX with the original on films, and the limits it must meet."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from spondylo_ml.nan import finite_or_none
 
 TENSOR_LIMIT = 1e-3
-"""Largest difference of a tensor, as a share of its largest value: a hundred times what rounding gives."""
+"""Largest difference of a tensor, as a share of its largest value: a hundred times that of rounding."""
 
 CORNER_LIMIT_PX = 0.05
 NEAR_A_LIMIT_POINTS = 0.2
@@ -32,10 +32,10 @@ class TensorDifference:
 
 @dataclass(frozen=True)
 class LevelPair:
-    """One level of a film as both backends measure it; None where a backend has no such grade or slip.
+    """One level of a film as both backends measure it; None if a backend has no grade or slip there.
 
     Attributes:
-        points_to_limit: from the slip by torch to the nearest limit between grades, percentage points.
+        points_to_limit: distance from the slip by torch to the nearest limit between grades, percentage points.
     """
 
     film_id: str
@@ -48,19 +48,19 @@ class LevelPair:
 
     @property
     def differs(self) -> bool:
-        """Whether the grades do."""
+        """Whether the grades differ."""
         return self.torch_grade != self.onnx_grade
 
     @property
     def near_a_limit(self) -> bool:
-        """Whether another grade, but not none, would be forgiven."""
+        """Whether the slip is so close to a limit that another grade, though not a missing one, is accepted."""
         if self.torch_grade is None or self.onnx_grade is None:
             return False
         return self.points_to_limit is not None and self.points_to_limit <= NEAR_A_LIMIT_POINTS
 
     @property
     def difference_points(self) -> float:
-        """Between the slips; 0 where there are not two."""
+        """Difference of the slips, percentage points; 0 if one is missing."""
         if self.torch_slip_percent is None or self.onnx_slip_percent is None:
             return 0.0
         return abs(self.torch_slip_percent - self.onnx_slip_percent)
@@ -68,14 +68,14 @@ class LevelPair:
 
 @dataclass(frozen=True)
 class FilmPair:
-    """One film as both backends see it.
+    """One film as both backends predict it.
 
     Attributes:
-        corners: how many were compared: four of each vertebra that torch says is there.
-        largest_px: greatest distance between two of these, in px of the film; NaN counts as infinite.
-        where: which corner that was.
-        absent_px: the same over the slots said to be empty, whose maps have no peak to agree on.
-        said_by_one: levels that are there for one backend alone.
+        corners: number of corners compared: four of each vertebra that torch predicts present.
+        largest_px: largest distance between the two predictions of a corner, px of the film; NaN counts as infinite.
+        where: the corner with that distance.
+        absent_px: largest distance over the slots predicted absent, whose maps have no definite peak.
+        said_by_one: levels that only one backend predicts present.
     """
 
     film_id: str
@@ -89,28 +89,28 @@ class FilmPair:
 
 @dataclass(frozen=True)
 class Parity:
-    """What the comparison found."""
+    """Result of the comparison."""
 
     tensors: Mapping[str, TensorDifference]
     films: tuple[FilmPair, ...]
 
     @property
     def levels(self) -> tuple[LevelPair, ...]:
-        """Of all films."""
+        """The levels of all films."""
         return tuple(level for film in self.films for level in film.levels)
 
     @property
     def graded(self) -> tuple[LevelPair, ...]:
-        """Levels to which at least one backend gives a grade."""
+        """Levels that at least one backend grades."""
         return tuple(one for one in self.levels if one.torch_grade is not None or one.onnx_grade is not None)
 
     @property
     def other_grades(self) -> tuple[LevelPair, ...]:
-        """Levels of different grades that no limit is near to."""
+        """Levels with different grades that are not close to a limit."""
         return tuple(level for level in self.levels if level.differs and not level.near_a_limit)
 
     def problems(self) -> tuple[str, ...]:
-        """Why the network must not be used, in words; empty where it may."""
+        """Reasons why the network must not be used; empty if it may be."""
         problems = [
             f"{name} differ by {one.relative:.2g} of their largest value (limit {TENSOR_LIMIT:g})"
             for name, one in self.tensors.items()
@@ -135,7 +135,7 @@ class Parity:
         return tuple(problems)
 
     def to_json(self) -> dict[str, Any]:
-        """All numbers, with the limits that they were held against."""
+        """All numbers, with their limits."""
         worst = max(self.films, key=lambda film: film.largest_px)
         graded = self.graded
         return {

@@ -1,4 +1,4 @@
-"""Films in, predictions out, through the same preprocessing as in training."""
+"""Predict films with the same preprocessing as in training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spondylo_ml.training.reading import FILMS_AT_ONCE, read_batch, to_film_pred
 
 
 class Predictor:
-    """A loaded model on a device, in single precision however it was trained; threads may share it."""
+    """A loaded model on a device, in single precision whatever it was trained in. Safe to use from several threads."""
 
     def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = FILMS_AT_ONCE) -> None:
         self._bundle, self._batch_size = bundle, batch_size
@@ -24,12 +24,12 @@ class Predictor:
         self._compute = compute.exact()
         self._model = bundle.model.to(self._compute.device).eval()
         self._landmarks = landmark_predictor(self._model, bundle.config.uncertainty)
-        # A server asks from several threads. Dropout is switched on and off in the network itself, and each film that
-        # is in it at the same time takes memory.
-        self._one_at_a_time = Lock()
+        # A server calls from several threads, but dropout is switched on and off in the shared network, and each batch
+        # in it takes memory.
+        self._lock = Lock()
 
     def predict(self, films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[FilmPrediction]:
-        """One prediction a film, in px of the original film, in order.
+        """One prediction per film, in px of the original film, in order.
 
         Raises:
             DataError: a film's pixels cannot be read.
@@ -43,10 +43,10 @@ class Predictor:
         return predictions
 
     def predict_prepared(self, prepared: Sequence[PreparedFilm]) -> list[FilmPrediction]:
-        """As `predict`, from films that have been prepared for this model."""
+        """Like `predict`, for films that are already preprocessed for this model."""
         predictions: list[FilmPrediction] = []
         for batch in plain_loader(prepared, self._batch_size):
-            with self._one_at_a_time:
+            with self._lock:
                 landmarks = read_batch(self._landmarks, batch.images.to(self._compute.device), self._compute)
             rows = [prepared[i] for i in batch.row.tolist()]
             predictions += map(self._with_evidence, to_film_predictions(rows, landmarks, self._model))

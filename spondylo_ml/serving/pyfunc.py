@@ -1,8 +1,8 @@
 """The model as an MLflow pyfunc: a table of films in, a table of corners, slips and grades out.
 
-A request is a table with the column `image`; each cell is one film: the bytes of a PNG, JPEG, TIFF, BMP or DICOM file
+A request is a table with the column `image`. Each cell is one film: the bytes of a PNG, JPEG, TIFF, BMP or DICOM file
 as base64 text (or as bytes), or a (height, width) array or nested list of grey levels. Paths are refused unless the
-server's own environment or the loading program names a folder of films; then `file:<path>` opens what lies below it.
+environment of the server or the loading program names a folder of films; then `file:<path>` opens files below it.
 Optional columns: `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm`, `pixel_aspect` (width of a
 pixel over its height, or unknown for a film stretched by an unknown amount).
 """
@@ -38,26 +38,26 @@ SPACING_COLUMNS = ("spacing_x_mm", "spacing_y_mm")
 OPTIONAL_COLUMNS = ("facing", *SPACING_COLUMNS, "pixel_aspect")
 BUNDLE = "bundle"
 DIGEST = "digest"
-"""Key of the `model_config`: SHA-256 of the bundle's manifest, as it was logged or as the loading program knows it."""
+"""Key of the `model_config`: SHA-256 of the bundle's manifest, as logged or as given by the loading program."""
 
 FILMS_BELOW, FILMS_BELOW_VARIABLE = "films_below", "SPONDYLO_FILMS_BELOW"
-"""Key of the `model_config` and environment variable that name the folder from which paths may be read."""
+"""Key of the `model_config` and environment variable that name the folder below which paths may be opened."""
 
 FILE_PREFIX = "file:"
 
 
 class LandmarkPyfunc(PythonModel):
-    """One row of results a film, in order, with the columns `film_result.COLUMNS`.
+    """One row of results per film, in order, with the columns `film_result.COLUMNS`.
 
-    A film that cannot be read has its reason in `error` and None elsewhere; a request that is no table of films is
+    A film that cannot be read has the reason in `error` and None elsewhere. A request that is not a table of films is
     refused as a whole.
     """
 
     def load_context(self, context: Any) -> None:
-        """Load the bundle that was logged beside this code; in a scoring server, see to its answers too.
+        """Load the bundle that was logged with this code; in a scoring server, also replace MLflow's error answers.
 
         Raises:
-            DataError: its files are not those that were logged, or that the model registry knows.
+            DataError: its files are not those that were logged, or not those of the registered version.
         """
         folder = Path(context.artifacts[BUNDLE])
         digest = (context.model_config or {}).get(DIGEST) or None
@@ -69,10 +69,10 @@ class LandmarkPyfunc(PythonModel):
         replace_mlflows_answer(_require_films)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row a film, in order.
+        """One row per film, in order.
 
         Raises:
-            MlflowException: wrong columns, or no film at all; a server answers it with status 400.
+            MlflowException: wrong columns, or no film at all; a server answers with status 400.
         """
         _require_films(model_input)
         records = model_input.to_dict("records")
@@ -119,7 +119,7 @@ def _opened(film_id: str, record: Mapping[Any, Any], below: Path | None) -> Film
 
 
 def _decoded(text: str) -> bytes:
-    # Tools break the lines of base64 (MIME, PEM, the command base64); the blanks mean nothing.
+    # MIME, PEM and the command base64 insert line breaks.
     compact = "".join(text.split())
     if len(compact) > LIMITS.max_bytes * 4 / 3 + 4:
         raise DataError(f"more base64 text than the {LIMITS.max_bytes / 2**20:g} MiB of the largest film that is read")
@@ -130,7 +130,7 @@ def _decoded(text: str) -> bytes:
 
 
 def _array(cell: Any) -> np.ndarray[Any, Any]:
-    """The cell as an array of two axes where it is one."""
+    """The cell as an array; nested rows become two axes."""
     try:
         return np.array(list(cell)) if isinstance(cell, np.ndarray) and cell.dtype == object else np.asarray(cell)
     except ValueError:
@@ -138,7 +138,7 @@ def _array(cell: Any) -> np.ndarray[Any, Any]:
 
 
 def _allowed(path: str, below: Path | None) -> Path:
-    """The path, where paths are enabled and it lies below their folder."""
+    """The path, if paths are enabled and it lies below their folder."""
     if below is None:
         raise DataError(
             f"paths are not opened here: send the film's bytes as base64. Whoever runs the server may allow a folder "

@@ -1,4 +1,4 @@
-"""Loaded by MLflow as the model's code: names the class instead of pickling it."""
+"""Code of the model that MLflow loads: it names the class, so that nothing is pickled."""
 
 import mlflow
 

@@ -1,7 +1,7 @@
-"""A model that MLflow fetched from its registry is held to the digest that the registered version carries.
+"""Check a model that MLflow fetched from its registry against the digest of the registered version.
 
-MLflow gives a model's code no URI. It leaves `registered_model_meta` beside the model that it fetches by a `models:/`
-URI, which says the version.
+MLflow does not tell the code of a model from which URI it was loaded. For a `models:/` URI it writes
+`registered_model_meta` beside the model, which contains the version.
 """
 
 from __future__ import annotations
@@ -23,23 +23,21 @@ ML_MODEL, REGISTERED = "MLmodel", "registered_model_meta"
 
 
 def require_as_registered(bundle: Path, digest: str) -> None:
-    """Raise `DataError` where the registry knows the version that was fetched by another digest.
-
-    Where the store cannot be asked, as in a container without one, a warning says so.
+    """Raise if the registered version has another digest; warn if the store cannot be reached, as in a container.
 
     Args:
         bundle: the folder of the bundle within the logged model.
         digest: SHA-256 of its manifest.
 
     Raises:
-        DataError: as above.
+        DataError: the digests differ.
         TrackingError: the registry has no digest of the version.
     """
     root = next((folder for folder in bundle.parents if (folder / ML_MODEL).is_file()), None)
     if root is None or not (root / REGISTERED).is_file():
         return
     name, number = _version_in(root / REGISTERED)
-    if not name or not number.isdigit():  # fetched by the id of the logged model: no version is meant
+    if not name or not number.isdigit():  # fetched by the id of the logged model, which is no version
         return
     try:
         _require_store()
@@ -65,7 +63,7 @@ def _version_in(path: Path) -> tuple[str, str]:
 
 
 def _require_store() -> None:
-    """Raise `TrackingError` where there is no store that answers; none is made by asking."""
+    """Raise `TrackingError` if the store does not answer; never creates a store."""
     file = sqlite_file(mlflow.get_tracking_uri())
     if file is not None and not file.is_file():
         raise TrackingError(f"there is no store {store_name()}")

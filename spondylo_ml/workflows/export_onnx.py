@@ -23,8 +23,8 @@ from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
 from spondylo_ml.errors import ConfigError, ParityError
 from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle import PARITY, Bundle, copy_with_network
-from spondylo_ml.serving.model_source import FoundModel, find_model
-from spondylo_ml.serving.onnx_compare import compare
+from spondylo_ml.serving.model_source import LoadedModel, find_model
+from spondylo_ml.serving.onnx_compare import compare_networks
 from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportable, input_hw, onnx_network, with_onnx
 from spondylo_ml.serving.onnx_parity import Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
@@ -74,11 +74,11 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
         return _exported(source, films, config.seed, folder)
 
 
-def _exported(source: FoundModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:
+def _exported(source: LoadedModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:
     network = onnx_network(source.bundle)
     onnx_bundle = with_onnx(source.bundle, network)
     with tqdm(total=len(films.films), desc="comparing", unit="film", disable=None) as bar:
-        parity = compare(source.bundle, onnx_bundle, films.films, bar.update)
+        parity = compare_networks(source.bundle, onnx_bundle, films.films, bar.update)
     report = _report(source, films, seed, parity)
     if problems := parity.problems():
         _log(report)
@@ -101,7 +101,7 @@ def _fresh_films(config: ExportOnnxConfig, bundle: Bundle) -> FilmSet:
     return phantom_films(config.films, config.seed, config.long_side_px, slips=EVERY_GRADE_ALIKE)
 
 
-def _report(source: FoundModel, films: FilmSet, seed: int, parity: Parity) -> dict[str, Any]:
+def _report(source: LoadedModel, films: FilmSet, seed: int, parity: Parity) -> dict[str, Any]:
     packages = ("torch", RUNTIME, *EXPORTER)
     return {
         "format": REPORT_FORMAT,

@@ -23,7 +23,7 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.models.base import HeatmapModel
 from spondylo_ml.serving.bundle import Bundle, copy_with_network, load_bundle, read_network, save_bundle
-from spondylo_ml.serving.onnx_compare import compare, points_to_limit
+from spondylo_ml.serving.onnx_compare import compare_networks, points_to_limit
 from spondylo_ml.serving.onnx_network import OnnxModel, exportable, onnx_network, require_installed, with_onnx
 from spondylo_ml.serving.onnx_parity import CORNER_LIMIT_PX, TENSOR_LIMIT, FilmPair, LevelPair, Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", HEATMAP_MODELS)
 def test_tensors_corners_and_grades_agree_for_any_number_of_films(name: str) -> None:
     bundle = bundle_of(name)
-    parity = compare(bundle, with_onnx(bundle, network_of(name)), FILMS)
+    parity = compare_networks(bundle, with_onnx(bundle, network_of(name)), FILMS)
     assert parity.problems() == ()
     outputs = {"heatmaps", "presence", "spread_px512"} if name == "maht_net" else {"heatmaps", "presence"}
     assert parity.tensors.keys() == outputs
@@ -89,7 +89,7 @@ def test_weights_that_changed_after_the_export_are_reported_with_where_and_how_m
     assert isinstance(changed.model, HeatmapModel)
     with torch.no_grad():
         next(changed.model.decoder.parameters()).mul_(-2.0)  # type: ignore[union-attr]
-    parity = compare(changed, with_onnx(changed, right), FILMS)
+    parity = compare_networks(changed, with_onnx(changed, right), FILMS)
     told = "\n".join(parity.problems())
     assert "heatmaps differ by" in told
     assert "of their largest value (limit 0.001)" in told
@@ -105,17 +105,17 @@ def test_a_presence_on_the_other_side_and_a_model_that_finds_nothing_are_reporte
     assert isinstance(silent.model, HeatmapModel)
     with torch.no_grad():
         silent.model.presence.bias.fill_(-20.0)  # type: ignore[union-attr]
-    parity = compare(silent, with_onnx(silent, network_of("unet")), FILMS[:2])
+    parity = compare_networks(silent, with_onnx(silent, network_of("unet")), FILMS[:2])
     assert "on 2 film(s) one of them sees a vertebra that the other does not: S1 of film " in "\n".join(
         parity.problems()
     )
-    parity = compare(silent, with_onnx(silent, onnx_network(silent)), FILMS[:2])
+    parity = compare_networks(silent, with_onnx(silent, onnx_network(silent)), FILMS[:2])
     assert parity.problems() == (
         "nothing to compare: this model finds no level to grade on 2 synthetic film(s), so that they cannot show "
         "whether the network is right",
     )
     with pytest.raises(DataError, match="at least one film is needed"):
-        compare(bundle, bundle, [])
+        compare_networks(bundle, bundle, [])
 
 
 def test_keypoint_rcnn_and_dropout_while_predicting_have_no_onnx_form() -> None:
@@ -290,6 +290,6 @@ def test_the_time_of_each_backend_is_measured_at_both_batch_sizes() -> None:
 def test_two_hundred_films_of_all_grades_agree(name: str) -> None:
     bundle = made_bundle(name, 128, steps=60)
     films = phantom_films(200, 730_001, 640, slips="even").films
-    parity = compare(bundle, with_onnx(bundle, onnx_network(bundle)), films)
+    parity = compare_networks(bundle, with_onnx(bundle, onnx_network(bundle)), films)
     assert parity.problems() == ()
     assert len(parity.films) == 200
