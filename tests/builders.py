@@ -1,4 +1,4 @@
-"""Small datasets of synthetic films on disk, in the layouts that the readers know."""
+"""Small datasets of synthetic films on disk, in the layouts of the readers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def write_label(root: Path, split: str, name: str, content: object) -> Path:
 
 
 def mendeley_folder(root: Path, train: int = 3, val: int = 2, test: int = 1, long_side_px: int = 96) -> Path:
-    """A sound Mendeley layout: labelled films, every second one as TXT, then unlabelled ones in `Test/`."""
+    """A valid Mendeley layout: labelled films, every second one as TXT, and unlabelled ones in `Test/`."""
     for split, count, first in (("train", train, 0), ("val", val, train)):
         for index in range(first, first + count):
             film, stem = made_film(index, long_side_px), f"{90000 + index}-F-050Y1_jpg.rf.{index:04x}"
@@ -114,7 +114,7 @@ def ap_corners(size_hw: tuple[int, int]) -> FloatArray:
 
 
 def landmark_row(corners_xy: FloatArray, size_hw: tuple[int, int]) -> list[float]:
-    """A row of landmarks.csv: 68 x, then 68 y, as shares of width and height."""
+    """A row of landmarks.csv: 68 x, then 68 y, as fractions of width and height."""
     shares = corners_xy.reshape(-1, 2) / np.array([size_hw[1], size_hw[0]])
     return [*map(float, shares[:, 0]), *map(float, shares[:, 1])]
 
@@ -122,7 +122,7 @@ def landmark_row(corners_xy: FloatArray, size_hw: tuple[int, int]) -> list[float
 def spineweb_folder(
     root: Path, names: Sequence[str] = ("ap_0.png", "ap_1.png", "ap_2.png"), patients: Sequence[str] | None = None
 ) -> Path:
-    """A sound SpineWeb-16 layout of films 200 px high and 100 px wide."""
+    """A valid SpineWeb-16 layout of films 200 px high and 100 px wide."""
     (root / "images").mkdir(parents=True, exist_ok=True)
     size_hw = (200, 100)
     for index, name in enumerate(names):
@@ -143,7 +143,7 @@ def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
 
 @dataclass(frozen=True)
 class ArrayImage:
-    """Pixels that are there already."""
+    """Pixels in memory."""
 
     pixels: GreyImage
 
@@ -168,7 +168,7 @@ def plain_film(
     pixels: GreyImage | None = None,
     facing: Facing = Facing.LEFT,
 ) -> Film:
-    """A film in memory, black unless pixels are given; its own patient unless one is named."""
+    """A film in memory, black unless pixels are given, with a separate patient unless one is given."""
     return Film(
         film_id=film_id,
         image=ArrayImage(np.zeros(size_hw, dtype=np.uint8) if pixels is None else pixels),

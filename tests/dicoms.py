@@ -1,4 +1,4 @@
-"""DICOM files whose pixels are known, and some with identifiers planted in every field that takes text."""
+"""DICOM files with known pixels, and files with identifiers planted in every text field."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def test_mirroring_twice_is_the_identity(points: FloatArray) -> None:
     np.testing.assert_allclose(returned, points, atol=1e-9)
 
 
-def test_mirroring_moves_a_pixel_and_its_corner_alike_and_exchanges_left_and_right() -> None:
+def test_mirroring_moves_pixels_and_corners_alike_and_exchanges_left_and_right() -> None:
     image = np.zeros((5, 9), dtype=np.uint8)
     image[2, 1] = 255
     points = np.full((1, 4, 2), np.nan)
@@ -63,7 +63,7 @@ def test_mirroring_moves_a_pixel_and_its_corner_alike_and_exchanges_left_and_rig
     assert np.isnan(augmented[0, [0, 2, 3]]).all()
 
 
-def test_a_sure_flip_with_nothing_else_is_the_mirror() -> None:
+def test_a_certain_flip_gives_the_mirror_image() -> None:
     augmenter = Augmenter(AugmentationConfig.model_validate(NOTHING | {"flip_probability": 1}))
     image, points = augmenter(noise(), some_corners(), seed=3)
     expected_image, expected_points = mirror(noise(), some_corners())
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_film_and_another_seed_another() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("config", [AugmentationConfig(enabled=False), AugmentationConfig.model_validate(NOTHING)])
-def test_without_augmentation_the_film_is_as_it_was(config: AugmentationConfig, seed: int) -> None:
+def test_without_augmentation_the_film_is_unchanged(config: AugmentationConfig, seed: int) -> None:
     image, points = Augmenter(config)(noise(), some_corners(), seed=seed)
     np.testing.assert_array_equal(image, noise())
     np.testing.assert_allclose(points, some_corners(), atol=1e-5)
@@ -116,7 +116,7 @@ def test_absent_corners_stay_absent_and_the_others_stay_where_they_belong() -> N
         np.testing.assert_array_equal(absent, [0, 1, 4])
 
 
-def test_blacked_out_rectangles_take_no_corner_away() -> None:
+def test_erased_rectangles_keep_all_corners() -> None:
     augmenter = Augmenter(AugmentationConfig.model_validate(NOTHING | {"dropout_probability": 1}))
     grid = np.stack(np.meshgrid(np.arange(0, 64, 4.0), np.arange(0, 96, 4.0)), axis=-1).reshape(-1, 4, 2)
     image, points = augmenter(np.full((96, 64), 200, dtype=np.uint8), grid, seed=0)
@@ -124,7 +124,7 @@ def test_blacked_out_rectangles_take_no_corner_away() -> None:
     np.testing.assert_allclose(points, grid, atol=1e-5)
 
 
-def test_changes_of_grey_alone_leave_corners_and_size() -> None:
+def test_grey_level_changes_keep_corners_and_size() -> None:
     grey = NOTHING | {f"{name}_probability": 1 for name in ("contrast", "noise", "blur", "clahe")}
     image, points = Augmenter(AugmentationConfig.model_validate(grey))(noise(), some_corners(), seed=2)
     assert image.shape == (96, 64)

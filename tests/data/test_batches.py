@@ -18,7 +18,7 @@ SIDE = 64
 
 
 class Shift(Augmenter):
-    """A known shift in the place of a drawn one."""
+    """A fixed shift instead of a random one."""
 
     def __init__(self, x: float, y: float) -> None:
         super().__init__(AugmentationConfig(enabled=False))
@@ -86,7 +86,7 @@ def test_a_corner_outside_the_image_becomes_absent_and_its_vertebra_stays() -> N
     assert row.present.tolist() == [True, False, False]
 
 
-def test_a_vertebra_whose_centre_left_the_image_is_not_present_though_a_corner_is_seen() -> None:
+def test_a_vertebra_whose_centre_left_the_image_is_absent_even_if_a_corner_is_inside() -> None:
     row = PreparedDataset([prepared(square(0, 3, 30))], augmenter=Shift(-9, 0))[0]
     assert not row.present.any()
     assert row.corners_xy[0, [0, 2]].isnan().all()

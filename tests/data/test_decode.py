@@ -97,7 +97,7 @@ def test_the_limit_of_pixels_is_a_limit_not_one_less() -> None:
         open_array(GREY, "a", limits=Limits(max_pixels=60 * 40 - 1))
 
 
-def test_a_heavy_file_is_refused_unread(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_rejected_unread(tmp_path: Path) -> None:
     path = tmp_path / "heavy.png"
     path.write_bytes(bytes(3 << 20))
     with pytest.raises(FileError, match=r"heavy\.png: a file of 3\.0 MiB: more than the 2 MiB that are read"):

@@ -1,4 +1,4 @@
-"""DICOM: levels by rescale and window, spacing with its provenance, and what is refused, with its reason."""
+"""DICOM: rescale and window, spacing with its provenance, and rejected files with the reason."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_pixel_spacing_is_rows_then_columns_and_gives_the_aspect() -> None:
         ({"ImagerPixelSpacing": [0.14, 0.14]}, "DICOM ImagerPixelSpacing"),
     ],
 )
-def test_spacing_says_who_says_so_and_warns_of_the_detector(fields: dict[str, object], provenance: str) -> None:
+def test_spacing_has_its_provenance_and_a_warning_for_the_detector(fields: dict[str, object], provenance: str) -> None:
     result = read(dicom(gradient(), **fields))
     assert result.spacing.provenance == provenance
     warned = measure_vertebrae((), Facing.LEFT, spacing=result.spacing, pixel_aspect=result.pixel_aspect).warnings
@@ -184,7 +184,7 @@ def test_run_length_implicit_and_deflated_files_have_the_same_pixels() -> None:
         np.testing.assert_array_equal(read(data).pixels, expected)
 
 
-def test_jpeg_and_jpeg_2000_are_read_by_the_plugin_that_is_there() -> None:
+def test_jpeg_and_jpeg_2000_are_read_by_the_installed_plugin() -> None:
     levels = np.tile(np.linspace(0, 255, 48).round().astype(np.uint8), (32, 1))
     exact = dataset(levels, 8, PixelData=encapsulate([coded(levels, "JPEG2000", no_jp2=True)]))
     np.testing.assert_array_equal(read(file_bytes(exact, JPEG2000Lossless)).pixels, levels)
@@ -206,7 +206,7 @@ def lossless_jpeg(pixels: np.ndarray) -> bytes:
     ],
     ids=lambda value: value.name if isinstance(value, UID) else "",
 )
-def test_deep_levels_come_out_of_every_coding_as_they_went_in(syntax: UID, frame: bytes) -> None:
+def test_deep_levels_survive_every_coding(syntax: UID, frame: bytes) -> None:
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     expected = read(dicom(gradient(), **window)).pixels
     result = read(file_bytes(dataset(gradient(), PixelData=encapsulate([bytes(frame)]), **window), syntax))
@@ -259,7 +259,9 @@ def test_bombs_are_refused_before_they_are_decoded() -> None:
         ({"Rows": 64}, "cut off, or without all pixels: it has 3072 of 6144 bytes"),
     ],
 )
-def test_what_is_no_single_grey_radiograph_is_refused_with_its_reason(fields: dict[str, Any], message: str) -> None:
+def test_anything_but_a_single_grey_radiograph_is_rejected_with_its_reason(
+    fields: dict[str, Any], message: str
+) -> None:
     with pytest.raises(FileError, match=rf"film\.dcm: .*{message}"):
         read(dicom(gradient(), **fields))
 
@@ -274,7 +276,7 @@ def test_a_file_that_is_cut_off_or_no_dicom_is_reported() -> None:
             read(data)
 
 
-def test_what_the_model_may_not_know_is_said() -> None:
+def test_warnings_for_unsuitable_films() -> None:
     fields = {"Modality": "CT", "PresentationIntentType": "FOR PROCESSING", "BurnedInAnnotation": "YES"}
     notes = " ".join(read(dicom(gradient(), **fields)).notes)
     for words in ("modality is 'CT'", "raw detector levels", "text burnt into its pixels"):

@@ -1,4 +1,4 @@
-"""Odd DICOM headers: what is shifted, masked, set aside with a note, or refused in words."""
+"""Invalid DICOM headers: values that are corrected, ignored with a note, or rejected with a message."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_header_that_names_too_few_bits_is_refused() -> None:
         read(dicom(film_levels(high=4095), 10))
 
 
-def test_a_high_bit_above_levels_that_lie_low_is_reported_and_not_obeyed() -> None:
+def test_a_high_bit_above_the_levels_is_reported_and_ignored() -> None:
     result = read(dicom(film_levels(), HighBit=15, **WINDOW))
     np.testing.assert_array_equal(result.pixels, shown_in(film_levels()))
     assert result.notes == ("HighBit is 15, but all levels are in the low 12 bits: read there",)
@@ -107,7 +107,7 @@ def test_a_high_bit_above_levels_that_lie_low_is_reported_and_not_obeyed() -> No
         ({"NumberOfFrames": 3}, "of 3 frames"),
     ],
 )
-def test_what_cannot_be_a_grey_film_is_refused_in_words(fields: dict[str, Any], message: str) -> None:
+def test_invalid_headers_are_rejected_with_a_message(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(FileError, match=message) as refusal:
         read(dicom(film_levels(), **fields))
     assert "ZEBULON" not in str(refusal.value)
@@ -132,14 +132,14 @@ def test_big_endian_pixels_are_read() -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"RescaleSlope": 1, "RescaleIntercept": 0}, {"RescaleSlope": 2.5, "RescaleIntercept": -70}]
 )
-def test_eight_bits_without_a_window_are_the_films_own_grey(allocated: type, fields: dict[str, Any]) -> None:
+def test_8_bit_levels_without_a_window_are_kept(allocated: type, fields: dict[str, Any]) -> None:
     levels = film_levels(30, 190).astype(allocated)
     result = read(dicom(levels, 8, **fields))
     np.testing.assert_array_equal(result.pixels, levels)
     assert result.notes == ()
 
 
-def test_a_falling_rescale_turns_eight_bits_round_and_signed_ones_start_at_black() -> None:
+def test_a_negative_slope_inverts_8_bit_levels_and_signed_levels_start_at_black() -> None:
     levels = film_levels(30, 190).astype(np.uint8)
     falling = read(dicom(levels, 8, RescaleSlope=-1, RescaleIntercept=255)).pixels
     np.testing.assert_array_equal(falling, 255 - levels)
@@ -199,7 +199,7 @@ def test_the_levels_of_a_film_of_few_of_them_are_no_blocks(n_levels: int) -> Non
     assert len(np.unique(grey)) == n_levels
 
 
-def test_a_film_of_padding_alone_is_refused_and_an_odd_padding_is_reported() -> None:
+def test_a_film_with_padding_only_is_rejected_and_an_invalid_padding_is_reported() -> None:
     with pytest.raises(FileError, match="a DICOM file with padding only"):
         read(dicom(np.full(SIZE_HW, 7, np.uint16), PixelPaddingValue=7))
     result = read(dicom(film_levels(), PixelPaddingValue=[1, 2]))
@@ -254,7 +254,7 @@ def test_a_voi_lut_that_names_more_bits_than_it_uses_still_reaches_white() -> No
 @pytest.mark.parametrize(
     "item", [lut(4096, 0, 12, [1, 2, 3]), lut(3, 0, 99, [1, 2, 3]), Dataset()], ids=["short", "99 bits", "empty"]
 )
-def test_a_lut_that_is_odd_is_reported_and_not_applied(kind: str, item: Dataset) -> None:
+def test_an_invalid_lut_is_reported_and_not_applied(kind: str, item: Dataset) -> None:
     result = read(dicom(film_levels(), **{kind: [item]}))
     np.testing.assert_array_equal(result.pixels, to_8_bit(film_levels()))
     assert len(result.notes) == 1
@@ -270,7 +270,7 @@ def test_an_empty_rescale_value_is_the_usual_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [b"1,5", b"0", b"nan", b"inf", b"one", b"1\\2", b"1e308"])
-def test_a_rescale_slope_that_is_none_sets_the_window_aside_too(value: bytes) -> None:
+def test_an_invalid_rescale_slope_disables_the_window_too(value: bytes) -> None:
     phantom = dataset(film_levels(), RescaleSlope="1", RescaleIntercept="0", WindowCenter="100", WindowWidth="50")
     result = read(as_text(phantom, "RescaleSlope", value))
     np.testing.assert_array_equal(result.pixels, to_8_bit(film_levels()))
@@ -334,7 +334,7 @@ def test_a_negative_is_turned_once(interpretation: str, shape: str, turned: bool
 
 
 @pytest.mark.parametrize("group", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
-def test_an_enhanced_file_says_spacing_window_and_rescale_in_its_functional_groups(group: str) -> None:
+def test_an_enhanced_file_has_spacing_window_and_rescale_in_functional_groups(group: str) -> None:
     measures, voi, rescale, frame = Dataset(), Dataset(), Dataset(), Dataset()
     measures.PixelSpacing = [0.2, 0.1]
     voi.WindowCenter, voi.WindowWidth = 1000, 500
@@ -357,7 +357,7 @@ def test_an_odd_spacing_is_reported_and_not_used(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", [b"1A", b"one", b"1.5", b"1\\1"])
-def test_a_number_of_frames_that_is_none_is_refused(value: bytes) -> None:
+def test_an_invalid_number_of_frames_is_rejected(value: bytes) -> None:
     with pytest.raises(FileError, match="whose NumberOfFrames is not one whole number"):
         read(as_text(dataset(film_levels(), NumberOfFrames=1), "NumberOfFrames", value))
 
@@ -429,7 +429,7 @@ def test_a_changed_file_is_read_or_refused_in_words(data: st.DataObject) -> None
     ),
     st.binary(max_size=20) | st.sampled_from([b"1\\2", b"nan", b"-inf", b"1,5", b"1e999", b"\xff\xfe", b"\0\0\0"]),
 )  # fmt: skip
-def test_any_value_of_any_element_is_read_or_refused_in_words(name: str, value: bytes) -> None:
+def test_any_value_of_any_element_is_read_or_rejected_with_a_message(name: str, value: bytes) -> None:
     phantom = dataset(film_levels(size_hw=(16, 16)), **SMALL)
     try:
         result = read(as_text(phantom, name, value))

@@ -1,4 +1,4 @@
-"""Files, folders and patterns as films, each once and under a pseudonym."""
+"""Films from files, folders and patterns, each once and under a pseudonym."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spondylo_ml.landmarks import Facing
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two visits of which both have an `IM1`, one DICOM file without a suffix, and things that are no films."""
+    """Two folders that both have an `IM1`, a DICOM file without a suffix, and files that are not films."""
     for name in ("a/IM1.png", "a/IM2.JPG", "b/IM1.dcm", "b/notes.txt", "b/DICOMDIR"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * 200)
@@ -32,7 +32,7 @@ def names(patterns: list[str], root: Path) -> list[str]:
     return [film.path.relative_to(root).as_posix() for film in collect_films(patterns).films]
 
 
-def test_a_folder_is_searched_to_any_depth_and_what_is_no_film_is_listed(folder: Path) -> None:
+def test_a_folder_is_searched_to_any_depth_and_other_files_are_listed(folder: Path) -> None:
     result = collect_films([str(folder)])
     assert names([str(folder)], folder) == ["a/IM1.png", "a/IM2.JPG", "b/1.2.840.3", "b/IM1.dcm"]
     assert [path.name for path in result.passed_over] == ["DICOMDIR", "notes.txt"]
@@ -43,7 +43,7 @@ def test_a_film_that_is_named_twice_is_found_once_and_patterns_and_files_mix(fol
     assert names(patterns, folder) == ["a/IM1.png", "b/IM1.dcm", "a/IM2.JPG", "b/notes.txt"], "a named file is a film"
 
 
-def test_films_bear_the_pseudonym_of_their_stem_and_of_their_path_where_stems_are_equal(folder: Path) -> None:
+def test_the_pseudonym_is_that_of_the_stem_or_of_the_path_if_stems_are_equal(folder: Path) -> None:
     ids = {film.path.name: film.film_id for film in collect_films([str(folder)]).films}
     assert ids["IM2.JPG"] == pseudonym("IM2")
     assert ids["1.2.840.3"] == pseudonym("1.2.840.3")
@@ -66,7 +66,7 @@ def test_a_table_beside_the_films_tells_facing_and_spacing(folder: Path) -> None
     assert details["IM1.png"].facing is Facing.UNKNOWN
 
 
-def test_what_is_not_there_or_holds_no_film_is_reported(folder: Path) -> None:
+def test_missing_paths_and_folders_without_films_are_reported(folder: Path) -> None:
     with pytest.raises(DataError, match=r"nothing is called .*/\*\.tif: give files, folders, or a pattern"):
         collect_films([str(folder / "*.tif")])
     (folder / "empty").mkdir()
@@ -135,12 +135,12 @@ def test_commas_of_a_path_that_exists_are_no_list(
         assert validate(PredictConfig, values).films == tuple(listed)
 
 
-def test_a_list_longer_than_any_file_name_is_parted(tmp_path: Path) -> None:
+def test_a_list_longer_than_a_file_name_is_split(tmp_path: Path) -> None:
     names = [str(tmp_path / f"{n:04}.png") for n in range(500)]
     assert listed_paths(",".join(names)) == tuple(names)
 
 
-def test_a_link_to_nothing_is_a_film_that_cannot_be_opened_and_hidden_files_are_none(tmp_path: Path) -> None:
+def test_a_broken_link_is_a_film_that_cannot_be_opened_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     write(tmp_path, "a.png", "._a.png", ".ipynb_checkpoints/a-checkpoint.png", ".trash/deep/b.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "round.png").symlink_to(tmp_path / "round.png")
@@ -152,7 +152,7 @@ def test_a_link_to_nothing_is_a_film_that_cannot_be_opened_and_hidden_files_are_
     assert names([str(tmp_path / "._a.png")], tmp_path) == ["._a.png"], "named itself"
 
 
-def test_a_table_of_other_films_is_an_error_and_one_of_more_films_is_none(tmp_path: Path) -> None:
+def test_a_table_that_matches_no_film_is_an_error_and_extra_rows_are_not(tmp_path: Path) -> None:
     write(tmp_path, "a.png", "b.png")
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["b.png", "left"]])
     (film,) = collect_films([str(tmp_path / "a.png")]).films

@@ -1,4 +1,4 @@
-"""Which files are films: recognised by their bytes, the same for readers and for prediction, and refused in words."""
+"""Detection of film files by their content, alike for readers and prediction, and messages for other files."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_film_is_recognised_by_its_bytes_not_by_its_suffix(tmp_path: Path, kin
     ("kind", "name"), [("WEBP", "WebP"), ("GIF", "GIF"), ("JPEG2000", "JPEG 2000"), ("PDF", "PDF")]
 )
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".dcm"])
-def test_other_formats_are_refused_by_name_everywhere(tmp_path: Path, kind: str, name: str, suffix: str) -> None:
+def test_other_formats_are_rejected_by_name(tmp_path: Path, kind: str, name: str, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(saved(kind))
     assert reason_everywhere(path).startswith(f"not an image that can be read: {name} is not, save it as PNG")
@@ -105,7 +105,7 @@ def test_whole_numbers_from_0_to_255_are_grey_levels_whatever_their_type(kind: t
     np.testing.assert_array_equal(open_array(GREY.astype(kind), "a").image.read(), GREY)
 
 
-def test_a_block_at_one_extreme_takes_no_range_of_an_image_either() -> None:
+def test_a_saturated_block_does_not_reduce_the_contrast_of_an_image() -> None:
     deep = (GREY.astype(np.uint16) * 4) + 20_000
     deep[:20] = 0
     _, data = cv2.imencode(".png", deep)
@@ -117,7 +117,7 @@ def test_a_block_at_one_extreme_takes_no_range_of_an_image_either() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.data())
-def test_a_damaged_file_of_any_kind_is_read_or_refused_in_words(kind: str, data: st.DataObject) -> None:
+def test_a_damaged_file_is_read_or_rejected_with_a_message(kind: str, data: st.DataObject) -> None:
     original = bytearray(FILES[kind])
     for _ in range(data.draw(st.integers(0, 4))):
         original[data.draw(st.integers(0, len(original) - 1))] = data.draw(st.integers(0, 255))

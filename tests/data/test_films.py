@@ -128,7 +128,7 @@ def test_a_prepared_film_holds_the_letterboxed_pixels_and_corners() -> None:
     np.testing.assert_array_equal(prepared.present, [True, True, False])
 
 
-def test_a_vertebra_set_aside_is_present_without_corners_and_one_beyond_the_slots_is_neither() -> None:
+def test_a_vertebra_without_valid_corners_is_present_and_one_outside_the_slots_is_not() -> None:
     aside = replace(square(1, 0, 0), corners_xy=np.full((4, 2), np.nan))
     prepared = prepare_film(plain_film("a", (square(0, 5, 5), aside, square(7, 0, 0))), SLOTS, (32, 32))
     np.testing.assert_array_equal(prepared.present, [True, True, False])

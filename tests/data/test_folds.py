@@ -49,7 +49,7 @@ def test_each_fold_has_its_share_of_each_stratum() -> None:
     assert len(counts) == 16
 
 
-def test_films_are_dealt_anew_and_the_test_part_and_unlabelled_films_stay() -> None:
+def test_folds_resplit_films_except_test_and_unlabelled_ones() -> None:
     parts = ("train", "train", "val", "val", "train", "train", "test", "test", "val", "val", "train", "train")
     films = [replace(spine(f"f{i}", 0.0, patient=f"p{i // 2}"), split=part) for i, part in enumerate(parts)]
     films.append(plain_film("bare", None, split="train"))
@@ -66,7 +66,7 @@ def test_films_are_dealt_anew_and_the_test_part_and_unlabelled_films_stay() -> N
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=12, max_size=30), st.integers(0, 5), st.randoms())
-def test_no_patient_is_torn_and_the_order_of_films_does_not_matter(
+def test_no_patient_is_in_two_folds_and_the_order_of_films_does_not_matter(
     patients: list[int], seed: int, random: object
 ) -> None:
     films = [spine(f"f{i}", 0.0, patient=f"p{p}") for i, p in enumerate([*range(4), *patients])]
@@ -82,7 +82,7 @@ def test_no_patient_is_torn_and_the_order_of_films_does_not_matter(
     assert [folds[i] for i in shuffled] == repeated
 
 
-def test_another_seed_deals_otherwise() -> None:
+def test_another_seed_gives_other_folds() -> None:
     films = [spine(f"f{i}", 0.0) for i in range(20)]
     assert fold_of_each(films, 4, 0) != fold_of_each(films, 4, 1)
 

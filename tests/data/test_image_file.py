@@ -1,4 +1,4 @@
-"""Image files: size without decoding, what is whole, depth, colour, orientation."""
+"""Image files: size without decoding, completeness, depth, colour and orientation."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_turned_16_bit_tiff_is_read(tmp_path: Path) -> None:
     assert read[-1, 0] == 255
 
 
-def test_a_burnt_in_marker_does_not_take_the_range() -> None:
+def test_a_burnt_in_marker_does_not_reduce_the_contrast() -> None:
     deep = np.tile(np.arange(1000, 1100, dtype=np.uint16), (100, 1))
     deep[0, :5] = 65535
     levels = to_8_bit(deep)
@@ -171,14 +171,14 @@ def test_a_changed_byte_in_a_png_is_found_without_decoding(tmp_path: Path) -> No
         checked_size_hw(path)
 
 
-def test_bytes_behind_the_end_do_no_harm(tmp_path: Path) -> None:
+def test_trailing_bytes_are_ignored(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         path = written(tmp_path / f"a.{suffix}", GREY)
         path.write_bytes(path.read_bytes() + b"appended by some viewer")
         assert checked_size_hw(path) == read_grey(path).shape == (60, 40)
 
 
-def test_the_error_says_the_alias_to_a_run_and_the_name_to_the_terminal(tmp_path: Path) -> None:
+def test_an_error_shows_the_alias_in_runs_and_the_name_on_the_terminal(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"Jane\.png") as caught:
         read_grey(tmp_path / "Jane.png", "anon-1")
     assert caught.value.in_run() == "anon-1: cannot be opened (FileNotFoundError)"

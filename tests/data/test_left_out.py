@@ -1,4 +1,4 @@
-"""What a training leaves out of films with wrong labels, and what it keeps."""
+"""Exclusion of vertebrae and films with wrong labels from training."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CROSSED = (2, (0, 1, 3, 2))
 WHOLE = tuple((slot, (0, 1, 3, 2)) for slot in range(5))
 
 
-def test_a_single_impossible_body_is_left_out_of_the_training_and_counts_in_the_validation() -> None:
+def test_an_impossible_body_is_excluded_from_training_but_counts_in_validation() -> None:
     films = film_set(film("a", "train", CROSSED), film("b", "val", CROSSED), film("c", "train"))
     audit = audit_films(films)
     with pytest.raises(DataError, match=r"found 2 error\(s\).*(?s:.*)data\.on_audit_error set_aside"):
@@ -64,7 +64,7 @@ def test_a_single_impossible_body_is_left_out_of_the_training_and_counts_in_the_
         ]
 
 
-def test_a_film_of_unknown_levels_is_left_out_whole_under_set_aside_alone() -> None:
+def test_a_film_with_unknown_levels_is_excluded_only_under_set_aside() -> None:
     films = film_set(doubled("a", "train"), doubled("b", "val"), film("c", "train"))
     audit = audit_films(films)
     require_no_errors(audit, "set_aside", "films")
@@ -76,7 +76,7 @@ def test_a_film_of_unknown_levels_is_left_out_whole_under_set_aside_alone() -> N
     assert [f.film_id for f in leave_out(films, audit, "continue").films.films] == ["a", "b", "c"]
 
 
-def test_a_whole_label_in_another_order_stops_under_set_aside_and_teaches_nothing_under_continue() -> None:
+def test_a_label_with_all_corners_in_another_order_stops_under_set_aside_and_is_not_trained_on_under_continue() -> None:
     films = film_set(film("a", "train", *WHOLE), film("b", "val"))
     audit = audit_films(films)
     with pytest.raises(DataError, match="the whole label has its corners in another order"):
@@ -95,7 +95,7 @@ def test_vertebrae_without_a_slot_are_no_usable_corner() -> None:
         require_usable_corner([film("a", "train")], "train", SlotRange(7, 3))
 
 
-def test_sound_films_are_used_as_they_are() -> None:
+def test_valid_films_are_used_unchanged() -> None:
     films = film_set(film("a", "train"), film("b", "val"))
     used = leave_out(films, audit_films(films), "error")
     assert used.films == films
@@ -103,7 +103,7 @@ def test_sound_films_are_used_as_they_are() -> None:
     assert believed(films.films[0]) is films.films[0]
 
 
-def test_labels_to_judge_on_that_cannot_be_right_are_listed() -> None:
+def test_impossible_labels_of_evaluated_films_are_listed() -> None:
     result = impossible_labels([film("a", "val", CROSSED), doubled("b", "val"), film("c", "val")])
     assert [(one.file, one.reason.split(";")[-1]) for one in result] == [
         ("a", " counted as labelled"),

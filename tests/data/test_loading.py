@@ -22,7 +22,7 @@ def test_a_value_set_to_its_default_counts_as_set() -> None:
     assert requested_data(BASE, DataConfig(max_films=None)).max_films is None
 
 
-def test_another_folder_is_recognised_anew_with_its_own_levels() -> None:
+def test_another_folder_is_detected_again_with_its_own_levels() -> None:
     data = requested_data(BASE, DataConfig(path=Path("others")))
     assert (data.path, data.kind) == (Path("others"), "auto")
     assert {data.first_slot, data.n_slots, data.max_films, data.folds, data.fold} == {None}

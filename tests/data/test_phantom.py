@@ -55,7 +55,7 @@ def disc(upper: FloatArray, lower: FloatArray) -> FloatArray:
     return np.stack([upper[2], upper[3], lower[0], lower[1]])
 
 
-def test_the_same_name_gives_the_same_film_whatever_was_made_before() -> None:
+def test_the_same_name_always_gives_the_same_film() -> None:
     first = phantom_film(3, 5)
     pixels = render(first)
     for other in (9, 2):
@@ -86,7 +86,7 @@ def test_long_side_scales_the_same_film() -> None:
     assert large.spacing.x_mm == pytest.approx(small.spacing.x_mm / 2, rel=0.02)
 
 
-def test_numbers_of_vertebrae_are_shared_out_as_on_real_films(films: list[PhantomFilm]) -> None:
+def test_numbers_of_vertebrae_are_distributed_as_on_real_films(films: list[PhantomFilm]) -> None:
     styles = Counter(len(f.vertebrae) for f in films)
     assert set(styles) <= set(COUNTS)
     total = sum(COUNTS.values())
@@ -104,7 +104,7 @@ def test_three_tenths_face_right(films: list[PhantomFilm]) -> None:
     assert {f.facing for f in films} == {Facing.LEFT, Facing.RIGHT}
 
 
-def test_slots_run_from_the_sacrum_up_and_corners_lie_on_the_film(films: list[PhantomFilm]) -> None:
+def test_slots_are_ordered_from_the_sacrum_up_and_corners_are_on_the_film(films: list[PhantomFilm]) -> None:
     for film in films:
         assert [v.slot for v in film.vertebrae] == list(range(len(film.vertebrae)))
         corners = np.stack([v.corners_xy for v in film.vertebrae])
@@ -142,7 +142,7 @@ def test_the_sacrum_slopes_down_and_forward(films: list[PhantomFilm]) -> None:
     assert np.mean(right_way) > 0.97
 
 
-def test_no_complete_body_is_left_out_without_a_reason(films: list[PhantomFilm]) -> None:
+def test_every_complete_body_is_labelled_unless_hidden(films: list[PhantomFilm]) -> None:
     endings = Counter(f.framing.ending for f in films)
     assert min(endings[e] for e in Ending) > 0.05 * N
     for film in films:
@@ -222,7 +222,7 @@ def test_films_of_even_slips_show_each_grade_in_both_directions_and_pass_the_aud
     assert [str(f) for f in check_labels(films) if f.severity is Severity.ERROR] == []
 
 
-def test_films_of_a_clinic_are_the_same_ever_since() -> None:
+def test_clinic_films_never_change() -> None:
     """Corners and slips to a thousandth of a px; a change here changes every dataset of synthetic films."""
     digest = hashlib.sha256()
     for index in range(40):
@@ -241,7 +241,7 @@ def test_a_film_of_even_slips_is_drawn_from_its_own_spine() -> None:
     assert max(level.slip.value for film in even for level in measure_film(film).levels) > 50
 
 
-def test_exports_are_square_and_stretched_and_say_so(films: list[PhantomFilm]) -> None:
+def test_exports_are_square_and_record_their_stretch(films: list[PhantomFilm]) -> None:
     exports = [film for film in films if film.style.device is Device.EXPORT]
     assert 0.33 < len(exports) / N < 0.47
     stretch = []
@@ -305,7 +305,7 @@ def test_screws_are_metal_inside_the_bodies_that_they_hold() -> None:
     assert 2 <= sum(with_metal) <= 4
 
 
-def test_guessing_the_mean_place_of_each_slot_is_no_use(films: list[PhantomFilm]) -> None:
+def test_predicting_the_mean_position_of_each_slot_is_inaccurate(films: list[PhantomFilm]) -> None:
     places: dict[int, list[FloatArray]] = defaultdict(list)
     for film in films[:300]:
         height, width = film.size_hw
@@ -325,7 +325,7 @@ def test_scale_varies_as_on_real_films(films: list[PhantomFilm]) -> None:
     assert high > 0.17
 
 
-def test_films_have_contrast_and_are_not_burnt_out(rendered: list[tuple[PhantomFilm, GreyImage]]) -> None:
+def test_films_have_contrast_and_are_not_saturated(rendered: list[tuple[PhantomFilm, GreyImage]]) -> None:
     for film, image in rendered:
         assert image.shape == film.size_hw
         assert image.dtype == np.uint8

@@ -1,4 +1,4 @@
-"""The pixel aspect, said of a film in any layout, with a command or a request: a number, unknown, or nothing."""
+"""The pixel aspect as stated in any layout, with a command or in a request: a number, unknown, or nothing."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)
     ("text", "said"),
     [("0.8", 0.8), (1, 1.0), (" Unknown", "unknown"), ("", None), (None, None), (float("nan"), None)],
 )
-def test_what_can_be_said(text: object, said: object) -> None:
+def test_valid_aspects(text: object, said: object) -> None:
     assert parse_pixel_aspect(text) == said
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "wide", "inf", True, [1]])
-def test_what_cannot_be_said(text: object) -> None:
+def test_invalid_aspects(text: object) -> None:
     with pytest.raises(DataError, match="pixel_aspect must be a number above 0"):
         parse_pixel_aspect(text)
 
 
-def test_what_is_said_goes_before_the_spacing_and_that_before_an_assumption() -> None:
+def test_a_stated_aspect_precedes_the_spacing_and_that_precedes_the_default() -> None:
     spacing = Spacing(0.2, 0.4, "made")
     assert resolve_pixel_aspect(0.8, spacing) == (0.8, True)
     assert resolve_pixel_aspect("unknown", spacing) == (None, False)
@@ -47,7 +47,7 @@ def test_what_is_said_goes_before_the_spacing_and_that_before_an_assumption() ->
         assert (film.pixel_aspect, film.aspect_given) == resolved
 
 
-def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
+def test_films_csv_states_the_aspect_for_readers_and_predict(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         cv2.imwrite(str(tmp_path / f"{name}.png"), (PIXELS % 256).astype(np.uint8))
     (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,0.8\nb.png,unknown\nc.png,\n")
@@ -61,7 +61,7 @@ def test_films_csv_says_it_to_a_reader_and_to_predict(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_films_csv_says_it_of_films_of_the_mendeley_layout(tmp_path: Path) -> None:
+def test_films_csv_states_the_aspect_in_the_mendeley_layout(tmp_path: Path) -> None:
     root = mendeley_folder(tmp_path, train=2, val=1, test=0)
     stem = "90000-F-050Y1_jpg.rf.0000"
     (root / "films.csv").write_text(
@@ -74,7 +74,7 @@ def test_films_csv_says_it_of_films_of_the_mendeley_layout(tmp_path: Path) -> No
     assert (other.pixel_aspect, other.aspect_given, other.facing) == (1.0, False, Facing.UNKNOWN)
 
 
-def test_a_command_says_it_of_the_films_of_which_films_csv_says_nothing() -> None:
+def test_a_flag_states_the_aspect_of_films_without_one_in_films_csv() -> None:
     config = PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": 0.8, "spacing_mm": 0.3})
     assert details_of_command(FilmDetails(), config) == FilmDetails(
         Facing.UNKNOWN, Spacing(0.3, 0.3, "given with the command"), 0.8
@@ -93,7 +93,7 @@ def test_a_command_says_it_of_the_films_of_which_films_csv_says_nothing() -> Non
             PredictConfig.model_validate({"films": ["x"], "to": "y", name: value})
 
 
-def test_a_request_says_it() -> None:
+def test_a_request_states_the_aspect() -> None:
     assert details_of_request({"pixel_aspect": "unknown"}).pixel_aspect == "unknown"
     assert details_of_request({"pixel_aspect": 0.8}).pixel_aspect == 0.8
     assert details_of_request({}).pixel_aspect is None

@@ -1,4 +1,4 @@
-"""Pseudonyms: the same for one user, another for the next, and a salt that only its user can read."""
+"""Pseudonyms: stable for a user, different between users, with a salt that only the user can read."""
 
 from __future__ import annotations
 

@@ -23,5 +23,5 @@ def test_no_item_is_taken_twice() -> None:
             assert len(sample) == min(length, count)
 
 
-def test_of_nothing_there_is_nothing() -> None:
+def test_a_sample_of_nothing_is_empty() -> None:
     assert evenly_spaced([], 3) == []

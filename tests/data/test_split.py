@@ -60,7 +60,7 @@ def test_films_stay_in_their_order_and_nothing_but_the_part_changes() -> None:
     assert [f.patient for f in out] == [f.patient for f in films]
 
 
-def test_a_hundred_patients_are_dealt_out_by_their_shares() -> None:
+def test_a_hundred_patients_are_split_by_the_fractions() -> None:
     out = split_by_patient(films_of(range(100)), 0.15, 0.1, 3)
     assert Counter(f.split for f in out) == {"train": 75, "val": 15, "test": 10}
 
@@ -72,7 +72,7 @@ def test_the_seed_decides_the_parts() -> None:
     assert parts_of(split_by_patient(films, 0.2, 0.1, 1)) != first
 
 
-def test_no_test_part_is_made_where_none_is_asked_for() -> None:
+def test_no_test_split_without_a_test_fraction() -> None:
     assert Counter(f.split for f in split_by_patient(films_of(range(10)), 0.2, 0.0, 0)) == {"train": 8, "val": 2}
 
 
@@ -136,7 +136,7 @@ def test_a_dataset_keeps_its_own_split() -> None:
         assert split_by_patient(films, 0.5, 0.3, seed) == tuple(films)
 
 
-def test_an_own_split_that_tears_a_patient_is_an_error_that_names_the_patient() -> None:
+def test_a_split_with_a_patient_in_two_parts_is_an_error_that_names_the_patient() -> None:
     films = [
         plain_film("a", patient="p1", split="train"),
         plain_film("b", patient="p2", split="train"),
@@ -154,14 +154,14 @@ def test_real_shares_are_near_what_was_asked_for_with_several_films_a_patient() 
     assert 48 <= parts["test"] <= 56
 
 
-def test_films_to_judge_may_be_few_and_without_labels() -> None:
+def test_films_to_evaluate_may_be_few_and_unlabelled() -> None:
     films = [plain_film(name, None) for name in "ab"]
     with pytest.raises(DataError, match="none of the 2 films has labels: there is nothing to train on"):
         split_by_patient(films, 0.5, 0.0, 0)
     assert len(split_by_patient(films, 0.5, 0.0, 0, for_training=False)) == 2
 
 
-def test_patients_who_share_an_exposure_go_to_one_part_and_all_others_stay() -> None:
+def test_patients_who_share_an_exposure_go_to_the_same_split() -> None:
     films = films_of(range(40))
     before = split_by_patient(films, 0.2, 0.1, 0)
     first, second = (next(i for i, f in enumerate(before) if f.split == part) for part in ("val", "train"))

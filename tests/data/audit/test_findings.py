@@ -43,7 +43,7 @@ def test_errors_stop_and_say_what_to_do() -> None:
     require_no_errors(Audit((WARNING, REMARK), "data", True), "error", "films")
 
 
-def test_of_many_errors_the_first_are_listed_and_the_others_counted() -> None:
+def test_many_errors_are_listed_in_part_and_counted() -> None:
     errors = tuple(replace(ERROR, films=(f"film{i:02d}",)) for i in range(25))
     with pytest.raises(DataError, match=r"(?s)found 25 error.*film19.*and 5 more"):
         require_no_errors(Audit(in_order(errors), "data", True), "error", "films")

@@ -1,4 +1,4 @@
-"""A clean synthetic set has no error; every fault planted in a copy of it is found, by its check and on its film."""
+"""The audit finds no error in synthetic films, and finds each fault that is planted in a copy of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FilmChange = Callable[[Film], Film]
 
 @pytest.fixture(scope="module")
 def clean() -> FilmSet:
-    """Sixty synthetic films in three parts, drawn once; of like styles, so that what is planted stands out."""
+    """Sixty synthetic films of similar styles in three splits, rendered once, in which planted faults stand out."""
     films = phantom_films(COUNT, 5, LONG_SIDE_PX, ("aged", "transitional", "steep", "flat", "local", "print", "export"))
     rendered = tuple(replace(film, image=ArrayImage(film.image.read())) for film in films.films)
     return replace(films, films=split_by_patient(rendered, 0.2, 0.1, 0))
@@ -57,7 +57,7 @@ def changed(clean: FilmSet, index: int, change: FilmChange) -> FilmSet:
 
 
 def with_corners(film: Film, change: Callable[[FloatArray], FloatArray], slots: tuple[int, ...] = ()) -> Film:
-    """The film with the (4, 2) corners of some vertebrae changed; of all without `slots`."""
+    """The film with the (4, 2) corners of some vertebrae changed, or of all if `slots` is empty."""
     vertebrae = tuple(
         Vertebra(v.slot, change(v.corners_xy)) if not slots or v.slot in slots else v for v in film.vertebrae or ()
     )
@@ -75,20 +75,20 @@ def reversed_slots(film: Film) -> Film:
 
 
 def exchanged(film: Film, first: int, second: int) -> Film:
-    """Two vertebrae that bear each other's level."""
+    """Exchange the levels of two vertebrae."""
     corners = {v.slot: v.corners_xy for v in film.vertebrae or ()}
     corners[first], corners[second] = corners[second], corners[first]
     return replace(film, vertebrae=tuple(Vertebra(slot, quad) for slot, quad in corners.items()))
 
 
 def missed(film: Film, slot: int) -> Film:
-    """A vertebra passed over: those above it count one level too low."""
+    """Skip a vertebra, so that those above it are one level too low."""
     remaining = [v for v in film.vertebrae or () if v.slot != slot]
     return replace(film, vertebrae=tuple(Vertebra(i, v.corners_xy) for i, v in enumerate(remaining)))
 
 
 def doubled(film: Film, slot: int) -> Film:
-    """A body labelled twice: those above it count one level too high."""
+    """Label a body twice, so that those above it are one level too high."""
     quads = [v.corners_xy for v in film.vertebrae or ()]
     quads.insert(slot, quads[slot] + 1.0)
     return replace(film, vertebrae=tuple(Vertebra(i, quad) for i, quad in enumerate(quads)))
@@ -117,7 +117,7 @@ def enlarged(film: Film) -> Film:
 
 
 def bodies_shrunk(film: Film) -> Film:
-    """All labels drawn together to a third of their size."""
+    """All labels shrunk to a third of their size."""
     return with_corners(film, lambda quad: quad / 3.0 + 20.0)
 
 
@@ -203,7 +203,7 @@ def test_sixty_films_of_all_styles_have_no_error() -> None:
         (1.0, Severity.WARNING, "L5 lies below S1 and beside it: spondyloptosis, or a wrong order"),
     ],
 )
-def test_a_vertebra_below_its_lower_neighbour_and_beside_it_may_be_a_spondyloptosis(
+def test_a_vertebra_below_and_beside_the_lower_one_may_be_a_spondyloptosis(
     clean: FilmSet, beside: float, severity: Severity, said: str
 ) -> None:
     index = plain_film(clean)
@@ -216,7 +216,7 @@ def test_a_vertebra_below_its_lower_neighbour_and_beside_it_may_be_a_spondylopto
     assert (finding.severity, finding.message) == (severity, said)
 
 
-def test_no_synthetic_film_of_any_grade_stops_a_training() -> None:
+def test_synthetic_films_of_all_grades_pass_the_order_check() -> None:
     films = phantom_films(2000, 0, 256)
     assert [str(finding) for finding in check_vertebra_order(films.films) if finding.severity is Severity.ERROR] == []
 
@@ -243,7 +243,7 @@ def test_a_planted_fault_is_found_on_its_film_alone(clean: FilmSet, facts: list[
 
 
 def plain_film(clean: FilmSet) -> int:
-    """A film of eight vertebrae or so, bone clearly brighter than soft tissue, that faces as most do."""
+    """Index of a film of six to eight vertebrae that faces left and has the highest bone contrast."""
     contrast = [measure.bone_contrast if measure else 0.0 for measure in measure_images(clean.films)]
     left = [i for i, f in enumerate(clean.films) if f.facing == "left" and 6 <= len(f.vertebrae or ()) <= 8]
     return max(left, key=lambda i: contrast[i])
@@ -305,7 +305,7 @@ def test_vertebrae_beyond_the_slots_are_named(clean: FilmSet) -> None:
     assert 5 in finding.slots
 
 
-def test_what_the_reader_told_is_passed_on(clean: FilmSet) -> None:
+def test_findings_of_the_reader_are_in_the_audit(clean: FilmSet) -> None:
     with_notes = replace(
         clean, bad_files=(FileFinding("a.jpg", "broken"),), notes=(FileFinding("b.json", "reordered"),)
     )
@@ -331,5 +331,5 @@ def test_too_few_films_for_statistics_are_reported(clean: FilmSet) -> None:
     assert "too few" in finding.message
 
 
-def test_no_films_at_all_are_audited_too(clean: FilmSet) -> None:
+def test_an_empty_dataset_can_be_audited(clean: FilmSet) -> None:
     assert audit(replace(clean, films=())).findings == ()

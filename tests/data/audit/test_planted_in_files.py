@@ -1,4 +1,4 @@
-"""Every fault of a label that a format can hold is planted in files on disk, and found when these are read."""
+"""Each fault of a label is planted in files of every format, and found when they are read."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def exchanged(quads: Quads) -> Quads:
 
 
 def doubled(quads: Quads) -> Quads:
-    """The third body from below labelled again, two pixels off, for the fourth."""
+    """Label the third body from below again as the fourth, two pixels off."""
     return [*quads[:3], quads[2] + 2.0, *quads[3:-1]]
 
 
 @dataclass(frozen=True)
 class Planted:
-    """A fault: the check that finds it, and words of its message."""
+    """A fault, the check that finds it, and part of the message."""
 
     change: Callable[[Quads], Quads]
     check: str
@@ -96,7 +96,7 @@ def spine(kind: str) -> Quads:
 
 
 def write(kind: str, root: Path, quads: Quads) -> Path:
-    """A folder of one film that is labelled with `quads`, from the lowest up, as they are."""
+    """A folder with one film labelled with `quads`, from the lowest up."""
     corners = np.array(quads)
     if kind == "spineweb16":
         folder = root / "images"
@@ -125,7 +125,7 @@ def labels(film: Film) -> list[tuple[int, list[list[float]]]]:
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_sound_file_has_no_error_and_no_remark(kind: str, tmp_path: Path) -> None:
+def test_a_valid_file_has_no_errors(kind: str, tmp_path: Path) -> None:
     _, findings = read(write(kind, tmp_path / "set", spine(kind)))
     assert [str(finding) for finding in findings if finding.severity is Severity.ERROR] == []
     assert [finding.check for finding in findings if finding.check.startswith("reader")] in ([], ["reader_remark"])
@@ -133,7 +133,7 @@ def test_a_sound_file_has_no_error_and_no_remark(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("fault", PLANTED)
 @pytest.mark.parametrize("kind", FORMATS)
-def test_a_fault_in_a_file_is_found_or_put_right_by_the_rules_of_the_format(
+def test_a_fault_in_a_file_is_found_or_corrected_by_the_rules_of_the_format(
     kind: str, fault: str, tmp_path: Path
 ) -> None:
     planted = PLANTED[fault]

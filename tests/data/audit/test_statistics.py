@@ -53,7 +53,7 @@ def test_slip_sex_and_age_of_a_film() -> None:
         ),
     ],
 )
-def test_slip_is_withheld_where_it_cannot_be_believed(film: Film, reason: str) -> None:
+def test_slip_is_withheld_with_a_reason(film: Film, reason: str) -> None:
     table = audit_film_table([film])
     assert table.iloc[0]["slip_withheld"].startswith(reason)
     assert audit_slip_table([film]).empty
@@ -67,8 +67,8 @@ def test_a_spacing_lifts_the_doubt_and_undoes_the_stretch() -> None:
     assert audit_slip_table([film])["slip_percent"].tolist() == pytest.approx([20.0])
 
 
-def test_what_is_published_is_what_is_measured_with_a_known_aspect_too() -> None:
-    """Twice as wide: known, the slip is as before; unknown, it is withheld; so in the table and in measurements."""
+def test_the_slip_table_equals_the_measurements() -> None:
+    """Of a film twice as wide the slip is unchanged with a known aspect, and withheld with an unknown one."""
     wide = tuple(Vertebra(v.slot, v.corners_xy * [2.0, 1.0]) for v in lateral().vertebrae or ())
     with_aspect, without_aspect = (lateral(vertebrae=wide, size_hw=(160, 160), pixel_aspect=a) for a in (0.5, None))
     assert audit_slip_table([with_aspect, without_aspect])["slip_percent"].tolist() == pytest.approx([20.0])
@@ -101,7 +101,7 @@ def test_group_medians_by_hand() -> None:
     assert np.isnan(out[[1, 4]]).all()
 
 
-def test_wrong_rows_do_not_pull_the_mahalanobis_distance_along() -> None:
+def test_outliers_do_not_influence_the_mahalanobis_distance() -> None:
     rows = np.random.default_rng(0).normal(size=(300, 2)) * [1.0, 3.0]
     rows[:30] = [50.0, 0.0]
     distance = mahalanobis(rows)

@@ -1,4 +1,4 @@
-"""What the tests of several readers need: a sound folder of each kind, and one with any label written by hand."""
+"""Helpers for the tests of readers: a valid folder of each layout, and a folder of one film with a given label."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def corners_of(film: Film) -> FloatArray:
 
 
 def sound_folder(kind: str, root: Path) -> Path:
-    """A sound dataset of at least three films."""
+    """A valid dataset of at least three films."""
     if kind == "mendeley":
         return mendeley_folder(root)
     if kind == "spineweb16":
@@ -50,7 +50,7 @@ def whole_films(count: int, long_side_px: int = 96) -> FilmSet:
 
 
 def write_film(path: Path, pixels: FloatArray | np.ndarray | None = None) -> Path:
-    """An image file; noise of `SIZE_HW` where no pixels are given."""
+    """Write an image file, with noise of `SIZE_HW` by default."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(0).integers(0, 255, SIZE_HW, dtype=np.uint8)
     _, data = cv2.imencode(path.suffix.lower(), noise if pixels is None else np.asarray(pixels))

@@ -1,4 +1,4 @@
-"""BUU-LSPINE: both views, two-corner S1, spacing, exchanged points, and each way in which a table can be wrong."""
+"""BUU-LSPINE: both views, S1 with two corners, spacing, exchanged points, and invalid tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_lateral_film_has_s1_with_two_corners_and_faces_left(tmp_path: Path) -
     )
 
 
-def test_an_ap_film_begins_with_l5_and_faces_nowhere(tmp_path: Path) -> None:
+def test_an_ap_film_begins_with_l5_and_has_no_facing(tmp_path: Path) -> None:
     films = read_folder(film(tmp_path, "AP"))
     assert films.slots == SlotRange(1, 5)
     (result,) = films.films
@@ -71,7 +71,7 @@ def test_the_folder_of_one_view_can_be_given_alone(tmp_path: Path) -> None:
     assert read_folder(tmp_path / "my films").films[0].facing == Facing.NONE, "the names say the view too"
 
 
-def test_a_film_of_another_name_may_face_anywhere_and_is_its_own_patient(tmp_path: Path) -> None:
+def test_a_film_with_another_name_has_an_unknown_facing_and_is_a_separate_patient(tmp_path: Path) -> None:
     (result,) = read_folder(film(tmp_path, stem="mine")).films
     assert (result.facing, result.patient) == (Facing.UNKNOWN, "mine")
 
@@ -85,7 +85,7 @@ def test_points_in_the_wrong_order_are_exchanged_and_listed(tmp_path: Path) -> N
     assert films.films[0].facing == Facing.LEFT
 
 
-def test_where_every_row_is_exchanged_the_film_may_be_mirrored(tmp_path: Path) -> None:
+def test_if_every_row_is_exchanged_the_facing_is_unknown(tmp_path: Path) -> None:
     table = [[x2, y2, x1, y1, label] for x1, y1, x2, y2, label in rows(11)]
     films = read_folder(film(tmp_path, table=table))
     (note,) = films.notes
@@ -93,7 +93,7 @@ def test_where_every_row_is_exchanged_the_film_may_be_mirrored(tmp_path: Path) -
     assert films.films[0].facing == Facing.UNKNOWN
 
 
-def test_an_endplate_of_s1_without_length_is_remarked_on_and_kept(tmp_path: Path) -> None:
+def test_a_zero_length_endplate_of_s1_is_kept_with_a_note(tmp_path: Path) -> None:
     table = rows(11)
     table[10] = [80.0, 240.0, 80.0, 240.0, 0]
     films = read_folder(film(tmp_path, table=table))
@@ -178,9 +178,7 @@ def test_without_a_table_spacing_is_unknown(tmp_path: Path) -> None:
         ([LATERAL], f"the row of {LATERAL} has 1 fields, 2 are needed"),
     ],
 )
-def test_a_bad_row_of_the_spacing_is_listed_and_the_film_is_without(
-    tmp_path: Path, row: list[object], message: str
-) -> None:
+def test_a_bad_row_of_the_spacing_is_listed_and_ignored(tmp_path: Path, row: list[object], message: str) -> None:
     films = with_spacing(tmp_path, [row])
     assert films.bad_files[0].file == "pixel_spacing.csv"
     assert message in reasons(films)[0]

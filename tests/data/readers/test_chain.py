@@ -1,4 +1,4 @@
-"""The order of vertebrae whose labels name no levels: as listed where that is possible, and a remark in doubt."""
+"""Order of vertebrae without level names: as in the file if that is plausible, else with a remark."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def moved(right_px: float, down_px: float) -> FloatArray:
 
 
 def as_ordered(listed_xy: FloatArray) -> tuple[list[list[float]], list[Remark]]:
-    """Centres from the sacrum up as the list is taken, and the remarks."""
+    """Centres in the order found, from the sacrum up, and the remarks."""
     order, remarks = order_from_sacrum(listed_xy)
     return listed_xy[order].mean(axis=1).round(6).tolist(), remarks
 
@@ -44,7 +44,7 @@ def centres(corners_xy: FloatArray) -> list[list[float]]:
     return [list(map(float, xy)) for xy in corners_xy.mean(axis=1).round(6)]
 
 
-def test_lists_of_synthetic_spines_with_slips_of_all_grades_are_taken_as_they_are_from_either_end() -> None:
+def test_the_order_of_the_file_is_kept_from_either_end_on_synthetic_spines_of_all_grades() -> None:
     crossing = 0
     for index in range(400):
         expected = np.stack([v.corners_xy for v in phantom_film(12, index, slips=Slips.EVEN).vertebrae])
@@ -57,7 +57,7 @@ def test_lists_of_synthetic_spines_with_slips_of_all_grades_are_taken_as_they_ar
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("forward", [1.1, 1.3, -1.2])
 @pytest.mark.parametrize(("drop_px", "tilt_deg"), [(60.0, 0.0), (110.0, 0.0), (150.0, 0.0), (60.0, 35.0)])
-def test_a_vertebra_that_fell_beside_the_sacrum_keeps_its_place_in_the_list(
+def test_a_vertebra_beside_the_sacrum_keeps_its_place_in_the_order(
     drop_px: float, tilt_deg: float, forward: float, mirrored: bool
 ) -> None:
     expected = fallen_l5(drop_px, forward, 6, mirrored, tilt_deg)
@@ -67,7 +67,7 @@ def test_a_vertebra_that_fell_beside_the_sacrum_keeps_its_place_in_the_list(
         assert {remark.reason for remark in remarks} <= {OTHER_CHAIN, REVERSED}
 
 
-def test_a_list_sorted_by_height_in_spite_of_a_high_slip_is_in_doubt() -> None:
+def test_an_order_by_height_despite_a_high_slip_is_a_doubt() -> None:
     expected = fallen_l5(150.0, 1.2, 6, mirrored=False)
     by_height = expected[np.argsort(expected.mean(axis=1)[:, 1])]
     assert centres(by_height[::-1]) != centres(expected)
@@ -76,17 +76,17 @@ def test_a_list_sorted_by_height_in_spite_of_a_high_slip_is_in_doubt() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1, 3, 2, 4, 5), (3, 0, 5, 1, 4, 2), (1, 0, 2, 3, 4, 5)])
-def test_a_list_that_jumps_is_put_into_the_shortest_chain_and_that_is_a_doubt(order: tuple[int, ...]) -> None:
+def test_an_implausible_order_is_replaced_by_the_shortest_chain_with_a_doubt(order: tuple[int, ...]) -> None:
     expected = np.array([v.corners_xy for v in stacked(0, 30, 0, 10, 0)])
     assert as_ordered(expected[list(order)]) == (centres(expected), [Remark(SHORTEST, doubt=True)])
 
 
-def test_two_vertebrae_side_by_side_that_show_no_head_are_taken_as_listed_in_doubt() -> None:
+def test_two_vertebrae_side_by_side_keep_the_order_of_the_file_with_a_doubt() -> None:
     beside = np.array([LOWER, moved(130, 0)])
     assert as_ordered(beside) == (centres(beside[::-1]), [Remark(EITHER_END, doubt=True)])
 
 
-def test_labels_that_form_no_chain_are_taken_by_height_in_doubt() -> None:
+def test_labels_without_a_chain_are_ordered_by_height_with_a_doubt() -> None:
     star = np.array([LOWER, moved(0, -300), moved(300, -200), moved(0, -150), moved(-310, -160)])
     ordered, remarks = as_ordered(star[[0, 1, 2, 4, 3]])
     assert remarks == [Remark(BY_HEIGHT, doubt=True)]

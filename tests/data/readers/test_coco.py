@@ -1,4 +1,4 @@
-"""COCO keypoints: levels, fields of images, and each way in which an annotation can be wrong."""
+"""COCO keypoints: levels, fields of images, and invalid annotations."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_levels_come_from_attributes_or_categories(tmp_path: Path) -> None:
         assert film.levels_from == "label"
 
 
-def test_an_image_says_patient_facing_spacing_and_part(tmp_path: Path) -> None:
+def test_an_image_states_patient_facing_spacing_and_split(tmp_path: Path) -> None:
     fields = {"patient": 17, "facing": "right", "pixel_spacing_mm": [0.1, 0.2], "split": "val"}
     (film,) = read(tmp_path, lambda tree: tree["images"][0].update(fields)).films
     assert (film.patient, film.facing, film.split) == (pseudonym("17"), Facing.RIGHT, "val")
@@ -251,7 +251,7 @@ def box_of_an_implant(tree: Tree) -> None:
     ],
 )
 @pytest.mark.parametrize("levels", [False, True])
-def test_what_is_no_vertebra_is_passed_over_and_counted(
+def test_annotations_that_are_not_vertebrae_are_skipped_and_counted(
     tmp_path: Path, change: Callable[[Tree], object], note: str, levels: bool
 ) -> None:
     def changed(tree: Tree) -> None:
@@ -302,7 +302,7 @@ def test_sizes_as_text_and_nulls_are_read(tmp_path: Path) -> None:
     assert film.age_years == 45
 
 
-def test_a_file_of_boxes_beside_one_of_keypoints_is_not_read_and_alone_it_is_bad(tmp_path: Path) -> None:
+def test_a_file_of_boxes_is_ignored_beside_keypoints_and_bad_alone(tmp_path: Path) -> None:
     def boxes_only(tree: Tree) -> None:
         for entry in tree["annotations"]:
             del entry["keypoints"]

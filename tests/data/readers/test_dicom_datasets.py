@@ -1,4 +1,4 @@
-"""Datasets whose films are DICOM files: the same labels, and what the files say of spacing and patient."""
+"""Datasets of DICOM files: the same labels, with spacing and patient from the headers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_films_of_one_patient_are_one_group_under_a_pseudonym(tmp_path: Path) ->
     assert not any(word in repr(films) for word in PLANTED_WORDS)
 
 
-def test_the_table_goes_before_the_file(tmp_path: Path) -> None:
+def test_the_table_takes_precedence_over_the_file(tmp_path: Path) -> None:
     root = in_dicom(sound_folder("folder", tmp_path / "data"))
     first = sorted(root.iterdir())[0]
     columns = ["filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm"]

@@ -1,4 +1,4 @@
-"""Each value of each label file and table, put to something that it cannot be: an error in words, never a crash."""
+"""Any invalid value in any label file or table is an error with a message, never a crash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OPTIONAL = {"attributes", "level", "bbox", "area", "iscrowd", "num_keypoints", "
 
 
 def paths(tree: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """All places in a tree of lists and names."""
+    """Paths to all values in a tree of lists and mappings."""
     if at:
         yield at
     items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
@@ -41,7 +41,7 @@ def changed(tree: Any, at: tuple[Any, ...], value: object) -> Any:
 
 
 def read(root: Path) -> FilmSet | None:
-    """None where reading ends in an error in words."""
+    """The dataset; None if reading ends with an error message."""
     try:
         return read_folder(root)
     except DataError:
@@ -72,7 +72,7 @@ def rich_coco() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("value", STRANGE, ids=repr)
-def test_no_value_of_a_coco_file_ends_in_a_crash_and_typed_ones_are_reported(tmp_path: Path, value: object) -> None:
+def test_no_value_in_a_coco_file_causes_a_crash(tmp_path: Path, value: object) -> None:
     tree = rich_coco()
     write_film(tmp_path / "images" / "one.png")
     for at in paths(tree):

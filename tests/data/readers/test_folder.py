@@ -1,4 +1,4 @@
-"""Plain folders of films: every kind of file, what else lies there, and names that runs must not see."""
+"""Plain folders of films: all file formats, other contents, and names that must not appear in runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_film_of_each_kind_is_read_without_labels(tmp_path: Path, suffix: str)
     assert film.image.read().shape == SIZE_HW
 
 
-def test_films_are_called_by_pseudonyms_that_stay(tmp_path: Path) -> None:
+def test_pseudonyms_of_films_are_stable(tmp_path: Path) -> None:
     write_film(tmp_path / "Jane Roe.png")
     (film,) = read_folder(tmp_path).films
     assert re.fullmatch(r"anon-[0-9a-f]{16}", film.film_id)

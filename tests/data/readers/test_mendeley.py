@@ -1,4 +1,4 @@
-"""The Mendeley layout: on real films where they are at hand, and every way in which a film or label can be wrong."""
+"""The Mendeley layout: real films, if available, and invalid films and labels."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_both_label_formats_are_among_the_real_films(real_data: Path) -> None:
     assert suffixes == [".json", ".json", ".json", ".txt"]
 
 
-def test_real_lateral_bodies_are_convex_wind_right_and_have_the_superior_edge_nearer_the_head(
+def test_real_lateral_bodies_are_convex_and_have_their_corners_in_order(
     lateral: FilmSet,
 ) -> None:
     for film in lateral.films:
@@ -141,7 +141,7 @@ def test_a_reversed_list_of_vertebrae_is_read_from_the_other_end_and_listed(tmp_
     assert [n.reason for n in films.notes] == ["vertebrae listed from the sacrum up: read from the other end"]
 
 
-def test_labels_of_a_mirrored_film_get_their_left_and_right_exchanged_and_are_listed(tmp_path: Path) -> None:
+def test_left_and_right_are_exchanged_on_labels_of_a_mirrored_film_with_a_note(tmp_path: Path) -> None:
     film = made_film()
     width = film.size_hw[1]
     mirrored = film.corners_xy.copy()
@@ -170,7 +170,7 @@ def test_a_corner_of_visibility_0_is_absent(tmp_path: Path, suffix: str) -> None
     assert films.bad_files == films.notes == ()
 
 
-def test_a_vertebra_without_any_visible_corner_makes_its_label_bad_as_its_height_is_unknown(tmp_path: Path) -> None:
+def test_a_vertebra_without_any_corner_makes_its_label_bad(tmp_path: Path) -> None:
     film = made_film()
     visible = np.ones(film.corners_xy.shape[:2], dtype=bool)
     visible[2] = False
@@ -180,7 +180,7 @@ def test_a_vertebra_without_any_visible_corner_makes_its_label_bad_as_its_height
     assert "no visible corner" in finding.reason
 
 
-def test_an_outline_that_crosses_itself_is_kept_as_given_and_listed(tmp_path: Path) -> None:
+def test_a_crossed_outline_is_kept_with_a_note(tmp_path: Path) -> None:
     film = made_film()
     crossed = film.corners_xy.copy()
     crossed[1, [2, 3]] = crossed[1, [3, 2]]
@@ -207,7 +207,7 @@ def test_films_carry_their_split_patient_source_sex_and_age(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("size_hw", "aspect"), [((640, 640), None), ((640, 480), 1.0)])
-def test_a_film_of_the_export_s_size_was_stretched_by_an_unknown_amount(
+def test_a_film_of_the_size_of_the_exports_has_an_unknown_stretch(
     tmp_path: Path, size_hw: tuple[int, int], aspect: float | None
 ) -> None:
     write_image(tmp_path, "train", STEM, np.arange(size_hw[0] * size_hw[1]).reshape(size_hw).astype(np.uint8))
@@ -216,7 +216,7 @@ def test_a_film_of_the_export_s_size_was_stretched_by_an_unknown_amount(
     assert film.pixel_aspect == aspect
 
 
-def test_the_made_folder_reads_without_a_remark_and_its_test_films_have_no_labels(mendeley: Path) -> None:
+def test_the_synthetic_folder_is_read_without_remarks_and_its_test_films_have_no_labels(mendeley: Path) -> None:
     films = read_folder(mendeley)
     assert films.bad_files == films.notes == ()
     assert [f.split for f in films.films] == ["train"] * 3 + ["val"] * 2 + ["test"]
@@ -228,7 +228,7 @@ def test_the_made_folder_reads_without_a_remark_and_its_test_films_have_no_label
 
 
 def broken_keypoints(value: object) -> dict[str, object]:
-    """A sound label but for one number."""
+    """A label that is valid except for one number."""
     label = json.loads(json.dumps(json_label(made_film().corners_xy)))
     label["keypoints"][1][2][0] = value
     return dict(label)
@@ -265,7 +265,7 @@ def test_a_json_label_of_the_wrong_form_is_bad(tmp_path: Path, label: object, wh
     assert reason(tmp_path, label) == why
 
 
-def test_boxes_that_are_not_as_many_as_the_vertebrae_are_a_doubt_and_no_bad_file(tmp_path: Path) -> None:
+def test_a_different_number_of_boxes_is_a_doubt_and_not_a_bad_file(tmp_path: Path) -> None:
     label = json_label(made_film().corners_xy) | {"boxes": [[1, 2, 3, 4]]}
     films = one_film(tmp_path, label)
     count = len(films.films[0].vertebrae or ())
@@ -306,7 +306,7 @@ def test_a_corner_a_little_outside_the_film_is_kept(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- bad films and pairs
 
 
-def test_films_and_labels_that_stand_alone_or_doubly_are_listed(tmp_path: Path) -> None:
+def test_unpaired_and_ambiguous_films_and_labels_are_listed(tmp_path: Path) -> None:
     film = made_film()
     for stem in ("alone", "double", "good"):
         write_image(tmp_path, "val", stem, film.pixels)
@@ -335,7 +335,7 @@ def test_an_empty_or_broken_film_is_listed(tmp_path: Path, content: bytes) -> No
 
 
 def many_bad(root: Path) -> Path:
-    """Three sound films, and one of each kind of bad file."""
+    """Three valid films, and one bad file of each kind."""
     mendeley_folder(root, train=2, val=1, test=0)
     film = made_film()
     for stem in ("alone", "cut", "far", "count"):
@@ -360,7 +360,7 @@ def test_all_bad_files_are_collected_at_once_and_stop_under_error(tmp_path: Path
     assert str(caught.value).endswith("--data.on_bad_file skip")
 
 
-def test_bad_files_are_let_pass_under_skip_unless_nothing_is_left(tmp_path: Path) -> None:
+def test_bad_files_are_skipped_under_skip_unless_nothing_remains(tmp_path: Path) -> None:
     require_usable(read_folder(many_bad(tmp_path / "some")), "skip", "here")
     films = one_film(tmp_path / "none", "{")
     with pytest.raises(DataError, match=r"no usable film in here \(1 bad files\)"):

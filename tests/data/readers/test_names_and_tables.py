@@ -1,4 +1,4 @@
-"""Tables as spreadsheets save them, and files of which the names differ in Unicode form or begin with a dot."""
+"""Tables as saved by spreadsheets, and file names in different Unicode forms or with a leading dot."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_films_csv_is_read_as_spreadsheets_save_it(tmp_path: Path, encoding: str
     assert any("read as Windows-1252" in note for note in notes) == (encoding == "cp1252")
 
 
-def test_a_semicolon_table_may_have_decimal_commas_separators_at_the_end_and_a_line_that_says_what_parts_it(
+def test_a_semicolon_table_may_have_decimal_commas_trailing_separators_and_a_sep_line(
     tmp_path: Path,
 ) -> None:
     for name in (COMPOSED, "b"):
@@ -65,14 +65,14 @@ def test_a_semicolon_table_may_have_decimal_commas_separators_at_the_end_and_a_l
         (b"filename,age_years\na,45.5\n", r"age_years must be a whole number up to 130, found '45.5'"),
     ],
 )
-def test_the_trouble_of_a_table_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_faults_of_a_table_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     write_film(tmp_path / "a.png")
     (tmp_path / "films.csv").write_bytes(content)
     with pytest.raises(DataError, match=message):
         read_folder(tmp_path)
 
 
-def test_a_film_whose_patient_is_not_said_is_listed_where_the_table_says_patients(tmp_path: Path) -> None:
+def test_a_film_without_a_patient_is_noted_if_the_table_has_patients(tmp_path: Path) -> None:
     for name in "abc":
         write_film(tmp_path / f"{name}.png")
     write_rows(tmp_path / "films.csv", [["filename", "patient"], ["a", "p"], ["b", ""]])
@@ -114,7 +114,7 @@ def test_a_label_of_another_unicode_form_is_that_of_its_film(tmp_path: Path, kin
     assert film.film_id == (pseudonym(NAME) if kind in ("yolo", "coco") else COMPOSED)
 
 
-def test_two_files_that_differ_in_their_unicode_form_alone_are_two_films_of_one_name(tmp_path: Path) -> None:
+def test_two_files_that_differ_only_in_unicode_form_have_the_same_name(tmp_path: Path) -> None:
     for name in (COMPOSED, APART, "b"):
         write_film(tmp_path / f"{name}.png")
     films = read_folder(tmp_path)
@@ -141,7 +141,7 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_link_to_nothing_is_a_bad_file(tmp_path: Path, kind: str) -> None:
+def test_a_broken_link_is_a_bad_file(tmp_path: Path, kind: str) -> None:
     root = sound_folder(kind, tmp_path / "set")
     image = images_of(root)[0]
     image.unlink()

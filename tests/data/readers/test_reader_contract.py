@@ -1,4 +1,4 @@
-"""What holds for every reader, on a sound folder of its kind and on each kind of damage that all of them can meet."""
+"""Contract of all readers, on a valid folder and on every kind of damage that all of them can encounter."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ def test_the_tests_know_every_reader() -> None:
 
 
 @every_kind
-def test_a_sound_folder_is_recognised_by_its_own_reader_alone_and_read_without_a_bad_file(
-    kind: str, tmp_path: Path
-) -> None:
+def test_a_valid_folder_is_recognised_only_by_its_reader_and_read_without_bad_files(kind: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
     assert find_reader(root).kind == kind
     others = [name for name, reader in READERS.items() if name not in (kind, "folder") and reader.recognises(root)]
@@ -184,7 +182,7 @@ def put(value: object) -> object:
 
 @every_labelled_kind
 @pytest.mark.parametrize("value", [math.nan, math.inf, "abc", True, ""], ids=repr)
-def test_what_is_no_finite_number_makes_a_label_bad(kind: str, value: object, tmp_path: Path) -> None:
+def test_a_value_that_is_not_finite_makes_a_label_bad(kind: str, value: object, tmp_path: Path) -> None:
     films = read_folder(one_film(kind, tmp_path, put(value)))  # type: ignore[arg-type]
     assert films.films == ()
     (why,) = reasons(films)
@@ -210,7 +208,7 @@ def crossed(corners: Corners) -> None:
 
 
 def crossed_endplates(corners: Corners) -> None:
-    """A bow tie that keeps the left points left: what the BUU layout can hold of a crossing."""
+    """A crossed outline with the left points on the left, the only one the BUU layout can hold."""
     corners[1][:] = [[80.0, 300.0], [120.0, 270.0], [80.0, 270.0], [120.0, 300.0]]
 
 
@@ -220,7 +218,7 @@ def flat(corners: Corners) -> None:
 
 @every_labelled_kind
 @pytest.mark.parametrize("damage", ["crossed", "flat"])
-def test_an_impossible_outline_is_kept_as_given_and_listed(kind: str, damage: str, tmp_path: Path) -> None:
+def test_an_impossible_outline_is_kept_with_a_note(kind: str, damage: str, tmp_path: Path) -> None:
     change = flat if damage == "flat" else crossed_endplates if kind == "buu" else crossed
     films = read_folder(one_film(kind, tmp_path, change))
     assert films.bad_files == ()

@@ -1,4 +1,4 @@
-"""Which layout a folder has, and what is said where it has none."""
+"""Detection of a folder's layout, and the messages if it has none."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_kind_that_the_folder_does_not_have_names_that_layout_alone(mendeley: 
         ("coco", "images"),
     ],
 )
-def test_a_part_of_a_labelled_dataset_does_not_pass_for_a_plain_folder(kind: str, inner: str, tmp_path: Path) -> None:
+def test_a_split_of_a_labelled_dataset_is_not_read_as_a_plain_folder(kind: str, inner: str, tmp_path: Path) -> None:
     root = sound_folder(kind, tmp_path / "set")
     message = rf"is a part of the dataset in {root}: give that folder, or read its films without labels: --data.kind"
     with pytest.raises(DataError, match=message):

@@ -1,4 +1,4 @@
-"""SpineWeb-16: on real films where they are at hand, and every way in which a table can be wrong."""
+"""SpineWeb-16: real films, if available, and invalid tables."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_real_ap_patients_are_grouped_as_films_csv_says(frontal: FilmSet, real_d
     assert len(set(expected.values())) < 481
 
 
-def test_a_remark_on_the_real_ap_films_is_a_wrong_outline_a_body_listed_twice_or_a_row_reordered(
+def test_remarks_on_the_real_ap_films_are_wrong_outlines_duplicate_bodies_or_reordered_rows(
     frontal: FilmSet,
 ) -> None:
     assert all(v.present.all() for f in frontal.films for v in f.vertebrae or ()), "corners are kept as given"
@@ -91,13 +91,13 @@ def test_a_made_spineweb_folder_has_t1_in_slot_17_and_shares_scaled_to_px(spinew
     assert (films.films[0].vertebrae or ())[-1].level == "T1"
 
 
-def test_without_films_csv_every_ap_film_is_its_own_patient_and_that_is_listed(tmp_path: Path) -> None:
+def test_without_films_csv_every_ap_film_is_a_separate_patient_with_a_note(tmp_path: Path) -> None:
     films = read_folder(spineweb_folder(tmp_path))
     assert len({f.patient for f in films.films}) == 3
     assert [str(n) for n in films.notes] == ["films.csv: missing: every film is counted as a separate patient"]
 
 
-def test_an_ap_film_that_films_csv_does_not_name_is_its_own_patient_and_is_listed(spineweb: Path) -> None:
+def test_an_ap_film_missing_in_films_csv_is_a_separate_patient_with_a_note(spineweb: Path) -> None:
     write_rows(spineweb / "films.csv", [["patient", "filename"], ["a", "ap_0.png"], ["a", "ap_2.png"]])
     films = read_folder(spineweb)
     assert [f.patient for f in films.films] == ["a", "ap_1.png", "a"]
@@ -154,13 +154,13 @@ def test_each_bad_row_of_landmarks_is_collected(tmp_path: Path) -> None:
     assert len(result) == 6
 
 
-def test_a_film_listed_twice_is_a_data_error_and_not_two_films_of_one_name(spineweb: Path) -> None:
+def test_a_film_listed_twice_is_a_data_error(spineweb: Path) -> None:
     write_rows(spineweb / "filenames.csv", [["ap_0.png"], ["ap_0.png"], ["ap_2.png"]])
     with pytest.raises(DataError, match=r"filenames\.csv.*ap_0\.png"):
         read_folder(spineweb)
 
 
-def test_an_impossible_ap_body_is_kept_as_given_and_listed(spineweb: Path) -> None:
+def test_an_impossible_ap_body_is_kept_with_a_note(spineweb: Path) -> None:
     corners = ap_corners((200, 100))
     corners[16] = corners[16, [1, 0, 3, 2]]  # L5, head to tail
     write_rows(spineweb / "landmarks.csv", [landmark_row(corners, (200, 100))] * 3)

@@ -1,4 +1,4 @@
-"""YOLO-pose folders: parts, classes, order of corners, and each way in which a line can be wrong."""
+"""YOLO-pose folders: splits, classes, order of corners, and invalid lines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def reason(root: Path) -> str:
     return why
 
 
-def test_corners_are_shares_in_the_order_tl_tr_bl_br_and_the_lowest_vertebra_is_taken_for_s1(tmp_path: Path) -> None:
+def test_corners_are_fractions_in_the_order_tl_tr_bl_br_and_the_lowest_vertebra_is_assumed_to_be_s1(
+    tmp_path: Path,
+) -> None:
     (film,) = read_folder(one_film("yolo", tmp_path)).films
     np.testing.assert_allclose(corners_of(film), boxes())
     assert (film.split, film.facing, film.patient) == ("train", Facing.UNKNOWN, film.film_id)
@@ -189,7 +191,7 @@ def test_the_lowest_vertebra_of_an_ap_film_is_taken_for_l5(tmp_path: Path) -> No
     assert films.slots.names[0] == "L5"
 
 
-def test_an_assumption_that_the_table_says_is_kept(tmp_path: Path) -> None:
+def test_an_assumption_stated_in_the_table_is_kept(tmp_path: Path) -> None:
     root = one_film("yolo", tmp_path)
     (root / "films.csv").write_text("filename,levels_from\none,assumed L5\n")
     (film,) = read_folder(root).films

@@ -1,4 +1,4 @@
-"""YOLO folders as tools write them: where classes are named, Roboflow's parts, points without a visibility."""
+"""YOLO folders as exported by tools: files that name classes, Roboflow's splits, points without visibility."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ YAML = f"names: {NAMES}\n"
 
 
 def without_sacrum(root: Path) -> dict[str, list[tuple[str, float]]]:
-    """Three films in `root` without a file that names classes, S1 not labelled; what is true of each."""
+    """Three films in `root` without S1 and without a file that names classes; returns the true levels of each."""
     films = whole_films(3)
     write_dataset(films, "yolo", root)
     (root / "data.yaml").unlink()
@@ -68,7 +68,7 @@ def test_names_of_classes_are_found_wherever_tools_write_them(tmp_path: Path, na
     assert labels_of(root) == truth
 
 
-def test_files_that_agree_are_one_and_those_that_contradict_each_other_are_an_error(tmp_path: Path) -> None:
+def test_files_that_name_classes_must_agree(tmp_path: Path) -> None:
     truth = without_sacrum(tmp_path / "set")
     (tmp_path / "set" / "data.yaml").write_text(YAML)
     (tmp_path / "set" / "classes.txt").write_text("\n".join(NAMES[:6]))
@@ -99,7 +99,7 @@ def test_one_class_0_without_names_is_read_with_assumed_levels(tmp_path: Path) -
     assert film.levels_from.startswith("assumed")
 
 
-def test_several_classes_that_are_no_levels_are_an_error_and_unused_ones_are_not(tmp_path: Path) -> None:
+def test_several_classes_that_are_not_levels_are_an_error_unless_unused(tmp_path: Path) -> None:
     root = one_film("yolo", tmp_path)
     (root / "data.yaml").write_text("names: [vertebra, sacrum]\n")
     assert len(read_folder(root).films) == 1
@@ -199,7 +199,7 @@ def test_two_values_a_point_are_read_as_visible(tmp_path: Path) -> None:
     assert all(v.visible.all() for v in film.vertebrae or ())
 
 
-def test_two_values_a_point_that_the_yaml_denies_or_does_not_say_are_recognised_by_name(tmp_path: Path) -> None:
+def test_two_values_per_point_without_kpt_shape_are_reported(tmp_path: Path) -> None:
     root = two_values(tmp_path, "kpt_shape: [4, 3]\n")
     (why,) = reasons(read_folder(root))
     assert why.startswith("line 1 has 13 fields, 17 are needed: two values a point are read where data.yaml says kpt_")

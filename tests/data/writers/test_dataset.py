@@ -1,4 +1,4 @@
-"""Writing a dataset: nothing is overwritten, and an interrupted one is never taken for a whole one."""
+"""Writing a dataset: nothing is overwritten, and an interrupted dataset is never mistaken for a complete one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILMS = FilmSet(
 )
 
 
-def test_a_folder_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_rejected_and_unchanged(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(DataError, match=r"is not empty: give a new or empty folder, nothing is overwritten"):
         write_dataset(FILMS, "coco", tmp_path)
@@ -41,7 +41,7 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_new_or_empty_folder_is_filled_and_nothing_else_is_left(tmp_path: Path, exists: bool) -> None:
+def test_a_new_or_empty_folder_is_filled_and_no_temporary_folder_remains(tmp_path: Path, exists: bool) -> None:
     target = tmp_path / "deep" / "set"
     if exists:
         target.mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_an_interrupted_export_leaves_nothing_under_the_name(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_until_it_is_whole_a_dataset_has_another_name(tmp_path: Path) -> None:
+def test_an_incomplete_dataset_has_a_temporary_name(tmp_path: Path) -> None:
     seen: list[list[str]] = []
 
     class Looking(ArrayImage):
@@ -127,7 +127,7 @@ def test_a_moved_corner_is_a_loss() -> None:
     assert losses((film,), {"a": renamed}) == (Loss("coordinates", 1),)
 
 
-def test_a_stretch_that_is_not_carried_is_a_loss() -> None:
+def test_a_stretch_that_the_layout_cannot_hold_is_a_loss() -> None:
     film = plain_film("a", (square(0, 1, 2),))
     unknown, stretched = replace(film, pixel_aspect=None), replace(film, pixel_aspect=0.8)
     assert losses((unknown,), {"a": unknown}) == ()
@@ -137,7 +137,7 @@ def test_a_stretch_that_is_not_carried_is_a_loss() -> None:
         assert losses((one,), {"a": film}) == (Loss("stretch: slips and angles of these films will be wrong", 1),)
 
 
-def test_a_target_below_a_file_at_a_dead_link_or_of_too_long_a_name_is_refused(tmp_path: Path) -> None:
+def test_a_target_below_a_file_at_a_broken_link_or_with_a_too_long_name_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file.txt").write_text("kept")
     (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
     for name in ("x", "x/y/z"):

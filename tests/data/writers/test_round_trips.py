@@ -1,4 +1,4 @@
-"""A dataset that is written and read back is the same, but for what is listed as lost."""
+"""A dataset that is written and read back is unchanged, except for the listed losses."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def assert_same_labels(before: Film, after: Film) -> None:
 
 
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
-def test_the_formats_for_ones_own_films_carry_everything(kind: str, tmp_path: Path) -> None:
+def test_the_formats_for_custom_films_lose_nothing(kind: str, tmp_path: Path) -> None:
     films = rich_films()
     bodies = films.films[0].vertebrae or ()
     assumed = (
@@ -111,7 +111,7 @@ def test_coco_carries_a_stretch_known_or_not(aspect: float | None, tmp_path: Pat
 @pytest.mark.parametrize(
     ("value", "message"), [(0, "pixel_aspect must be above 0"), ("x", "pixel_aspect must be finite")]
 )
-def test_a_pixel_aspect_that_is_none_is_a_bad_file(value: object, message: str, tmp_path: Path) -> None:
+def test_an_invalid_pixel_aspect_makes_a_bad_file(value: object, message: str, tmp_path: Path) -> None:
     root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
     tree = json.loads((root / "annotations.json").read_text())
     tree["images"][0]["pixel_aspect"] = value
@@ -121,7 +121,7 @@ def test_a_pixel_aspect_that_is_none_is_a_bad_file(value: object, message: str, 
 
 
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
-def test_what_was_read_is_written_again_to_the_same_films_with_the_same_names(kind: str, tmp_path: Path) -> None:
+def test_films_that_were_read_are_written_again_under_the_same_names(kind: str, tmp_path: Path) -> None:
     first = write_dataset(rich_films(), kind, tmp_path / "first").films
     second = write_dataset(read_folder(tmp_path / "first"), kind, tmp_path / "second")
     assert second.lost == ()
@@ -229,7 +229,7 @@ def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path:
 
 
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
-def test_levels_that_were_assumed_stay_assumed_whatever_they_are_written_in(kind: str, tmp_path: Path) -> None:
+def test_assumed_levels_stay_assumed_in_every_layout(kind: str, tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
     films = FilmSet("made", "made", (film("a", bodies, split="train"),), SlotRange(0, 10))
     assumed = write_dataset(films, "mendeley", tmp_path / "mendeley").films
@@ -239,7 +239,7 @@ def test_levels_that_were_assumed_stay_assumed_whatever_they_are_written_in(kind
     assert not any("level" in what for what in losses_of(dataset))
 
 
-def test_where_a_layout_makes_a_fact_of_an_assumption_that_is_listed(tmp_path: Path) -> None:
+def test_a_layout_that_turns_an_assumption_into_a_fact_lists_that_as_a_loss(tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
     spacing = Spacing(0.2, 0.2, "a ruler")
     one = film("0001-F-050Y1", bodies, spacing, levels_from=LOWEST_IS_S1, facing=Facing.UNKNOWN, split=None)
@@ -257,7 +257,7 @@ def test_where_a_layout_makes_a_fact_of_an_assumption_that_is_listed(tmp_path: P
         (["label"], "levels_from must be one of label, assumed S1, assumed L5"),
     ],
 )
-def test_a_reason_for_levels_that_is_none_is_a_bad_file(value: object, message: str, tmp_path: Path) -> None:
+def test_an_invalid_source_of_levels_makes_a_bad_file(value: object, message: str, tmp_path: Path) -> None:
     root = write_dataset(rich_films(), "coco", tmp_path / "set").folder
     tree = json.loads((root / "annotations.json").read_text())
     tree["images"][0]["levels_from"] = value
@@ -277,7 +277,7 @@ def test_labels_without_levels_cannot_be_said_to_name_them(tmp_path: Path) -> No
     }
 
 
-def test_films_with_slips_of_all_grades_come_back_with_the_same_levels_in_every_layout(tmp_path: Path) -> None:
+def test_films_of_all_grades_are_read_back_with_the_same_levels_in_every_layout(tmp_path: Path) -> None:
     made = phantom_films(300, 12, 192, ("export",), "even")
     whole = [f for f in made.films if len(f.vertebrae or ()) >= 6]
     selected = sorted(
