@@ -149,39 +149,39 @@ LEAST_PART = 3
 """Minimum length of a part of a name to match the whole name."""
 
 
-def unknown_name(what: str, given: str, allowed: Iterable[str]) -> str:
+def unknown_name(what: str, word: str, allowed: Iterable[str]) -> str:
     """Message for an unknown name: the likely intended name, and all allowed names or the nearest of many."""
     names = sorted(allowed)
-    text = f"unknown {what} {given!r}.{nearest_hint(given, names)}"
+    text = f"unknown {what} {word!r}.{nearest_hint(word, names)}"
     if len(names) <= FEW_NAMES:
         return f"{text} Allowed: {', '.join(names)}."
-    return f"{text} The {NEAREST} nearest of {len(names)}: {', '.join(nearest_names(given, names, NEAREST))}."
+    return f"{text} The {NEAREST} nearest of {len(names)}: {', '.join(nearest_names(word, names, NEAREST))}."
 
 
-def nearest_hint(given: str, names: Iterable[str]) -> str:
+def nearest_hint(word: str, names: Iterable[str]) -> str:
     """' Did you mean ...?' for the name most similar to `given`, or an empty string."""
-    matches = [name for name in nearest_names(given, names, 1) if _similarity(given, name) >= ALIKE]
+    matches = [name for name in nearest_names(word, names, 1) if _similarity(word, name) >= ALIKE]
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
-def nearest_names(given: str, names: Iterable[str], count: int) -> list[str]:
+def nearest_names(word: str, names: Iterable[str], count: int) -> list[str]:
     """The names most similar to `given`, best first; ties go to the name with the longer common prefix."""
 
     def key(name: str) -> tuple[float, int, str]:
-        pairs = zip(_letters(given), _letters(name), strict=False)
+        pairs = zip(_letters(word), _letters(name), strict=False)
         same_start = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-        return -_similarity(given, name), -same_start, name
+        return -_similarity(word, name), -same_start, name
 
     return sorted(names, key=key)[:count]
 
 
-def _similarity(given: str, name: str) -> float:
+def _similarity(word: str, name: str) -> float:
     """Similarity of two names, 0 to 1. Case, `-`, `_` and spaces are ignored.
 
     The last part of a dotted name, its initials (`lr` for `learning_rate`) and a part of it (`rcnn` for
     `keypoint_rcnn`) also match.
     """
-    whole = _letters(given)
+    whole = _letters(word)
     return max(
         _alike(whole, _letters(name)),
         0.95 * _alike(whole.split(".")[-1], _letters(name).split(".")[-1]),
@@ -189,10 +189,10 @@ def _similarity(given: str, name: str) -> float:
     )
 
 
-def _alike(given: str, name: str) -> float:
-    ratio = SequenceMatcher(None, given, name).ratio()
-    contained = len(given) >= LEAST_PART and given in name
-    return max(ratio, 0.7 + 0.2 * len(given) / len(name)) if contained else ratio
+def _alike(word: str, name: str) -> float:
+    ratio = SequenceMatcher(None, word, name).ratio()
+    contained = len(word) >= LEAST_PART and word in name
+    return max(ratio, 0.7 + 0.2 * len(word) / len(name)) if contained else ratio
 
 
 def _letters(name: str) -> str:

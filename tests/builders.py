@@ -26,7 +26,7 @@ IMAGES = Path("Train") / "Keypointrcnn_data" / "images"
 
 
 @dataclass(frozen=True)
-class MadeFilm:
+class SyntheticFilm:
     """A synthetic film: (H, W) pixels and (V, 4, 2) corners from the sacrum up."""
 
     pixels: GreyImage
@@ -38,19 +38,19 @@ class MadeFilm:
         return height, width
 
 
-def made_film(index: int = 0, long_side_px: int = 96) -> MadeFilm:
+def synthetic_film(index: int = 0, long_side_px: int = 96) -> SyntheticFilm:
     """One film of the phantom."""
-    made = phantom_film(11, index, long_side_px)
-    return MadeFilm(render(made), np.stack([v.corners_xy for v in made.vertebrae]))
+    film = phantom_film(11, index, long_side_px)
+    return SyntheticFilm(render(film), np.stack([v.corners_xy for v in film.vertebrae]))
 
 
 def json_label(corners_xy: FloatArray, visible: NDArray[np.bool_] | None = None) -> dict[str, object]:
     """The JSON label of (V, 4, 2) corners from the sacrum up; the file lists them head to tail."""
-    seen = np.ones(corners_xy.shape[:2], dtype=bool) if visible is None else visible
+    visibility = np.ones(corners_xy.shape[:2], dtype=bool) if visible is None else visible
     order = list(JSON_FROM_CORNERS)
     keypoints = [
         [[*map(float, xy), int(v)] for xy, v in zip(quad[order], row[order], strict=True)]
-        for quad, row in zip(corners_xy[::-1], seen[::-1], strict=True)
+        for quad, row in zip(corners_xy[::-1], visibility[::-1], strict=True)
     ]
     boxes = [[*map(float, quad.min(axis=0)), *map(float, quad.max(axis=0))] for quad in corners_xy[::-1]]
     return {"boxes": boxes, "keypoints": keypoints, "labels": [0] * len(keypoints)}
@@ -58,10 +58,10 @@ def json_label(corners_xy: FloatArray, visible: NDArray[np.bool_] | None = None)
 
 def txt_label(corners_xy: FloatArray, size_hw: tuple[int, int], visible: NDArray[np.bool_] | None = None) -> str:
     """The TXT label of (V, 4, 2) corners from the sacrum up; the file lists them head to tail."""
-    seen = np.ones(corners_xy.shape[:2], dtype=bool) if visible is None else visible
+    visibility = np.ones(corners_xy.shape[:2], dtype=bool) if visible is None else visible
     order = list(TXT_FROM_CORNERS)
     lines = []
-    for quad, row in zip(corners_xy[::-1], seen[::-1], strict=True):
+    for quad, row in zip(corners_xy[::-1], visibility[::-1], strict=True):
         shares = quad / np.array([size_hw[1], size_hw[0]])
         low, high = shares.min(axis=0), shares.max(axis=0)
         fields = [0, *(low + high) / 2, *(high - low)]
@@ -93,14 +93,14 @@ def mendeley_folder(root: Path, train: int = 3, val: int = 2, test: int = 1, lon
     """A valid Mendeley layout: labelled films, every second one as TXT, and unlabelled ones in `Test/`."""
     for split, count, first in (("train", train, 0), ("val", val, train)):
         for index in range(first, first + count):
-            film, stem = made_film(index, long_side_px), f"{90000 + index}-F-050Y1_jpg.rf.{index:04x}"
+            film, stem = synthetic_film(index, long_side_px), f"{90000 + index}-F-050Y1_jpg.rf.{index:04x}"
             write_image(root, split, stem, film.pixels)
             if index % 2:
                 write_label(root, split, f"{stem}.txt", txt_label(film.corners_xy, film.size_hw))
             else:
                 write_label(root, split, f"{stem}.json", json_label(film.corners_xy))
     for index in range(train + val, train + val + test):
-        write_image(root, "test", f"unlabelled-{index}", made_film(index, long_side_px).pixels)
+        write_image(root, "test", f"unlabelled-{index}", synthetic_film(index, long_side_px).pixels)
     return root
 
 
@@ -186,7 +186,7 @@ def prediction_of(
 ) -> FilmPrediction:
     """The film's own corners moved by `moved_xy`; zero where it has none."""
     corners = np.nan_to_num(slots.corners(film.vertebrae or ()) + np.array(moved_xy))
-    there = [
+    present = [
         float(any(v.slot == s for v in film.vertebrae or ())) for s in range(slots.first, slots.first + slots.count)
     ]
     return FilmPrediction(
@@ -194,7 +194,7 @@ def prediction_of(
         slots=slots,
         corners_xy=corners,
         corner_score=np.ones((slots.count, 4)),
-        presence=np.array(there if presence is None else presence, dtype=np.float64),
+        presence=np.array(present if presence is None else presence, dtype=np.float64),
     )
 
 

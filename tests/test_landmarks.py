@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import made_film, plain_film, square
+from builders import plain_film, square, synthetic_film
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,7 +64,7 @@ def test_mirroring_exchanges_left_and_right_and_changes_only_x() -> None:
     ],
 )
 def test_mirrored_labels_exchange_the_facing_and_twice_is_the_identity(facing: Facing, other: Facing) -> None:
-    source = made_film()
+    source = synthetic_film()
     film = plain_film(vertebrae=vertebrae_from_sacrum(source.corners_xy), size_hw=source.size_hw, facing=facing)
     once = film.mirrored_labels()
     twice = once.mirrored_labels()

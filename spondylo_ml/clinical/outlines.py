@@ -167,9 +167,9 @@ def _systematic(bodies: Sequence[Vertebra], up: FloatArray) -> OutlineFault | No
         return None
     quads = [v.corners_xy for v in bodies]
     reasons = [outline_fault(quad, u) for quad, u in zip(quads, up, strict=True)]
-    wrong = np.mean([reason is not None for reason in reasons])
+    faulty_share = np.mean([reason is not None for reason in reasons])
     turned = np.mean([up_cosine(quad, u) < TURNED_COS for quad, u in zip(quads, up, strict=True)])
-    if max(wrong, turned if len(bodies) >= FEWEST_TURNED else 0.0) < SYSTEMATIC_SHARE:
+    if max(faulty_share, turned if len(bodies) >= FEWEST_TURNED else 0.0) < SYSTEMATIC_SHARE:
         return None
     common = Counter(reason or "it lies on its side" for reason in reasons).most_common(1)[0][0]
     return OutlineFault(tuple(v.slot for v in bodies), common, True, _order_that_fits(quads, up))

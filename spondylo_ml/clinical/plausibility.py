@@ -217,7 +217,7 @@ def _gaps(bodies: Sequence[_Body], all_slots: Set[int]) -> list[Problem]:
         levels, usual = upper.slot - lower.slot, _usual_rise(lower, upper) if film_rise is None else film_rise
         above = tuple(b.slot for b in bodies if b.slot >= upper.slot)
         if levels == 1 and rise > LONGEST_RISE * usual:
-            reason = f"between {upper.name} and {lower.name} a vertebra was passed over, so that names from there up"
+            reason = f"between {upper.name} and {lower.name} a vertebra was skipped, so that names from there up"
             problems.append((above, f"{reason} are in doubt"))
         elif levels > 1 and rise < SHORTEST_RISE * levels * usual:
             reason = f"{upper.name} lies next to {lower.name}, with no room for the level between"

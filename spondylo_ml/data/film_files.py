@@ -22,7 +22,7 @@ class FilmFile:
     """A film to open.
 
     Attributes:
-        film_id: pseudonym of the file's stem, as in runs; of its whole path where several files have that stem.
+        film_id: pseudonym of the file's stem, as in runs; of its whole path if several files have that stem.
         details: what the `films.csv` in its folder states.
     """
 
@@ -36,14 +36,14 @@ class CollectedFilms:
     """The films, and what is not a film.
 
     Attributes:
-        passed_over: files in the folders, or matched by the patterns, that are not films.
+        skipped: files in the folders, or matched by the patterns, that are not films.
     """
 
     films: tuple[FilmFile, ...]
-    passed_over: tuple[Path, ...]
+    skipped: tuple[Path, ...]
 
 
-def collect_films(given: Sequence[str]) -> CollectedFilms:
+def collect_films(paths: Sequence[str]) -> CollectedFilms:
     """The films named by files, folders (searched recursively) and patterns, each once, in order.
 
     In folders and pattern matches, films are files with an image or DICOM suffix and files that begin as DICOM does,
@@ -53,38 +53,38 @@ def collect_films(given: Sequence[str]) -> CollectedFilms:
     Raises:
         DataError: a path or pattern without a match, no film at all, or an invalid `films.csv`.
     """
-    named: dict[Path, Path] = {}
-    passed_over: list[Path] = []
-    for path, is_film in (found for one in given for found in _matches(one)):
+    by_real_path: dict[Path, Path] = {}
+    skipped: list[Path] = []
+    for path, is_film in (match for given_path in paths for match in _matches(given_path)):
         if not (is_film or looks_like_a_film(path)):
-            passed_over += [] if path.name == FILMS_CSV else [path]
+            skipped += [] if path.name == FILMS_CSV else [path]
         else:
-            named.setdefault(Path(os.path.realpath(path)), path)
-    if not named:
+            by_real_path.setdefault(Path(os.path.realpath(path)), path)
+    if not by_real_path:
         raise DataError(f"no film in what was given: {', '.join(FILM_SUFFIXES)} are looked for")
-    stems = Counter(stem_of(path) for path in named.values())
-    tables = {folder: _table(folder) for folder in {path.parent for path in named.values()}}
+    stems = Counter(stem_of(path) for path in by_real_path.values())
+    tables = {folder: _table(folder) for folder in {path.parent for path in by_real_path.values()}}
     films = []
-    for whole, path in named.items():
+    for real_path, path in by_real_path.items():
         stem = stem_of(path)
-        said = tables[path.parent].of(path.name, stem)
-        name = pseudonym(stem if stems[stem] == 1 else whole.as_posix())
-        films.append(FilmFile(path, name, FilmDetails(said.facing, said.spacing, said.pixel_aspect)))
-    return CollectedFilms(tuple(films), tuple(passed_over))
+        row = tables[path.parent].of(path.name, stem)
+        name = pseudonym(stem if stems[stem] == 1 else real_path.as_posix())
+        films.append(FilmFile(path, name, FilmDetails(row.facing, row.spacing, row.pixel_aspect)))
+    return CollectedFilms(tuple(films), tuple(skipped))
 
 
-def _matches(given: str) -> Iterator[tuple[Path, bool]]:
+def _matches(pattern: str) -> Iterator[tuple[Path, bool]]:
     """Files, each with whether it was named explicitly and so must be a film."""
-    found = matching(given)
-    if not found:
-        raise DataError(f"nothing is called {given}: give files, folders, or a pattern such as 'films/*.dcm'")
-    named = os.path.lexists(os.path.expanduser(given))
-    for one in found:
-        folder = one.is_dir()
-        for file in sorted(one.rglob("*")) if folder else [one]:
+    matches = matching(pattern)
+    if not matches:
+        raise DataError(f"nothing is called {pattern}: give files, folders, or a pattern such as 'films/*.dcm'")
+    exists = os.path.lexists(os.path.expanduser(pattern))
+    for path in matches:
+        folder = path.is_dir()
+        for file in sorted(path.rglob("*")) if folder else [path]:
             # A link to a folder is reported and not followed; a broken link is a film that fails.
-            if (file.is_file() or file.is_symlink()) and not (folder and is_hidden(file, one)):
-                yield file, named and not folder
+            if (file.is_file() or file.is_symlink()) and not (folder and is_hidden(file, path)):
+                yield file, exists and not folder
 
 
 def _table(folder: Path) -> FilmsCsv:

@@ -17,15 +17,14 @@ from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 @dataclass(frozen=True)
 class FileFinding:
-    """Something a reader must report: which file, and what is wrong with it or was done to it.
-
-    As text it is what the terminal says; a run keeps `in_run()`.
+    """A file, and what is wrong with it or was done to it; `str` is for the terminal, `in_run` for runs.
 
     Attributes:
+        file: name of the file.
         reason: names no film and quotes no label.
-        detail: what only the terminal may add, such as the value that was found.
-        alias: what a run calls the file instead of its name; None where its name may appear in runs.
-        doubt: whether what the reader decided may be wrong; the audit warns of it.
+        detail: shown on the terminal only, such as the offending value.
+        alias: name of the file in runs; None if its own name may appear there.
+        doubt: whether the reader's decision may be wrong; the audit then warns.
     """
 
     file: str
@@ -39,7 +38,7 @@ class FileFinding:
         return f"{name}: {self.reason}{self.detail}"
 
     def in_run(self) -> str:
-        """The finding as a run may keep it."""
+        """The finding as it may be logged to a run."""
         return f"{self.alias}: {self.reason}" if self.alias else str(self)
 
 
@@ -49,7 +48,7 @@ class FilmSet:
 
     Attributes:
         bad_files: files that cannot be used; training stops on them unless it is configured to skip them.
-        notes: what was assumed, set aside or repaired while reading, file by file.
+        notes: what the reader assumed, ignored or repaired, by file.
         slots: the levels on these films, from which a model's channels follow.
     """
 

@@ -59,7 +59,7 @@ def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilm
             findings.append(finding_on(film, f"left out of the training: {unknown.message}"))
             continue
         if slots:
-            film = believed(film)
+            film = without_impossible_corners(film)
             findings.append(finding_on(film, f"corners of {_levels(slots)} left out of the training: impossible"))
             vertebrae += len(slots)
         kept.append(film)
@@ -67,18 +67,18 @@ def leave_out(films: FilmSet, audit: Audit, on_audit_error: str) -> TrainingFilm
     return TrainingFilms(replace(films, films=tuple(kept)), vertebrae, whole, tuple(findings))
 
 
-def believed(film: Film) -> Film:
+def without_impossible_corners(film: Film) -> Film:
     """The film without corners that cannot be those of a body; the film itself if there are none."""
     slots = impossible_slots(film.vertebrae or ())
     return replace(film, vertebrae=without_corners(film.vertebrae or (), slots)) if slots else film
 
 
 def _errors_by_film(audit: Audit) -> Mapping[str, list[AuditFinding]]:
-    found: dict[str, list[AuditFinding]] = {}
+    errors: dict[str, list[AuditFinding]] = {}
     for finding in audit.of(Severity.ERROR):
         for name in finding.films:
-            found.setdefault(name, []).append(finding)
-    return found
+            errors.setdefault(name, []).append(finding)
+    return errors
 
 
 def _levels(slots: frozenset[int]) -> str:

@@ -191,8 +191,8 @@ def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) ->
     """Raise `NoUsableCornerError` where no labelled corner of the films can be one of a vertebra with a slot."""
     labelled = [film for film in films if film.labelled]
     for film in labelled:
-        own = [v for v in film.vertebrae or () if v.slot in slots and v.present.any()]
-        if len(impossible_slots(own)) < len(own):
+        vertebrae = [v for v in film.vertebrae or () if v.slot in slots and v.present.any()]
+        if len(impossible_slots(vertebrae)) < len(vertebrae):
             return
     raise NoUsableCornerError(part, len(labelled))
 

@@ -119,22 +119,22 @@ def _part_of_each(films: Sequence[Film], val_fraction: float, test_fraction: flo
     patients = sorted(by_patient)
     np.random.default_rng(seed).shuffle(patients)
     # At least one film for each part with a share, however small the dataset.
-    wanted = {
+    targets = {
         part: max(1, round(share * len(films))) if share > 0 else 0
         for part, share in (("val", val_fraction), ("test", test_fraction))
     }
     # With two patients there is train and val, with one only train.
-    others = [part for part in ("val", "test") if wanted[part]]
+    others = [part for part in ("val", "test") if targets[part]]
     needed = [*others[: max(0, len(patients) - 1)], "train"]
     parts: dict[str, str] = {}
     for number, patient in enumerate(patients):
-        part = next((name for name, count in wanted.items() if count > 0 and name in needed), "train")
+        part = next((name for name, count in targets.items() if count > 0 and name in needed), "train")
         empty = [name for name in needed if name not in parts.values()]
         if len(patients) - number <= len(empty) and part not in empty:
             part = empty[0]
         parts[patient] = part
-        if part in wanted:
-            wanted[part] -= by_patient[patient]
+        if part in targets:
+            targets[part] -= by_patient[patient]
     return parts
 
 
@@ -144,12 +144,12 @@ def _require_patients_apart(films: Sequence[Film]) -> None:
         by_patient[film.patient].append(film)
     split = sorted(name for name, theirs in by_patient.items() if len({film.split for film in theirs}) > 1)
     if split:
-        named = [f"{patient} ({', '.join(map(terminal_name, by_patient[patient][:5]))})" for patient in split[:5]]
+        examples = [f"{patient} ({', '.join(map(terminal_name, by_patient[patient][:5]))})" for patient in split[:5]]
         raise NamedFilmsError(
             *(
                 f"{len(split)} patient(s) have films in two parts of the dataset's own split: {', '.join(patients)}. "
                 "A network would be evaluated on patients that it was trained on; move each patient's films into one "
                 "part"
-                for patients in (named, split[:5])
+                for patients in (examples, split[:5])
             )
         )

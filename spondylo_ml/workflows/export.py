@@ -87,6 +87,6 @@ def _log(exported: Exported, config: ExportConfig | PhantomConfig) -> None:
     log_params(flatten(config.model_dump(mode="json")))
     log_environment()
     log_dataset(exported.written.films, ("all",))
-    if lost := [str(loss) for loss in exported.written.lost]:
+    if lost := [str(loss) for loss in exported.written.losses]:
         mlflow.log_text("\n".join(lost) + "\n", "export/not_carried.txt")
     mlflow.set_tags({"dataset": exported.written.films.name, "films": str(len(exported.written.films.films))})

@@ -91,7 +91,7 @@ def test_a_skipped_vertebra_puts_the_names_above_in_doubt() -> None:
     bodies = [v.corners_xy for v in stacked(*SLIPS)]
     result = measured([Vertebra(s, c) for s, c in enumerate(bodies[:2] + bodies[3:])])
     assert withheld(result) == ["L4/L5", "L3/L4", "L2/L3", "L1/L2"]
-    assert result.levels[1].slip.reason.startswith("between L4 and L5 a vertebra was passed over")
+    assert result.levels[1].slip.reason.startswith("between L4 and L5 a vertebra was skipped")
 
 
 def test_a_skipped_name_between_adjacent_bodies_puts_the_names_above_in_doubt() -> None:

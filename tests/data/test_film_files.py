@@ -35,7 +35,7 @@ def names(patterns: list[str], root: Path) -> list[str]:
 def test_a_folder_is_searched_to_any_depth_and_other_files_are_listed(folder: Path) -> None:
     result = collect_films([str(folder)])
     assert names([str(folder)], folder) == ["a/IM1.png", "a/IM2.JPG", "b/1.2.840.3", "b/IM1.dcm"]
-    assert [path.name for path in result.passed_over] == ["DICOMDIR", "notes.txt"]
+    assert [path.name for path in result.skipped] == ["DICOMDIR", "notes.txt"]
 
 
 def test_a_film_that_is_named_twice_is_found_once_and_patterns_and_files_mix(folder: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_broken_link_is_a_film_that_cannot_be_opened_and_hidden_files_are_igno
     for patterns in (str(tmp_path), str(tmp_path / "*.png")):
         result = collect_films([patterns])
         assert [film.path.name for film in result.films] == ["a.png", "gone.png", "round.png"]
-        assert result.passed_over == ()
+        assert result.skipped == ()
     assert names([str(tmp_path / "gone.png")], tmp_path) == ["gone.png"]
     assert names([str(tmp_path / "._a.png")], tmp_path) == ["._a.png"], "named itself"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from builders import made_film, plain_film, square
+from builders import plain_film, square, synthetic_film
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,7 +101,7 @@ def test_the_digest_changes_with_the_slots_and_not_with_the_order_or_a_second_re
 def test_a_files_fingerprint_is_that_of_its_bytes(tmp_path: Path) -> None:
     first, second = tmp_path / "a.png", tmp_path / "b.png"
     for path in (first, second):
-        assert cv2.imwrite(str(path), made_film().pixels)
+        assert cv2.imwrite(str(path), synthetic_film().pixels)
     assert FileImage(first).fingerprint() == FileImage(second).fingerprint()
     second.write_bytes(second.read_bytes() + b"x")
     assert FileImage(first).fingerprint() != FileImage(second).fingerprint()
@@ -118,7 +118,7 @@ def test_synthetic_films_are_named_by_seed_index_and_size() -> None:
 
 
 def test_a_prepared_film_holds_the_letterboxed_pixels_and_corners() -> None:
-    made = made_film()
+    made = synthetic_film()
     vertebrae = vertebrae_from_sacrum(made.corners_xy[:2])
     film = plain_film("a", vertebrae, made.size_hw, pixels=made.pixels)
     prepared = prepare_film(film, SLOTS, (64, 64))
@@ -152,8 +152,8 @@ def test_a_film_whose_pixels_are_of_another_size_than_announced_is_refused() -> 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 def test_a_film_cut_off_in_the_middle_of_its_file_cannot_be_read(tmp_path: Path, suffix: str) -> None:
     films = tmp_path / f"whole.{suffix}"
-    assert cv2.imwrite(str(films), made_film().pixels)
-    assert FileImage(films).read().shape == made_film().size_hw
+    assert cv2.imwrite(str(films), synthetic_film().pixels)
+    assert FileImage(films).read().shape == synthetic_film().size_hw
     cut = tmp_path / f"cut.{suffix}"
     cut.write_bytes(films.read_bytes()[: films.stat().st_size // 2])
     with pytest.raises(DataError, match=f"cut.{suffix}: not an image that can be read"):

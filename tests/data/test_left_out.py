@@ -11,7 +11,7 @@ from spines import stacked
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.findings import require_no_errors
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.left_out import believed, leave_out
+from spondylo_ml.data.left_out import leave_out, without_impossible_corners
 from spondylo_ml.data.loading import impossible_labels, require_usable_corner
 from spondylo_ml.errors import DataError, NoUsableCornerError
 from spondylo_ml.landmarks import Film, SlotRange, Vertebra
@@ -100,7 +100,7 @@ def test_valid_films_are_used_unchanged() -> None:
     used = leave_out(films, audit_films(films), "error")
     assert used.films == films
     assert (used.vertebrae, used.whole_films, used.findings) == (0, 0, ())
-    assert believed(films.films[0]) is films.films[0]
+    assert without_impossible_corners(films.films[0]) is films.films[0]
 
 
 def test_impossible_labels_of_evaluated_films_are_listed() -> None:

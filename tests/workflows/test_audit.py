@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from builders import IMAGES, LABELS, json_label, made_film, mendeley_folder, write_label
+from builders import IMAGES, LABELS, json_label, mendeley_folder, synthetic_film, write_label
 from commands import TINY, environment, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -117,7 +117,7 @@ def test_a_training_without_a_usable_corner_fails_and_logs_no_model(tmp_path: Pa
     root = mendeley_folder(tmp_path / "lateral", train=4, val=2, test=0)
     for label in sorted((root / LABELS).rglob("*.*")):
         label.unlink()
-        corners = made_film(int(label.stem[-4:], 16)).corners_xy[:, [0, 2, 3, 1]]
+        corners = synthetic_film(int(label.stem[-4:], 16)).corners_xy[:, [0, 2, 3, 1]]
         write_label(root, label.parent.name, f"{label.stem}.json", json_label(corners))
     process = start(tmp_path, "train", *TINY, "--data", str(root))
     output, _ = process.communicate(timeout=120)

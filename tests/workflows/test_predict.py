@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from builders import made_film
+from builders import synthetic_film
 from commands import environment, run, runs_of, start
 from dicoms import PLANTED_WORDS, dataset, file_bytes, with_identifiers
 from mlflow.entities import Run
@@ -39,8 +39,8 @@ def films(tmp_path: Path) -> Path:
     folder = tmp_path / "films"
     folder.mkdir()
     for index in range(2):
-        cv2.imwrite(str(folder / f"{NAMED} {index}.png"), made_film(index).pixels)
-        levels = made_film(index + 2).pixels.astype(np.uint16) * 16
+        cv2.imwrite(str(folder / f"{NAMED} {index}.png"), synthetic_film(index).pixels)
+        levels = synthetic_film(index + 2).pixels.astype(np.uint16) * 16
         planted = with_identifiers(dataset(levels, PixelSpacing=[0.8, 0.8]))
         (folder / f"{NAMED} {index + 2}.dcm").write_bytes(file_bytes(planted))
     (folder / f"{NAMED} 4.png").write_bytes(b"noise")

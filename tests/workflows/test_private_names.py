@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from builders import damaged_within, made_film, write_rows
+from builders import damaged_within, synthetic_film, write_rows
 from commands import TINY, environment, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -71,7 +71,7 @@ def test_train_and_evaluate_on_films_of_ones_own_leave_no_name(labelled: Path, t
     plain = tmp_path.parent / f"{tmp_path.name}-plain"
     plain.mkdir()
     for index in range(2):
-        cv2.imwrite(str(plain / f"{named(index)}.png"), made_film(index).pixels)
+        cv2.imwrite(str(plain / f"{named(index)}.png"), synthetic_film(index).pixels)
     run(tmp_path, "evaluate", "--run_id", trained.info.run_id, "--data", str(plain), "--split", "all")
     assert_no_name_in(tmp_path)
     remarks = next(tmp_path.rglob("remarks.txt")).read_text()
@@ -99,7 +99,7 @@ def test_an_audit_names_its_errors_by_file_and_pseudonym_on_the_terminal_alone(
 ) -> None:
     plain, store = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("store")
     for index in range(3):
-        cv2.imwrite(str(plain / f"{named(index)}.png"), made_film(index).pixels)
+        cv2.imwrite(str(plain / f"{named(index)}.png"), synthetic_film(index).pixels)
     (plain / f"{named(7)}.png").write_bytes(b"no image")
     output = run(store, "audit", "--data", str(plain))
     assert f"bad_file: {named(7)}.png ({pseudonym(named(7))}): " in output

@@ -11,7 +11,7 @@ import cv2
 import mlflow
 import numpy as np
 import pytest
-from builders import made_film
+from builders import synthetic_film
 from commands import LEARNS, aliases_of, client_of, environment, run, runs_of, tune
 from mlflow.tracking import MlflowClient
 from servers import mlflow_server, postgres
@@ -63,7 +63,7 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
     assert "champion, version 2 of" in spondylo("promote", "--run_ids", better, *JUDGED)
     assert aliases_of(client) == {"champion": 2}
 
-    pixels = made_film(0).pixels
+    pixels = synthetic_film(0).pixels
     by_version = {version: spondylo_ml.load(version).predict(pixels)[0] for version in ("1", "2", "champion")}
     corners = {version: result.prediction.corners_xy for version, result in by_version.items()}
     np.testing.assert_array_equal(corners["champion"], corners["2"])

@@ -19,7 +19,7 @@ def exported(result: Exported) -> str:
     lines = [
         f"{len(films.films)} film(s), {labelled} with labels, written as {films.kind} to {folder}",
         f"digest {result.digest}",
-        *(f"not carried by this layout: {loss}" for loss in result.written.lost),
+        *(f"not carried by this layout: {loss}" for loss in result.written.losses),
         *(f"read back with a remark: {finding}" for finding in (*films.bad_files, *films.notes)),
     ]
     return "\n".join(lines)

@@ -205,7 +205,7 @@ def audited(result: AuditResult) -> str:
 
 def predicted(done: Predicted) -> str:
     """Summary of a prediction; every film without a result by name, which the terminal alone says."""
-    n_failed, n_over = len(done.failed), len(done.passed_over)
+    n_failed, n_over = len(done.failed), len(done.skipped)
     rows = [
         ("films", f"{len(done.films)}, {len(done.films) - n_failed} with results"),
         ("model", done.model),
@@ -214,7 +214,7 @@ def predicted(done: Predicted) -> str:
     shown = [f"  {film.film_id}  {film.path}" for film in done.films[:LISTED_FILMS]]
     if more := len(done.films) - len(shown):
         shown.append(f"  and {more} more: --private_names true writes them all to {NAMES_FILE}")
-    over = [f"{n_over} file(s) that are no films were passed over, the first: {done.passed_over[0]}"] if n_over else []
+    over = [f"{n_over} file(s) that are not films were skipped, the first: {done.skipped[0]}"] if n_over else []
     bad = [f"{n_failed} film(s) without a result:"] if n_failed else []
     bad += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in done.failed]
     return "\n".join([_table(rows), "Films by their names in the results:", *shown, *over, *bad, DISCLAIMER])

@@ -16,7 +16,7 @@ from spondylo_ml.data.audit.reading import check_patients, check_reading, check_
 from spondylo_ml.data.audit.shapes import check_shapes
 from spondylo_ml.data.audit.sizes import check_body_sizes, check_film_sizes, check_spacing, check_stretch
 from spondylo_ml.data.films import FilmSet, digest
-from spondylo_ml.data.left_out import believed
+from spondylo_ml.data.left_out import without_impossible_corners
 
 
 def audit_films(
@@ -37,7 +37,8 @@ def audit_films(
 
 def check_labels(films: FilmSet) -> list[AuditFinding]:
     """Run the checks that need only corners and sizes."""
-    bodies = Bodies.of([believed(film) for film in films.films])  # impossible corners would distort the medians
+    # Impossible corners would distort the medians.
+    bodies = Bodies.of([without_impossible_corners(film) for film in films.films])
     return [
         *check_corner_order(films.films),
         *check_vertebra_order(films.films),

@@ -66,9 +66,9 @@ class BuuReader:
         table = read_films_csv(root)
         jobs: list[_Job] = []
         for folder, view in _views(root).items():
-            pairs, alone = pair_by_stem(folder, folder, (".csv",), root)
+            pairs, unpaired = pair_by_stem(folder, folder, (".csv",), root)
             jobs += [_Job(image, label, view, spacings.get(stem_of(image))) for image, label in pairs]
-            bad += [finding for finding in alone if finding.file not in (SPACING_FILE, FILMS_CSV)]
+            bad += [finding for finding in unpaired if finding.file not in (SPACING_FILE, FILMS_CSV)]
             bad += [] if folder == root else unread_subfolders(folder)
         read, errors = read_each(jobs, lambda job: _read_film(job, table.of(job.image.name)))
         images = [image for folder in _views(root) for image in images_in(folder)]

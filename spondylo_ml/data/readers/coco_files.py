@@ -118,11 +118,11 @@ def _roboflow_files(root: Path) -> list[Path]:
 def _sources(root: Path) -> list[_Source]:
     films = _films(root / "images")
     usual = [_Source(path, films, find_part(path.stem)) for path in _usual_files(root)]
-    beside = [
+    roboflow = [
         _Source(path, {same_form(image.name): image for image in images_in(path.parent)}, parse_part(path.parent.name))
         for path in _roboflow_files(root)
     ]
-    return [*usual, *(_Source(s.path, s.films, s.part if s.path.parent != root else None) for s in beside)]
+    return [*usual, *(_Source(s.path, s.films, s.part if s.path.parent != root else None) for s in roboflow)]
 
 
 def _films(images: Path) -> dict[str, Path]:

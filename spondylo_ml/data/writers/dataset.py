@@ -34,12 +34,12 @@ class WrittenDataset:
     Attributes:
         folder: the folder of the dataset.
         films: the dataset as read back.
-        lost: information that the layout cannot hold.
+        losses: information that the layout cannot hold.
     """
 
     folder: Path
     films: FilmSet
-    lost: tuple[Loss, ...]
+    losses: tuple[Loss, ...]
 
 
 def write_dataset(films: FilmSet, kind: str, to: Path) -> WrittenDataset:
@@ -64,15 +64,15 @@ def write_dataset(films: FilmSet, kind: str, to: Path) -> WrittenDataset:
             )
         _write_images(placed, partial)
         WRITERS[kind].write_labels(placed, partial)
-        written = _read_back(films, placed, kind, partial)
+        dataset = _read_back(films, placed, kind, partial)
         if to.exists():
             to.rmdir()
         partial.rename(to)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    moved = tuple(_moved(film, partial, to) for film in written.films.films)
-    return replace(written, folder=to, films=replace(written.films, name=to.name, films=moved))
+    moved = tuple(_moved(film, partial, to) for film in dataset.films.films)
+    return replace(dataset, folder=to, films=replace(dataset.films, name=to.name, films=moved))
 
 
 def _moved(film: Film, source: Path, target: Path) -> Film:

@@ -47,14 +47,14 @@ class Predicted:
     Attributes:
         films: all that were given.
         failed: those that could not be read.
-        passed_over: files in the given folders that are no films.
+        skipped: files in the given folders that are not films.
     """
 
     folder: Path
     model: str
     films: tuple[FilmFile, ...]
     failed: tuple[Failure, ...]
-    passed_over: tuple[Path, ...]
+    skipped: tuple[Path, ...]
 
 
 def predict(config: PredictConfig) -> Predicted:
@@ -76,7 +76,7 @@ def predict(config: PredictConfig) -> Predicted:
         folder.write_tables()
     if config.private_names:
         write_names(folder.root / NAMES_FILE, found.films)
-    done = Predicted(folder.root, model.name, found.films, tuple(failed), found.passed_over)
+    done = Predicted(folder.root, model.name, found.films, tuple(failed), found.skipped)
     if "MLFLOW_RUN_ID" in os.environ:
         _log(done)
     return done

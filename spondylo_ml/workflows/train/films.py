@@ -12,7 +12,7 @@ from tqdm import tqdm
 from spondylo_ml.config import Config
 from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.left_out import TrainingFilms, believed, leave_out
+from spondylo_ml.data.left_out import TrainingFilms, leave_out, without_impossible_corners
 from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.loading import first_of, load_audited_films, require_usable_corner
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
@@ -80,7 +80,7 @@ def prepare_parts(
         NoUsableCornerError: a part has none.
     """
     assert config.data.input_hw is not None
-    train = [believed(film) for film in train]  # films of a fold may come from the validation part
+    train = [without_impossible_corners(film) for film in train]  # films of a fold may come from the validation part
     for part, films in (("train", train), ("val", val)):
         require_usable_corner(films, part, slots)
     chosen = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}

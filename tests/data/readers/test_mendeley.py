@@ -10,10 +10,10 @@ import pytest
 from builders import (
     IMAGES,
     LABELS,
-    MadeFilm,
+    SyntheticFilm,
     json_label,
-    made_film,
     mendeley_folder,
+    synthetic_film,
     txt_label,
     write_image,
     write_label,
@@ -29,9 +29,9 @@ from spondylo_ml.landmarks import Facing
 STEM = "90001-F-050Y1_jpg.rf.aa"
 
 
-def one_film(root: Path, label: object, suffix: str = "json", film: MadeFilm | None = None) -> FilmSet:
+def one_film(root: Path, label: object, suffix: str = "json", film: SyntheticFilm | None = None) -> FilmSet:
     """A folder of one film with the given label, read."""
-    write_image(root, "train", STEM, (film or made_film()).pixels)
+    write_image(root, "train", STEM, (film or synthetic_film()).pixels)
     write_label(root, "train", f"{STEM}.{suffix}", label)
     return read_folder(root)
 
@@ -108,7 +108,7 @@ def test_real_discs_are_thin_beside_the_bodies_whatever_the_label_format(lateral
 
 @pytest.mark.parametrize("index", range(4))
 def test_json_and_txt_of_the_same_film_read_as_the_same_corners(tmp_path: Path, index: int) -> None:
-    film = made_film(index)
+    film = synthetic_film(index)
     as_json = one_film(tmp_path / "json", json_label(film.corners_xy), "json", film)
     as_txt = one_film(tmp_path / "txt", txt_label(film.corners_xy, film.size_hw), "txt", film)
     for films in (as_json, as_txt):
@@ -133,7 +133,7 @@ def test_the_json_order_is_bl_br_tl_tr_and_the_txt_order_tl_bl_br_tr(tmp_path: P
 
 
 def test_a_reversed_list_of_vertebrae_is_read_from_the_other_end_and_listed(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     label = json_label(film.corners_xy)
     label["keypoints"] = list(reversed(label["keypoints"]))  # type: ignore[call-overload]
     films = one_film(tmp_path, label, film=film)
@@ -142,7 +142,7 @@ def test_a_reversed_list_of_vertebrae_is_read_from_the_other_end_and_listed(tmp_
 
 
 def test_left_and_right_are_exchanged_on_labels_of_a_mirrored_film_with_a_note(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     width = film.size_hw[1]
     mirrored = film.corners_xy.copy()
     mirrored[..., 0] = width - 1 - mirrored[..., 0]  # the exporter mirrors the points and keeps their names
@@ -155,7 +155,7 @@ def test_left_and_right_are_exchanged_on_labels_of_a_mirrored_film_with_a_note(t
 
 @pytest.mark.parametrize("suffix", ["json", "txt"])
 def test_a_corner_of_visibility_0_is_absent(tmp_path: Path, suffix: str) -> None:
-    film = made_film()
+    film = synthetic_film()
     visible = np.ones(film.corners_xy.shape[:2], dtype=bool)
     visible[0, 2:] = False  # S1 without its lower corners
     visible[2, 1] = False
@@ -171,7 +171,7 @@ def test_a_corner_of_visibility_0_is_absent(tmp_path: Path, suffix: str) -> None
 
 
 def test_a_vertebra_without_any_corner_makes_its_label_bad(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     visible = np.ones(film.corners_xy.shape[:2], dtype=bool)
     visible[2] = False
     films = one_film(tmp_path, json_label(film.corners_xy, visible), film=film)
@@ -181,7 +181,7 @@ def test_a_vertebra_without_any_corner_makes_its_label_bad(tmp_path: Path) -> No
 
 
 def test_a_crossed_outline_is_kept_with_a_note(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     crossed = film.corners_xy.copy()
     crossed[1, [2, 3]] = crossed[1, [3, 2]]
     films = one_film(tmp_path, json_label(crossed), film=film)
@@ -191,7 +191,7 @@ def test_a_crossed_outline_is_kept_with_a_note(tmp_path: Path) -> None:
 
 
 def test_films_carry_their_split_patient_source_sex_and_age(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     stems = {
         "90001-F-050Y1_jpg.rf.aa": ("buu-90001", "buu", "F", 50),
         "90001-F-050Y1_jpg.rf.bb": ("buu-90001", "buu", "F", 50),
@@ -211,7 +211,7 @@ def test_a_film_of_the_size_of_the_exports_has_an_unknown_stretch(
     tmp_path: Path, size_hw: tuple[int, int], aspect: float | None
 ) -> None:
     write_image(tmp_path, "train", STEM, np.arange(size_hw[0] * size_hw[1]).reshape(size_hw).astype(np.uint8))
-    write_label(tmp_path, "train", f"{STEM}.json", json_label(made_film().corners_xy))
+    write_label(tmp_path, "train", f"{STEM}.json", json_label(synthetic_film().corners_xy))
     (film,) = read_folder(tmp_path).films
     assert film.pixel_aspect == aspect
 
@@ -221,7 +221,7 @@ def test_the_synthetic_folder_is_read_without_remarks_and_its_test_films_have_no
     assert films.bad_files == films.notes == ()
     assert [f.split for f in films.films] == ["train"] * 3 + ["val"] * 2 + ["test"]
     assert [f.labelled for f in films.films] == [True] * 5 + [False]
-    np.testing.assert_array_equal(films.films[0].image.read(), made_film(0).pixels)
+    np.testing.assert_array_equal(films.films[0].image.read(), synthetic_film(0).pixels)
 
 
 # ------------------------------------------------------------------------------------------------------- bad labels
@@ -229,7 +229,7 @@ def test_the_synthetic_folder_is_read_without_remarks_and_its_test_films_have_no
 
 def broken_keypoints(value: object) -> dict[str, object]:
     """A label that is valid except for one number."""
-    label = json.loads(json.dumps(json_label(made_film().corners_xy)))
+    label = json.loads(json.dumps(json_label(synthetic_film().corners_xy)))
     label["keypoints"][1][2][0] = value
     return dict(label)
 
@@ -266,7 +266,7 @@ def test_a_json_label_of_the_wrong_form_is_bad(tmp_path: Path, label: object, wh
 
 
 def test_a_different_number_of_boxes_is_a_doubt_and_not_a_bad_file(tmp_path: Path) -> None:
-    label = json_label(made_film().corners_xy) | {"boxes": [[1, 2, 3, 4]]}
+    label = json_label(synthetic_film().corners_xy) | {"boxes": [[1, 2, 3, 4]]}
     films = one_film(tmp_path, label)
     count = len(films.films[0].vertebrae or ())
     doubts = [(note.reason, note.doubt) for note in films.notes if "boxes" in note.reason]
@@ -295,7 +295,7 @@ def test_a_corner_far_outside_the_film_makes_its_label_bad(tmp_path: Path) -> No
 
 
 def test_a_corner_a_little_outside_the_film_is_kept(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     corners = film.corners_xy.copy()
     corners[-1, :2, 1] = -5.0
     films = one_film(tmp_path, json_label(corners), film=film)
@@ -307,7 +307,7 @@ def test_a_corner_a_little_outside_the_film_is_kept(tmp_path: Path) -> None:
 
 
 def test_unpaired_and_ambiguous_films_and_labels_are_listed(tmp_path: Path) -> None:
-    film = made_film()
+    film = synthetic_film()
     for stem in ("alone", "double", "good"):
         write_image(tmp_path, "val", stem, film.pixels)
     for name in ("double.json", "double.txt", "good.json", "orphan.json"):
@@ -324,8 +324,8 @@ def test_unpaired_and_ambiguous_films_and_labels_are_listed(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
 def test_an_empty_or_broken_film_is_listed(tmp_path: Path, content: bytes) -> None:
-    path = write_image(tmp_path, "train", STEM, made_film().pixels)
-    write_label(tmp_path, "train", f"{STEM}.json", json_label(made_film().corners_xy))
+    path = write_image(tmp_path, "train", STEM, synthetic_film().pixels)
+    write_label(tmp_path, "train", f"{STEM}.json", json_label(synthetic_film().corners_xy))
     path.write_bytes(content)
     films = read_folder(tmp_path)
     assert films.films == ()
@@ -337,7 +337,7 @@ def test_an_empty_or_broken_film_is_listed(tmp_path: Path, content: bytes) -> No
 def many_bad(root: Path) -> Path:
     """Three valid films, and one bad file of each kind."""
     mendeley_folder(root, train=2, val=1, test=0)
-    film = made_film()
+    film = synthetic_film()
     for stem in ("alone", "cut", "far", "count"):
         write_image(root, "train", stem, film.pixels)
     write_label(root, "train", "cut.json", '{"keypoints": [')
@@ -372,7 +372,7 @@ def test_a_sound_folder_is_usable_under_error(mendeley: Path) -> None:
 
 
 def test_labels_without_a_folder_of_images_are_bad_files(tmp_path: Path) -> None:
-    write_label(tmp_path, "train", "a.json", json_label(made_film().corners_xy))
+    write_label(tmp_path, "train", "a.json", json_label(synthetic_film().corners_xy))
     films = read_folder(tmp_path)
     assert not (tmp_path / IMAGES).exists()
     assert [f.file for f in films.bad_files] == ["a.json"]

@@ -27,10 +27,10 @@ def test_a_folder_of_two_layouts_needs_the_kind(mendeley: Path) -> None:
     assert read_folder(mendeley, "spineweb16").kind == "spineweb16"
 
 
-@pytest.mark.parametrize(("made", "state"), [(False, "does not exist"), (True, "is empty")])
-def test_a_missing_or_empty_folder_says_what_was_looked_for_and_where(tmp_path: Path, made: bool, state: str) -> None:
+@pytest.mark.parametrize(("parent", "state"), [(False, "does not exist"), (True, "is empty")])
+def test_a_missing_or_empty_folder_says_what_was_looked_for_and_where(tmp_path: Path, parent: bool, state: str) -> None:
     root = tmp_path / "films"
-    if made:
+    if parent:
         root.mkdir()
     with pytest.raises(DataError, match=state) as caught:
         read_folder(root)

@@ -46,7 +46,7 @@ def rich_films() -> FilmSet:
         film("c", (*bodies[:3], Vertebra(3, absent), *bodies[4:]), patient="q", split="val", facing=Facing.UNKNOWN),
         film("d", None, patient="r", split="test", facing=Facing.LEFT),
     )
-    return FilmSet("made", "made", films, SlotRange(0, 10))
+    return FilmSet("test", "test", films, SlotRange(0, 10))
 
 
 def film(name: str, vertebrae: tuple[Vertebra, ...] | None, spacing: Spacing | None = None, **fields: object) -> Film:
@@ -59,7 +59,7 @@ def by_stem(dataset: WrittenDataset) -> dict[str, Film]:
 
 
 def losses_of(dataset: WrittenDataset) -> dict[str, int]:
-    return {loss.what: loss.n_films for loss in dataset.lost}
+    return {loss.what: loss.n_films for loss in dataset.losses}
 
 
 def assert_same_labels(before: Film, after: Film) -> None:
@@ -80,7 +80,7 @@ def test_the_formats_for_custom_films_lose_nothing(kind: str, tmp_path: Path) ->
     )
     films = replace(films, films=films.films + assumed)
     dataset = write_dataset(films, kind, tmp_path / "set")
-    assert dataset.lost == ()
+    assert dataset.losses == ()
     assert dataset.films.bad_files == dataset.films.notes == ()
     after = by_stem(dataset)
     assert after.keys() == {"a", "b", "c", "d", "e", "f"}
@@ -105,7 +105,7 @@ def test_coco_carries_a_stretch_known_or_not(aspect: float | None, tmp_path: Pat
     stretched = replace(films, films=tuple(replace(f, spacing=None, pixel_aspect=aspect) for f in films.films))
     dataset = write_dataset(stretched, "coco", tmp_path / "set")
     assert {film.pixel_aspect for film in dataset.films.films} == {aspect}
-    assert dataset.lost == ()
+    assert dataset.losses == ()
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_an_invalid_pixel_aspect_makes_a_bad_file(value: object, message: str, t
 def test_films_that_were_read_are_written_again_under_the_same_names(kind: str, tmp_path: Path) -> None:
     first = write_dataset(rich_films(), kind, tmp_path / "first").films
     second = write_dataset(read_folder(tmp_path / "first"), kind, tmp_path / "second")
-    assert second.lost == ()
+    assert second.losses == ()
     assert digest(second.films.films, first.slots) == digest(first.films, first.slots)
     assert {f.patient for f in second.films.films} == {f.patient for f in first.films}
     other = "yolo" if kind == "coco" else "coco"
     third = write_dataset(second.films, other, tmp_path / "third")
-    assert third.lost == ()
+    assert third.losses == ()
     assert digest(third.films.films, first.slots) == digest(first.films, first.slots)
 
 
@@ -155,7 +155,7 @@ def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -
 def test_mendeley_lists_labels_of_test_films_and_levels_that_do_not_begin_with_s1(tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(1, 6))
     films = (film("a", bodies, split="test"), film("b", bodies, split="val"), film("c", (), split="train"))
-    losses = losses_of(write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "mendeley", tmp_path / "set"))
+    losses = losses_of(write_dataset(FilmSet("test", "test", films, SlotRange(0, 10)), "mendeley", tmp_path / "set"))
     assert losses["labels"] == 1
     assert losses["levels, read as others"] == 1
     assert losses["films, not written at all"] == 1
@@ -195,8 +195,8 @@ def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
     whose = {"patient": "buu-0001", "sex": "F", "age_years": 50}
     lateral = film("0001-F-050Y1", (Vertebra(0, sacrum), *bodies[1:]), spacing, **whose, facing=Facing.LEFT)
     frontal = film("0001-F-050Y0", tuple(bodies[1:]), spacing, **whose, facing=Facing.NONE)
-    dataset = write_dataset(FilmSet("made", "made", (lateral, frontal), SlotRange(0, 6)), "buu", tmp_path / "set")
-    assert dataset.lost == ()
+    dataset = write_dataset(FilmSet("test", "test", (lateral, frontal), SlotRange(0, 6)), "buu", tmp_path / "set")
+    assert dataset.losses == ()
     for before in (lateral, frontal):
         after = by_stem(dataset)[before.film_id]
         assert_same_labels(before, after)
@@ -207,15 +207,15 @@ def test_buu_carries_everything_of_films_like_its_own(tmp_path: Path) -> None:
 def test_a_film_that_yolo_cannot_hold_is_listed(tmp_path: Path) -> None:
     body = (square(0, 80, 300, 30),)
     films = (film("a", body), film("b", ()))
-    dataset = write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "yolo", tmp_path / "set")
+    dataset = write_dataset(FilmSet("test", "test", films, SlotRange(0, 10)), "yolo", tmp_path / "set")
     assert losses_of(dataset) == {"films, not written at all": 1}
-    assert write_dataset(FilmSet("made", "made", films, SlotRange(0, 10)), "coco", tmp_path / "other").lost == ()
+    assert write_dataset(FilmSet("test", "test", films, SlotRange(0, 10)), "coco", tmp_path / "other").losses == ()
 
 
 @pytest.mark.parametrize("kind", sorted(WRITERS))
 def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path: Path) -> None:
-    made = phantom_films(4, 3, 128)
-    films = replace(made, films=tuple(replace(f, split="train") for f in made.films))
+    phantoms = phantom_films(4, 3, 128)
+    films = replace(phantoms, films=tuple(replace(f, split="train") for f in phantoms.films))
     dataset = write_dataset(films, kind, tmp_path / "set")
     assert find_reader(tmp_path / "set").kind == kind
     assert dataset.films.bad_files == dataset.films.notes == ()
@@ -231,7 +231,7 @@ def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path:
 @pytest.mark.parametrize("kind", ["coco", "yolo"])
 def test_assumed_levels_stay_assumed_in_every_layout(kind: str, tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
-    films = FilmSet("made", "made", (film("a", bodies, split="train"),), SlotRange(0, 10))
+    films = FilmSet("test", "test", (film("a", bodies, split="train"),), SlotRange(0, 10))
     assumed = write_dataset(films, "mendeley", tmp_path / "mendeley").films
     assert {f.levels_from for f in assumed.films} == {LOWEST_IS_S1}
     dataset = write_dataset(assumed, kind, tmp_path / kind)
@@ -243,7 +243,7 @@ def test_a_layout_that_turns_an_assumption_into_a_fact_lists_that_as_a_loss(tmp_
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
     spacing = Spacing(0.2, 0.2, "a ruler")
     one = film("0001-F-050Y1", bodies, spacing, levels_from=LOWEST_IS_S1, facing=Facing.UNKNOWN, split=None)
-    losses = losses_of(write_dataset(FilmSet("made", "made", (one,), SlotRange(0, 6)), "buu", tmp_path / "set"))
+    losses = losses_of(write_dataset(FilmSet("test", "test", (one,), SlotRange(0, 6)), "buu", tmp_path / "set"))
     (names,) = [what for what in losses if what.startswith("level names")]
     assert names.startswith("level names, assumed until here, labelled from here on")
     assert losses["facing, read as another: slips may change their sign"] == 1
@@ -278,13 +278,13 @@ def test_labels_without_levels_cannot_be_said_to_name_them(tmp_path: Path) -> No
 
 
 def test_films_of_all_grades_are_read_back_with_the_same_levels_in_every_layout(tmp_path: Path) -> None:
-    made = phantom_films(300, 12, 192, ("export",), "even")
-    whole = [f for f in made.films if len(f.vertebrae or ()) >= 6]
+    phantoms = phantom_films(300, 12, 192, ("export",), "even")
+    whole = [f for f in phantoms.films if len(f.vertebrae or ()) >= 6]
     selected = sorted(
         whole, key=lambda f: f.vertebrae[1].corners_xy[:, 1].max() - f.vertebrae[0].corners_xy[:, 1].max()
     )
-    blank = {f.size_hw: HeldImage(np.zeros(f.size_hw, dtype=np.uint8)) for f in made.films}
-    films = replace(made, films=tuple(replace(f, image=blank[f.size_hw], split="train") for f in selected[-15:]))
+    blank = {f.size_hw: HeldImage(np.zeros(f.size_hw, dtype=np.uint8)) for f in phantoms.films}
+    films = replace(phantoms, films=tuple(replace(f, image=blank[f.size_hw], split="train") for f in selected[-15:]))
     highest = max(abs(f.image.description().slip_percent[0]) for f in selected[-15:])  # type: ignore[attr-defined]
     assert highest > 95, "some would change places if sorted by height"
     for kind in sorted(WRITERS):
