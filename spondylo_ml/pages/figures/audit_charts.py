@@ -24,8 +24,8 @@ def dataset_charts(films: pd.DataFrame, slips: pd.DataFrame) -> list[Chart]:
         ("Films by part", lambda: _parts(films), ""),
         ("Vertebrae on a film", lambda: _histogram(films, "n_vertebrae", "labelled vertebrae", 1), ""),
         ("Size of the films", lambda: _sizes(films), ""),
-        ("Sex", lambda: _counts(films, "sex"), "taken from the file names"),
-        ("Age", lambda: _histogram(films, "age_years", "years", 5), "taken from the file names"),
+        ("Sex", lambda: _counts(films, "sex"), "read from file names that contain it"),
+        ("Age", lambda: _histogram(films, "age_years", "years", 5), "read from file names that contain it"),
         ("Spacing", lambda: _histogram(films, "spacing_x_mm", "mm per px", None), ""),
         ("Facing", lambda: _counts(films, "facing"), "labelled or inferred from the corners"),
         (
