@@ -1,20 +1,14 @@
-"""The documentation page of metrics, made from the catalogue.
-
-Run `python -m spondylo_ml.evaluation.catalogue_page` from the root of a clone to write it again.
-"""
+"""The documentation page of metrics, rendered from the catalogue; `docs/generate.py` writes it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from spondylo_ml.evaluation.metric_table import PREFIXES, SECTIONS, SUFFIXES, Affix, Direction, MetricDefinition
 
-PAGE = Path("docs") / "metrics.md"
-
 INTRODUCTION = """# Metrics
 
-This page is made from the catalogue of metrics in `spondylo_ml/evaluation/metric_table.py`; do not edit it by hand.
+The table of all metrics is `spondylo_ml/evaluation/metric_table.py`.
 
 ## How results are measured
 
@@ -70,7 +64,3 @@ def _affix(affix: Affix) -> tuple[str, ...]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(metrics_page(), encoding="utf-8")
