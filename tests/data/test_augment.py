@@ -46,8 +46,8 @@ def blob_centroid(image: GreyImage) -> FloatArray:
 @given(corners)
 def test_mirroring_twice_is_the_identity(points: FloatArray) -> None:
     image = noise((10, 7))
-    once = mirror(image, points)
-    back, returned = mirror(*once)
+    mirrored = mirror(image, points)
+    back, returned = mirror(*mirrored)
     np.testing.assert_array_equal(back, image)
     np.testing.assert_allclose(returned, points, atol=1e-9)
 

@@ -118,12 +118,12 @@ def test_synthetic_films_are_named_by_seed_index_and_size() -> None:
 
 
 def test_a_prepared_film_holds_the_letterboxed_pixels_and_corners() -> None:
-    made = synthetic_film()
-    vertebrae = vertebrae_from_sacrum(made.corners_xy[:2])
-    film = plain_film("a", vertebrae, made.size_hw, pixels=made.pixels)
+    source = synthetic_film()
+    vertebrae = vertebrae_from_sacrum(source.corners_xy[:2])
+    film = plain_film("a", vertebrae, source.size_hw, pixels=source.pixels)
     prepared = prepare_film(film, SLOTS, (64, 64))
-    np.testing.assert_array_equal(prepared.image, prepared.letterbox.apply(made.pixels))
-    np.testing.assert_allclose(prepared.letterbox.to_film(prepared.corners_xy[:2]), made.corners_xy[:2])
+    np.testing.assert_array_equal(prepared.image, prepared.letterbox.apply(source.pixels))
+    np.testing.assert_allclose(prepared.letterbox.to_film(prepared.corners_xy[:2]), source.corners_xy[:2])
     assert np.isnan(prepared.corners_xy[2]).all()
     np.testing.assert_array_equal(prepared.present, [True, True, False])
 

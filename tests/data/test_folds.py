@@ -55,8 +55,10 @@ def test_folds_resplit_films_except_test_and_unlabelled_ones() -> None:
     films.append(plain_film("bare", None, split="train"))
     splits = splits_by_fold(films, 3, 0, same=[(0, 4)])
     assert [[film.film_id for film in fold] for fold in splits] == [[film.film_id for film in films]] * 3
-    held = [film.film_id for fold in splits for film in fold if film.split == "val"]
-    assert sorted(held) == sorted(film.film_id for film in films if film.split != "test" and film.labelled), "each once"
+    validation = [film.film_id for fold in splits for film in fold if film.split == "val"]
+    assert sorted(validation) == sorted(film.film_id for film in films if film.split != "test" and film.labelled), (
+        "each once"
+    )
     for fold in splits:
         of = {film.film_id: film.split for film in fold}
         assert (of["f6"], of["f7"], of["bare"]) == ("test", "test", "train")
@@ -75,7 +77,7 @@ def test_no_patient_is_in_two_folds_and_the_order_of_films_does_not_matter(
     by_patient: dict[str, set[int]] = {}
     for film, fold in zip(films, folds, strict=True):
         by_patient.setdefault(film.patient, set()).add(fold)
-    assert all(len(found) == 1 for found in by_patient.values())
+    assert all(len(numbers) == 1 for numbers in by_patient.values())
     shuffled = list(range(len(films)))
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     repeated = fold_of_each([films[i] for i in shuffled], 3, seed)

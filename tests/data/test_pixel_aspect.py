@@ -23,11 +23,11 @@ PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "aspect"),
     [("0.8", 0.8), (1, 1.0), (" Unknown", "unknown"), ("", None), (None, None), (float("nan"), None)],
 )
-def test_valid_aspects(text: object, said: object) -> None:
-    assert parse_pixel_aspect(text) == said
+def test_valid_aspects(text: object, aspect: object) -> None:
+    assert parse_pixel_aspect(text) == aspect
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "wide", "inf", True, [1]])
@@ -37,13 +37,13 @@ def test_invalid_aspects(text: object) -> None:
 
 
 def test_a_stated_aspect_precedes_the_spacing_and_that_precedes_the_default() -> None:
-    spacing = Spacing(0.2, 0.4, "made")
+    spacing = Spacing(0.2, 0.4, "test")
     assert resolve_pixel_aspect(0.8, spacing) == (0.8, True)
     assert resolve_pixel_aspect("unknown", spacing) == (None, False)
     assert resolve_pixel_aspect(None, spacing) == (0.5, False)
     assert resolve_pixel_aspect(None, None, 0.75) == (0.75, False)
-    for said, resolved in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
-        film = open_array(PIXELS, "a", FilmDetails(pixel_aspect=said))
+    for stated, resolved in ((0.8, (0.8, True)), ("unknown", (None, False)), (None, (1.0, False))):
+        film = open_array(PIXELS, "a", FilmDetails(pixel_aspect=stated))
         assert (film.pixel_aspect, film.aspect_given) == resolved
 
 
@@ -54,8 +54,8 @@ def test_films_csv_states_the_aspect_for_readers_and_predict(tmp_path: Path) -> 
     films = {film.path.stem: film for film in read_folder(tmp_path).films if film.path}
     resolved = {"a": (0.8, True), "b": (None, False), "c": (1.0, False)}
     assert {name: (film.pixel_aspect, film.aspect_given) for name, film in films.items()} == resolved
-    known = {found.path.stem: found.details.pixel_aspect for found in collect_films([str(tmp_path)]).films}
-    assert known == {"a": 0.8, "b": "unknown", "c": None}
+    aspects = {item.path.stem: item.details.pixel_aspect for item in collect_films([str(tmp_path)]).films}
+    assert aspects == {"a": 0.8, "b": "unknown", "c": None}
     (tmp_path / "films.csv").write_text("filename,pixel_aspect\na.png,wide\n")
     with pytest.raises(DataError, match="row 2: pixel_aspect must be a number above 0"):
         read_folder(tmp_path)
@@ -68,9 +68,9 @@ def test_films_csv_states_the_aspect_in_the_mendeley_layout(tmp_path: Path) -> N
         f"filename,facing,pixel_aspect,spacing_x_mm,spacing_y_mm\n{stem},left,0.8,0.4,0.5\n"
     )
     films = {film.film_id: film for film in read_folder(root).films}
-    said, other = films.pop(stem), next(iter(films.values()))
-    assert (said.pixel_aspect, said.aspect_given, said.facing) == (0.8, True, Facing.LEFT)
-    assert said.spacing == Spacing(0.4, 0.5, "films.csv")
+    listed_film, other = films.pop(stem), next(iter(films.values()))
+    assert (listed_film.pixel_aspect, listed_film.aspect_given, listed_film.facing) == (0.8, True, Facing.LEFT)
+    assert listed_film.spacing == Spacing(0.4, 0.5, "films.csv")
     assert (other.pixel_aspect, other.aspect_given, other.facing) == (1.0, False, Facing.UNKNOWN)
 
 
@@ -79,8 +79,8 @@ def test_a_flag_states_the_aspect_of_films_without_one_in_films_csv() -> None:
     assert details_of_command(FilmDetails(), config) == FilmDetails(
         Facing.UNKNOWN, Spacing(0.3, 0.3, "given with the command"), 0.8
     )
-    said = FilmDetails(Facing.LEFT, Spacing(0.1, 0.2, "films.csv"), "unknown")
-    assert details_of_command(said, config) == said
+    details = FilmDetails(Facing.LEFT, Spacing(0.1, 0.2, "films.csv"), "unknown")
+    assert details_of_command(details, config) == details
     assert (
         PredictConfig.model_validate({"films": ["x"], "to": "y", "pixel_aspect": "unknown"}).pixel_aspect == "unknown"
     )

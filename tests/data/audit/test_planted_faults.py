@@ -137,7 +137,7 @@ def reordered(*order: int) -> FilmChange:
 
 
 def spaced(x_mm: float, y_mm: float) -> FilmChange:
-    return lambda film: replace(film, spacing=Spacing(x_mm, y_mm, "made"))
+    return lambda film: replace(film, spacing=Spacing(x_mm, y_mm, "test"))
 
 
 PLANTED: dict[str, tuple[FilmChange, str, Severity, str]] = {
@@ -197,23 +197,23 @@ def test_sixty_films_of_all_styles_have_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("beside", "severity", "said"),
+    ("offset", "severity", "message"),
     [
         (0.0, Severity.ERROR, "L5 lies below S1"),
         (1.0, Severity.WARNING, "L5 lies below S1 and beside it: spondyloptosis, or a wrong order"),
     ],
 )
 def test_a_vertebra_below_and_beside_the_lower_one_may_be_a_spondyloptosis(
-    clean: FilmSet, beside: float, severity: Severity, said: str
+    clean: FilmSet, offset: float, severity: Severity, message: str
 ) -> None:
     index = plain_film(clean)
     first, second, *others = clean.films[index].vertebrae or ()
     step = second.corners_xy.mean(axis=0) - first.corners_xy.mean(axis=0)
     across = np.array([step[1], -step[0]])
-    fallen = Vertebra(second.slot, second.corners_xy - 1.6 * step + beside * across)
+    fallen = Vertebra(second.slot, second.corners_xy - 1.6 * step + offset * across)
     film = replace(clean.films[index], vertebrae=(first, fallen, *others))
     (finding,) = check_vertebra_order([film])
-    assert (finding.severity, finding.message) == (severity, said)
+    assert (finding.severity, finding.message) == (severity, message)
 
 
 def test_synthetic_films_of_all_grades_pass_the_order_check() -> None:
@@ -229,7 +229,7 @@ def test_the_clean_set_has_no_error(clean: FilmSet, facts: list[ImageFacts | Non
 
 @pytest.mark.parametrize("fault", PLANTED)
 def test_a_planted_fault_is_found_on_its_film_alone(clean: FilmSet, facts: list[ImageFacts | None], fault: str) -> None:
-    change, check, severity, said = PLANTED[fault]
+    change, check, severity, pattern = PLANTED[fault]
     index = plain_film(clean)
     damaged = changed(clean, index, change)
     name = clean.films[index].film_id
@@ -239,14 +239,14 @@ def test_a_planted_fault_is_found_on_its_film_alone(clean: FilmSet, facts: list[
     new = [f for f in audit_films(damaged, measured).findings if f.check == check and f.severity is severity]
     assert {f.films for f in new} - before == {(name,)}
     (message,) = (f.message for f in new if f.films == (name,))
-    assert re.search(said, message)
+    assert re.search(pattern, message)
 
 
 def plain_film(clean: FilmSet) -> int:
     """Index of a film of six to eight vertebrae that faces left and has the highest bone contrast."""
     contrast = [measure.bone_contrast if measure else 0.0 for measure in measure_images(clean.films)]
-    left = [i for i, f in enumerate(clean.films) if f.facing == "left" and 6 <= len(f.vertebrae or ()) <= 8]
-    return max(left, key=lambda i: contrast[i])
+    candidates = [i for i, f in enumerate(clean.films) if f.facing == "left" and 6 <= len(f.vertebrae or ()) <= 8]
+    return max(candidates, key=lambda i: contrast[i])
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

@@ -48,7 +48,7 @@ class Planted:
 
     change: Callable[[Quads], Quads]
     check: str
-    said: str
+    message: str
     severity: Severity = Severity.ERROR
 
 
@@ -72,10 +72,10 @@ LEVELS_NOT_NAMED = {
     "two levels exchanged": "not listed along the spine: taken in the order of the shortest chain",
 }
 POINTS_ORDERED = "x1 > x2 in (row .*|every row.*)points exchanged|every row has x1 > x2: points exchanged"
-MENDED = {
+CORRECTED = {
     ("mendeley json", "left and right exchanged"): "those of a mirrored film",
     ("mendeley txt", "left and right exchanged"): "those of a mirrored film",
-    **{(name, fault): said for name in FORMATS[:2] for fault, said in LEVELS_NOT_NAMED.items()},
+    **{(name, fault): message for name in FORMATS[:2] for fault, message in LEVELS_NOT_NAMED.items()},
     # A row of the BUU layout is an endplate whose first point is the left one: the reader exchanges those that are not.
     ("buu", "left and right exchanged"): POINTS_ORDERED,
     ("buu", "TL, TR, BR, BL"): POINTS_ORDERED,
@@ -110,7 +110,7 @@ def write(kind: str, root: Path, quads: Quads) -> Path:
         write_label(root, "train", "one.txt", txt_label(corners, BLANK.shape))
         return root
     film = plain_film("one", vertebrae_from_sacrum(corners), BLANK.shape, pixels=BLANK)
-    films = FilmSet("made", "made", (replace(film, split="train"),), SlotRange(0, 10))
+    films = FilmSet("test", "test", (replace(film, split="train"),), SlotRange(0, 10))
     return write_dataset(films, kind.removesuffix(" json"), root).folder
 
 
@@ -138,29 +138,29 @@ def test_a_fault_in_a_file_is_found_or_corrected_by_the_rules_of_the_format(
 ) -> None:
     planted = PLANTED[fault]
     film, findings = read(write(kind, tmp_path / "set", planted.change(spine(kind))))
-    if (said := MENDED.get((kind, fault))) is not None:
+    if (message := CORRECTED.get((kind, fault))) is not None:
         intact, _ = read(write(kind, tmp_path / "sound", spine(kind)))
         assert labels(film) == labels(intact)
         check, severities = "reader", {Severity.REMARK, Severity.WARNING}
     else:
-        check, severities, said = planted.check, {planted.severity}, planted.said
+        check, severities, message = planted.check, {planted.severity}, planted.message
     matches = [f for f in findings if f.check.startswith(check) and f.severity in severities]
-    with_words = [f for f in matches if re.search(said, f.message)]
-    assert with_words, [str(f) for f in findings]
+    described = [f for f in matches if re.search(message, f.message)]
+    assert described, [str(f) for f in findings]
 
 
 @pytest.mark.parametrize(
-    ("kind", "order", "said"),
+    ("kind", "order", "message"),
     [
         ("mendeley json", (0, 2, 3, 1), "lists them as inferior_right, superior_right, superior_left, inferior_left"),
         ("yolo", (0, 2, 3, 1), "the file lists them as superior_left, inferior_left, inferior_right, superior_right"),
         ("coco", (0, 1, 3, 2), "when superior_left, .* are read as superior_left, superior_right, inferior_right"),
     ],
 )
-def test_the_reader_names_the_order_that_fits(kind: str, order: tuple[int, ...], said: str, tmp_path: Path) -> None:
+def test_the_reader_names_the_order_that_fits(kind: str, order: tuple[int, ...], message: str, tmp_path: Path) -> None:
     quads = spine(kind)
     film, findings = read(write(kind, tmp_path / "set", reordered(*order)(quads)))
     (remark,) = [f for f in findings if f.check == "reader_remark"]
-    assert re.search(said, remark.message)
+    assert re.search(message, remark.message)
     expected = [quad[list(order)] for quad in quads]
     np.testing.assert_allclose([v.corners_xy for v in film.vertebrae or ()], expected, err_msg="corners kept as given")

@@ -21,10 +21,10 @@ def oblong(slot: int, x: float, y: float, width: float = 13.9, height: float = 1
     return Vertebra(slot, np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]]))
 
 
-def lateral(**given: object) -> Film:
+def lateral(**fields: object) -> Film:
     """L5 lies 2.78 px, a fifth of the endplate, in front of S1 on a film that faces left."""
     film = plain_film("a", (oblong(0, 30, 60), oblong(1, 27.22, 40)), size_hw=(120, 80))
-    return replace(film, **{"sex": "F", "age_years": 73, **given})  # type: ignore[arg-type]
+    return replace(film, **{"sex": "F", "age_years": 73, **fields})  # type: ignore[arg-type]
 
 
 def test_slip_sex_and_age_of_a_film() -> None:

@@ -51,11 +51,11 @@ def test_dicom_films_have_the_labels_and_pixels_of_the_images(kind: str, suffix:
     films = read_folder(in_dicom(root, suffix), kind)
     assert films.bad_files == ()
     assert [film.film_id for film in films.films] == [film.film_id for film in expected.films]
-    for film, wanted in zip(films.films, expected.films, strict=True):
+    for film, original in zip(films.films, expected.films, strict=True):
         np.testing.assert_array_equal(film.image.read(), pixels[film.film_id])
         if kind != "folder":
-            np.testing.assert_array_equal(corners_of(film), corners_of(wanted))
-            assert [v.slot for v in film.vertebrae or ()] == [v.slot for v in wanted.vertebrae or ()]
+            np.testing.assert_array_equal(corners_of(film), corners_of(original))
+            assert [v.slot for v in film.vertebrae or ()] == [v.slot for v in original.vertebrae or ()]
 
 
 @pytest.mark.parametrize("kind", PRIVATE)
@@ -104,9 +104,9 @@ def test_a_file_that_cannot_be_read_is_a_bad_file_and_an_odd_element_a_note(kind
 
 def test_exported_dicom_films_are_pictures_without_the_header(tmp_path: Path) -> None:
     films = read_folder(in_dicom(sound_folder("yolo", tmp_path / "data")), "yolo")
-    written = write_dataset(films, "coco", tmp_path / "out")
-    assert len(written.films.films) == len(films.films)
-    assert [f.spacing.x_mm for f in written.films.films if f.spacing] == [0.1] * len(films.films)
+    exported = write_dataset(films, "coco", tmp_path / "out")
+    assert len(exported.films.films) == len(films.films)
+    assert [f.spacing.x_mm for f in exported.films.films if f.spacing] == [0.1] * len(films.films)
     for path in (p for p in (tmp_path / "out").rglob("*") if p.is_file()):
         assert not any(word.encode() in path.read_bytes() for word in PLANTED_WORDS)
 

@@ -82,11 +82,11 @@ def test_no_value_in_a_coco_file_causes_a_crash(tmp_path: Path, value: object) -
         name = next((key for key in reversed(at) if isinstance(key, str)), "")
         absent = value is None and (name in OPTIONAL | FREE)
         container = value in ([], {}, "") and name in OPTIONAL | FREE
-        alike = type(value) in (int, str, float) and not isinstance(value, bool)
+        scalar = type(value) in (int, str, float) and not isinstance(value, bool)
         none = at == ("annotations",) and value == []  # a film that is labelled as showing nothing
         same = value is True and name in ("labelled", "iscrowd")
         same |= (at[-1], value) in (("area", [1]), ("attributes", {"a": 1}))
-        if not (absent or container or alike or none or same):
+        if not (absent or container or scalar or none or same):
             assert messages, (at, value)
 
 
