@@ -56,8 +56,9 @@ python -m spondylo_ml train --model unet --training.epochs 3
 Short names: {{short_names}}.
 Lists are separated by commas. `python -m spondylo_ml <command> --help` lists all options.
 
-`spondylo-ml` is short for `python -m spondylo_ml`. The line `eval "$(spondylo-ml completion bash)"` in `~/.bashrc` completes
-commands, options and values; for zsh the same with `zsh` in `~/.zshrc`; for fish `spondylo-ml completion fish | source`.
+`spondylo-ml` is short for `python -m spondylo_ml`. The line `eval "$(spondylo-ml completion bash)"` in `~/.bashrc`
+completes commands, options and values; for zsh the same with `zsh` in `~/.zshrc`; for fish
+`spondylo-ml completion fish | source`.
 
 Exit codes: 0 success; 1 a training run of a benchmark failed; 2 bad input; 3 `predict` could not read some films; 130
 interrupted.
