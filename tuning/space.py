@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import Field
 
 from spondylo_ml.config import Config, flatten, nest, resolve_config, validate
-from spondylo_ml.config.benchmark import OWN_DATA
+from spondylo_ml.config.benchmark import DATA_OF_ENTRY
 from spondylo_ml.config.resolve import merge, projects_dir
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.yaml_file import read_yaml
@@ -168,7 +168,7 @@ class Space:
 
     def _require_same_films(self, config: Config) -> None:
         for name, value in flatten({"data": config.data.model_dump(mode="json")}).items():
-            if name not in OWN_DATA and value != self.base[name]:
+            if name not in DATA_OF_ENTRY and value != self.base[name]:
                 raise ConfigError(
                     f"{name} is {value!r} there and {self.base[name]!r} in the study: all trials need the same films, "
                     f"or their values could not be compared. Give it for all trials: --{name}"

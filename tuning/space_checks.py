@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from spondylo_ml.config import Config, field_names
-from spondylo_ml.config.benchmark import OWN_DATA
+from spondylo_ml.config.benchmark import DATA_OF_ENTRY
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.errors import ConfigError, nearest_hint
 from tuning.parameters import CategoricalParameter, Parameter, Scalar, VariantsParameter
@@ -22,7 +22,7 @@ NOT_SEARCHED = {
     "training.preflight": "it does not affect a trial's value",
     "training.train_metric_films": "it does not affect a trial's value",
 }
-"""Prefixes of names that a study cannot search, and why; names in `OWN_DATA` are allowed."""
+"""Prefixes of names that a study cannot search, and why; names in `DATA_OF_ENTRY` are allowed."""
 
 UNET_DROPOUT = ("model.encoder_dropout", "model.decoder_dropout")
 SHOWN = 8
@@ -40,7 +40,7 @@ def check_file(parameters: Mapping[str, Parameter], fixed: Mapping[str, Any], fi
         raise ConfigError(f"{file}: {', '.join(both)}: both fixed and searched. Leave it out of one of them")
     for name in set_names(parameters):
         for start, why in NOT_SEARCHED.items():
-            if name.startswith(start) and name not in OWN_DATA:
+            if name.startswith(start) and name not in DATA_OF_ENTRY:
                 raise ConfigError(
                     f"{file}: a study cannot search {name}: {why}. Give it for all trials, under 'fixed' or as --{name}"
                 )

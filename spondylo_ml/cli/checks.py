@@ -38,7 +38,7 @@ from spondylo_ml.config import (
     resolve_config,
     validate,
 )
-from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned_trainings
+from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned_runs
 from spondylo_ml.config.commands import AUDITS
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.schema import EXPERIMENT
@@ -73,7 +73,7 @@ def check_benchmark(options: BenchmarkConfig, overrides: Mapping[str, Any]) -> N
         return
     plan = make_plan(options, overrides)
     chosen_entries(plan, options.only)
-    first = planned_trainings(plan)[0].config
+    first = planned_runs(plan)[0].config
     require_films(first.data)
     require_target(first.tracking.experiment, EXPERIMENT)
     require_checkpoint_place()

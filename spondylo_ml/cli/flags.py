@@ -37,7 +37,7 @@ def flags_class(name: str, summary: str, options: tuple[type[Section], ...]) -> 
 
 
 def given_values(flags: type[BaseSettings], arguments: Sequence[str], call: str = "") -> dict[str, Any]:
-    """The nested values that were given; `--help` prints the help and exits.
+    """Parse the arguments to nested values, without defaults; `--help` prints the help and exits.
 
     Args:
         call: how the command is called in a shell.
@@ -59,9 +59,9 @@ def given_values(flags: type[BaseSettings], arguments: Sequence[str], call: str 
 
 
 def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    """The arguments less those of lists of paths, and these as they were typed.
+    """Split off the lists of paths, which are kept as they were typed.
 
-    pydantic-settings would part `Lumbar, lateral` at its comma and take `[2024] films` for a list.
+    pydantic-settings would split `Lumbar, lateral` at its comma and parse `[2024] films` as a list.
     """
     others: list[str] = []
     typed: dict[str, list[str]] = {}
@@ -77,7 +77,7 @@ def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str],
 
 
 def _full_name(argument: str, names: Sequence[str], call: str) -> str:
-    """A flag with its short name replaced; other arguments as they are."""
+    """Replace a short name of a flag by the full one; other arguments stay as they are."""
     if not argument.startswith("--") or argument == "--help":
         return argument
     flag, equals, value = argument[2:].partition("=")
@@ -89,7 +89,7 @@ def _full_name(argument: str, names: Sequence[str], call: str) -> str:
 
 
 def _unknown_option(flag: str, names: Sequence[str], call: str) -> str:
-    """Names the nearest options; there may be more than a hundred in all."""
+    """Message that names the nearest options only, as there may be more than a hundred."""
     short = [name for name, long in SHORT_NAMES.items() if long in names]
     known = [f"--{name}" for name in (*names, *short)]
     nearest = ", ".join(nearest_names(f"--{flag}", known, NEAREST))
@@ -97,7 +97,7 @@ def _unknown_option(flag: str, names: Sequence[str], call: str) -> str:
 
 
 def _without_empty(arguments: Sequence[str]) -> list[str]:
-    """The arguments less the flags whose value is empty: MLproject passes a parameter that was not given so."""
+    """Drop flags with an empty value, which is how MLproject passes a parameter that was not given."""
     kept: list[str] = []
     for argument in arguments:
         if argument == "" and kept and kept[-1].startswith("--"):

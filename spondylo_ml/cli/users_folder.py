@@ -1,8 +1,8 @@
-"""Where the user is, under `mlflow run`.
+"""The folder in which the user called `mlflow run`.
 
-MLflow starts a project's commands in the project's folder; of a project given by a git or zip URL that is a temporary
-clone, which nobody finds again. Paths are the user's, who gave them in another folder: commands go there first, so that
-inputs, results, checkpoints and a local store all lie where `mlflow run` was called.
+MLflow starts a project's commands in the project's folder, which for a project given by a git or zip URL is a temporary
+clone. The user's paths are relative to another folder, so commands change to it first: inputs, results, checkpoints and
+a local store then all lie where `mlflow run` was called.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from spondylo_ml.errors import ConfigError
 
 RUN_ID = "MLFLOW_RUN_ID"
 PROJECT = Path(spondylo_ml.__file__).resolve().parents[1]
-MADE_BY_TEMPFILE = "tmp"
-"""Start of the names of folders that Python's `tempfile`, and so MLflow, makes."""
+TEMPFILE_PREFIX = "tmp"
+"""Prefix of the folders that Python's `tempfile`, and so MLflow, creates."""
 
 
 def enter_users_folder() -> None:
-    """Go to the folder in which `mlflow run` was called; nothing changes for a command that was started otherwise.
+    """Change to the folder in which `mlflow run` was called; a command that was started otherwise stays where it is.
 
     Raises:
-        ConfigError: the current folder is gone; or it is a temporary clone, and where the user is cannot be known.
+        ConfigError: the current folder was deleted; or it is a temporary clone, and the user's folder is not known.
     """
     try:
         here = Path.cwd()
@@ -52,7 +52,7 @@ def enter_users_folder() -> None:
 
 
 def _starter(run_id: str) -> psutil.Process | None:
-    """The process that gave the run to this one: the nearest that has not got it itself."""
+    """Return the process that started the run: the nearest ancestor without the run's id in its environment."""
     for process in _ancestors():
         try:
             if process.environ().get(RUN_ID) != run_id:
@@ -82,7 +82,7 @@ def _folder_of(process: psutil.Process) -> Path | None:
 
 
 def _is_mlflow_run(process: psutil.Process) -> bool:
-    """Whether it is the command `mlflow run` (`python -m mlflow run`), by its arguments."""
+    """Whether the process is `mlflow run` or `python -m mlflow run`, by its arguments."""
     try:
         words = [Path(word).name for word in process.cmdline()]
     except psutil.Error:
@@ -91,7 +91,7 @@ def _is_mlflow_run(process: psutil.Process) -> bool:
 
 
 def _is_python(process: psutil.Process) -> bool:
-    """Whether it may be a program that called `mlflow.projects.run`; the system's first process is none."""
+    """Whether the process may be a program that called `mlflow.projects.run`."""
     try:
         return "python" in process.name()
     except psutil.Error:
@@ -100,10 +100,10 @@ def _is_python(process: psutil.Process) -> bool:
 
 def _is_temporary(folder: Path) -> bool:
     temporary = Path(tempfile.gettempdir()).resolve()
-    return folder.is_relative_to(temporary) and folder.relative_to(temporary).parts[0].startswith(MADE_BY_TEMPFILE)
+    return folder.is_relative_to(temporary) and folder.relative_to(temporary).parts[0].startswith(TEMPFILE_PREFIX)
 
 
 def _go(users: Path) -> None:
-    """Processes that this one starts, too, take their code from the project."""
+    """Change the folder; processes that this one starts still import the project's code."""
     os.chdir(users)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))

@@ -19,21 +19,21 @@ from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 Part = TypeVar("Part", bound=Section)
 
 SUFFIXES = (".yaml", ".yml")
-NAMED_OTHERWISE = {
+SET_ELSEWHERE = {
     "seed": "seeds are given for all entries: --seeds 0,1",
     "model.name": "the network is the entry's 'model'",
     "training.minutes": "all entries have the same minutes: --minutes",
     "tracking.run_name": "runs are named after entry and seed",
     "tracking.experiment": "all runs are in the benchmark's experiment: --tracking.experiment",
 }
-"""Values that an entries file cannot give, and why."""
+"""Values that an entries file cannot set, and how they are set instead."""
 
-OWN_DATA = ("data.input_side_px", "data.input_hw")
-"""What an entry may say of its films: how large its network sees them."""
+DATA_OF_ENTRY = ("data.input_side_px", "data.input_hw")
+"""Values of `data` that an entry may set: the size of its network's input. All entries share their films."""
 
 
 class Entry(Section):
-    """One contestant: a network, and the values by which it differs from its recipe."""
+    """A network, and the values by which it differs from its recipe."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$", description="letters, digits, dots, _ and -")
     model: Annotated[str, MODEL_NAMES] = Field(description="which network")
@@ -43,11 +43,11 @@ class Entry(Section):
 
     @field_validator("values")
     @classmethod
-    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _flat_known_names(cls, value: dict[str, Any]) -> dict[str, Any]:
         value = flatten(value)
         for name in value:
             _require_value(name)
-            if name.startswith("data.") and name not in OWN_DATA:
+            if name.startswith("data.") and name not in DATA_OF_ENTRY:
                 raise ValueError(
                     f"{name}: all entries share their films; give it under 'common' or on the command line"
                 )
@@ -65,7 +65,7 @@ class EntryList(Section):
 
     @field_validator("common")
     @classmethod
-    def _known(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _flat_known_names(cls, value: dict[str, Any]) -> dict[str, Any]:
         value = flatten(value)
         for name in value:
             _require_value(name)
@@ -73,15 +73,15 @@ class EntryList(Section):
 
     @field_validator("entries")
     @classmethod
-    def _unique(cls, value: tuple[Entry, ...]) -> tuple[Entry, ...]:
+    def _unique_names(cls, value: tuple[Entry, ...]) -> tuple[Entry, ...]:
         names = [entry.name for entry in value]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"each entry needs a name of its own; more than once: {', '.join(twice)}")
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"each entry needs a name of its own; more than once: {', '.join(repeated)}")
         return value
 
 
 class BenchmarkConfig(Section):
-    """Which entries to train, how often, and which part of it now; all other values are those of the trainings."""
+    """Which entries to train, with which seeds, and which of them now."""
 
     entries: str = Field(
         "five_models", min_length=1, description="list of entries: five_models, maht_net_ablation, or a YAML file"
@@ -92,52 +92,55 @@ class BenchmarkConfig(Section):
 
     @field_validator("seeds")
     @classmethod
-    def _seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+    def _different_seeds(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(value)) < len(value) or min(value) < 0:
             raise ValueError("seeds are different whole numbers from 0 up, such as 0,1")
         return value
 
 
-def read_entries(what: str) -> EntryList:
-    """The list of this name in `projects/benchmark`, or the YAML file at this path.
+def read_entries(name_or_path: str) -> EntryList:
+    """Read the list of this name in `projects/benchmark`, or the YAML file at this path.
 
     Raises:
-        ConfigError: no such list; or what is wrong in it, with the nearest name.
+        ConfigError: no such list, or a bad value in it.
     """
-    path = _entries_file(what)
+    path = _entries_file(name_or_path)
     tree = read_yaml(path, "entries file")
-    given = tree.get("entries", [])
-    if not isinstance(given, list) or not all(isinstance(item, Mapping) for item in given):
+    items = tree.get("entries", [])
+    if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
         raise ConfigError(
             f"{path.name}: 'entries' must be a list of names and values, such as - {{name: a, model: unet}}"
         )
-    entries = [_named(f"{path.name}, entry {i}", Entry, item) for i, item in enumerate(given, start=1)]
-    return _named(path.name, EntryList, tree | ({"entries": entries} if "entries" in tree else {}))
+    entries = [_validate_in_file(f"{path.name}, entry {i}", Entry, item) for i, item in enumerate(items, start=1)]
+    return _validate_in_file(path.name, EntryList, tree | ({"entries": entries} if "entries" in tree else {}))
 
 
-def _named(where: str, schema: type[Part], tree: Mapping[str, Any]) -> Part:
+def _validate_in_file(where: str, schema: type[Part], tree: Mapping[str, Any]) -> Part:
+    """As `validate`; the message names the place in the file, and no option of the command line."""
     try:
         return validate(schema, tree)
     except ConfigError as error:
-        in_a_file = re.sub(r" \(--\S+ \.\.\.\)", "", str(error)).replace("\n", "; ")
-        raise ConfigError(f"{where}: {in_a_file}") from None
+        message = re.sub(r" \(--\S+ \.\.\.\)", "", str(error)).replace("\n", "; ")
+        raise ConfigError(f"{where}: {message}") from None
 
 
-def _entries_file(what: str) -> Path:
-    given = Path(what).expanduser()
-    if given.suffix in SUFFIXES:
-        if not given.is_file():
-            raise ConfigError(f"entries file {given} does not exist")
-        return given
-    known = {path.stem: path for path in sorted((projects_dir() / "benchmark").glob("*.yaml"))}
-    if what not in known:
-        raise ConfigError(f"{unknown_name('list of entries', what, known)} Or give the path of a YAML file.")
-    return known[what]
+def _entries_file(name_or_path: str) -> Path:
+    path = Path(name_or_path).expanduser()
+    if path.suffix in SUFFIXES:
+        if not path.is_file():
+            raise ConfigError(f"entries file {path} does not exist")
+        return path
+    files = {path.stem: path for path in sorted((projects_dir() / "benchmark").glob("*.yaml"))}
+    if name_or_path not in files:
+        message = unknown_name("list of entries", name_or_path, files)
+        raise ConfigError(f"{message} Or give the path of a YAML file.")
+    return files[name_or_path]
 
 
 def _require_value(name: str) -> None:
+    """Require the dotted name of a value that an entries file may set."""
     names = field_names(Config)
     if name not in names:
         raise ValueError(f"unknown value {name!r}.{nearest_hint(name, names)}")
-    if name in NAMED_OTHERWISE:
-        raise ValueError(f"{name} cannot be given here: {NAMED_OTHERWISE[name]}")
+    if name in SET_ELSEWHERE:
+        raise ValueError(f"{name} cannot be given here: {SET_ELSEWHERE[name]}")

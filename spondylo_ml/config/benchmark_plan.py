@@ -1,4 +1,4 @@
-"""What a benchmark is to train: the plan that its run keeps, and the configuration of each training."""
+"""The plan of a benchmark, which its run keeps, and the configuration of each training run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from spondylo_ml.config import BenchmarkConfig, Config, EntryList, flatten, nest, read_entries, resolve_config
-from spondylo_ml.config.benchmark import NAMED_OTHERWISE, OWN_DATA
+from spondylo_ml.config.benchmark import DATA_OF_ENTRY, SET_ELSEWHERE
 from spondylo_ml.config.resolve import merge
 from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.config.section import Section
@@ -19,7 +19,7 @@ DEFAULT_MINUTES = 10.0
 
 
 class Plan(Section):
-    """What one benchmark trains.
+    """What a benchmark trains.
 
     Attributes:
         given: values by their dotted names from the command line, for all entries.
@@ -31,8 +31,8 @@ class Plan(Section):
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One training of the plan."""
+class PlannedRun:
+    """One training run of the plan."""
 
     entry: str
     seed: int
@@ -40,17 +40,20 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """Of its run."""
+        """Name of the run."""
         return f"{self.entry} seed {self.seed}"
 
 
-def make_plan(config: BenchmarkConfig, given: Mapping[str, Any]) -> Plan:
-    """The plan of a new benchmark.
+def make_plan(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Plan:
+    """Make the plan of a new benchmark.
+
+    Args:
+        overrides: values for all training runs, nested.
 
     Raises:
-        ConfigError: bad entries, or a value that a benchmark gives otherwise.
+        ConfigError: bad entries, or a value that a benchmark sets elsewhere.
     """
-    return Plan(entries=read_entries(config.entries), seeds=config.seeds, given=_checked(given))
+    return Plan(entries=read_entries(config.entries), seeds=config.seeds, given=_flat_values(overrides))
 
 
 def resumed_plan(original: Plan, config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Plan:
@@ -62,7 +65,7 @@ def resumed_plan(original: Plan, config: BenchmarkConfig, overrides: Mapping[str
     Raises:
         ConfigError: a value would make it another benchmark.
     """
-    values = _checked(overrides)
+    values = _flat_values(overrides)
     if "entries" in config.model_fields_set and read_entries(config.entries) != original.entries:
         raise ConfigError("a resumed benchmark keeps its entries: leave out --entries, or start a new benchmark")
     different = [
@@ -81,20 +84,20 @@ def resumed_plan(original: Plan, config: BenchmarkConfig, overrides: Mapping[str
     )
 
 
-def planned_trainings(plan: Plan) -> list[Planned]:
-    """All trainings, seed by seed, so that a part of them already compares the entries.
+def planned_runs(plan: Plan) -> list[PlannedRun]:
+    """List all training runs seed by seed, so that the first seed already compares all entries.
 
     Raises:
         ConfigError: a value of an entry is not allowed, or the entries would not have the same films.
     """
-    made = []
+    planned = []
     for seed in plan.seeds:
         for entry in plan.entries.entries:
             below = {"training.minutes": DEFAULT_MINUTES, **plan.entries.common}
             tree = merge(merge(nest(below), nest(plan.given)), nest({**entry.values, "tracking.standing": True}))
-            own = {"model.name": entry.model, "seed": seed, "tracking.run_name": f"{entry.name} seed {seed}"}
+            of_run = {"model.name": entry.model, "seed": seed, "tracking.run_name": f"{entry.name} seed {seed}"}
             try:
-                config = resolve_config(merge(tree, nest(own)))
+                config = resolve_config(merge(tree, nest(of_run)))
             except ConfigError as error:
                 raise ConfigError(f"entry {entry.name}: {error}") from None
             if config.data.folds is not None and config.data.fold is None:
@@ -102,13 +105,13 @@ def planned_trainings(plan: Plan) -> list[Planned]:
                     f"entry {entry.name}: a benchmark trains once for each entry and seed, it makes no folds: give "
                     "data.fold too, or use train --folds"
                 )
-            made.append(Planned(entry.name, seed, config))
-    _require_same_films(made)
-    return made
+            planned.append(PlannedRun(entry.name, seed, config))
+    _require_same_films(planned)
+    return planned
 
 
 def chosen_entries(plan: Plan, only: tuple[str, ...]) -> set[str]:
-    """Names of the entries to train now; all where none is named.
+    """Names of the entries to train now: those in `only`, or all if it is empty.
 
     Raises:
         ConfigError: there is no such entry.
@@ -120,21 +123,21 @@ def chosen_entries(plan: Plan, only: tuple[str, ...]) -> set[str]:
     return set(only or names)
 
 
-def _checked(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values by their dotted names."""
-    flat = flatten(given)
+def _flat_values(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Flatten the values to dotted names; raise if a benchmark sets one of them elsewhere."""
+    flat = flatten(overrides)
     for name in flat:
-        if name in NAMED_OTHERWISE and name not in ("training.minutes", "tracking.experiment"):
-            raise ConfigError(f"--{name} cannot be given here: {NAMED_OTHERWISE[name]}")
+        if name in SET_ELSEWHERE and name not in ("training.minutes", "tracking.experiment"):
+            raise ConfigError(f"--{name} cannot be given here: {SET_ELSEWHERE[name]}")
     return flat
 
 
-def _require_same_films(planned: list[Planned]) -> None:
+def _require_same_films(planned: list[PlannedRun]) -> None:
     first = planned[0]
     films = flatten(first.config.data.model_dump(mode="json"))
     for other in planned[1:]:
         for name, value in flatten(other.config.data.model_dump(mode="json")).items():
-            if f"data.{name}" not in OWN_DATA and value != films[name]:
+            if f"data.{name}" not in DATA_OF_ENTRY and value != films[name]:
                 raise ConfigError(
                     f"the entries must have the same films: data.{name} is {films[name]!r} for {first.entry}, "
                     f"{value!r} for {other.entry}. Give it under 'common' in the list, or on the command line"

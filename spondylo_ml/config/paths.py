@@ -1,4 +1,4 @@
-"""Paths as a user types them: one, a list with commas, or a pattern; what exists is taken as it is before all else."""
+"""Paths as users type them: one path, a list with commas, or a pattern; existing paths are always taken literally."""
 
 from __future__ import annotations
 
@@ -12,60 +12,65 @@ from pydantic import BeforeValidator
 
 from spondylo_ml.errors import ConfigError
 
-MOST_COMMAS = 16  # in the name of one path of a list
+MAX_COMMAS = 16
+"""Commas that the name of one path in a list may have."""
 
 
 class _Paths:
-    """Marks a field of the configuration whose value the command line must hand over as it was typed."""
+    """Marks a field whose value the command line must pass on as it was typed."""
 
 
 def expanded(path: Path) -> Path:
-    """The path with `~` replaced by the user's home; `ConfigError` where that user is not known."""
+    """Replace `~` by the user's home; raise `ConfigError` if there is no such user."""
     try:
         return path.expanduser()
     except RuntimeError:
         raise ConfigError(f"{path}: {path.parts[0]} is no user of this machine; give the whole path") from None
 
 
-def listed_paths(given: str) -> tuple[str, ...]:
-    """The paths and patterns of a list with commas; commas that belong to a path that exists do not part it."""
-    if _names_something(given):
-        return (given,)
-    return tuple(_listed(given.split(",")))
+def split_paths(text: str) -> tuple[str, ...]:
+    """Split a list of paths and patterns at its commas, except those in the name of a path that exists."""
+    if _exists(text):
+        return (text,)
+    return tuple(_joined_names(text.split(",")))
 
 
-def _split_paths(value: object) -> object:
-    return listed_paths(value) if isinstance(value, str) else value
+def _split_text(value: object) -> object:
+    return split_paths(value) if isinstance(value, str) else value
 
 
 PATHS = _Paths()
-PathList = Annotated[tuple[str, ...], PATHS, BeforeValidator(_split_paths)]
+PathList = Annotated[tuple[str, ...], PATHS, BeforeValidator(_split_text)]
 """Paths and patterns, also given as one text with commas."""
 
 
-def matching(given: str) -> list[Path]:
-    """The paths that a path or a pattern names, sorted; none where it names nothing.
+def matching(path_or_pattern: str) -> list[Path]:
+    """List the paths that a path or a pattern matches, sorted.
 
-    The leading folders that exist are taken as they are, so that `[2024] films/*.png` is looked for in `[2024] films`.
+    Leading folders that exist are taken literally, so that `[2024] films/*.png` looks in `[2024] films`.
     """
-    path = os.path.expanduser(given)
+    path = os.path.expanduser(path_or_pattern)
     if os.path.lexists(path):
         return [Path(path)]
     fixed = next((parent for parent in Path(path).parents if os.path.lexists(parent)), Path())
     rest, start = str(Path(path).relative_to(fixed)), os.path.join(glob.escape(str(fixed)), "")
-    found = glob.glob(start + rest, recursive=True) or glob.glob(start + rest.replace("[", "[[]"), recursive=True)
-    return [Path(one) for one in sorted(found)]
+    matches = glob.glob(start + rest, recursive=True) or glob.glob(start + rest.replace("[", "[[]"), recursive=True)
+    return [Path(match) for match in sorted(matches)]
 
 
-def _names_something(given: str) -> bool:
-    return os.path.lexists(os.path.expanduser(given)) or (glob.has_magic(given) and bool(matching(given)))
+def _exists(path_or_pattern: str) -> bool:
+    if os.path.lexists(os.path.expanduser(path_or_pattern)):
+        return True
+    return glob.has_magic(path_or_pattern) and bool(matching(path_or_pattern))
 
 
-def _listed(pieces: list[str]) -> Iterator[str]:
-    at = 0
-    while at < len(pieces):
-        ends = range(min(len(pieces), at + 1 + MOST_COMMAS), at + 1, -1)
-        joined = ((end, ",".join(pieces[at:end]).strip()) for end in ends)
-        at, found = next(((end, one) for end, one in joined if _names_something(one)), (at + 1, pieces[at].strip()))
-        if found:
-            yield found
+def _joined_names(pieces: list[str]) -> Iterator[str]:
+    """Join pieces that together name an existing path, the longest first."""
+    start = 0
+    while start < len(pieces):
+        ends = range(min(len(pieces), start + 1 + MAX_COMMAS), start + 1, -1)
+        joined = ((end, ",".join(pieces[start:end]).strip()) for end in ends)
+        single = (start + 1, pieces[start].strip())
+        start, name = next(((end, name) for end, name in joined if _exists(name)), single)
+        if name:
+            yield name

@@ -1,8 +1,8 @@
-"""From preset, recipe and overrides to one validated configuration.
+"""Resolve preset, recipe and overrides to one validated configuration.
 
-Layers, later ones win: the schema's defaults, `projects/<model>/config.yaml` (the full recipe),
-`projects/<model>/<preset>.yaml` where the preset is not `full`, `projects/<model>/<preset>_folder.yaml` where a folder
-of films is given and there is such a file, a recipe file given by path, the command line.
+The layers, of which later ones win: the schema's defaults; `projects/<model>/config.yaml` (the full recipe);
+`projects/<model>/<preset>.yaml` unless the preset is `full`; `projects/<model>/<preset>_folder.yaml` if it exists and a
+folder of films is given; a recipe file given by its path; the command line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LENGTHS = ("epochs", "film_passes")
 
 
 def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | None = None) -> Config:
-    """The configuration of a training run.
+    """Resolve the configuration of a training run.
 
     Args:
         overrides: nested values given by the user, such as `{"training": {"epochs": 3}}`.
@@ -37,18 +37,18 @@ def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | No
     Raises:
         ConfigError: an unknown name or a value out of range, with the nearest match and what is allowed.
     """
-    given = dict(overrides or {})
-    own = read_recipe(recipe) if recipe else {}
-    named = merge(own, given)
-    model = str(_at(named, "model", "name", default=MODEL_NAMES[0]))
-    preset = str(named.get("preset", "quick"))
+    recipe_values = read_recipe(recipe) if recipe else {}
+    user_layers = (recipe_values, dict(overrides or {}))
+    user_values = merge(*user_layers)
+    model = str(_at(user_values, "model", "name", default=MODEL_NAMES[0]))
+    preset = str(user_values.get("preset", "quick"))
     if model not in MODEL_NAMES:
         raise ConfigError(f"model.name: {unknown_name('model', model, MODEL_NAMES)}")
     if preset not in PRESETS:
         raise ConfigError(f"preset: {unknown_name('preset', preset, PRESETS)}")
-    layers = [read_recipe(path) for path in recipe_files(model, preset, _at(named, "data", "path", default=None))]
-    for layer in (own, given):
-        layers += [_other_length_ended(layer), layer]
+    layers = [read_recipe(path) for path in recipe_files(model, preset, _at(user_values, "data", "path", default=None))]
+    for layer in user_layers:
+        layers += [_without_other_length(layer), layer]
     tree: Tree = {}
     for layer in layers:
         tree = merge(tree, layer)
@@ -56,7 +56,7 @@ def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | No
 
 
 def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
-    """The files of a model's recipe under a preset, in the order in which they are laid over each other.
+    """List the files of a model's recipe under a preset, in the order in which they are laid over each other.
 
     Raises:
         ConfigError: the document that the project starts from gives no recipe for this model.
@@ -67,12 +67,12 @@ def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
         files.append(folder / f"{preset}.yaml")
     if preset == "document" and not files[-1].is_file():
         raise ConfigError(f"preset: the document gives no recipe for {model}; preset full is ours")
-    of_folders = folder / f"{preset}_folder.yaml"
-    return [*files, of_folders] if data_path and of_folders.is_file() else files
+    folder_recipe = folder / f"{preset}_folder.yaml"
+    return [*files, folder_recipe] if data_path and folder_recipe.is_file() else files
 
 
 def validate(schema: type[Model], tree: Mapping[str, Any]) -> Model:
-    """`tree` as a `schema`; a `ConfigError` that lists every bad value otherwise."""
+    """Validate `tree` against `schema`; raise a `ConfigError` that lists every bad value."""
     try:
         return schema.model_validate(dict(tree))
     except ValidationError as error:
@@ -81,7 +81,7 @@ def validate(schema: type[Model], tree: Mapping[str, Any]) -> Model:
 
 
 def projects_dir() -> Path:
-    """The folder of recipes: `projects/` of a clone, or the copy that the wheel carries."""
+    """Return the folder of recipes: `projects/` of a clone, or the copy in the wheel."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package.parent / "projects", package / "projects"):
         if (folder / MODEL_NAMES[0] / "config.yaml").is_file():
@@ -90,52 +90,52 @@ def projects_dir() -> Path:
 
 
 def read_recipe(path: Path) -> Tree:
-    """The values of a recipe, nested; a name may be dotted, `training.epochs: 3` for `training: {epochs: 3}`.
+    """Read the values of a recipe, nested; a name may be dotted, `training.epochs: 3` for `training: {epochs: 3}`.
 
     Raises:
-        ConfigError: as `read_yaml`; or a value is given in both ways.
+        ConfigError: as `read_yaml`; or a value is set in both ways.
     """
     try:
-        return _spelt_out(read_yaml(path))
+        return _without_dots(read_yaml(path))
     except ValueError as error:
         raise ConfigError(f"recipe {path}: {error}") from None
 
 
-def _spelt_out(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+def _without_dots(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """Nest the values whose names are dotted, at all depths."""
     out: Tree = {}
     for name, value in tree.items():
-        whole = f"{prefix}{name}"
-        inner = _spelt_out(value, f"{whole}.") if isinstance(value, Mapping) else value
+        inner = _without_dots(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
         for section in reversed(name.split(".")[1:]):
             inner = {section: inner}
-        out = _united(out, {name.split(".", 1)[0]: inner}, prefix)
+        out = _union(out, {name.split(".", 1)[0]: inner}, prefix)
     return out
 
 
-def _united(one: Tree, other: Mapping[str, Any], prefix: str) -> Tree:
-    """Both trees together; `ValueError` where they give the same value."""
+def _union(one: Tree, other: Mapping[str, Any], prefix: str) -> Tree:
+    """Join two trees; raise `ValueError` if both set a value."""
     out = dict(one)
     for name, value in other.items():
         if name not in out:
             out[name] = value
         elif isinstance(out[name], Mapping) and isinstance(value, Mapping):
-            out[name] = _united(out[name], value, f"{prefix}{name}.")
+            out[name] = _union(out[name], value, f"{prefix}{name}.")
         else:
             raise ValueError(f"{prefix}{name} is given twice: by its dotted name and in its section")
     return out
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
-    """`over` laid on `base`, section by section."""
+    """Lay `over` on `base`, section by section."""
     out = dict(base)
     for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
-        out[key] = merge(out[key], value) if both else value
+        are_sections = isinstance(value, Mapping) and isinstance(out.get(key), Mapping)
+        out[key] = merge(out[key], value) if are_sections else value
     return out
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values as dotted names: `{"training.epochs": 3}`."""
+    """Flatten nested values to dotted names: `{"training.epochs": 3}`."""
     out: dict[str, Any] = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
@@ -144,7 +144,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nest(dotted: Mapping[str, Any]) -> Tree:
-    """The inverse of `flatten`: dotted names as nested values."""
+    """Nest values with dotted names: the inverse of `flatten`."""
     tree: Tree = {}
     for name, value in dotted.items():
         *sections, leaf = name.split(".")
@@ -156,7 +156,7 @@ def nest(dotted: Mapping[str, Any]) -> Tree:
 
 
 def field_names(schema: type[BaseModel], prefix: str = "") -> list[str]:
-    """Dotted names of all values of a schema."""
+    """List the dotted names of all values of a schema."""
     names: list[str] = []
     for key, info in schema.model_fields.items():
         nested = info.annotation
@@ -167,14 +167,15 @@ def field_names(schema: type[BaseModel], prefix: str = "") -> list[str]:
     return names
 
 
-def _other_length_ended(layer: Mapping[str, Any]) -> Tree:
-    """A layer that names epochs ends the lower layers' claim on the length of the run, and the other way round."""
+def _without_other_length(layer: Mapping[str, Any]) -> Tree:
+    """If a layer sets the length in epochs, unset the film passes of the layers below it, and the other way round."""
     training = layer.get("training")
     named = [name for name in LENGTHS if isinstance(training, Mapping) and name in training]
     return {"training": {name: None for name in LENGTHS if name not in named}} if len(named) == 1 else {}
 
 
 def _at(tree: Mapping[str, Any], *keys: str, default: object) -> object:
+    """Return the value at a path of keys, or the default."""
     for key in keys:
         if not isinstance(tree, Mapping) or key not in tree:
             return default
@@ -183,6 +184,7 @@ def _at(tree: Mapping[str, Any], *keys: str, default: object) -> object:
 
 
 def _explain(schema: type[BaseModel], item: dict[str, Any]) -> str:
+    """Say of one of pydantic's errors which value is wrong, what was given, and what is allowed."""
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"unknown name {name!r}.{nearest_hint(name, field_names(schema))}"

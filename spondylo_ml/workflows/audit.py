@@ -1,4 +1,4 @@
-"""`audit`: a dataset checked before anyone trusts it, with a report in a run of its own."""
+"""`audit`: checks of a dataset, logged with a report to a new run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT = "audit.html"
 
 @dataclass(frozen=True)
 class AuditResult:
-    """What `audit` leaves."""
+    """The result of `audit`."""
 
     run_id: str
     audit: Audit
@@ -36,33 +36,33 @@ class AuditResult:
 
 
 def audit(config: AuditConfig) -> AuditResult:
-    """Check the configured films, bad files and all, and log a report; never stops on what it finds.
+    """Check the configured films, bad files included, and log a report; no finding stops it.
 
     Raises:
         SpondyloError: no such folder or layout, or a store that does not answer.
     """
     require_store()
     films, pixels = load_films_to_audit(config.data)
-    found = audit_of(films, pixels)
+    result = audit_of(films, pixels)
     with open_run(chosen_experiment(config.experiment, AUDITS), f"audit {films.name}") as run_id:
         log_params(flatten(config.model_dump(mode="json")))
         log_environment()
         parts = sorted({film.split or "" for film in films.films})
         log_dataset(films, [part for part in parts if part])
-        log_audit(found)
-        _log_report(films, found, config)
-    return AuditResult(run_id, found, len(films.films))
+        log_audit(result)
+        _log_report(films, result, config)
+    return AuditResult(run_id, result, len(films.films))
 
 
-def _log_report(films: FilmSet, found: Audit, config: AuditConfig) -> None:
+def _log_report(films: FilmSet, result: Audit, config: AuditConfig) -> None:
     table = audit_film_table(films.films)
     slips = audit_slip_table(films.films)
     mlflow.set_tags({"dataset": films.name, "command": "audit"})
-    mlflow.log_metrics({f"audit/{name}": float(count) for name, count in found.counts().items()})
+    mlflow.log_metrics({f"audit/{name}": float(count) for name, count in result.counts().items()})
     mlflow.log_metrics(_dataset_metrics(table, slips))
     mlflow.log_text(table.to_csv(index=False), "audit/films.csv")
     mlflow.log_text(slips.to_csv(index=False), "audit/slips.csv")
-    html = audit_page(films, found, table, slips, config.pictures, config.sample_films)
+    html = audit_page(films, result, table, slips, config.pictures, config.sample_films)
     mlflow.log_text(html, REPORT)
 
 

@@ -1,4 +1,4 @@
-"""`convert-model`: a model of a former format, written anew in the current one."""
+"""`convert-model`: a model of an older format, written in the current one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from spondylo_ml.serving.model_source import model_folder
 
 @dataclass(frozen=True)
 class Converted:
-    """What a conversion leaves.
+    """The result of a conversion.
 
     Attributes:
-        digest: of the model in `folder`, to pin it by.
+        digest: pins the model in `folder`.
     """
 
     source: str
@@ -26,10 +26,10 @@ class Converted:
 
 
 def convert_model(config: ConvertModelConfig) -> Converted:
-    """Write the model anew.
+    """Convert the model.
 
     Raises:
-        SpondyloError: no such model, not of a former format, or a target that is not free.
+        SpondyloError: no such model, its format is not an older one, or the target folder is not empty.
     """
     folder = expanded(config.to)
     require_empty_folder(folder)

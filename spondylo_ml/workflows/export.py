@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export leaves.
+    """The result of an export.
 
     Attributes:
-        digest: of the films as they are read back.
+        digest: over the films as they are read back.
     """
 
     written: WrittenDataset
@@ -32,7 +32,7 @@ def export(config: ExportConfig) -> Exported:
     """Write the films of a folder in another layout.
 
     Raises:
-        DataError: bad films, a target that is not free, or nothing that the layout can hold.
+        DataError: bad films, a target folder that is not empty, or nothing that the layout can hold.
     """
     films = read_films(config.data)
     films = with_parts(films, config.format, config.data.val_fraction, config.data.split_seed)
@@ -40,17 +40,17 @@ def export(config: ExportConfig) -> Exported:
 
 
 def with_parts(films: FilmSet, kind: str, val_fraction: float, seed: int) -> FilmSet:
-    """The films, labelled ones without a part dealt to train and val by patient where the layout `kind` needs parts.
+    """Deal labelled films without a part to train and val by patient, if the layout `kind` needs parts.
 
     Raises:
         DataError: too few films or patients for two parts.
     """
-    without = [film for film in films.films if film.labelled and film.split is None]
-    if not (WRITERS[kind].needs_parts and without):
+    unassigned = [film for film in films.films if film.labelled and film.split is None]
+    if not (WRITERS[kind].needs_parts and unassigned):
         return films
     dealt = split_by_patient([film for film in films.films if film.labelled], val_fraction, 0.0, seed)
     by_id = {film.film_id: film for film in dealt}
-    log.info("%d film(s) without a part of their own: dealt to train and val by patient", len(without))
+    log.info("%d film(s) without a part: dealt to train and val by patient", len(unassigned))
     return replace(films, films=tuple(by_id.get(film.film_id, film) for film in films.films))
 
 

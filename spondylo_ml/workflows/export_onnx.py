@@ -1,7 +1,6 @@
-"""`export-onnx`: a copy of a model that also holds its network in ONNX, if that computes what the model computes.
+"""`export-onnx`: a copy of a model that also holds its network in ONNX, if both networks compute the same.
 
-It opens no run of its own; under `mlflow run` it writes the report of the check to the run that that opened, also where
-the check fails.
+Under `mlflow run`, logs the report of the check to the run that MLflow opened, even if the check fails.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ EVERY_GRADE_ALIKE = "even"
 
 @dataclass(frozen=True)
 class OnnxExported:
-    """What an export leaves.
+    """The result of an ONNX export.
 
     Attributes:
-        model: which model it was.
-        report: the check, as `onnx_parity.json` has it.
+        model: name of the model.
+        report: the check, as in `onnx_parity.json`.
     """
 
     folder: Path
@@ -53,12 +52,12 @@ class OnnxExported:
 
 
 def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
-    """Write the model with its network in ONNX; nothing at all is written where the two do not agree.
+    """Write the model with its network in ONNX; write nothing if the two networks disagree.
 
     Raises:
         ConfigError: packages are missing, the model has no ONNX form, or was trained on the films that check it.
         ParityError: torch and ONNX Runtime disagree; says by how much and where.
-        SpondyloError: no such model, or a target that is not free.
+        SpondyloError: no such model, or a target folder that is not empty.
     """
     folder = config.to.expanduser()
     require_empty_folder(folder)
@@ -66,15 +65,15 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
     exportable(source.bundle.model)
     films = _fresh_films(config, source.bundle)
     if "MLFLOW_RUN_ID" not in os.environ:
-        return _exported(source, films, config.seed, folder)
+        return _check_and_write(source, films, config.seed, folder)
     require_store()
     with open_run("", f"onnx of {source.name}"):
         mlflow.set_tag("exported_model", source.name)
         log_environment()
-        return _exported(source, films, config.seed, folder)
+        return _check_and_write(source, films, config.seed, folder)
 
 
-def _exported(source: LoadedModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:
+def _check_and_write(source: LoadedModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:
     network = onnx_network(source.bundle)
     onnx_bundle = with_onnx(source.bundle, network)
     with tqdm(total=len(films.films), desc="comparing", unit="film", disable=None) as bar:

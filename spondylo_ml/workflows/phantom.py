@@ -11,7 +11,7 @@ def draw_phantoms(config: PhantomConfig) -> Exported:
     """Draw synthetic films and write them.
 
     Raises:
-        DataError: a target that is not free, or too few films for the parts of the layout.
+        DataError: a target folder that is not empty, or too few films for the parts of the layout.
     """
     films = phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips)
     return write_films(with_parts(films, config.format, config.val_fraction, config.seed), config)

@@ -9,10 +9,10 @@ from spondylo_ml.tracking.registry import Registry
 
 
 def show_history(config: RegistryConfig) -> str:
-    """The history of a registered model, for the terminal.
+    """Show the history of a registered model as text.
 
     Raises:
-        TrackingError: it has none.
+        TrackingError: it has no history.
     """
     require_store()
     registry = Registry(config.registered_model)

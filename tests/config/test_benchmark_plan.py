@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from spondylo_ml.config import BenchmarkConfig, nest, resolve_config
-from spondylo_ml.config.benchmark_plan import Plan, chosen_entries, make_plan, planned_trainings, resumed_plan
+from spondylo_ml.config.benchmark_plan import Plan, chosen_entries, make_plan, planned_runs, resumed_plan
 from spondylo_ml.errors import ConfigError
 
 TEXT = """
@@ -33,7 +33,7 @@ def plan_of(entries: str, given: dict[str, Any] | None = None, seeds: str = "0,1
 
 def test_the_command_line_wins_over_common_values_and_an_entrys_own_values_over_both(entries: str) -> None:
     given = {"training.batch_size": "5", "loss.presence_weight": "0.75"}
-    a, b, *_ = (p.config for p in planned_trainings(plan_of(entries, given)))
+    a, b, *_ = (p.config for p in planned_runs(plan_of(entries, given)))
     assert (a.preset, a.training.batch_size, a.loss.presence_weight) == ("smoke", 5, 0.75)
     assert (b.preset, b.training.batch_size, b.loss.presence_weight) == ("smoke", 5, 0.25)
     assert (a.model.name, b.model.name, b.data.input_side_px) == ("unet", "maht_net", 96)
@@ -45,19 +45,19 @@ def test_the_command_line_wins_over_common_values_and_an_entrys_own_values_over_
 
 
 def test_trainings_go_seed_by_seed_under_the_same_minutes_and_report_where_they_stand(entries: str) -> None:
-    planned = planned_trainings(plan_of(entries))
+    planned = planned_runs(plan_of(entries))
     assert [(p.entry, p.seed) for p in planned] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     assert [p.config.seed for p in planned] == [0, 0, 1, 1]
     assert {p.config.training.minutes for p in planned} == {10.0}
     assert all(p.config.tracking.standing for p in planned)
     assert planned[3].config.tracking.run_name == "b seed 1"
-    (one, _) = planned_trainings(plan_of(entries, {"training.minutes": "2.5"}, "0"))
+    (one, _) = planned_runs(plan_of(entries, {"training.minutes": "2.5"}, "0"))
     assert one.config.training.minutes == 2.5
 
 
 @pytest.mark.parametrize("name", ["five_models", "maht_net_ablation"])
 def test_the_packaged_lists_resolve_with_the_same_films(name: str) -> None:
-    planned = planned_trainings(plan_of(name))
+    planned = planned_runs(plan_of(name))
     sizes = {(p.config.data.phantom_films, p.config.data.phantom_long_side_px) for p in planned}
     assert sizes == {(1800, 256)}
     assert {p.config.data.input_side_px for p in planned} == {128}
@@ -71,9 +71,9 @@ def test_entries_with_other_films_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(f"title: t\nentries: [{{name: a, model: unet}}, {SMALLER}]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"same films: data\.max_films is None for a, 10 for b\. Give it under"):
-        planned_trainings(plan_of(str(path)))
+        planned_runs(plan_of(str(path)))
     given = {"data.max_films": "60"}
-    assert len(planned_trainings(plan_of(str(path), given))) == 4
+    assert len(planned_runs(plan_of(str(path), given))) == 4
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_values_that_a_benchmark_gives_otherwise_are_refused(entries: str, given
 
 def test_a_bad_value_is_reported_before_anything_is_trained(entries: str) -> None:
     with pytest.raises(ConfigError, match=r"entry a: training\.batch_size: given 'many'"):
-        planned_trainings(plan_of(entries, {"training.batch_size": "many"}))
+        planned_runs(plan_of(entries, {"training.batch_size": "many"}))
 
 
 def test_a_part_is_chosen_by_name(entries: str) -> None:
@@ -126,5 +126,5 @@ def test_another_benchmark_is_not_resumed(entries: str) -> None:
 
 def test_a_cross_validation_is_no_entry_of_a_benchmark(entries: str) -> None:
     with pytest.raises(ConfigError, match="entry a: a benchmark trains once for each entry and seed"):
-        planned_trainings(plan_of(entries, {"data.folds": 3}))
-    assert planned_trainings(plan_of(entries, {"data.folds": 3, "data.fold": 1}))[0].config.data.fold == 1
+        planned_runs(plan_of(entries, {"data.folds": 3}))
+    assert planned_runs(plan_of(entries, {"data.folds": 3, "data.fold": 1}))[0].config.data.fold == 1

@@ -11,7 +11,7 @@ from dicoms import dicom, gradient
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import PredictConfig, validate
-from spondylo_ml.config.paths import listed_paths
+from spondylo_ml.config.paths import split_paths
 from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
@@ -129,7 +129,7 @@ def test_commas_of_a_path_that_exists_are_no_list(
 ) -> None:
     write(tmp_path, "Lumbar, lateral/ROE, JANE.png", "a.png", "b.png")
     monkeypatch.chdir(tmp_path)
-    assert list(listed_paths(patterns)) == listed
+    assert list(split_paths(patterns)) == listed
     for arguments in (["--films", patterns], [f"--films={patterns}"]):
         values = given_values(COMMANDS["predict"].flags, ["--to", "out", *arguments])
         assert validate(PredictConfig, values).films == tuple(listed)
@@ -137,7 +137,7 @@ def test_commas_of_a_path_that_exists_are_no_list(
 
 def test_a_list_longer_than_a_file_name_is_split(tmp_path: Path) -> None:
     names = [str(tmp_path / f"{n:04}.png") for n in range(500)]
-    assert listed_paths(",".join(names)) == tuple(names)
+    assert split_paths(",".join(names)) == tuple(names)
 
 
 def test_a_broken_link_is_a_film_that_cannot_be_opened_and_hidden_files_are_ignored(tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_benchmark_that_was_killed_goes_on_with_the_same_command(tmp_path: Pat
     assert resumed is not None, output
     # An epoch is saved before it is reported.
     assert int(resumed[1]) in (reported, reported + 1)
-    assert "other seed 0: begun (run " in output
+    assert "other seed 0: started (run " in output
     assert parent_of(tmp_path).info.status == "FINISHED"
     children = children_of(tmp_path, parent.info.run_id)
     assert {name: run.info.status for name, run in children.items()} == {"one": "FINISHED", "other": "FINISHED"}
@@ -135,7 +135,7 @@ def test_a_benchmark_that_was_killed_goes_on_with_the_same_command(tmp_path: Pat
     code, output = benchmark(tmp_path, "--training.epochs", str(EPOCHS), "--resume", parent.info.run_id)
     assert code == 0, output
     assert output.count("finished already, kept") == 2
-    assert "begun" not in output
+    assert ": started" not in output
 
 
 @pytest.mark.slow

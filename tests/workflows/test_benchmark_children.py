@@ -1,4 +1,4 @@
-"""Which child run a training gets: kept, resumed, or begun again. Runs and store are real, nothing is trained."""
+"""Whether a child run is kept, resumed or started again. Runs and store are real, nothing is trained."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import resolve_config
-from spondylo_ml.config.benchmark_plan import Planned
+from spondylo_ml.config.benchmark_plan import PlannedRun
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.workflows.benchmark.children import ChildRuns
 from spondylo_ml.workflows.benchmark.workflow import find_benchmark
 
-PLANNED = Planned("a", 0, resolve_config({"preset": "smoke"}))
+PLANNED = PlannedRun("a", 0, resolve_config({"preset": "smoke"}))
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_training_without_a_run_is_begun_in_one_below_the_parent(client: Mlflo
     children = ChildRuns(parent)
     assert children.find() == {}
     start = children.prepare(PLANNED, None)
-    assert (start.resumed, start.how) == (False, "begun")
+    assert (start.resumed, start.reason) == (False, "started")
     run = client.get_run(start.run_id)
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert run.info.run_name == "a seed 0"
@@ -63,7 +63,7 @@ def test_a_cut_one_goes_on_in_its_run_and_forgets_why_it_failed(client: MlflowCl
     checkpoint(first.run_id, epoch=3)
     again = children.prepare(PLANNED, children.find()["a", 0])
     assert (again.run_id, again.resumed) == (first.run_id, True)
-    assert again.how == "resumed after epoch 3, from its last checkpoint"
+    assert again.reason == "resumed after epoch 3, from its last checkpoint"
     assert "failure" not in client.get_run(first.run_id).data.tags
 
 
@@ -72,7 +72,7 @@ def test_one_without_a_checkpoint_here_is_begun_again_in_a_new_run(client: Mlflo
     first = children.prepare(PLANNED, None)
     again = children.prepare(PLANNED, children.find()["a", 0])
     assert again.run_id != first.run_id
-    assert (again.resumed, again.how) == (False, "begun again: there is no checkpoint of it here")
+    assert (again.resumed, again.reason) == (False, "started again: there is no checkpoint of it on this machine")
     former = client.get_run(first.run_id)
     assert former.info.status == "KILLED"
     assert former.data.tags["superseded_by"] == again.run_id

@@ -29,7 +29,7 @@ SMALL = ("--long_side_px", "64")
 def test_phantoms_are_written_read_and_written_again_in_another_layout(tmp_path: Path) -> None:
     output = run(tmp_path, "phantom", "--count", "8", *SMALL, "--to", "lateral", "--val_fraction", "0.25")
     assert f"8 film(s), 8 with labels, written as mendeley to {tmp_path}/lateral" in output
-    assert "8 film(s) without a part of their own: dealt to train and val by patient" in output
+    assert "8 film(s) without a part: dealt to train and val by patient" in output
     assert "not carried by this layout: facing: 8 film(s)" in output
     films = read_folder(tmp_path / "lateral")
     assert Counter(f.split for f in films.films) == {"train": 6, "val": 2}

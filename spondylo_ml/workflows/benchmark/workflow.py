@@ -15,10 +15,10 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config import BenchmarkConfig, validate
 from spondylo_ml.config.benchmark_plan import (
     Plan,
-    Planned,
+    PlannedRun,
     chosen_entries,
     make_plan,
-    planned_trainings,
+    planned_runs,
     resumed_plan,
 )
 from spondylo_ml.config.schema import EXPERIMENT
@@ -71,7 +71,7 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     former = find_benchmark(config.resume) if config.resume else None
     plan = resumed_plan(_read_plan(former), config, overrides) if former else make_plan(config, overrides)
     wanted = chosen_entries(plan, config.only)
-    planned = planned_trainings(plan)
+    planned = planned_runs(plan)
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
     experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
@@ -131,7 +131,7 @@ def _log_plan(plan: Plan) -> None:
 
 
 def _train_missing(
-    children: ChildRuns, planned: list[Planned], after_each: Callable[[], object]
+    children: ChildRuns, planned: list[PlannedRun], after_each: Callable[[], object]
 ) -> set[tuple[str, int]]:
     """Train what is not finished; the entries and seeds that were tried."""
     tried = set()
@@ -142,7 +142,7 @@ def _train_missing(
             log.info("%s: finished already, kept (run %s)", where, run.info.run_id)
             continue
         start = children.prepare(training, run)
-        log.info("%s: %s (run %s)", where, start.how, start.run_id)
+        log.info("%s: %s (run %s)", where, start.reason, start.run_id)
         children.train(training, start)
         tried.add((training.entry, training.seed))
         child = _child(training, children.find().get((training.entry, training.seed)))[0]
@@ -151,7 +151,7 @@ def _train_missing(
     return tried
 
 
-def _log(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard:
+def _log(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Leaderboard:
     """Read what the children left and log the leaderboard to the active run."""
     board = read_board(plan, planned, children)
     mlflow.log_text(entries_table(board).to_csv(index=False), TABLE_FILE)
@@ -190,7 +190,7 @@ def log_noise_floor(board: Leaderboard) -> dict[str, float]:
     return floors
 
 
-def read_board(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leaderboard:
+def read_board(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Leaderboard:
     """The leaderboard of what the child runs hold now."""
     runs = children.find()
     read = [_child(training, runs.get((training.entry, training.seed))) for training in planned]
@@ -207,7 +207,7 @@ def read_board(plan: Plan, planned: list[Planned], children: ChildRuns) -> Leade
     )
 
 
-def _child(training: Planned, run: Run | None) -> tuple[BenchmarkRun, EvaluationReport | None]:
+def _child(training: PlannedRun, run: Run | None) -> tuple[BenchmarkRun, EvaluationReport | None]:
     """The child of the leaderboard, and the mean shape's report on its films."""
     child = BenchmarkRun(training.entry, training.config.model.name, training.seed)
     if run is None:

@@ -1,13 +1,13 @@
-"""The folder that `predict` writes: tables of all films, and pictures and a report of each.
+"""The folder that `predict` writes: tables of all films, and pictures and reports of single films.
 
-    predictions.json      all of it, a row a film (`serving.film_result.COLUMNS`)
-    films.csv             a row a film: its state, facing, warnings
-    levels.csv            a row a level: slip, interval, grade and their probabilities
-    corners.csv           a row a corner of every slot, by the image's side and by the patient's
+    predictions.json      all results, one row per film (`serving.film_result.COLUMNS`)
+    films.csv             one row per film: its state, facing, warnings
+    levels.csv            one row per level: slip, interval, grade and their probabilities
+    corners.csv           one row per corner of every slot, by the image's side and by the patient's
     overlays/<film>.png   the film with its corners
     reports/<film>.html   the one-film report, and the same as JSON
 
-Films bear their pseudonyms, here as in runs.
+Films are called by their pseudonyms, as in runs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ResultFolder:
                 (root / name).mkdir()
 
     def add(self, result: FilmResult) -> None:
-        """Write the film's own files, and keep its row for the tables."""
+        """Write the overlay and report of a film, and keep its row for the tables."""
         self._rows.append({"film": result.film_id, **result.to_row()})
         if result.film is None or result.prediction is None:
             return
@@ -64,7 +64,7 @@ class ResultFolder:
             write_html(report, result.film.image.read(), self.root / "reports" / f"{result.film_id}.html")
 
     def write_tables(self) -> None:
-        """Write what `add` has kept."""
+        """Write the tables of all films that were added."""
         slots = self._model.bundle.slots
         content = {
             "format": FORMAT,
@@ -82,7 +82,7 @@ class ResultFolder:
 
 
 def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Films, levels and corners of rows that also say their `film`; what is absent is empty."""
+    """Make the tables of films, levels and corners from rows that have a `film` column too; absent values are empty."""
     films = [_film(row) for row in rows]
     levels = [
         (row["film"], *(_cell(slip[name]) for name in SLIP_FIELDS)) for row in rows for slip in row["slips"] or ()
@@ -104,19 +104,19 @@ def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, p
 
 def _film(row: dict[str, Any]) -> tuple[object, ...]:
     height, width = row["size_hw_px"] or (None, None)
-    said = sum(p >= PRESENCE_THRESHOLD for p in row["presence"]) if row["presence"] else None
+    n_vertebrae = sum(p >= PRESENCE_THRESHOLD for p in row["presence"]) if row["presence"] else None
     warnings = "; ".join(row["warnings"] or ())
     key, facing, known = (row[name] for name in ("film_key", "facing", "levels_known"))
-    return row["film"], key, height, width, said, facing, known, warnings, row["error"]
+    return row["film"], key, height, width, n_vertebrae, facing, known, warnings, row["error"]
 
 
 def _cell(value: object) -> object:
-    """A list as words with spaces between."""
+    """Join a list with spaces; other values stay as they are."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _write_png(picture: Any, path: Path) -> None:
-    done, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not done:
+    encoded, png = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not encoded:
         raise DataError(f"a picture of {picture.shape} cannot be written as PNG")
     path.write_bytes(png.tobytes())

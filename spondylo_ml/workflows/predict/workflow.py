@@ -1,7 +1,6 @@
-"""`predict`: films of one's own to corners, slips, grades, overlays and reports in a folder.
+"""`predict`: corners, slips, grades, overlays and reports of custom films, written to a folder.
 
-It opens no run of its own; under `mlflow run` it writes to the run that that opened which model it was and how many
-films there were, and neither names nor results.
+Under `mlflow run`, logs the model and the film counts to the run that MLflow opened, but neither names nor results.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ class Failure:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What `predict` leaves.
+    """The result of `predict`.
 
     Attributes:
-        films: all that were given.
-        failed: those that could not be read.
-        skipped: files in the given folders that are not films.
+        films: all films.
+        failed: films that could not be read.
+        skipped: files in the folders that are not films.
     """
 
     folder: Path
@@ -58,10 +57,10 @@ class Predicted:
 
 
 def predict(config: PredictConfig) -> Predicted:
-    """Read each film and write what was found; a bad film is reported and passed over.
+    """Predict each film and write the results; a film that cannot be read is reported and skipped.
 
     Raises:
-        SpondyloError: no such model, nothing that could be a film, or a target that is not free.
+        SpondyloError: no such model, no film, or a target folder that is not empty.
     """
     found = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
@@ -72,7 +71,7 @@ def predict(config: PredictConfig) -> Predicted:
             folder.add(result)
             if result.error:
                 failed.append(Failure(film.path, film.film_id, result.error_detail))
-    finally:  # what was found until an interruption is not lost
+    finally:  # keep the results up to an interruption
         folder.write_tables()
     if config.private_names:
         write_names(folder.root / NAMES_FILE, found.films)
@@ -91,7 +90,7 @@ def _details(stated: FilmDetails, config: PredictConfig) -> FilmDetails:
 
 
 def write_names(path: Path, films: Sequence[FilmFile]) -> None:
-    """Which file has which pseudonym, for this user's eyes alone."""
+    """Write which file has which pseudonym, readable by this user alone."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
@@ -108,7 +107,7 @@ def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictC
 
 
 def _log(done: Predicted) -> None:
-    """Under `mlflow run`: its own parameters lie in the run already."""
+    """Log to the run that `mlflow run` opened; MLflow itself has logged the parameters."""
     require_store()
     with open_run("", f"predict {len(done.films)} films"):
         mlflow.set_tags({"predicted_by": done.model, "films": str(len(done.films)), "failed": str(len(done.failed))})

@@ -13,10 +13,10 @@ from spondylo_ml.workflows.promote.workflow import Promotion, promote
 
 
 def roll_back(config: PromoteConfig) -> Event:
-    """Put the former champion back; what was recorded.
+    """Make the former champion the champion again; returns the recorded event.
 
     Raises:
-        TrackingError: there is none, its version was deleted, or the alias is not where the history has it.
+        TrackingError: there is no former champion, its version was deleted, or the alias was moved by hand.
     """
     require_store()
     with promotion_lock(config.registered_model, config.break_lock) as lock:

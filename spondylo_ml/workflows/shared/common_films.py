@@ -24,9 +24,9 @@ def common_films(trained_runs: Sequence[TrainedRun], split: str, requested: Data
     if requested.model_fields_set:
         return load_films(requested_data(first.bundle.config.data, requested), for_training=False)
     logged = {c.name: c.run.data.tags.get(f"data_digest.{split}") for c in trained_runs}
-    known = {name: value for name, value in logged.items() if value}
-    if len(set(known.values())) > 1:
-        raise _different(split, known)
+    logged_digests = {name: value for name, value in logged.items() if value}
+    if len(set(logged_digests.values())) > 1:
+        raise _different(split, logged_digests)
     loaded: dict[str, FilmSet] = {}
     digests: dict[str, str] = {}
     for trained_run in trained_runs:
@@ -38,13 +38,13 @@ def common_films(trained_runs: Sequence[TrainedRun], split: str, requested: Data
     if len(set(digests.values())) > 1:
         raise _different(split, digests)
     films = loaded[_which_films(first.bundle.config.data)]
-    if known and digest(films.part(split), films.slots) not in known.values():
+    if logged_digests and digest(films.part(split), films.slots) not in logged_digests.values():
         log.warning("the %s films are not what they were when these runs were trained: pixels or labels differ", split)
     return films
 
 
 def _which_films(data: DataConfig) -> str:
-    """The part of a configuration that decides which films there are; what the network sees of them may differ."""
+    """The values that decide which films there are; the size of the network's input may differ."""
     return data.model_dump_json(exclude={"input_side_px", "input_hw"})
 
 

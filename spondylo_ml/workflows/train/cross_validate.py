@@ -1,4 +1,4 @@
-"""`train --folds 5`: a training a fold, each a child run, and all films together evaluated out of fold."""
+"""`train --folds 5`: a child run for each fold, and all films together evaluated out of fold."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ BEST = "val_best/"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What `train --folds` leaves.
+    """The result of `train --folds`.
 
     Attributes:
-        pooled: numbers of all films, each predicted by the fold that was not trained on it, with `_low`, `_high`, `_n`.
-        between: by metric, `spread` of the folds' own validation numbers.
+        pooled: metrics over all films, each predicted by the fold that was not trained on it, with `_low`, `_high` and
+            `_n`.
+        between: by metric, `spread` of the validation metrics of the folds.
     """
 
     run_id: str
@@ -55,7 +56,7 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
 
     Args:
         config: with `data.folds`.
-        resumed: the parent run of a cross-validation to go on with.
+        resumed: the parent run of a cross-validation to resume.
 
     Raises:
         SpondyloError: as `train`; fewer patients than folds.
@@ -86,14 +87,14 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
 
 
 def _adopt(former: Run, run_id: str) -> None:
-    """Take over the folds of the run in which the cross-validation began, where `mlflow run` opened another."""
+    """Make the folds of the former parent run those of this one, if `mlflow run` opened another."""
     if former.info.run_id != run_id:
         for run in _children(former.info.run_id, former.info.experiment_id):
             MlflowClient().set_tag(run.info.run_id, PARENT_TAG, run_id)
 
 
 def _children(parent_id: str, experiment_id: str) -> list[Run]:
-    """The newest first."""
+    """Find the child runs, the newest first."""
     experiments = {experiment_id, get_run(parent_id).info.experiment_id}
     return list(
         MlflowClient().search_runs(
@@ -103,32 +104,32 @@ def _children(parent_id: str, experiment_id: str) -> list[Run]:
 
 
 def _fold_run(config: Config, fold: int, parent_id: str, name: str) -> str:
-    """The finished run of a fold: as it is there, gone on with from its checkpoint, or trained now."""
-    named = f"{name}: fold {fold} of {config.data.folds}"
-    own = config.model_copy(
+    """Return the finished run of a fold: an existing one, one that is resumed now, or a new one."""
+    fold_name = f"{name}: fold {fold} of {config.data.folds}"
+    fold_config = config.model_copy(
         update={
             "data": config.data.model_copy(update={"fold": fold}),
-            "tracking": config.tracking.model_copy(update={"run_name": named}),
+            "tracking": config.tracking.model_copy(update={"run_name": fold_name}),
         }
     )
     parent = get_run(parent_id)
     runs = [r for r in _children(parent_id, parent.info.experiment_id) if r.data.params.get(FOLD_PARAM) == str(fold)]
-    if done := [run for run in runs if run.info.status == "FINISHED"]:
-        log.info("%s: finished already, kept (run %s)", named, done[0].info.run_id)
-        return str(done[0].info.run_id)
+    if finished := [run for run in runs if run.info.status == "FINISHED"]:
+        log.info("%s: finished already, kept (run %s)", fold_name, finished[0].info.run_id)
+        return str(finished[0].info.run_id)
     for run in runs:
         try:
             resume = find_resume(run.info.run_id)
         except TrackingError:
-            continue  # it was cut before its first epoch ended, or on another machine
-        log.info("%s: resumed from its last checkpoint (run %s)", named, run.info.run_id)
-        return train(resumed_config(resume.config, _moved(own)), resume).run_id
-    log.info("%s: begun", named)
-    return train(own).run_id
+            continue  # interrupted in its first epoch, or on another machine
+        log.info("%s: resumed from its last checkpoint (run %s)", fold_name, run.info.run_id)
+        return train(resumed_config(resume.config, _machine_values(fold_config)), resume).run_id
+    log.info("%s: started", fold_name)
+    return train(fold_config).run_id
 
 
-def _moved(config: Config) -> dict[str, Any]:
-    """What may be another when a fold goes on: where the films lie, and where it computes."""
+def _machine_values(config: Config) -> dict[str, Any]:
+    """The values that may differ in a resumed fold: where the films lie, and where it computes."""
     return {
         "data": config.data.model_dump(mode="json", include={"path", "on_audit_error"}),
         "training": config.training.model_dump(mode="json", include={"device", "workers", "preflight"}),
@@ -149,12 +150,12 @@ def _pooled(config: Config, run_ids: Sequence[str]) -> tuple[dict[str, float], d
 
 
 def _between(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Spread of each fold's best validation numbers, with their mean."""
-    found = [get_run(run_id).data.metrics for run_id in run_ids]
-    names = sorted({name for metrics in found for name in metrics if name.startswith(BEST)})
+    """Mean and spread of the best validation metrics of the folds."""
+    runs = [get_run(run_id).data.metrics for run_id in run_ids]
+    names = sorted({name for metrics in runs for name in metrics if name.startswith(BEST)})
     out = {}
     for name in names:
-        values = [metrics[name] for metrics in found if name in metrics]
+        values = [metrics[name] for metrics in runs if name in metrics]
         numbers = spread_statistics(values)
         numbers["n"] = numbers.pop("n_seeds")
         out[name.removeprefix(BEST)] = {"mean": sum(values) / len(values), **numbers}
@@ -172,8 +173,8 @@ not trained on it.
 | all films together | {mre[""]:.2f} [{mre["_low"]:.2f}, {mre["_high"]:.2f}], n {mre["_n"]:.0f} corners |
 | folds | mean {between["mean"]:.2f}, standard deviation {between["sd"]:.2f}, n {between["n"]:.0f} |
 
-Tables are under `{FOLDER}`. The epoch of each fold was chosen on its own validation films, so that the numbers are a \
-little too good.
+Tables are under `{FOLDER}`. The epoch of each fold was chosen on its own validation films, so the numbers are \
+slightly optimistic.
 
 {DISCLAIMER}
 """

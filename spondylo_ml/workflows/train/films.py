@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
-    """The films as the training uses them, the audit of all, and what was left out; with a line on each.
+    """Load and audit the films, leave out unusable labels, and log a line on each step.
 
     Raises:
         DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
@@ -43,7 +43,7 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     used = leave_out(films, audit, config.data.on_audit_error)
     if used.findings:
         log.warning(
-            "%d vertebra(e) and %d film(s) left out of the training: %s",
+            "%d vertebra(e) and %d film(s) left out of the training run: %s",
             used.vertebrae, used.whole_films, first_of(used.findings),
         )  # fmt: skip
     require_parts(used.films.films)
@@ -51,7 +51,7 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
 
 
 def resolve_from_films(config: Config, films: FilmSet) -> Config:
-    """The configuration with everything filled in that depends on the films: input size, slots, epochs."""
+    """Fill in the values of the configuration that depend on the films: input size, slots, epochs."""
     data, training = config.data, config.training
     n_train = sum(film.labelled for film in films.part("train"))
     input_hw = data.input_hw or common_input_hw([f.size_hw for f in films.films], data.input_side_px)
@@ -74,10 +74,10 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
 def prepare_parts(
     config: Config, train: Sequence[Film], val: Sequence[Film], slots: SlotRange
 ) -> dict[str, list[PreparedFilm]]:
-    """The labelled films of both parts in the network's input space, by part; the configuration is resolved.
+    """Bring the labelled films of both parts to the network's input size; the configuration must be resolved.
 
     Raises:
-        NoUsableCornerError: a part has none.
+        NoUsableCornerError: a part has no usable corner.
     """
     assert config.data.input_hw is not None
     train = [without_impossible_corners(film) for film in train]  # films of a fold may come from the validation part
