@@ -13,6 +13,8 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from spondylo_ml.data.dicom import WANTED
+from spondylo_ml.data.grey_levels import spread_levels
+from spondylo_ml.landmarks import GreyImage
 
 PLANTED = {
     "PN": "ZEBULON^QUIXWORTH",
@@ -88,3 +90,8 @@ def gradient(size_hw: tuple[int, int] = (32, 48), top: int = 4095) -> NDArray[np
     """Levels from 0 to `top` across the film."""
     row = np.linspace(0, top, size_hw[1]).round().astype(np.uint16)
     return np.tile(row, (size_hw[0], 1))
+
+
+def to_8_bit(levels: NDArray[Any]) -> GreyImage:
+    """The levels as a reader of files should give them, without its remarks."""
+    return spread_levels(levels)[0]

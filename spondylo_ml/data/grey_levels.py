@@ -31,11 +31,6 @@ FEWEST_LEVELS = 32
 LARGEST_TABLE = 1 << 16
 
 
-def to_8_bit(pixels: NDArray[Any]) -> GreyImage:
-    """8-bit levels unchanged, deeper ones as `spread_levels` maps them."""
-    return spread_levels(pixels)[0]
-
-
 def spread_levels(pixels: NDArray[Any], used: NDArray[np.bool_] | None = None) -> tuple[GreyImage, tuple[str, ...]]:
     """(H, W) levels as 8 bits, and remarks: 8-bit levels are unchanged, a uniform deep film becomes black.
 

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from builders import damaged_within
-from dicoms import dicom, gradient
+from dicoms import dicom, gradient, to_8_bit
 
 from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.film_pixels import Limits
-from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Spacing
 

@@ -8,7 +8,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import pytest
-from dicoms import dataset, dicom, file_bytes, gradient, with_identifiers
+from dicoms import dataset, dicom, file_bytes, gradient, to_8_bit, with_identifiers
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -30,7 +30,6 @@ from pydicom.uid import (
 
 from spondylo_ml.clinical.measure import measure_vertebrae
 from spondylo_ml.data.dicom import coding, decode_dicom, is_dicom
-from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicoms import dataset, dicom, file_bytes, gradient
+from dicoms import dataset, dicom, file_bytes, gradient, to_8_bit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian
 
 from spondylo_ml.data.dicom import decode_dicom
 from spondylo_ml.data.film_content import FilmContent
-from spondylo_ml.data.grey_levels import spread_levels, to_8_bit
+from spondylo_ml.data.grey_levels import spread_levels
 from spondylo_ml.errors import FileError
 
 SIZE_HW = (64, 80)

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from builders import damaged_within
+from dicoms import to_8_bit
 from numpy.typing import NDArray
 from PIL import Image
 
 from spondylo_ml.data.film_pixels import checked_size_hw, read_film
-from spondylo_ml.data.grey_levels import to_8_bit
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import GreyImage
 
