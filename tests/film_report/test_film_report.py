@@ -41,7 +41,7 @@ def schema_of_types() -> dict[str, Any]:
 
 
 def test_the_schema_file_is_made_from_the_types() -> None:
-    assert SCHEMA == schema_of_types()
+    assert SCHEMA == schema_of_types(), "write schema_of_types() to film_report.schema.json"
 
 
 def test_the_file_holds_the_report_s_values(report: FilmReport, tmp_path: Path) -> None:
