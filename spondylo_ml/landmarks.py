@@ -307,8 +307,6 @@ class FilmPrediction:
         corners_xy: (V, 4, 2) px of the original film; NaN for slots without a prediction.
         corner_score: (V, 4) height of each decoded peak, 0 to 1.
         presence: (V,) probability that the vertebra is on the film.
-        corner_spread_px: (V, 4, 2) standard deviation of each coordinate, px of the original film; None if the model
-            does not predict it.
         covariance_px2: (V, 4, 2, 2) uncalibrated covariance of each corner's x and y, squared px of the original film;
             None if the model has none.
         heat_share: (V, 4) share of the heatmap, or of the passes with dropout, near each corner, 0 to 1; None without
@@ -322,7 +320,6 @@ class FilmPrediction:
     corners_xy: FloatArray
     corner_score: FloatArray
     presence: FloatArray
-    corner_spread_px: FloatArray | None = None
     covariance_px2: FloatArray | None = None
     heat_share: FloatArray | None = None
     evidence: float = 1.0

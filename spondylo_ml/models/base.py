@@ -16,7 +16,7 @@ from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import MIRRORED_CORNERS, SlotRange
 from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.codec import HeatmapCodec
-from spondylo_ml.models.coordinate_losses import REFERENCE_SIDE_PX, by_slot, coordinate_parts
+from spondylo_ml.models.coordinate_losses import REFERENCE_SIDE_PX, coordinate_parts
 from spondylo_ml.models.heat_spread import flip_spread, heat_spread
 from spondylo_ml.models.level_chain import LevelChain
 from spondylo_ml.models.losses import HEATMAP_LOSSES, presence_cross_entropy
@@ -35,7 +35,6 @@ class Landmarks(NamedTuple):
         covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None if not estimated.
         heat_share: (N, V, 4) share of the map's heat, or of the dropout passes, around the corner, 0 to 1; None without
             covariance.
-        spread_px: (N, V, 4, 2) standard deviation, px of the input; None if the model does not predict it.
     """
 
     corners_xy: Tensor
@@ -43,7 +42,6 @@ class Landmarks(NamedTuple):
     presence: Tensor
     covariance_px2: Tensor | None = None
     heat_share: Tensor | None = None
-    spread_px: Tensor | None = None
 
 
 class LandmarkModel(nn.Module, ABC):
@@ -157,23 +155,19 @@ class HeatmapModel(LandmarkModel):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
         """Landmarks decoded from the heatmaps, for all slots whatever their presence."""
-        maps, probability, spread = self._maps(images)
+        maps, probability = self._maps(images)
         orientations = [maps]
         if self.config.heatmap.flip_average:
-            mirrored_maps, mirrored_probability, mirrored_spread = self._maps(images.flip(3))
+            mirrored_maps, mirrored_probability = self._maps(images.flip(3))
             orientations.append(mirrored_back(mirrored_maps))
             maps = (maps + orientations[1]) / 2
             probability = (probability + mirrored_probability) / 2
-            if spread is not None and mirrored_spread is not None:
-                spread = (spread + mirrored_spread[:, :, list(MIRRORED_CORNERS)]) / 2
         if self.config.heatmap.levels == "chain" and self.chain.learned:
             corners, score = self.codec.refine(maps, self.chain.choose(maps, probability))
         else:
             corners, score = self.codec.decode(maps)
         shape = (len(images), self.slots.count, 4)
-        landmarks = Landmarks(
-            corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability, spread_px=spread
-        )
+        landmarks = Landmarks(corners.reshape(*shape, 2), score.clamp(0, 1).reshape(shape), probability)
         window = self.config.uncertainty.window_sigmas
         if self.config.uncertainty.source == "flip":
             heat = flip_spread(orientations[0], orientations[-1], corners, self.codec, window)
@@ -184,12 +178,10 @@ class HeatmapModel(LandmarkModel):
         covariance, share = heat.covariance_px2.reshape(*shape, 2, 2), heat.heat_share.reshape(shape)
         return landmarks._replace(covariance_px2=covariance, heat_share=share)
 
-    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Maps (N, K, h, w), presence (N, V), and spread (N, V, 4, 2) in px of the input or None."""
-        heatmaps, presence, spread = self(images)
-        if spread is not None:
-            spread = by_slot(spread.float()) / px512_per_px(images)
-        return self.display_maps(heatmaps), presence.float().sigmoid(), spread
+    def _maps(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps (N, K, h, w) and presence (N, V)."""
+        heatmaps, presence, _ = self(images)
+        return self.display_maps(heatmaps), presence.float().sigmoid()
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
         """Learn the chain of levels."""

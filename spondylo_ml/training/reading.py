@@ -41,7 +41,6 @@ def to_film_predictions(
     """Convert landmarks in px of the input to predictions in px of each original film."""
     corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
     covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
-    spread = None if landmarks.spread_px is None else landmarks.spread_px.cpu().double().numpy()
     return [
         FilmPrediction(
             film_id=film.film.film_id,
@@ -51,7 +50,6 @@ def to_film_predictions(
             presence=presence[i],
             covariance_px2=None if covariance is None else film.letterbox.covariance_to_film(covariance[i]),
             heat_share=None if share is None else share[i],
-            corner_spread_px=None if spread is None else spread[i] / film.letterbox.scale_xy,
         )
         for i, film in enumerate(films)
     ]

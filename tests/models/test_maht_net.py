@@ -138,16 +138,16 @@ def test_every_query_makes_a_map_of_its_own() -> None:
     torch.testing.assert_close(pooled[0, :, 0, 1], grid[0, :, 0, 1] * queries[0].mean(dim=0))
 
 
-def test_the_spread_stays_within_its_limits_and_comes_in_px_of_the_input() -> None:
+def test_the_spread_stays_within_its_limits() -> None:
     model = model_of().eval()
     assert model.spread is not None
     for bias, expected in ((-9.0, LEAST_SPREAD_PX512), (9.0, GREATEST_SPREAD_PX512)):
         torch.nn.init.constant_(model.spread[-1].weight, 0.0)  # type: ignore[arg-type]
         torch.nn.init.constant_(model.spread[-1].bias, bias)  # type: ignore[arg-type]
-        spread = model.predict(noise()).spread_px
+        spread = model(noise()).spread_px512
         assert spread is not None
-        assert spread.shape == (2, 3, 4, 2)
-        torch.testing.assert_close(spread, torch.full_like(spread, expected * 64 / 512))
+        assert spread.shape == (2, 12, 2)
+        torch.testing.assert_close(spread, torch.full_like(spread, expected))
 
 
 def test_attention_of_each_corner_sums_to_1_over_the_film() -> None:
