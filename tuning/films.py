@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from spondylo_ml.data.audit.duplicates import same_groups
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.folds import fold_of_each
-from spondylo_ml.data.loading import look_at
+from spondylo_ml.data.loading import measure_pixels
 from spondylo_ml.landmarks import Film, SlotRange
 
 
@@ -40,7 +40,7 @@ class DevelopmentFilms:
     def with_same_exposures(self) -> DevelopmentFilms:
         """A copy with `same` found from the pixels, so that folds keep such films together."""
         films = (*self.train, *self.val)
-        groups = same_groups(look_at(films).same, len(films))
+        groups = same_groups(measure_pixels(films).same, len(films))
         return replace(self, same=tuple(tuple(group) for group in groups))
 
     def folds(self, count: int, seed: int) -> list[DevelopmentFilms]:

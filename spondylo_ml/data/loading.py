@@ -1,4 +1,4 @@
-"""Configured films: read, checked, limited, split."""
+"""Load the configured films: read, check, limit, split."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
 
-LISTED = 10
+MOST_LISTED = 10
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """What an audit needs of the films' pixels: facts of each, and which show the same exposure."""
+    """What an audit needs from the films' pixels: facts of each film, and pairs that show the same exposure."""
 
     facts: Sequence[ImageFacts | None]
     same: Sequence[SamePair]
@@ -41,8 +41,8 @@ class Pixels:
 def requested_data(base: DataConfig, requested: DataConfig) -> DataConfig:
     """Lay the values that were set in `requested` over those of `base`, which usually are a run's training films.
 
-    A folder other than that of `base` is recognised anew and has its own levels; neither it nor a request for
-    synthetic films keeps the folds of `base`.
+    Kind, levels and folds of `base` are not kept for another folder; folder, levels and folds are not kept for
+    synthetic films.
 
     Raises:
         ConfigError: the values contradict each other.
@@ -57,12 +57,12 @@ def requested_data(base: DataConfig, requested: DataConfig) -> DataConfig:
 
 
 def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:
-    """The films that `config` names, each with its part, slots as configured or as the dataset has them.
+    """The configured films, each with its part. Slots are those of the configuration, else of the dataset.
 
-    Films of the same exposure go to the same part, whatever their patients' names say.
+    Films of the same exposure go to the same part, even under several patients' names.
 
     Args:
-        for_training: labelled films are needed in train and in val; films to evaluate may be few and without labels.
+        for_training: require labelled films in train and val.
 
     Raises:
         ConfigError: path and kind contradict each other.
@@ -72,35 +72,35 @@ def load_films(config: DataConfig, for_training: bool = True) -> FilmSet:
 
 
 def load_audited_films(config: DataConfig) -> tuple[FilmSet, Audit]:
-    """As `load_films`, with an audit of the films.
+    """Like `load_films`, with an audit of the films.
 
-    Films that are drawn here are checked by their labels alone: the generator's own tests look at their pixels.
+    Only the labels of synthetic films are checked: tests of the generator check their pixels.
     """
     films, pixels = _load(config)
     return films, audit_of(films, pixels)
 
 
 def load_films_to_audit(config: DataConfig) -> tuple[FilmSet, Pixels]:
-    """As `load_films`, whatever is wrong with the files, the parts or their number."""
+    """Like `load_films`, but without raising for bad files, patients in two parts, or too few films."""
     films = _with_slots(_limited(_read(config), config), config)
-    pixels = look_at(films.films)
+    pixels = measure_pixels(films.films)
     return _with_parts(films, config, pixels), pixels
 
 
 def audit_of(films: FilmSet, pixels: Pixels | None) -> Audit:
-    """The audit of films whose parts are filled in; of labels alone without their pixels."""
+    """The audit of films that have their parts; only of the labels if `pixels` is None."""
     return audit_films(films, pixels.facts, pixels.same) if pixels else audit_films(films)
 
 
-def look_at(films: Sequence[Film]) -> Pixels:
-    """Each film's pixels, read once, in parallel."""
+def measure_pixels(films: Sequence[Film]) -> Pixels:
+    """Measure the pixels of all films, reading each film once, in parallel."""
     with tqdm(total=len(films), desc="checking films", unit="film", disable=None) as bar:
         facts = measure_images(films, bar.update)
     return Pixels(facts, find_same(facts))
 
 
 def read_films(config: DataConfig) -> FilmSet:
-    """The films that `config` names, checked and limited, with the dataset's own parts and slots.
+    """The configured films, checked and limited, with the parts and slots of the dataset.
 
     Raises:
         ConfigError: path and kind contradict each other.
@@ -119,10 +119,10 @@ def read_films(config: DataConfig) -> FilmSet:
 
 def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixels | None]:
     films = _with_slots(read_films(config), config)
-    pixels = None if films.kind == PHANTOM_KIND else look_at(films.films)
-    dealt = [film for film in films.films if film.split is None]
+    pixels = None if films.kind == PHANTOM_KIND else measure_pixels(films.films)
+    unassigned = [film for film in films.films if film.split is None]
     films = _with_parts(films, config, pixels)
-    if dealt and films.kind != PHANTOM_KIND:
+    if unassigned and films.kind != PHANTOM_KIND:
         log.info("parts made by patient, seed %d: %s", config.split_seed, parts_in_words(films.films))
         if for_training and config.test_fraction and not films.part("test"):
             log.warning("too few patients for a test part: there is none")
@@ -135,21 +135,21 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
 
 
 def _limited(films: FilmSet, config: DataConfig) -> FilmSet:
-    """At most `max_films`. Of synthetic films the parts are dealt first, and the test part stays whole.
+    """At most `max_films`. Synthetic films are split first, and their test part stays complete.
 
-    So all presets have one test part, and none trains on a film by which another is tested. It costs little: films are
+    All presets then have the same test part, and none trains on a test film of another. This is cheap, since films are
     drawn only when they are read.
     """
     if films.kind != PHANTOM_KIND or config.max_films is None:
         return films.limited(config.max_films)
-    dealt = _with_parts(films, config, None)
-    developed = replace(dealt, films=tuple(film for film in dealt.films if film.split != "test"))
-    kept = {film.film_id for film in (*developed.limited(config.max_films).films, *dealt.part("test"))}
-    return replace(dealt, films=tuple(film for film in dealt.films if film.film_id in kept))
+    split = _with_parts(films, config, None)
+    development = replace(split, films=tuple(film for film in split.films if film.split != "test"))
+    kept = {film.film_id for film in (*development.limited(config.max_films).films, *split.part("test"))}
+    return replace(split, films=tuple(film for film in split.films if film.film_id in kept))
 
 
 def _with_slots(films: FilmSet, config: DataConfig) -> FilmSet:
-    """Slots as configured, or as the dataset has them."""
+    """The films with the configured slots, else those of the dataset."""
     slots = SlotRange(
         films.slots.first if config.first_slot is None else config.first_slot,
         films.slots.count if config.n_slots is None else config.n_slots,
@@ -170,8 +170,8 @@ def _with_fold(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> Fil
             "data.folds alone is for train, which trains fold after fold; otherwise name one too: --data.fold 1"
         )
     same = same_groups(pixels.same, len(films.films)) if pixels else []
-    dealt = splits_by_fold(films.films, config.folds, config.split_seed, same)
-    return replace(films, films=dealt[config.fold - 1])
+    film_sets = splits_by_fold(films.films, config.folds, config.split_seed, same)
+    return replace(films, films=film_sets[config.fold - 1])
 
 
 def _read(config: DataConfig) -> FilmSet:
@@ -188,7 +188,7 @@ def _read(config: DataConfig) -> FilmSet:
 
 
 def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) -> None:
-    """Raise `NoUsableCornerError` where no labelled corner of the films can be one of a vertebra with a slot."""
+    """Raise `NoUsableCornerError` if the films have no plausible labelled corner of a vertebra with a slot."""
     labelled = [film for film in films if film.labelled]
     for film in labelled:
         vertebrae = [v for v in film.vertebrae or () if v.slot in slots and v.present.any()]
@@ -198,9 +198,9 @@ def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) ->
 
 
 def impossible_labels(films: Sequence[Film]) -> tuple[FileFinding, ...]:
-    """What is wrong with the labels of films to evaluate a model on; it counts all the same.
+    """Impossible labels of films for evaluation. They still count as labelled.
 
-    A model that is right is counted wrong there; leaving these corners out would count labels by what is easy.
+    A correct model is counted wrong there, but leaving these corners out would favour easy films.
     """
     errors = [*check_corner_order(films), *check_overlaps(films)]
     by_id = {film.film_id: film for film in films}
@@ -208,6 +208,6 @@ def impossible_labels(films: Sequence[Film]) -> tuple[FileFinding, ...]:
 
 
 def first_of(findings: tuple[object, ...]) -> str:
-    """The first of them as text, and how many more there are."""
-    more = f"; and {len(findings) - LISTED} more" if len(findings) > LISTED else ""
-    return "; ".join(str(finding) for finding in findings[:LISTED]) + more
+    """The first findings as text, and the number of the others."""
+    more = f"; and {len(findings) - MOST_LISTED} more" if len(findings) > MOST_LISTED else ""
+    return "; ".join(str(finding) for finding in findings[:MOST_LISTED]) + more
