@@ -1,5 +1,6 @@
 """`promote`: candidates against the champion of the model registry."""
 
-from spondylo_ml.workflows.promote.workflow import Promotion, promote
+from spondylo_ml.workflows.promote.result import Promotion
+from spondylo_ml.workflows.promote.workflow import promote
 
 __all__ = ["Promotion", "promote"]

@@ -15,12 +15,11 @@ from mlflow.entities.model_registry import ModelVersion
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import flatten
 from spondylo_ml.config.promotion import PromoteConfig
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import PairedValues, paired_differences
-from spondylo_ml.promotion.decision import Contender, Decision, Gain, Verdict, decide, gain_of
+from spondylo_ml.promotion.decision import Contender, Gain, Verdict, decide, gain_of
 from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.promotion.registry_pages import model_page, with_later_event
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
@@ -39,28 +38,10 @@ from spondylo_ml.workflows.promote.frozen_films import (
     load_frozen_films,
     weights_digest,
 )
+from spondylo_ml.workflows.promote.result import Promotion, PromotionOutcome, promotion_description
 from spondylo_ml.workflows.promote.version_record import log_evaluated, log_refused, register
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PromotionOutcome:
-    """What became of one candidate; `version` is None for a refused one."""
-
-    candidate: str
-    decision: Decision
-    version: int | None
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What `promote` leaves: its own run, and what became of each candidate, the best one first."""
-
-    run_id: str
-    registered_model: str
-    outcomes: tuple[PromotionOutcome, ...]
-    champion: int | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +73,7 @@ def promote(config: PromoteConfig) -> Promotion:
         with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
             _log_origin(config, floor, candidates, frozen)
             outcomes = _decide_all(_PromotionContext(config, floor, lock, registry, frozen, run_id), candidates)
-            mlflow.set_tag(DESCRIPTION_TAG, _description(outcomes))
+            mlflow.set_tag(DESCRIPTION_TAG, promotion_description(outcomes))
         champion = registry.champion()
     return Promotion(
         run_id, config.registered_model, tuple(outcomes), int(champion.version) if champion is not None else None
@@ -128,16 +109,6 @@ def _log_origin(
     })  # fmt: skip
     log_environment()
     log_dataset(frozen.films, ("train", "val", "test") if frozen.split == "all" else (frozen.split,))
-
-
-def _description(outcomes: Sequence[PromotionOutcome]) -> str:
-    """Markdown for the promotion's page: what became of each candidate and why."""
-    blocks = []
-    for outcome in outcomes:
-        version = "" if outcome.version is None else f", version {outcome.version}"
-        listed = "\n".join(f"* {reason}" for reason in outcome.decision.reasons)
-        blocks.append(f"**{outcome.candidate}: {outcome.decision.verdict}{version}**\n\n{listed}\n")
-    return "\n".join([*blocks, DISCLAIMER])
 
 
 def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) -> list[PromotionOutcome]:
