@@ -109,7 +109,7 @@ def test_a_run_whose_floor_is_no_number_is_refused(value: float) -> None:
 def test_a_run_that_measured_another_metric_says_which() -> None:
     client = MlflowClient()
     run_id = _run_with(1.0)
-    with pytest.raises(TrackingError, match=r"no metric 'noise_floor/mre_mm'; of this kind it has: noise_floor/grade"):
+    with pytest.raises(TrackingError, match=r"no metric 'noise_floor/mre_mm'; its noise floors: noise_floor/grade"):
         noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id, "metric": "mre_mm"}))
     client.delete_run(run_id)
 

@@ -1,4 +1,4 @@
-"""`promote`: candidates against the champion of the model registry."""
+"""`promote`: compare candidates with the champion of the model registry."""
 
 from spondylo_ml.workflows.promote.result import Promotion
 from spondylo_ml.workflows.promote.workflow import promote

@@ -1,4 +1,4 @@
-"""Which models `promote` evaluates, and how far another seed alone moves its metric."""
+"""The candidates of a promotion, and the noise floor of its metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spondylo_ml.tracking.store import get_run
 
 log = logging.getLogger(__name__)
 
-OFFERED = 3
+MOST_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class NoiseFloor:
     """How far another seed alone moves the metric.
 
     Attributes:
-        value: None where it is not known.
-        source: which run measured it; where it is not known, which runs of the store have.
+        value: in the unit of the metric; None if unknown.
+        source: the run that measured it; if unknown, runs of the store that have measured one.
     """
 
     value: float | None
@@ -33,38 +33,38 @@ class NoiseFloor:
 
 
 def candidate_runs(config: PromoteConfig) -> list[Run]:
-    """The runs that are named, or else the best one of each model, as `compare` chooses.
+    """The runs in `config.run_ids`, or else the best run of each model.
 
     Raises:
-        TrackingError: no such run, or none to choose from.
+        TrackingError: no such run, or no run to choose from.
     """
     if config.run_ids:
         return [get_run(run_id) for run_id in dict.fromkeys(config.run_ids)]
     runs = top_runs(1, config.chosen_by, config.models, per_model=True, experiment=config.experiment)
-    found = {run.data.tags.get("model") for run in runs}
-    if missing := [name for name in config.models if name not in found]:
+    models_with_runs = {run.data.tags.get("model") for run in runs}
+    if missing := [name for name in config.models if name not in models_with_runs]:
         log.warning("no finished run of %s has %s: no candidate", ", ".join(missing), config.chosen_by)
     return runs
 
 
 def noise_floor(config: PromoteConfig) -> NoiseFloor:
-    """The floor as given, or as a study or a benchmark has measured it.
+    """The noise floor that is configured, or the one that a study or a benchmark has measured.
 
     Raises:
-        TrackingError: no such run, or it has not measured this metric.
-        ConfigError: what was given or measured is no finite number of at least 0.
+        TrackingError: no such run, or it has no noise floor of this metric.
+        ConfigError: the noise floor is negative or not finite.
     """
     name = NOISE_FLOOR + config.metric
     if config.noise_floor is not None:
         return NoiseFloor(checked_floor(config.noise_floor, "noise_floor"))
     if config.noise_floor_from is None:
-        return NoiseFloor(None, _offered(name))
+        return NoiseFloor(None, _suggestions(name))
     run = get_run(config.noise_floor_from)
     if name not in run.data.metrics:
-        known = sorted(metric for metric in run.data.metrics if metric.startswith(NOISE_FLOOR))
+        floors = sorted(metric for metric in run.data.metrics if metric.startswith(NOISE_FLOOR))
         raise TrackingError(
-            f"run {config.noise_floor_from} has no metric {name!r}; of this kind it has: {', '.join(known) or 'none'}. "
-            f"{_offered(name) or 'A study with retrain_seeds of 2 or more has it, and a benchmark of two seeds'}"
+            f"run {config.noise_floor_from} has no metric {name!r}; its noise floors: {', '.join(floors) or 'none'}. "
+            f"{_suggestions(name) or 'A study with retrain_seeds of 2 or more measures it, and a benchmark of two seeds'}"
         )
     floor = checked_floor(run.data.metrics[name], f"noise_floor_from {config.noise_floor_from}, {name}")
     return NoiseFloor(floor, _measured(run))
@@ -74,15 +74,15 @@ def _measured(run: Run) -> str:
     return f"measured by {run.info.run_name} {run.info.run_id[:8]}: {run.data.tags.get(NOISE_FLOOR_OF, 'unknown')}"
 
 
-def _offered(name: str) -> str:
-    """The newest runs of the store that have measured a floor, in words; empty where there is none."""
+def _suggestions(name: str) -> str:
+    """Suggest the newest runs of the store that have measured this floor; empty if there are none."""
     client = MlflowClient()
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    found = client.search_runs(
-        experiments, f"metrics.`{name}` >= 0", order_by=["attributes.start_time DESC"], max_results=OFFERED
+    runs = client.search_runs(
+        experiments, f"metrics.`{name}` >= 0", order_by=["attributes.start_time DESC"], max_results=MOST_SUGGESTIONS
     )
-    listed = [
+    options = [
         f"noise_floor_from={run.info.run_id} ({run.data.metrics[name]:.3g}, {run.data.tags.get(NOISE_FLOOR_OF, '')})"
-        for run in found
+        for run in runs
     ]
-    return f"The store has: {'; '.join(listed)}" if listed else ""
+    return f"The store has: {'; '.join(options)}" if options else ""

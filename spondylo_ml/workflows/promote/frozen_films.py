@@ -1,4 +1,4 @@
-"""The films on which champions are evaluated, and what a model reaches on them."""
+"""The films on which all models of a promotion are evaluated, and the results of a model on them."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from spondylo_ml.workflows.shared.common_films import common_films
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty
 
 REPEATS = 3
-"""A film is timed so often; the fastest counts, since a busy machine only ever slows."""
+"""Times that each film is timed; the fastest counts, since other load only adds time."""
 
 
 @dataclass(frozen=True)
 class FrozenFilms:
-    """A part of a dataset, and how it is found again.
+    """One part of a dataset, with the configuration that loads it again.
 
     Attributes:
-        labelled: those of the part that are evaluated.
-        digest: over pixels, labels and split of the whole part.
+        labelled: the labelled films of the part, which are evaluated.
+        digest: of pixels, labels and split of the whole part.
     """
 
     films: FilmSet
@@ -54,7 +54,7 @@ class FrozenFilms:
 
     @property
     def name(self) -> str:
-        """What they are, in words."""
+        """Dataset and part, in words."""
         return f"{self.films.name} {self.split}, {'synthetic ' if self.films.kind == PHANTOM_KIND else ''}films"
 
     @property
@@ -65,12 +65,13 @@ class FrozenFilms:
 
 @dataclass(frozen=True)
 class EvaluatedModel:
-    """What one model reached on the frozen films.
+    """The results of one model on the frozen films.
 
     Attributes:
-        values: of `paired_values`.
-        guarded: of `guarded_values`.
-        mean_shape: numbers of its own trivial predictor, and the values from which they are.
+        values: from `paired_values`.
+        guarded: from `guarded_values`.
+        mean_shape: estimates of the mean shape of its training films, the trivial predictor.
+        mean_shape_values: as `values`, for the mean shape.
     """
 
     trained_run: TrainedRun
@@ -83,21 +84,21 @@ class EvaluatedModel:
 
 
 def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates: Sequence[TrainedRun]) -> FrozenFilms:
-    """Load the films that are set in `config.data`, or else the champion's, or else those of all the candidates.
+    """Load the films of `config.data` if any of its values is set, else the champion's, else the candidates' films.
 
     Args:
-        tags: of the registered model, which say how the champion's films are found.
+        tags: of the registered model; they hold the configuration of the champion's films.
 
     Raises:
         DataError: no labelled film in the part; or there is no champion, and the candidates' films differ.
     """
     split = config.split or tags.get(SPLIT, "test")
-    kept = validate(DataConfig, json.loads(tags[FILMS])) if FILMS in tags else None
-    data = kept or candidates[0].bundle.config.data
+    champions_data = validate(DataConfig, json.loads(tags[FILMS])) if FILMS in tags else None
+    data = champions_data or candidates[0].bundle.config.data
     requested = bool(config.data.model_fields_set)
     if requested:
         data = requested_data(data, config.data)
-    if requested or kept:
+    if requested or champions_data:
         films = load_films(data, for_training=False)
     else:
         films = common_films(candidates, split, config.data)
@@ -113,45 +114,45 @@ def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates
 def evaluate_models(
     trained_runs: Sequence[TrainedRun], frozen: FrozenFilms, rules: ClinicalConfig, config: PromoteConfig
 ) -> dict[str, EvaluatedModel]:
-    """Evaluate each model on the same films; by run id.
+    """Evaluate each model on the same films; returns the results by run id.
 
     Args:
-        rules: clinical rules by which all are evaluated.
+        rules: clinical rules for all models.
     """
     predictors = {c.run.info.run_id: Predictor(c.bundle) for c in trained_runs}
-    timed = latencies_ms(list(predictors.values()), frozen.labelled[: config.latency_films])
+    latencies = latencies_ms(list(predictors.values()), frozen.labelled[: config.latency_films])
     evaluated = {}
-    for trained_run, latency_ms in zip(trained_runs, timed, strict=True):
+    for trained_run, latency_ms in zip(trained_runs, latencies, strict=True):
         run_id = trained_run.run.info.run_id
         with tqdm(total=len(frozen.labelled), desc=trained_run.name, unit="film", disable=None) as bar:
             predictions = PredictionSet(frozen.labelled, predictors[run_id].predict(frozen.labelled, bar.update))
-        evaluated[run_id] = _evaluated(trained_run, predictions, frozen, rules, config, latency_ms)
+        evaluated[run_id] = _evaluate_model(trained_run, predictions, frozen, rules, config, latency_ms)
     return evaluated
 
 
 def latencies_ms(predictors: Sequence[Predictor], films: Sequence[Film]) -> list[float]:
-    """Median time of each predictor for one film by itself, reading included; in turn, film by film."""
+    """Median time of each predictor for a single film, including reading it; the predictors take turns."""
     for predictor in predictors:
         predictor.predict(films[:1])
     times: list[list[float]] = [[] for _ in predictors]
     for film in films:
         tries = [[time_ms(partial(predictor.predict, [film])) for predictor in predictors] for _ in range(REPEATS)]
-        for own, tried in zip(times, zip(*tries, strict=True), strict=True):
-            own.append(min(tried))
-    return [statistics.median(own) for own in times]
+        for film_times, repeats in zip(times, zip(*tries, strict=True), strict=True):
+            film_times.append(min(repeats))
+    return [statistics.median(film_times) for film_times in times]
 
 
 def weights_digest(bundle: Bundle) -> str:
-    """SHA-256 over names, types, shapes and values of all weights."""
-    found = hashlib.sha256()
+    """SHA-256 of names, types, shapes and values of all weights."""
+    checksum = hashlib.sha256()
     for name, value in sorted(bundle.model.state_dict().items()):
         array = value.detach().cpu().contiguous()
-        found.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
-        found.update(array.numpy().tobytes())
-    return found.hexdigest()
+        checksum.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
+        checksum.update(array.numpy().tobytes())
+    return checksum.hexdigest()
 
 
-def _evaluated(
+def _evaluate_model(
     trained_run: TrainedRun,
     predictions: PredictionSet,
     frozen: FrozenFilms,

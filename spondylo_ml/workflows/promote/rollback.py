@@ -1,4 +1,4 @@
-"""`promote --rollback true`: the former champion takes its place again."""
+"""`promote --rollback true`: make the former champion the champion again."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ def roll_back(config: PromoteConfig) -> Event:
     require_store()
     with promotion_lock(config.registered_model, config.break_lock) as lock:
         registry = Registry(config.registered_model)
-        events, present = registry.require_history(), registry.champion()
-        if present is None or int(present.version) != events[-1].version:
+        events, current = registry.require_history(), registry.champion()
+        if current is None or int(current.version) != events[-1].version:
             raise TrackingError(
-                f"the alias champion of {registry.name} is at {present.version if present else 'no version'}, in the "
+                f"the alias champion of {registry.name} is at {current.version if current else 'no version'}, in the "
                 f"history at {events[-1].version}: it was moved by hand. Put it back by hand first, then roll back"
             )
         former = former_champion(events)
         if former is None:
-            raise TrackingError(f"{registry.name} has no former champion: version {present.version} was the first")
+            raise TrackingError(f"{registry.name} has no former champion: version {current.version} was the first")
         version = registry.version(former)
         reason = config.reason or "no reason was given"
         event = Event(
             kind=EventKind.ROLLED_BACK, time=now(), version=former, model=version.tags.get("model", "unknown"),
-            run_id=version.run_id or "", former=int(present.version), reasons=(f"rollback: {reason}",),
+            run_id=version.run_id or "", former=int(current.version), reasons=(f"rollback: {reason}",),
         )  # fmt: skip
         lock.require_held()
         registry.set_champion(version, event)
         day = event.time[:10]
-        registry.tag_version(present, {STATUS: OUT_OF_USE, ROLLED_BACK: f"on {day} ({reason})"})
+        registry.tag_version(current, {STATUS: OUT_OF_USE, ROLLED_BACK: f"on {day} ({reason})"})
         text = f"Rolled back on {day} to version {former}: {reason}."
-        registry.describe_version(present, with_later_event(present.description or "", text))
-        text = f"Champion again since {day}, after version {present.version} was rolled back: {reason}."
+        registry.describe_version(current, with_later_event(current.description or "", text))
+        text = f"Champion again since {day}, after version {current.version} was rolled back: {reason}."
         registry.describe_version(version, with_later_event(version.description or "", text))
         registry.describe(model_page(registry.name, registry.events()))
     return event
 
 
 def promote_or_roll_back(config: PromoteConfig) -> Promotion | Event:
-    """Evaluate the candidates, or put the former champion back if `config.rollback` is set."""
+    """Roll back if `config.rollback` is set, else evaluate the candidates."""
     return roll_back(config) if config.rollback else promote(config)

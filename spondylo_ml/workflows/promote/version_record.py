@@ -1,4 +1,4 @@
-"""What a promotion keeps of each model: artefacts in its own run, tags and description of the version."""
+"""Record of each model in a promotion: artefacts of the run, tags and description of the registered version."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CARD = "model_card.md"
 
 @dataclass(frozen=True)
 class Artefacts:
-    """Where a model's artefacts lie, and what its card says of its origin."""
+    """The folder of a model's artefacts, and the facts of its card."""
 
     folder: str
     facts: CardFacts
@@ -50,15 +50,15 @@ def log_evaluated(
     bootstrap: PatientBootstrap,
     config: PromoteConfig,
 ) -> Artefacts:
-    """Log report, differences from the champion or the mean shape, decision, pictures and card to the active run."""
+    """Log report, differences from the champion (or the mean shape), decision, pictures and card to the active run."""
     folder = folder_of(one.trained_run)
     for name, text in one.report.files().items():
         mlflow.log_text(text, f"{folder}/report/{name}")
     other = champion.values if champion else one.mean_shape_values
-    found = paired_differences(dict(one.values), dict(other), frozen.patient_of, bootstrap)
+    differences = paired_differences(dict(one.values), dict(other), frozen.patient_of, bootstrap)
     rows = [
         {"metric": d.metric, **d.difference.model_dump(), "wilcoxon_p": d.wilcoxon_p, "rank_biserial": d.rank_biserial}
-        for d in found
+        for d in differences
     ]
     mlflow.log_text(pd.DataFrame(rows).to_csv(index=False), f"{folder}/differences.csv")
     against = champion.trained_run.run.info.run_id if champion else "mean shape"
@@ -78,12 +78,12 @@ def log_refused(candidate: TrainedRun, decision: Decision) -> None:
 def register(
     registry: Registry, one: EvaluatedModel, decision: Decision, frozen: FrozenFilms, artefacts: Artefacts
 ) -> ModelVersion:
-    """The model as a version with its tags and description; the alias is given elsewhere."""
+    """Register the model as a version with tags and a description; sets no alias."""
     when = now()
     run = mlflow.active_run()
     if run is None:
         raise ValueError("versions are registered within the run of a promotion; none is active")
-    shown = results(one.report.numbers)
+    results_shown = results(one.report.numbers)
     tags = {
         **artefacts.facts.origin,
         "model": artefacts.facts.model,
@@ -94,7 +94,7 @@ def register(
         "decided": when,
         "promotion_run": run.info.run_id,
         "model_card": f"{artefacts.folder}/{CARD}",
-        **{f"metric.{name}": estimate_text(name, one.report.numbers[name]) for name, _, _ in shown},
+        **{f"metric.{name}": estimate_text(name, one.report.numbers[name]) for name, _, _ in results_shown},
         **{f"guarded.{name}": f"{value:.4g}" for name, value in drop_nan(one.guarded).items()},
     }
     version = registry.add_version(one.trained_run.run, tags)
@@ -102,7 +102,7 @@ def register(
     facts = [
         ("films", f"{frozen.films.name}, {frozen.split} part: {len(frozen.labelled)} films of "
                   f"{one.report.n_patients} patients{' (synthetic)' if artefacts.facts.synthetic_films else ''}"),
-        *((label, text) for _, label, text in shown),
+        *((label, text) for _, label, text in results_shown),
         ("trained on", artefacts.facts.training_films),
         ("model", f"{artefacts.facts.model}, {artefacts.facts.parameter_count:,} parameters"),
         ("code, data, rules, environment", "digests in the tags"),
@@ -114,12 +114,12 @@ def register(
 
 
 def folder_of(trained_run: TrainedRun) -> str:
-    """Folder of a candidate's artefacts in the promotion's run."""
+    """Artefact folder of a candidate in the run of the promotion."""
     return f"candidates/{trained_run.bundle.config.model.name}-{trained_run.run.info.run_id[:8]}"
 
 
 def origin_of(trained_run: TrainedRun, frozen: FrozenFilms) -> dict[str, str]:
-    """Digests and versions by which the model and its numbers can be traced."""
+    """Tags that trace the model and its numbers: training run, films, code, rules, environment."""
     tags, run_id = trained_run.run.data.tags, trained_run.run.info.run_id
     return {
         "training_run": run_id,
@@ -157,7 +157,7 @@ def _facts(
 
 
 def _log_overlays(one: EvaluatedModel, frozen: FrozenFilms, folder: str, count: int) -> list[tuple[str, str]]:
-    """The best, median and worst films; paths beside the card, with captions."""
+    """Draw the best, median and worst films; returns paths relative to the card, with captions."""
     ids = [film.film_id for film in frozen.labelled]
     error = film_means(one.values["mre_px512"]).reindex(ids).to_numpy(dtype=np.float64)
     pictures = []

@@ -1,4 +1,4 @@
-"""`promote`: candidates against the champion, on the same films; the registry keeps who won and why."""
+"""`promote`: compare candidates with the champion on the same films, and record the decision in the registry."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Reigning:
-    """The champion during a promotion."""
+class Champion:
+    """The current champion of the registry."""
 
     version: ModelVersion
     trained_run: TrainedRun
-    standing: Contender
+    contender: Contender
 
 
 def promote(config: PromoteConfig) -> Promotion:
@@ -82,7 +82,7 @@ def promote(config: PromoteConfig) -> Promotion:
 
 @dataclass(frozen=True)
 class _PromotionContext:
-    """What all decisions of one promotion share."""
+    """Shared by all decisions of a promotion."""
 
     config: PromoteConfig
     noise_floor: NoiseFloor
@@ -112,9 +112,9 @@ def _log_origin(
 
 
 def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) -> list[PromotionOutcome]:
-    """Each candidate against who is champion when its turn comes, the best one on the metric first."""
-    champion = _reigning(context)
-    if champion is not None and champion.standing.films_digest != context.frozen.digest:
+    """Compare each candidate with the champion of the moment, starting with the best candidate on the metric."""
+    champion = _current_champion(context)
+    if champion is not None and champion.contender.films_digest != context.frozen.digest:
         if not context.config.new_films:
             return [_refused_by_films(context, candidate, champion) for candidate in candidates]
         champion = _on_new_films(context, champion)
@@ -125,29 +125,29 @@ def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) ->
     evaluated = evaluate_models(list(trained_runs.values()), context.frozen, rules, context.config)
     _require_metrics(context.config, next(iter(evaluated.values())).values)
     if champion is not None:
-        own = evaluated[champion.trained_run.run.info.run_id]
-        champion = replace(champion, standing=replace(champion.standing, guarded=own.guarded))
+        guarded = evaluated[champion.trained_run.run.info.run_id].guarded
+        champion = replace(champion, contender=replace(champion.contender, guarded=guarded))
     outcomes = []
     for one in _best_first([evaluated[c.run.info.run_id] for c in candidates], context):
         outcome, champion = _decide_one(context, one, champion, evaluated)
         outcomes.append(outcome)
     challengers = [o.version for o in outcomes if o.decision.verdict is Verdict.CHALLENGER and o.version]
-    if challengers:  # the best of them
+    if challengers:  # the best one comes first
         context.lock.require_held()
         context.registry.set_challenger(context.registry.version(challengers[0]))
     return outcomes
 
 
 def _decide_one(
-    context: _PromotionContext, one: EvaluatedModel, champion: Reigning | None, evaluated: Mapping[str, EvaluatedModel]
-) -> tuple[PromotionOutcome, Reigning | None]:
-    """The outcome, and who is champion after it."""
+    context: _PromotionContext, one: EvaluatedModel, champion: Champion | None, evaluated: Mapping[str, EvaluatedModel]
+) -> tuple[PromotionOutcome, Champion | None]:
+    """Decide on one candidate; returns the outcome and the champion after it."""
     against = evaluated[champion.trained_run.run.info.run_id] if champion else None
-    standing = _standing(context, one.trained_run, one)
+    contender = _contender(context, one.trained_run, one)
     gain = _gain(context, one, against)
-    former = champion.standing if champion else None
+    former = champion.contender if champion else None
     decision = decide(
-        standing, former, gain, context.noise_floor.value, context.config.margins, context.noise_floor.source
+        contender, former, gain, context.noise_floor.value, context.config.margins, context.noise_floor.source
     )
     artefacts = log_evaluated(one, against, decision, context.frozen, context.bootstrap, context.config)
     if decision.verdict is Verdict.REFUSED:
@@ -171,14 +171,18 @@ def _decide_one(
         page = with_later_event(champion.version.description or "", event_text)
         context.registry.describe_version(champion.version, page)
     context.registry.describe(model_page(context.registry.name, context.registry.events()))
-    named = replace(standing, name=_version_name(version))
-    return outcome, Reigning(context.registry.version(int(version.version)), one.trained_run, named)
+    as_version = replace(contender, name=_version_name(version))
+    return outcome, Champion(context.registry.version(int(version.version)), one.trained_run, as_version)
 
 
-def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champion: Reigning) -> PromotionOutcome:
-    """Nothing is measured where the films are not the champion's."""
+def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champion: Champion) -> PromotionOutcome:
+    """Refuse a candidate, without evaluating it, because the films are not the champion's."""
     decision = decide(
-        _standing(context, candidate, None), champion.standing, None, context.noise_floor.value, context.config.margins
+        _contender(context, candidate, None),
+        champion.contender,
+        None,
+        context.noise_floor.value,
+        context.config.margins,
     )
     hint = "give the champion's films, or evaluate it again on these: --new_films true"
     decision = replace(decision, against=(*decision.against, hint))
@@ -186,23 +190,23 @@ def _refused_by_films(context: _PromotionContext, candidate: TrainedRun, champio
     return PromotionOutcome(candidate.name, decision, None)
 
 
-def _reigning(context: _PromotionContext) -> Reigning | None:
+def _current_champion(context: _PromotionContext) -> Champion | None:
     version = context.registry.champion()
     if version is None:
         return None
     trained_run = fetch_trained_run(get_run(version.run_id or ""))
     require_same_digest(version, digest_of_run(version.run_id or ""))
     films_digest = context.registry.tags().get(FILMS_DIGEST, "unknown")
-    standing = Contender(
+    contender = Contender(
         _version_name(version), weights_digest(trained_run.bundle), films_digest, {}, None,
         rules_digest(trained_run.bundle.config.clinical),
     )  # fmt: skip
-    return Reigning(version, trained_run, standing)
+    return Champion(version, trained_run, contender)
 
 
-def _on_new_films(context: _PromotionContext, champion: Reigning) -> Reigning:
-    """The champion as evaluated on other films than before, which are the frozen ones from now on."""
-    before, frozen = champion.standing.films_digest, context.frozen
+def _on_new_films(context: _PromotionContext, champion: Champion) -> Champion:
+    """Record in the registry that the champion is evaluated on new films from now on."""
+    before, frozen = champion.contender.films_digest, context.frozen
     reason = (
         f"evaluated on {frozen.films.name} {frozen.split} ({frozen.digest[:12]}) from now on, before on {before[:12]}"
     )
@@ -221,10 +225,10 @@ def _on_new_films(context: _PromotionContext, champion: Reigning) -> Reigning:
     )
     context.registry.set_tags(_film_tags(frozen))
     context.registry.describe(model_page(context.registry.name, context.registry.events()))
-    return replace(champion, standing=replace(champion.standing, films_digest=frozen.digest))
+    return replace(champion, contender=replace(champion.contender, films_digest=frozen.digest))
 
 
-def _standing(context: _PromotionContext, trained_run: TrainedRun, evaluated: EvaluatedModel | None) -> Contender:
+def _contender(context: _PromotionContext, trained_run: TrainedRun, evaluated: EvaluatedModel | None) -> Contender:
     run_id = trained_run.run.info.run_id
     return Contender(
         name=trained_run.name,
