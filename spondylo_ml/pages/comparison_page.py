@@ -17,7 +17,7 @@ from spondylo_ml.pages.render import Chart, chart_html, render_page
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonData:
     """Runs evaluated on the same films.
 
     Attributes:
@@ -40,21 +40,21 @@ class Compared:
     remarks: tuple[str, ...] = ()
 
 
-def comparison_page(compared: Compared) -> str:
+def comparison_page(data: ComparisonData) -> str:
     """HTML with tables of the metrics and of the differences, and interactive charts."""
     figures = {
-        "Metrics with intervals": _metrics_figure(compared),
-        "Error of each film": _films_figure(compared),
-        "Learning curves": _curves_figure(compared),
+        "Metrics with intervals": _metrics_figure(data),
+        "Error of each film": _films_figure(data),
+        "Learning curves": _curves_figure(data),
     }
     return render_page(
         "comparison.html",
-        title=compared.title,
-        dataset=compared.dataset,
-        baseline=compared.runs[0],
-        remarks=compared.remarks,
-        metrics=_metrics_table(compared),
-        differences=[(run, _differences_table(rows)) for run, rows in compared.differences.items()],
+        title=data.title,
+        dataset=data.dataset,
+        baseline=data.runs[0],
+        remarks=data.remarks,
+        metrics=_metrics_table(data),
+        differences=[(run, _differences_table(rows)) for run, rows in data.differences.items()],
         charts=[Chart(title, chart_html(figure)) for title, figure in figures.items()],
     )
 
@@ -73,15 +73,15 @@ def number_text(value: float, form: str) -> str:
     return "none" if math.isnan(value) else format(value, form)
 
 
-def _metrics(compared: Compared) -> list[str]:
-    return [name for name, estimate in compared.numbers[compared.runs[0]].items() if estimate.n]
+def _metrics(data: ComparisonData) -> list[str]:
+    return [name for name, estimate in data.numbers[data.runs[0]].items() if estimate.n]
 
 
-def _metrics_table(compared: Compared) -> list[list[str]]:
+def _metrics_table(data: ComparisonData) -> list[list[str]]:
     """A head, then a row for each metric with its estimate for each run."""
-    rows = [["metric", "unit", *compared.runs, "n"]]
-    for metric in _metrics(compared):
-        estimates = [compared.numbers[run][metric] for run in compared.runs]
+    rows = [["metric", "unit", *data.runs, "n"]]
+    for metric in _metrics(data):
+        estimates = [data.numbers[run][metric] for run in data.runs]
         definition = metric_definition(metric)
         cells = [interval_text(estimate, definition.digits) for estimate in estimates]
         counts = " / ".join(_distinct(str(estimate.n) for estimate in estimates))
@@ -106,17 +106,17 @@ def _distinct(counts: Iterable[str]) -> list[str]:
     return every[:1] if len(set(every)) == 1 else every
 
 
-def _metrics_figure(compared: Compared) -> Any:
+def _metrics_figure(data: ComparisonData) -> Any:
     from plotly.subplots import make_subplots
 
     groups = {
-        "lower is better": [m for m in _metrics(compared) if lower_is_better(m)],
-        "higher is better, %": [m for m in _metrics(compared) if not lower_is_better(m)],
+        "lower is better": [m for m in _metrics(data) if lower_is_better(m)],
+        "higher is better, %": [m for m in _metrics(data) if not lower_is_better(m)],
     }
     figure = make_subplots(rows=1, cols=2, subplot_titles=list(groups), column_widths=[0.35, 0.65])
     for column, metrics in enumerate(groups.values(), start=1):
-        for index, run in enumerate(compared.runs):
-            estimates = [compared.numbers[run][m] for m in metrics]
+        for index, run in enumerate(data.runs):
+            estimates = [data.numbers[run][m] for m in metrics]
             spread = {
                 "type": "data", "symmetric": False, "thickness": 1.2,
                 "array": [e.high - e.value for e in estimates], "arrayminus": [e.value - e.low for e in estimates],
@@ -128,18 +128,18 @@ def _metrics_figure(compared: Compared) -> Any:
     return _laid_out(figure, barmode="group", height=480, legend={"orientation": "h", "y": 1.24, "x": 0})
 
 
-def _films_figure(compared: Compared) -> Any:
+def _films_figure(data: ComparisonData) -> Any:
     import plotly.graph_objects as go
 
-    baseline, *others = compared.runs
+    baseline, *others = data.runs
     figure = go.Figure()
     for index, run in enumerate(others, start=1):
         figure.add_scatter(
-            x=compared.films[baseline], y=compared.films[run], mode="markers", name=run, text=compared.films.index,
+            x=data.films[baseline], y=data.films[run], mode="markers", name=run, text=data.films.index,
             marker={"color": colour(index), "opacity": 0.7},
             hovertemplate="%{text}<br>%{x:.2f} to %{y:.2f} px512<extra></extra>",
         )  # fmt: skip
-    values = compared.films[list(compared.runs)].to_numpy(dtype=float)
+    values = data.films[list(data.runs)].to_numpy(dtype=float)
     values = values[values > 0]
     ends = [float(values.min()), float(values.max())] if len(values) else [0.1, 1.0]
     figure.add_scatter(
@@ -150,17 +150,17 @@ def _films_figure(compared: Compared) -> Any:
     return _laid_out(figure, height=600)
 
 
-def _curves_figure(compared: Compared) -> Any:
+def _curves_figure(data: ComparisonData) -> Any:
     import plotly.graph_objects as go
 
     figure = go.Figure()
-    for index, (run, points) in enumerate(compared.curves.items()):
+    for index, (run, points) in enumerate(data.curves.items()):
         figure.add_scatter(
             x=[epoch for epoch, _ in points], y=[value for _, value in points], name=run, mode="lines+markers",
             marker={"color": colour(index), "size": 5},
         )  # fmt: skip
     figure.update_xaxes(title="epoch")
-    figure.update_yaxes(title=compared.curve_label)
+    figure.update_yaxes(title=data.curve_label)
     return _laid_out(figure, height=420)
 
 

@@ -1,4 +1,4 @@
-"""`compare`: the models of two or more runs, on the same films."""
+"""`compare`: compare the models of two or more runs on the same films."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import to_csv
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan
-from spondylo_ml.pages.comparison_page import Compared, comparison_page
+from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
 from spondylo_ml.pages.figures.overlay import draw_film, with_legend
 from spondylo_ml.pages.figures.run_charts import draw_learning_curves, side_by_side
 from spondylo_ml.serving.predictor import Predictor
@@ -39,10 +39,10 @@ RANKED_BY = "mre_px512"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` leaves: its own run, and what it found."""
+    """The result of `compare`."""
 
     run_id: str
-    compared: Compared
+    data: ComparisonData
 
 
 def compare(config: CompareConfig) -> Comparison:
@@ -51,29 +51,29 @@ def compare(config: CompareConfig) -> Comparison:
     If no value of `config.data` is set, the films are those on which the runs were trained.
 
     Raises:
-        TrackingError: no such run or model, or fewer than two to choose from.
-        DataError: the runs' films differ and none were given, or the part has no labelled film.
+        TrackingError: no such run or model, or fewer than two runs to choose from.
+        DataError: the runs' films differ and `config.data` sets none, or the part has no labelled film.
     """
     require_store()
     trained_runs = _trained_runs(config)
     films = common_films(trained_runs, config.split, config.data)
-    chosen = [film for film in films.part(config.split) if film.labelled]
-    if not chosen:
+    labelled = [film for film in films.part(config.split) if film.labelled]
+    if not labelled:
         raise DataError(f"{films.name} has no labelled film in its {config.split} part: choose another --split")
     experiment = chosen_experiment(config.experiment, experiment_of(trained_runs[0].run))
     title = f"compare {len(trained_runs)} runs on {films.name} {config.split}"
     with open_run(experiment, title) as run_id:
         _log_origin(config, trained_runs, films)
-        predictions = {c.name: _predict(c, chosen) for c in trained_runs}
-        compared = _compared(title, trained_runs, films, predictions, config)
-        _log_result(compared)
-        _log_overlays(compared, predictions, config.overlays)
-    return Comparison(run_id, compared)
+        predictions = {c.name: _predict(c, labelled) for c in trained_runs}
+        data = _comparison_data(title, trained_runs, films, predictions, config)
+        _log_result(data)
+        _log_overlays(data, predictions, config.overlays)
+    return Comparison(run_id, data)
 
 
-def film_differences(compared: Compared, run: str) -> pd.Series:
-    """Change of each film's mean error against the baseline in px512, the most improved first."""
-    change = compared.films[run] - compared.films[compared.runs[0]]
+def film_differences(data: ComparisonData, run: str) -> pd.Series:
+    """Change of each film's mean error from the baseline in px512, the most improved film first."""
+    change = data.films[run] - data.films[data.runs[0]]
     return change.dropna().sort_values(kind="stable")
 
 
@@ -94,27 +94,27 @@ def _predict(trained_run: TrainedRun, films: Sequence[Film]) -> PredictionSet:
         return PredictionSet(films, Predictor(trained_run.bundle).predict(films, bar.update))
 
 
-def _compared(
+def _comparison_data(
     title: str,
     trained_runs: Sequence[TrainedRun],
     films: FilmSet,
     predictions: Mapping[str, PredictionSet],
     config: CompareConfig,
-) -> Compared:
+) -> ComparisonData:
     rules = trained_runs[0].bundle.config.clinical
     first = next(iter(predictions.values()))
     bootstrap = first.bootstrap(config.resamples, config.seed)
-    values = {name: paired_values(of_run, rules) for name, of_run in predictions.items()}
+    values = {name: paired_values(run_predictions, rules) for name, run_predictions in predictions.items()}
     baseline, *others = values
     n_patients = len(set(first.patient_of.values()))
-    means = pd.DataFrame({name: film_means(its[RANKED_BY]) for name, its in values.items()})
-    return Compared(
+    means = pd.DataFrame({name: film_means(run_values[RANKED_BY]) for name, run_values in values.items()})
+    return ComparisonData(
         title=title,
         dataset=f"{films.name}, {config.split} part: {len(first.films)} films of {n_patients} patients",
         runs=tuple(values),
         numbers={
-            name: {metric: bootstrap.mean(v.values, first.patients(v.film_ids)) for metric, v in its.items()}
-            for name, its in values.items()
+            name: {metric: bootstrap.mean(v.values, first.patients(v.film_ids)) for metric, v in run_values.items()}
+            for name, run_values in values.items()
         },
         differences={
             name: paired_differences(values[name], values[baseline], first.patient_of, bootstrap) for name in others
@@ -127,7 +127,7 @@ def _compared(
 
 
 def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
-    """A remark if a run was trained on patients of these films, else an empty text."""
+    """A remark if a run was trained on patients of these films, or may have been; else an empty text."""
     seen = films_seen_in_training(trained_run.run.info.run_id, films)
     if seen is None:
         return f"{trained_run.name}: which films it was trained on is not known"
@@ -147,53 +147,53 @@ def _log_origin(config: CompareConfig, trained_runs: Sequence[TrainedRun], films
     log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
 
 
-def _log_result(compared: Compared) -> None:
-    mlflow.log_text(to_csv(compared.numbers).rename(columns={"group": "run"}).to_csv(index=False), "runs.csv")
-    mlflow.log_text(difference_table(compared).to_csv(index=False), "differences.csv")
-    by_film = compared.films.copy()
-    for run in compared.runs[1:]:
-        by_film[f"change: {run}"] = by_film[run] - by_film[compared.runs[0]]
+def _log_result(data: ComparisonData) -> None:
+    mlflow.log_text(to_csv(data.numbers).rename(columns={"group": "run"}).to_csv(index=False), "runs.csv")
+    mlflow.log_text(difference_table(data).to_csv(index=False), "differences.csv")
+    by_film = data.films.copy()
+    for run in data.runs[1:]:
+        by_film[f"change: {run}"] = by_film[run] - by_film[data.runs[0]]
     mlflow.log_text(by_film.to_csv(), "films.csv")
-    mlflow.log_image(draw_learning_curves(compared.curves, compared.curve_label), artifact_file="learning_curves.png")
-    mlflow.log_text(comparison_page(compared), "comparison.html")
-    for index, (run, found) in enumerate(compared.differences.items(), start=1):
+    mlflow.log_image(draw_learning_curves(data.curves, data.curve_label), artifact_file="learning_curves.png")
+    mlflow.log_text(comparison_page(data), "comparison.html")
+    for index, (run, differences) in enumerate(data.differences.items(), start=1):
         mlflow.set_tag(f"compared.{index}", run)
-        for d in found:
+        for d in differences:
             numbers = {"": d.difference.value, "_low": d.difference.low, "_high": d.difference.high}
             numbers |= {"_p": d.wilcoxon_p, "_effect": d.rank_biserial}
-            named = {f"difference_{index}/{d.metric}{end}": value for end, value in numbers.items()}
-            mlflow.log_metrics(drop_nan(named))
-    if compared.remarks:
-        mlflow.log_text("\n".join(compared.remarks) + "\n", "remarks.txt")
-        log.warning("%s", "\n".join(compared.remarks))
+            metrics = {f"difference_{index}/{d.metric}{end}": value for end, value in numbers.items()}
+            mlflow.log_metrics(drop_nan(metrics))
+    if data.remarks:
+        mlflow.log_text("\n".join(data.remarks) + "\n", "remarks.txt")
+        log.warning("%s", "\n".join(data.remarks))
 
 
-def difference_table(compared: Compared) -> pd.DataFrame:
-    """One row a run and metric: its difference from the baseline."""
+def difference_table(data: ComparisonData) -> pd.DataFrame:
+    """One row per run and metric: the difference from the baseline."""
     rows = [
         {
-            "run": run, "baseline": compared.runs[0], "metric": d.metric, **d.difference.model_dump(),
+            "run": run, "baseline": data.runs[0], "metric": d.metric, **d.difference.model_dump(),
             "wilcoxon_p": d.wilcoxon_p, "rank_biserial": d.rank_biserial, "n_better": d.n_better,
             "n_worse": d.n_worse, "n_same": d.n_same,
         }
-        for run, found in compared.differences.items()
-        for d in found
+        for run, differences in data.differences.items()
+        for d in differences
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def _log_overlays(compared: Compared, predictions: Mapping[str, PredictionSet], count: int) -> None:
-    """Draw the films that changed most, with the predictions of every model."""
-    films = predictions[compared.runs[0]].films
+def _log_overlays(data: ComparisonData, predictions: Mapping[str, PredictionSet], count: int) -> None:
+    """Draw the films whose error changed most, with the predictions of all models."""
+    films = predictions[data.runs[0]].films
     place = {film.film_id: index for index, film in enumerate(films)}
-    for index, run in enumerate(compared.runs[1:], start=1):
-        change = film_differences(compared, run)
+    for index, run in enumerate(data.runs[1:], start=1):
+        change = film_differences(data, run)
         better, worse = change[change < 0].head(count), change[change > 0][::-1].head(count)
         for label, ids in (("better", better.index), ("worse", worse.index)):
             for rank, film_id in enumerate(ids, start=1):
                 i = place[film_id]
-                pictures = {n: draw_film(*predictions[n].pairs[i], OVERLAY_HEIGHT_PX) for n in compared.runs}
+                pictures = {n: draw_film(*predictions[n].pairs[i], OVERLAY_HEIGHT_PX) for n in data.runs}
                 name = f"overlays/run-{index}-{label}-{rank}-{film_id}.png"
                 mlflow.log_image(with_legend(side_by_side(pictures)), artifact_file=name)
-                if goes_by_pseudonym(films[i]):  # the terminal alone says which film that is
+                if goes_by_pseudonym(films[i]):  # only the terminal shows file names
                     log.info("overlay of run %d, %s %d: %s", index, label, rank, terminal_name(films[i]))

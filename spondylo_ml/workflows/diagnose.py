@@ -1,4 +1,4 @@
-"""`diagnose`: what holds a finished training back, in a run of its own."""
+"""`diagnose`: find what limits the model of a finished training run."""
 
 from __future__ import annotations
 
@@ -46,22 +46,23 @@ PARTS = ("train", "val")
 OTHER_FILMS = DiagnosisFinding(
     "other films",
     "The films are not those of the run: their digest differs from the one that it logged.",
-    "What follows is true of the model on these films, not of its training.",
-    "Give the run's own dataset: --data <folder>.",
+    "The findings below describe the model on these films, not its training run.",
+    "Give the dataset of the run: --data <folder>.",
 )
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` leaves.
+    """The result of `diagnose`.
 
     Attributes:
+        preflight: the checks that `train` also runs.
         report: of the validation films.
         layers: dead channels of each layer.
     """
 
     run_id: str
-    checked: PreflightResult
+    preflight: PreflightResult
     report: EvaluationReport
     layers: tuple[LayerChannels, ...]
     findings: tuple[DiagnosisFinding, ...]
@@ -84,14 +85,14 @@ def diagnose(config: DiagnoseConfig) -> Diagnosis:
     with open_run(experiment, f"diagnose {name} on {films.name}") as run_id:
         digests = _log_origin(config, bundle.config, films)
         train, val = (_labelled(films, part) for part in PARTS)
-        for part, some in zip(PARTS, (train, val), strict=True):
-            require_usable_corner(some, part, films.slots)
-        checked, layers = _look_inside(bundle, train, val, config.films)
+        for part, part_films in zip(PARTS, (train, val), strict=True):
+            require_usable_corner(part_films, part, films.slots)
+        preflight, layers = _check_network(bundle, train, val, config.films)
         report = _evaluate(bundle, films.name, val, digests["val"], config)
-        found = _findings(checked, layers, report)
+        all_findings = _findings(preflight, layers, report)
         if trained.data.tags.get("data_digest.val") != digests["val"]:
-            found.insert(0, OTHER_FILMS)
-        result = Diagnosis(run_id, checked, report, layers, tuple(found))
+            all_findings.insert(0, OTHER_FILMS)
+        result = Diagnosis(run_id, preflight, report, layers, tuple(all_findings))
         subject = Subject(
             name, config.run_id, bundle.config.model.name, films.name, len(val), min(config.films, len(val)),
             report.numbers["mre_px512"].value, films.kind == PHANTOM_KIND,
@@ -100,19 +101,19 @@ def diagnose(config: DiagnoseConfig) -> Diagnosis:
     return result
 
 
-def _look_inside(
+def _check_network(
     bundle: Bundle, train: Sequence[Film], val: Sequence[Film], n_films: int
 ) -> tuple[PreflightResult, tuple[LayerChannels, ...]]:
-    """The checks before a training, and the channels, on a few films of each part."""
+    """Run the checks of `train` and look for dead channels, on a few films of each part."""
     compute = choose_compute(bundle.config.training.model_copy(update={"device": "auto"}))
     some_train, some_val = (
         _prepare(evenly_spaced(part, max(FILMS_COMPARED, n_films)), bundle) for part in (train, val)
     )
-    checked = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
-    watched = evenly_spaced(some_val, n_films)
-    images = [batch.images.to(compute.device) for batch in plain_loader(watched, 4)]
+    preflight = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
+    channel_films = evenly_spaced(some_val, n_films)
+    images = [batch.images.to(compute.device) for batch in plain_loader(channel_films, 4)]
     with reading(compute):
-        return checked, dead_channels(bundle.model, images)
+        return preflight, dead_channels(bundle.model, images)
 
 
 def _evaluate(
@@ -125,12 +126,12 @@ def _evaluate(
 
 
 def _findings(
-    checked: PreflightResult, layers: Sequence[LayerChannels], report: EvaluationReport
+    preflight: PreflightResult, layers: Sequence[LayerChannels], report: EvaluationReport
 ) -> list[DiagnosisFinding]:
     anatomy = report.tables["anatomy"]
     return findings(
-        checked.results,
-        checked.census,
+        preflight.results,
+        preflight.census,
         layers,
         {kind: row["share_of_error_percent"].value for kind, row in anatomy.items()},
         {kind: row["mre_fixed_px512"].value for kind, row in anatomy.items()},
@@ -149,10 +150,10 @@ def _log_origin(config: DiagnoseConfig, trained: Config, films: FilmSet) -> dict
 
 
 def _log_result(result: Diagnosis, subject: Subject) -> None:
-    anatomy, checked = result.report.tables["anatomy"], result.checked
+    anatomy, preflight = result.report.tables["anatomy"], result.preflight
     dead, channels = dead_in(result.layers)
     numbers = {f"share_{kind}": row["share_of_error_percent"].value for kind, row in anatomy.items()}
-    numbers |= {"checks_failed": float(len(failed(checked.results))), "mre_px512": subject.mre_px512}
+    numbers |= {"checks_failed": float(len(failed(preflight.results))), "mre_px512": subject.mre_px512}
     numbers |= {"dead_channels_percent": 100 * dead / max(1, channels)}
     mlflow.log_metrics({f"diagnosis/{name}": value for name, value in drop_nan(numbers).items()})
     tables = {name: result.report.tables[name] for name in ("anatomy", "level_shifts")}
@@ -161,23 +162,23 @@ def _log_result(result: Diagnosis, subject: Subject) -> None:
         "model": subject.model,
         "dataset": subject.dataset,
         "findings": [finding.to_json() for finding in result.findings],
-        "checks": [check.to_json() for check in checked.results],
+        "checks": [check.to_json() for check in preflight.results],
         **{name: _values(table) for name, table in tables.items()},
         "dead_channels": {"dead": dead, "channels": channels, "layers": [x.to_json() for x in result.layers]},
         "parameters": None
-        if checked.census is None
-        else {"without_path": list(checked.census.unreached), "gradient_zero": list(checked.census.silent)},
+        if preflight.census is None
+        else {"without_path": list(preflight.census.unreached), "gradient_zero": list(preflight.census.silent)},
     }
     mlflow.log_text(json.dumps(tree, indent=1), FILE)
     page = diagnosis_page(
-        subject, result.findings, checked.results, tables["anatomy"], tables["level_shifts"], result.layers,
-        checked.census,
+        subject, result.findings, preflight.results, tables["anatomy"], tables["level_shifts"], result.layers,
+        preflight.census,
     )  # fmt: skip
     mlflow.log_text(page, PAGE)
 
 
 def _values(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Estimates as numbers, null where there is none."""
+    """The values of the estimates; None for NaN."""
     return {group: {name: finite_or_none(e.value) for name, e in row.items()} for group, row in table.items()}
 
 

@@ -1,4 +1,4 @@
-"""`evaluate`: evaluate the model of a run on any films that the readers know."""
+"""`evaluate`: evaluate the model of a run on films of any supported layout."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ OVERLAY_HEIGHT_PX = 768
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What `evaluate` returns.
+    """The result of `evaluate`.
 
     Attributes:
-        metrics: numbers under `eval/`, without the prefix; only counts where no film has labels.
-        report: the same with intervals and tables; None where no film has labels.
+        metrics: the metrics under `eval/`, without the prefix; only counts if no film has labels.
+        report: estimates with intervals, and tables; None if no film has labels.
     """
 
     run_id: str
@@ -62,27 +62,27 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     The films are those of the training run, with the values that are set in `config.data` laid over.
 
     Raises:
-        SpondyloError: no such run or model, bad films, or no film in the part.
+        SpondyloError: no such run or model, bad films, or no film in the requested part.
     """
     require_store()
     trained_run = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
     films = load_films(requested_data(bundle.config.data, config.data), for_training=False)
-    chosen = films.part(config.split)
-    if not chosen:
+    part = films.part(config.split)
+    if not part:
         raise DataError(f"{films.name} has no {config.split} part: choose another --split")
     experiment = chosen_experiment(config.experiment, experiment_of(trained_run))
     name = f"evaluate {trained_run.info.run_name} on {films.name} {config.split}"
     with open_run(experiment, name) as run_id:
         _log_origin(config, bundle.config, films)
-        _log_unusable_labels(chosen, config.split, films.slots)
-        with tqdm(total=len(chosen), desc="predicting", unit="film", disable=None) as bar:
-            predictions = PredictionSet(chosen, Predictor(bundle).predict(chosen, bar.update))
+        _log_unusable_labels(part, config.split, films.slots)
+        with tqdm(total=len(part), desc="predicting", unit="film", disable=None) as bar:
+            predictions = PredictionSet(part, Predictor(bundle).predict(part, bar.update))
         header = ReportHeader(
-            films.name, config.split, digest(chosen, films.slots), resamples=config.resamples, seed=config.seed
+            films.name, config.split, digest(part, films.slots), resamples=config.resamples, seed=config.seed
         )
         metrics, report = _log_results(predictions, bundle, config, header)
-    return EvaluationResult(run_id, metrics, len(chosen), len(predictions.labelled_films), report)
+    return EvaluationResult(run_id, metrics, len(part), len(predictions.labelled_films), report)
 
 
 def film_errors(predictions: PredictionSet) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def vertebra_table(corners: pd.DataFrame) -> pd.DataFrame:
 
 
 def prediction_table(predictions: PredictionSet) -> pd.DataFrame:
-    """One row per predicted corner of every slot, with or without labels; px of the original film."""
+    """One row per slot and corner, whether or not the film has labels; in px of the original film."""
     rows = [
         (p.film_id, p.slots.first + v, level, CORNERS[c], patient_corners(film.facing)[c], *p.corners_xy[v, c],
          p.corner_score[v, c], p.presence[v])
@@ -134,10 +134,10 @@ def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None
 
 
 def _log_unusable_labels(films: Sequence[Film], part: str, slots: SlotRange) -> None:
-    """Stop where no labelled corner can be right; list the labels that cannot, which count all the same.
+    """Log the labels that cannot be right; they still count in the evaluation.
 
     Raises:
-        NoUsableCornerError: films with labels, none of them possible.
+        NoUsableCornerError: the films have labels, but no corner can be right.
     """
     if any(film.vertebrae for film in films):
         require_usable_corner(films, part, slots)
@@ -176,7 +176,7 @@ def _log_results(
     for label, index in best_median_worst(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions.predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
-        if goes_by_pseudonym(films[index]):  # only the terminal shows which film that is
+        if goes_by_pseudonym(films[index]):  # only the terminal shows file names
             log.info("overlay %s: %s", label, terminal_name(films[index]))
     return metrics, report
 
@@ -184,7 +184,7 @@ def _log_results(
 def _with_uncertainty(
     report: EvaluationReport, levels: pd.DataFrame, predictions: PredictionSet, bundle: Bundle
 ) -> tuple[EvaluationReport, dict[str, float]]:
-    """Add the model's uncertainty to the report; also its metrics. Unchanged if the model has none."""
+    """Add the model's uncertainty to the report; returns the report and the added metrics, if there are any."""
     model = bundle.uncertainty
     if model is None:
         return report, {}
@@ -197,7 +197,7 @@ def _with_uncertainty(
 
 
 def report_metrics(report: EvaluationReport) -> dict[str, float]:
-    """The report's numbers by name, with `<name>_low` and `<name>_high` for their intervals, and the error's causes."""
+    """Estimates and causes of the error by name, with their intervals as `<name>_low` and `<name>_high`."""
     out: dict[str, float] = {}
     shares = {f"share_{kind}": numbers["share_of_error_percent"] for kind, numbers in report.tables["anatomy"].items()}
     for name, estimate in (report.numbers | shares).items():

@@ -23,7 +23,7 @@ from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.pages.audit_page import audit_page
-from spondylo_ml.pages.comparison_page import Compared, comparison_page
+from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
 from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
@@ -44,7 +44,7 @@ def audit(name: str) -> str:
 
 def comparison(name: str) -> str:
     return comparison_page(
-        Compared(
+        ComparisonData(
             title=name,
             dataset=name,
             runs=(name, "other"),

@@ -13,7 +13,7 @@ from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import SlotRange
-from spondylo_ml.pages.comparison_page import Compared, comparison_page, interval_text
+from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page, interval_text
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.pages.figures.run_charts import TITLE_PX, draw_learning_curves, side_by_side
 
@@ -58,7 +58,7 @@ def test_the_page_escapes_names_and_shows_remarks_and_absent_numbers() -> None:
     one = Estimate(value=2.0, low=1.0, high=3.0, n=4, n_patients=2)
     none = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0)
     page = comparison_page(
-        Compared(
+        ComparisonData(
             title="a <b>",
             dataset="made",
             runs=("x & y", "z"),

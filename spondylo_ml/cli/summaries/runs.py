@@ -17,7 +17,7 @@ from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
 from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
-from spondylo_ml.pages.comparison_page import Compared, interval_text
+from spondylo_ml.pages.comparison_page import ComparisonData, interval_text
 from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
@@ -123,23 +123,23 @@ def _interval(numbers: Mapping[str, Estimate], metric: str) -> str:
 
 def compared(comparison: Comparison) -> str:
     """Summary of a comparison: each run against the first."""
-    found = comparison.compared
-    blocks = [_against(found, run) for run in found.runs[1:]]
-    note = f"{found.dataset}; in brackets intervals over patients"
-    return "\n".join([*blocks, *found.remarks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
+    data = comparison.data
+    blocks = [_against(data, run) for run in data.runs[1:]]
+    note = f"{data.dataset}; in brackets intervals over patients"
+    return "\n".join([*blocks, *data.remarks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
 
 
-def _against(found: Compared, run: str) -> str:
-    baseline = found.runs[0]
+def _against(data: ComparisonData, run: str) -> str:
+    baseline = data.runs[0]
     rows = [["", "first", "this", "difference", "Wilcoxon p", "effect"]]
-    for d in found.differences[run]:
+    for d in data.differences[run]:
         if d.metric in COMPARED_METRICS:
             digits = metric_definition(d.metric).digits
-            values = [interval_text(found.numbers[name][d.metric], digits) for name in (baseline, run)]
+            values = [interval_text(data.numbers[name][d.metric], digits) for name in (baseline, run)]
             p = "none" if math.isnan(d.wilcoxon_p) else f"{d.wilcoxon_p:.2g}"
             effect = "none" if math.isnan(d.rank_biserial) else f"{d.rank_biserial:+.2f}"
             rows.append([d.metric, *values, interval_text(d.difference, digits + 1), p, effect])
-    change = film_differences(found, run)
+    change = film_differences(data, run)
     return "\n".join([
         f"{run} against {baseline}",
         *_aligned(rows),
@@ -152,8 +152,8 @@ def diagnosed(diagnosis: Diagnosis) -> str:
     report = diagnosis.report
     dead, channels = dead_in(diagnosis.layers)
     causes = {kind: row["share_of_error_percent"].value for kind, row in report.tables["anatomy"].items()}
-    census = diagnosis.checked.census
-    rows = [(f"check {r.name}", f"{r.outcome.value}: {r.finding}") for r in diagnosis.checked.results]
+    census = diagnosis.preflight.census
+    rows = [(f"check {r.name}", f"{r.outcome.value}: {r.finding}") for r in diagnosis.preflight.results]
     rows += [
         ("val MRE", _interval(report.numbers, "mre_px512")),
         ("error is", _causes(causes)),

@@ -61,10 +61,11 @@ def noise_floor(config: PromoteConfig) -> NoiseFloor:
         return NoiseFloor(None, _suggestions(name))
     run = get_run(config.noise_floor_from)
     if name not in run.data.metrics:
+        hint = _suggestions(name) or "A study with retrain_seeds of 2 or more measures it, and a benchmark of two seeds"
         floors = sorted(metric for metric in run.data.metrics if metric.startswith(NOISE_FLOOR))
         raise TrackingError(
             f"run {config.noise_floor_from} has no metric {name!r}; its noise floors: {', '.join(floors) or 'none'}. "
-            f"{_suggestions(name) or 'A study with retrain_seeds of 2 or more measures it, and a benchmark of two seeds'}"
+            f"{hint}"
         )
     floor = checked_floor(run.data.metrics[name], f"noise_floor_from {config.noise_floor_from}, {name}")
     return NoiseFloor(floor, _measured(run))
