@@ -15,7 +15,7 @@ from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.tracking.store import chosen_experiment
-from spondylo_ml.workflows.train.films import load_and_announce
+from spondylo_ml.workflows.train.films import load_training_films
 from tuning.cli import checked_space
 from tuning.films import DevelopmentFilms
 from tuning.objective import TrainingObjective
@@ -45,7 +45,7 @@ def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
     _interrupt_on_sigterm()
     space, name = checked_space(options, overrides)
     base = space.resolve({})
-    films = DevelopmentFilms.of(load_and_announce(base)[0])
+    films = DevelopmentFilms.of(load_training_films(base)[0])
     if options.folds > 1 and films.kind != PHANTOM_KIND:  # each synthetic film belongs to a patient of its own
         films = films.with_same_exposures()
     study = open_study(options.of_study, space, name, chosen_experiment(base.tracking.experiment, EXPERIMENT))

@@ -1,4 +1,4 @@
-"""What each command checks before anything slow is imported: in about a second, or three where MLflow is asked."""
+"""The checks of each command before slow imports; they take about a second, or three if MLflow is needed."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ from spondylo_ml.folders import require_empty_folder, require_writable
 
 
 def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
-    """The configuration, the films, the run to resume, and where the new run is written."""
-    # A resumed run brings its own configuration; the recipe is resolved all the same, so that bad names end here.
+    """Check the configuration, the films, the run to resume and the target of the new run."""
+    # A resumed run has its configuration already; resolving the recipe still catches bad names.
     config = resolve_config(overrides, options.recipe_path)
     if options.resume is None:
         require_films(config.data)
@@ -64,7 +64,7 @@ def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
 
 
 def check_benchmark(options: BenchmarkConfig, overrides: Mapping[str, Any]) -> None:
-    """The entries, the films and where the runs are written; for a resumed benchmark, what is known without its run."""
+    """Check the entries, the films and the target of the runs; if resumed, only what does not depend on its plan."""
     if options.resume is not None:
         if "entries" in options.model_fields_set:
             read_entries(options.entries)
@@ -80,26 +80,26 @@ def check_benchmark(options: BenchmarkConfig, overrides: Mapping[str, Any]) -> N
 
 
 def check_evaluate(config: EvaluateConfig | DiagnoseConfig) -> None:
-    """The films, the run with its model, and where the new run is written."""
+    """Check the films, the run with its model, and the target of the new run."""
     require_given_films(config.data)
     (run,) = require_runs([config.run_id], with_models=True)
     require_target(config.experiment, experiment_name(run))
 
 
 def check_compare(config: CompareConfig) -> None:
-    """The films, the runs with their models, and where the new run is written."""
+    """Check the films, the runs with their models, and the target of the new run."""
     require_given_films(config.data)
     require_target(config.experiment, experiment_name(require_compared_runs(config)))
 
 
 def check_audit(config: AuditConfig) -> None:
-    """The films, and where the new run is written."""
+    """Check the films and the target of the new run."""
     require_films(config.data)
     require_target(config.experiment, AUDITS)
 
 
 def check_export(config: ExportConfig) -> None:
-    """The films and the folder to write."""
+    """Check the films and the output folder."""
     if config.data.path is None and config.data.kind in ("auto", "phantom"):
         raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
     require_films(config.data)
@@ -107,12 +107,12 @@ def check_export(config: ExportConfig) -> None:
 
 
 def check_phantom(config: PhantomConfig) -> None:
-    """The folder to write."""
+    """Check the output folder."""
     _require_dataset_folder(config.to)
 
 
 def check_predict(config: PredictConfig) -> None:
-    """The films, the model and the folder to write."""
+    """Check the films, the model and the output folder."""
     from spondylo_ml.data.film_files import collect_films
 
     require_empty_folder(expanded(config.to))
@@ -122,7 +122,7 @@ def check_predict(config: PredictConfig) -> None:
 
 
 def check_promote(config: PromoteConfig) -> None:
-    """The films, the candidates with their models, and where the new run is written."""
+    """Check the films, the candidates with their models, and the target of the new run."""
     require_given_films(config.data)
     if config.rollback:
         require_runs()
@@ -131,25 +131,25 @@ def check_promote(config: PromoteConfig) -> None:
 
 
 def check_registry(config: RegistryConfig) -> None:
-    """The store."""
+    """Check the store."""
     require_runs()
 
 
 def check_export_onnx(config: ExportOnnxConfig) -> None:
-    """The model and the folder to write."""
+    """Check the model and the output folder."""
     require_empty_folder(expanded(config.to))
     require_model(config.model, config.digest)
     require_opened_run()
 
 
 def check_convert_model(config: ConvertModelConfig) -> None:
-    """The model and the folder to write."""
+    """Check the model and the output folder."""
     require_empty_folder(expanded(config.to))
     require_model(config.model, digest="")  # a model of an older format has no digest
 
 
 def _require_dataset_folder(to: Path) -> None:
-    """A dataset is written under another name beside its folder first."""
+    """Check the folder of a new dataset and its parent, where the dataset is first written under a temporary name."""
     require_empty_folder(expanded(to))
     require_writable(expanded(to).absolute().parent)
     require_opened_run()

@@ -1,4 +1,4 @@
-"""Requirements of commands that can be tested without slow imports; each raises an error if it is not met."""
+"""Requirements of commands that need no slow imports; each function raises if its requirement is not met."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def require_films(data: DataConfig) -> None:
 
 
 def require_given_films(data: DataConfig) -> None:
-    """As `require_films`, for values that are laid over those of a run: a kind alone may refer to the run's folder.
+    """As `require_films`, for values laid over those of a run: a kind without a path refers to the run's folder.
 
     Raises:
         SpondyloError: there is no such dataset, or path and kind contradict each other.
@@ -117,8 +117,8 @@ def require_target(requested: str | None, default: str, resumed_run_id: str | No
     """Require that the store answers and that the run to write to can be opened.
 
     Args:
-        requested: the experiment that was given.
-        default: the experiment if none was given.
+        requested: the experiment in the options.
+        default: the experiment if `requested` is None.
 
     Raises:
         TrackingError: see `tracking.store.require_target`.
@@ -148,7 +148,7 @@ def require_checkpoint_place() -> None:
 
 
 def require_opened_run() -> None:
-    """As `require_target`, for commands that write to a run only if `mlflow run` has opened one for them."""
+    """As `require_target`, for commands that write to a run only under `mlflow run`."""
     if "MLFLOW_RUN_ID" in os.environ:
         require_target("", "")
 
@@ -169,6 +169,6 @@ def _require_store_file() -> None:
     file = sqlite_file(usual_uri())
     if file is not None and not file.exists():
         raise TrackingError(
-            f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder where mlflow.db lies, or "
+            f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder of mlflow.db, or "
             "set MLFLOW_TRACKING_URI"
         )

@@ -1,8 +1,8 @@
 """The folder in which the user called `mlflow run`.
 
-MLflow starts a project's commands in the project's folder, which for a project given by a git or zip URL is a temporary
-clone. The user's paths are relative to another folder, so commands change to it first: inputs, results, checkpoints and
-a local store then all lie where `mlflow run` was called.
+MLflow starts commands in the folder of the project, which is a temporary clone if the project was named by a git or zip
+URL. The user's paths are relative to the folder of the call, so commands change to it first. Inputs, results,
+checkpoints and a local store are then all relative to that folder.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ TEMPFILE_PREFIX = "tmp"
 
 
 def enter_users_folder() -> None:
-    """Change to the folder in which `mlflow run` was called; a command that was started otherwise stays where it is.
+    """Change to the folder in which `mlflow run` was called; does nothing if the command was started otherwise.
 
     Raises:
-        ConfigError: the current folder was deleted; or it is a temporary clone, and the user's folder is not known.
+        ConfigError: the current folder was deleted; or it is a temporary clone, and the user's folder is unknown.
     """
     try:
         here = Path.cwd()
     except FileNotFoundError:
         raise ConfigError("the current folder was deleted: go to one that exists") from None
     run_id = os.environ.get(RUN_ID)
-    if not run_id or here != PROJECT:  # MLflow names the run, and starts commands in the project's own folder
+    if not run_id or here != PROJECT:  # MLflow sets the run id and starts commands in the project's folder
         return
     starter = _starter(run_id)
     temporary = _is_temporary(here)
-    known = starter is not None and (_is_mlflow_run(starter) or (temporary and _is_python(starter)))
-    users = _folder_of(starter) if starter is not None and known else None
-    if users is None:
+    is_mlflow = starter is not None and (_is_mlflow_run(starter) or (temporary and _is_python(starter)))
+    users_folder = _folder_of(starter) if starter is not None and is_mlflow else None
+    if users_folder is None:
         if temporary:
             raise ConfigError(
                 f"this is a temporary clone of the project ({here}), where results would be lost, and the folder in "
-                "which mlflow run was called is not known. Clone the project yourself, and call mlflow run . there"
+                "which mlflow run was called is unknown. Clone the project yourself, and call mlflow run . there"
             )
         return
-    if users != here:
-        _go(users)
+    if users_folder != here:
+        _change_folder(users_folder)
 
 
 def _starter(run_id: str) -> psutil.Process | None:
@@ -103,7 +103,7 @@ def _is_temporary(folder: Path) -> bool:
     return folder.is_relative_to(temporary) and folder.relative_to(temporary).parts[0].startswith(TEMPFILE_PREFIX)
 
 
-def _go(users: Path) -> None:
-    """Change the folder; processes that this one starts still import the project's code."""
-    os.chdir(users)
+def _change_folder(folder: Path) -> None:
+    """Change the current folder; child processes still import the project's code."""
+    os.chdir(folder)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))

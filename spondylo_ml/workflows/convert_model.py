@@ -13,7 +13,7 @@ from spondylo_ml.serving.model_source import model_folder
 
 
 @dataclass(frozen=True)
-class Converted:
+class ConversionResult:
     """The result of a conversion.
 
     Attributes:
@@ -25,7 +25,7 @@ class Converted:
     digest: str
 
 
-def convert_model(config: ConvertModelConfig) -> Converted:
+def convert_model(config: ConvertModelConfig) -> ConversionResult:
     """Convert the model.
 
     Raises:
@@ -34,4 +34,4 @@ def convert_model(config: ConvertModelConfig) -> Converted:
     folder = expanded(config.to)
     require_empty_folder(folder)
     source = model_folder(config.model)
-    return Converted(config.model, folder, convert_bundle(source, folder))
+    return ConversionResult(config.model, folder, convert_bundle(source, folder))

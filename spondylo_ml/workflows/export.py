@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """The result of an export.
 
     Attributes:
@@ -28,7 +28,7 @@ class Exported:
     digest: str
 
 
-def export(config: ExportConfig) -> Exported:
+def export(config: ExportConfig) -> ExportResult:
     """Write the films of a folder in another layout.
 
     Raises:
@@ -54,7 +54,7 @@ def with_parts(films: FilmSet, kind: str, val_fraction: float, seed: int) -> Fil
     return replace(films, films=tuple(by_id.get(film.film_id, film) for film in films.films))
 
 
-def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
+def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> ExportResult:
     """Write the films in the configured layout; under `mlflow run`, also log them to the run that MLflow opened.
 
     Raises:
@@ -73,12 +73,12 @@ def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exporte
     return exported
 
 
-def _written(films: FilmSet, config: ExportConfig | PhantomConfig) -> Exported:
+def _written(films: FilmSet, config: ExportConfig | PhantomConfig) -> ExportResult:
     written = write_dataset(films, config.format, config.to.expanduser())
-    return Exported(written, digest(written.films.films, written.films.slots))
+    return ExportResult(written, digest(written.films.films, written.films.slots))
 
 
-def _log(exported: Exported, config: ExportConfig | PhantomConfig) -> None:
+def _log(exported: ExportResult, config: ExportConfig | PhantomConfig) -> None:
     import mlflow
 
     from spondylo_ml.tracking.mlflow_log import log_params

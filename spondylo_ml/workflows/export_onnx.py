@@ -38,7 +38,7 @@ EVERY_GRADE_ALIKE = "even"
 
 
 @dataclass(frozen=True)
-class OnnxExported:
+class OnnxExportResult:
     """The result of an ONNX export.
 
     Attributes:
@@ -51,7 +51,7 @@ class OnnxExported:
     report: dict[str, Any]
 
 
-def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
+def export_onnx(config: ExportOnnxConfig) -> OnnxExportResult:
     """Write the model with its network in ONNX; write nothing if the two networks disagree.
 
     Raises:
@@ -73,7 +73,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExported:
         return _check_and_write(source, films, config.seed, folder)
 
 
-def _check_and_write(source: LoadedModel, films: FilmSet, seed: int, folder: Path) -> OnnxExported:
+def _check_and_write(source: LoadedModel, films: FilmSet, seed: int, folder: Path) -> OnnxExportResult:
     network = onnx_network(source.bundle)
     onnx_bundle = with_onnx(source.bundle, network)
     with tqdm(total=len(films.films), desc="comparing", unit="film", disable=None) as bar:
@@ -89,7 +89,7 @@ def _check_and_write(source: LoadedModel, films: FilmSet, seed: int, folder: Pat
     report["speed"] = measure_speed(source.bundle, onnx_bundle)
     _log(report)
     copy_with_network(source.folder, folder, network, report, source.digest)
-    return OnnxExported(folder, source.name, report)
+    return OnnxExportResult(folder, source.name, report)
 
 
 def _fresh_films(config: ExportOnnxConfig, bundle: Bundle) -> FilmSet:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from spondylo_ml.config import PhantomConfig
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.workflows.export import Exported, with_parts, write_films
+from spondylo_ml.workflows.export import ExportResult, with_parts, write_films
 
 
-def draw_phantoms(config: PhantomConfig) -> Exported:
+def draw_phantoms(config: PhantomConfig) -> ExportResult:
     """Draw synthetic films and write them.
 
     Raises:

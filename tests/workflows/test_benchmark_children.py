@@ -113,7 +113,7 @@ def test_a_benchmark_is_found_by_its_first_id_too(client: MlflowClient, parent: 
 
 def test_a_run_that_is_no_benchmark_is_refused(client: MlflowClient) -> None:
     single = client.create_run("0").info.run_id
-    with pytest.raises(TrackingError, match=rf"run {single} is no benchmark: copy the id of the parent run"):
+    with pytest.raises(TrackingError, match=rf"run {single} is not a benchmark: copy the id of the parent run"):
         find_benchmark(single)
     with pytest.raises(TrackingError, match="no run 'nowhere'"):
         find_benchmark("nowhere")

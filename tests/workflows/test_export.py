@@ -30,11 +30,11 @@ def test_phantoms_are_written_read_and_written_again_in_another_layout(tmp_path:
     output = run(tmp_path, "phantom", "--count", "8", *SMALL, "--to", "lateral", "--val_fraction", "0.25")
     assert f"8 film(s), 8 with labels, written as mendeley to {tmp_path}/lateral" in output
     assert "8 film(s) without a part: dealt to train and val by patient" in output
-    assert "not carried by this layout: facing: 8 film(s)" in output
+    assert "not stored by this layout: facing: 8 film(s)" in output
     films = read_folder(tmp_path / "lateral")
     assert Counter(f.split for f in films.films) == {"train": 6, "val": 2}
     output = run(tmp_path, "export", "--data", "lateral", "--format", "coco", "--to", "again")
-    assert "not carried" not in output.replace("not carried by this layout: patient", "patient")
+    assert "not stored" not in output.replace("not stored by this layout: patient", "patient")
     again = read_folder(tmp_path / "again")
     assert f"digest {digest(again.films, again.slots)}" in output
     assert Counter(f.split for f in again.films) == {"train": 6, "val": 2}

@@ -1,1 +1,1 @@
-"""The last lines that a command prints: what it reached, and where to look."""
+"""Summaries that commands print at the end: the main results, and where to find the rest."""

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 from spondylo_ml.disclaimer import DISCLAIMER
 
 if TYPE_CHECKING:
-    from spondylo_ml.workflows.convert_model import Converted
-    from spondylo_ml.workflows.export import Exported
-    from spondylo_ml.workflows.export_onnx import OnnxExported
+    from spondylo_ml.workflows.convert_model import ConversionResult
+    from spondylo_ml.workflows.export import ExportResult
+    from spondylo_ml.workflows.export_onnx import OnnxExportResult
 
 
-def exported(result: Exported) -> str:
-    """Summary of written films."""
+def exported(result: ExportResult) -> str:
+    """Summary of an export of films."""
     films, folder = result.written.films, result.written.folder
     labelled = sum(film.labelled for film in films.films)
     lines = [
         f"{len(films.films)} film(s), {labelled} with labels, written as {films.kind} to {folder}",
         f"digest {result.digest}",
-        *(f"not carried by this layout: {loss}" for loss in result.written.losses),
-        *(f"read back with a remark: {finding}" for finding in (*films.bad_files, *films.notes)),
+        *(f"not stored by this layout: {loss}" for loss in result.written.losses),
+        *(f"remark when read back: {finding}" for finding in (*films.bad_files, *films.notes)),
     ]
     return "\n".join(lines)
 
 
-def exported_onnx(result: OnnxExported) -> str:
+def exported_onnx(result: OnnxExportResult) -> str:
     """Summary of an ONNX export, with the check and the speed of both networks."""
     from spondylo_ml.serving.bundle import NETWORK, PARITY  # slow
 
@@ -40,21 +40,23 @@ def exported_onnx(result: OnnxExported) -> str:
         f"  {grades['compared']} grades, {len(grades['different'])} different, "
         f"{len(grades['different_near_a_limit'])} different within {report['limits']['near_a_limit_points']} points "
         f"of a limit, largest difference of a slip {grades['largest_slip_difference_points']:.2g} points",
-        f"milliseconds of the network, {speed['threads']} thread(s):",
+        f"network time in milliseconds, {speed['threads']} thread(s):",
     ]
-    for batch, taken in speed["milliseconds_a_batch"].items():
-        times = ", ".join(f"{name} {value:g}" for name, value in taken.items() if name != "rounds")
+    for batch, milliseconds in speed["milliseconds_a_batch"].items():
+        times = ", ".join(f"{name} {value:g}" for name, value in milliseconds.items() if name != "rounds")
         lines.append(f"  batch of {batch}: {times}")
-    lines.append(f"use it: python -m spondylo_ml predict --model {result.folder} --backend onnx --films ... --to ...")
+    lines.append(
+        f"to use it: python -m spondylo_ml predict --model {result.folder} --backend onnx --films ... --to ..."
+    )
     return "\n".join([*lines, DISCLAIMER])
 
 
-def converted(result: Converted) -> str:
+def converted(result: ConversionResult) -> str:
     """Summary of a converted model."""
     return "\n".join([
         f"{result.source} written to {result.folder} in the current format",
         f"digest {result.digest}",
-        "Its files had no digests: what lay there now was taken as it is. Keep this digest, and pin the model by it:",
+        "The old format has no digests: the files could not be verified. Keep this digest, and give it with the model:",
         f"python -m spondylo_ml predict --model {result.folder} --digest {result.digest} --films ... --to ...",
         DISCLAIMER,
     ])  # fmt: skip

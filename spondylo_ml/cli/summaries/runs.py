@@ -1,4 +1,4 @@
-"""Summaries of the commands that log a run, and of `predict`: a small table, and where to look."""
+"""Summaries of the commands that log a run, and of `predict`: a small table, and where to find the rest."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import EvaluationResult
-from spondylo_ml.workflows.predict.workflow import NAMES_FILE, Predicted
+from spondylo_ml.workflows.predict.workflow import NAMES_FILE, PredictionResult
 from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import TrainResult
 from spondylo_ml.workflows.train.cross_validate import CrossValidation
@@ -49,12 +49,12 @@ def trained(result: TrainResult | CrossValidation) -> str:
         ("run", result.run_id),
     ]
     if result.unsent:
-        rows.append(("not sent", f"{result.unsent} log calls; the copies lie in {result.folder}"))
+        rows.append(("not sent", f"{result.unsent} log calls; their copies are in {result.folder}"))
     return _table(rows) + "\n" + _where(result.run_id)
 
 
 def _cross_validated(result: CrossValidation) -> str:
-    """Summary of a cross-validation: all films out of fold, and the spread between folds."""
+    """Metrics over all films out of fold, and the spread between folds."""
     rows = [("folds", f"{len(result.fold_runs)}, a child run each")]
     for metric in COMPARED_METRICS:
         pooled = [result.pooled.get(f"{FOLDER}/{metric}{part}", math.nan) for part in ("", "_low", "_high", "_n")]
@@ -99,17 +99,19 @@ def _evaluation_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> 
         text = f"MAE {_interval(numbers, 'slip_mae_percent')}, grade right {_interval(numbers, 'grade_accuracy')}"
         rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
     if "slip_set_coverage" in numbers:
-        kept = numbers["grade_accuracy_not_referred"].n
-        unknown = _value("slip_not_known_percent", numbers["slip_not_known_percent"].value)
-        text = f"true slip inside {_interval(numbers, 'slip_set_coverage')}, not known for {unknown} of the levels"
-        text = f"{text}; {kept} levels not referred"
-        right = f", their grade right {_interval(numbers, 'grade_accuracy_not_referred')}" if kept else ""
+        n_kept = numbers["grade_accuracy_not_referred"].n
+        unknown_percent = _value("slip_not_known_percent", numbers["slip_not_known_percent"].value)
+        text = (
+            f"true slip inside {_interval(numbers, 'slip_set_coverage')}, unknown for {unknown_percent} of the levels"
+        )
+        text = f"{text}; {n_kept} levels not referred"
+        right = f", their grade right {_interval(numbers, 'grade_accuracy_not_referred')}" if n_kept else ""
         rows.append(("intervals", text + right))
     if "cobb_smape_percent" in numbers:
         text = f"{_interval(numbers, 'cobb_smape_percent')}, n {numbers['cobb_smape_percent'].n}"
         rows.append((metric_definition("cobb_smape_percent").label, text))
-    resampled = f"{report.confidence:.0%} intervals over {report.n_patients} patients"
-    return [*rows, ("in brackets", resampled)]
+    brackets = f"{report.confidence:.0%} intervals over {report.n_patients} patients"
+    return [*rows, ("in brackets", brackets)]
 
 
 def _value(metric: str, value: float) -> str:
@@ -122,10 +124,10 @@ def _interval(numbers: Mapping[str, Estimate], metric: str) -> str:
 
 
 def compared(comparison: Comparison) -> str:
-    """Summary of a comparison: each run against the first."""
+    """Summary of a comparison: each run against the first run."""
     data = comparison.data
     blocks = [_against(data, run) for run in data.runs[1:]]
-    note = f"{data.dataset}; in brackets intervals over patients"
+    note = f"{data.dataset}; in brackets: intervals over patients"
     return "\n".join([*blocks, *data.remarks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
 
 
@@ -148,7 +150,7 @@ def _against(data: ComparisonData, run: str) -> str:
 
 
 def diagnosed(diagnosis: Diagnosis) -> str:
-    """Summary of a diagnosis: the checks, then each finding in a sentence or two."""
+    """Summary of a diagnosis: the checks, then the findings."""
     report = diagnosis.report
     dead, channels = dead_in(diagnosis.layers)
     causes = {kind: row["share_of_error_percent"].value for kind, row in report.tables["anatomy"].items()}
@@ -158,23 +160,25 @@ def diagnosed(diagnosis: Diagnosis) -> str:
         ("val MRE", _interval(report.numbers, "mre_px512")),
         ("error is", _causes(causes)),
         ("dead channels", f"{dead} of {channels}"),
-        ("no gradient", "not looked at" if census is None else f"{len(census.unreached)} parameter tensors out of use"),
+        ("no gradient", "not checked" if census is None else f"{len(census.unreached)} unused parameter tensors"),
         ("page", f"{PAGE}, under Artifacts"),
         ("run", diagnosis.run_id),
     ]
-    listed = [f"{f.title}: {f.seen}\n  {f.meaning}\n  To do: {f.advice}" for f in diagnosis.findings]
-    return "\n".join([_table(rows), *(listed or ["Nothing that calls for a change."]), _where(diagnosis.run_id)])
+    findings = [f"{f.title}: {f.seen}\n  {f.meaning}\n  To do: {f.advice}" for f in diagnosis.findings]
+    return "\n".join(
+        [_table(rows), *(findings or ["No finding: nothing needs to be changed."]), _where(diagnosis.run_id)]
+    )
 
 
 def _causes(shares: Mapping[str, float]) -> str:
-    """The causes of the error in percent, the largest first; those of less than half a percent are left out."""
-    listed = [f"{kind} {share:.0f} %" for kind, share in sorted(shares.items(), key=lambda c: -c[1]) if share >= 0.5]
-    return ", ".join(listed) or "none"
+    """The causes of the error in percent, the largest first; causes below half a percent are left out."""
+    causes = [f"{kind} {share:.0f} %" for kind, share in sorted(shares.items(), key=lambda c: -c[1]) if share >= 0.5]
+    return ", ".join(causes) or "none"
 
 
 def benchmarked(result: BenchmarkResult) -> str:
-    """Summary of a benchmark: quality and cost of each entry, the noise floor, and what is not finished."""
-    board = result.board
+    """Summary of a benchmark: quality and cost of each entry, the noise floor, and the runs that are not finished."""
+    board = result.leaderboard
     sd, freedom = pooled_sd(board)
     lines = [f"{board.title}: {board.dataset}; {board.budget}"]
     for metrics in QUALITY_TABLES:
@@ -182,7 +186,7 @@ def benchmarked(result: BenchmarkResult) -> str:
     lines += [*_aligned(cost_rows(board)), ""]
     if freedom:
         lines.append(f"MRE between seeds: standard deviation {sd:.2f} px512, {freedom} degree(s) of freedom")
-    if (floor := result.floors.get(NOISE_FLOOR + PROMOTED_BY)) is not None:
+    if (floor := result.noise_floors.get(NOISE_FLOOR + PROMOTED_BY)) is not None:
         lines.append(f"noise floor of {PROMOTED_BY} {floor:.3g}; use it: promote --noise_floor_from {result.run_id}")
     lines += [
         f"{child.state}: {child.entry} seed {child.seed}{f': {child.reason}' if child.reason else ''}"
@@ -194,34 +198,36 @@ def benchmarked(result: BenchmarkResult) -> str:
 
 
 def audited(result: AuditResult) -> str:
-    """Summary of an audit; the errors in full, of the rest the numbers."""
-    found = result.audit
-    rows = [("films", str(result.n_films)), *((name, str(count)) for name, count in found.counts().items())]
-    errors = [f"  {found.on_terminal(finding)}" for finding in found.of(Severity.ERROR)]
-    listed = ["Errors:", *errors] if errors else ["No errors."]
-    rows += [("digest", found.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
-    return "\n".join([_table(rows), *listed, _where(result.run_id)])
+    """Summary of an audit: all errors, and the number of other findings."""
+    audit = result.audit
+    rows = [("films", str(result.n_films)), *((name, str(count)) for name, count in audit.counts().items())]
+    errors = [f"  {audit.on_terminal(finding)}" for finding in audit.of(Severity.ERROR)]
+    lines = ["Errors:", *errors] if errors else ["No errors."]
+    rows += [("digest", audit.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
+    return "\n".join([_table(rows), *lines, _where(result.run_id)])
 
 
-def predicted(done: Predicted) -> str:
-    """Summary of a prediction; every film without a result by name, which the terminal alone says."""
-    n_failed, n_over = len(done.failed), len(done.skipped)
+def predicted(result: PredictionResult) -> str:
+    """Summary of a prediction, with the file names of the films, which only the terminal shows."""
+    n_failed, n_skipped = len(result.failed), len(result.skipped)
     rows = [
-        ("films", f"{len(done.films)}, {len(done.films) - n_failed} with results"),
-        ("model", done.model),
-        ("results", f"{done.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
+        ("films", f"{len(result.films)}, {len(result.films) - n_failed} with results"),
+        ("model", result.model),
+        ("results", f"{result.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
     ]
-    shown = [f"  {film.film_id}  {film.path}" for film in done.films[:LISTED_FILMS]]
-    if more := len(done.films) - len(shown):
-        shown.append(f"  and {more} more: --private_names true writes them all to {NAMES_FILE}")
-    over = [f"{n_over} file(s) that are not films were skipped, the first: {done.skipped[0]}"] if n_over else []
-    bad = [f"{n_failed} film(s) without a result:"] if n_failed else []
-    bad += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in done.failed]
-    return "\n".join([_table(rows), "Films by their names in the results:", *shown, *over, *bad, DISCLAIMER])
+    films = [f"  {film.film_id}  {film.path}" for film in result.films[:LISTED_FILMS]]
+    if more := len(result.films) - len(films):
+        films.append(f"  and {more} more: --private_names true writes them all to {NAMES_FILE}")
+    skipped = (
+        [f"{n_skipped} file(s) that are not films were skipped, the first: {result.skipped[0]}"] if n_skipped else []
+    )
+    failed = [f"{n_failed} film(s) without a result:"] if n_failed else []
+    failed += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in result.failed]
+    return "\n".join([_table(rows), "Names of the films in the results:", *films, *skipped, *failed, DISCLAIMER])
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line a row, its cells below each other."""
+    """One line per row, with the cells aligned in columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
     return [f"  {line}".rstrip() for line in lines]
@@ -234,9 +240,9 @@ def promoted_or_rolled_back(result: Promotion | Event) -> str:
     blocks = []
     for outcome in result.outcomes:
         version = "" if outcome.version is None else f", version {outcome.version} of {result.registered_model}"
-        listed = [f"  - {reason}" for reason in outcome.decision.against]
-        listed += [f"  + {reason}" for reason in outcome.decision.in_favour]
-        blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *listed]))
+        reasons = [f"  - {reason}" for reason in outcome.decision.against]
+        reasons += [f"  + {reason}" for reason in outcome.decision.in_favour]
+        blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *reasons]))
     champion = "none" if result.champion is None else f"version {result.champion}"
     return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", _where(result.run_id)])
 

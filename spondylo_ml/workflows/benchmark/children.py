@@ -1,4 +1,4 @@
-"""The training runs of a benchmark: child runs that are found, started or resumed, each in a process of its own."""
+"""The training runs of a benchmark: child runs, each in a separate process."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class ChildRuns:
         self._parent_id, self._experiment_id = parent.info.run_id, parent.info.experiment_id
 
     def adopt(self, former_parent_id: str) -> None:
-        """Make the children of the benchmark's former run those of this one, if `mlflow run` opened another."""
+        """Move the children of the former parent to this run, if `mlflow run` opened a new parent."""
         if former_parent_id != self._parent_id:
             for run in self._search(former_parent_id):
                 self._client.set_tag(run.info.run_id, PARENT_TAG, self._parent_id)
 
     def find(self) -> dict[tuple[str, int], Run]:
-        """Find the run of each entry and seed, except runs that were replaced by a new one."""
+        """The run of each entry and seed, without runs that were replaced by a new one."""
         runs = [run for run in self._search(self._parent_id) if SUPERSEDED_TAG not in run.data.tags]
         return {(run.data.tags[ENTRY_TAG], int(run.data.tags[SEED_TAG])): run for run in reversed(runs)}
 
@@ -82,7 +82,7 @@ class ChildRuns:
         return Start(new_id, False, "started again: there is no checkpoint of it on this machine")
 
     def train(self, planned: PlannedRun, start: Start) -> None:
-        """Train in a process of its own and wait for its end, which the run's status and failure tag record."""
+        """Train in a separate process and wait for its end; the run's status and failure tag record the outcome."""
         folder = checkpoint_folder(start.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         recipe = folder / RECIPE_FILE
@@ -103,7 +103,7 @@ class ChildRuns:
         return str(run.info.run_id)
 
     def _search(self, parent_id: str) -> list[Run]:
-        """Find the children, the newest first, in all experiments: a benchmark may be resumed in another one."""
+        """The child runs, the newest first, of all experiments: a benchmark may be resumed in another one."""
         experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
         condition = f"tags.`{PARENT_TAG}` = '{parent_id}' and tags.{ENTRY_TAG} LIKE '%'"
         runs: list[Run] = []
@@ -127,7 +127,7 @@ class ChildRuns:
 
 
 def _machine_flags(planned: PlannedRun) -> list[str]:
-    """Flags of the values that may differ in a resumed run: where the films lie, and where it computes."""
+    """Flags of the values that may differ in a resumed run: the folder of the films and the hardware."""
     data, training = planned.config.data, planned.config.training
     path = ["--data.path", str(data.path)] if data.path else []
     return [*path, "--training.device", training.device, "--training.workers", str(training.workers)]
@@ -171,7 +171,7 @@ def _require_ended(run_id: str, name: str) -> None:
 
 
 def _reason(code: int) -> str:
-    """Say how a process with this exit code ended."""
+    """How a process with this exit code ended, in words."""
     if code < 0:
         return f"ended by {signal.Signals(-code).name}: by hand, or because memory ran out"
-    return f"ended with exit code {code} before its run was opened: its message is on the terminal"
+    return f"ended with exit code {code} before it opened its run: see its message on the terminal"

@@ -1,4 +1,4 @@
-"""`benchmark`: several entries, several seeds, under one budget of minutes on the same films, in one tree of runs."""
+"""`benchmark`: train several entries with several seeds on the same films, each with the same time budget."""
 
 from __future__ import annotations
 
@@ -46,31 +46,32 @@ TABLE_FILE, CHILDREN_FILE, PAGE_FILE = "leaderboard.csv", "children.csv", "leade
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What `benchmark` leaves: its run, the leaderboard, and what failed, now or before, or was cut now.
+    """The result of `benchmark`.
 
     Attributes:
-        floors: the noise floors that `promote` reads, of `noise_floors`; empty where none was measured.
+        failed: training runs that failed, now or before, or that were interrupted now.
+        noise_floors: from `noise_floors`, read by `promote`; empty if none was measured.
     """
 
     run_id: str
-    board: Leaderboard
+    leaderboard: Leaderboard
     failed: tuple[BenchmarkRun, ...]
-    floors: Mapping[str, float]
+    noise_floors: Mapping[str, float]
 
 
 def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> BenchmarkResult:
-    """Train whatever is not finished yet, one run after the other; the leaderboard is logged again after each.
+    """Train the runs that are not finished yet, one after the other; logs the leaderboard after each.
 
     Args:
         overrides: values for all training runs, nested.
 
     Raises:
-        SpondyloError: bad entries or values, a store that does not answer, or no such benchmark to go on with.
+        SpondyloError: bad entries or values, a store that does not answer, or no such benchmark to resume.
     """
     require_store()
     former = find_benchmark(config.resume) if config.resume else None
     plan = resumed_plan(_read_plan(former), config, overrides) if former else make_plan(config, overrides)
-    wanted = chosen_entries(plan, config.only)
+    selected = chosen_entries(plan, config.only)
     planned = planned_runs(plan)
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
@@ -81,7 +82,7 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
             children.adopt(former.info.run_id)
         _log_plan(plan)
         tried = _train_missing(
-            children, [p for p in planned if p.entry in wanted], lambda: _log(plan, planned, children)
+            children, [p for p in planned if p.entry in selected], lambda: _log(plan, planned, children)
         )
         board = _log(plan, planned, children)
         floors = log_noise_floor(board)
@@ -92,7 +93,7 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     )
     if failed:
         client = MlflowClient()
-        client.set_tag(run_id, FAILURE_TAG, f"{len(failed)} training(s) failed: {CHILDREN_FILE} lists them")
+        client.set_tag(run_id, FAILURE_TAG, f"{len(failed)} training run(s) failed: see {CHILDREN_FILE}")
         client.set_terminated(run_id, "FAILED")
     elif former and FAILURE_TAG in get_run(run_id).data.tags:
         MlflowClient().delete_tag(run_id, FAILURE_TAG)
@@ -100,17 +101,17 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
 
 
 def find_benchmark(run_id: str) -> Run:
-    """The run of a benchmark; where it went on in another run, that one.
+    """The run of a benchmark, or the run in which it was resumed.
 
     Raises:
-        TrackingError: there is no such run, or it is no benchmark's.
+        TrackingError: there is no such run, or it is not the run of a benchmark.
     """
     run = get_run(run_id)
     while RESUMED_AS in run.data.tags:
         run = get_run(run.data.tags[RESUMED_AS])
     if "benchmark" not in run.data.tags:
         raise TrackingError(
-            f"run {run_id} is no benchmark: copy the id of the parent run. One training goes on with train --resume"
+            f"run {run_id} is not a benchmark: copy the id of the parent run. To resume a training run: train --resume"
         )
     return run
 
@@ -133,26 +134,26 @@ def _log_plan(plan: Plan) -> None:
 def _train_missing(
     children: ChildRuns, planned: list[PlannedRun], after_each: Callable[[], object]
 ) -> set[tuple[str, int]]:
-    """Train what is not finished; the entries and seeds that were tried."""
+    """Train the runs that are not finished; returns entry and seed of those that were started."""
     tried = set()
-    for number, training in enumerate(planned, start=1):
-        run = children.find().get((training.entry, training.seed))
-        where = f"[{number}/{len(planned)}] {training.name}"
+    for number, planned_run in enumerate(planned, start=1):
+        run = children.find().get((planned_run.entry, planned_run.seed))
+        where = f"[{number}/{len(planned)}] {planned_run.name}"
         if run is not None and run.info.status == "FINISHED":
             log.info("%s: finished already, kept (run %s)", where, run.info.run_id)
             continue
-        start = children.prepare(training, run)
+        start = children.prepare(planned_run, run)
         log.info("%s: %s (run %s)", where, start.reason, start.run_id)
-        children.train(training, start)
-        tried.add((training.entry, training.seed))
-        child = _child(training, children.find().get((training.entry, training.seed)))[0]
+        children.train(planned_run, start)
+        tried.add((planned_run.entry, planned_run.seed))
+        child = _child(planned_run, children.find().get((planned_run.entry, planned_run.seed)))[0]
         log.info("%s: %s%s", where, child.state, f": {child.reason}" if child.reason else "")
         after_each()
     return tried
 
 
 def _log(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Leaderboard:
-    """Read what the children left and log the leaderboard to the active run."""
+    """Read the child runs and log the leaderboard to the active run."""
     board = read_board(plan, planned, children)
     mlflow.log_text(entries_table(board).to_csv(index=False), TABLE_FILE)
     mlflow.log_text(children_table(board).to_csv(index=False), CHILDREN_FILE)
@@ -160,16 +161,16 @@ def _log(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Leaderbo
     finished = sum(child.state == leaderboard.FINISHED for child in board.children)
     mlflow.set_tag(
         DESCRIPTION_TAG,
-        f"{finished} of {len(board.children)} trainings finished. The leaderboard is `{PAGE_FILE}` under Artifacts, "
+        f"{finished} of {len(board.children)} training runs finished. The leaderboard is `{PAGE_FILE}` in Artifacts, "
         f"its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\n{DISCLAIMER}",
     )
     return board
 
 
 def log_noise_floor(board: Leaderboard) -> dict[str, float]:
-    """How far another seed alone moves each metric: pooled over the entries, and of each entry by itself.
+    """Log how far another seed alone moves each metric: for each entry, and pooled over the entries.
 
-    `promote` reads the pooled one. Nothing where no entry has two finished seeds that were evaluated on the same films.
+    Returns the pooled noise floors, which `promote` reads; empty if no entry has two finished seeds on the same films.
     """
     groups: dict[str, list[Mapping[str, PairedValues]]] = {}
     finished = [child for child in board.children if child.state == leaderboard.FINISHED]
@@ -179,44 +180,49 @@ def log_noise_floor(board: Leaderboard) -> dict[str, float]:
             log.warning("%s seed %d: other films, or no values; not in the noise floor", child.entry, child.seed)
         else:
             groups.setdefault(child.entry, []).append(values)
-    several = {entry: group for entry, group in groups.items() if len(group) > 1}
-    for entry, group in several.items():
+    repeated = {entry: group for entry, group in groups.items() if len(group) > 1}
+    for entry, group in repeated.items():
         mlflow.log_metrics({f"{entry}/{name}": v for name, v in noise_floors([group]).items()})
-    floors = noise_floors(list(several.values()))
+    floors = noise_floors(list(repeated.values()))
     if floors:
         mlflow.log_metrics(floors)
-        seeds = ", ".join(f"{entry} {len(group)} seeds" for entry, group in several.items())
+        seeds = ", ".join(f"{entry} {len(group)} seeds" for entry, group in repeated.items())
         mlflow.set_tag(NOISE_FLOOR_OF, f"{seeds}; on {board.dataset}")
     return floors
 
 
 def read_board(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Leaderboard:
-    """The leaderboard of what the child runs hold now."""
+    """The leaderboard of the child runs as they are now."""
     runs = children.find()
-    read = [_child(training, runs.get((training.entry, training.seed))) for training in planned]
-    trivial = next((report for _, report in read if report), None)
-    films = "not known before a training has finished"
-    if trivial:
-        films = f"{trivial.dataset}, {trivial.part} part: {trivial.n_labelled} films of {trivial.n_patients} patients"
+    children_and_reports = [
+        _child(planned_run, runs.get((planned_run.entry, planned_run.seed))) for planned_run in planned
+    ]
+    mean_shape = next((report for _, report in children_and_reports if report), None)
+    films = "unknown until a training run has finished"
+    if mean_shape:
+        films = (
+            f"{mean_shape.dataset}, {mean_shape.part} part: {mean_shape.n_labelled} films of "
+            f"{mean_shape.n_patients} patients"
+        )
     return Leaderboard(
         title=plan.entries.title,
         dataset=films,
         budget=f"{planned[0].config.training.minutes:g} minutes each, seeds {', '.join(map(str, plan.seeds))}",
-        children=tuple(child for child, _ in read),
-        mean_shape=trivial.numbers if trivial else {},
+        children=tuple(child for child, _ in children_and_reports),
+        mean_shape=mean_shape.numbers if mean_shape else {},
     )
 
 
-def _child(training: PlannedRun, run: Run | None) -> tuple[BenchmarkRun, EvaluationReport | None]:
-    """The child of the leaderboard, and the mean shape's report on its films."""
-    child = BenchmarkRun(training.entry, training.config.model.name, training.seed)
+def _child(planned_run: PlannedRun, run: Run | None) -> tuple[BenchmarkRun, EvaluationReport | None]:
+    """One row of the leaderboard, and the report of the mean shape on the same films if the run is finished."""
+    child = BenchmarkRun(planned_run.entry, planned_run.config.model.name, planned_run.seed)
     if run is None:
         return child, None
     child = replace(child, run_id=run.info.run_id, device=run.data.tags.get("compute", ""))
     failure = run.data.tags.get(FAILURE_TAG, "")
     if run.info.status != "FINISHED":
         state = leaderboard.FAILED if failure else leaderboard.CUT
-        return replace(child, state=state, reason=failure or "cut off: --resume goes on with it"), None
+        return replace(child, state=state, reason=failure or "interrupted: continue it with --resume"), None
     try:
         standing = read_standing(run)
     except TrackingError as error:

@@ -7,7 +7,7 @@
     overlays/<film>.png   the film with its corners
     reports/<film>.html   the one-film report, and the same as JSON
 
-Films are called by their pseudonyms, as in runs.
+Films go by their pseudonyms, as in runs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CORNER_COLUMNS = ("film", "slot", "level", "presence", "corner", "patient_corner
 
 
 class ResultFolder:
-    """Takes results one by one; keeps no pixels."""
+    """Writes results one by one; keeps no pixels in memory."""
 
     def __init__(self, root: Path, model: FilmModel, overlays: bool = True, reports: bool = True) -> None:
         self.root, self._model = root, model
@@ -106,8 +106,8 @@ def _film(row: dict[str, Any]) -> tuple[object, ...]:
     height, width = row["size_hw_px"] or (None, None)
     n_vertebrae = sum(p >= PRESENCE_THRESHOLD for p in row["presence"]) if row["presence"] else None
     warnings = "; ".join(row["warnings"] or ())
-    key, facing, known = (row[name] for name in ("film_key", "facing", "levels_known"))
-    return row["film"], key, height, width, n_vertebrae, facing, known, warnings, row["error"]
+    key, facing, levels_known = (row[name] for name in ("film_key", "facing", "levels_known"))
+    return row["film"], key, height, width, n_vertebrae, facing, levels_known, warnings, row["error"]
 
 
 def _cell(value: object) -> object:

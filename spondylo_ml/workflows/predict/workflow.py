@@ -40,7 +40,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictionResult:
     """The result of `predict`.
 
     Attributes:
@@ -56,37 +56,37 @@ class Predicted:
     skipped: tuple[Path, ...]
 
 
-def predict(config: PredictConfig) -> Predicted:
+def predict(config: PredictConfig) -> PredictionResult:
     """Predict each film and write the results; a film that cannot be read is reported and skipped.
 
     Raises:
         SpondyloError: no such model, no film, or a target folder that is not empty.
     """
-    found = collect_films(config.films)
+    inputs = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
     failed = []
     try:
-        for film, result in zip(found.films, _with_progress(model, found.films, config), strict=True):
-            folder.add(result)
-            if result.error:
-                failed.append(Failure(film.path, film.film_id, result.error_detail))
+        for film, film_result in zip(inputs.films, _with_progress(model, inputs.films, config), strict=True):
+            folder.add(film_result)
+            if film_result.error:
+                failed.append(Failure(film.path, film.film_id, film_result.error_detail))
     finally:  # keep the results up to an interruption
         folder.write_tables()
     if config.private_names:
-        write_names(folder.root / NAMES_FILE, found.films)
-    done = Predicted(folder.root, model.name, found.films, tuple(failed), found.skipped)
+        write_names(folder.root / NAMES_FILE, inputs.films)
+    result = PredictionResult(folder.root, model.name, inputs.films, tuple(failed), inputs.skipped)
     if "MLFLOW_RUN_ID" in os.environ:
-        _log(done)
-    return done
+        _log(result)
+    return result
 
 
-def _details(stated: FilmDetails, config: PredictConfig) -> FilmDetails:
-    """What `films.csv` states about a film, else what the command states about all films."""
-    spacing, aspect = stated.spacing, stated.pixel_aspect
+def _details(details: FilmDetails, config: PredictConfig) -> FilmDetails:
+    """The details of a film from `films.csv`; where they are absent, those that the command sets for all films."""
+    spacing, aspect = details.spacing, details.pixel_aspect
     if spacing is None and config.spacing_mm is not None:
         spacing = Spacing(config.spacing_mm, config.spacing_mm, "given with the command")
-    return replace(stated, spacing=spacing, pixel_aspect=config.pixel_aspect if aspect is None else aspect)
+    return replace(details, spacing=spacing, pixel_aspect=config.pixel_aspect if aspect is None else aspect)
 
 
 def write_names(path: Path, films: Sequence[FilmFile]) -> None:
@@ -106,9 +106,11 @@ def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictC
     yield from tqdm(model.results(sources), total=len(films), desc="predicting", unit="film", disable=None)
 
 
-def _log(done: Predicted) -> None:
+def _log(result: PredictionResult) -> None:
     """Log to the run that `mlflow run` opened; MLflow itself has logged the parameters."""
     require_store()
-    with open_run("", f"predict {len(done.films)} films"):
-        mlflow.set_tags({"predicted_by": done.model, "films": str(len(done.films)), "failed": str(len(done.failed))})
+    with open_run("", f"predict {len(result.films)} films"):
+        mlflow.set_tags(
+            {"predicted_by": result.model, "films": str(len(result.films)), "failed": str(len(result.failed))}
+        )
         log_environment()

@@ -1,4 +1,4 @@
-"""An audit as tags and files of a run."""
+"""Log an audit to a run, as tags and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uncertainty in a run: fitted after training, measured by an evaluation, logged as numbers, tables and curves."""
+"""Fit uncertainty after training, measure it in an evaluation, and log it as metrics, tables and curves."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class UncertaintyReport:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Values by name, those of groups with the group in the name; absent ones are left out."""
+        """Values by name, those of a group with its name in front; NaN is left out."""
         out = {name: estimate.value for name, estimate in self.numbers.items()}
         for stage, coverage in (("before", self.before), ("after", self.after)):
             out |= {f"corner_coverage_{100 * p:.0f}_{stage}": 100 * share for p, share in coverage.items()}
@@ -68,7 +68,7 @@ class UncertaintyReport:
 
 
 def fit_uncertainty(predictions: PredictionSet, config: Config) -> UncertaintyModel | None:
-    """Calibrate on the validation films and log how well that holds; None, with the reason logged, if it fails.
+    """Calibrate on the validation films and log the coverage; None, with the reason logged, if that is impossible.
 
     The metrics under `val_uncertainty/` are cross-fitted: each patient is evaluated by a calibration on the others.
     """

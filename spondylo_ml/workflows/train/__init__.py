@@ -1,4 +1,4 @@
-"""`train`: films to a logged model, once or fold by fold."""
+"""`train`: train a model and log it, once or for each fold of a cross-validation."""
 
 from spondylo_ml.workflows.train.workflow import TrainResult, train
 

@@ -1,4 +1,4 @@
-"""`train --folds 5`: a child run for each fold, and all films together evaluated out of fold."""
+"""`train --folds 5`: train each fold in a child run, then evaluate all films out of fold."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class CrossValidation:
     Attributes:
         pooled: metrics over all films, each predicted by the fold that was not trained on it, with `_low`, `_high` and
             `_n`.
-        between: by metric, `spread` of the validation metrics of the folds.
+        between: mean and spread of the folds' validation metrics, by metric.
     """
 
     run_id: str
@@ -52,7 +52,7 @@ class CrossValidation:
 
 
 def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidation:
-    """Train each fold that is not finished yet, in a child run of its own, then evaluate all films out of fold.
+    """Train each fold that is not finished yet in a child run, then evaluate all films out of fold.
 
     Args:
         config: with `data.folds`.
@@ -74,8 +74,8 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
         log_params(flatten(config.model_dump(mode="json")))
         log_environment()
         run_ids = tuple(_fold_run(config, fold, run_id, name) for fold in range(1, count + 1))
-        pooled, files = _pooled(config, run_ids)
-        between = _between(run_ids)
+        pooled, files = _evaluate_out_of_fold(config, run_ids)
+        between = _spread_between_folds(run_ids)
         mlflow.log_metrics(drop_nan(pooled))
         for metric, numbers in between.items():
             mlflow.log_metrics({f"folds/{metric}_{part}": v for part, v in drop_nan(numbers).items()})
@@ -87,14 +87,14 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
 
 
 def _adopt(former: Run, run_id: str) -> None:
-    """Make the folds of the former parent run those of this one, if `mlflow run` opened another."""
+    """Move the fold runs of the former parent to this run, if `mlflow run` opened a new parent."""
     if former.info.run_id != run_id:
         for run in _children(former.info.run_id, former.info.experiment_id):
             MlflowClient().set_tag(run.info.run_id, PARENT_TAG, run_id)
 
 
 def _children(parent_id: str, experiment_id: str) -> list[Run]:
-    """Find the child runs, the newest first."""
+    """The child runs, the newest first."""
     experiments = {experiment_id, get_run(parent_id).info.experiment_id}
     return list(
         MlflowClient().search_runs(
@@ -104,7 +104,7 @@ def _children(parent_id: str, experiment_id: str) -> list[Run]:
 
 
 def _fold_run(config: Config, fold: int, parent_id: str, name: str) -> str:
-    """Return the finished run of a fold: an existing one, one that is resumed now, or a new one."""
+    """Id of the finished run of a fold: an existing run, a resumed one or a new one."""
     fold_name = f"{name}: fold {fold} of {config.data.folds}"
     fold_config = config.model_copy(
         update={
@@ -129,14 +129,15 @@ def _fold_run(config: Config, fold: int, parent_id: str, name: str) -> str:
 
 
 def _machine_values(config: Config) -> dict[str, Any]:
-    """The values that may differ in a resumed fold: where the films lie, and where it computes."""
+    """The values that may differ when a fold is resumed: the folder of the films and the hardware."""
     return {
         "data": config.data.model_dump(mode="json", include={"path", "on_audit_error"}),
         "training": config.training.model_dump(mode="json", include={"device", "workers", "preflight"}),
     }
 
 
-def _pooled(config: Config, run_ids: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+def _evaluate_out_of_fold(config: Config, run_ids: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
+    """Predict the validation films of each fold with its model; returns the metrics and files of all films."""
     pooled: OutOfFold | None = None
     for run_id in run_ids:
         bundle = fetch_bundle(run_id)
@@ -149,8 +150,8 @@ def _pooled(config: Config, run_ids: Sequence[str]) -> tuple[dict[str, float], d
     return pooled.evaluate(config.clinical)
 
 
-def _between(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Mean and spread of the best validation metrics of the folds."""
+def _spread_between_folds(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Mean and spread of the folds' best validation metrics, by metric."""
     runs = [get_run(run_id).data.metrics for run_id in run_ids]
     names = sorted({name for metrics in runs for name in metrics if name.startswith(BEST)})
     out = {}

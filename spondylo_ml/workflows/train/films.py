@@ -1,4 +1,4 @@
-"""Films of a training run: loaded, audited, and brought to the network's input size."""
+"""Load, audit and prepare the films of a training run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from spondylo_ml.landmarks import Film, SlotRange
 log = logging.getLogger(__name__)
 
 
-def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
-    """Load and audit the films, leave out unusable labels, and log a line on each step.
+def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
+    """Load and audit the films and leave out unusable labels; logs a line about each step.
 
     Raises:
         DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
@@ -31,14 +31,14 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     films, audit = load_audited_films(config.data)
     counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
     log.info("%s: %d films (%s)", films.name, len(films.films), counts)
-    # Bad files were reported when the films were read, and skipped if so configured.
+    # Reading has already reported bad files, or skipped them if so configured.
     audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
     require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
-    found = audit.counts()
+    counts_by_severity = audit.counts()
     log.info(
         "audit: %d error(s), %d warning(s); `python -m spondylo_ml audit` lists them",
-        found["errors"],
-        found["warnings"],
+        counts_by_severity["errors"],
+        counts_by_severity["warnings"],
     )
     used = leave_out(films, audit, config.data.on_audit_error)
     if used.findings:
@@ -51,7 +51,7 @@ def load_and_announce(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
 
 
 def resolve_from_films(config: Config, films: FilmSet) -> Config:
-    """Fill in the values of the configuration that depend on the films: input size, slots, epochs."""
+    """Set the values of the configuration that depend on the films: kind, input size, slots, epochs."""
     data, training = config.data, config.training
     n_train = sum(film.labelled for film in films.part("train"))
     input_hw = data.input_hw or common_input_hw([f.size_hw for f in films.films], data.input_side_px)
@@ -74,15 +74,15 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
 def prepare_parts(
     config: Config, train: Sequence[Film], val: Sequence[Film], slots: SlotRange
 ) -> dict[str, list[PreparedFilm]]:
-    """Bring the labelled films of both parts to the network's input size; the configuration must be resolved.
+    """Resize the labelled films of both parts to the network's input size; the configuration must be resolved.
 
     Raises:
         NoUsableCornerError: a part has no usable corner.
     """
     assert config.data.input_hw is not None
-    train = [without_impossible_corners(film) for film in train]  # films of a fold may come from the validation part
+    train = [without_impossible_corners(film) for film in train]  # folds may train on films of the validation part
     for part, films in (("train", train), ("val", val)):
         require_usable_corner(films, part, slots)
-    chosen = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
-    with tqdm(total=sum(map(len, chosen.values())), desc="preparing films", unit="film", disable=None) as bar:
-        return {part: prepare_films(some, slots, config.data.input_hw, bar.update) for part, some in chosen.items()}
+    labelled = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
+    with tqdm(total=sum(map(len, labelled.values())), desc="preparing films", unit="film", disable=None) as bar:
+        return {part: prepare_films(films, slots, config.data.input_hw, bar.update) for part, films in labelled.items()}

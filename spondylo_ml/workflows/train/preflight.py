@@ -1,4 +1,4 @@
-"""Checks between preparing the films and the first epoch, logged to the run that they guard."""
+"""The checks before the first epoch, logged to the training run."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ TAG, FILE = "preflight", "preflight.json"
 def check_before_training(
     model: LandmarkModel, config: Config, compute: Compute, films: Mapping[str, Sequence[PreparedFilm]]
 ) -> None:
-    """Run the checks, log them to the active run, and log them in one line; nothing where they are switched off.
+    """Run the checks and log the results to the active run; does nothing if `training.preflight` is off.
 
     Raises:
-        PreflightError: a check failed; says what to change.
+        PreflightError: a check failed; the message says what to change.
     """
     if not config.training.preflight:
         mlflow.set_tag(TAG, "off")
@@ -41,8 +41,8 @@ def check_before_training(
 
 
 def _in_words(results: Sequence[CheckResult]) -> str:
-    """Which checks failed; else that they passed, less those that could not be made."""
-    if wrong := failed(results):
-        return "failed: " + ", ".join(result.name for result in wrong)
+    """The failed checks; if none failed, "passed" with the checks that were not applicable."""
+    if failures := failed(results):
+        return "failed: " + ", ".join(result.name for result in failures)
     missing = ", ".join(result.name for result in inapplicable(results))
     return f"passed; not applicable: {missing}" if missing else "passed"

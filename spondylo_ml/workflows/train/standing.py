@@ -1,4 +1,4 @@
-"""Where a trained model stands: its best weights evaluated on the validation films with intervals, and what it cost."""
+"""The standing of a trained model: its evaluation on the validation films with intervals, and its costs."""
 
 from __future__ import annotations
 
@@ -36,11 +36,12 @@ TIMED_FILMS = 15
 
 @dataclass(frozen=True)
 class Standing:
-    """What `log_standing` left on a run.
+    """The standing that `log_standing` logged to a run.
 
     Attributes:
-        report, mean_shape: of the validation films.
-        costs: by the names in `COSTS`; NaN where there is none.
+        report: of the model on the validation films.
+        mean_shape: the same of the mean shape.
+        costs: by the names in `COSTS`; NaN if not logged.
     """
 
     report: EvaluationReport
@@ -51,7 +52,7 @@ class Standing:
 def log_standing(
     bundle: Bundle, result: FitResult, compute: Compute, val: Sequence[PreparedFilm], dataset: str
 ) -> None:
-    """Log it to the active run, after training: none of this is in the training's minutes."""
+    """Evaluate the model and log the results to the active run; the time does not count as training time."""
     films, rules = [film.film for film in val], bundle.config.clinical
     header = ReportHeader(dataset, "val", digest(films, bundle.slots))
     predictor = Predictor(bundle, compute)
@@ -61,14 +62,14 @@ def log_standing(
         for name, text in evaluate_predictions(evaluated, rules, header).files().items():
             mlflow.log_text(text, f"{folder}/{name}")
     mlflow.log_text(values_text(paired_values(predictions, rules)), f"{MODEL_REPORT}/{VALUES_FILE}")
-    chosen = [val[index % len(val)] for index in range(WARM_UP_CALLS + TIMED_FILMS)]
+    timed_films = [val[index % len(val)] for index in range(WARM_UP_CALLS + TIMED_FILMS)]
     costs = {
         "parameters": float(parameter_count(bundle.model)),
         "best_epoch": float(result.best_epoch),
         "epochs": float(result.history[-1]["epoch"]),
         "training_s": result.training_s,
         "films_per_s": result.films_per_s,
-        "latency_ms": latency_ms(partial(predictor.predict_prepared, [film]) for film in chosen),
+        "latency_ms": latency_ms(partial(predictor.predict_prepared, [film]) for film in timed_films),
         "threads": float(torch.get_num_threads()),
         "peak_memory_mb": result.peak_memory_mb,
         "peak_gpu_memory_mb": result.peak_gpu_memory_mb,
@@ -77,10 +78,10 @@ def log_standing(
 
 
 def read_standing(run: Run) -> Standing:
-    """What a run logged of it.
+    """Read the standing of a run.
 
     Raises:
-        TrackingError: the run logged none.
+        TrackingError: the run has logged none.
     """
     run_id = run.info.run_id
     try:

@@ -1,4 +1,4 @@
-"""`train` as it is called on the command line: a new run, a resumed one, or all folds of a cross-validation."""
+"""`train` on the command line: a new run, a resumed run, or a cross-validation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> T
     """Train or resume a run or a cross-validation.
 
     Args:
-        overrides: the values of the configuration that were given, nested.
+        overrides: the values that the user has set, nested.
 
     Raises:
         SpondyloError: as `requested_training` and `train`.

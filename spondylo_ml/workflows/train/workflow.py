@@ -1,4 +1,4 @@
-"""`train`: films to a logged model."""
+"""`train`: train a model on films and log it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.shared.audit_log import log_audit
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
-from spondylo_ml.workflows.train.films import load_and_announce, prepare_parts, resolve_from_films
+from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
 from spondylo_ml.workflows.train.standing import log_standing
 
@@ -51,7 +51,13 @@ PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What `train` leaves."""
+    """The result of `train`.
+
+    Attributes:
+        folder: folder of the checkpoints.
+        mean_shape_mre_px512: validation MRE of the mean shape, the trivial predictor.
+        unsent: number of log calls that did not reach the store.
+    """
 
     run_id: str
     folder: Path
@@ -67,13 +73,13 @@ class TrainResult:
 
 
 def train(config: Config, resume: Resume | None = None) -> TrainResult:
-    """Train as configured, or go on with `resume`; log everything to MLflow.
+    """Train as configured, or continue the run of `resume`; log everything to MLflow.
 
     Raises:
         SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
     """
     require_store()
-    films, audit, left_out = load_and_announce(config)
+    films, audit, left_out = load_training_films(config)
     config = resolve_from_films(config, films)
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     compute = choose_compute(config.training)
@@ -105,7 +111,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        bundle = _calibrated(Bundle(model, config, mean_shape), prepared["val"], compute)
+        bundle = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = _log_result(result, bundle, trivial)
         if tracking.standing:
             log_standing(bundle, result, compute, prepared["val"], films.name)
@@ -137,7 +143,7 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
 
 
 def _log_unused(model: LandmarkModel) -> None:
-    """The parameters that no part of the configured loss reaches, by name and in number."""
+    """Log names and number of the parameters that get no gradient from the configured loss."""
     unused = sorted(model.unused_parameters())
     count = sum(p.numel() for name, p in model.named_parameters() if name in unused)
     mlflow.set_tag("unused_parameters", str(count))
@@ -146,8 +152,8 @@ def _log_unused(model: LandmarkModel) -> None:
         mlflow.log_text("\n".join(unused) + "\n", "unused_parameters.txt")
 
 
-def _calibrated(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
-    """The bundle with uncertainty and usual evidence of its best weights, where the validation films suffice."""
+def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
+    """The bundle with uncertainty and usual evidence, both fitted on the validation films."""
     predictions = Predictor(bundle, compute).predict_prepared(val)
     fitted = fit_uncertainty(PredictionSet([film.film for film in val], predictions), bundle.config)
     return replace(bundle, uncertainty=fitted, evidence=Evidence.fit(predictions))
@@ -171,7 +177,7 @@ def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) 
 
 
 def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
-    """Markdown for the run's page: what it reached, against what, and how to go on from it."""
+    """Markdown for the page of the run: metrics of the best epoch, the mean shape's, and how to train it again."""
     best, config = result.best, bundle.config
     films = config.data.kind
     return f"""**{config.model.name}**, preset {config.preset}, films: {films}; best epoch {result.best_epoch}.
@@ -190,14 +196,14 @@ Train it again: download `config.yaml`, then `python -m spondylo_ml train --reci
 
 
 def score_prepared(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> dict[str, float]:
-    """`score` of prepared films."""
+    """As `score`, for prepared films."""
     return score(PredictionSet([film.film for film in films], predictions))
 
 
 def draw_panel(
     films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction], heat: Sequence[FloatArray | None]
 ) -> ColourImage:
-    """The films with what was predicted, in one picture."""
+    """One picture of the films with their predictions."""
     pictures = [
         draw_film(film.film, prediction, PANEL_HEIGHT_PX, one, film.letterbox)
         for film, prediction, one in zip(films, predictions, heat, strict=True)
