@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -46,6 +47,7 @@ RECIPES = [
 ]
 
 
+@cache
 def calibrated() -> UncertaintyModel:
     """Uncertainty fitted on synthetic noise."""
     return uncertainty.calibrate(PredictionSet(*films_with_noise(60, 1)), CONFIG.clinical, CONFIG.uncertainty).model
