@@ -18,7 +18,7 @@ def attenuation(framing: Framing, rng: np.random.Generator) -> FloatMap:
     bone += bones.ribs(framing, rng)
     bone += bones.posterior_elements(framing, rng)
     bone *= 1 + 0.05 * rough(rng, framing.size_hw, max(framing.depth_px * 0.05, 1.5))
-    bone += bones.spinal_column(framing, rng) + bones.spurs(framing, rng)
+    bone += bones.spinal_column(framing, rng) + bones.osteophytes(framing, rng)
     air = soft.bowel_gas(framing, rng)
     air += soft.lungs(framing, rng)
     total = tissue + bone * rng.uniform(0.7, 1.25) - np.minimum(air, 0.85 * tissue) + foreign(framing, rng)

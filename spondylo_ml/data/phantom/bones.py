@@ -59,7 +59,7 @@ def discs(framing: Framing, filling: float) -> FloatMap:
     return layer.weighted(filling, framing.depth_px * 0.02)
 
 
-def spurs(framing: Framing, rng: np.random.Generator) -> FloatMap:
+def osteophytes(framing: Framing, rng: np.random.Generator) -> FloatMap:
     """Osteophytes at the front corners; they extend beyond the corner, which does not move."""
     layer = Layer(framing.size_hw)
     share = rng.choice([0.3, 0.6]) if framing.style.anatomy is Anatomy.AGED else rng.choice([0.0, 0.1, 0.3])
