@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -98,5 +99,18 @@ def _film(image: PhantomImage) -> Film:
 @cache
 def _generator_digest() -> str:
     folder = Path(phantom.__file__).parent
-    code = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-    return hashlib.sha256(code).hexdigest()[:16]
+    code = "".join(code_only(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py")))
+    return hashlib.sha256(code.encode()).hexdigest()[:16]
+
+
+def code_only(source: str) -> str:
+    """A module without docstrings, comments and formatting, which do not change the pixels."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [line for line in node.body if not _is_docstring(line)]
+    return ast.unparse(tree)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
