@@ -55,6 +55,12 @@ def test_the_configuration_page_shows_type_default_range_and_meaning() -> None:
     assert "| `data.phantom_slips` | choice | `clinic` | `clinic`, `even` |" in page
 
 
+def test_a_placeholder_outside_of_code_is_no_html_tag() -> None:
+    page = GENERATOR.metrics_page()
+    assert "share of the corners within &lt;k> px512" in page
+    assert "| `sdr_<k>px` | % | higher |" in page
+
+
 def test_the_results_of_the_readme_are_those_of_the_benchmark() -> None:
     benchmark = (ROOT / "projects" / "benchmark" / "README.md").read_text(encoding="utf-8")
     measured = {

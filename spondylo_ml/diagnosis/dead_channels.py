@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from spondylo_ml.diagnosis.untouched import untouched
+from spondylo_ml.diagnosis.preserve_state import preserve_state
 from spondylo_ml.models.base import LandmarkModel
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)
@@ -99,7 +99,7 @@ def dead_channels(model: LandmarkModel, batches: Iterable[Tensor]) -> tuple[Laye
         if isinstance(module, CONVOLUTIONS + ACTIVATIONS)
     ]
     try:
-        with untouched(model), torch.no_grad():
+        with preserve_state(model), torch.no_grad():
             model.eval()
             for images in batches:
                 model.predict(images)

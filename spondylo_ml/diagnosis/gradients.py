@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.diagnosis.preserve_state import preserve_state
 from spondylo_ml.diagnosis.results import CheckResult, check_result
-from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 
 NAME = "gradients"
@@ -40,7 +40,7 @@ class GradientCensus:
 def gradient_census(model: LandmarkModel, batch: FilmBatch) -> GradientCensus:
     """Losses and gradients of a batch in train mode; the model and the random state are unchanged."""
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    with untouched(model), torch.enable_grad():
+    with preserve_state(model), torch.enable_grad():
         parts = model.train().losses(batch)
         faults = [fault for part in parts if (fault := _fault(part, parts[part], named, model.loss_heads().get(part)))]
         faults += [

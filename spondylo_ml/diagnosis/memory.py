@@ -17,8 +17,8 @@ from torch import Tensor
 
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.diagnosis.preserve_state import preserve_state
 from spondylo_ml.diagnosis.results import CheckResult, check_result
-from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 
 NAME = "memory"
@@ -124,7 +124,11 @@ def _kept_bytes(model: LandmarkModel, batch: FilmBatch) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    with untouched(model), torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with (
+        preserve_state(model),
+        torch.enable_grad(),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+    ):
         # The losses keep the graph, and thus every counted tensor, alive until the end.
         losses = model.train().losses(batch)
         total = sum(kept.values()) + IN_FLIGHT * max(kept.values(), default=0)

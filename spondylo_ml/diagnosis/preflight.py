@@ -20,8 +20,8 @@ from spondylo_ml.diagnosis.inputs import check_inputs
 from spondylo_ml.diagnosis.learning_rate import check_learning_rate
 from spondylo_ml.diagnosis.memory import available_bytes, check_memory, footprint
 from spondylo_ml.diagnosis.oracle import check_oracle
+from spondylo_ml.diagnosis.preserve_state import preserve_state
 from spondylo_ml.diagnosis.results import CheckResult, check_result, not_applicable
-from spondylo_ml.diagnosis.untouched import untouched
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
 
@@ -56,7 +56,7 @@ def run_checks(
     cornered = [film for film in train if np.isfinite(film.corners_xy).any()] or train
     few = evenly_spaced(cornered, FILMS)
     model.to(compute.device)
-    with untouched(model):  # data loaders use torch's random state too
+    with preserve_state(model):  # data loaders use torch's random state too
         census, step = _try_step(model, config, compute, few, n_films)
         film_checks = [
             check_oracle(model, few),

@@ -21,8 +21,8 @@ from spondylo_ml.config.network import ModelConfig
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.models.backbones import Backbone, see_grey_in_the_first_channel
 from spondylo_ml.models.base import LandmarkModel
-from spondylo_ml.models.fitting import Fit, fit_of, seems_to_be
 from spondylo_ml.models.hub import cache_folder, cached_file, fetched_file
+from spondylo_ml.models.weights_match import Fit, fit_of, seems_to_be
 
 log = logging.getLogger(__name__)
 

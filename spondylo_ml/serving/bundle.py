@@ -22,7 +22,7 @@ from spondylo_ml.clinical.rules import rules_digest, stored_rules_digest
 from spondylo_ml.config import Config, validate
 from spondylo_ml.config.films import LAYOUT_NAMES
 from spondylo_ml.errors import ConfigError, DataError
-from spondylo_ml.evaluation.evidence import Evidence
+from spondylo_ml.evaluation.heatmap_evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange

@@ -12,7 +12,7 @@ from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.models.monte_carlo import landmark_predictor
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.training.device import Compute, choose_compute
-from spondylo_ml.training.reading import FILMS_AT_ONCE, read_batch, to_film_predictions
+from spondylo_ml.training.inference import FILMS_AT_ONCE, read_batch, to_film_predictions
 
 
 class Predictor:

@@ -18,9 +18,9 @@ from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.inference import FILMS_AT_ONCE, to_film_predictions
 from spondylo_ml.training.module import LandmarkTraining
 from spondylo_ml.training.optimisers import set_frozen
-from spondylo_ml.training.reading import FILMS_AT_ONCE, to_film_predictions
 from spondylo_ml.training.run_log import ColourImage, RunLog
 
 DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence[FloatArray | None]], ColourImage]
@@ -132,7 +132,7 @@ class Panel(Callback):
         if epoch % self._every and epoch != trainer.max_epochs and not trainer.should_stop:
             return
         images = torch.cat([batch.images for batch in plain_loader(self._films, FILMS_AT_ONCE)]).to(pl_module.device)
-        with pl_module.reading():
+        with pl_module.inference():
             predictions = to_film_predictions(self._films, pl_module.model.predict(images), pl_module.model)
             heat, attention = pl_module.model.heat(images), pl_module.model.attention(images)
         for key, maps in (("panel/val", heat), ("attention/val", attention)):

@@ -28,8 +28,8 @@ from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, TrainingBar
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
+from spondylo_ml.training.inference import FILMS_AT_ONCE
 from spondylo_ml.training.module import LandmarkTraining, Score
-from spondylo_ml.training.reading import FILMS_AT_ONCE
 from spondylo_ml.training.run_log import BEST, LAST, RunLog
 
 log = logging.getLogger(__name__)

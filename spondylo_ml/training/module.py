@@ -19,8 +19,8 @@ from spondylo_ml.errors import NonFiniteLossError, NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
+from spondylo_ml.training.inference import inference, read_batch, to_film_predictions
 from spondylo_ml.training.optimisers import build_optimizer, build_scheduler
-from spondylo_ml.training.reading import read_batch, reading, to_film_predictions
 
 Score = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction]], Mapping[str, float]]
 
@@ -102,9 +102,9 @@ class LandmarkTraining(L.LightningModule):
             films, read_batch(self.model.predict, batch.images, self._compute), self.model
         )
 
-    def reading(self) -> AbstractContextManager[None]:
+    def inference(self) -> AbstractContextManager[None]:
         """Context in which films are read as they will be in use, not as in the steps."""
-        return reading(self._compute)
+        return inference(self._compute)
 
     def on_validation_epoch_end(self) -> None:
         """Score the predictions; `val/mre_px512` decides which checkpoint is best.

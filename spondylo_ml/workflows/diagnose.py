@@ -37,7 +37,7 @@ from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.training.device import choose_compute
-from spondylo_ml.training.reading import reading
+from spondylo_ml.training.inference import inference
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _check_network(
     preflight = run_checks(bundle.model, bundle.config, compute, some_train, some_val, n_films=len(train))
     channel_films = evenly_spaced(some_val, n_films)
     images = [batch.images.to(compute.device) for batch in plain_loader(channel_films, 4)]
-    with reading(compute):
+    with inference(compute):
         return preflight, dead_channels(bundle.model, images)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue of metrics: names, directions, digits, and the page that is made from it."""
+"""The catalogue of metrics: names, directions and digits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from spines import stacked
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.evaluation.catalogue import METRICS, find_metric, format_value, lower_is_better, metric_definition
-from spondylo_ml.evaluation.catalogue_page import metrics_page
 from spondylo_ml.evaluation.leaderboard import COSTS
 from spondylo_ml.evaluation.leaderboard import METRICS as LEADERBOARD_METRICS
 from spondylo_ml.evaluation.metric_table import Direction
@@ -116,12 +115,6 @@ def test_all_that_is_shown_or_compared_is_in_the_catalogue() -> None:
 def test_a_study_takes_its_directions_from_the_catalogue() -> None:
     options = StudyOptions(objectives=("sdr_12px", "latency_ms"), sampler="nsga2")
     assert options.directions == ("maximize", "minimize")
-
-
-def test_a_placeholder_outside_of_code_is_no_html_tag() -> None:
-    page = metrics_page()
-    assert "share of the corners within &lt;k> px512" in page
-    assert "| `sdr_<k>px` | % | higher |" in page
 
 
 def test_the_catalogue_needs_neither_torch_nor_mlflow() -> None:

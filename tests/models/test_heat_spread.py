@@ -18,7 +18,7 @@ from spondylo_ml.models.base import mirrored_back
 from spondylo_ml.models.codec import HeatmapCodec
 from spondylo_ml.models.heat_spread import FLOOR_CELLS, flip_spread, heat_spread
 from spondylo_ml.models.zoo import build_model
-from spondylo_ml.training.reading import to_film_predictions
+from spondylo_ml.training.inference import to_film_predictions
 
 FLOOR = FLOOR_CELLS**2
 

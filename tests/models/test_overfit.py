@@ -13,7 +13,7 @@ from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.models.zoo import build_model
-from spondylo_ml.training.reading import to_film_predictions
+from spondylo_ml.training.inference import to_film_predictions
 
 STEPS = {"unet": 100, "resnet50": 120, "hrnet_w32": 120, "keypoint_rcnn": 300, "maht_net": 200}
 LIMIT_PX512 = {"keypoint_rcnn": 4.0}

@@ -22,7 +22,7 @@ from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, Limits
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.evidence import Evidence
+from spondylo_ml.evaluation.heatmap_evidence import Evidence
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from spondylo_ml.clinical.outlines import OutlineFault, outline_faults
 from spondylo_ml.data.levels_from import LOWEST_IS_L5, LOWEST_IS_S1
 from spondylo_ml.data.overlaps import overlaps
-from spondylo_ml.data.readers.chain import order_from_sacrum
 from spondylo_ml.data.readers.remarks import Remark
+from spondylo_ml.data.readers.vertebra_order import order_from_sacrum
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import (
     CORNERS,

@@ -36,7 +36,7 @@ from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.seed_values import read_values
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.benchmark.children import ChildRuns
-from spondylo_ml.workflows.train.standing import MODEL_REPORT, read_standing
+from spondylo_ml.workflows.train.validation_report import MODEL_REPORT, read_validation_report
 
 log = logging.getLogger(__name__)
 
@@ -224,15 +224,15 @@ def _child(planned_run: PlannedRun, run: Run | None) -> tuple[BenchmarkRun, Eval
         state = leaderboard.FAILED if failure else leaderboard.CUT
         return replace(child, state=state, reason=failure or "interrupted: continue it with --resume"), None
     try:
-        standing = read_standing(run)
+        validation = read_validation_report(run)
     except TrackingError as error:
         return replace(child, state=leaderboard.FAILED, reason=str(error)), None
-    report = standing.report
+    report = validation.report
     finished = replace(
         child,
         state=leaderboard.FINISHED,
         numbers=report.numbers,
-        costs=standing.costs,
+        costs=validation.costs,
         data_digest=report.data_digest,
     )
-    return finished, standing.mean_shape
+    return finished, validation.mean_shape

@@ -17,7 +17,7 @@ from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.disclaimer import DISCLAIMER
-from spondylo_ml.evaluation.evidence import Evidence
+from spondylo_ml.evaluation.heatmap_evidence import Evidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -42,7 +42,7 @@ from spondylo_ml.workflows.shared.audit_log import log_audit
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
-from spondylo_ml.workflows.train.standing import log_standing
+from spondylo_ml.workflows.train.validation_report import log_validation_report
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         bundle = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = _log_result(result, bundle, trivial)
         if tracking.standing:
-            log_standing(bundle, result, compute, prepared["val"], films.name)
+            log_validation_report(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, folder, config, result, trivial, unsent)
 

@@ -10,7 +10,7 @@ from torch import nn
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
+def preserve_state(model: nn.Module) -> Iterator[None]:
     """Restore the model's buffers and modes, and torch's random state, at the end.
 
     Weights and gradients are not restored: compute gradients with `torch.autograd.grad`.

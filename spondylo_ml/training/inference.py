@@ -18,7 +18,7 @@ FILMS_AT_ONCE = 8
 
 
 @contextmanager
-def reading(compute: Compute) -> Iterator[None]:
+def inference(compute: Compute) -> Iterator[None]:
     """Compute for inference: in single precision, without gradients."""
     with torch.inference_mode(), compute.exact().autocast():
         yield
@@ -31,7 +31,7 @@ def read_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: 
         predict: the model's `predict`, or a function that adds covariances to it.
         compute: the device of the images and the model.
     """
-    with reading(compute):
+    with inference(compute):
         return predict(images)
 
 

@@ -7,7 +7,8 @@ import pytest
 from spines import LOWER, rotated, stacked
 
 from spondylo_ml.data.phantom import Slips, phantom_film
-from spondylo_ml.data.readers.chain import (
+from spondylo_ml.data.readers.remarks import Remark
+from spondylo_ml.data.readers.vertebra_order import (
     BY_HEIGHT,
     EITHER_END,
     OTHER_CHAIN,
@@ -15,7 +16,6 @@ from spondylo_ml.data.readers.chain import (
     SHORTEST,
     order_from_sacrum,
 )
-from spondylo_ml.data.readers.remarks import Remark
 from spondylo_ml.landmarks import MIRRORED_CORNERS, FloatArray
 
 

@@ -1,4 +1,4 @@
-"""The documentation page of metrics, rendered from the catalogue; `docs/generate.py` writes it."""
+"""The documentation page of metrics, made from the catalogue; `generate.py` writes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The standing of a trained model: its evaluation on the validation films with intervals, and its costs."""
+"""The validation report of a trained model: its evaluation with intervals beside the mean shape's, and its costs."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ TIMED_FILMS = 15
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The standing that `log_standing` logged to a run.
+class ValidationReport:
+    """What `log_validation_report` logged to a run.
 
     Attributes:
         report: of the model on the validation films.
@@ -49,7 +49,7 @@ class Standing:
     costs: dict[str, float]
 
 
-def log_standing(
+def log_validation_report(
     bundle: Bundle, result: FitResult, compute: Compute, val: Sequence[PreparedFilm], dataset: str
 ) -> None:
     """Evaluate the model and log the results to the active run; the time does not count as training time."""
@@ -77,8 +77,8 @@ def log_standing(
     mlflow.log_metrics({f"{COST}{name}": value for name, value in drop_nan(costs).items()})
 
 
-def read_standing(run: Run) -> Standing:
-    """Read the standing of a run.
+def read_validation_report(run: Run) -> ValidationReport:
+    """Read the validation report of a run.
 
     Raises:
         TrackingError: the run has logged none.
@@ -93,4 +93,4 @@ def read_standing(run: Run) -> Standing:
         raise TrackingError(
             f"run {run_id} has no validation report ({type(error).__name__}): it was trained without tracking.standing"
         ) from None
-    return Standing(report, mean_shape, {name: run.data.metrics.get(COST + name, math.nan) for name in COSTS})
+    return ValidationReport(report, mean_shape, {name: run.data.metrics.get(COST + name, math.nan) for name in COSTS})

@@ -11,7 +11,7 @@ from builders import plain_film, prediction_of, square
 from spondylo_ml.clinical.measure import WEAK_EVIDENCE
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
-from spondylo_ml.evaluation.evidence import FEWEST_FILMS, Evidence
+from spondylo_ml.evaluation.heatmap_evidence import FEWEST_FILMS, Evidence
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slip_uncertainty import film_slips
 from spondylo_ml.evaluation.slips import measure_prediction
