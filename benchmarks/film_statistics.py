@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from spondylo_ml.config import DataConfig
-from spondylo_ml.data.letterbox import stretch_contrast
+from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Film, FloatArray

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import FloatArray, GreyImage
-
-CONTRAST_PERCENTILES = (0.5, 99.5)
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,6 @@ class Letterbox:
         x, y = self.offset_xy.astype(int)
         canvas[y : y + height, x : x + width] = stretch_contrast(np.asarray(scaled, dtype=np.uint8))
         return canvas
-
-
-def stretch_contrast(image: GreyImage) -> GreyImage:
-    """Stretch the grey levels between the outer percentiles to 0 to 255; a uniform film becomes black."""
-    low, high = np.percentile(image, CONTRAST_PERCENTILES)
-    if high <= low:
-        return np.zeros_like(image)
-    return np.asarray(np.clip((image - low) * (255.0 / (high - low)), 0, 255).round(), dtype=np.uint8)
 
 
 def common_input_hw(sizes_hw: Sequence[tuple[int, int]], side_px: int, multiple: int = 32) -> tuple[int, int]:

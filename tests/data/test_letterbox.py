@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spondylo_ml.data.letterbox import Letterbox, common_input_hw, stretch_contrast
+from spondylo_ml.data.contrast import stretch_contrast
+from spondylo_ml.data.letterbox import Letterbox, common_input_hw
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import GreyImage
 

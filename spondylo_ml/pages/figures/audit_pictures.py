@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from spondylo_ml.data.audit.findings import AuditFinding
-from spondylo_ml.data.letterbox import stretch_contrast
+from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, Vertebra
 from spondylo_ml.pages.figures.overlay import TRUTH_RGB, Picture, draw_outline

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
-from spondylo_ml.data.letterbox import stretch_contrast
+from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import FilmReport, ReportedBody
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from spondylo_ml.data.letterbox import Letterbox, stretch_contrast
+from spondylo_ml.data.contrast import stretch_contrast
+from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import OUTLINE, Film, FilmPrediction, FloatArray, level_name
