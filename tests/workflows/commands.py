@@ -1,4 +1,4 @@
-"""Running the project's commands as a user does: in a process of its own, in an empty folder."""
+"""Run the project's commands as a user does: in a new process, in an empty folder."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ TINY = (
     "--data.val_fraction", "0.2", "--data.test_fraction", "0.2",
     "--training.batch_size", "4", "--tracking.system_metrics", "false", "--training.precision", "bf16",
 )  # fmt: skip
-"""Trained in bf16 on any processor: numbers of a run must be those of its model in use all the same."""
+"""Trains in bf16 on every device: the metrics of a run must still equal those of its model when it is loaded."""
 
 LEARNS = (
     "--preset", "quick", "--data.phantom_films", "300", "--data.test_fraction", "0.15", "--data.val_fraction", "0.1",
     "--data.input_side_px", "64", "--heatmap.flip_average", "false", "--tracking.system_metrics", "false",
     "--tracking.panel_films", "0", "--training.preflight", "false",
 )  # fmt: skip
-"""With 2,400 film passes, two minutes, enough to beat the mean shape; 6,000 are surely better."""
+"""2,400 film passes (two minutes) are enough to beat the mean shape; 6,000 are reliably better."""
 
 
 def environment(folder: Path, **extra: str) -> dict[str, str]:
-    """The current environment with a tracking store of its own in `folder`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    paths = os.pathsep.join(filter(None, [str(ROOT), kept.get("PYTHONPATH", "")]))
-    # One thread: on busy cores two threads spend their time waiting for each other.
-    own = {"PYTHONPATH": paths, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "OMP_NUM_THREADS": "1"}
-    return kept | own | extra
+    """The current environment, with the tracking store in `folder`."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    paths = os.pathsep.join(filter(None, [str(ROOT), inherited.get("PYTHONPATH", "")]))
+    # One thread: on busy cores two threads would wait for each other most of the time.
+    variables = {"PYTHONPATH": paths, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "OMP_NUM_THREADS": "1"}
+    return inherited | variables | extra
 
 
 def tune(folder: Path, *arguments: str) -> str:
-    """`python -m tuning` with the arguments, to its end; what it printed. A failure shows that."""
+    """Run `python -m tuning` with the arguments and return its output; fails with that output."""
     command = [sys.executable, "-m", "tuning", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=3600)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = subprocess.run(command, cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=3600)
+    assert process.returncode == 0, process.stdout + process.stderr
     assert unknown_metrics(folder) == []
-    return done.stdout
+    return process.stdout
 
 
 def start(folder: Path, *arguments: str, new_group: bool = False, **extra: str) -> subprocess.Popen[str]:
-    """`python -m spondylo_ml` with the arguments, started; in a group of processes of its own where that is asked."""
+    """Start `python -m spondylo_ml` with the arguments, in a new process group if `new_group`."""
     return subprocess.Popen(
         [sys.executable, "-m", "spondylo_ml", *arguments],
         cwd=folder,
@@ -61,7 +61,7 @@ def start(folder: Path, *arguments: str, new_group: bool = False, **extra: str) 
 
 
 def run(folder: Path, *arguments: str, **extra: str) -> str:
-    """As `start`, to its end; what it printed. A failure shows that."""
+    """Run `python -m spondylo_ml` with the arguments and return its output; fails with that output."""
     process = start(folder, *arguments, **extra)
     output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
@@ -70,27 +70,27 @@ def run(folder: Path, *arguments: str, **extra: str) -> str:
 
 
 def unknown_metrics(folder: Path) -> list[str]:
-    """Metrics that runs of the store in `folder` have logged and the catalogue does not know."""
+    """Metrics that runs in the store of `folder` have logged but the catalogue lacks."""
     runs = runs_of(folder) if (folder / "mlflow.db").is_file() else []
     return sorted({name for run in runs for name in run.data.metrics if find_metric(name) is None})
 
 
 def client_of(folder: Path) -> MlflowClient:
-    """Client of the store in `folder`."""
+    """A client of the store in `folder`."""
     return MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
 
 
 def runs_of(folder: Path) -> list[Run]:
-    """All runs of the store in `folder`, the newest first."""
+    """All runs in the store of `folder`, newest first."""
     client = client_of(folder)
     return list(client.search_runs([e.experiment_id for e in client.search_experiments()]))
 
 
 def artifacts_of(folder: Path, run_id: str, path: str = "") -> list[str]:
-    """Paths of the artefacts that a run logged."""
+    """Paths of the artefacts of a run."""
     return [item.path for item in client_of(folder).list_artifacts(run_id, path)]
 
 
 def aliases_of(client: MlflowClient, name: str = "spondylo-landmarks") -> dict[str, int]:
-    """The versions that the aliases of a registered model name; a store may say 2 or "2"."""
+    """Version by alias of a registered model; stores return 2 or "2"."""
     return {alias: int(version) for alias, version in client.get_registered_model(name).aliases.items()}

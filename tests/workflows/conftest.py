@@ -1,4 +1,4 @@
-"""Trained runs that several files of tests share: each training takes seconds."""
+"""Training runs that several test files share, since each takes seconds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from mlflow.entities import Run
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
-    """A folder in which a tiny model was trained, its run, and what the command printed."""
-    folder = tmp_path_factory.mktemp("trained")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
+    """The folder of a short training run, the run, and the output of the command."""
+    folder = tmp_path_factory.mktemp("tiny_run")
     output = run(folder, "train", *TINY, "--tracking.run_name", "tiny")
     return folder, runs_of(folder)[0], output
 
 
 @pytest.fixture(scope="session")
-def trained_twice(trained: tuple[Path, Run, str]) -> tuple[Path, Run, Run]:
-    """The same folder with a second run: the same films, another seed, less training."""
-    folder, tiny, _ = trained
+def two_tiny_runs(tiny_run: tuple[Path, Run, str]) -> tuple[Path, Run, Run]:
+    """The same folder with a second run: same films, another seed, fewer epochs."""
+    folder, tiny, _ = tiny_run
     run(folder, "train", *TINY, "--tracking.run_name", "other", "--seed", "1", "--training.epochs", "1")
-    return folder, tiny, next(found for found in runs_of(folder) if found.info.run_name == "other")
+    return folder, tiny, next(item for item in runs_of(folder) if item.info.run_name == "other")

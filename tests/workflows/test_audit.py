@@ -1,4 +1,4 @@
-"""The audit as a user runs it, and how it stops a training."""
+"""`audit` as a user runs it, and how its errors stop a training run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FILES = {"findings.csv", "findings.json", "films.csv", "slips.csv"}
 
 
 @pytest.fixture(scope="module")
-def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def damaged_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Mendeley layout whose first training film is also a validation film, with a broken file."""
     root = mendeley_folder(tmp_path_factory.mktemp("films") / "lateral", train=4, val=3, long_side_px=128)
     image = sorted((root / IMAGES / "train").iterdir())[0]
@@ -34,33 +34,33 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def only_run(folder: Path) -> tuple[Run, Path]:
-    """The one run of the folder's store, and its artefacts."""
+    """The only run in the store of the folder, and the folder of its artefacts."""
     client = MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
-    (made,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
-    return made, Path(client.download_artifacts(made.info.run_id, ""))
+    (audit_run,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return audit_run, Path(client.download_artifacts(audit_run.info.run_id, ""))
 
 
-def test_the_audit_of_a_damaged_folder_runs_to_its_end_and_logs_everything(damaged: Path, tmp_path: Path) -> None:
-    output = run(tmp_path, "audit", "--data", str(damaged))
+def test_the_audit_of_a_damaged_folder_logs_all_findings(damaged_folder: Path, tmp_path: Path) -> None:
+    output = run(tmp_path, "audit", "--data", str(damaged_folder))
     assert re.search(r"errors +2", output)
     assert "duplicate: " in output
     assert "bad_file: broken.png" in output
-    made, files = only_run(tmp_path)
-    assert made.info.run_name == "audit lateral"
-    assert made.data.metrics["audit/errors"] == 2
-    assert made.data.metrics["audit/check/duplicate"] == 1
-    assert made.data.metrics["films/count"] == 9
+    audit_run, files = only_run(tmp_path)
+    assert audit_run.info.run_name == "audit lateral"
+    assert audit_run.data.metrics["audit/errors"] == 2
+    assert audit_run.data.metrics["audit/check/duplicate"] == 1
+    assert audit_run.data.metrics["films/count"] == 9
     assert {path.name for path in (files / "audit").iterdir()} == FILES
     tree = json.loads((files / "audit" / "findings.json").read_text(encoding="utf-8"))
-    assert tree["digest"] == made.data.tags["audit_digest"]
+    assert tree["digest"] == audit_run.data.tags["audit_digest"]
     table = pd.read_csv(files / "audit" / "findings.csv")
     assert len(table) == len(tree["findings"])
     assert table.loc[table["severity"] == "error", "check"].tolist() == ["bad_file", "duplicate"]
     assert len(pd.read_csv(files / "audit" / "films.csv")) == 9
-    _assert_report_stands_alone((files / "audit.html").read_text(encoding="utf-8"))
+    _assert_page_is_self_contained((files / "audit.html").read_text(encoding="utf-8"))
 
 
-def _assert_report_stands_alone(html: str) -> None:
+def _assert_page_is_self_contained(html: str) -> None:
     assert "Audit of lateral" in html
     assert "not a medical device" in html
     assert "data:image/jpeg;base64," in html
@@ -74,16 +74,16 @@ def test_synthetic_films_are_audited_without_a_folder(tmp_path: Path) -> None:
         tmp_path, "audit", "--data.phantom_films", "20", "--data.phantom_long_side_px", "128", "--pictures", "2"
     )
     assert "No errors." in output
-    made, files = only_run(tmp_path)
-    assert made.data.metrics["audit/errors"] == 0
-    assert made.data.metrics["films/slips"] > 20
+    audit_run, files = only_run(tmp_path)
+    assert audit_run.data.metrics["audit/errors"] == 0
+    assert audit_run.data.metrics["films/slips"] > 20
     html = (files / "audit.html").read_text(encoding="utf-8")
     assert "Synthetic films." in html
     assert "Slip by level" in html
 
 
-def test_errors_stop_a_training_and_are_reported(damaged: Path, tmp_path: Path) -> None:
-    process = start(tmp_path, "train", *TINY, "--data", str(damaged), "--data.on_bad_file", "skip")
+def test_audit_errors_stop_training_and_are_reported(damaged_folder: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *TINY, "--data", str(damaged_folder), "--data.on_bad_file", "skip")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "found 1 error(s)" in output
@@ -92,7 +92,7 @@ def test_errors_stop_a_training_and_are_reported(damaged: Path, tmp_path: Path) 
     assert not list(tmp_path.glob("checkpoints")), "nothing was trained"
 
 
-def test_a_training_told_to_continue_logs_what_was_found(damaged: Path, tmp_path: Path) -> None:
+def test_training_despite_audit_errors_logs_the_findings(damaged_folder: Path, tmp_path: Path) -> None:
     run(
         tmp_path,
         "train",
@@ -100,20 +100,20 @@ def test_a_training_told_to_continue_logs_what_was_found(damaged: Path, tmp_path
         "--training.epochs",
         "1",
         "--data",
-        str(damaged),
+        str(damaged_folder),
         "--data.on_bad_file",
         "skip",
         "--data.on_audit_error",
         "continue",
     )
-    made, files = only_run(tmp_path)
-    assert made.data.tags["audit_errors"] == "1"
-    assert len(made.data.tags["audit_digest"]) == 64
-    assert made.data.tags["audit_images_checked"] == "true"
+    audit_run, files = only_run(tmp_path)
+    assert audit_run.data.tags["audit_errors"] == "1"
+    assert len(audit_run.data.tags["audit_digest"]) == 64
+    assert audit_run.data.tags["audit_images_checked"] == "true"
     assert "duplicate" in (files / "audit" / "findings.csv").read_text(encoding="utf-8")
 
 
-def test_a_training_without_a_usable_corner_fails_and_logs_no_model(tmp_path: Path) -> None:
+def test_training_without_a_usable_corner_fails_and_logs_no_model(tmp_path: Path) -> None:
     root = mendeley_folder(tmp_path / "lateral", train=4, val=2, test=0)
     for label in sorted((root / LABELS).rglob("*.*")):
         label.unlink()
@@ -130,20 +130,20 @@ def test_a_training_without_a_usable_corner_fails_and_logs_no_model(tmp_path: Pa
     assert "no usable corner in the train part (4 labelled film(s))" in output
     client = MlflowClient(environment(tmp_path)["MLFLOW_TRACKING_URI"])
     experiments = [e.experiment_id for e in client.search_experiments()]
-    (made,) = client.search_runs(experiments)
-    assert made.info.status == "FAILED"
+    (audit_run,) = client.search_runs(experiments)
+    assert audit_run.info.status == "FAILED"
     assert client.search_logged_models(experiments) == []
 
 
-def test_synthetic_films_are_trained_on_after_a_check_of_their_labels() -> None:
+def test_labels_of_synthetic_films_are_checked_before_training() -> None:
     films, audit = load_audited_films(DataConfig(phantom_films=30, phantom_long_side_px=128))
     assert len(films.films) == 30
     assert not audit.images_checked
     assert audit.of(Severity.ERROR) == ()
 
 
-def test_the_same_films_have_the_same_digest_twice(damaged: Path) -> None:
-    config = DataConfig(path=damaged, on_bad_file="skip")
+def test_the_same_films_have_the_same_digest_twice(damaged_folder: Path) -> None:
+    config = DataConfig(path=damaged_folder, on_bad_file="skip")
     assert load_audited_films(config)[1].digest == load_audited_films(config)[1].digest
 
 
@@ -154,21 +154,21 @@ def test_the_known_wrong_labels_of_the_real_ap_films_are_found_and_can_be_set_as
     assert {finding.check for finding in errors} == {"corner_order", "overlap", "vertebra_order"}
     assert {finding.left_out for finding in errors} == {LeftOut.CORNERS, LeftOut.FILM}, "set_aside trains on the others"
     require_no_errors(audit, "set_aside", "films")
-    found = {(finding.check, film) for finding in audit.findings for film in finding.films}
+    checks = {(finding.check, film) for finding in audit.findings for film in finding.films}
     twice_labelled = {"train_0376", "train_0380", "train_0398"}
-    assert {("overlap", film) for film in twice_labelled} <= found
-    assert {("body_shape", "train_0173"), ("body_shape", "train_0144"), ("overlap", "train_0144")} <= found
+    assert {("overlap", film) for film in twice_labelled} <= checks
+    assert {("body_shape", "train_0173"), ("body_shape", "train_0144"), ("overlap", "train_0144")} <= checks
     duplicates = [finding.films for finding in audit.findings if finding.check == "duplicate"]
     assert {("train_0255", "train_0393"), ("train_0253", "train_0262"), ("train_0316", "train_0448")} <= set(duplicates)
 
 
-def test_the_real_films_of_one_exposure_are_kept_in_one_part(real_data: Path) -> None:
+def test_real_films_of_one_exposure_stay_in_one_part(real_data: Path) -> None:
     parts = {film.film_id: film.split for film in load_films(DataConfig(path=real_data / "spineweb16")).films}
     for first, second in (("train_0255", "train_0393"), ("train_0253", "train_0262"), ("train_0008", "train_0457")):
         assert parts[first] == parts[second]
 
 
-def test_the_real_lateral_films_have_no_error_and_their_slip_is_withheld(real_data: Path) -> None:
+def test_the_real_lateral_films_have_no_errors_and_their_slips_are_withheld(real_data: Path) -> None:
     films, pixels = load_films_to_audit(DataConfig(path=real_data / "lumbar_films"))
     audit = audit_of(films, pixels)
     assert audit.of(Severity.ERROR) == ()

@@ -1,4 +1,4 @@
-"""`benchmark` as a user runs it: a tree of runs, a leaderboard, and going on after a cut."""
+"""`benchmark` as a user runs it: parent and child runs, a leaderboard, resuming after a kill."""
 
 from __future__ import annotations
 
@@ -43,23 +43,23 @@ def benchmark(folder: Path, *arguments: str) -> tuple[int, str]:
 
 
 def table(folder: Path, run_id: str, name: str) -> dict[str, dict[str, str]]:
-    """Rows of a logged table by entry."""
+    """Rows of a logged table, by entry."""
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
     text = mlflow.artifacts.load_text(f"runs:/{run_id}/{name}")
     return {row["entry"]: row for row in csv.DictReader(text.splitlines())}
 
 
 def parent_of(folder: Path) -> Run:
-    (found,) = (run for run in runs_of(folder) if "benchmark" in run.data.tags)
-    return found
+    (parent,) = (run for run in runs_of(folder) if "benchmark" in run.data.tags)
+    return parent
 
 
 def children_of(folder: Path, parent_id: str) -> dict[str, Run]:
-    found = [run for run in runs_of(folder) if run.data.tags.get("mlflow.parentRunId") == parent_id]
-    return {run.data.tags["benchmark_entry"]: run for run in found}
+    runs = [run for run in runs_of(folder) if run.data.tags.get("mlflow.parentRunId") == parent_id]
+    return {run.data.tags["benchmark_entry"]: run for run in runs}
 
 
-def test_a_failed_training_is_listed_with_its_reason_and_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_others(tmp_path: Path) -> None:
     entries_file(tmp_path, BROKEN)
     code, output = benchmark(tmp_path, "--training.epochs", "1")
     assert code == 1, output
@@ -79,15 +79,15 @@ def test_a_failed_training_is_listed_with_its_reason_and_does_not_stop_the_other
     assert all(float(rows["one"][name]) > 0 for name in ("latency_ms", "films_per_s", "peak_memory_mb", "training_s"))
     assert (rows["one"]["parameters"], rows["one"]["best_epoch"]) == ("8650192.0", "1.0")
     assert (rows["other"]["n_finished"], rows["other"]["n_failed"], rows["other"]["mre_px512"]) == ("0", "1", "")
-    listed = table(tmp_path, parent.info.run_id, "children.csv")
-    assert listed["other"]["reason"] == other.data.tags["failure"]
+    child_rows = table(tmp_path, parent.info.run_id, "children.csv")
+    assert child_rows["other"]["reason"] == other.data.tags["failure"]
 
 
-def test_the_noise_floor_is_measured_on_each_observation_and_read_by_promote(tmp_path: Path) -> None:
+def test_the_noise_floor_is_measured_per_observation_and_read_by_promote(tmp_path: Path) -> None:
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(environment(tmp_path)["MLFLOW_TRACKING_URI"])
     experiment = mlflow.create_experiment("floors", artifact_location=str(tmp_path / "artifacts"))
-    rights = {
+    percent_right = {
         ("a", 0): (100.0, 0.0),
         ("a", 1): (100.0, 100.0),
         ("b", 0): (0.0, 0.0),
@@ -96,31 +96,31 @@ def test_the_noise_floor_is_measured_on_each_observation_and_read_by_promote(tmp
     }
     children = []
     try:
-        for (entry, seed), right in rights.items():
+        for (entry, seed), values in percent_right.items():
             with mlflow.start_run(experiment_id=experiment) as child:
-                if right is not None:
-                    values = {"grade_accuracy_all": PairedValues(np.array(right), ("f1", "f2"))}
-                    mlflow.log_text(values_text(values), "val_report/paired_values.json")
+                if values is not None:
+                    paired_values = {"grade_accuracy_all": PairedValues(np.array(values), ("f1", "f2"))}
+                    mlflow.log_text(values_text(paired_values), "val_report/paired_values.json")
             children.append(BenchmarkRun(entry, "unet", seed, FINISHED, child.info.run_id, data_digest="d"))
         with mlflow.start_run(experiment_id=experiment, run_name="benchmark: t") as parent:
             log_noise_floor(Leaderboard("t", "made films, val part", "3 minutes", tuple(children)))
-        found = noise_floor(validate(PromoteConfig, {"noise_floor_from": parent.info.run_id}))
+        floor = noise_floor(validate(PromoteConfig, {"noise_floor_from": parent.info.run_id}))
     finally:
         mlflow.set_tracking_uri(before)
-    assert found.value == pytest.approx(1.96 * 50), "of entry a alone, whose seeds differ by half of the levels"
-    assert found.source == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on made films, val part")
+    assert floor.value == pytest.approx(1.96 * 50), "of entry a alone, whose seeds differ by half of the levels"
+    assert floor.source == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on made films, val part")
 
 
 @pytest.mark.slow
-def test_a_benchmark_that_was_killed_goes_on_with_the_same_command(tmp_path: Path) -> None:
+def test_a_killed_benchmark_resumes(tmp_path: Path) -> None:
     entries_file(tmp_path)
-    cut, reported = _kill_after_two_epochs(tmp_path)
+    run_id, reported = _kill_after_two_epochs(tmp_path)
     parent = parent_of(tmp_path)
 
     code, output = benchmark(tmp_path, "--training.epochs", str(EPOCHS), "--resume", parent.info.run_id)
 
     assert code == 0, output
-    resumed = re.search(rf"one seed 0: resumed after epoch (\d+), from its last checkpoint \(run {cut}\)", output)
+    resumed = re.search(rf"one seed 0: resumed after epoch (\d+), from its last checkpoint \(run {run_id}\)", output)
     assert resumed is not None, output
     # An epoch is saved before it is reported.
     assert int(resumed[1]) in (reported, reported + 1)
@@ -128,8 +128,8 @@ def test_a_benchmark_that_was_killed_goes_on_with_the_same_command(tmp_path: Pat
     assert parent_of(tmp_path).info.status == "FINISHED"
     children = children_of(tmp_path, parent.info.run_id)
     assert {name: run.info.status for name, run in children.items()} == {"one": "FINISHED", "other": "FINISHED"}
-    assert children["one"].info.run_id == cut
-    history = client_of(tmp_path).get_metric_history(cut, "val/mre_px512")
+    assert children["one"].info.run_id == run_id
+    history = client_of(tmp_path).get_metric_history(run_id, "val/mre_px512")
     assert sorted(metric.step for metric in history) == list(range(1, EPOCHS + 1)), "no epoch twice, none missing"
 
     code, output = benchmark(tmp_path, "--training.epochs", str(EPOCHS), "--resume", parent.info.run_id)
@@ -139,7 +139,7 @@ def test_a_benchmark_that_was_killed_goes_on_with_the_same_command(tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_part_is_trained_now_and_the_rest_later(tmp_path: Path) -> None:
+def test_some_entries_are_trained_now_and_the_rest_later(tmp_path: Path) -> None:
     entries_file(tmp_path)
     code, output = benchmark(tmp_path, "--training.epochs", "1", "--only", "other")
     assert code == 0, output
@@ -152,22 +152,22 @@ def test_a_part_is_trained_now_and_the_rest_later(tmp_path: Path) -> None:
 
 
 def _kill_after_two_epochs(folder: Path) -> tuple[str, int]:
-    """Start the benchmark in a process group of its own, and kill -9 all of it; the child's run id, and epochs."""
+    """Kill -9 a benchmark with its children after two epochs; the run id of the child and its epochs."""
     process = start(
         folder, "benchmark", "--entries", "two.yaml", "--seeds", "0", "--minutes", "5", *TINY,
         "--training.epochs", str(EPOCHS), new_group=True,
     )  # fmt: skip
     try:
         deadline = time.monotonic() + 1200
-        while not (written := list(folder.glob("checkpoints/*/metrics.jsonl"))) or _epochs(written[0]) < 2:
+        while not (metric_files := list(folder.glob("checkpoints/*/metrics.jsonl"))) or _epochs(metric_files[0]) < 2:
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline, "no second epoch in 20 minutes"
             time.sleep(0.01)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert _epochs(written[0]) < EPOCHS, "the kill came too late to mean anything"
-    return written[0].parent.name, _epochs(written[0])
+    assert _epochs(metric_files[0]) < EPOCHS, "killed too late: training was over"
+    return metric_files[0].parent.name, _epochs(metric_files[0])
 
 
 def _epochs(path: Path) -> int:

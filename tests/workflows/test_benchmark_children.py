@@ -45,7 +45,7 @@ def checkpoint(run_id: str, epoch: int) -> None:
     torch.save({"epoch": epoch - 1}, folder / "last.ckpt")
 
 
-def test_a_training_without_a_run_is_begun_in_one_below_the_parent(client: MlflowClient, parent: Run) -> None:
+def test_a_new_child_run_is_opened_below_the_parent(client: MlflowClient, parent: Run) -> None:
     children = ChildRuns(parent)
     assert children.find() == {}
     start = children.prepare(PLANNED, None)
@@ -53,10 +53,10 @@ def test_a_training_without_a_run_is_begun_in_one_below_the_parent(client: Mlflo
     run = client.get_run(start.run_id)
     assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     assert run.info.run_name == "a seed 0"
-    assert {key: found.info.run_id for key, found in children.find().items()} == {("a", 0): start.run_id}
+    assert {key: child.info.run_id for key, child in children.find().items()} == {("a", 0): start.run_id}
 
 
-def test_a_cut_one_goes_on_in_its_run_and_forgets_why_it_failed(client: MlflowClient, parent: Run) -> None:
+def test_an_interrupted_child_resumes_in_its_run_and_drops_its_failure_tag(client: MlflowClient, parent: Run) -> None:
     children = ChildRuns(parent)
     first = children.prepare(PLANNED, None)
     client.set_tag(first.run_id, "failure", "ended by SIGKILL")
@@ -67,19 +67,19 @@ def test_a_cut_one_goes_on_in_its_run_and_forgets_why_it_failed(client: MlflowCl
     assert "failure" not in client.get_run(first.run_id).data.tags
 
 
-def test_one_without_a_checkpoint_here_is_begun_again_in_a_new_run(client: MlflowClient, parent: Run) -> None:
+def test_a_child_without_a_local_checkpoint_starts_again_in_a_new_run(client: MlflowClient, parent: Run) -> None:
     children = ChildRuns(parent)
     first = children.prepare(PLANNED, None)
     again = children.prepare(PLANNED, children.find()["a", 0])
     assert again.run_id != first.run_id
     assert (again.resumed, again.reason) == (False, "started again: there is no checkpoint of it on this machine")
-    former = client.get_run(first.run_id)
-    assert former.info.status == "KILLED"
-    assert former.data.tags["superseded_by"] == again.run_id
+    replaced = client.get_run(first.run_id)
+    assert replaced.info.status == "KILLED"
+    assert replaced.data.tags["superseded_by"] == again.run_id
     assert children.find()["a", 0].info.run_id == again.run_id
 
 
-def test_one_that_a_left_over_process_still_trains_is_left_alone(client: MlflowClient, parent: Run) -> None:
+def test_a_child_that_a_left_over_process_still_trains_is_left_alone(client: MlflowClient, parent: Run) -> None:
     children = ChildRuns(parent)
     first = children.prepare(PLANNED, None)
     checkpoint(first.run_id, epoch=1)
@@ -87,7 +87,7 @@ def test_one_that_a_left_over_process_still_trains_is_left_alone(client: MlflowC
     path.write_text(json.dumps({"pid": os.getpid(), "born": psutil.Process().create_time()}))
     with pytest.raises(TrackingError, match=rf"a seed 0 is still trained by process {os.getpid()}: wait for it"):
         children.prepare(PLANNED, children.find()["a", 0])
-    # The number of a process that has ended may be given to another one.
+    # The id of a process that has ended may be reused.
     path.write_text(json.dumps({"pid": os.getpid(), "born": 1.0}))
     assert children.prepare(PLANNED, children.find()["a", 0]).resumed
     ended = subprocess.Popen([sys.executable, "-c", ""])
@@ -96,7 +96,7 @@ def test_one_that_a_left_over_process_still_trains_is_left_alone(client: MlflowC
     assert children.prepare(PLANNED, children.find()["a", 0]).resumed
 
 
-def test_children_follow_the_benchmark_into_the_run_in_which_it_goes_on(client: MlflowClient, parent: Run) -> None:
+def test_children_follow_the_benchmark_into_the_run_that_resumes_it(client: MlflowClient, parent: Run) -> None:
     first = ChildRuns(parent).prepare(PLANNED, None)
     elsewhere = client.create_experiment("another experiment")
     other = ChildRuns(client.create_run(elsewhere, tags={"benchmark": "made"}))
@@ -105,13 +105,13 @@ def test_children_follow_the_benchmark_into_the_run_in_which_it_goes_on(client: 
     assert ChildRuns(parent).find() == {}
 
 
-def test_a_benchmark_is_found_by_its_first_id_too(client: MlflowClient, parent: Run) -> None:
+def test_a_resumed_benchmark_is_found_by_its_first_run_id_too(client: MlflowClient, parent: Run) -> None:
     later = client.create_run("0", tags={"benchmark": "made"})
     client.set_tag(parent.info.run_id, "resumed_as", later.info.run_id)
     assert find_benchmark(parent.info.run_id).info.run_id == later.info.run_id
 
 
-def test_a_run_that_is_no_benchmark_is_refused(client: MlflowClient) -> None:
+def test_a_run_that_is_not_a_benchmark_is_refused(client: MlflowClient) -> None:
     single = client.create_run("0").info.run_id
     with pytest.raises(TrackingError, match=rf"run {single} is not a benchmark: copy the id of the parent run"):
         find_benchmark(single)

@@ -1,4 +1,4 @@
-"""`compare`, as a user runs it: two runs on the same films; other films are refused."""
+"""`compare` as a user runs it: two runs on the same films; different films are refused."""
 
 from __future__ import annotations
 
@@ -29,73 +29,74 @@ SLOTS = SlotRange(0, 10)
 
 
 @pytest.fixture(scope="module")
-def compared(trained_twice: tuple[Path, Run, Run]) -> tuple[Path, Run, str]:
-    """The folder of two trained runs, the run of their comparison, and what the command printed."""
-    folder, tiny, other = trained_twice
-    given = f"{tiny.info.run_id},{other.info.run_id}"
-    output = run(folder, "compare", "--run_ids", given, "--overlays", "1", "--resamples", "200")
+def comparison(two_tiny_runs: tuple[Path, Run, Run]) -> tuple[Path, Run, str]:
+    """The folder of two training runs, the run that compares them, and the output of the command."""
+    folder, tiny, other = two_tiny_runs
+    run_ids = f"{tiny.info.run_id},{other.info.run_id}"
+    output = run(folder, "compare", "--run_ids", run_ids, "--overlays", "1", "--resamples", "200")
     return folder, next(r for r in runs_of(folder) if "compared_runs" in r.data.tags), output
 
 
-def _csv(folder: Path, found: Run, name: str) -> pd.DataFrame:
-    path = client_of(folder).download_artifacts(found.info.run_id, name)
+def _csv(folder: Path, logged_run: Run, name: str) -> pd.DataFrame:
+    path = client_of(folder).download_artifacts(logged_run.info.run_id, name)
     return pd.read_csv(io.StringIO(Path(path).read_text(encoding="utf-8")))
 
 
-def test_two_runs_are_compared_in_a_run_of_their_own(
-    compared: tuple[Path, Run, str], trained_twice: tuple[Path, Run, Run]
+def test_a_comparison_is_logged_to_its_own_run(
+    comparison: tuple[Path, Run, str], two_tiny_runs: tuple[Path, Run, Run]
 ) -> None:
-    folder, found, output = compared
-    _, tiny, other = trained_twice
-    assert found.info.status == "FINISHED"
-    assert found.data.tags["compared_runs"] == f"{tiny.info.run_id},{other.info.run_id}"
-    assert found.data.tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
+    folder, comparison_run, output = comparison
+    _, tiny, other = two_tiny_runs
+    assert comparison_run.info.status == "FINISHED"
+    assert comparison_run.data.tags["compared_runs"] == f"{tiny.info.run_id},{other.info.run_id}"
+    assert comparison_run.data.tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
     assert f"other {other.info.run_id[:8]} against tiny {tiny.info.run_id[:8]}" in output
     assert "Wilcoxon p" in output
     files = {"comparison.html", "differences.csv", "films.csv", "runs.csv", "learning_curves.png", "environment.txt"}
-    assert files <= set(artifacts_of(folder, found.info.run_id))
-    overlays = artifacts_of(folder, found.info.run_id, "overlays")
+    assert files <= set(artifacts_of(folder, comparison_run.info.run_id))
+    overlays = artifacts_of(folder, comparison_run.info.run_id, "overlays")
     assert 1 <= len(overlays) <= 2
 
 
-def test_its_numbers_are_those_of_the_runs_own_validation(
-    compared: tuple[Path, Run, str], trained_twice: tuple[Path, Run, Run]
+def test_the_values_equal_those_of_each_runs_validation(
+    comparison: tuple[Path, Run, str], two_tiny_runs: tuple[Path, Run, Run]
 ) -> None:
-    folder, found, _ = compared
-    runs = _csv(folder, found, "runs.csv").set_index(["run", "name"])["value"]
-    for trained in trained_twice[1:]:
-        name = f"{trained.info.run_name} {trained.info.run_id[:8]}"
+    folder, comparison_run, _ = comparison
+    runs = _csv(folder, comparison_run, "runs.csv").set_index(["run", "name"])["value"]
+    for trained_run in two_tiny_runs[1:]:
+        name = f"{trained_run.info.run_name} {trained_run.info.run_id[:8]}"
         for metric in ("mre_px512", "sdr_24px", "instance_sdr_24px"):
-            assert runs[name, metric] == pytest.approx(trained.data.metrics[f"val_best/{metric}"])
+            assert runs[name, metric] == pytest.approx(trained_run.data.metrics[f"val_best/{metric}"])
 
 
-def test_differences_and_films_add_up(compared: tuple[Path, Run, str]) -> None:
-    folder, found, _ = compared
-    runs = _csv(folder, found, "runs.csv")
+def test_differences_equal_the_values_of_runs_and_films(comparison: tuple[Path, Run, str]) -> None:
+    folder, comparison_run, _ = comparison
+    runs = _csv(folder, comparison_run, "runs.csv")
     first, second = runs["run"].unique()
     values = runs.set_index(["run", "name"])["value"]
-    row = _csv(folder, found, "differences.csv").set_index("metric").loc["mre_px512"]
+    row = _csv(folder, comparison_run, "differences.csv").set_index("metric").loc["mre_px512"]
     assert row["value"] == pytest.approx(values[second, "mre_px512"] - values[first, "mre_px512"])
     assert row["low"] <= row["value"] <= row["high"]
     assert row["n_better"] + row["n_worse"] + row["n_same"] == row["n_patients"]
-    films = _csv(folder, found, "films.csv")
+    films = _csv(folder, comparison_run, "films.csv")
     assert list(films[f"change: {second}"]) == pytest.approx(list(films[second] - films[first]))
-    assert found.data.metrics["difference_1/mre_px512"] == pytest.approx(row["value"])
+    assert comparison_run.data.metrics["difference_1/mre_px512"] == pytest.approx(row["value"])
 
 
-def test_the_page_needs_nothing_but_itself(compared: tuple[Path, Run, str]) -> None:
-    folder, found, _ = compared
-    page = Path(client_of(folder).download_artifacts(found.info.run_id, "comparison.html")).read_text(encoding="utf-8")
-    assert re.search(r"<script[^>]*\ssrc=|<link\s", page) is None
-    assert page.count("Plotly.newPlot(") == 3
-    assert "Research software, not a medical device." in page
+def test_the_page_is_self_contained(comparison: tuple[Path, Run, str]) -> None:
+    folder, comparison_run, _ = comparison
+    path = client_of(folder).download_artifacts(comparison_run.info.run_id, "comparison.html")
+    html = Path(path).read_text(encoding="utf-8")
+    assert re.search(r"<script[^>]*\ssrc=|<link\s", html) is None
+    assert html.count("Plotly.newPlot(") == 3
+    assert "Research software, not a medical device." in html
 
 
-def test_the_best_runs_are_chosen_by_a_metric(trained_twice: tuple[Path, Run, Run]) -> None:
-    folder, tiny, other = trained_twice
-    with _store(folder):
+def test_the_best_runs_are_chosen_by_a_metric(two_tiny_runs: tuple[Path, Run, Run]) -> None:
+    folder, tiny, other = two_tiny_runs
+    with _current_store(folder):
         best = top_runs(5, "val_best/mre_px512")
-        assert {r.info.run_id for r in best} == {tiny.info.run_id, other.info.run_id}, "evaluations are no models"
+        assert {r.info.run_id for r in best} == {tiny.info.run_id, other.info.run_id}, "evaluation runs have no model"
         errors = [r.data.metrics["val_best/mre_px512"] for r in best]
         assert errors == sorted(errors)
         rates = [r.data.metrics["val_best/presence_recall"] for r in top_runs(5, "val_best/presence_recall")]
@@ -112,7 +113,7 @@ def test_the_best_runs_are_chosen_by_a_metric(trained_twice: tuple[Path, Run, Ru
 
 
 def test_the_fastest_run_and_the_one_with_the_fewest_false_vertebrae_come_first(tmp_path: Path) -> None:
-    with _store(tmp_path):
+    with _current_store(tmp_path):
         for name, latency_ms, n_false in (("slow", 40.0, 2.0), ("fast", 5.0, 9.0), ("middle", 12.0, 5.0)):
             _run_with_model(name, {"cost/latency_ms": latency_ms, "val_best/n_false_vertebrae": n_false})
         assert [r.info.run_name for r in top_runs(3, "cost/latency_ms")] == ["fast", "middle", "slow"]
@@ -120,7 +121,7 @@ def test_the_fastest_run_and_the_one_with_the_fewest_false_vertebrae_come_first(
 
 
 def test_runs_are_not_ranked_by_a_metric_without_a_better_direction(tmp_path: Path) -> None:
-    with _store(tmp_path):
+    with _current_store(tmp_path):
         _run_with_model("ours", {"cost/threads": 2.0, "mine/sharpness": 1.0})
         with pytest.raises(ConfigError, match="neither lower nor higher values of 'cost/threads' are better"):
             top_runs(1, "cost/threads")
@@ -128,8 +129,8 @@ def test_runs_are_not_ranked_by_a_metric_without_a_better_direction(tmp_path: Pa
             top_runs(1, "mine/sharpness")
 
 
-def test_runs_of_different_films_are_refused_unless_films_are_named(tmp_path: Path) -> None:
-    with _store(tmp_path):
+def test_runs_with_different_films_are_refused_unless_films_are_named(tmp_path: Path) -> None:
+    with _current_store(tmp_path):
         ours, theirs = _trained_run("ours", seed=0), _trained_run("theirs", seed=1)
         with pytest.raises(
             DataError, match=r"different val films.*ours: \w{12}; theirs: \w{12}.*Name the films.*--data"
@@ -140,50 +141,52 @@ def test_runs_of_different_films_are_refused_unless_films_are_named(tmp_path: Pa
         assert common_films([ours, _trained_run("same", seed=0)], "val", DataConfig()).name == "phantom-0-10x64px"
 
 
-def test_runs_whose_films_differed_when_they_were_trained_are_refused(tmp_path: Path) -> None:
-    with _store(tmp_path):
+def test_runs_trained_on_different_files_are_refused(tmp_path: Path) -> None:
+    with _current_store(tmp_path):
         ours, theirs = (_trained_run(name, seed=0, tags={"data_digest.val": name * 12}) for name in "ab")
         with pytest.raises(DataError, match=r"different val films.*a: a{12}; b: b{12}"):
             common_films([ours, theirs], "val", DataConfig())
 
 
-def test_films_of_a_test_part_alone_are_compared(
-    trained_twice: tuple[Path, Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_runs_are_compared_on_films_of_a_test_part_only(
+    two_tiny_runs: tuple[Path, Run, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, tiny, other = trained_twice
+    folder, tiny, other = two_tiny_runs
     monkeypatch.setenv("SPONDYLO_SALT_FILE", str(tmp_path / "salt"))
     held_out = tmp_path / "held-out"
-    made = phantom_films(4, 77, 96)
-    write_dataset(replace(made, films=tuple(replace(film, split="test") for film in made.films)), "yolo", held_out)
+    phantoms = phantom_films(4, 77, 96)
+    write_dataset(
+        replace(phantoms, films=tuple(replace(film, split="test") for film in phantoms.films)), "yolo", held_out
+    )
     run_ids = f"{tiny.info.run_id},{other.info.run_id}"
     data = {"path": str(held_out)}
-    given = {"run_ids": run_ids, "data": data, "split": "test", "overlays": 0, "resamples": 100}
-    with _store(folder):
-        found = compare(validate(CompareConfig, given))
-        assert len(found.compared.films) == 4
-        truth = sum(4 * len(film.vertebrae or ()) for film in made.films)
-        for numbers in found.compared.numbers.values():
+    options = {"run_ids": run_ids, "data": data, "split": "test", "overlays": 0, "resamples": 100}
+    with _current_store(folder):
+        result = compare(validate(CompareConfig, options))
+        assert len(result.compared.films) == 4
+        truth = sum(4 * len(film.vertebrae or ()) for film in phantoms.films)
+        for numbers in result.compared.numbers.values():
             assert numbers["sdr_24px"].n == truth
         with pytest.raises(DataError, match="has no labelled film in its val part: choose another --split"):
-            compare(validate(CompareConfig, {**given, "split": "val"}))
+            compare(validate(CompareConfig, {**options, "split": "val"}))
 
 
-def test_a_run_that_does_not_exist_is_named(trained: tuple[Path, Run, str]) -> None:
-    folder, tiny, _ = trained
-    with _store(folder), pytest.raises(TrackingError, match="no run 'nowhere' in sqlite"):
+def test_an_unknown_run_is_named(tiny_run: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = tiny_run
+    with _current_store(folder), pytest.raises(TrackingError, match="no run 'nowhere' in sqlite"):
         compare(CompareConfig(run_ids=(tiny.info.run_id, "nowhere")))
 
 
-def test_one_run_to_choose_from_is_not_enough(trained_twice: tuple[Path, Run, Run]) -> None:
+def test_a_single_candidate_run_is_refused(two_tiny_runs: tuple[Path, Run, Run]) -> None:
     with (
-        _store(trained_twice[0]),
+        _current_store(two_tiny_runs[0]),
         pytest.raises(TrackingError, match="only 1 run has 'val_best/mre_px512' and a model"),
     ):
         compare(CompareConfig(top=1, per_model=True))
 
 
-class _store:
-    """The tracking store of a folder as the current one."""
+class _current_store:
+    """Makes the store of a folder the current one."""
 
     def __init__(self, folder: Path) -> None:
         self._uri, self._before = environment(folder)["MLFLOW_TRACKING_URI"], ""
@@ -197,7 +200,7 @@ class _store:
 
 
 def _run_with_model(name: str, metrics: dict[str, float]) -> None:
-    """A finished run with metrics and an empty model."""
+    """Log a finished run with these metrics and an empty model."""
     with mlflow.start_run(run_name=name) as run:
         mlflow.log_metrics(metrics)
         model = mlflow.initialize_logged_model(name="model", source_run_id=run.info.run_id)
@@ -205,9 +208,9 @@ def _run_with_model(name: str, metrics: dict[str, float]) -> None:
 
 
 def _trained_run(name: str, seed: int, tags: dict[str, str] | None = None) -> TrainedRun:
-    """An untrained model, as if it had been trained on ten films of this seed."""
+    """An untrained model, logged as if trained on ten films of this seed."""
     client = mlflow.MlflowClient()
-    made = client.create_run("0", run_name=name, tags=tags)
+    logged_run = client.create_run("0", run_name=name, tags=tags)
     config = Config.model_validate(
         {
             "training": {"epochs": 1},
@@ -215,4 +218,4 @@ def _trained_run(name: str, seed: int, tags: dict[str, str] | None = None) -> Tr
         }
     )
     shape = MeanShape(SLOTS, np.zeros((10, 4, 2)), np.zeros(10))
-    return TrainedRun(name, made, Bundle(build_model(config, SLOTS), config, shape))
+    return TrainedRun(name, logged_run, Bundle(build_model(config, SLOTS), config, shape))

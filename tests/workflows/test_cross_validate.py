@@ -1,4 +1,4 @@
-"""`train --folds`: a child run a fold, all films evaluated out of fold, and going on after a cut."""
+"""`train --folds`: one child run per fold, all films evaluated out of fold, resuming after an interruption."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import Film
 
-GIVEN = (*TINY, "--training.epochs", "1", "--folds", "2")
+ARGUMENTS = (*TINY, "--training.epochs", "1", "--folds", "2")
 
 
 def parent_and_folds(folder: Path) -> tuple[Run, dict[str, Run]]:
     runs = runs_of(folder)
-    (parent,) = (found for found in runs if "folds" in found.data.tags)
+    (parent,) = (item for item in runs if "folds" in item.data.tags)
     children = [r for r in runs if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
     return parent, {child.data.params["config.data.fold"]: child for child in children}
 
 
-def test_every_film_is_judged_by_the_fold_that_has_not_seen_it_and_a_cut_fold_goes_on(tmp_path: Path) -> None:
-    output = run(tmp_path, "train", *GIVEN)
+def test_each_film_is_evaluated_out_of_fold_and_an_interrupted_fold_resumes(tmp_path: Path) -> None:
+    output = run(tmp_path, "train", *ARGUMENTS)
     parent, folds = parent_and_folds(tmp_path)
     assert (parent.info.status, sorted(folds)) == ("FINISHED", ["1", "2"])
     metrics = parent.data.metrics
@@ -37,13 +37,13 @@ def test_every_film_is_judged_by_the_fold_that_has_not_seen_it_and_a_cut_fold_go
     assert metrics["folds/mre_px512_sd"] == pytest.approx(np.std(values, ddof=1))
     assert metrics["folds/mre_px512_n"] == 2
     films = load_films(DataConfig(phantom_films=24, val_fraction=0.2, test_fraction=0.2))
-    developed = [film for film in films.films if film.split != "test"]
-    assert metrics["out_of_fold/mre_px512_n"] == sum(4 * len(film.vertebrae or ()) for film in developed)
+    development_films = [film for film in films.films if film.split != "test"]
+    assert metrics["out_of_fold/mre_px512_n"] == sum(4 * len(film.vertebrae or ()) for film in development_films)
     assert min(values) <= metrics["out_of_fold/mre_px512"] <= max(values)
     assert re.search(rf"  mre_px512 +{metrics['out_of_fold/mre_px512']:.2f} \[.*; folds: mean .*, n 2", output)
     path = client_of(tmp_path).download_artifacts(parent.info.run_id, "out_of_fold/folds.csv")
     rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8"))))
-    assert sorted(row["film"] for row in rows) == sorted(film.film_id for film in developed)
+    assert sorted(row["film"] for row in rows) == sorted(film.film_id for film in development_films)
     for fold, child in folds.items():
         assert child.data.tags["data_digest.val"] != folds["2" if fold == "1" else "1"].data.tags["data_digest.val"]
         assert artifacts_of(tmp_path, child.info.run_id, "data") == ["data/split.csv"]
@@ -51,30 +51,32 @@ def test_every_film_is_judged_by_the_fold_that_has_not_seen_it_and_a_cut_fold_go
     client = client_of(tmp_path)
     client.set_terminated(folds["2"].info.run_id, "KILLED")
     client.set_terminated(parent.info.run_id, "KILLED")
-    again = run(tmp_path, "train", "--resume", parent.info.run_id, "--training.workers", "0")
-    assert f"fold 1 of 2: finished already, kept (run {folds['1'].info.run_id})" in again
-    assert f"fold 2 of 2: resumed from its last checkpoint (run {folds['2'].info.run_id})" in again
-    after, same = parent_and_folds(tmp_path)
-    assert after.info.status == same["2"].info.status == "FINISHED"
-    assert {fold: child.info.run_id for fold, child in same.items()} == {
+    resumed_output = run(tmp_path, "train", "--resume", parent.info.run_id, "--training.workers", "0")
+    assert f"fold 1 of 2: finished already, kept (run {folds['1'].info.run_id})" in resumed_output
+    assert f"fold 2 of 2: resumed from its last checkpoint (run {folds['2'].info.run_id})" in resumed_output
+    resumed, resumed_folds = parent_and_folds(tmp_path)
+    assert resumed.info.status == resumed_folds["2"].info.status == "FINISHED"
+    assert {fold: child.info.run_id for fold, child in resumed_folds.items()} == {
         fold: child.info.run_id for fold, child in folds.items()
     }
-    assert after.data.metrics["out_of_fold/mre_px512"] == pytest.approx(metrics["out_of_fold/mre_px512"])
+    assert resumed.data.metrics["out_of_fold/mre_px512"] == pytest.approx(metrics["out_of_fold/mre_px512"])
 
 
-def test_one_fold_alone_is_a_part_of_the_data() -> None:
-    made = [load_films(DataConfig(phantom_films=20, folds=3, fold=fold)) for fold in (1, 2, 3)]
-    whole = load_films(DataConfig(phantom_films=20))
-    names = [ids(films.part("val")) for films in made]
-    assert sorted(name for fold in names for name in fold) == sorted(ids(whole.part("train")) + ids(whole.part("val")))
-    assert all(ids(films.part("test")) == ids(whole.part("test")) for films in made)
-    assert all(4 <= len(fold) <= 7 for fold in names), "15 films in three folds, alike in grade"
+def test_the_folds_divide_the_films_outside_the_test_part() -> None:
+    folds = [load_films(DataConfig(phantom_films=20, folds=3, fold=fold)) for fold in (1, 2, 3)]
+    undivided = load_films(DataConfig(phantom_films=20))
+    validation_ids = [film_ids(films.part("val")) for films in folds]
+    assert sorted(name for fold in validation_ids for name in fold) == sorted(
+        film_ids(undivided.part("train")) + film_ids(undivided.part("val"))
+    )
+    assert all(film_ids(films.part("test")) == film_ids(undivided.part("test")) for films in folds)
+    assert all(4 <= len(fold) <= 7 for fold in validation_ids), "15 films in three folds, alike in grade"
 
 
-def test_folds_without_one_are_for_train_alone() -> None:
+def test_folds_without_a_fold_number_are_refused_outside_train() -> None:
     with pytest.raises(ConfigError, match=r"data\.folds alone is for train, .* name one too: --data\.fold 1"):
         load_films(DataConfig(phantom_films=20, folds=3))
 
 
-def ids(films: tuple[Film, ...]) -> list[str]:
+def film_ids(films: tuple[Film, ...]) -> list[str]:
     return [film.film_id for film in films]

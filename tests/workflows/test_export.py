@@ -1,4 +1,4 @@
-"""`phantom` and `export`, as a user runs them."""
+"""`phantom` and `export` as a user runs them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from spondylo_ml.workflows.phantom import draw_phantoms
 SMALL = ("--long_side_px", "64")
 
 
-def test_phantoms_are_written_read_and_written_again_in_another_layout(tmp_path: Path) -> None:
+def test_phantoms_are_written_and_exported_to_another_layout(tmp_path: Path) -> None:
     output = run(tmp_path, "phantom", "--count", "8", *SMALL, "--to", "lateral", "--val_fraction", "0.25")
     assert f"8 film(s), 8 with labels, written as mendeley to {tmp_path}/lateral" in output
     assert "8 film(s) without a part: dealt to train and val by patient" in output
@@ -38,7 +38,7 @@ def test_phantoms_are_written_read_and_written_again_in_another_layout(tmp_path:
     again = read_folder(tmp_path / "again")
     assert f"digest {digest(again.films, again.slots)}" in output
     assert Counter(f.split for f in again.films) == {"train": 6, "val": 2}
-    assert not (tmp_path / "mlflow.db").exists(), "no run is opened"
+    assert not (tmp_path / "mlflow.db").exists(), "no run was opened"
 
 
 def test_the_same_seed_writes_the_same_films(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_the_same_seed_writes_the_same_films(tmp_path: Path) -> None:
     assert first.digest == second.digest != other.digest
 
 
-def test_a_dataset_without_parts_is_dealt_by_patient_where_the_layout_has_parts(tmp_path: Path) -> None:
+def test_a_dataset_without_parts_is_split_by_patient_if_the_layout_needs_parts(tmp_path: Path) -> None:
     source = draw_phantoms(PhantomConfig(count=6, long_side_px=64, format="coco", to=tmp_path / "a"))
     films = source.written.films
     assert {f.split for f in films.films} == {None}
@@ -58,7 +58,7 @@ def test_a_dataset_without_parts_is_dealt_by_patient_where_the_layout_has_parts(
     assert {f.film_id: f.split for f in read_folder(tmp_path / "b").films} == expected
 
 
-def test_one_film_is_too_few_for_two_parts(tmp_path: Path) -> None:
+def test_a_single_film_cannot_be_split(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="one labelled film cannot be parted into train and val"):
         draw_phantoms(PhantomConfig(count=1, long_side_px=64, to=tmp_path / "a"))
     assert not (tmp_path / "a").exists()
@@ -67,16 +67,16 @@ def test_one_film_is_too_few_for_two_parts(tmp_path: Path) -> None:
 def test_bad_films_stop_an_export_or_are_skipped(tmp_path: Path) -> None:
     root = mendeley_folder(tmp_path / "lateral")
     next((root / "Test").iterdir()).write_bytes(b"")
-    tree = {"data": {"path": root}, "format": "yolo", "to": tmp_path / "set"}
+    options = {"data": {"path": root}, "format": "yolo", "to": tmp_path / "set"}
     with pytest.raises(DataError, match=r"1 bad file\(s\)"):
-        export(ExportConfig.model_validate(tree))
-    skipping = {**tree, "data": {"path": root, "on_bad_file": "skip"}}
-    assert exported(export(ExportConfig.model_validate(skipping))).startswith(
+        export(ExportConfig.model_validate(options))
+    skip_options = {**options, "data": {"path": root, "on_bad_file": "skip"}}
+    assert exported(export(ExportConfig.model_validate(skip_options))).startswith(
         "5 film(s), 5 with labels, written as yolo"
     )
 
 
-def test_a_killed_export_leaves_nothing_that_could_be_taken_for_a_dataset(tmp_path: Path) -> None:
+def test_an_interrupted_export_leaves_no_partial_dataset(tmp_path: Path) -> None:
     process = start(tmp_path, "phantom", "--count", "5000", "--long_side_px", "256", "--to", "set", "--format", "yolo")
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(".set.partial-*/images/*.png")) and time.monotonic() < deadline:
@@ -87,16 +87,16 @@ def test_a_killed_export_leaves_nothing_that_could_be_taken_for_a_dataset(tmp_pa
     assert not list(tmp_path.glob(".set.partial-*"))
 
 
-def test_under_mlflow_run_the_export_is_written_to_that_run(tmp_path: Path) -> None:
+def test_under_mlflow_run_the_export_is_logged_to_that_run(tmp_path: Path) -> None:
     uri = environment(tmp_path)["MLFLOW_TRACKING_URI"]
     client = MlflowClient(uri)
     mlflow_run = client.create_run("0")
     run(tmp_path, "phantom", "--count", "3", *SMALL, "--to", "set", MLFLOW_RUN_ID=mlflow_run.info.run_id)
-    found = client.get_run(mlflow_run.info.run_id)
-    assert found.info.status == "FINISHED"
-    assert found.data.params["config.count"] == "3"
+    logged_run = client.get_run(mlflow_run.info.run_id)
+    assert logged_run.info.status == "FINISHED"
+    assert logged_run.data.params["config.count"] == "3"
     films = read_folder(tmp_path / "set")
-    assert found.data.tags["data_digest.all"] == digest(films.films, films.slots)
-    assert found.data.tags["films"] == "3"
-    text = mlflow.artifacts.load_text(f"{found.info.artifact_uri}/export/not_carried.txt")
+    assert logged_run.data.tags["data_digest.all"] == digest(films.films, films.slots)
+    assert logged_run.data.tags["films"] == "3"
+    text = mlflow.artifacts.load_text(f"{logged_run.info.artifact_uri}/export/not_carried.txt")
     assert "facing: 3 film(s)" in text

@@ -1,4 +1,4 @@
-"""`export-onnx`, as a user runs it: a model that predicts the same, or nothing at all."""
+"""`export-onnx` as a user runs it: writes a model that predicts the same, or nothing."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ FEW = ("--films", "3", "--long_side_px", "192")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A U-Net that has learned enough for a few levels to be graded."""
+    """A U-Net trained just enough that a few levels can be graded."""
     folder = tmp_path_factory.mktemp("model") / "unet"
     save_bundle(made_bundle("unet", steps=40), folder)
     return folder
 
 
-def config(model: Path, to: Path, **more: object) -> ExportOnnxConfig:
-    given = {"model": str(model), "to": to, "films": 3, "long_side_px": 192} | more
-    return ExportOnnxConfig.model_validate(given)
+def config(model: Path, to: Path, **changes: object) -> ExportOnnxConfig:
+    options = {"model": str(model), "to": to, "films": 3, "long_side_px": 192} | changes
+    return ExportOnnxConfig.model_validate(options)
 
 
 def test_the_exported_model_predicts_the_same_with_either_backend(model: Path, tmp_path: Path) -> None:
@@ -48,14 +48,14 @@ def test_the_exported_model_predicts_the_same_with_either_backend(model: Path, t
     assert str(tmp_path) not in json.dumps(report)
     (tmp_path / "films").mkdir()
     rows = ["filename,facing,pixel_aspect"]
-    for film in phantom_films(8, 3, 96).films[:4]:  # the films that the network has seen: on others it finds no level
+    for film in phantom_films(8, 3, 96).films[:4]:  # its training films: on others the network detects no level
         cv2.imwrite(str(tmp_path / "films" / f"{film.film_id}.png"), film.image.read())
         rows.append(f"{film.film_id},{film.facing},{film.pixel_aspect}")
     (tmp_path / "films" / "films.csv").write_text("\n".join(rows), encoding="utf-8")
     common = ("predict", "--films", "films", "--model", "with", "--overlays", "false", "--reports", "false")
     for backend in ("torch", "onnx"):
-        told = run(tmp_path, *common, "--backend", backend, "--to", backend)
-        assert ("unet, folder with, ONNX Runtime" in told) == (backend == "onnx")
+        output = run(tmp_path, *common, "--backend", backend, "--to", backend)
+        assert ("unet, folder with, ONNX Runtime" in output) == (backend == "onnx")
     by_torch, by_onnx = (pd.read_csv(tmp_path / backend / "corners.csv") for backend in ("torch", "onnx"))
     assert len(by_torch) == 4 * 40
     np.testing.assert_allclose(by_onnx[["x_px", "y_px"]], by_torch[["x_px", "y_px"]], atol=0.05)
@@ -64,15 +64,15 @@ def test_the_exported_model_predicts_the_same_with_either_backend(model: Path, t
     assert by_torch["grade"].notna().any()
 
 
-def test_an_export_that_computes_something_else_fails_and_leaves_nothing(
+def test_an_export_that_computes_something_else_fails_and_writes_nothing(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = made_bundle("unet")
     with torch.no_grad():
         for weights in other.model.parameters():
             weights.mul_(1.3)
-    wrong = onnx_network(other)
-    monkeypatch.setattr(workflow, "onnx_network", lambda _bundle: wrong)
+    wrong_network = onnx_network(other)
+    monkeypatch.setattr(workflow, "onnx_network", lambda _bundle: wrong_network)
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     message = (
         r"does not compute what unet, folder unet computes; nothing was written to .*\n  heatmaps differ by (.*\n)* "
@@ -82,7 +82,7 @@ def test_an_export_that_computes_something_else_fails_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_films_of_the_training_and_a_target_that_is_not_free_are_refused(model: Path, tmp_path: Path) -> None:
+def test_training_films_and_a_folder_that_is_not_empty_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed 0 drew the films that this model was trained on: give another --seed"):
         workflow.export_onnx(config(model, tmp_path / "with", seed=0))
     with pytest.raises(DataError, match="is not empty: give a new or empty folder"):
@@ -97,12 +97,17 @@ def test_keypoint_rcnn_is_refused_with_the_reason_and_nothing_is_written(tmp_pat
 
 
 @pytest.mark.slow
-def test_under_mlflow_run_the_report_of_the_check_is_in_the_run(model: Path, tmp_path: Path) -> None:
+def test_under_mlflow_run_the_parity_report_is_logged_to_that_run(model: Path, tmp_path: Path) -> None:
     client = client_of(tmp_path)
-    opened = client.create_run(client.create_experiment("made", artifact_location=(tmp_path / "artifacts").as_uri()))
-    run_id = opened.info.run_id
+    mlflow_run = client.create_run(
+        client.create_experiment("made", artifact_location=(tmp_path / "artifacts").as_uri())
+    )
+    run_id = mlflow_run.info.run_id
     run(tmp_path, "export-onnx", "--model", str(model), "--to", "with", *FEW, MLFLOW_RUN_ID=run_id)
-    (made,) = runs_of(tmp_path)
-    assert made.info.status == "FINISHED"
-    assert (made.data.tags["onnx_parity"], made.data.tags["exported_model"]) == ("passed", "unet, folder unet")
+    (logged_run,) = runs_of(tmp_path)
+    assert logged_run.info.status == "FINISHED"
+    assert (logged_run.data.tags["onnx_parity"], logged_run.data.tags["exported_model"]) == (
+        "passed",
+        "unet, folder unet",
+    )
     assert "onnx_parity.json" in artifacts_of(tmp_path, run_id)

@@ -1,4 +1,4 @@
-"""The MLproject, run by MLflow itself from a clone."""
+"""The MLproject, run by MLflow from a clone."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from mlflow.tracking import MlflowClient
 def test_the_smoke_run_works_with_each_environment_manager(tmp_path: Path, manager: str) -> None:
     _mlflow_run(tmp_path, "-e", "main", "--env-manager", manager)
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    (found,) = client.search_runs(["0"])
-    assert found.info.status == "FINISHED"
-    assert found.info.run_name == "unet-phantom-0"
-    assert found.data.params["config.preset"] == "smoke"
+    (logged_run,) = client.search_runs(["0"])
+    assert logged_run.info.status == "FINISHED"
+    assert logged_run.info.run_name == "unet-phantom-0"
+    assert logged_run.data.params["config.preset"] == "smoke"
 
 
 @pytest.mark.slow
-def test_parameters_arrive_by_their_dotted_names_and_a_misspelt_one_ends_the_run(tmp_path: Path) -> None:
-    given = ["-e", "train", "-P", "model=unet", "-P", "preset=smoke", "--env-manager", "local"]
-    _mlflow_run(tmp_path, *given, "-P", "training.epochs=1")
+def test_dotted_parameters_are_passed_on_and_a_misspelt_one_ends_the_run(tmp_path: Path) -> None:
+    options = ["-e", "train", "-P", "model=unet", "-P", "preset=smoke", "--env-manager", "local"]
+    _mlflow_run(tmp_path, *options, "-P", "training.epochs=1")
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    (found,) = client.search_runs(["0"])
-    assert found.data.params["config.training.epochs"] == "1"
-    done = _start(tmp_path, *given, "-P", "training.epoch=1")
-    assert done.returncode != 0
-    assert "Did you mean '--training.epochs'?" in done.stdout + done.stderr
+    (logged_run,) = client.search_runs(["0"])
+    assert logged_run.data.params["config.training.epochs"] == "1"
+    process = _start(tmp_path, *options, "-P", "training.epoch=1")
+    assert process.returncode != 0
+    assert "Did you mean '--training.epochs'?" in process.stdout + process.stderr
 
 
 def _mlflow_run(folder: Path, *arguments: str) -> None:
-    done = _start(folder, *arguments)
-    assert done.returncode == 0, done.stdout + done.stderr
+    process = _start(folder, *arguments)
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def _start(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     clone = folder / "clone"
     if not clone.exists():
-        ignored = shutil.ignore_patterns(".git", ".venv", "mlruns", "mlflow.db", "checkpoints", ".*_cache")
-        shutil.copytree(ROOT, clone, ignore=ignored)
+        ignore_patterns = shutil.ignore_patterns(".git", ".venv", "mlruns", "mlflow.db", "checkpoints", ".*_cache")
+        shutil.copytree(ROOT, clone, ignore=ignore_patterns)
     variables = environment(folder)
     variables.pop("PYTHONPATH")
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"

@@ -1,4 +1,4 @@
-"""`predict`, as a user runs it: results of good films, a list of bad ones, and nobody's name anywhere."""
+"""`predict` as a user runs it: results of good films, a list of bad ones, and no patient's name anywhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.film_result import COLUMNS
 
 NAMED = "Quentin Ysolde"
-"""What stands for a patient's name in the names of files; other words are planted in the headers."""
+"""Stands for a patient's name in file names; other words are planted in the DICOM headers."""
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real network of random weights that says that every vertebra is there."""
+    """A real network with random weights that predicts every vertebra as present."""
     folder = tmp_path_factory.mktemp("model")
     save_bundle(unet_bundle(), folder)
     return folder
@@ -49,7 +49,7 @@ def films(tmp_path: Path) -> Path:
     return folder
 
 
-def assert_nobody_is_named_in(folder: Path) -> None:
+def assert_no_name_in(folder: Path) -> None:
     files = [path for path in folder.rglob("*") if path.is_file()]
     assert files
     for path in files:
@@ -58,7 +58,7 @@ def assert_nobody_is_named_in(folder: Path) -> None:
             assert word.encode() not in path.read_bytes(), f"{word} is in {path.relative_to(folder)}"
 
 
-def test_good_films_have_results_bad_ones_a_list_and_the_exit_code_is_3(
+def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
@@ -70,9 +70,9 @@ def test_good_films_have_results_bad_ones_a_list_and_the_exit_code_is_3(
     bad = [pseudonym(f"{NAMED} {index}") for index in (4, 5)]
     assert f"{NAMED} 4.png ({bad[0]}): {NAMED} 4.png: not an image that can be read" in output
     assert "a DICOM file of 3 frames: export the one that is to be read" in output
-    assert not [word for word in PLANTED_WORDS if word in output], "the terminal names files, never what is in them"
+    assert not [word for word in PLANTED_WORDS if word in output], "the terminal names files but no file contents"
     assert output.rstrip().endswith("Research software, not a medical device.")
-    assert_nobody_is_named_in(out)
+    assert_no_name_in(out)
     good = sorted(pseudonym(f"{NAMED} {index}") for index in range(4))
     assert sorted(path.stem for path in (out / "overlays").iterdir()) == good
     assert {path.name for path in (out / "reports").iterdir()} == {f"{g}.{s}" for g in good for s in ("html", "json")}
@@ -80,32 +80,34 @@ def test_good_films_have_results_bad_ones_a_list_and_the_exit_code_is_3(
 
 
 def _assert_the_files_agree(out: Path, good: list[str], bad: list[str]) -> None:
-    told = json.loads((out / "predictions.json").read_text())
-    assert told["notice"].startswith("Research use only")
-    rows = {row["film"]: row for row in told["films"]}
+    tree = json.loads((out / "predictions.json").read_text())
+    assert tree["notice"].startswith("Research use only")
+    rows = {row["film"]: row for row in tree["films"]}
     assert set(rows) == {*good, *bad}
     assert all(tuple(row) == ("film", *COLUMNS) for row in rows.values())
     assert [bool(rows[name]["error"]) for name in (*good, *bad)] == [False] * 4 + [True] * 2
-    spaced = rows[pseudonym(f"{NAMED} 2")]
+    film_with_spacing = rows[pseudonym(f"{NAMED} 2")]
     table, levels, corners = (pd.read_csv(out / f"{name}.csv") for name in ("films", "levels", "corners"))
     assert table.set_index("film")["error"].notna().to_dict() == {
         name: bool(row["error"]) for name, row in rows.items()
     }
     assert len(corners) == 4 * 10 * 4
     assert len(levels) == sum(len(row["slips"] or ()) for row in rows.values())
-    one = corners[(corners["film"] == spaced["film"]) & (corners["slot"] == 3)]
-    np.testing.assert_allclose(one[["x_px", "y_px"]], spaced["corners_xy_px"][3])
-    report = json.loads((out / "reports" / f"{spaced['film']}.json").read_text())
-    assert report["film_key"] == spaced["film_key"]
+    corners_of_slot_3 = corners[(corners["film"] == film_with_spacing["film"]) & (corners["slot"] == 3)]
+    np.testing.assert_allclose(corners_of_slot_3[["x_px", "y_px"]], film_with_spacing["corners_xy_px"][3])
+    report = json.loads((out / "reports" / f"{film_with_spacing['film']}.json").read_text())
+    assert report["film_key"] == film_with_spacing["film_key"]
     assert report["measurement"]["spacing_provenance"] == "DICOM PixelSpacing"
-    assert [level["name"] for level in report["measurement"]["levels"]] == [slip["level"] for slip in spaced["slips"]]
+    assert [level["name"] for level in report["measurement"]["levels"]] == [
+        slip["level"] for slip in film_with_spacing["slips"]
+    ]
     assert report["corners_from"].startswith("unet, folder ")
-    picture = cv2.imread(str(out / "overlays" / f"{spaced['film']}.png"))
+    picture = cv2.imread(str(out / "overlays" / f"{film_with_spacing['film']}.png"))
     assert picture.shape[0] > 768
     assert (picture[..., 0] != picture[..., 2]).any(), "something is drawn in colour"
 
 
-def test_names_are_written_only_when_asked_for_and_for_this_user_alone(
+def test_file_names_are_written_on_request_only_and_readable_by_this_user_only(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     pattern = str(films / "*[01].png")
@@ -126,15 +128,15 @@ def test_names_are_written_only_when_asked_for_and_for_this_user_alone(
     }
 
 
-def test_a_link_to_nothing_is_a_film_that_failed_and_a_folder_with_a_comma_is_one_folder(
+def test_a_broken_link_is_a_failed_film_and_a_folder_name_may_hold_a_comma(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "Roe, Jane [1]").mkdir()
     (tmp_path / "Roe, Jane [1]" / "a.png").write_bytes((films / f"{NAMED} 0.png").read_bytes())
     (tmp_path / "Roe, Jane [1]" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     (tmp_path / "Roe, Jane [1]" / "._a.png").write_bytes(b"")
-    given = ("--films", "Roe, Jane [1]", "--model", str(model), "--to", "out", "--reports", "false")
-    process = start(tmp_path, "predict", *given, "--overlays", "false")
+    options = ("--films", "Roe, Jane [1]", "--model", str(model), "--to", "out", "--reports", "false")
+    process = start(tmp_path, "predict", *options, "--overlays", "false")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
     assert "gone.png" in output
@@ -143,9 +145,7 @@ def test_a_link_to_nothing_is_a_film_that_failed_and_a_folder_with_a_comma_is_on
     assert table.loc[pseudonym("gone"), "error"] == "cannot be opened (FileNotFoundError)"
 
 
-def test_a_target_that_is_not_free_and_films_that_are_not_there_are_reported(
-    model: Path, films: Path, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_not_empty_and_missing_films_are_reported(model: Path, films: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--films", str(films), "--to", str(films)), "is not empty: give a new or empty folder"),
         (("--films", "nowhere.png", "--to", "out"), "nothing is called nowhere.png: give files, folders"),
@@ -157,19 +157,19 @@ def test_a_target_that_is_not_free_and_films_that_are_not_there_are_reported(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_trained_run_predicts_and_under_mlflow_run_only_numbers_reach_the_run(
-    trained: tuple[Path, Run, str], films: Path, tmp_path: Path
+def test_a_training_run_predicts_and_under_mlflow_run_only_counts_are_logged(
+    tiny_run: tuple[Path, Run, str], films: Path, tmp_path: Path
 ) -> None:
-    store, tiny, _ = trained
+    store, tiny, _ = tiny_run
     client = MlflowClient(environment(store)["MLFLOW_TRACKING_URI"])
-    opened = client.create_run(tiny.info.experiment_id)
-    good = str(films / f"{NAMED} 2.dcm")
-    given = ("predict", "--films", good, "--model", tiny.info.run_id, "--to", str(tmp_path / "out"))
-    output = run(store, *given, MLFLOW_RUN_ID=opened.info.run_id)
+    mlflow_run = client.create_run(tiny.info.experiment_id)
+    film = str(films / f"{NAMED} 2.dcm")
+    arguments = ("predict", "--films", film, "--model", tiny.info.run_id, "--to", str(tmp_path / "out"))
+    output = run(store, *arguments, MLFLOW_RUN_ID=mlflow_run.info.run_id)
     assert f"unet, run {tiny.info.run_id}" in output
-    made = next(found for found in runs_of(store) if found.info.run_id == opened.info.run_id)
-    assert made.info.status == "FINISHED"
-    assert made.data.tags["predicted_by"] == f"unet, run {tiny.info.run_id}"
-    assert (made.data.tags["films"], made.data.tags["failed"]) == ("1", "0")
-    assert_nobody_is_named_in(store)
-    assert_nobody_is_named_in(tmp_path / "out")
+    logged_run = next(item for item in runs_of(store) if item.info.run_id == mlflow_run.info.run_id)
+    assert logged_run.info.status == "FINISHED"
+    assert logged_run.data.tags["predicted_by"] == f"unet, run {tiny.info.run_id}"
+    assert (logged_run.data.tags["films"], logged_run.data.tags["failed"]) == ("1", "0")
+    assert_no_name_in(store)
+    assert_no_name_in(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""The checks before the first epoch, in a run: told, logged, harmless, and able to stop it."""
+"""The checks before the first epoch: printed, logged, without side effects, and able to stop the run."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from spondylo_ml.workflows.train.preflight import check_before_training
 CHECKS = ["gradients", "oracle", "inputs", "first rate", "flip", "memory"]
 
 
-def test_a_training_tells_its_checks_in_one_line_and_logs_them(trained: tuple[Path, Run, str]) -> None:
-    folder, tiny, output = trained
+def test_train_prints_the_checks_in_one_line_and_logs_them(tiny_run: tuple[Path, Run, str]) -> None:
+    folder, tiny, output = tiny_run
     assert tiny.data.tags["preflight"] == "passed"
     (line,) = [line for line in output.splitlines() if line.startswith("checks before training")]
     assert all(f"{name} ok" in line for name in CHECKS)
@@ -35,38 +35,38 @@ def test_a_training_tells_its_checks_in_one_line_and_logs_them(trained: tuple[Pa
     assert rows[1]["limit"] == 0.1
 
 
-def test_a_training_is_the_same_without_its_checks(trained: tuple[Path, Run, str], tmp_path: Path) -> None:
-    _, tiny, _ = trained
+def test_the_checks_do_not_change_the_training_run(tiny_run: tuple[Path, Run, str], tmp_path: Path) -> None:
+    _, tiny, _ = tiny_run
     output = run(tmp_path, "train", *TINY, "--training.preflight", "false")
     assert "checks before training" not in output
-    (again,) = runs_of(tmp_path)
-    assert again.data.tags["preflight"] == "off"
+    (unchecked,) = runs_of(tmp_path)
+    assert unchecked.data.tags["preflight"] == "off"
     for name, value in tiny.data.metrics.items():
         if not name.startswith("time/"):
-            assert again.data.metrics[name] == value, name
+            assert unchecked.data.metrics[name] == value, name
 
 
-def _detached(module: nn.Module, given: object, output: Tensor) -> Tensor:
+def _detached(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return output.detach()
 
 
-def test_a_fault_stops_the_run_and_stays_on_it(tmp_path: Path) -> None:
+def test_a_failed_check_stops_the_run_and_is_logged(tmp_path: Path) -> None:
     config = resolve_config({"preset": "smoke"})
     model = build_model(config, SLOTS)
     model.get_submodule("presence").register_forward_hook(_detached)
     films = prepare_films(phantom_films(4, 0, 96).films, SLOTS, (64, 64))
-    before = mlflow.get_tracking_uri()
+    uri_before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     try:
         experiment = mlflow.create_experiment("made", artifact_location=(tmp_path / "artifacts").as_uri())
-        with mlflow.start_run(experiment_id=experiment) as active, pytest.raises(PreflightError) as stopped:
+        with mlflow.start_run(experiment_id=experiment) as active, pytest.raises(PreflightError) as error:
             check_before_training(
                 model, config, Compute("cpu", "fp32", "a test"), {"train": films[:2], "val": films[2:]}
             )
-        made = MlflowClient().get_run(active.info.run_id)
+        logged_run = MlflowClient().get_run(active.info.run_id)
     finally:
-        mlflow.set_tracking_uri(before)
-    assert "the part 'presence' does not reach presence." in str(stopped.value)
-    assert made.data.tags["preflight"] == "failed: gradients"
-    (logged,) = (tmp_path / "artifacts").rglob("preflight.json")
-    assert json.loads(logged.read_text(encoding="utf-8"))[0]["outcome"] == "failed"
+        mlflow.set_tracking_uri(uri_before)
+    assert "the part 'presence' does not reach presence." in str(error.value)
+    assert logged_run.data.tags["preflight"] == "failed: gradients"
+    (path,) = (tmp_path / "artifacts").rglob("preflight.json")
+    assert json.loads(path.read_text(encoding="utf-8"))[0]["outcome"] == "failed"

@@ -1,4 +1,4 @@
-"""No name of a film of one's own reaches a run: not in a tag, a parameter, a table, a picture's name or a message."""
+"""File names of custom films never reach a run: no tag, parameter, table, picture name or message holds one."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from spondylo_ml.tracking.store import failure_text
 from spondylo_ml.workflows.phantom import draw_phantoms
 
 PLANTED = ("Zebulon", "Quixworth")
-"""Words that stand for a patient's name, in the names of films, of labels and in tables."""
+"""Stand for a patient's name, in the file names of films and labels and in tables."""
 
 
-def named(index: int) -> str:
+def file_name(index: int) -> str:
     return f"{PLANTED[0]} {PLANTED[1]} {index:02d}"
 
 
 @pytest.fixture
-def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A YOLO folder whose films are all named after somebody; one label is bad, one film has too many vertebrae."""
-    root = tmp_path_factory.mktemp("own") / "set"
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A YOLO folder whose files all hold a name; one label is bad, one film has too many vertebrae."""
+    root = tmp_path_factory.mktemp("custom") / "set"
     draw_phantoms(PhantomConfig(count=10, long_side_px=96, format="yolo", to=root))
     table = [["filename", "patient"]]
     for index, film in enumerate(sorted((root / "images").iterdir())):
         label = (root / "labels" / film.name).with_suffix(".txt")
-        film.rename(film.with_stem(named(index)))
-        label.rename(label.with_stem(named(index)))
-        table.append([named(index), f"{PLANTED[1]}^{index // 2}"])
+        film.rename(film.with_stem(file_name(index)))
+        label.rename(label.with_stem(file_name(index)))
+        table.append([file_name(index), f"{PLANTED[1]}^{index // 2}"])
     write_rows(root / "films.csv", table)
-    (root / "labels" / f"{named(3)}.txt").write_text(f"{PLANTED[0]} " * 17)
+    (root / "labels" / f"{file_name(3)}.txt").write_text(f"{PLANTED[0]} " * 17)
     return root
 
 
@@ -52,7 +52,7 @@ def runs_of(folder: Path) -> list[Run]:
 
 
 def assert_no_name_in(folder: Path) -> None:
-    """Everything that a run leaves: the store's database, the artefacts, the local copies."""
+    """Search all that a run leaves: the database of the store, the artefacts, the local copies."""
     files = [p for p in folder.rglob("*") if p.is_file()]
     assert any(p.name == "mlflow.db" for p in files)
     for path in files:
@@ -61,30 +61,34 @@ def assert_no_name_in(folder: Path) -> None:
             assert word.encode() not in path.read_bytes(), f"{word} is in {path.relative_to(folder)}"
 
 
-def test_train_and_evaluate_on_films_of_ones_own_leave_no_name(labelled: Path, tmp_path: Path) -> None:
-    own = ("--data", str(labelled), "--data.on_bad_file", "skip")
-    output = run(tmp_path, "train", *TINY, *own, "--data.n_slots", "4")
-    assert f"{named(3)}.txt ({pseudonym(named(3))}): line 1 must be finite numbers" in output, "the terminal names it"
-    (trained,) = runs_of(tmp_path)
-    evaluated = run(tmp_path, "evaluate", "--run_id", trained.info.run_id, "--split", "all", "--overlays", "1")
-    assert PLANTED[0] in evaluated, "the terminal says which film is which overlay"
-    plain = tmp_path.parent / f"{tmp_path.name}-plain"
-    plain.mkdir()
+def test_train_and_evaluate_on_custom_films_log_no_name(dataset: Path, tmp_path: Path) -> None:
+    options = ("--data", str(dataset), "--data.on_bad_file", "skip")
+    output = run(tmp_path, "train", *TINY, *options, "--data.n_slots", "4")
+    assert f"{file_name(3)}.txt ({pseudonym(file_name(3))}): line 1 must be finite numbers" in output, (
+        "the terminal names it"
+    )
+    (training_run,) = runs_of(tmp_path)
+    evaluate_output = run(
+        tmp_path, "evaluate", "--run_id", training_run.info.run_id, "--split", "all", "--overlays", "1"
+    )
+    assert PLANTED[0] in evaluate_output, "the terminal names the film of each overlay"
+    unlabelled = tmp_path.parent / f"{tmp_path.name}-plain"
+    unlabelled.mkdir()
     for index in range(2):
-        cv2.imwrite(str(plain / f"{named(index)}.png"), synthetic_film(index).pixels)
-    run(tmp_path, "evaluate", "--run_id", trained.info.run_id, "--data", str(plain), "--split", "all")
+        cv2.imwrite(str(unlabelled / f"{file_name(index)}.png"), synthetic_film(index).pixels)
+    run(tmp_path, "evaluate", "--run_id", training_run.info.run_id, "--data", str(unlabelled), "--split", "all")
     assert_no_name_in(tmp_path)
     remarks = next(tmp_path.rglob("remarks.txt")).read_text()
-    assert f"{pseudonym(named(3))}: line 1 must be finite numbers" in remarks
+    assert f"{pseudonym(file_name(3))}: line 1 must be finite numbers" in remarks
     assert "has no slot (S1 to L3): missed" in remarks
     split = next(tmp_path.rglob("split.csv")).read_text()
-    assert f"{pseudonym(named(0))},{pseudonym(f'{PLANTED[1]}^0')}," in split
+    assert f"{pseudonym(file_name(0))},{pseudonym(f'{PLANTED[1]}^0')}," in split
 
 
-def test_a_film_that_breaks_a_run_is_named_on_the_terminal_alone(labelled: Path, tmp_path: Path) -> None:
-    for film in (labelled / "images").iterdir():
+def test_a_film_that_fails_a_run_is_named_on_the_terminal_only(dataset: Path, tmp_path: Path) -> None:
+    for film in (dataset / "images").iterdir():
         film.write_bytes(damaged_within(film.read_bytes()))
-    process = start(tmp_path, "train", *TINY, "--data", str(labelled), "--data.on_bad_file", "skip")
+    process = start(tmp_path, "train", *TINY, "--data", str(dataset), "--data.on_bad_file", "skip")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 2
     (named_file,) = re.findall(rf"error: ({PLANTED[0]} .*)\.png: not an image that can be read", output)
@@ -94,40 +98,42 @@ def test_a_film_that_breaks_a_run_is_named_on_the_terminal_alone(labelled: Path,
     assert_no_name_in(tmp_path)
 
 
-def test_an_audit_names_its_errors_by_file_and_pseudonym_on_the_terminal_alone(
+def test_an_audit_names_files_with_errors_on_the_terminal_only(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    plain, store = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("store")
+    folder, store = tmp_path_factory.mktemp("plain"), tmp_path_factory.mktemp("store")
     for index in range(3):
-        cv2.imwrite(str(plain / f"{named(index)}.png"), synthetic_film(index).pixels)
-    (plain / f"{named(7)}.png").write_bytes(b"no image")
-    output = run(store, "audit", "--data", str(plain))
-    assert f"bad_file: {named(7)}.png ({pseudonym(named(7))}): " in output
+        cv2.imwrite(str(folder / f"{file_name(index)}.png"), synthetic_film(index).pixels)
+    (folder / f"{file_name(7)}.png").write_bytes(b"no image")
+    output = run(store, "audit", "--data", str(folder))
+    assert f"bad_file: {file_name(7)}.png ({pseudonym(file_name(7))}): " in output
     assert_no_name_in(store)
-    (findings,) = store.rglob("findings.csv")
-    assert f"error,bad_file,{pseudonym(named(7))}," in findings.read_text(encoding="utf-8")
+    (findings_file,) = store.rglob("findings.csv")
+    assert f"error,bad_file,{pseudonym(file_name(7))}," in findings_file.read_text(encoding="utf-8")
 
 
-def test_a_training_that_stops_names_films_by_file_and_pseudonym_and_tells_a_run_the_pseudonym(labelled: Path) -> None:
-    config = DataConfig(path=labelled)
-    with pytest.raises(DataError, match=r"1 bad file\(s\) in .*") as stopped:
+def test_errors_name_file_and_pseudonym_on_the_terminal_and_the_pseudonym_in_a_run(dataset: Path) -> None:
+    config = DataConfig(path=dataset)
+    with pytest.raises(DataError, match=r"1 bad file\(s\) in .*") as bad_file:
         load_audited_films(config)
-    assert f"  {named(3)}.txt ({pseudonym(named(3))}): line 1 must be finite numbers" in str(stopped.value)
-    assert f"  {pseudonym(named(3))}: line 1 must be finite numbers" in stopped.value.in_run()
-    _assert_run_names_nobody(stopped.value)
+    assert f"  {file_name(3)}.txt ({pseudonym(file_name(3))}): line 1 must be finite numbers" in str(bad_file.value)
+    assert f"  {pseudonym(file_name(3))}: line 1 must be finite numbers" in bad_file.value.in_run()
+    _assert_no_name_in_run(bad_file.value)
     films, audit = load_audited_films(config.model_copy(update={"on_bad_file": "skip"}))
     error = AuditFinding(Severity.ERROR, "corner_order", (films.films[1].film_id,), "upside down")
-    with pytest.raises(DataError, match="found 1 error") as audited:
+    with pytest.raises(DataError, match="found 1 error") as audit_error:
         require_no_errors(replace(audit, findings=(error,)), "error", "the set")
     name = films.films[1].path.stem if films.films[1].path else ""
-    assert f"  corner_order: {name}.png ({pseudonym(name)}): upside down" in str(audited.value)
-    assert f"  corner_order: {pseudonym(name)}: upside down" in audited.value.in_run()
-    _assert_run_names_nobody(audited.value)
+    assert f"  corner_order: {name}.png ({pseudonym(name)}): upside down" in str(audit_error.value)
+    assert f"  corner_order: {pseudonym(name)}: upside down" in audit_error.value.in_run()
+    _assert_no_name_in_run(audit_error.value)
 
 
-def _assert_run_names_nobody(error: DataError) -> None:
-    again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.in_run()) == (str(error), error.in_run()), "it comes through from other processes"
+def _assert_no_name_in_run(error: DataError) -> None:
+    unpickled = pickle.loads(pickle.dumps(error))
+    assert (str(unpickled), unpickled.in_run()) == (str(error), error.in_run()), (
+        "both texts survive the way from another process"
+    )
     for word in PLANTED:
         assert word in str(error)
         assert word not in error.in_run()

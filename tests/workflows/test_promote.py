@@ -1,4 +1,4 @@
-"""The registry's life, as a user meets it: first model, an equal one, a better one, rollback."""
+"""`promote` from the first model to a rollback: first model, an equal one, a better one, rollback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOOSE = {
     "calibration": 100,
     "worst_source_px512": 1000,
 }
-"""For models of a few seconds: what is guarded is tested in tests/promotion."""
+"""Never binding, since these models train for seconds; tests/promotion tests the margins."""
 
 FILM_PASSES = {"bad": "240", "first": "2400", "equal": "2400", "better": "6000"}
 
@@ -36,24 +36,24 @@ FILM_PASSES = {"bad": "240", "first": "2400", "equal": "2400", "better": "6000"}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose store has a run for each of `FILM_PASSES`, trained on the same films."""
-    made = tmp_path_factory.mktemp("promotions")
+    folder = tmp_path_factory.mktemp("promotions")
     for name, passes in FILM_PASSES.items():
-        run(made, "train", *LEARNS, "--tracking.run_name", name, "--training.film_passes", passes)
-    return made
+        run(folder, "train", *LEARNS, "--tracking.run_name", name, "--training.film_passes", passes)
+    return folder
 
 
 @pytest.fixture
-def current(folder: Path) -> Iterator[dict[str, Run]]:
-    """The store of the folder as the current one; its trainings by name."""
+def training_runs(folder: Path) -> Iterator[dict[str, Run]]:
+    """Makes the store of the folder the current one; its training runs by name."""
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
     yield {r.info.run_name: r for r in runs_of(folder) if r.info.run_name in FILM_PASSES}
     mlflow.set_tracking_uri(before)
 
 
-def promoted(*runs: Run, **more: object) -> Promotion:
-    given = {"run_ids": [r.info.run_id for r in runs], **QUICK, "margins": LOOSE, **more}
-    return promote(validate(PromoteConfig, given))
+def run_promotion(*runs: Run, **more: object) -> Promotion:
+    options = {"run_ids": [r.info.run_id for r in runs], **QUICK, "margins": LOOSE, **more}
+    return promote(validate(PromoteConfig, options))
 
 
 def verdicts(promotion: Promotion) -> list[str]:
@@ -61,29 +61,29 @@ def verdicts(promotion: Promotion) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_life_of_a_registered_model(current: dict[str, Run], folder: Path) -> None:
+def test_the_life_of_a_registered_model(training_runs: dict[str, Run], folder: Path) -> None:
     client = client_of(folder)
-    poor = promoted(current["bad"])
+    poor = run_promotion(training_runs["bad"])
     assert verdicts(poor) == ["refused"]
     assert poor.outcomes[0].decision.against[0].startswith("it does not beat the mean shape: mre_px512 worse by ")
     assert poor.champion is None
 
-    first = promoted(current["first"])
+    first = run_promotion(training_runs["first"])
     assert (verdicts(first), first.champion) == (["champion"], 1)
-    _assert_version_tells_all(folder, current["first"], first)
+    _assert_version_is_documented(folder, training_runs["first"], first)
 
-    same = promoted(current["first"], current["equal"])
+    same = run_promotion(training_runs["first"], training_runs["equal"])
     assert verdicts(same) == ["refused", "refused"]
     for outcome in same.outcomes:
         assert outcome.decision.against == (
             "it is the same model as the champion, version 1 (unet): the weights are equal",
         )
 
-    unsure = promoted(current["better"], noise_floor=None)
+    unsure = run_promotion(training_runs["better"], noise_floor=None)
     assert verdicts(unsure) == ["challenger"]
     assert aliases_of(client) == {"champion": 1, "challenger": 2}
 
-    better = promoted(current["better"], current["bad"])
+    better = run_promotion(training_runs["better"], training_runs["bad"])
     assert verdicts(better) == ["champion", "challenger"]
     assert [outcome.version for outcome in better.outcomes] == [2, 3], "the challenger keeps its version"
     registered = client.get_registered_model("spondylo-landmarks")
@@ -103,28 +103,28 @@ def test_the_life_of_a_registered_model(current: dict[str, Run], folder: Path) -
     ]
     with pytest.raises(TrackingError, match="spondylo-landmarks has no former champion: version 1 was the first"):
         roll_back(PromoteConfig(rollback=True))
-    chosen = promoted(models=["unet"])
+    chosen = run_promotion(models=["unet"])
     assert verdicts(chosen) == ["refused"]
     assert re.search(r"rolled back on \S+ \(misses L5\): name it in run_ids", chosen.outcomes[0].decision.against[0])
-    assert verdicts(promoted(current["better"])) == ["champion"], "named, it is judged again"
-    _assert_other_films_are_refused(current)
+    assert verdicts(run_promotion(training_runs["better"])) == ["champion"], "a run named in run_ids is evaluated again"
+    _assert_other_films_are_refused(training_runs)
     assert [model.name for model in client.search_registered_models()] == ["spondylo-landmarks"], "no lock is left"
 
 
-def _assert_version_tells_all(folder: Path, trained: Run, promotion: Promotion) -> None:
+def _assert_version_is_documented(folder: Path, training_run: Run, promotion: Promotion) -> None:
     client = client_of(folder)
     version = client.get_model_version("spondylo-landmarks", "1")
     tags, run = version.tags, client.get_run(promotion.run_id)
-    assert version.run_id == trained.info.run_id
+    assert version.run_id == training_run.info.run_id
     assert tags["frozen_films.digest"] == run.data.tags["data_digest.test"]
-    assert tags["training_films.train"] == trained.data.tags["data_digest.train"]
-    assert tags["clinical_rules"] == trained.data.tags["clinical_rules"]
-    assert tags["git_commit"] == trained.data.tags["git_commit"]
-    assert tags["parameter_count"] == trained.data.params["parameter_count"]
+    assert tags["training_films.train"] == training_run.data.tags["data_digest.train"]
+    assert tags["clinical_rules"] == training_run.data.tags["clinical_rules"]
+    assert tags["git_commit"] == training_run.data.tags["git_commit"]
+    assert tags["parameter_count"] == training_run.data.params["parameter_count"]
     assert all(len(tags[name]) == 64 for name in ("weights_digest", "environment_digest"))
     assert (tags["status"], tags["promotion_run"]) == ("champion", promotion.run_id)
-    where = tags["model_card"].rsplit("/", 1)[0]
-    root = Path(client.download_artifacts(promotion.run_id, where))
+    card_folder = tags["model_card"].rsplit("/", 1)[0]
+    root = Path(client.download_artifacts(promotion.run_id, card_folder))
     report = EvaluationReport.load(root / "report")
     mre = report.numbers["mre_px512"]
     assert tags["metric.mre_px512"] == f"{mre.value:.2f} ({mre.low:.2f} to {mre.high:.2f}), n {mre.n}"
@@ -135,29 +135,36 @@ def _assert_version_tells_all(folder: Path, trained: Run, promotion: Promotion) 
     pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
     assert len(pictures) == 3
     assert all((root / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    for told in ("Research use", "not a medical device", "**synthetic** films", "Intended use", "Limits", "8,650,192"):
-        assert told in card
+    for phrase in (
+        "Research use",
+        "not a medical device",
+        "**synthetic** films",
+        "Intended use",
+        "Limits",
+        "8,650,192",
+    ):
+        assert phrase in card
     assert "### Why it is champion\n* there is no champion to compare with" in version.description
     assert "(synthetic)" in version.description
 
 
-def _assert_other_films_are_refused(current: dict[str, Run]) -> None:
-    given = {"run_ids": [current["first"].info.run_id], "data": {"phantom_seed": 7}, **QUICK, "margins": LOOSE}
-    config = validate(PromoteConfig, given)
-    found = promote(config)
-    assert verdicts(found) == ["refused"]
-    told = found.outcomes[0].decision.against
-    assert re.fullmatch(r"the films are not those of the champion: digest \w{12}, the champion's \w{12}", told[0])
-    assert "--new_films true" in told[1]
-    anew = promote(config.model_copy(update={"new_films": True}))
-    assert verdicts(anew) == ["challenger"]
+def _assert_other_films_are_refused(training_runs: dict[str, Run]) -> None:
+    options = {"run_ids": [training_runs["first"].info.run_id], "data": {"phantom_seed": 7}, **QUICK, "margins": LOOSE}
+    config = validate(PromoteConfig, options)
+    promotion = promote(config)
+    assert verdicts(promotion) == ["refused"]
+    reasons = promotion.outcomes[0].decision.against
+    assert re.fullmatch(r"the films are not those of the champion: digest \w{12}, the champion's \w{12}", reasons[0])
+    assert "--new_films true" in reasons[1]
+    with_new_films = promote(config.model_copy(update={"new_films": True}))
+    assert verdicts(with_new_films) == ["challenger"]
     assert "new films: version 2 (unet) evaluated again" in show_history(RegistryConfig())
 
 
-def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
-    trained_twice: tuple[Path, Run, Run],
+def test_an_untrained_model_is_refused_and_the_run_says_why(
+    two_tiny_runs: tuple[Path, Run, Run],
 ) -> None:
-    folder, _, other = trained_twice
+    folder, _, other = two_tiny_runs
     output = run(
         folder, "promote", "--run_ids", other.info.run_id, "--resamples", "100", "--latency_films", "1",
         "--overlays", "1", "--registered_model", "refused", "--split", "val",
@@ -166,11 +173,13 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
     assert "it does not beat the mean shape: mre_px512 worse by" in output
     assert "champion: none" in output
     assert "metric: grade_accuracy_all" in output, "the configuration is printed"
-    found = next(r for r in runs_of(folder) if r.data.tags.get("registered_model") == "refused")
-    assert found.info.status == "FINISHED"
-    assert found.data.params["config.margins.latency_percent"] == "25.0"
-    assert found.data.params["config.noise_floor_used"] == "not known"
-    root = Path(client_of(folder).download_artifacts(found.info.run_id, f"candidates/unet-{other.info.run_id[:8]}"))
+    promotion_run = next(r for r in runs_of(folder) if r.data.tags.get("registered_model") == "refused")
+    assert promotion_run.info.status == "FINISHED"
+    assert promotion_run.data.params["config.margins.latency_percent"] == "25.0"
+    assert promotion_run.data.params["config.noise_floor_used"] == "not known"
+    root = Path(
+        client_of(folder).download_artifacts(promotion_run.info.run_id, f"candidates/unet-{other.info.run_id[:8]}")
+    )
     assert {p.name for p in root.iterdir()} == {
         "decision.json",
         "differences.csv",
@@ -183,7 +192,7 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
 
 
 @pytest.mark.parametrize(
-    ("more", "error", "message"),
+    ("changes", "error", "message"),
     [
         ({"run_ids": ["nowhere"]}, TrackingError, "no run 'nowhere' in sqlite"),
         ({"metric": "grade_acuracy_all"}, DataError, r"metric: .*Did you mean 'grade_accuracy_all'\?"),
@@ -194,24 +203,24 @@ def test_a_model_that_has_learnt_nothing_is_refused_and_its_run_says_why(
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_be_judged_is_an_error_and_leaves_no_lock(
-    trained: tuple[Path, Run, str],
+def test_invalid_options_are_errors_and_leave_no_lock(
+    tiny_run: tuple[Path, Run, str],
     monkeypatch: pytest.MonkeyPatch,
-    more: dict[str, object],
+    changes: dict[str, object],
     error: type[Exception],
     message: str,
 ) -> None:
-    folder, tiny, _ = trained
+    folder, tiny, _ = tiny_run
     monkeypatch.chdir(folder)
-    if more.get("noise_floor_from"):
-        more = {"noise_floor_from": tiny.info.run_id}
-    given = {"run_ids": [tiny.info.run_id], "split": "val", "resamples": 100, "latency_films": 1} | more
-    config = validate(PromoteConfig, given)
-    before = mlflow.get_tracking_uri()
+    if changes.get("noise_floor_from"):
+        changes = {"noise_floor_from": tiny.info.run_id}
+    options = {"run_ids": [tiny.info.run_id], "split": "val", "resamples": 100, "latency_films": 1} | changes
+    config = validate(PromoteConfig, options)
+    uri_before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
     try:
         with pytest.raises(error, match=message):
             roll_back(config) if config.rollback else promote(config)
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(uri_before)
     assert client_of(folder).search_registered_models() == []

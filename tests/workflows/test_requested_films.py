@@ -1,4 +1,4 @@
-"""The films that a Python caller sets in a command's configuration are those that the command uses."""
+"""Commands called from Python use the films that their configuration sets."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def _promote(first: str, second: str) -> Any:
 
 @pytest.mark.parametrize("command", [_evaluate, _diagnose, _compare, _promote])
 def test_a_command_uses_the_films_of_its_configuration(
-    trained_twice: tuple[Path, Run, Run], monkeypatch: pytest.MonkeyPatch, command: Callable[[str, str], Any]
+    two_tiny_runs: tuple[Path, Run, Run], monkeypatch: pytest.MonkeyPatch, command: Callable[[str, str], Any]
 ) -> None:
-    folder, first, second = trained_twice
+    folder, first, second = two_tiny_runs
     monkeypatch.chdir(folder)
     mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
     result = command(first.info.run_id, second.info.run_id)
     tags = mlflow.get_run(result.run_id).data.tags
     assert first.data.tags["dataset"] == "phantom-0-24x256px"
-    assert tags["dataset"] == "phantom-7-24x256px", "the seed that was set, and the number of films in training"
+    assert tags["dataset"] == "phantom-7-24x256px", "the seed of the configuration, the film count of training"

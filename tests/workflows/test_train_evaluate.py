@@ -1,4 +1,4 @@
-"""The main job, as a user runs it: train, look, evaluate, load the model elsewhere."""
+"""`train` and `evaluate` as a user runs them, and loading the model in another process."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from spondylo_ml.evaluation.report import EvaluationReport
 TRAIN_METRICS = ("mre_px512", "mre_px", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "presence_recall")
 
 
-def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, str]) -> None:
-    folder, tiny, _ = trained
+def test_a_run_logs_its_configuration_origin_and_metrics(tiny_run: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = tiny_run
     assert tiny.info.status == "FINISHED"
     assert tiny.info.run_name == "tiny"
     assert tiny.data.params["config.training.epochs"] == "2"
@@ -49,15 +49,15 @@ def test_a_run_says_what_made_it_and_what_it_reached(trained: tuple[Path, Run, s
     assert {"time/epoch_s", "time/films_per_s", "val/mean_shape_mre_px512"} <= tiny.data.metrics.keys()
 
 
-def test_the_first_learning_rate_is_not_zero_and_each_epoch_has_its_step(trained: tuple[Path, Run, str]) -> None:
-    folder, tiny, _ = trained
+def test_the_first_learning_rate_is_not_zero_and_each_epoch_has_its_step(tiny_run: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = tiny_run
     history = client_of(folder).get_metric_history(tiny.info.run_id, "learning_rate")
     assert [m.step for m in history] == [1, 2]
     assert history[0].value > 0
 
 
-def test_it_ends_with_a_table_and_where_to_look(trained: tuple[Path, Run, str]) -> None:
-    folder, tiny, output = trained
+def test_train_prints_a_table_and_how_to_open_the_run(tiny_run: tuple[Path, Run, str]) -> None:
+    folder, tiny, output = tiny_run
     assert f"run             {tiny.info.run_id}" in output
     assert "val mean shape" in output
     assert f"See it: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in output
@@ -65,36 +65,36 @@ def test_it_ends_with_a_table_and_where_to_look(trained: tuple[Path, Run, str]) 
     assert output.count("preset: smoke") == 1, "the configuration is printed once"
 
 
-def test_two_runs_with_one_seed_are_equal(trained: tuple[Path, Run, str], tmp_path: Path) -> None:
-    _, tiny, _ = trained
+def test_two_runs_with_one_seed_are_equal(tiny_run: tuple[Path, Run, str], tmp_path: Path) -> None:
+    _, tiny, _ = tiny_run
     run(tmp_path, "train", *TINY)
-    again = runs_of(tmp_path)[0]
+    second = runs_of(tmp_path)[0]
     for name, value in tiny.data.metrics.items():
         if not name.startswith("time/"):
-            assert again.data.metrics[name] == value, name
-    assert again.data.tags["data_digest.train"] == tiny.data.tags["data_digest.train"]
+            assert second.data.metrics[name] == value, name
+    assert second.data.tags["data_digest.train"] == tiny.data.tags["data_digest.train"]
 
 
-def test_evaluate_measures_the_model_again_to_the_same_number(trained: tuple[Path, Run, str]) -> None:
-    folder, tiny, _ = trained
+def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str]) -> None:
+    folder, tiny, _ = tiny_run
     output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--split", "val", "--overlays", "1")
-    judged = next(r for r in runs_of(folder) if r.data.tags.get("judged_run") == tiny.info.run_id)
-    assert judged.info.run_id in output
+    evaluation_run = next(r for r in runs_of(folder) if r.data.tags.get("judged_run") == tiny.info.run_id)
+    assert evaluation_run.info.run_id in output
     for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall"):
-        assert judged.data.metrics[f"eval/{name}"] == pytest.approx(tiny.data.metrics[f"val_best/{name}"])
-    trivial = judged.data.metrics["eval/mean_shape_mre_px512"]
-    assert trivial == pytest.approx(tiny.data.metrics["val/mean_shape_mre_px512"])
+        assert evaluation_run.data.metrics[f"eval/{name}"] == pytest.approx(tiny.data.metrics[f"val_best/{name}"])
+    mean_shape_error = evaluation_run.data.metrics["eval/mean_shape_mre_px512"]
+    assert mean_shape_error == pytest.approx(tiny.data.metrics["val/mean_shape_mre_px512"])
     files = {"metrics.json", "films.csv", "vertebrae.csv", "corners.csv", "predictions.csv", "overlays", "report"}
-    assert files <= set(artifacts_of(folder, judged.info.run_id))
-    overlays = artifacts_of(folder, judged.info.run_id, "overlays")
+    assert files <= set(artifacts_of(folder, evaluation_run.info.run_id))
+    overlays = artifacts_of(folder, evaluation_run.info.run_id, "overlays")
     assert len(overlays) == 3
     assert {Path(path).name.split("-")[0] for path in overlays} == {"best", "median", "worst"}
-    _assert_tables_agree(folder, judged)
-    _assert_report_is_logged(folder, judged)
+    _assert_tables_agree(folder, evaluation_run)
+    _assert_report_is_logged(folder, evaluation_run)
 
 
-def _assert_tables_agree(folder: Path, judged: Run) -> None:
-    root = Path(client_of(folder).download_artifacts(judged.info.run_id, ""))
+def _assert_tables_agree(folder: Path, evaluation_run: Run) -> None:
+    root = Path(client_of(folder).download_artifacts(evaluation_run.info.run_id, ""))
     metrics = json.loads((root / "metrics.json").read_text(encoding="utf-8"))
     corners = pd.read_csv(root / "corners.csv")
     assert metrics["mre_px512"] == pytest.approx(corners["error_px512"].mean())
@@ -104,14 +104,14 @@ def _assert_tables_agree(folder: Path, judged: Run) -> None:
     assert len(corners) == 4 * len(pd.read_csv(root / "vertebrae.csv"))
 
 
-def _assert_report_is_logged(folder: Path, judged: Run) -> None:
-    root = Path(client_of(folder).download_artifacts(judged.info.run_id, "report"))
+def _assert_report_is_logged(folder: Path, evaluation_run: Run) -> None:
+    root = Path(client_of(folder).download_artifacts(evaluation_run.info.run_id, "report"))
     report = EvaluationReport.load(root)
     assert (root / "anatomy.png").read_bytes().startswith(b"\x89PNG")
     assert {"numbers.csv", "anatomy.csv", "by_level.csv", "slips_by_level.csv"} <= {p.name for p in root.iterdir()}
-    assert report.data_digest == judged.data.tags["data_digest.val"]
+    assert report.data_digest == evaluation_run.data.tags["data_digest.val"]
     mre = report.numbers["mre_px512"]
-    metrics = judged.data.metrics
+    metrics = evaluation_run.data.metrics
     assert metrics["eval/mre_px512"] == pytest.approx(mre.value)
     assert (metrics["eval/mre_px512_low"], metrics["eval/mre_px512_high"]) == pytest.approx((mre.low, mre.high))
     assert metrics["eval/mre_px512_low"] < metrics["eval/mre_px512"] < metrics["eval/mre_px512_high"]
@@ -119,10 +119,10 @@ def _assert_report_is_logged(folder: Path, judged: Run) -> None:
     assert sum(metrics[f"eval/share_{kind}"] for kind in kinds) == pytest.approx(100)
 
 
-def test_another_dataset_is_judged_and_an_unlabelled_part_is_only_predicted(
-    trained: tuple[Path, Run, str], tmp_path: Path
+def test_another_dataset_is_evaluated_and_an_unlabelled_part_only_predicted(
+    tiny_run: tuple[Path, Run, str], tmp_path: Path
 ) -> None:
-    folder, tiny, _ = trained
+    folder, tiny, _ = tiny_run
     root = mendeley_folder(tmp_path / "lateral", train=4, val=2, test=0)
     (root / "Test").mkdir(exist_ok=True)
     for index in range(2):
@@ -134,10 +134,10 @@ def test_another_dataset_is_judged_and_an_unlabelled_part_is_only_predicted(
     assert "8, 6 with labels" in output
 
 
-def test_the_model_loads_in_another_process_without_this_code_and_without_pickles(
-    trained: tuple[Path, Run, str], tmp_path: Path
+def test_the_model_loads_in_another_process_from_its_own_code_without_pickles(
+    tiny_run: tuple[Path, Run, str], tmp_path: Path
 ) -> None:
-    folder, _, _ = trained
+    folder, _, _ = tiny_run
     model = next(path.parent for path in (folder / "mlruns").rglob("MLmodel"))
     assert not [p for p in model.rglob("*") if p.suffix in (".pkl", ".pt", ".ckpt", ".pth")]
     film = phantom_film(5, 0, 96)
@@ -150,16 +150,16 @@ out = model.predict(pd.DataFrame({{"image": [{base64.b64encode(png.tobytes()).de
 import spondylo_ml
 print(json.dumps([spondylo_ml.__file__, out.iloc[0].to_dict()]))
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         env=environment(tmp_path) | {"PYTHONPATH": ""},
     )
-    assert done.returncode == 0, done.stderr
-    file, row = json.loads(done.stdout.splitlines()[-1])
-    assert str(model) in file, "the code is the one that was logged"
+    assert process.returncode == 0, process.stderr
+    file, row = json.loads(process.stdout.splitlines()[-1])
+    assert str(model) in file, "the logged code is used"
     assert row["levels"][:2] == ["S1", "L5"]
     assert np.array(row["corners_xy_px"]).shape == (10, 4, 2)
     assert np.isfinite(row["presence"]).all()

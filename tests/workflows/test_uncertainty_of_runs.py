@@ -1,4 +1,4 @@
-"""Uncertainty in a run of a real store: fitted, logged, and told where it cannot be."""
+"""Uncertainty in runs of a real store: fitted and logged, or withheld with a reason."""
 
 from __future__ import annotations
 
@@ -40,29 +40,29 @@ def _fit(folder: Path, films: int, **uncertainty: object) -> tuple[UncertaintyMo
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[UncertaintyModel, Run, Path]:
+def fit_result(tmp_path_factory: pytest.TempPathFactory) -> tuple[UncertaintyModel, Run, Path]:
     folder = tmp_path_factory.mktemp("fitted")
-    model, made = _fit(folder, 60)
+    model, fit_run = _fit(folder, 60)
     assert model is not None
-    return model, made, folder
+    return model, fit_run, folder
 
 
-def test_a_fit_logs_coverage_before_and_after_as_numbers_and_as_curves(
-    fitted: tuple[UncertaintyModel, Run, Path],
+def test_a_fit_logs_coverage_before_and_after_as_metrics_and_curves(
+    fit_result: tuple[UncertaintyModel, Run, Path],
 ) -> None:
-    _, made, folder = fitted
-    metrics = made.data.metrics
+    _, fit_run, folder = fit_result
+    metrics = fit_run.data.metrics
     assert metrics["val_uncertainty/corner_coverage_90_before"] < 70
     assert metrics["val_uncertainty/corner_coverage_90_after"] == pytest.approx(90, abs=4)
     assert metrics["val_uncertainty/slip_set_coverage"] == pytest.approx(90, abs=5)
     assert "val_uncertainty/L5-S1/slip_set_coverage" in metrics
     assert "val_uncertainty/grade_0/referred_percent" in metrics
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    curve = client.get_metric_history(made.info.run_id, "val_uncertainty/corner_coverage_curve_after")
+    curve = client.get_metric_history(fit_run.info.run_id, "val_uncertainty/corner_coverage_curve_after")
     assert [point.step for point in curve] == [50, 80, 90, 95]
-    kept = client.get_metric_history(made.info.run_id, "val_uncertainty/referral_curve")
-    assert [point.step for point in kept] == list(range(10, 101, 10))
-    files = {item.path for item in client.list_artifacts(made.info.run_id, "uncertainty")}
+    referral = client.get_metric_history(fit_run.info.run_id, "val_uncertainty/referral_curve")
+    assert [point.step for point in referral] == list(range(10, 101, 10))
+    files = {item.path for item in client.list_artifacts(fit_run.info.run_id, "uncertainty")}
     assert files == {f"uncertainty/{name}" for name in ("curves.png", "levels.csv", "model.json")}
     (levels,) = (folder / "artifacts").rglob("levels.csv")
     table = pd.read_csv(levels)
@@ -70,21 +70,21 @@ def test_a_fit_logs_coverage_before_and_after_as_numbers_and_as_curves(
     assert {"low_percent", "high_percent", "probability_I", "grade_set", "verdict"} <= set(table.columns)
 
 
-def test_too_few_levels_leave_the_model_without_intervals_and_say_why(tmp_path: Path) -> None:
-    model, made = _fit(tmp_path, 2, least_levels=200)
+def test_too_few_levels_leave_the_model_without_intervals_with_a_reason(tmp_path: Path) -> None:
+    model, fit_run = _fit(tmp_path, 2, least_levels=200)
     assert model is None
-    assert "levels to calibrate slips on; 200 are needed" in made.data.tags["uncertainty_withheld"]
-    assert made.data.metrics == {}
+    assert "levels to calibrate slips on; 200 are needed" in fit_run.data.tags["uncertainty_withheld"]
+    assert fit_run.data.metrics == {}
 
 
-def test_a_model_without_spread_is_not_calibrated(tmp_path: Path) -> None:
-    model, made = _fit(tmp_path, 2, source="none")
+def test_a_model_without_an_uncertainty_source_is_not_calibrated(tmp_path: Path) -> None:
+    model, fit_run = _fit(tmp_path, 2, source="none")
     assert model is None
-    assert made.data.metrics == {}
+    assert fit_run.data.metrics == {}
 
 
-def test_a_bundle_carries_its_uncertainty_or_none(fitted: tuple[UncertaintyModel, Run, Path], tmp_path: Path) -> None:
-    model, _, _ = fitted
+def test_a_bundle_keeps_its_uncertainty_or_none(fit_result: tuple[UncertaintyModel, Run, Path], tmp_path: Path) -> None:
+    model, _, _ = fit_result
     films, _ = films_with_noise(3, 2)
     slots = films_with_noise(1, 2)[1][0].slots
     bundle = Bundle(build_model(_config(), slots), _config(), MeanShape.fit(films, slots), model)
@@ -95,9 +95,9 @@ def test_a_bundle_carries_its_uncertainty_or_none(fitted: tuple[UncertaintyModel
 
 
 def test_films_without_a_measurable_true_slip_have_no_uncertainty(
-    fitted: tuple[UncertaintyModel, Run, Path],
+    fit_result: tuple[UncertaintyModel, Run, Path],
 ) -> None:
-    model, _, _ = fitted
+    model, _, _ = fit_result
     films, predictions = films_with_noise(5, 3)
     rules = _config().clinical
     bootstrap = PatientBootstrap([film.patient for film in films])
@@ -105,8 +105,8 @@ def test_films_without_a_measurable_true_slip_have_no_uncertainty(
     report = evaluate_uncertainty(levels, PredictionSet(films, predictions), model, bootstrap)
     assert report is not None
     assert report.metrics()["slip_set_coverage"] > 70
-    blank = levels.assign(in_set=float("nan"))
-    assert evaluate_uncertainty(blank, PredictionSet(films, predictions), model, bootstrap) is None
+    without_true_slips = levels.assign(in_set=float("nan"))
+    assert evaluate_uncertainty(without_true_slips, PredictionSet(films, predictions), model, bootstrap) is None
 
 
 DROPOUT = (
@@ -121,8 +121,8 @@ DROPOUT = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["heatmap", "dropout"])
-def test_evaluate_applies_what_training_calibrated(tmp_path: Path, source: str) -> None:
-    # After a few epochs some vertebrae are said to be there, and some of their slips can be measured.
+def test_evaluate_applies_the_calibration_of_training(tmp_path: Path, source: str) -> None:
+    # After a few epochs some vertebrae are detected and some of their slips can be measured.
     output = run(
         tmp_path, "train", *TINY, "--data.phantom_films", "90", "--data.max_films", "90",
         "--data.phantom_long_side_px", "96", "--data.val_fraction", "0.6", "--data.test_fraction", "0.1",
@@ -131,14 +131,14 @@ def test_evaluate_applies_what_training_calibrated(tmp_path: Path, source: str) 
     )  # fmt: skip
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    (trained,) = client.search_runs(experiments)
-    assert "val_uncertainty/slip_set_coverage" in trained.data.metrics, output
-    output = run(tmp_path, "evaluate", "--run_id", trained.info.run_id, "--split", "all", "--resamples", "100")
-    report = next(r for r in client.search_runs(experiments) if r.info.run_id != trained.info.run_id)
+    (training_run,) = client.search_runs(experiments)
+    assert "val_uncertainty/slip_set_coverage" in training_run.data.metrics, output
+    output = run(tmp_path, "evaluate", "--run_id", training_run.info.run_id, "--split", "all", "--resamples", "100")
+    evaluation_run = next(r for r in client.search_runs(experiments) if r.info.run_id != training_run.info.run_id)
     assert {"eval/slip_set_coverage", "eval/referred_percent", "eval/corner_coverage_90_after"} <= set(
-        report.data.metrics
+        evaluation_run.data.metrics
     )
-    root = Path(client.download_artifacts(report.info.run_id, ""))
+    root = Path(client.download_artifacts(evaluation_run.info.run_id, ""))
     for name in (
         "uncertainty/levels.csv",
         "uncertainty/curves.png",
@@ -148,5 +148,5 @@ def test_evaluate_applies_what_training_calibrated(tmp_path: Path, source: str) 
     ):
         assert (root / name).is_file(), name
     assert "true slip inside" in output
-    folder = Path(client.download_artifacts(trained.info.run_id, "uncertainty"))
+    folder = Path(client.download_artifacts(training_run.info.run_id, "uncertainty"))
     assert json.loads((folder / "model.json").read_text(encoding="utf-8"))["source"] == source

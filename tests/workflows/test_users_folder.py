@@ -1,4 +1,4 @@
-"""Under `mlflow run` of a project by its URL, all lies where the user is and nothing in MLflow's temporary clone."""
+"""`mlflow run <git url>` writes to the user's folder and nothing to MLflow's temporary clone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ URL = "https://example.invalid/spondylo.git"
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository of the code as it is."""
+    """A git repository of the current code."""
     folder = tmp_path_factory.mktemp("repository")
     unwanted = shutil.ignore_patterns("__pycache__", "*.png")
     for name in ("spondylo_ml", "projects", "tuning"):
@@ -26,66 +26,64 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("MLproject", "conda.yaml"):
         shutil.copy(ROOT / name, folder / name)
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
-    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
-        subprocess.run(["git", *words], cwd=folder, check=True)
+    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", *arguments], cwd=folder, check=True)
     return folder
 
 
 def mlflow_run(repository: Path, folder: Path, clones: Path, *arguments: str, **extra: str) -> str:
-    """`mlflow run <git url>`, called in `folder`; MLflow clones below `clones`. What it printed."""
+    """Call `mlflow run <git url>` in `folder` with clones below `clones`; its output."""
     variables = environment(folder, TMPDIR=str(clones), **extra)
-    variables.pop("PYTHONPATH")  # the code is the clone's
+    variables.pop("PYTHONPATH")  # the clone's code must be used
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
-    variables |= {  # the URL stands for the repository on this disk
+    variables |= {  # maps the URL to the repository on this disk
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf",
         "GIT_CONFIG_VALUE_0": URL,
     }
     command = [sys.executable, "-m", "mlflow", "run", URL, "--env-manager", "local", *arguments]
-    done = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    process = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout + process.stderr
 
 
-def test_results_by_a_relative_path_lie_where_mlflow_run_was_called(repository: Path, tmp_path: Path) -> None:
+def test_relative_paths_are_relative_to_where_mlflow_run_was_called(repository: Path, tmp_path: Path) -> None:
     users, clones = tmp_path / "users", tmp_path / "clones"
     users.mkdir()
     clones.mkdir()
-    given = ["-P", "count=2", "-P", "format=coco", "-P", "to=films"]
-    # Relative as well: the command must look for the run in the same file as `mlflow run`.
-    mlflow_run(repository, users, clones, "-e", "phantom", *given, MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
+    options = ["-P", "count=2", "-P", "format=coco", "-P", "to=films"]
+    # A relative store URI too: the command must open the same file as `mlflow run`.
+    mlflow_run(repository, users, clones, "-e", "phantom", *options, MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
     assert len(list((users / "films").rglob("*.png"))) == 2
     (clone,) = (path.parent for path in clones.glob("tmp*/MLproject"))
     assert not (clone / "films").exists()
     assert not (clone / "mlflow.db").exists()
-    (found,) = runs_of(users)
-    assert (found.info.status, found.data.tags["films"]) == ("FINISHED", "2")
+    (logged_run,) = runs_of(users)
+    assert (logged_run.info.status, logged_run.data.tags["films"]) == ("FINISHED", "2")
 
 
-def test_a_temporary_clone_is_refused_where_the_user_is_not_known(tmp_path: Path) -> None:
+def test_a_temporary_clone_is_refused_if_the_users_folder_is_unknown(tmp_path: Path) -> None:
     clone = Path(tempfile.mkdtemp(dir=tmp_path, prefix="tmp")).resolve()
     shutil.copytree(ROOT / "spondylo_ml", clone / "spondylo_ml", ignore=shutil.ignore_patterns("__pycache__"))
-    told = tmp_path / "told"
-    told.touch()
-    # Its parent ends first, so that the command belongs to the system's first process.
-    line = f"(sleep 1; {sys.executable} -m spondylo_ml phantom --to films --count 2; echo code $?) >{told} 2>&1 &"
+    log = tmp_path / "log"
+    log.touch()
+    # The parent ends first, so that the command is adopted by process 1 and its caller is unknown.
+    line = f"(sleep 1; {sys.executable} -m spondylo_ml phantom --to films --count 2; echo code $?) >{log} 2>&1 &"
     variables = environment(tmp_path, TMPDIR=str(tmp_path), MLFLOW_RUN_ID="0" * 32)
     variables.pop("PYTHONPATH")
     subprocess.run(["sh", "-c", line], cwd=clone, env=variables, check=True)
     deadline = time.monotonic() + 100
-    while "code" not in told.read_text():
+    while "code" not in log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    assert "code 2" in told.read_text()
-    assert f"this is a temporary clone of the project ({clone}), where results would be lost" in told.read_text()
-    assert "call mlflow run . there" in told.read_text()
+    assert "code 2" in log.read_text()
+    assert f"this is a temporary clone of the project ({clone}), where results would be lost" in log.read_text()
+    assert "call mlflow run . there" in log.read_text()
     assert not (clone / "films").exists()
 
 
 @pytest.mark.slow
-def test_checkpoints_lie_beside_the_store_and_a_run_is_resumed_from_any_folder(
-    repository: Path, tmp_path: Path
-) -> None:
+def test_checkpoints_are_beside_the_store_and_a_run_resumes_from_any_folder(repository: Path, tmp_path: Path) -> None:
     users, elsewhere, clones = (tmp_path / name for name in ("users", "elsewhere", "clones"))
     for folder in (users, elsewhere, clones):
         folder.mkdir()

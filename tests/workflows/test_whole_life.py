@@ -1,4 +1,4 @@
-"""A model's whole life, typed as a user types it: trained, judged, promoted, replaced, loaded, and put back."""
+"""A model from training to rollback, with the commands that a user types."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from servers import mlflow_server, postgres
 
 import spondylo_ml
 
-JUDGED = (
+PROMOTE = (
     "--metric", "mre_px512", "--noise_floor", "0.1", "--resamples", "200", "--latency_films", "1", "--overlays", "1",
     "--margins.latency_percent", "1000", "--margins.detection_recall", "100", "--margins.listhesis_sensitivity", "100",
     "--margins.calibration", "100", "--margins.worst_source_px512", "1000",
 )  # fmt: skip
-"""For models of a few seconds: what is guarded is tested in tests/promotion."""
+"""Margins never bind, since these models train for seconds; tests/promotion tests them."""
 
 
 @pytest.fixture(params=["sqlite", "server"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where MLflow keeps all: a file, or a server on PostgreSQL that is reached over HTTP alone."""
+    """URI of the tracking store: an SQLite file, or an MLflow server on PostgreSQL."""
     before = mlflow.get_tracking_uri()
     if request.param == "sqlite":
         mlflow.set_tracking_uri(environment(tmp_path)["MLFLOW_TRACKING_URI"])
@@ -47,20 +47,20 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
     def spondylo(*arguments: str) -> str:
         return run(tmp_path, *arguments, MLFLOW_TRACKING_URI=store)
 
-    def trained(name: str, film_passes: str) -> str:
+    def train(name: str, film_passes: str) -> str:
         spondylo("train", *LEARNS, "--tracking.run_name", name, "--training.film_passes", film_passes)
-        (found,) = client.search_runs(
+        (logged_run,) = client.search_runs(
             [e.experiment_id for e in client.search_experiments()], f"attributes.run_name = '{name}'"
         )
-        return str(found.info.run_id)
+        return str(logged_run.info.run_id)
 
-    first, better = trained("first", "2400"), trained("better", "6000")
+    first, better = train("first", "2400"), train("better", "6000")
     assert "mean shape" in spondylo("evaluate", "--run_id", first, "--split", "test")
 
-    assert "champion, version 1 of" in spondylo("promote", "--run_ids", first, *JUDGED)
-    equal = spondylo("promote", "--run_ids", first, *JUDGED)
+    assert "champion, version 1 of" in spondylo("promote", "--run_ids", first, *PROMOTE)
+    equal = spondylo("promote", "--run_ids", first, *PROMOTE)
     assert "refused\n  - it is the same model as the champion, version 1 (unet): the weights are equal" in equal
-    assert "champion, version 2 of" in spondylo("promote", "--run_ids", better, *JUDGED)
+    assert "champion, version 2 of" in spondylo("promote", "--run_ids", better, *PROMOTE)
     assert aliases_of(client) == {"champion": 2}
 
     pixels = synthetic_film(0).pixels
@@ -71,8 +71,8 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
 
     cv2.imwrite(str(tmp_path / "film.png"), pixels)
     spondylo("predict", "--films", "film.png", "--to", "read")
-    told = json.loads((tmp_path / "read/predictions.json").read_text(encoding="utf-8"))
-    (film,) = told["films"]
+    tree = json.loads((tmp_path / "read/predictions.json").read_text(encoding="utf-8"))
+    (film,) = tree["films"]
     np.testing.assert_allclose(
         np.array(film["corners_xy_px"], np.float64), np.asarray(corners["2"], np.float64), atol=1e-3
     )
@@ -84,23 +84,29 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
 
 
 @pytest.mark.slow
-def test_tune_retrain_train_and_promote_against_the_floor_so_measured(tmp_path: Path) -> None:
-    given = (*LEARNS, "--model", "maht_net")
-    run(tmp_path, "train", *given, "--tracking.run_name", "first", "--training.film_passes", "1200")
-    output = tune(tmp_path, *given, "--training.film_passes", "3000", "--space", "recipe", "--sampler", "grid",
+def test_tune_train_and_promote_against_the_noise_floor_of_the_study(tmp_path: Path) -> None:
+    options = (*LEARNS, "--model", "maht_net")
+    run(tmp_path, "train", *options, "--tracking.run_name", "first", "--training.film_passes", "1200")
+    output = tune(tmp_path, *options, "--training.film_passes", "3000", "--space", "recipe", "--sampler", "grid",
                   "--study", "s", "--retrain_seeds", "2")  # fmt: skip
     study = re.search(r"noise floor grade_accuracy_all .*promote --noise_floor_from (\w{32})", output)
     assert study is not None, output
     run(tmp_path, "train", "--recipe", "studies/s/best.yaml", "--tracking.run_name", "better")
-    ids = {found.info.run_name: found.info.run_id for found in runs_of(tmp_path)}
-    judged = list(JUDGED)
-    del judged[2:4]  # the floor by hand
-    assert "champion, version 1 of" in run(tmp_path, "promote", "--run_ids", ids["first"], *judged)
-    without = run(tmp_path, "promote", "--run_ids", ids["better"], *judged)
-    assert "challenger, version 2 of spondylo-landmarks\n  - how far another seed alone moves mre_px512 is" in without
-    assert f"The store has: noise_floor_from={study[1]}" in without
-    told = run(tmp_path, "promote", "--run_ids", ids["better"], "--noise_floor_from", study[1], *judged)
-    assert "champion, version 2 of" in told, told
+    ids = {item.info.run_name: item.info.run_id for item in runs_of(tmp_path)}
+    promote_options = list(PROMOTE)
+    del promote_options[2:4]  # without --noise_floor
+    assert "champion, version 1 of" in run(tmp_path, "promote", "--run_ids", ids["first"], *promote_options)
+    without_floor = run(tmp_path, "promote", "--run_ids", ids["better"], *promote_options)
+    assert (
+        "challenger, version 2 of spondylo-landmarks\n  - how far another seed alone moves mre_px512 is"
+        in without_floor
+    )
+    assert f"The store has: noise_floor_from={study[1]}" in without_floor
+    with_floor = run(tmp_path, "promote", "--run_ids", ids["better"], "--noise_floor_from", study[1], *promote_options)
+    assert "champion, version 2 of" in with_floor, with_floor
     floor = client_of(tmp_path).get_run(study[1]).data.metrics["noise_floor/mre_px512"]
-    assert f"above {floor:.4g}, the noise floor between seeds (measured by study s {study[1][:8]}: maht_net 2" in told
+    assert (
+        f"above {floor:.4g}, the noise floor between seeds (measured by study s {study[1][:8]}: maht_net 2"
+        in with_floor
+    )
     assert aliases_of(client_of(tmp_path)) == {"champion": 2}
