@@ -1,4 +1,4 @@
-"""A real scoring server, started as its users start it."""
+"""A real scoring server, started as users start it."""
 
 from __future__ import annotations
 
@@ -20,47 +20,54 @@ START_SECONDS = 180.0
 
 @dataclass(frozen=True)
 class ScoringServer:
-    """A server that answers.
+    """A running server.
 
     Attributes:
-        url: of `/invocations`.
-        log: all that the server wrote.
+        url: address of `/invocations`.
+        log: file with the output of the server.
     """
 
     url: str
     log: Path
 
     def post(self, body: bytes, content_type: str | None = "application/json") -> requests.Response:
-        """The answer to one request."""
+        """Send one request and return the response."""
         headers = {} if content_type is None else {"Content-Type": content_type}
         return requests.post(self.url, data=body, headers=headers, timeout=120)
 
 
 @contextmanager
 def scoring_server(model_uri: str, tracking_uri: str, folder: Path) -> Iterator[ScoringServer]:
-    """`mlflow models serve` on a free port of this machine."""
+    """`mlflow models serve` on a free local port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    serve = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model_uri, "--env-manager", "local"]
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "SPONDYLO_FILMS"))}
-    programs = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"  # MLflow starts `uvicorn` by name
-    ours = {"MLFLOW_TRACKING_URI": tracking_uri, "PATH": programs, "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model_uri, "--env-manager", "local"]
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "SPONDYLO_FILMS"))
+    }
+    # MLflow starts `uvicorn` by name.
+    search_path = f"{Path(sys.executable).parent}{os.pathsep}{inherited.get('PATH', '')}"
+    variables = {
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "PATH": search_path,
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
     log = folder / "scoring_server.log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [*serve, "--port", str(port)],
+            [*command, "--port", str(port)],
             cwd=folder,
             stdout=stream,
             stderr=stream,
-            env=kept | ours,
+            env=inherited | variables,
             start_new_session=True,
         )
     try:
         _wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log)
         yield ScoringServer(f"http://127.0.0.1:{port}/invocations", log)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the server proper is a child in the same session
+        os.killpg(process.pid, signal.SIGKILL)  # also kills the worker, a child in the same session
         process.wait()
 
 

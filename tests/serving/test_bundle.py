@@ -1,4 +1,4 @@
-"""A model on disk: the same when loaded, and refused by name when missing, cut off, changed or of another shape."""
+"""A model on disk: unchanged when loaded; refused when missing, truncated, changed or invalid."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def folder(saved: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(saved, tmp_path / "model"))
 
 
-def test_it_is_loaded_as_it_was_saved_and_on_the_cpu(bundle: Bundle, folder: Path) -> None:
+def test_a_bundle_is_loaded_as_saved_and_on_the_cpu(bundle: Bundle, folder: Path) -> None:
     loaded = load_bundle(folder)
     assert {path.name for path in folder.iterdir()} == {"bundle.json", "manifest.json", "weights.safetensors"}
     for (name, before), (_, after) in zip(
@@ -50,7 +50,7 @@ def test_it_is_loaded_as_it_was_saved_and_on_the_cpu(bundle: Bundle, folder: Pat
     assert not loaded.model.training
 
 
-def test_the_manifest_has_the_digest_of_each_file_and_one_digest_names_the_model(folder: Path, saved: Path) -> None:
+def test_the_manifest_holds_the_digest_of_each_file_and_has_a_digest_itself(folder: Path, saved: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     for name in ("bundle.json", "weights.safetensors"):
         data = (folder / name).read_bytes()
@@ -65,23 +65,23 @@ def change_last_byte(path: Path) -> None:
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
 
 
-def cut(path: Path) -> None:
+def truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors"])
 @pytest.mark.parametrize(
-    ("harm", "message"),
+    ("damage", "message"),
     [
         (change_last_byte, r"{name} is not what was saved \(its SHA-256 is another\): fetch it again"),
-        (cut, r"{name} has \d+ bytes where \d+ were saved: fetch it again"),
+        (truncate, r"{name} has \d+ bytes where \d+ were saved: fetch it again"),
         (Path.unlink, r"{name} cannot be read \(FileNotFoundError\)"),
     ],
 )
-def test_a_file_that_is_not_as_it_was_saved_is_named(
-    folder: Path, name: str, harm: Callable[[Path], None], message: str
+def test_a_changed_or_missing_file_is_named(
+    folder: Path, name: str, damage: Callable[[Path], None], message: str
 ) -> None:
-    harm(folder / name)
+    damage(folder / name)
     with pytest.raises(DataError, match=message.format(name=name.replace(".", r"\."))):
         load_bundle(folder)
 
@@ -101,7 +101,7 @@ def test_a_missing_or_broken_manifest_is_reported(folder: Path) -> None:
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, object]], object], with_manifest: bool = True) -> None:
-    """Change the description and, as whoever wrote it would have, the manifest."""
+    """Change the description and let the manifest match, or delete the manifest."""
     tree = json.loads((folder / "bundle.json").read_text())
     data = json.dumps(change(tree) or tree).encode()
     (folder / "bundle.json").write_bytes(data)
@@ -130,31 +130,31 @@ def rewrite(folder: Path, change: Callable[[dict[str, object]], object], with_ma
         (lambda t: [1], r"bundle\.json holds list, names and values needed"),
     ],
 )
-def test_a_description_of_another_shape_is_reported_without_a_traceback(
+def test_an_invalid_description_is_reported_without_a_traceback(
     folder: Path, change: Callable[[dict[str, object]], object], message: str
 ) -> None:
     def changed(tree: dict[str, object]) -> object:
-        made = change(tree)
-        return made if isinstance(made, list) else None
+        result = change(tree)
+        return result if isinstance(result, list) else None
 
     rewrite(folder, changed)
     with pytest.raises(DataError, match=f"(?s){message}"):
         load_bundle(folder)
 
 
-def test_another_format_is_refused_wherever_it_is_said(folder: Path, tmp_path: Path) -> None:
+def test_another_format_is_refused_in_manifest_and_description(folder: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(folder, tmp_path / "other"))
     manifest = (other / "manifest.json").read_text()
-    for written, told in (("99", "99"), ("1", "1"), ("true", "True"), ('"2"', "'2'")):
+    for written, shown in (("99", "99"), ("1", "1"), ("true", "True"), ('"2"', "'2'")):
         (other / "manifest.json").write_text(manifest.replace('"format": 2', f'"format": {written}'))
-        with pytest.raises(DataError, match=rf"manifest\.json says model format {told}, this version reads 2"):
+        with pytest.raises(DataError, match=rf"manifest\.json says model format {shown}, this version reads 2"):
             load_bundle(other)
     rewrite(folder, lambda tree: tree.update(format=1))
     with pytest.raises(DataError, match=r"bundle\.json says model format 1, this version reads 2"):
         load_bundle(folder)
 
 
-def test_format_1_without_a_manifest_is_converted_and_never_loaded(
+def test_format_1_without_a_manifest_is_converted_but_never_loaded(
     bundle: Bundle, folder: Path, tmp_path: Path
 ) -> None:
     rewrite(folder, lambda tree: tree.update(format=1), with_manifest=False)
@@ -164,16 +164,16 @@ def test_format_1_without_a_manifest_is_converted_and_never_loaded(
     for use in (bundle_digest, lambda path: find_model(str(path))):
         with pytest.raises(DataError, match=r"is a model of format 1, .* convert-model --model"):
             use(folder)
-    done = convert_model(ConvertModelConfig(model=str(folder), to=tmp_path / "new"))
-    assert done.digest == bundle_digest(tmp_path / "new")
-    assert f"--digest {done.digest}" in converted(done)
-    loaded = load_bundle(tmp_path / "new", done.digest)
+    result = convert_model(ConvertModelConfig(model=str(folder), to=tmp_path / "new"))
+    assert result.digest == bundle_digest(tmp_path / "new")
+    assert f"--digest {result.digest}" in converted(result)
+    loaded = load_bundle(tmp_path / "new", result.digest)
     assert (loaded.config, loaded.uncertainty) == (bundle.config, bundle.uncertainty)
     for name, value in loaded.model.state_dict().items():
         assert torch.equal(value, bundle.model.state_dict()[name]), name
 
 
-def test_only_format_1_is_converted_and_only_to_a_free_folder(folder: Path, tmp_path: Path) -> None:
+def test_only_format_1_is_converted_and_only_to_an_empty_folder(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"only models of format 1, which have no manifest\.json, are converted"):
         convert_bundle(folder, tmp_path / "new")
     (folder / "manifest.json").unlink()
@@ -181,25 +181,25 @@ def test_only_format_1_is_converted_and_only_to_a_free_folder(folder: Path, tmp_
         convert_bundle(folder, tmp_path / "new")
     with pytest.raises(DataError, match="is not empty: give a new or empty folder"):
         convert_model(ConvertModelConfig(model=str(folder), to=folder))
-    rewrite_description = json.loads((folder / "bundle.json").read_text()) | {"format": 1}
-    (folder / "bundle.json").write_text(json.dumps(rewrite_description))
+    description = json.loads((folder / "bundle.json").read_text()) | {"format": 1}
+    (folder / "bundle.json").write_text(json.dumps(description))
     (folder / "weights.safetensors").unlink()
     with pytest.raises(DataError, match=r"weights\.safetensors cannot be read"):
         convert_bundle(folder, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_files_rewritten_with_their_manifest_are_known_by_the_digest_alone(folder: Path, saved: Path) -> None:
+def test_files_rewritten_with_their_manifest_are_detected_by_the_digest_only(folder: Path, saved: Path) -> None:
     digest = bundle_digest(saved)
     assert load_bundle(folder, digest).config.model.name == "unet"
     rewrite(folder, lambda tree: tree.update(more="than was saved"))
-    assert load_bundle(folder).config.model.name == "unet", "nothing in the folder itself can tell"
+    assert load_bundle(folder).config.model.name == "unet", "nothing in the folder itself reveals it"
     with pytest.raises(DataError, match=f"is not the model that was asked for: .*, {digest[:12]}.* is vouched for"):
         load_bundle(folder, digest)
 
 
-def test_a_digest_is_taken_as_it_is_copied_and_refused_where_it_is_none() -> None:
-    given = {"films": "x", "to": "y", "digest": f" {'AB' * 32}\n"}
-    assert validate(PredictConfig, given).digest == "ab" * 32
+def test_a_digest_may_have_spaces_and_capitals_but_must_be_a_sha_256() -> None:
+    options = {"films": "x", "to": "y", "digest": f" {'AB' * 32}\n"}
+    assert validate(PredictConfig, options).digest == "ab" * 32
     with pytest.raises(ConfigError, match=r"digest: given 'abc'\. a SHA-256 has 64 digits .*manifest\.json"):
-        validate(PredictConfig, given | {"digest": "abc"})
+        validate(PredictConfig, options | {"digest": "abc"})

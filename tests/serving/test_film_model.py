@@ -1,4 +1,4 @@
-"""Films in, results out: what is right comes out right, a bad film is told, and the order and the memory hold."""
+"""Films in, results out: correct values, bad films reported, order kept, reading ahead bounded."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ FILMS = phantom_films(5, 4, 256).films
 
 @pytest.fixture(scope="module")
 def unet() -> FilmModel:
-    return FilmModel(unet_bundle(), "unet, made", batch_size=2)
+    return FilmModel(unet_bundle(), "unet, untrained", batch_size=2)
 
 
-def knowing(films: Sequence[Film], batch_size: int = 2) -> FilmModel:
+def model_knowing(films: Sequence[Film], batch_size: int = 2) -> FilmModel:
     return FilmModel(knowing_bundle(films), "knowing", batch_size=batch_size)
 
 
-def test_true_corners_come_back_in_px_of_the_film_with_the_slips_measured_from_them() -> None:
-    for film, result in zip(FILMS, knowing(FILMS).predict(list(FILMS)), strict=True):
+def test_known_corners_are_returned_in_px_of_the_film_with_their_slips() -> None:
+    for film, result in zip(FILMS, model_knowing(FILMS).predict(list(FILMS)), strict=True):
         assert (result.film_id, result.error, result.model) == (film.film_id, "", "knowing")
         assert result.prediction is not None
         assert result.measurement is not None
@@ -59,24 +59,24 @@ def test_true_corners_come_back_in_px_of_the_film_with_the_slips_measured_from_t
         for level in result.measurement.levels:
             assert level.slip.value == pytest.approx(true[level.upper_slot].slip.value, abs=1e-6, nan_ok=True)
             assert level.grade == true[level.upper_slot].grade
-        for sure in result.uncertainty:
-            assert sure.low_percent < true[sure.upper_slot].slip.value < sure.high_percent
-            assert sum(sure.grade_probabilities.values()) == pytest.approx(1)
+        for level in result.uncertainty:
+            assert level.low_percent < true[level.upper_slot].slip.value < level.high_percent
+            assert sum(level.grade_probabilities.values()) == pytest.approx(1)
         assert {u.upper_slot for u in result.uncertainty} == {s for s, level in true.items() if not level.slip.reason}
 
 
-def test_level_names_are_believed_of_the_model_only_where_the_sacrum_looks_like_one() -> None:
-    (result,) = knowing(FILMS[:1]).predict(FILMS[0])
+def test_level_names_are_accepted_only_if_the_sacrum_looks_like_one() -> None:
+    (result,) = model_knowing(FILMS[:1]).predict(FILMS[0])
     assert any(text.startswith("level names said by the model") for text in result.warnings)
-    without = replace(FILMS[0], vertebrae=(FILMS[0].vertebrae or ())[1:])
-    (result,) = knowing([without]).predict(without)
+    without_sacrum = replace(FILMS[0], vertebrae=(FILMS[0].vertebrae or ())[1:])
+    (result,) = model_knowing([without_sacrum]).predict(without_sacrum)
     assert result.measurement is not None
     assert not result.measurement.levels_known
     assert result.measurement.levels[0].name == "lowest visible + 1/lowest visible"
 
 
 def test_a_row_has_all_columns_in_order_and_only_plain_values() -> None:
-    (result,) = knowing(FILMS[:1]).predict(FILMS[0])
+    (result,) = model_knowing(FILMS[:1]).predict(FILMS[0])
     row = result.to_row()
     assert tuple(row) == COLUMNS
     assert np.array(row["corners_xy_px"]).shape == (10, 4, 2)
@@ -97,19 +97,19 @@ def test_a_level_without_an_interval_is_referred_and_absent_corners_are_null() -
     assert {(slip["refer"], slip["verdict"]) for slip in slips} == {(True, "not known, refer")}
     assert all(slip["low_percent"] is None and slip["coverage"] is None for slip in slips)
     assert all(slip["grade_set"] == [0, 1, 2, 3, 4, 5] for slip in slips)
-    told = FilmModel(bundle, "m").report(result).uncertainty
-    assert [one.verdict for one in told] == ["not known, refer"] * len(slips)
+    report_uncertainty = FilmModel(bundle, "m").report(result).uncertainty
+    assert [level.verdict for level in report_uncertainty] == ["not known, refer"] * len(slips)
     assert result.prediction is not None
-    gap = result.prediction.corners_xy.copy()
-    gap[9] = np.nan
-    row = replace(result, prediction=replace(result.prediction, corners_xy=gap)).to_row()
+    corners_with_gap = result.prediction.corners_xy.copy()
+    corners_with_gap[9] = np.nan
+    row = replace(result, prediction=replace(result.prediction, corners_xy=corners_with_gap)).to_row()
     assert row["corners_xy_px"][9] == [[None, None]] * 4
 
 
-def test_corners_are_listed_by_the_patient_s_sides_too_where_facing_is_known() -> None:
+def test_corners_are_also_named_anterior_or_posterior_if_facing_is_known() -> None:
     mirrored = FILMS[0].mirrored_labels()
     for film, side in ((FILMS[0], FILMS[0].facing), (replace(mirrored, image=FILMS[0].image), mirrored.facing)):
-        (result,) = knowing([film]).predict(film)
+        (result,) = model_knowing([film]).predict(film)
         _, _, corners = tables([{"film": "f", **result.to_row()}], SLOTS.first)
         assert corners["patient_corner"].tolist() == list(patient_corners(side)) * SLOTS.count
         front = corners["patient_corner"].str.endswith("anterior")
@@ -117,21 +117,23 @@ def test_corners_are_listed_by_the_patient_s_sides_too_where_facing_is_known() -
 
 
 def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:
-    """In the row of the pyfunc and of predict's tables, in the report, and in the table of an evaluation."""
-    model = knowing(FILMS[:1])
+    """In the rows of the pyfunc and of `predict`, in the report, and in the table of an evaluation."""
+    model = model_knowing(FILMS[:1])
     (result,) = model.predict(FILMS[0])
     row, report = result.to_row(), model.report(result)
     _, levels, _ = tables([{"film": "f", **row}], SLOTS.first)
     assert levels["verdict"].tolist() == [slip["verdict"] for slip in row["slips"]]
     assert [one.verdict for one in report.uncertainty] == levels["verdict"].tolist()
     page = film_report_page(report, FILMS[0].image.read())
-    sure, rules = model.bundle.uncertainty, model.bundle.config.clinical
-    assert sure is not None
+    uncertainty, rules = model.bundle.uncertainty, model.bundle.config.clinical
+    assert uncertainty is not None
     assert result.film is not None
     assert result.prediction is not None
     same_samples = replace(result.prediction, film_id=result.film_key)
-    judged = level_table(PredictionSet([replace(result.film, film_id=result.film_key)], [same_samples]), sure, rules)
-    by_slot = judged.dropna(subset="upper_slot").set_index("upper_slot")["verdict"]
+    evaluated = level_table(
+        PredictionSet([replace(result.film, film_id=result.film_key)], [same_samples]), uncertainty, rules
+    )
+    by_slot = evaluated.dropna(subset="upper_slot").set_index("upper_slot")["verdict"]
     assert len(by_slot) > 0
     for slip in row["slips"]:
         assert slip["verdict"] in page
@@ -139,7 +141,7 @@ def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:
         assert slip["verdict"] == by_slot.get(slip["upper_slot"], "not known, refer")
 
 
-def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(unet: FilmModel, tmp_path: Path) -> None:
+def test_paths_bytes_arrays_and_films_give_the_same_result(unet: FilmModel, tmp_path: Path) -> None:
     pixels = FILMS[0].image.read()
     path = tmp_path / "Someone 1937.png"
     cv2.imwrite(str(path), pixels)
@@ -158,11 +160,11 @@ def test_paths_bytes_arrays_and_films_of_the_same_pixels_have_the_same_result(un
     )
 
 
-def test_bad_films_are_reported_in_their_place_and_spoil_no_other(unet: FilmModel, tmp_path: Path) -> None:
+def test_bad_films_are_reported_in_place_and_do_not_affect_others(unet: FilmModel, tmp_path: Path) -> None:
     good = FILMS[0].image.read()
     (tmp_path / "Someone.png").write_bytes(b"noise")
-    torn = replace(FILMS[1], image=ArrayImage(np.arange(81, dtype=np.uint8).reshape(9, 9)))
-    results = unet.predict([b"", good, tmp_path / "Someone.png", good, torn, tmp_path / "gone.png", good])
+    wrong_size = replace(FILMS[1], image=ArrayImage(np.arange(81, dtype=np.uint8).reshape(9, 9)))
+    results = unet.predict([b"", good, tmp_path / "Someone.png", good, wrong_size, tmp_path / "gone.png", good])
     assert [bool(r.error) for r in results] == [True, False, True, False, True, True, False]
     assert results[2].error == "not an image that can be read (broken, empty, or another format)"
     assert results[2].error_detail.startswith("Someone.png: not an image")
@@ -178,7 +180,7 @@ def test_bad_films_are_reported_in_their_place_and_spoil_no_other(unet: FilmMode
         unet.report(results[2])
 
 
-def test_what_a_decoder_raises_by_surprise_is_reported_without_its_words(unet: FilmModel) -> None:
+def test_an_unexpected_error_of_a_decoder_is_reported_without_its_text(unet: FilmModel) -> None:
     def broken() -> Film:
         raise RuntimeError("in /films/Someone.png")
 
@@ -187,26 +189,26 @@ def test_what_a_decoder_raises_by_surprise_is_reported_without_its_words(unet: F
     assert "Someone" in result.error_detail
 
 
-def test_corners_that_cannot_be_measured_fail_their_own_film_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_measuring_fails_only_that_film(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(film: Film, *args: Any, **more: Any) -> Any:
         if film.film_id == FILMS[1].film_id:
-            raise ZeroDivisionError("as no film has done yet")
+            raise ZeroDivisionError("made up")
         return measure_prediction(film, *args, **more)
 
     monkeypatch.setattr(film_model, "measure_prediction", measure)
-    before, bad, after = knowing(FILMS[:3]).predict(list(FILMS[:3]))
+    before, bad, after = model_knowing(FILMS[:3]).predict(list(FILMS[:3]))
     assert (before.error, after.error) == ("", "")
     assert bad.error == "cannot be measured (ZeroDivisionError)"
-    assert "as no film has done yet" in bad.error_detail
+    assert "made up" in bad.error_detail
     assert bad.film_id == FILMS[1].film_id
 
 
-def test_a_dicom_film_brings_its_spacing_and_its_warnings() -> None:
+def test_a_dicom_film_provides_its_spacing_and_warnings() -> None:
     spacing = FILMS[0].spacing
     assert spacing is not None
     mm = [round(spacing.y_mm, 6), round(spacing.x_mm, 6)]
     data = dicom(gradient(FILMS[0].size_hw), ImagerPixelSpacing=mm, BurnedInAnnotation="YES")
-    model = knowing(FILMS[:1])
+    model = model_knowing(FILMS[:1])
     (result,) = model.predict(data)
     assert result.measurement is not None
     assert result.measurement.spacing_provenance == "DICOM ImagerPixelSpacing"
@@ -218,29 +220,37 @@ def test_a_dicom_film_brings_its_spacing_and_its_warnings() -> None:
 
 
 @pytest.mark.parametrize("factor", [0.1, 10.0])
-def test_an_impossible_spacing_is_set_aside_with_its_millimetres_whoever_says_it(factor: float) -> None:
-    """Of a header, said beside the film, and of a film itself: all is as without a spacing."""
+def test_an_impossible_spacing_is_ignored_from_every_source(factor: float) -> None:
+    """From a header, from the details, and from a `Film`: the result is that without a spacing."""
     spacing = FILMS[0].spacing
     assert spacing is not None
-    wrong = Spacing(spacing.x_mm * factor, spacing.y_mm * factor, "made")
+    wrong_spacing = Spacing(spacing.x_mm * factor, spacing.y_mm * factor, "made")
     pixels = FILMS[0].image.read()
-    header = dicom(pixels.astype(np.uint16) * 16, PixelSpacing=[f"{wrong.y_mm:.6g}", f"{wrong.x_mm:.6g}"])
-    (bare,) = knowing(FILMS[:1]).predict(pixels, FilmDetails(FILMS[0].facing, None, spacing.pixel_aspect))
-    assert bare.measurement is not None
-    details = FilmDetails(FILMS[0].facing, wrong)
-    given = [(header, FilmDetails(FILMS[0].facing)), (pixels, details), (replace(FILMS[0], spacing=wrong), NO_DETAILS)]
-    for film, stated in given:
-        (result,) = knowing(FILMS[:1]).predict(film, stated)
+    header = dicom(
+        pixels.astype(np.uint16) * 16, PixelSpacing=[f"{wrong_spacing.y_mm:.6g}", f"{wrong_spacing.x_mm:.6g}"]
+    )
+    (without_spacing,) = model_knowing(FILMS[:1]).predict(
+        pixels, FilmDetails(FILMS[0].facing, None, spacing.pixel_aspect)
+    )
+    assert without_spacing.measurement is not None
+    details = FilmDetails(FILMS[0].facing, wrong_spacing)
+    inputs = [
+        (header, FilmDetails(FILMS[0].facing)),
+        (pixels, details),
+        (replace(FILMS[0], spacing=wrong_spacing), NO_DETAILS),
+    ]
+    for film, film_details in inputs:
+        (result,) = model_knowing(FILMS[:1]).predict(film, film_details)
         assert result.measurement is not None
         assert any("bodies would be" in text and "the spacing is ignored" in text for text in result.warnings)
         assert result.measurement.spacing_provenance == ""
-        for level, other in zip(result.measurement.levels, bare.measurement.levels, strict=True):
+        for level, other in zip(result.measurement.levels, without_spacing.measurement.levels, strict=True):
             assert level.slip.value == pytest.approx(other.slip.value, rel=1e-3)
             assert (level.grade, level.grade0_limit) == (other.grade, "5 %")
             assert "is impossible: bodies would be" in level.slip_mm.reason
 
 
-def test_limits_hold_and_what_is_no_film_is_refused_by_type(unet: FilmModel) -> None:
+def test_size_limits_apply_and_other_types_are_refused(unet: FilmModel) -> None:
     small = FilmModel(unet.bundle, "m", limits=Limits(max_pixels=1000))
     (result,) = small.predict(np.zeros((40, 40), np.uint8))
     assert result.error.startswith("a film of 40 x 40 px: more than the 0.001 million px")
@@ -249,7 +259,7 @@ def test_limits_hold_and_what_is_no_film_is_refused_by_type(unet: FilmModel) -> 
     assert unet.predict([]) == []
 
 
-def test_reading_runs_ahead_of_the_network_and_not_without_bound() -> None:
+def test_films_are_read_ahead_up_to_a_limit() -> None:
     opened: list[int] = []
     lock = threading.Lock()
 
@@ -266,7 +276,7 @@ def test_reading_runs_ahead_of_the_network_and_not_without_bound() -> None:
     while len(opened) < 5:
         threading.Event().wait(0.001)
     assert first == 0
-    assert len(opened) == 5, "four more than were asked for, and the one that was"
+    assert len(opened) == 5, "four more than the one that was requested"
     assert [first, *stream] == list(range(50))
 
 
@@ -274,8 +284,8 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", pixels)[1].tobytes()
 
 
-def test_a_film_on_which_nothing_can_be_seen_is_refused_as_by_the_audit() -> None:
-    """Grey, black, white, with little text burnt in, and a film that lies in the alpha channel alone."""
+def test_a_blank_film_is_refused_as_by_the_audit() -> None:
+    """Black, grey, white, with a small text burnt in, and with the picture only in the alpha channel."""
     pixels = FILMS[0].image.read()
     height, width = pixels.shape
     hidden = np.dstack([np.zeros((height, width, 3), np.uint8), pixels])
@@ -283,26 +293,26 @@ def test_a_film_on_which_nothing_can_be_seen_is_refused_as_by_the_audit() -> Non
     blank: list[Any] = [np.full((height, width), grey, np.uint8) for grey in (0, 128, 255)]
     results = FilmModel(unet_bundle(), "m").predict([*blank, png(hidden), np.asarray(text), pixels])
     assert [bool(result.error) for result in results] == [True] * 5 + [False]
-    seen_by = ["its grey levels span 0 of 255: nothing can be seen"] * 5
-    seen_by[3] = "its film lies in the transparency alone"
-    for result, reason in zip(results[:5], seen_by, strict=True):
+    reasons = ["its grey levels span 0 of 255: nothing can be seen"] * 5
+    reasons[3] = "its film lies in the transparency alone"
+    for result, reason in zip(results[:5], reasons, strict=True):
         assert result.error.startswith(reason)
         assert result.to_row()["slips"] is None
 
 
-def test_a_negative_and_a_badly_exposed_film_are_reported_with_their_result() -> None:
+def test_negative_and_badly_exposed_films_get_a_warning() -> None:
     pixels = FILMS[0].image.read()
     dark = np.where(pixels > np.percentile(pixels, 95), pixels, 0).astype(np.uint8)
     flat = (pixels // 10 + 100).astype(np.uint8)
-    plain, negative, black, grey = knowing([FILMS[0]] * 4, 4).predict([pixels, 255 - pixels, dark, flat])
+    plain, negative, black, grey = model_knowing([FILMS[0]] * 4, 4).predict([pixels, 255 - pixels, dark, flat])
     assert not any("negative" in text or "of the film is" in text for text in plain.warnings)
     assert any("a negative? Bone must be bright" in text for text in negative.warnings)
     assert any(text.endswith("of the film is black") for text in black.warnings)
     assert any("hardly any contrast" in text for text in grey.warnings)
 
 
-def test_the_aspect_can_be_said_of_any_film_and_an_unknown_one_withholds() -> None:
-    """The film of a known scale, widened by 1.4; then said to be so, said to be unknown, and not said at all."""
+def test_a_given_aspect_is_used_and_an_unknown_one_withholds_slips() -> None:
+    """A film of known scale widened by 1.4; its aspect given, given as unknown, and not given."""
     spacing = FILMS[0].spacing
     assert spacing is not None
     size_hw = (FILMS[0].size_hw[0], round(FILMS[0].size_hw[1] * 1.4))
@@ -312,29 +322,29 @@ def test_the_aspect_can_be_said_of_any_film_and_an_unknown_one_withholds() -> No
     film = replace(FILMS[0], image=ArrayImage(np.asarray(pixels)), size_hw=size_hw, vertebrae=wide)
     aspects = (spacing.pixel_aspect / ratio, "unknown", None)
     details = [FilmDetails(film.facing, None, aspect) for aspect in aspects]
-    said, unknown, unsaid = knowing([film] * 3, 4).predict([np.asarray(pixels)] * 3, details)
+    given, unknown, not_given = model_knowing([film] * 3, 4).predict([np.asarray(pixels)] * 3, details)
     true = {level.upper_slot: level.slip.value for level in measure_film(FILMS[0]).levels}
-    assert said.measurement is not None
-    assert said.measurement.aspect_from == "given"
-    for level in said.measurement.levels:
+    assert given.measurement is not None
+    assert given.measurement.aspect_from == "given"
+    for level in given.measurement.levels:
         assert level.slip.value == pytest.approx(true[level.upper_slot], abs=1e-6, nan_ok=True)
     assert any(text == STRETCHED for text in unknown.warnings)
-    assert any(text.startswith("the film was probably stretched") for text in unsaid.warnings)
-    for result in (unknown, unsaid):
+    assert any(text.startswith("the film was probably stretched") for text in not_given.warnings)
+    for result in (unknown, not_given):
         assert all(slip["slip_percent"] is None and slip["grade"] is None for slip in result.to_row()["slips"])
-        assert all(sure.refer and sure.low_percent is None for sure in result.uncertainty)
+        assert all(level.refer and level.low_percent is None for level in result.uncertainty)
     with pytest.raises(DataError, match=r"details are one for all films, or one for each; given 2 for 1 film"):
-        knowing([film]).predict(np.asarray(pixels), details[:2])
+        model_knowing([film]).predict(np.asarray(pixels), details[:2])
 
 
-def test_evidence_travels_with_the_model_and_a_film_without_any_is_not_measured(tmp_path: Path) -> None:
-    """Peaks as high as ever on the model's films; a model whose films were far more definite believes nothing."""
+def test_a_film_with_weak_evidence_is_not_measured(tmp_path: Path) -> None:
+    """Evidence is saved with the model: one whose own films had far sharper peaks rejects this film."""
     bundle = replace(unet_bundle(), evidence=Evidence(measure="heat_share", median_log=3.0, spread_log=0.25))
     save_bundle(bundle, tmp_path)
-    kept = load_bundle(tmp_path)
-    assert kept.evidence == bundle.evidence
+    loaded = load_bundle(tmp_path)
+    assert loaded.evidence == bundle.evidence
     noise = np.random.default_rng(0).integers(0, 256, (96, 64)).astype(np.uint8)
-    (result,) = FilmModel(kept, "m").predict(noise)
+    (result,) = FilmModel(loaded, "m").predict(noise)
     assert result.prediction is not None
     assert result.prediction.evidence == 0.0
     assert WEAK_EVIDENCE in result.warnings

@@ -1,4 +1,4 @@
-"""Requests that a real server is not asked to meet in a test: too large, or to a model that fails."""
+"""Requests that are not sent to the real server of the tests: too large, or to a model that fails."""
 
 from __future__ import annotations
 
@@ -27,35 +27,37 @@ class Failing:
 
 
 def accept(table: object) -> None:
-    """Any table."""
+    """Accept any table."""
 
 
-def answered(body: bytes) -> tuple[int, dict[str, Any]]:
+def respond(body: bytes) -> tuple[int, dict[str, Any]]:
     response, status, _ = answer(body, "application/json", Failing(), SIGNATURE.inputs, accept)
     return status, json.loads(response)
 
 
-def test_a_body_is_refused_by_its_size_before_it_is_read() -> None:
-    status, told = answered(bytes(MAX_BODY_BYTES + 2**20))
-    assert (status, told["error_code"]) == (413, "CONTENT_TOO_LARGE")
-    assert told["message"] == "a request of 129.0 MiB: at most 128 MiB are read, send fewer at once"
+def test_a_too_large_body_is_refused_before_it_is_parsed() -> None:
+    status, answer_json = respond(bytes(MAX_BODY_BYTES + 2**20))
+    assert (status, answer_json["error_code"]) == (413, "CONTENT_TOO_LARGE")
+    assert answer_json["message"] == "a request of 129.0 MiB: at most 128 MiB are read, send fewer at once"
 
 
-def test_a_model_that_fails_is_the_servers_fault_and_its_words_go_to_the_log_alone(
+def test_a_failing_model_gives_status_500_and_its_message_goes_to_the_log_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    status, told = answered(BODY)
-    assert (status, told["error_code"]) == (500, "INTERNAL_ERROR")
-    assert told["message"] == "the model failed (RuntimeError): the server's log says why"
+    status, answer_json = respond(BODY)
+    assert (status, answer_json["error_code"]) == (500, "INTERNAL_ERROR")
+    assert answer_json["message"] == "the model failed (RuntimeError): the server's log says why"
     assert "Someone.png" in caplog.text
 
 
-def test_only_a_scoring_server_is_changed(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    own = scoring_server.invocations
+def test_requests_are_replaced_only_in_a_scoring_server(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = scoring_server.invocations
     assert not replace_mlflows_answer(accept)
-    assert scoring_server.invocations is own
+    assert scoring_server.invocations is original
     monkeypatch.setitem(sys.modules, SERVER, ModuleType(SERVER))
-    monkeypatch.setattr(scoring_server, "invocations", own)  # put back at the end
+    monkeypatch.setattr(scoring_server, "invocations", original)  # restored at the end
     assert replace_mlflows_answer(accept)
     assert scoring_server.invocations(BODY, None, Failing(), SIGNATURE.inputs).status == 415
     monkeypatch.delattr(scoring_server, "invocations")

@@ -1,4 +1,4 @@
-"""A model by each of its names: alias, version, run, folder; and what is told where there is none."""
+"""Finding a model by alias, version, run or folder, and the message if there is none."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spondylo_ml.serving.model_source import find_model
 
 @pytest.fixture(scope="module")
 def run_id(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A run of a store of its own, whose model is version 1 and the champion."""
+    """A run in a new store, whose model is version 1 and the champion."""
     folder = tmp_path_factory.mktemp("store")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
@@ -37,7 +37,7 @@ def run_id(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     mlflow.set_tracking_uri(before)
 
 
-def test_each_name_finds_the_model_and_results_say_which_version_it_was(run_id: str) -> None:
+def test_each_name_finds_the_model_and_its_version(run_id: str) -> None:
     by_version = f"unet, {REGISTERED_MODEL} version 1"
     names = {
         "champion": f"{by_version} (champion)",
@@ -48,13 +48,13 @@ def test_each_name_finds_the_model_and_results_say_which_version_it_was(run_id: 
         f"runs:/{run_id}/model": f"unet, run {run_id}",
     }
     for which, name in names.items():
-        found = find_model(which)
-        assert found.name == name
-        assert found.bundle.config.model.name == "unet"
-        assert (found.folder / "manifest.json").is_file()
+        source = find_model(which)
+        assert source.name == name
+        assert source.bundle.config.model.name == "unet"
+        assert (source.folder / "manifest.json").is_file()
 
 
-def test_a_local_folder_is_a_model_by_itself_or_as_mlflow_keeps_it(run_id: str, tmp_path: Path) -> None:
+def test_a_local_folder_holds_a_bundle_or_an_mlflow_model(run_id: str, tmp_path: Path) -> None:
     save_bundle(unet_bundle(), tmp_path / "mine")
     assert find_model(str(tmp_path / "mine")).name == "unet, folder mine"
     assert find_model(str(find_model(run_id).folder.parents[1])).bundle.slots.count == 10
@@ -85,21 +85,21 @@ def test_a_local_folder_is_a_model_by_itself_or_as_mlflow_keeps_it(run_id: str, 
     ],
 )
 @pytest.mark.usefixtures("run_id")
-def test_what_is_not_there_is_reported_with_what_could_be(which: str, error: type[Exception], message: str) -> None:
+def test_an_unknown_model_is_reported_with_the_available_ones(which: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         find_model(which)
 
 
 @pytest.mark.usefixtures("run_id")
-def test_load_gives_the_champion_ready_for_films() -> None:
+def test_load_returns_the_champion_ready_for_films() -> None:
     model = spondylo_ml.load()
     (result,) = model.predict(np.arange(64 * 48, dtype=np.uint16).reshape(64, 48))
     assert (result.error, result.model) == ("", f"unet, {REGISTERED_MODEL} version 1 (champion)")
     assert inspect.signature(spondylo_ml.load).return_annotation == "FilmModel"
 
 
-def test_the_package_itself_imports_nothing_slow() -> None:
+def test_importing_the_package_loads_no_slow_library() -> None:
     code = "import sys, spondylo_ml; print(sorted({'torch', 'mlflow', 'numpy', 'pandas', 'cv2'} & set(sys.modules)))"
     root = Path(spondylo_ml.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""A network in ONNX computes what the model computes, or is told where it does not; a tampered one is refused."""
+"""An ONNX network computes what the model computes, differences are reported, a tampered network is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from spondylo_ml.serving.onnx_speed import measure_speed
 
 HEATMAP_MODELS = [name for name in MODEL_NAMES if name != "keypoint_rcnn"]
 FILMS = phantom_films(8, 3, 96).films[:4]
-"""Films on which the networks are trained for a moment: those of random weights find no level to grade."""
+"""Films on which the networks are trained briefly: with random weights they detect no level to grade."""
 
 PASSED = {"passed": True}
 
@@ -60,22 +60,25 @@ def test_tensors_corners_and_grades_agree_for_any_number_of_films(name: str) -> 
     assert parity.problems() == ()
     outputs = {"heatmaps", "presence", "spread_px512"} if name == "maht_net" else {"heatmaps", "presence"}
     assert parity.tensors.keys() == outputs
-    assert all(0 <= one.relative <= TENSOR_LIMIT and one.largest_value > 0 for one in parity.tensors.values())
-    told = parity.to_json()
-    assert told["passed"] is True
-    assert 0.9 * len(FILMS) * 40 < told["corners"]["compared"] <= len(FILMS) * 40
-    assert told["corners"]["largest_difference_px"] <= CORNER_LIMIT_PX
-    assert told["grades"]["compared"] == sum(told["grades"]["by_grade"].values()) > 0
-    assert told["grades"]["different"] == []
+    assert all(
+        0 <= difference.relative <= TENSOR_LIMIT and difference.largest_value > 0
+        for difference in parity.tensors.values()
+    )
+    tree = parity.to_json()
+    assert tree["passed"] is True
+    assert 0.9 * len(FILMS) * 40 < tree["corners"]["compared"] <= len(FILMS) * 40
+    assert tree["corners"]["largest_difference_px"] <= CORNER_LIMIT_PX
+    assert tree["grades"]["compared"] == sum(tree["grades"]["by_grade"].values()) > 0
+    assert tree["grades"]["different"] == []
 
 
 @pytest.mark.parametrize("name", HEATMAP_MODELS)
-def test_the_file_names_its_tensors_and_holds_no_path_of_this_machine(name: str) -> None:
+def test_the_file_names_its_tensors_and_holds_no_local_path(name: str) -> None:
     graph = onnx.load_from_string(network_of(name)).graph
-    assert [one.name for one in graph.input] == ["images"]
-    shape = [one.dim_param or one.dim_value for one in graph.input[0].type.tensor_type.shape.dim]
+    assert [item.name for item in graph.input] == ["images"]
+    shape = [item.dim_param or item.dim_value for item in graph.input[0].type.tensor_type.shape.dim]
     assert shape == ["films", 1, 64, 64]
-    names = [one.name for one in graph.output]
+    names = [item.name for item in graph.output]
     assert names == ["heatmaps", "presence", "spread_px512"][: len(names)]
     onnx.checker.check_model(onnx.load_from_string(network_of(name)))
     for root in (Path(spondylo_ml.__file__).parents[1], Path(torch.__file__).parents[1]):
@@ -83,23 +86,23 @@ def test_the_file_names_its_tensors_and_holds_no_path_of_this_machine(name: str)
     assert b'File "' not in network_of(name)
 
 
-def test_weights_that_changed_after_the_export_are_reported_with_where_and_how_much() -> None:
-    right = onnx_network(bundle_of("unet"))
+def test_weights_changed_after_the_export_are_reported_with_place_and_size() -> None:
+    network = onnx_network(bundle_of("unet"))
     changed = deepcopy(bundle_of("unet"))
     assert isinstance(changed.model, HeatmapModel)
     with torch.no_grad():
         next(changed.model.decoder.parameters()).mul_(-2.0)  # type: ignore[union-attr]
-    parity = compare_networks(changed, with_onnx(changed, right), FILMS)
-    told = "\n".join(parity.problems())
-    assert "heatmaps differ by" in told
-    assert "of their largest value (limit 0.001)" in told
-    assert "px (limit 0.05 px): " in told
-    assert "of film phantom-3-0000" in told
-    assert "levels have another grade: " in told
+    parity = compare_networks(changed, with_onnx(changed, network), FILMS)
+    message = "\n".join(parity.problems())
+    assert "heatmaps differ by" in message
+    assert "of their largest value (limit 0.001)" in message
+    assert "px (limit 0.05 px): " in message
+    assert "of film phantom-3-0000" in message
+    assert "levels have another grade: " in message
     assert parity.to_json()["passed"] is False
 
 
-def test_a_presence_on_the_other_side_and_a_model_that_finds_nothing_are_reported() -> None:
+def test_different_presence_and_a_model_that_detects_nothing_are_reported() -> None:
     bundle = bundle_of("unet")
     silent = deepcopy(bundle_of("unet"))
     assert isinstance(silent.model, HeatmapModel)
@@ -118,20 +121,20 @@ def test_a_presence_on_the_other_side_and_a_model_that_finds_nothing_are_reporte
         compare_networks(bundle, bundle, [])
 
 
-def test_keypoint_rcnn_and_dropout_while_predicting_have_no_onnx_form() -> None:
+def test_keypoint_rcnn_and_dropout_uncertainty_have_no_onnx_export() -> None:
     with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: it proposes.*: unet, resnet50, hrnet_w32"):
         onnx_network(made_bundle("keypoint_rcnn", 128))
     bundle = bundle_of("unet")
     assert isinstance(bundle.model, HeatmapModel)
-    dropping = bundle.config.uncertainty.model_copy(update={"source": "dropout"})
+    dropout_config = bundle.config.uncertainty.model_copy(update={"source": "dropout"})
     other = made_bundle("unet").model
     assert isinstance(other, HeatmapModel)
-    other.config = bundle.config.model_copy(update={"uncertainty": dropping})
+    other.config = bundle.config.model_copy(update={"uncertainty": dropout_config})
     with pytest.raises(ConfigError, match=r"uncertainty\.source=dropout has no ONNX export: its intervals need"):
         exportable(other)
 
 
-def test_a_network_of_another_model_or_none_at_all_is_refused() -> None:
+def test_the_network_of_another_model_and_invalid_data_are_refused() -> None:
     bundle = bundle_of("unet")
     with pytest.raises(DataError, match=r"network\.onnx is no network that ONNX Runtime reads \(\w+\)"):
         with_onnx(bundle, b"noise")
@@ -141,10 +144,10 @@ def test_a_network_of_another_model_or_none_at_all_is_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["onnxruntime", "onnxscript"])
-def test_a_package_that_is_missing_is_reported_with_how_to_get_it(
+def test_a_missing_package_is_reported_with_how_to_install_it(
     missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)  # import raises ImportError, as where it is not installed
+    monkeypatch.setitem(sys.modules, missing, None)  # makes the import fail as if it were not installed
     message = rf"needs {missing}: pip install 'spondylo_ml\[onnx\]', or in a clone pip install -e '\.\[onnx\]'"
     with pytest.raises(ConfigError, match=f"export to ONNX {message}"):
         onnx_network(bundle_of("unet"))
@@ -178,7 +181,7 @@ def test_the_copy_is_the_model_with_its_network(folder: Path) -> None:
     assert read_network(folder.parent / "plain") is None
 
 
-def test_both_backends_give_the_same_results_by_the_same_call(folder: Path) -> None:
+def test_both_backends_give_the_same_results(folder: Path) -> None:
     by_torch, by_onnx = (spondylo_ml.load(str(folder), backend=backend) for backend in ("torch", "onnx"))
     assert isinstance(by_onnx.bundle.model, OnnxModel)
     assert by_torch.name == "unet, folder with"
@@ -193,7 +196,7 @@ def test_both_backends_give_the_same_results_by_the_same_call(folder: Path) -> N
         assert [slip["grade"] for slip in row["slips"]] == [slip["grade"] for slip in other["slips"]]
 
 
-def test_a_model_without_an_onnx_network_says_which_command_makes_one(folder: Path) -> None:
+def test_a_model_without_an_onnx_network_names_the_export_command(folder: Path) -> None:
     plain = str(folder.parent / "plain")
     with pytest.raises(
         DataError, match=f"{plain} has no network in ONNX.* export-onnx --model {plain} --to <new folder>"
@@ -203,7 +206,7 @@ def test_a_model_without_an_onnx_network_says_which_command_makes_one(folder: Pa
         spondylo_ml.load(plain, backend="onx")  # type: ignore[arg-type]
 
 
-def test_a_tampered_network_is_refused_whichever_backend_is_asked(folder: Path) -> None:
+def test_a_tampered_network_is_refused_by_both_backends(folder: Path) -> None:
     network = folder / "network.onnx"
     data = network.read_bytes()
     network.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
@@ -218,7 +221,7 @@ def test_a_tampered_network_is_refused_whichever_backend_is_asked(folder: Path) 
         load_bundle(folder)
 
 
-def test_a_network_that_nothing_vouches_for_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_a_network_without_a_digest_or_a_passed_check_is_refused(folder: Path, tmp_path: Path) -> None:
     plain = folder.parent / "plain"
     (plain / "network.onnx").write_bytes(network_of("unet"))
     with pytest.raises(
@@ -234,24 +237,24 @@ def test_a_network_that_nothing_vouches_for_is_refused(folder: Path, tmp_path: P
 # -------------------------------------------------------------------------------------------------------------- limits
 
 
-def test_the_distance_to_a_limit_is_that_of_the_rule_that_decides() -> None:
+def test_the_distance_to_a_grade_limit_follows_the_rule_that_decides() -> None:
     def level(slip_percent: float, slip_mm: float | None) -> LevelMeasurement:
-        nothing = Measure(float("nan"), "mm", "no spacing")
+        absent = Measure(float("nan"), "mm", "no spacing")
         return LevelMeasurement(
-            "L4/L5", 2, 1, Measure(slip_percent, "%"), "endplate", nothing, "posterior_wall",
-            nothing if slip_mm is None else Measure(slip_mm, "mm"), 1, "grade I", "", nothing, nothing, nothing,
+            "L4/L5", 2, 1, Measure(slip_percent, "%"), "endplate", absent, "posterior_wall",
+            absent if slip_mm is None else Measure(slip_mm, "mm"), 1, "grade I", "", absent, absent, absent,
         )  # fmt: skip
 
     rules = ClinicalConfig()
     assert points_to_limit(level(27.0, None), rules) == pytest.approx(2.0)
     assert points_to_limit(level(-5.5, None), rules) == pytest.approx(0.5)  # grade 0 ends at 5 %
-    assert points_to_limit(level(9.0, 2.7), rules) == pytest.approx(1.0)  # 3 mm are 10 %: 5 % decides nothing here
+    assert points_to_limit(level(9.0, 2.7), rules) == pytest.approx(1.0)  # 3 mm are 10 %, so that 5 % decides nothing
     assert points_to_limit(level(5.0, 1.5), rules) == pytest.approx(5.0)
     assert points_to_limit(level(5.1, 1.5), rules.model_copy(update={"grade0_rule": "percent"})) == pytest.approx(0.1)
     assert points_to_limit(level(0.0, 0.0), rules) == pytest.approx(25.0)
 
 
-def test_another_grade_is_forgiven_within_two_tenths_of_a_point_of_a_limit_alone() -> None:
+def test_another_grade_is_accepted_only_within_0_2_points_of_a_limit() -> None:
     def pair(torch_grade: int | None, onnx_grade: int | None, points: float | None) -> LevelPair:
         return LevelPair("a film", "L4/L5", torch_grade, onnx_grade, 25.1, 24.9, points)
 
@@ -260,24 +263,26 @@ def test_another_grade_is_forgiven_within_two_tenths_of_a_point_of_a_limit_alone
 
     assert parity(pair(2, 1, 0.1)).problems() == ()
     assert parity(pair(2, 1, 0.1)).to_json()["grades"]["different_near_a_limit"][0]["torch_grade"] == 2
-    (told,) = parity(pair(2, 2, 5.0), pair(2, 1, 0.3)).problems()
-    assert told == "1 of 2 levels have another grade: L4/L5 of film a film has 2 and 1 (slips of 25.10 % and 24.90 %)"
-    for one in (pair(2, None, 0.1), pair(None, 1, None)):
-        assert "1 of 1 levels have another grade" in parity(one).problems()[0]
-    assert parity(pair(2, 1, 0.1)).to_json()["grades"]["largest_slip_difference_points"] == pytest.approx(0.2)
-    nan = replace(parity(pair(1, 1, 5.0)).films[0], largest_px=float("inf"))
-    assert "corners differ by up to inf px (limit 0.05 px): superior_left of L5 of film a film" in (
-        Parity({}, (nan,)).problems()
+    (problem,) = parity(pair(2, 2, 5.0), pair(2, 1, 0.3)).problems()
+    assert (
+        problem == "1 of 2 levels have another grade: L4/L5 of film a film has 2 and 1 (slips of 25.10 % and 24.90 %)"
     )
-    assert Parity({}, (nan,)).to_json()["corners"]["largest_difference_px"] is None
+    for one_sided in (pair(2, None, 0.1), pair(None, 1, None)):
+        assert "1 of 1 levels have another grade" in parity(one_sided).problems()[0]
+    assert parity(pair(2, 1, 0.1)).to_json()["grades"]["largest_slip_difference_points"] == pytest.approx(0.2)
+    film = replace(parity(pair(1, 1, 5.0)).films[0], largest_px=float("inf"))
+    assert "corners differ by up to inf px (limit 0.05 px): superior_left of L5 of film a film" in (
+        Parity({}, (film,)).problems()
+    )
+    assert Parity({}, (film,)).to_json()["corners"]["largest_difference_px"] is None
 
 
-def test_the_time_of_each_backend_is_measured_at_both_batch_sizes() -> None:
+def test_each_backend_is_timed_at_both_batch_sizes() -> None:
     bundle = bundle_of("maht_net")
-    taken = measure_speed(bundle, with_onnx(bundle, network_of("maht_net")), seconds=0.1)
-    assert taken["threads"] == torch.get_num_threads()
-    assert taken["milliseconds_a_batch"].keys() == {"1", "8"}
-    for by_backend in taken["milliseconds_a_batch"].values():
+    speed = measure_speed(bundle, with_onnx(bundle, network_of("maht_net")), seconds=0.1)
+    assert speed["threads"] == torch.get_num_threads()
+    assert speed["milliseconds_a_batch"].keys() == {"1", "8"}
+    for by_backend in speed["milliseconds_a_batch"].values():
         assert {"torch_fp32", "onnx", "rounds"} <= by_backend.keys()
         assert all(value > 0 for value in by_backend.values())
 

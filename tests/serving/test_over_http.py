@@ -1,4 +1,4 @@
-"""A registered model behind `mlflow models serve`: what it answers to films, and to all that is none, over HTTP."""
+"""A registered model behind `mlflow models serve`: responses to films and to invalid requests over HTTP."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def server(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sco
 
 @pytest.fixture(scope="module")
 def first(server: ScoringServer) -> dict[str, Any]:
-    """The row of the good film, before anything bad was sent."""
+    """The row of the good film, before any bad request was sent."""
     (row,) = rows_of(server.post(request(PNG)))
     return row
 
@@ -82,7 +82,7 @@ def text(data: bytes) -> str:
 
 
 def request(*cells: object) -> bytes:
-    """A body with a row a cell; bytes as base64."""
+    """A request body with one row per cell; bytes as base64."""
     return json.dumps(
         {"dataframe_records": [{"image": text(c) if isinstance(c, bytes) else c} for c in cells]}
     ).encode()
@@ -95,29 +95,29 @@ def rows_of(answer: requests.Response) -> list[dict[str, Any]]:
     return rows
 
 
-def require_same(found: Any, wanted: Any) -> None:
-    """Equal, numbers to the tolerance of floats, however they are nested."""
-    if isinstance(wanted, dict):
-        assert found.keys() == wanted.keys()
-        for name, value in wanted.items():
-            require_same(found[name], value)
-    elif isinstance(wanted, list | tuple):
-        assert len(found) == len(wanted)
-        for one, other in zip(found, wanted, strict=True):
-            require_same(one, other)
-    elif isinstance(wanted, float):
-        assert found == pytest.approx(wanted, rel=1e-5, abs=1e-5)
+def assert_same(value: Any, expected: Any) -> None:
+    """Compare nested values; floats with a tolerance."""
+    if isinstance(expected, dict):
+        assert value.keys() == expected.keys()
+        for name, expected_value in expected.items():
+            assert_same(value[name], expected_value)
+    elif isinstance(expected, list | tuple):
+        assert len(value) == len(expected)
+        for item, expected_item in zip(value, expected, strict=True):
+            assert_same(item, expected_item)
+    elif isinstance(expected, float):
+        assert value == pytest.approx(expected, rel=1e-5, abs=1e-5)
     else:
-        assert found == wanted
+        assert value == expected
 
 
-def require_nothing_of_the_machine(answer: str, folder: Path) -> None:
-    """Neither where anything lies nor which code ran."""
+def assert_no_detail_of_the_server(answer: str, folder: Path) -> None:
+    """The response holds no path, module name or traceback."""
     for word in ("Traceback", ".py", "site-packages", sys.prefix, str(Path.cwd()), str(folder), "root:"):
         assert word not in answer
 
 
-def test_films_of_all_formats_in_one_request_have_the_values_that_python_gives(
+def test_films_of_all_formats_in_one_request_give_the_values_of_the_python_interface(
     server: ScoringServer, in_process: FilmModel
 ) -> None:
     films = [JPEG, PNG, DICOM]
@@ -125,24 +125,22 @@ def test_films_of_all_formats_in_one_request_have_the_values_that_python_gives(
     assert [row["error"] for row in rows] == [None] * 3
     assert all(row["slips"] for row in rows)
     for row, result in zip(rows, in_process.predict(films), strict=True):
-        wanted = json.loads(json.dumps(result.to_row()))
-        require_same({name: row[name] for name in FILM_VALUES}, {name: wanted[name] for name in FILM_VALUES})
+        expected = json.loads(json.dumps(result.to_row()))
+        assert_same({name: row[name] for name in FILM_VALUES}, {name: expected[name] for name in FILM_VALUES})
     assert any("bodies would be" in text and "the spacing is ignored" in text for text in rows[2]["warnings"])
     assert all(slip["slip_mm"] is None for slip in rows[2]["slips"])
 
 
-def test_a_table_as_mlflows_own_client_sends_it_and_arrays_have_the_same_answer(
-    server: ScoringServer, first: dict[str, Any]
-) -> None:
+def test_dataframe_split_and_arrays_give_the_same_response(server: ScoringServer, first: dict[str, Any]) -> None:
     columns = ["image", "facing", "spacing_x_mm", "spacing_y_mm"]
     split = {"columns": columns, "index": [0], "data": [[text(PNG), None, None, None]]}
     for body in (json.dumps({"dataframe_split": split}).encode(), request(PIXELS.tolist())):
         (row,) = rows_of(server.post(body, "application/json; charset=utf-8"))
-        require_same(row, first)
+        assert_same(row, first)
 
 
-def bomb() -> bytes:
-    """A small PNG whose header says 60000 x 60000 px."""
+def decompression_bomb() -> bytes:
+    """A small PNG whose header claims 60000 x 60000 px."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -158,17 +156,17 @@ BAD_FILMS = {
     "a number": (3, "image holds a int"),
     "no grey levels": ([["a"]], "(height, width) grey levels are needed"),
     "30 MB of noise": (NOISE, "not an image that can be read"),
-    "a bomb": (bomb(), "a film of 60000 x 60000 px: more than the 50 million px"),
+    "a bomb": (decompression_bomb(), "a film of 60000 x 60000 px: more than the 50 million px"),
     "half a film": (PNG[: len(PNG) // 2], "broken"),
     "a path": ("/etc/passwd", "the text is no base64; a path is not opened"),
-    "a path that is told as one": ("file:/etc/passwd", "paths are not opened here: send the film's bytes as base64"),
+    "a path with its scheme": ("file:/etc/passwd", "paths are not opened here: send the film's bytes as base64"),
     "an address": ("http://127.0.0.1/film.png", "the text is no base64"),
     "three frames": (dicom(gradient(), NumberOfFrames=3), "a DICOM file of 3 frames"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_FILMS)
-def test_a_bad_film_has_its_error_in_its_row_and_the_others_are_right(
+def test_a_bad_film_has_its_error_in_its_row_and_the_others_are_correct(
     server: ScoringServer, first: dict[str, Any], name: str
 ) -> None:
     cell, message = BAD_FILMS[name]
@@ -177,13 +175,13 @@ def test_a_bad_film_has_its_error_in_its_row_and_the_others_are_right(
     assert message in bad["error"]
     assert {column for column, value in bad.items() if value is not None} == {"model", "error"}
     for good in (before, after):
-        # In a batch the network's sums have another order, and the peaks of untrained, flat maps move most by it;
-        # intervals are drawn round corners that differ by as much.
+        # In a batch the network sums in another order, which moves the peaks of untrained, flat maps; intervals are
+        # computed from these corners and differ as much.
         np.testing.assert_allclose(good["corners_xy_px"], first["corners_xy_px"], atol=SAME_CORNER_PX)
         assert (good["film_key"], good["error"]) == (first["film_key"], None)
-    require_nothing_of_the_machine(answer.text, server.log.parent)
+    assert_no_detail_of_the_server(answer.text, server.log.parent)
     (again,) = rows_of(server.post(request(PNG)))
-    require_same(again, first)
+    assert_same(again, first)
 
 
 def body(tree: object) -> bytes:
@@ -238,55 +236,55 @@ BAD_REQUESTS: dict[str, tuple[bytes, str | None, int, str]] = {
 
 
 @pytest.mark.parametrize("name", BAD_REQUESTS)
-def test_a_request_that_is_no_table_of_films_is_refused_whole_and_plainly(
+def test_a_request_without_a_table_of_films_is_refused_with_a_clear_message(
     server: ScoringServer, first: dict[str, Any], name: str
 ) -> None:
-    sent, content_type, status, message = BAD_REQUESTS[name]
-    answer = server.post(sent, content_type)
+    body, content_type, status, message = BAD_REQUESTS[name]
+    answer = server.post(body, content_type)
     assert answer.status_code == status, answer.text[:500]
-    told = answer.json()
-    assert set(told) == {"error_code", "message"}
-    assert re.search(message, told["message"]), told["message"]
-    assert len(answer.content) < 1500, "what was sent is not sent back"
-    require_nothing_of_the_machine(answer.text, server.log.parent)
+    error = answer.json()
+    assert set(error) == {"error_code", "message"}
+    assert re.search(message, error["message"]), error["message"]
+    assert len(answer.content) < 1500, "the request is not echoed"
+    assert_no_detail_of_the_server(answer.text, server.log.parent)
     (again,) = rows_of(server.post(request(PNG)))
-    require_same(again, first)
+    assert_same(again, first)
 
 
-def test_no_identifier_of_a_film_is_answered_or_logged(server: ScoringServer) -> None:
+def test_identifiers_in_a_film_are_neither_returned_nor_logged(server: ScoringServer) -> None:
     planted = file_bytes(with_identifiers(dataset(gradient((96, 64)))))
-    torn = planted[: len(planted) // 2]
-    answer = server.post(request(planted, torn))
+    truncated = planted[: len(planted) // 2]
+    answer = server.post(request(planted, truncated))
     good, bad = rows_of(answer)
     assert good["error"] is None
     assert bad["error"]
     server.post(planted)
-    told = answer.text + server.log.read_text()
-    assert [word for word in PLANTED_WORDS if word in told] == []
+    output = answer.text + server.log.read_text()
+    assert [word for word in PLANTED_WORDS if word in output] == []
 
 
-def test_clients_at_the_same_time_have_the_answers_of_one(server: ScoringServer, first: dict[str, Any]) -> None:
+def test_concurrent_clients_get_the_responses_of_a_single_one(server: ScoringServer, first: dict[str, Any]) -> None:
     with ThreadPoolExecutor(6) as clients:
         answers = list(clients.map(lambda _: server.post(request(PNG)), range(18)))
     for answer in answers:
         (row,) = rows_of(answer)
-        require_same(row, first)
+        assert_same(row, first)
 
 
-def test_the_measuring_program_counts_what_it_measured(server: ScoringServer, capsys: Any) -> None:
+def test_the_load_benchmark_prints_a_row_per_client_count(server: ScoringServer, capsys: Any) -> None:
     assert measure_load([f"--url={server.url}", "--clients=1,3", "--requests=6", "--long-side-px=64"]) == 0
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if re.match(r"\| +\d", line)]
     assert [(int(row[0]), int(row[1]), int(row[2])) for row in rows] == [(1, 6, 0), (3, 6, 0)]
     assert all(0 < float(row[3]) <= float(row[4]) and float(row[5]) > 0 for row in rows)
     assert measure_load([f"--url={server.url[:-3]}", "--long-side-px=64"]) == 1
-    assert "no result from" in (told := capsys.readouterr().out)
-    assert "status 404" in told
+    assert "no result from" in (output := capsys.readouterr().out)
+    assert "status 404" in output
     with pytest.raises(SystemExit):
         measure_load(["--url=http://example.org/invocations"])
     assert "--url must be on this machine" in capsys.readouterr().err
 
 
-def test_the_requests_in_the_documentation_are_answered(server: ScoringServer, tmp_path: Path) -> None:
+def test_the_requests_in_the_documentation_work(server: ScoringServer, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text(encoding="utf-8")
     (tmp_path / "film.dcm").write_bytes(DICOM)
     (shell,), (python,) = (re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL) for language in ("bash", "python"))
@@ -295,10 +293,10 @@ def test_the_requests_in_the_documentation_are_answered(server: ScoringServer, t
         if "curl" in code and shutil.which("curl") is None:
             continue
         code = code.replace("http://127.0.0.1:5000/invocations", server.url)
-        done = subprocess.run([program, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        assert "slip_percent" in done.stdout
+        process = subprocess.run([program, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        assert process.returncode == 0, process.stderr
+        assert "slip_percent" in process.stdout
 
 
-def test_the_server_met_no_error_that_it_had_not_foreseen(server: ScoringServer) -> None:
+def test_the_server_logged_no_traceback(server: ScoringServer) -> None:
     assert "Traceback" not in server.log.read_text()

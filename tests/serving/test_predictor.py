@@ -1,4 +1,4 @@
-"""One network, several threads: films go through it one batch at a time."""
+"""One network, several threads: one batch at a time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from spondylo_ml.training.device import Compute
 FILMS = phantom_films(5, 4, 96).films
 
 
-class Watched(KnownCorners):
-    """Counts how many are in it at the same time."""
+class ConcurrencyCounter(KnownCorners):
+    """Counts how many threads call it at the same time."""
 
     now = most = 0
     lock = threading.Lock()
@@ -29,22 +29,22 @@ class Watched(KnownCorners):
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(0.05)  # long enough for the others to come in, were they let
+        time.sleep(0.05)  # long enough for other threads to enter if nothing stopped them
         with self.lock:
             self.now -= 1
         return super().predict(images)
 
 
-def test_threads_take_turns_at_the_network() -> None:
-    model = Watched(FILMS)
+def test_only_one_thread_uses_the_network_at_a_time() -> None:
+    model = ConcurrencyCounter(FILMS)
     predictor = Predictor(replace(knowing_bundle(FILMS), model=model))
     with ThreadPoolExecutor(len(FILMS)) as pool:
-        found = list(pool.map(lambda film: predictor.predict([film]), FILMS))
-    assert [one.film_id for (one,) in found] == [film.film_id for film in FILMS]
+        predictions = list(pool.map(lambda film: predictor.predict([film]), FILMS))
+    assert [one.film_id for (one,) in predictions] == [film.film_id for film in FILMS]
     assert model.most == 1
 
 
-def test_a_model_trained_in_bf16_reads_films_in_single_precision() -> None:
+def test_a_model_trained_in_bf16_predicts_in_single_precision() -> None:
     bundle = unet_bundle()
     exact, mixed = (
         Predictor(bundle, Compute("cpu", precision, "a test")).predict(FILMS) for precision in ("fp32", "bf16")

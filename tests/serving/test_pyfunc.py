@@ -1,4 +1,4 @@
-"""The model as MLflow serves it: every form of a film, a row a film, errors in their rows, bad requests refused."""
+"""The model as an MLflow pyfunc: all forms of a film, one row per film with its error, bad requests refused."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def text(data: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """URI of a model in a store of its own."""
+    """Path of a model logged to a new store."""
     folder = tmp_path_factory.mktemp("store")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
@@ -59,16 +59,16 @@ def model(logged: str) -> Any:
     return mlflow.pyfunc.load_model(logged)
 
 
-def test_the_logged_schema_is_the_one_that_is_returned(model: Any) -> None:
+def test_the_output_matches_the_logged_schema(model: Any) -> None:
     assert tuple(OUTPUT) == COLUMNS
     assert model.metadata.signature == SIGNATURE
-    found = model.predict(pd.DataFrame({"image": [text(PNG)]}))
-    assert tuple(found.columns) == COLUMNS
-    assert found.iloc[0]["model"].startswith("unet, digest ")
+    results = model.predict(pd.DataFrame({"image": [text(PNG)]}))
+    assert tuple(results.columns) == COLUMNS
+    assert results.iloc[0]["model"].startswith("unet, digest ")
 
 
-def test_every_form_of_one_film_gives_one_result(model: Any) -> None:
-    lines = base64.encodebytes(PNG).decode()  # 76 characters a line, as MIME and the command base64 break them
+def test_every_form_of_a_film_gives_the_same_result(model: Any) -> None:
+    lines = base64.encodebytes(PNG).decode()  # lines of 76 characters, as MIME and the command base64 write them
     spaced = f" {text(PNG)[:40]}\t{text(PNG)[40:]} "
     cells = [
         text(PNG),
@@ -84,11 +84,11 @@ def test_every_form_of_one_film_gives_one_result(model: Any) -> None:
     rows += [row for _, row in model.predict(pd.DataFrame({"image": pd.Series(cells, dtype=object)})).iterrows()]
     assert [row["error"] for row in rows] == [None] * 2 * len(cells)
     assert len({row["film_key"] for row in rows}) == 1
-    for row in rows[1:]:  # a batch is summed in another order than one film, and untrained maps are flat
+    for row in rows[1:]:  # a batch is summed in another order, and untrained maps are flat
         np.testing.assert_allclose(row["corners_xy_px"], rows[0]["corners_xy_px"], atol=SAME_CORNER_PX)
 
 
-def test_bad_films_have_their_error_in_their_row_and_spoil_no_other(model: Any, tmp_path: Path) -> None:
+def test_bad_films_have_their_error_in_their_row_and_do_not_affect_others(model: Any, tmp_path: Path) -> None:
     path = tmp_path / "film.png"
     path.write_bytes(PNG)
     bad = {
@@ -100,13 +100,13 @@ def test_bad_films_have_their_error_in_their_row_and_spoil_no_other(model: Any, 
         text(dicom(gradient(), NumberOfFrames=3)): "a DICOM file of 3 frames",
     }
     cells = [text(PNG), *bad, text(PNG)]
-    found = model.predict(pd.DataFrame({"image": cells}))
-    assert len(found) == len(cells)
-    assert found["error"].iloc[[0, -1]].tolist() == [None, None]
-    for error, message in zip(found["error"].iloc[1:-1], bad.values(), strict=True):
+    results = model.predict(pd.DataFrame({"image": cells}))
+    assert len(results) == len(cells)
+    assert results["error"].iloc[[0, -1]].tolist() == [None, None]
+    for error, message in zip(results["error"].iloc[1:-1], bad.values(), strict=True):
         assert pd.Series([error]).str.contains(message).all(), error
-    assert found.iloc[1:-1][["corners_xy_px", "slips", "film_key"]].isna().all(axis=None)
-    np.testing.assert_allclose(found.iloc[0]["corners_xy_px"], found.iloc[-1]["corners_xy_px"], atol=SAME_CORNER_PX)
+    assert results.iloc[1:-1][["corners_xy_px", "slips", "film_key"]].isna().all(axis=None)
+    np.testing.assert_allclose(results.iloc[0]["corners_xy_px"], results.iloc[-1]["corners_xy_px"], atol=SAME_CORNER_PX)
 
 
 @pytest.mark.parametrize(
@@ -118,27 +118,27 @@ def test_bad_films_have_their_error_in_their_row_and_spoil_no_other(model: Any, 
         (None, "the row has nothing in image"),
     ],
 )
-def test_cells_that_are_no_film_are_reported(model: Any, cell: object, message: str) -> None:
-    found = model.predict(pd.DataFrame({"image": pd.Series([cell, text(PNG)], dtype=object)}))
-    assert pd.Series([found.iloc[0]["error"]]).str.contains(message).all(), found.iloc[0]["error"]
-    assert found.iloc[1]["error"] is None
+def test_invalid_cells_are_reported(model: Any, cell: object, message: str) -> None:
+    results = model.predict(pd.DataFrame({"image": pd.Series([cell, text(PNG)], dtype=object)}))
+    assert pd.Series([results.iloc[0]["error"]]).str.contains(message).all(), results.iloc[0]["error"]
+    assert results.iloc[1]["error"] is None
 
 
-def test_facing_and_spacing_of_a_request_are_used_or_told(model: Any) -> None:
+def test_facing_and_spacing_of_a_request_are_used_or_reported(model: Any) -> None:
     cells: dict[str, list[Any]] = {
         "facing": ["right", "up", None, "left", None],
         "spacing_x_mm": [0.2, None, 0.2, -1.0, None],
         "spacing_y_mm": [0.2, None, None, 0.2, None],
     }
-    found = model.predict(pd.DataFrame({"image": [text(PNG)] * 5} | cells))
-    assert found.iloc[0]["facing"] == "right"
-    assert found["error"].iloc[1] == "facing must be one of left, right, none, unknown"
-    assert found["error"].iloc[2] == "spacing_x_mm and spacing_y_mm must be given together or not at all"
-    assert found["error"].iloc[3].startswith("pixel spacing must be positive")
-    assert found["error"].iloc[4] is None
+    results = model.predict(pd.DataFrame({"image": [text(PNG)] * 5} | cells))
+    assert results.iloc[0]["facing"] == "right"
+    assert results["error"].iloc[1] == "facing must be one of left, right, none, unknown"
+    assert results["error"].iloc[2] == "spacing_x_mm and spacing_y_mm must be given together or not at all"
+    assert results["error"].iloc[3].startswith("pixel spacing must be positive")
+    assert results["error"].iloc[4] is None
 
 
-def test_paths_are_read_only_below_the_folder_that_was_named(
+def test_paths_are_read_only_below_the_configured_folder(
     logged: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     films = tmp_path / "films"
@@ -167,15 +167,13 @@ def test_paths_are_read_only_below_the_folder_that_was_named(
         (pd.DataFrame({"image": []}), "the request holds no film"),
     ],
 )
-def test_a_request_that_is_no_table_of_films_is_refused_as_a_whole(
-    model: Any, table: pd.DataFrame, message: str
-) -> None:
-    with pytest.raises(MlflowException, match=message) as refused:
+def test_a_request_without_a_table_of_films_is_refused(model: Any, table: pd.DataFrame, message: str) -> None:
+    with pytest.raises(MlflowException, match=message) as error:
         model.predict(table)
-    assert refused.value.get_http_status_code() == 400
+    assert error.value.get_http_status_code() == 400
 
 
-def test_a_column_that_does_not_exist_is_named_with_the_nearest(model: Any) -> None:
+def test_an_unknown_column_is_named_with_the_nearest(model: Any) -> None:
     python_model = model.unwrap_python_model()
     with pytest.raises(MlflowException, match=r"unknown column 'facin'\. Did you mean 'facing'\?"):
         python_model.predict(None, pd.DataFrame({"image": [""], "facin": ["left"]}))
@@ -183,7 +181,7 @@ def test_a_column_that_does_not_exist_is_named_with_the_nearest(model: Any) -> N
         python_model.predict(None, ["x"])
 
 
-def test_results_are_json_as_the_server_writes_it(model: Any) -> None:
+def test_results_are_valid_json_as_the_server_writes_them(model: Any) -> None:
     stream = StringIO()
     predictions_to_json(model.predict(pd.DataFrame({"image": [text(PNG), "x"]})), stream)
 
@@ -210,47 +208,56 @@ def test_a_tampered_artefact_does_not_load(logged: str, tmp_path: Path, caplog: 
         mlflow.pyfunc.load_model(str(copy))
 
 
-def test_it_needs_only_its_own_code_and_the_packages_that_it_names(logged: str, tmp_path: Path) -> None:
+def test_the_model_needs_only_its_own_code_and_its_listed_packages(logged: str, tmp_path: Path) -> None:
     code = f"""
 import sys; sys.path = [p for p in sys.path if p]
 import json, mlflow, pandas as pd
-found = mlflow.pyfunc.load_model({logged!r}).predict(pd.DataFrame({{"image": [{text(PNG)!r}]}}))
+rows = mlflow.pyfunc.load_model({logged!r}).predict(pd.DataFrame({{"image": [{text(PNG)!r}]}}))
 import spondylo_ml
-print(json.dumps([spondylo_ml.__file__, found.iloc[0]["error"], sorted({{m.split(".")[0] for m in sys.modules}})]))
+print(json.dumps([spondylo_ml.__file__, rows.iloc[0]["error"], sorted({{m.split(".")[0] for m in sys.modules}})]))
 """
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=300
     )
-    assert done.returncode == 0, done.stderr
-    file, error, modules = json.loads(done.stdout.splitlines()[-1])
-    assert file.startswith(logged), "the code is the one that was logged"
+    assert process.returncode == 0, process.stderr
+    file, error, modules = json.loads(process.stdout.splitlines()[-1])
+    assert file.startswith(logged), "the logged code is used"
     assert error is None
-    named = {re.split(r"[=<>]", line)[0] for line in (Path(logged) / "requirements.txt").read_text().splitlines()}
-    assert named >= set(REQUIRED)
+    listed = {re.split(r"[=<>]", line)[0] for line in (Path(logged) / "requirements.txt").read_text().splitlines()}
+    assert listed >= set(REQUIRED)
     owners = packages_distributions()
-    used = {normal(owner) for module in modules for owner in owners.get(module, ()) if normal(owner) != "spondylo-ml"}
+    used = {
+        normalised(owner)
+        for module in modules
+        for owner in owners.get(module, ())
+        if normalised(owner) != "spondylo-ml"
+    }
     assert "torch" in used
-    tried_by_others = {"pip", "setuptools", "wheel", "psutil", "rich"}  # MLflow and Lightning use them where they are
-    assert used - with_their_needs(named) - tried_by_others == set()
+    optional = {"pip", "setuptools", "wheel", "psutil", "rich"}  # MLflow and Lightning use them if installed
+    assert used - with_dependencies(listed) - optional == set()
 
 
-def normal(name: str) -> str:
+def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def with_their_needs(names: set[str]) -> set[str]:
-    """The distributions and all that they need, as installed here."""
-    known: set[str] = set()
-    waiting = [normal(name) for name in names]
-    while waiting:
-        name = waiting.pop()
-        if name in known:
+def with_dependencies(names: set[str]) -> set[str]:
+    """The distributions and all their dependencies, as installed here."""
+    collected: set[str] = set()
+    pending = [normalised(name) for name in names]
+    while pending:
+        name = pending.pop()
+        if name in collected:
             continue
-        known.add(name)
+        collected.add(name)
         try:
-            needs = requires(name) or []
+            requirements = requires(name) or []
         except PackageNotFoundError:
             continue
-        waiting += [normal(re.split(r"[\s\[;<>=!~(]", need)[0]) for need in needs if "extra ==" not in need]
-    return known
+        pending += [
+            normalised(re.split(r"[\s\[;<>=!~(]", requirement)[0])
+            for requirement in requirements
+            if "extra ==" not in requirement
+        ]
+    return collected
