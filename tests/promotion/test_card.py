@@ -1,4 +1,4 @@
-"""The model card says what it must, and calls synthetic what is synthetic."""
+"""The model card has all its sections and says which films are synthetic."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def report() -> EvaluationReport:
     return evaluate_predictions(PredictionSet(films, predictions), ClinicalConfig(), header)
 
 
-def test_the_card_says_what_it_is_for_and_what_it_reached(report: EvaluationReport) -> None:
+def test_the_card_states_intended_use_results_and_limits(report: EvaluationReport) -> None:
     card = model_card(FACTS, report, DECISION)
     headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
     assert headings == [
@@ -66,15 +66,15 @@ def test_the_card_says_what_it_is_for_and_what_it_reached(report: EvaluationRepo
     assert "| git_commit | `abc` |" in card
 
 
-def test_synthetic_is_called_so_and_real_films_are_not(report: EvaluationReport) -> None:
+def test_the_card_calls_synthetic_films_synthetic_and_real_ones_not(report: EvaluationReport) -> None:
     synthetic = model_card(FACTS, report, DECISION)
     assert "**Synthetic films**: nothing here says how it does on real ones." in synthetic
     assert "These are **synthetic** films" in synthetic
     assert "It was evaluated on synthetic films alone." in synthetic
-    real = replace(
+    real_facts = replace(
         FACTS, synthetic_training=False, synthetic_films=False, training_films="lateral", films_seen=2, pictures=[]
     )
-    card = model_card(real, report, DECISION)
+    card = model_card(real_facts, report, DECISION)
     assert "ynthetic" not in card
     assert "trained on 2 of them" in card
     assert "trained on an unknown number of them" in model_card(replace(FACTS, films_seen=None), report, DECISION)
@@ -88,5 +88,5 @@ def test_synthetic_is_called_so_and_real_films_are_not(report: EvaluationReport)
         (Estimate(value=math.nan, low=math.nan, high=math.nan, n=0), "none"),
     ],
 )
-def test_a_number_has_its_interval_and_what_it_rests_on(estimate: Estimate, text: str) -> None:
+def test_a_number_has_its_interval_and_sample_size(estimate: Estimate, text: str) -> None:
     assert estimate_text("mre_px512", estimate) == text

@@ -1,4 +1,4 @@
-"""Who was champion, when, and why replaced: from events to tables."""
+"""The history of champions: events, reigns and the pages that show them."""
 
 from __future__ import annotations
 
@@ -25,43 +25,43 @@ def event(kind: EventKind, version: int, former: int | None, day: int, *reasons:
 
 FIRST = event(EventKind.PROMOTED, 1, None, 1, "it is the first model", "it beats the mean shape; by far")
 SECOND = event(EventKind.PROMOTED, 2, 1, 2, "a gain | of 4")
-FILMS = event(EventKind.NEW_FILMS, 2, 2, 3, "judged on other films from now on")
+FILMS = event(EventKind.NEW_FILMS, 2, 2, 3, "evaluated on other films from now on")
 BACK = event(EventKind.ROLLED_BACK, 1, 2, 4, "rollback: misses L5")
 THIRD = event(EventKind.PROMOTED, 3, 1, 5, "a gain of 9")
 ALL = [FIRST, SECOND, FILMS, BACK, THIRD]
 
 
-def test_an_event_survives_its_tag() -> None:
+def test_an_event_is_unchanged_when_written_and_read() -> None:
     for one in ALL:
         assert Event.from_text(one.to_text()) == one
 
 
-def test_an_event_with_too_many_reasons_keeps_the_first_and_says_that_there_are_more() -> None:
-    long = SECOND.model_copy(update={"reasons": tuple(f"{i} " + "x" * 300 for i in range(30))})
-    text = long.to_text()
-    kept = Event.from_text(text)
+def test_an_event_with_too_many_reasons_keeps_the_first_and_a_note() -> None:
+    long_event = SECOND.model_copy(update={"reasons": tuple(f"{i} " + "x" * 300 for i in range(30))})
+    text = long_event.to_text()
+    shortened = Event.from_text(text)
     assert len(text) <= LONGEST_JSON
-    assert kept.reasons[0] == long.reasons[0]
-    assert kept.reasons[-1] == "more in the promotion's run"
-    assert 5 < len(kept.reasons) < 30
+    assert shortened.reasons[0] == long_event.reasons[0]
+    assert shortened.reasons[-1] == "more in the promotion's run"
+    assert 5 < len(shortened.reasons) < 30
 
 
-def test_something_else_in_the_history_is_an_error() -> None:
+def test_an_invalid_event_in_the_history_is_an_error() -> None:
     with pytest.raises(TrackingError, match="the history contains an invalid event: 'nonsense'"):
         Event.from_text("nonsense")
 
 
-def test_each_reign_ends_where_the_next_one_begins_and_says_why() -> None:
-    found = reigns(ALL)
-    assert [r.version for r in found] == [1, 2, 1, 3]
-    assert [r.ended for r in found] == [
+def test_each_reign_ends_when_the_next_begins_with_the_reason() -> None:
+    history = reigns(ALL)
+    assert [r.version for r in history] == [1, 2, 1, 3]
+    assert [r.ended for r in history] == [
         "replaced by version 2: a gain | of 4",
         "rolled back to version 1: rollback: misses L5",
         "replaced by version 3: a gain of 9",
         "",
     ]
-    assert [r.until for r in found] == [SECOND.time, BACK.time, THIRD.time, None]
-    assert found[0].came == FIRST.reasons
+    assert [r.until for r in history] == [SECOND.time, BACK.time, THIRD.time, None]
+    assert history[0].came == FIRST.reasons
     assert reigns([]) == []
 
 
@@ -77,13 +77,13 @@ def test_each_reign_ends_where_the_next_one_begins_and_says_why() -> None:
         ([FIRST, SECOND, THIRD.model_copy(update={"former": 2})], 2),
     ],
 )
-def test_a_rollback_goes_to_the_champion_before_and_never_to_one_that_was_rolled_back(
+def test_a_rollback_returns_to_the_previous_champion_that_was_not_rolled_back(
     events: list[Event], former: int | None
 ) -> None:
     assert former_champion(events) == former
 
 
-def test_the_page_says_who_is_champion_and_why_and_has_all_champions_newest_first() -> None:
+def test_the_page_names_the_champion_with_its_reasons_and_lists_all_newest_first() -> None:
     page = model_page("spondylo-landmarks", ALL)
     assert "**Champion: version 3** (unet), since 2026-05-05" in page
     assert "### Why it is champion\n* a gain of 9\n" in page
@@ -94,7 +94,7 @@ def test_the_page_says_who_is_champion_and_why_and_has_all_champions_newest_firs
     assert "Research software, not a medical device." in page
 
 
-def test_a_page_with_many_champions_keeps_the_newest_and_names_the_rest() -> None:
+def test_a_page_with_many_champions_lists_the_newest_and_counts_the_rest() -> None:
     events = [event(EventKind.PROMOTED, i, i - 1 or None, 1 + i % 28, "a gain " + "x" * 200) for i in range(1, 60)]
     page = model_page("m", events)
     assert len(page) <= LONGEST_PAGE
@@ -104,7 +104,7 @@ def test_a_page_with_many_champions_keeps_the_newest_and_names_the_rest() -> Non
     assert "| 59 |" in page
 
 
-def test_a_version_says_what_was_decided_and_what_happened_later() -> None:
+def test_the_page_of_a_version_states_the_decision_and_later_events() -> None:
     decision = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
     page = version_page(decision, "2026-05-01", [("films", "phantom-0 | test")], "[run](#/x)")
     assert page.startswith("**Challenger** by the promotion of 2026-05-01 ([run](#/x)).")
@@ -116,7 +116,7 @@ def test_a_version_says_what_was_decided_and_what_happened_later() -> None:
     assert len(version_page(many, "2026-05-01", [], "")) <= LONGEST_PAGE
 
 
-def test_the_terminal_has_all_events_and_tells_of_an_alias_that_was_moved_by_hand() -> None:
+def test_the_terminal_lists_all_events_and_an_alias_moved_by_hand() -> None:
     text = history_text("m", ALL, 3)
     assert "2026-05-02 10:00:00  promoted: version 2 (unet), in place of version 1" in text
     assert "2026-05-01 10:00:00  promoted: version 1 (unet), the first champion" in text

@@ -1,4 +1,4 @@
-"""Only one of two simultaneous promotions goes on; a lock left behind is told and never stolen."""
+"""Only one of two simultaneous promotions runs; a lock left behind is reported and never taken over."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ with promotion_lock(sys.argv[2]) as lock:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[str]:
-    """An empty SQLite store as the current one; its URI."""
+    """Makes an empty SQLite store the current one; its URI."""
     before, uri = mlflow.get_tracking_uri(), f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
     MlflowClient().search_experiments(max_results=1)
@@ -40,8 +40,8 @@ def store(tmp_path: Path) -> Iterator[str]:
     mlflow.set_tracking_uri(before)
 
 
-def holder(uri: str) -> subprocess.Popen[str]:
-    """Another process that wants the lock, and holds it until it is written to."""
+def start_holder(uri: str) -> subprocess.Popen[str]:
+    """Start another process that takes the lock and holds it until it receives a line."""
     path = os.pathsep.join([str(Path(spondylo_ml.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-c", HOLDER, uri, NAME],
@@ -57,7 +57,7 @@ def locks() -> list[str]:
     return [model.name for model in MlflowClient().search_registered_models()]
 
 
-def test_a_name_can_be_created_only_once_and_again_after_it_was_deleted(store: str) -> None:
+def test_mlflow_creates_a_registered_model_only_once_until_it_is_deleted(store: str) -> None:
     client = MlflowClient()
     client.create_registered_model("once")
     with pytest.raises(MlflowException) as caught:
@@ -67,62 +67,62 @@ def test_a_name_can_be_created_only_once_and_again_after_it_was_deleted(store: s
     client.create_registered_model("once")
 
 
-def test_the_lock_says_who_holds_it_and_goes_when_the_block_ends(store: str) -> None:
+def test_the_lock_names_its_holder_and_is_released_at_the_end(store: str) -> None:
     with promotion_lock(NAME) as lock:
-        found = MlflowClient().get_registered_model("landmarks.lock")
-        assert found.tags[ID] == lock.lock_id
-        assert found.tags[PID] == str(os.getpid())
-        assert {OWNER, HOST, TAKEN} <= found.tags.keys()
+        lock_model = MlflowClient().get_registered_model("landmarks.lock")
+        assert lock_model.tags[ID] == lock.lock_id
+        assert lock_model.tags[PID] == str(os.getpid())
+        assert {OWNER, HOST, TAKEN} <= lock_model.tags.keys()
         lock.require_held()
     assert locks() == []
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt()])
-def test_the_lock_goes_also_after_an_error(store: str, error: BaseException) -> None:
+def test_the_lock_is_released_after_an_error(store: str, error: BaseException) -> None:
     with pytest.raises(type(error)), promotion_lock(NAME):
         raise error
     assert locks() == []
 
 
-def test_two_models_can_be_promoted_at_once(store: str) -> None:
+def test_two_models_can_be_promoted_at_the_same_time(store: str) -> None:
     with promotion_lock(NAME), promotion_lock("other"):
         assert sorted(locks()) == ["landmarks.lock", "other.lock"]
 
 
-def test_a_second_one_ends_with_who_holds_it_and_the_first_keeps_it(store: str) -> None:
+def test_a_second_promotion_is_refused_with_the_holder_and_the_first_keeps_the_lock(store: str) -> None:
     with promotion_lock(NAME) as lock:
-        held = (
+        message = (
             rf"another promotion holds landmarks\.lock: .* process {os.getpid()}, since .*--break_lock {lock.lock_id}"
         )
-        with pytest.raises(TrackingError, match=held), promotion_lock(NAME):
-            pytest.fail("two hold one lock")
+        with pytest.raises(TrackingError, match=message), promotion_lock(NAME):
+            pytest.fail("two processes hold one lock")
         lock.require_held()
 
 
-def test_of_two_processes_only_one_wins(store: str) -> None:
-    both = [holder(store), holder(store)]
+def test_only_one_of_two_processes_gets_the_lock(store: str) -> None:
+    processes = [start_holder(store), start_holder(store)]
     ended: list[tuple[int, str, str]] = []
     while not ended:
         time.sleep(0.1)
-        ended += [(p.returncode, *p.communicate()) for p in both if p.poll() is not None]
+        ended += [(p.returncode, *p.communicate()) for p in processes if p.poll() is not None]
     assert len(ended) == 1, "the other one holds the lock"
     assert ended[0][0] == 1
     assert "TrackingError: another promotion holds landmarks.lock" in ended[0][2]
-    (winner,) = (p for p in both if p.poll() is None)
-    told, errors = winner.communicate("\n", timeout=60)
+    (winner,) = (p for p in processes if p.poll() is None)
+    output, errors = winner.communicate("\n", timeout=60)
     assert winner.returncode == 0, errors
-    assert re.fullmatch(r"[0-9a-f]{12}\n", told)
+    assert re.fullmatch(r"[0-9a-f]{12}\n", output)
     assert locks() == []
 
 
-def test_a_lock_left_by_a_dead_process_is_reported_and_removed_only_by_its_id(store: str) -> None:
-    dead = holder(store)
+def test_the_lock_of_a_dead_process_is_reported_and_removed_only_by_its_id(store: str) -> None:
+    dead = start_holder(store)
     assert dead.stdout is not None
     lock_id = dead.stdout.readline().strip()
     dead.kill()
     dead.communicate()
-    it_died = rf"no process {dead.pid} runs on this machine any more: it died\..* --break_lock {lock_id}"
-    with pytest.raises(TrackingError, match=it_died), promotion_lock(NAME):
+    message = rf"no process {dead.pid} runs on this machine any more: it died\..* --break_lock {lock_id}"
+    with pytest.raises(TrackingError, match=message), promotion_lock(NAME):
         pytest.fail("a lock was stolen")
     with pytest.raises(TrackingError, match=f"is not 'other' but '{lock_id}', and was left as it is"):
         with promotion_lock(NAME, "other"):
@@ -133,10 +133,10 @@ def test_a_lock_left_by_a_dead_process_is_reported_and_removed_only_by_its_id(st
         pytest.raises(TrackingError, match=r"there is no lock landmarks\.lock to break"),
         promotion_lock(NAME, lock_id),
     ):
-        pytest.fail("nothing was there")
+        pytest.fail("there was no lock to break")
 
 
-def test_who_lost_the_lock_notices_and_leaves_the_new_one_alone(store: str) -> None:
+def test_a_promotion_notices_a_broken_lock_and_leaves_the_new_one_alone(store: str) -> None:
     with promotion_lock(NAME) as lost:
         with promotion_lock(NAME, lost.lock_id):
             with pytest.raises(

@@ -1,4 +1,4 @@
-"""A store that cannot be used is reported at once: MLflow itself would try for two minutes."""
+"""An unusable store is reported at once, where MLflow alone would retry for two minutes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from spondylo_ml.tracking.store_uri import sqlite_file, uri_without_password
 
 
 @pytest.fixture(autouse=True)
-def _uri_kept() -> Iterator[None]:
+def _restored_uri() -> Iterator[None]:
     before = mlflow.get_tracking_uri()
     yield
     mlflow.set_tracking_uri(before)
@@ -34,9 +34,7 @@ def _uri_kept() -> Iterator[None]:
         ("nonsense://x", r"the MLflow store nonsense://x cannot be opened"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_named_in_one_line_without_its_password(
-    tmp_path: Path, uri: str, message: str
-) -> None:
+def test_an_unusable_store_is_reported_in_one_line_without_its_password(tmp_path: Path, uri: str, message: str) -> None:
     (tmp_path / "text.txt").write_text("no database\n" * 200)
     mlflow.set_tracking_uri(uri.format(folder=tmp_path))
     with pytest.raises(TrackingError, match=message) as caught:
@@ -46,7 +44,7 @@ def test_a_store_that_cannot_be_used_is_named_in_one_line_without_its_password(
     assert "set MLFLOW_TRACKING_URI" in str(caught.value)
 
 
-def test_a_store_that_somebody_writes_to_can_be_used(tmp_path: Path) -> None:
+def test_a_store_that_another_process_writes_to_is_usable(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)
     assert require_store() == uri
@@ -58,7 +56,7 @@ def test_a_store_that_somebody_writes_to_can_be_used(tmp_path: Path) -> None:
         writer.close()
 
 
-def test_only_a_local_store_has_a_file() -> None:
+def test_only_a_local_sqlite_store_has_a_file() -> None:
     assert sqlite_file("sqlite:////a/b.db") == Path("/a/b.db")
     assert sqlite_file("sqlite:///b.db") == Path.cwd() / "b.db"
     for other in ("sqlite://", "sqlite:///:memory:", "postgresql://a/b", "http://a", "file:///a", "mlruns"):

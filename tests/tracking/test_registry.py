@@ -15,14 +15,14 @@ from spondylo_ml.promotion.history import Event, EventKind
 from spondylo_ml.tracking.registry import STATUS, Registry, now
 
 
-class _Nothing(mlflow.pyfunc.PythonModel):
+class _EmptyModel(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints
         return model_input
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty SQLite store as the current one; its folder."""
+    """Makes an empty SQLite store the current one; its folder."""
     monkeypatch.chdir(tmp_path)
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
@@ -31,14 +31,14 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def run_with_model() -> Run:
-    # The default experiment by its id: MLflow remembers the one that another test chose in another store.
+    # By its id: MLflow remembers the experiment that another test chose in another store.
     with mlflow.start_run(experiment_id="0") as active:
-        mlflow.pyfunc.log_model(name="model", python_model=_Nothing(), pip_requirements=[])
+        mlflow.pyfunc.log_model(name="model", python_model=_EmptyModel(), pip_requirements=[])
         mlflow.set_tag("bundle_digest", hashlib.sha256(active.info.run_id.encode()).hexdigest())
     return mlflow.get_run(active.info.run_id)
 
 
-def promoted(version: int, former: int | None) -> Event:
+def promotion(version: int, former: int | None) -> Event:
     return Event(
         kind=EventKind.PROMOTED,
         time=now(),
@@ -50,7 +50,7 @@ def promoted(version: int, former: int | None) -> Event:
     )
 
 
-def test_an_empty_store_has_nothing_and_says_so(store: Path) -> None:
+def test_an_empty_store_has_no_versions_and_no_history(store: Path) -> None:
     registry = Registry("landmarks")
     assert (registry.champion(), registry.challenger(), registry.events()) == (None, None, [])
     assert registry.rolled_back("r") == ""
@@ -60,14 +60,14 @@ def test_an_empty_store_has_nothing_and_says_so(store: Path) -> None:
         registry.version(4)
 
 
-def test_aliases_and_history_follow_each_other(store: Path) -> None:
+def test_aliases_and_history_agree(store: Path) -> None:
     registry = Registry("landmarks")
     first = registry.add_version(run_with_model(), {"model": "unet"})
     second = registry.add_version(run_with_model(), {"model": "maht_net"})
-    registry.set_champion(first, promoted(1, None))
+    registry.set_champion(first, promotion(1, None))
     registry.set_challenger(second)
     assert registry.version(2).aliases == ["challenger"]
-    registry.set_champion(registry.version(2), promoted(2, 1))
+    registry.set_champion(registry.version(2), promotion(2, 1))
     assert registry.version(1).aliases == []
     assert registry.version(2).aliases == ["champion"], "a champion challenges nobody"
     assert [registry.version(n).tags[STATUS] for n in (1, 2)] == ["former champion", "champion"]
@@ -79,17 +79,17 @@ def test_more_than_nine_events_stay_in_order(store: Path) -> None:
     registry = Registry("landmarks")
     version = registry.add_version(run_with_model(), {})
     for number in range(1, 13):
-        registry.set_champion(version, promoted(number, number - 1 or None))
+        registry.set_champion(version, promotion(number, number - 1 or None))
     assert [event.version for event in registry.events()] == list(range(1, 13))
 
 
-def test_a_run_that_is_a_version_already_keeps_it(store: Path) -> None:
+def test_registering_a_run_again_keeps_its_version(store: Path) -> None:
     registry, run = Registry("landmarks"), run_with_model()
     assert registry.add_version(run, {"a": "1"}).version == registry.add_version(run, {"a": "2"}).version
     assert registry.version(1).tags["a"] == "2"
 
 
-def test_a_version_is_the_model_of_its_run(store: Path) -> None:
+def test_a_version_holds_the_model_of_its_run(store: Path) -> None:
     run = run_with_model()
     version = Registry("landmarks").add_version(run, {})
     assert version.run_id == run.info.run_id
@@ -97,7 +97,7 @@ def test_a_version_is_the_model_of_its_run(store: Path) -> None:
 
 
 def test_a_run_without_a_model_is_refused(store: Path) -> None:
-    # The default experiment by its id: MLflow remembers the one that another test chose in another store.
+    # By its id: MLflow remembers the experiment that another test chose in another store.
     with mlflow.start_run(experiment_id="0") as active:
         pass
     with pytest.raises(TrackingError, match=f"run {active.info.run_id} has logged no model that could be registered"):

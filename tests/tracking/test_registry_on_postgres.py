@@ -1,4 +1,4 @@
-"""The registry and its lock as a team uses them: an MLflow server on PostgreSQL, over HTTP."""
+"""The registry and its lock on an MLflow server with PostgreSQL, over HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spondylo_ml.tracking.registry import CHAMPION, Registry, now
 LONG = tuple(f"reason {number}: " + "x" * 300 for number in range(30))
 
 
-class _Nothing(mlflow.pyfunc.PythonModel):
+class _EmptyModel(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads hints
         return model_input
 
@@ -29,19 +29,19 @@ def test_registry_and_lock_on_a_real_server(tmp_path: Path) -> None:
     with postgres() as database, mlflow_server(tmp_path, database) as address:
         mlflow.set_tracking_uri(address)
         try:
-            _use()
+            _register_and_promote()
         finally:
             mlflow.set_tracking_uri(before)
 
 
-def _use() -> None:
+def _register_and_promote() -> None:
     registry = Registry("landmarks")
     with promotion_lock("landmarks") as lock:
         with pytest.raises(TrackingError, match=f"another promotion holds .* --break_lock {lock.lock_id}"):
             with promotion_lock("landmarks"):
-                pytest.fail("two hold one lock")
+                pytest.fail("two promotions hold one lock")
         with mlflow.start_run(experiment_id="0") as active:
-            mlflow.pyfunc.log_model(name="model", python_model=_Nothing(), pip_requirements=[])
+            mlflow.pyfunc.log_model(name="model", python_model=_EmptyModel(), pip_requirements=[])
             mlflow.set_tag("bundle_digest", "0" * 64)
         version = registry.add_version(mlflow.get_run(active.info.run_id), {"model": "unet"})
         event = Event(
@@ -54,13 +54,13 @@ def _use() -> None:
             reasons=LONG,
         )
         registry.set_champion(version, event)
-        # PostgreSQL, unlike SQLite, refuses what is longer than its columns.
+        # Unlike SQLite, PostgreSQL refuses texts longer than their columns.
         registry.describe(model_page("landmarks", registry.events()))
         registry.describe_version(version, "x" * 9000)
         lock.require_held()
     assert [model.name for model in MlflowClient().search_registered_models()] == ["landmarks"]
     assert registry.events()[0].reasons[0] == LONG[0]
-    found = registry.champion()
-    assert found is not None
-    assert found.aliases == [CHAMPION]
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.aliases == [CHAMPION]
     assert mlflow.pyfunc.load_model("models:/landmarks@champion").metadata.run_id == active.info.run_id

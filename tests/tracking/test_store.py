@@ -1,4 +1,4 @@
-"""A store that is not there is found before the first epoch; one that goes away does not end the training."""
+"""A missing store is reported before the first epoch; one that fails later does not end the training run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from spondylo_ml.tracking.store import chosen_experiment, failure_text, get_run,
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    """An empty SQLite store as the current one."""
+    """Makes an empty SQLite store the current one."""
     monkeypatch.chdir(tmp_path)
     for name in ("RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME"):
         monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
@@ -38,7 +38,7 @@ def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ml
 
 @contextmanager
 def _server(folder: Path, port: int) -> Iterator[None]:
-    """A real MLflow server over the SQLite store of the folder."""
+    """A real MLflow server on the SQLite store of the folder."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
     process = subprocess.Popen(
@@ -64,13 +64,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_run_that_does_not_exist_is_said(sqlite_store: MlflowClient) -> None:
+def test_an_unknown_run_is_reported(sqlite_store: MlflowClient) -> None:
     with pytest.raises(TrackingError, match="no run 'nope' in sqlite"):
         get_run("nope")
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError("bad"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_a_run_that_ends_by_an_error_has_that_state(
+def test_the_status_of_a_run_follows_the_error_that_ended_it(
     sqlite_store: MlflowClient, error: BaseException, status: str
 ) -> None:
     with pytest.raises(type(error)), open_run("one", "name") as run_id:
@@ -80,20 +80,20 @@ def test_a_run_that_ends_by_an_error_has_that_state(
     assert run.data.tags.get("failure") == ("ValueError" if status == "FAILED" else None)
 
 
-def test_the_experiment_is_the_one_asked_for_then_the_environments_then_the_commands_own(
+def test_the_experiment_comes_from_the_option_the_environment_or_the_default(
     sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = sqlite_store.create_experiment("by number")
-    assert chosen_experiment(None, "own") == "own"
+    assert chosen_experiment(None, "default") == "default"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", number)
-    assert chosen_experiment(None, "own") == "by number"
+    assert chosen_experiment(None, "default") == "by number"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "by name")
     with pytest.raises(TrackingError, match=r"NAME is 'by name' and MLFLOW_EXPERIMENT_ID that of 'by number'"):
-        chosen_experiment(None, "own")
+        chosen_experiment(None, "default")
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
-    assert chosen_experiment(None, "own") == "by name"
-    assert chosen_experiment("asked", "own") == "asked"
-    with open_run(chosen_experiment(None, "own"), "name") as run_id:
+    assert chosen_experiment(None, "default") == "by name"
+    assert chosen_experiment("asked", "default") == "asked"
+    with open_run(chosen_experiment(None, "default"), "name") as run_id:
         pass
     experiment = sqlite_store.get_experiment_by_name("by name")
     assert experiment is not None
@@ -101,10 +101,10 @@ def test_the_experiment_is_the_one_asked_for_then_the_environments_then_the_comm
     assert "MLFLOW_EXPERIMENT_ID" not in os.environ, "the next run of this process may have another experiment"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "77")
     with pytest.raises(TrackingError, match=r"MLFLOW_EXPERIMENT_ID is 77, and .* has no such experiment: unset it"):
-        chosen_experiment(None, "own")
+        chosen_experiment(None, "default")
 
 
-def test_a_deleted_experiment_and_a_deleted_run_are_said(sqlite_store: MlflowClient) -> None:
+def test_a_deleted_experiment_and_a_deleted_run_are_reported(sqlite_store: MlflowClient) -> None:
     number = sqlite_store.create_experiment("old")
     run_id = sqlite_store.create_run(number).info.run_id
     sqlite_store.delete_run(run_id)
@@ -114,10 +114,10 @@ def test_a_deleted_experiment_and_a_deleted_run_are_said(sqlite_store: MlflowCli
     with pytest.raises(TrackingError, match=rf"'old' was deleted: restore it .*--experiment-id {number}\), or give an"):
         require_target("old")
     with pytest.raises(TrackingError, match=r"'old' was deleted"), open_run("old", "name"):
-        pytest.fail("nothing may be written there")
+        pytest.fail("no run may be opened there")
 
 
-def test_a_run_id_left_in_the_environment_is_no_place_for_a_new_run(
+def test_a_stale_run_id_in_the_environment_is_refused_for_a_new_run(
     sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
@@ -128,14 +128,14 @@ def test_a_run_id_left_in_the_environment_is_no_place_for_a_new_run(
     run_id = sqlite_store.create_run(sqlite_store.create_experiment("one")).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     with open_run("another", "name") as opened:
-        assert opened == run_id, "as `mlflow run` has it"
-    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)  # MLflow takes it away from its own process
+        assert opened == run_id, "the run that `mlflow run` opened is used"
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)  # MLflow removed it from this process
     with pytest.raises(TrackingError, match=rf"MLFLOW_RUN_ID is {run_id}, a run that has ended \(FINISHED\): unset it"):
         require_target("one")
     require_target("one", resumed_run_id=run_id)
 
 
-def test_artefacts_that_cannot_be_kept_are_reported_before_the_run_is_opened(
+def test_an_unusable_artefact_folder_is_reported_before_the_run_is_opened(
     sqlite_store: MlflowClient, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -147,18 +147,18 @@ def test_artefacts_that_cannot_be_kept_are_reported_before_the_run_is_opened(
         require_target("new")
 
 
-def test_a_failure_says_our_own_message_without_names_and_of_others_only_where_they_arose(tmp_path: Path) -> None:
+def test_a_failure_tag_holds_our_messages_without_names_and_only_the_place_of_other_errors(tmp_path: Path) -> None:
     assert failure_text(ConfigError("epochs: too few")) == "ConfigError: epochs: too few"
     assert failure_text(FileError("Jane.png", "broken", ", found 'Jane'", "anon-1")) == "FileError: anon-1: broken"
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(KeyError) as outside:
         flatten({"a": 2})["Jane"]
-    assert failure_text(caught.value) == "KeyError"
+    assert failure_text(outside.value) == "KeyError"
     with pytest.raises(AttributeError) as inside:
         flatten("Jane")  # type: ignore[arg-type]
     assert re.fullmatch(r"AttributeError in config/resolve\.py, line \d+", failure_text(inside.value))
 
 
-def test_what_is_logged_arrives_in_order_and_nan_is_left_out(sqlite_store: MlflowClient, tmp_path: Path) -> None:
+def test_metrics_arrive_in_order_and_nan_is_left_out(sqlite_store: MlflowClient, tmp_path: Path) -> None:
     run_id = sqlite_store.create_run(sqlite_store.create_experiment("one")).info.run_id
     log = MlflowRunLog(run_id, tmp_path / "copy")
     log.metrics({"a": 1.5, "b": float("nan")}, epoch=1)
@@ -171,18 +171,20 @@ def test_what_is_logged_arrives_in_order_and_nan_is_left_out(sqlite_store: Mlflo
     assert (tmp_path / "copy" / "images" / "panel-val-0002.png").is_file()
 
 
-def test_restore_sends_only_the_epochs_that_the_store_does_not_have(sqlite_store: MlflowClient, tmp_path: Path) -> None:
+def test_restore_sends_only_the_epochs_missing_in_the_store(sqlite_store: MlflowClient, tmp_path: Path) -> None:
     run_id = sqlite_store.create_run(sqlite_store.create_experiment("one")).info.run_id
     history = [{"epoch": epoch, "val/mre_px512": 10.0 / epoch} for epoch in (1, 2, 3)]
     log = MlflowRunLog(run_id, tmp_path / "copy")
     log.metrics({"val/mre_px512": 10.0}, epoch=1)
     log.restore(history)
     assert log.close() == 0
-    found = [(m.step, m.value) for m in sqlite_store.get_metric_history(run_id, "val/mre_px512")]
-    assert found == [(1, 10.0), (2, 5.0), (3, 10.0 / 3)]
+    sent = [(m.step, m.value) for m in sqlite_store.get_metric_history(run_id, "val/mre_px512")]
+    assert sent == [(1, 10.0), (2, 5.0), (3, 10.0 / 3)]
 
 
-def test_an_outage_during_training_loses_nothing_and_is_tagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_outage_during_training_loses_nothing_and_is_tagged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     port = _free_port()
     before = mlflow.get_tracking_uri()
@@ -206,7 +208,7 @@ def test_an_outage_during_training_loses_nothing_and_is_tagged(tmp_path: Path, m
         mlflow.set_tracking_uri(before)
 
 
-def test_a_store_that_never_comes_back_is_counted_and_the_copy_is_whole(
+def test_if_the_store_never_returns_the_unsent_calls_are_counted_and_the_copy_is_complete(
     sqlite_store: MlflowClient, tmp_path: Path
 ) -> None:
     log = MlflowRunLog("a run that does not exist", tmp_path / "copy", retry_seconds=0.05)
@@ -216,18 +218,18 @@ def test_a_store_that_never_comes_back_is_counted_and_the_copy_is_whole(
     assert len((tmp_path / "copy" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
 
-def test_children_of_the_run_that_mlflow_opened_are_runs_of_their_own(
+def test_child_runs_below_the_run_that_mlflow_opened_are_new_runs(
     sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = sqlite_store.create_run(sqlite_store.create_experiment("given")).info.run_id
-    monkeypatch.setenv("MLFLOW_RUN_ID", given)
+    mlflow_run_id = sqlite_store.create_run(sqlite_store.create_experiment("mlflow run")).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", mlflow_run_id)
     with open_run("", "parent") as parent:
         with open_run("", "first") as first:
             pass
         with open_run("", "second") as second:
             pass
         assert sqlite_store.get_run(parent).info.status == "RUNNING"
-    assert parent == given
+    assert parent == mlflow_run_id
     assert len({parent, first, second}) == 3
     for child in (first, second):
         assert sqlite_store.get_run(child).data.tags["mlflow.parentRunId"] == parent
