@@ -1,4 +1,4 @@
-"""The report as data: it obeys its schema, comes back as it was, and tells nothing about the patient."""
+"""The report as data: valid by its schema, written without loss, without patient data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def report() -> FilmReport:
 
 
 def schema_of_types() -> dict[str, Any]:
-    """JSON schema (2020-12) of a report, from its types."""
+    """JSON schema (2020-12) of a report, derived from its types."""
     schema = TypeAdapter(FilmReport).json_schema()
     measure = schema["$defs"][Measure.__name__]
     measure["properties"]["value"] = {"title": "Value", "type": ["number", "null"]}
@@ -40,11 +40,11 @@ def schema_of_types() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def test_the_schema_file_is_made_from_the_types() -> None:
+def test_the_schema_file_matches_the_types() -> None:
     assert SCHEMA == schema_of_types(), "write schema_of_types() to film_report.schema.json"
 
 
-def test_the_file_holds_the_report_s_values(report: FilmReport, tmp_path: Path) -> None:
+def test_the_json_file_holds_the_values_of_the_report(report: FilmReport, tmp_path: Path) -> None:
     tree = json.loads(write_json(report, tmp_path / "report.json").read_text(encoding="utf-8"))
     assert tree == report.to_json()
     (level, *_) = tree["measurement"]["levels"]
@@ -54,12 +54,12 @@ def test_the_file_holds_the_report_s_values(report: FilmReport, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("facing", [Facing.LEFT, Facing.UNKNOWN, Facing.NONE])
-def test_reports_obey_the_schema_and_broken_ones_do_not(facing: Facing) -> None:
+def test_reports_are_valid_by_the_schema_and_broken_ones_are_not(facing: Facing) -> None:
     tree = report_of(film_with(10.0, 0.0, facing=facing)).to_json()
-    check = jsonschema.Draft202012Validator(SCHEMA)
-    check.validate(tree)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    validator.validate(tree)
     for key, value in (("film_key", 3), ("extra", 1), ("measurement", {})):
-        assert not check.is_valid(tree | {key: value})
+        assert not validator.is_valid(tree | {key: value})
 
 
 def test_absent_values_are_null_with_a_reason(report: FilmReport) -> None:
@@ -71,7 +71,7 @@ def test_absent_values_are_null_with_a_reason(report: FilmReport) -> None:
     assert [body["name"] for body in tree["corners"]] == ["S1", "L5", "L4"]
 
 
-def test_the_film_is_named_by_its_pixels_alone(report: FilmReport) -> None:
+def test_the_film_is_identified_only_by_a_digest_of_its_pixels(report: FilmReport) -> None:
     text = json.dumps(report.to_json())
     assert "secret" not in text
     assert "4711" not in text
@@ -83,16 +83,16 @@ def test_the_film_is_named_by_its_pixels_alone(report: FilmReport) -> None:
     assert film_key(pixels) != film_key(pixels[::-1])
 
 
-def test_uncertainty_of_a_level_that_is_not_there_is_refused() -> None:
+def test_uncertainty_of_an_unmeasured_level_is_refused() -> None:
     film = film_with(10.0)
     with pytest.raises(DataError, match=r"uncertainty is given for slots \[7\]; measured are \[1\]"):
         film_report(film, measure_film(film), uncertainty=[replace(SURE, upper_slot=7)])
 
 
-def test_measured_vertebrae_may_be_others_than_the_film_s() -> None:
+def test_measured_vertebrae_may_differ_from_the_labels_of_the_film() -> None:
     film = replace(film_with(10.0), vertebrae=None)
-    made = film_report(
+    report = film_report(
         film, measure_film(film, vertebrae=stacked(30.0)), vertebrae=stacked(30.0), corners_from="a model"
     )
-    assert made.corners[1].corners_px[0] == (70.0, 100.0)
-    assert made.corners_from == "a model"
+    assert report.corners[1].corners_px[0] == (70.0, 100.0)
+    assert report.corners_from == "a model"

@@ -1,4 +1,4 @@
-"""One page of each kind, with a text of the caller's choice wherever a page shows a name."""
+"""One page of each kind, which shows a given text wherever a page shows a name."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ ONE = Estimate(value=2.0, low=1.0, high=3.0, n=4, n_patients=2)
 def audit(name: str) -> str:
     films = phantom_films(2, 0, 96)
     first = replace(films.films[0], film_id=name)
-    named: FilmSet = replace(films, name=name, films=(first, *films.films[1:]))
-    found = audit_films(named)
-    found = replace(found, findings=(*found.findings, AuditFinding(Severity.ERROR, "gap", (name,), name)))
-    return audit_page(named, found, audit_film_table(named.films), audit_slip_table(named.films), 5, 2)
+    film_set: FilmSet = replace(films, name=name, films=(first, *films.films[1:]))
+    audit = audit_films(film_set)
+    audit = replace(audit, findings=(*audit.findings, AuditFinding(Severity.ERROR, "gap", (name,), name)))
+    return audit_page(film_set, audit, audit_film_table(film_set.films), audit_slip_table(film_set.films), 5, 2)
 
 
 def comparison(name: str) -> str:
@@ -82,9 +82,9 @@ def film_report(name: str) -> str:
 
 
 def study(name: str) -> str:
-    made = optuna.create_study(study_name=name)
-    made.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
-    return study_page(made, StudyOptions())
+    optuna_study = optuna.create_study(study_name=name)
+    optuna_study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    return study_page(optuna_study, StudyOptions())
 
 
 PAGES: dict[str, Callable[[str], str]] = {

@@ -1,4 +1,4 @@
-"""The page: it stands alone, says what was measured, and draws it where it is."""
+"""The page of a film report: self-contained, with its measurements in tables and drawn on the film."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from spondylo_ml.pages.film_report_page import MINUS, film_report_page, write_ht
 
 
 def page_of(film: Film, uncertain: bool = False) -> str:
-    made = film_report(film, measure_film(film), uncertainty=[SURE] if uncertain else [])
-    return film_report_page(made, film.image.read())
+    report = film_report(film, measure_film(film), uncertainty=[SURE] if uncertain else [])
+    return film_report_page(report, film.image.read())
 
 
 def picture_of(film: Film) -> FilmPicture:
@@ -35,7 +35,7 @@ def picture_of(film: Film) -> FilmPicture:
 
 
 class _Tables(HTMLParser):
-    """Text of all cells, row by row."""
+    """Collects the text of all table cells, row by row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class _Tables(HTMLParser):
 
 
 def rows_of(page: str) -> dict[str, list[str]]:
-    """The first row of each name."""
+    """Cells of the first row of each name."""
     tables = _Tables()
     tables.feed(page)
     rows: dict[str, list[str]] = {}
@@ -67,7 +67,7 @@ def rows_of(page: str) -> dict[str, list[str]]:
     return rows
 
 
-def test_each_level_has_its_row_and_what_is_absent_its_footnote() -> None:
+def test_each_level_has_a_row_and_absent_values_have_a_footnote() -> None:
     page = page_of(film_with(30.0, -10.0))
     rows = rows_of(page)
     assert rows["L5/S1"] == ["grade II anterolisthesis", "+30.0", "–1"]  # noqa: RUF001
@@ -77,7 +77,7 @@ def test_each_level_has_its_row_and_what_is_absent_its_footnote() -> None:
     assert page.count(FILM_NOTICE) == 2
 
 
-def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
+def test_uncertainty_columns_appear_only_if_it_was_computed() -> None:
     film = film_with(10.0, 0.0)
     assert "Slip interval" not in page_of(film)
     assert "not computed for these corners" in page_of(film)
@@ -90,14 +90,16 @@ def test_uncertainty_has_its_columns_only_where_it_was_computed() -> None:
     assert rows["L4/L5"][-3:] == ["not known", "–", "not known, refer"]  # noqa: RUF001
 
 
-def test_an_interval_that_tells_nothing_is_shown_as_not_known() -> None:
-    nothing = LevelUncertainty(1, (), None, None, 0.9, {0: 0.3, 5: 0.7}, (0, 1, 2, 3, 4, 5), True, "not known, refer")
+def test_an_absent_interval_is_shown_as_not_known() -> None:
+    no_interval = LevelUncertainty(
+        1, (), None, None, 0.9, {0: 0.3, 5: 0.7}, (0, 1, 2, 3, 4, 5), True, "not known, refer"
+    )
     film = film_with(10.0)
-    page = film_report_page(film_report(film, measure_film(film), uncertainty=[nothing]), film.image.read())
+    page = film_report_page(film_report(film, measure_film(film), uncertainty=[no_interval]), film.image.read())
     assert rows_of(page)["L5/S1"][-3:] == ["not known", "V: 70 %, 0: 30 %", "not known, refer"]
 
 
-def test_the_page_needs_nothing_else_and_tells_nothing_about_the_patient(tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_holds_no_patient_data(tmp_path: Path) -> None:
     film = film_with(10.0)
     text = write_html(report_of(film), film.image.read(), tmp_path / "film.html").read_text(encoding="utf-8")
     without_picture = re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
@@ -108,25 +110,25 @@ def test_the_page_needs_nothing_else_and_tells_nothing_about_the_patient(tmp_pat
 
 def test_warnings_and_names_are_escaped() -> None:
     film = film_with(10.0)
-    made = film_report(film, measure_film(film), corners_from="<b>model</b>")
-    assert "&lt;b&gt;model" in film_report_page(made, film.image.read())
+    report = film_report(film, measure_film(film), corners_from="<b>model</b>")
+    assert "&lt;b&gt;model" in film_report_page(report, film.image.read())
 
 
 @pytest.mark.parametrize("facing", [Facing.NONE, Facing.UNKNOWN])
-def test_a_film_on_which_nothing_is_measured_has_a_page_that_says_why(facing: Facing) -> None:
+def test_the_page_of_an_unmeasurable_film_says_why(facing: Facing) -> None:
     page = page_of(film_with(10.0, facing=facing))
     assert rows_of(page)["L5/S1"][0] == "not measurable"
     assert "anterior" in page
     assert "Disc height index" not in page
 
 
-def test_a_film_without_vertebrae_has_a_page_with_the_whole_film() -> None:
+def test_the_page_of_a_film_without_vertebrae_shows_the_whole_film() -> None:
     film = plain_film(size_hw=(100, 80))
     assert "No two vertebrae to compare." in page_of(film)
     assert film_picture(film_report(film, measure_film(film)), film.image.read()).size_wh == (80, 100)
 
 
-def test_the_drawing_is_well_formed() -> None:
+def test_the_drawing_is_well_formed_svg() -> None:
     (svg,) = re.findall(r"<svg.*</svg>", page_of(film_with(30.0, -10.0)), re.S)
     tree = ElementTree.fromstring(svg)
     kinds = [element.get("class", "").split() for element in tree.iter("line")]
@@ -136,10 +138,10 @@ def test_the_drawing_is_well_formed() -> None:
     assert [t.text for t in tree.iter("text") if "%" in (t.text or "")] == ["+30.0 %", "-10.0 %"]
 
 
-def test_the_arrow_runs_along_the_lower_endplate_from_its_posterior_end_to_the_slip() -> None:
-    """Facing left: S1's plate runs from (200, 500) to (100, 500), L5's floor lies 20 px above it.
+def test_the_arrow_runs_along_the_lower_endplate_by_the_slip() -> None:
+    """Facing left: the endplate of S1 runs from (200, 500) to (100, 500), the lower one of L5 is 20 px above it.
 
-    L5's roof lies at y = 400, so that the film is shown from y = 300 (one depth of a body above) and from x = 0.
+    The upper endplate of L5 is at y = 400, so that the film is shown from y = 300 (one body depth above) and x = 0.
     """
     picture = picture_of(film_with(30.0))
     (arrow,) = [s for s in picture.shapes if s.kind == "arrow"]
@@ -153,8 +155,8 @@ def test_the_arrow_runs_along_the_lower_endplate_from_its_posterior_end_to_the_s
 def test_a_mirrored_film_is_drawn_mirrored() -> None:
     film = film_with(30.0)
     mirrored = replace(film.mirrored_labels(), image=film.image)
-    (there,) = [s for s in picture_of(mirrored).shapes if s.kind == "arrow"]
-    assert there.points == ((199.5, 200.5), (229.5, 200.5))
+    (arrow,) = [s for s in picture_of(mirrored).shapes if s.kind == "arrow"]
+    assert arrow.points == ((199.5, 200.5), (229.5, 200.5))
 
 
 def test_a_slip_too_small_for_an_arrow_has_none() -> None:
@@ -163,7 +165,7 @@ def test_a_slip_too_small_for_an_arrow_has_none() -> None:
     assert "drop" in kinds
 
 
-def test_the_picture_is_the_film_around_the_corners_with_its_stretch_undone() -> None:
+def test_the_picture_is_cropped_to_the_corners_with_square_pixels() -> None:
     film = replace(film_with(30.0), pixel_aspect=0.5, aspect_given=True)
     picture = picture_of(film)
     pixels = cv2.imdecode(np.frombuffer(base64.b64decode(picture.png_base64), np.uint8), cv2.IMREAD_GRAYSCALE)
@@ -173,13 +175,13 @@ def test_the_picture_is_the_film_around_the_corners_with_its_stretch_undone() ->
     assert arrow.points == ((100.25, 200.5), (85.25, 200.5))
 
 
-def test_a_large_film_is_embedded_smaller() -> None:
+def test_a_large_film_is_embedded_at_reduced_size() -> None:
     film = plain_film(vertebrae=(), size_hw=(3000, 1500))
-    made = film_report(film, measure_film(film))
-    assert film_picture(made, film.image.read()).size_wh == (600, 1200)
+    report = film_report(film, measure_film(film))
+    assert film_picture(report, film.image.read()).size_wh == (600, 1200)
 
 
-def test_another_film_s_pixels_are_refused() -> None:
+def test_pixels_of_another_size_are_refused() -> None:
     film = film_with(10.0)
     with pytest.raises(DataError, match=r"the report is of a film of \(640, 400\) px .*; given \(5, 5\)"):
         film_report_page(report_of(film), np.zeros((5, 5), np.uint8))

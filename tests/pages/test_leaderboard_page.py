@@ -1,4 +1,4 @@
-"""The page and the tables of a benchmark."""
+"""The leaderboard page of a benchmark and its tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def estimate(value: float, half: float) -> Estimate:
     return Estimate(value=value, low=value - half, high=value + half, n=4, n_patients=2)
 
 
-def finished(seed: int, mre: float, latency_ms: float) -> BenchmarkRun:
+def finished_run(seed: int, mre: float, latency_ms: float) -> BenchmarkRun:
     absent = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=9)
     numbers = {"mre_px512": estimate(mre, 0.5), "sdr_6px": estimate(40.0 + mre, 10.0), "grade_accuracy_all": absent}
     costs = {"latency_ms": latency_ms, "parameters": 8650192.0}
@@ -26,64 +26,66 @@ def finished(seed: int, mre: float, latency_ms: float) -> BenchmarkRun:
 
 BOARD = Leaderboard(
     "two & more",
-    "made films",
+    "phantom films",
     "1 minute each",
     (
-        finished(0, 4.0, 10.0),
-        finished(1, 6.0, 14.0),
+        finished_run(0, 4.0, 10.0),
+        finished_run(1, 6.0, 14.0),
         BenchmarkRun("second", "resnet50", 0, FAILED, "run2", "a <b> loss"),
     ),
     {"mre_px512": estimate(20.0, 1.0)},
 )
 
 
-def test_a_cell_has_mean_interval_and_spread_or_says_that_there_is_none() -> None:
-    head, first, trivial, second = quality_rows(BOARD)
+def test_a_cell_has_mean_interval_and_spread_or_none() -> None:
+    header, first, mean_shape, second = quality_rows(BOARD)
     assert first[:3] == ["first", "2/2", "5.00 [4.50, 5.50] sd 1.41 (4.00 to 6.00, n 2)"]
-    assert first[head.index("SDR@6 %")] == "45.0 [35.0, 55.0] sd 1.4 (44.0 to 46.0, n 2)"
-    assert first[head.index("grade right %")] == "none (9 absent)"
-    assert trivial[:3] == ["mean shape", "", "20.00 [19.00, 21.00]"]
+    assert first[header.index("SDR@6 %")] == "45.0 [35.0, 55.0] sd 1.4 (44.0 to 46.0, n 2)"
+    assert first[header.index("grade right %")] == "none (9 absent)"
+    assert mean_shape[:3] == ["mean shape", "", "20.00 [19.00, 21.00]"]
     assert second[:3] == ["second", "0/1", "none"]
 
 
-def test_a_part_of_the_metrics_can_be_shown_without_the_spread() -> None:
+def test_selected_metrics_can_be_shown_without_the_spread() -> None:
     assert quality_rows(BOARD, ["mre_px512"], with_spread=False)[:2] == [
         ["entry", "seeds", "MRE px512"],
         ["first", "2/2", "5.00 [4.50, 5.50]"],
     ]
 
 
-def test_costs_have_their_spread_where_there_is_one() -> None:
-    head, first, second = cost_rows(BOARD)
-    assert first[head.index("time per film ms")] == "12.0 ±2.8"
-    assert first[head.index("parameters")] == "8,650,192"
-    assert second[1:] == ["none"] * (len(head) - 1)
+def test_costs_have_their_spread_between_seeds() -> None:
+    header, first, second = cost_rows(BOARD)
+    assert first[header.index("time per film ms")] == "12.0 ±2.8"
+    assert first[header.index("parameters")] == "8,650,192"
+    assert second[1:] == ["none"] * (len(header) - 1)
 
 
-def test_the_page_carries_its_own_charts_and_escapes_what_it_shows() -> None:
+def test_the_page_contains_its_charts_and_escapes_texts() -> None:
     page = leaderboard_page(BOARD)
     assert "<h1>Benchmark: two &amp; more</h1>" in page
     assert "a &lt;b&gt; loss" in page
     assert "standard deviation 1.41 px512, 1 degree(s) of freedom" in page
     assert len(re.findall(r"Plotly\.newPlot\(", page)) >= 3
-    assert not re.search(r'<script[^>]+src="http', page), "it needs no network"
+    assert not re.search(r'<script[^>]+src="http', page), "no script is loaded from the network"
     assert "not a medical device" in page
 
 
-def charts(page: str) -> list[dict[str, Any]]:
-    """The layouts of the page's figures, in their order."""
-    found = []
+def chart_layouts(page: str) -> list[dict[str, Any]]:
+    """Plotly layouts of the figures of a page, in order."""
+    layouts = []
     for call in re.finditer(r"Plotly\.newPlot\(\s*\"[^\"]+\",\s*", page):
         _, end = json.JSONDecoder().raw_decode(page, call.end())
         layout, _ = json.JSONDecoder().raw_decode(page, re.compile(r",\s*").match(page, end).end())
-        found.append(layout)
-    return found
+        layouts.append(layout)
+    return layouts
 
 
-def test_errors_that_span_more_than_tenfold_are_drawn_on_a_logarithmic_axis() -> None:
+def test_errors_that_span_more_than_a_factor_of_ten_have_a_logarithmic_axis() -> None:
     def axes(mre_px512: float) -> list[str]:
-        board = replace(BOARD, children=(finished(0, 4.0, 10.0), replace(finished(0, mre_px512, 9.0), entry="second")))
-        error, rates, cost = charts(leaderboard_page(board))
+        board = replace(
+            BOARD, children=(finished_run(0, 4.0, 10.0), replace(finished_run(0, mre_px512, 9.0), entry="second"))
+        )
+        error, rates, cost = chart_layouts(leaderboard_page(board))
         assert rates["yaxis"]["range"] == [0, 100]
         return [error["yaxis"]["type"], cost["yaxis"]["type"]]
 
@@ -91,10 +93,10 @@ def test_errors_that_span_more_than_tenfold_are_drawn_on_a_logarithmic_axis() ->
     assert axes(41.0) == ["log", "log"]
 
 
-def test_metrics_stand_in_three_tables_under_heads_that_name_their_unit() -> None:
+def test_metrics_are_in_three_tables_with_units_in_the_header() -> None:
     page = leaderboard_page(BOARD)
     heads = [re.findall("<th>(.*?)</th>", table) for table in re.findall("<table>.*?</table>", page, re.S)[:3]]
-    assert [head[2:] for head in heads] == [
+    assert [header[2:] for header in heads] == [
         ["MRE px512", "median px512"],
         ["SDR@6 %", "SDR@12 %", "SDR@18 %", "SDR@24 %"],
         [*(f"instance SDR@{k} px640 %" for k in (5, 10, 15)), "presence F1 %", "grade right %"],
@@ -103,6 +105,6 @@ def test_metrics_stand_in_three_tables_under_heads_that_name_their_unit() -> Non
     assert '"SDR@6","SDR@12"' in page.replace(" ", "")
 
 
-def test_a_page_of_nothing_finished_is_a_page() -> None:
+def test_a_benchmark_without_a_finished_run_has_a_page() -> None:
     page = leaderboard_page(Leaderboard("none", "films", "1 minute", (BenchmarkRun("a", "unet", 0),)))
     assert "not run" in page

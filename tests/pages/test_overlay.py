@@ -1,4 +1,4 @@
-"""Pictures of films: what is drawn where, and in which colour."""
+"""Overlays: what is drawn on a film, where and in which colour."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def colour_at(picture: np.ndarray, x: int, y: int) -> tuple[int, ...]:  # type: 
     return tuple(int(v) for v in picture[y, x])
 
 
-def test_truth_is_green_and_prediction_orange_where_their_corners_are() -> None:
+def test_labels_are_green_and_predictions_orange() -> None:
     film = plain_film("a", (square(0, 20, 30, 30),))
     picture = draw_film(film, prediction_of(film, SLOTS, (10.0, 12.0)), 100)
     assert picture.shape == (100 + CAPTION_PX, 80, 3)
@@ -32,14 +32,14 @@ def test_corners_scale_with_the_picture() -> None:
     assert colour_at(picture, 40, 60) == TRUTH_RGB
 
 
-def test_a_vertebra_said_to_be_absent_is_not_drawn() -> None:
+def test_a_vertebra_predicted_as_absent_is_not_drawn() -> None:
     film = plain_film("a", ())
     blank = draw_film(film, prediction_of(film, SLOTS, presence=(0.49, 0)), 100)
     assert blank[:100].max() == 0
     assert draw_film(film, prediction_of(film, SLOTS, (9.0, 9.0), presence=(0.5, 0)), 100)[:100].max() > 0
 
 
-def test_heat_is_drawn_over_the_film_it_was_seen_on_and_not_over_the_padding() -> None:
+def test_the_heatmap_is_drawn_over_the_film_without_the_padding() -> None:
     film = plain_film("a", ())
     letterbox = Letterbox((100, 80), (64, 64))
     heat = np.zeros((64, 64))
@@ -60,7 +60,7 @@ def test_an_absent_corner_is_left_out_of_the_outline() -> None:
 
 
 @pytest.mark.parametrize(("count", "columns", "shape"), [(1, 3, (16, 26)), (3, 3, (16, 78)), (4, 3, (32, 78))])
-def test_pictures_are_laid_out_in_rows(count: int, columns: int, shape: tuple[int, int]) -> None:
+def test_pictures_are_tiled_in_rows(count: int, columns: int, shape: tuple[int, int]) -> None:
     pictures = [np.full((10, 20, 3), i + 1, dtype=np.uint8) for i in range(count)]
     sheet = tile(pictures, columns)
     assert sheet.shape == (*shape, 3)

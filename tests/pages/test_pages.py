@@ -1,4 +1,4 @@
-"""What holds for every page: names are escaped, it needs no other file, it carries the notice."""
+"""Every page escapes names, loads no other file, and has the disclaimer in its footer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pages import PAGES
 NAME = "<script>alert('name')</script><b>"
 
 
-class Tags(HTMLParser):
-    """The start tags of a page, with their attributes."""
+class TagCollector(HTMLParser):
+    """Collects the start tags of a page, with their attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,15 +34,17 @@ def test_a_name_with_markup_is_shown_as_text(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", PAGES)
 def test_a_page_loads_no_other_file(kind: str) -> None:
-    tags = Tags()
-    tags.feed(PAGES[kind]("plain"))
-    assert {tag for tag, _ in tags.tags} >= {"html", "title", "style", "main", "footer"}
-    sources = [attributes.get(name) for _, attributes in tags.tags for name in ("src", "href") if name in attributes]
+    collector = TagCollector()
+    collector.feed(PAGES[kind]("plain"))
+    assert {tag for tag, _ in collector.tags} >= {"html", "title", "style", "main", "footer"}
+    sources = [
+        attributes.get(name) for _, attributes in collector.tags for name in ("src", "href") if name in attributes
+    ]
     assert all(source is not None and source.startswith(("data:", "#")) for source in sources)
-    assert "link" not in {tag for tag, _ in tags.tags}
+    assert "link" not in {tag for tag, _ in collector.tags}
 
 
 @pytest.mark.parametrize("kind", PAGES)
-def test_a_page_has_the_notice_in_its_footer(kind: str) -> None:
+def test_a_page_has_the_disclaimer_in_its_footer(kind: str) -> None:
     (footer,) = re.findall(r"<footer>(.*?)</footer>", PAGES[kind]("plain"), re.S)
     assert "ot a medical device" in footer

@@ -1,4 +1,4 @@
-"""The picture of the curves."""
+"""The chart of coverage before and after calibration."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 
 
 @pytest.mark.filterwarnings("error")
-def test_the_curves_are_drawn_and_follow_the_numbers() -> None:
+def test_the_chart_is_drawn_and_depends_on_the_coverage() -> None:
     films, predictions = films_with_noise(30, 1)
-    made = calibrate(PredictionSet(films, predictions), DEFAULT_RULES, UncertaintyConfig(samples=100))
-    tables = by_group(made.levels, PatientBootstrap([f.patient for f in films], 100))
-    picture = draw_uncertainty(made.coverage_before, made.coverage_after, tables, 0.9)
+    calibration = calibrate(PredictionSet(films, predictions), DEFAULT_RULES, UncertaintyConfig(samples=100))
+    tables = by_group(calibration.levels, PatientBootstrap([f.patient for f in films], 100))
+    picture = draw_uncertainty(calibration.coverage_before, calibration.coverage_after, tables, 0.9)
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
-    other = draw_uncertainty(made.coverage_after, made.coverage_after, tables, 0.9)
+    other = draw_uncertainty(calibration.coverage_after, calibration.coverage_after, tables, 0.9)
     assert (picture != other).any()
