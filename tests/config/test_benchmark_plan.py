@@ -1,4 +1,4 @@
-"""Which layers win in a benchmark, that all entries get the same films, and what a plan keeps when it goes on."""
+"""The plan of a benchmark: precedence of values, the same films for all entries, resuming."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from spondylo_ml.config.benchmark_plan import Plan, chosen_entries, make_plan, p
 from spondylo_ml.errors import ConfigError
 
 TEXT = """
-title: made
+title: custom
 common: {preset: smoke, training.batch_size: 3, loss.presence_weight: 0.5}
 entries:
   - {name: a, model: unet}
@@ -22,29 +22,29 @@ entries:
 
 @pytest.fixture
 def entries(tmp_path: Path) -> str:
-    path = tmp_path / "own.yaml"
+    path = tmp_path / "custom.yaml"
     path.write_text(TEXT, encoding="utf-8")
     return str(path)
 
 
-def plan_of(entries: str, given: dict[str, Any] | None = None, seeds: str = "0,1") -> Plan:
-    return make_plan(BenchmarkConfig(entries=entries, seeds=seeds), nest(given or {}))  # type: ignore[arg-type]
+def plan_of(entries: str, overrides: dict[str, Any] | None = None, seeds: str = "0,1") -> Plan:
+    return make_plan(BenchmarkConfig(entries=entries, seeds=seeds), nest(overrides or {}))  # type: ignore[arg-type]
 
 
-def test_the_command_line_wins_over_common_values_and_an_entrys_own_values_over_both(entries: str) -> None:
-    given = {"training.batch_size": "5", "loss.presence_weight": "0.75"}
-    a, b, *_ = (p.config for p in planned_runs(plan_of(entries, given)))
+def test_entry_values_override_the_command_line_which_overrides_common_values(entries: str) -> None:
+    overrides = {"training.batch_size": "5", "loss.presence_weight": "0.75"}
+    a, b, *_ = (p.config for p in planned_runs(plan_of(entries, overrides)))
     assert (a.preset, a.training.batch_size, a.loss.presence_weight) == ("smoke", 5, 0.75)
     assert (b.preset, b.training.batch_size, b.loss.presence_weight) == ("smoke", 5, 0.25)
     assert (a.model.name, b.model.name, b.data.input_side_px) == ("unet", "maht_net", 96)
-    # What nobody names is the model's own recipe.
+    # Values that are not set come from the recipe of the model.
     assert (
         b.training.learning_rate
         == resolve_config({"preset": "smoke", "model": {"name": "maht_net"}}).training.learning_rate
     )
 
 
-def test_trainings_go_seed_by_seed_under_the_same_minutes_and_report_where_they_stand(entries: str) -> None:
+def test_runs_are_planned_seed_by_seed_with_the_same_minutes(entries: str) -> None:
     planned = planned_runs(plan_of(entries))
     assert [(p.entry, p.seed) for p in planned] == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
     assert [p.config.seed for p in planned] == [0, 0, 1, 1]
@@ -67,33 +67,33 @@ def test_the_packaged_lists_resolve_with_the_same_films(name: str) -> None:
 SMALLER = "{name: b, model: resnet50, values: {preset: smoke}}"
 
 
-def test_entries_with_other_films_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "own.yaml"
+def test_entries_with_different_films_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "custom.yaml"
     path.write_text(f"title: t\nentries: [{{name: a, model: unet}}, {SMALLER}]\n", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"same films: data\.max_films is None for a, 10 for b\. Give it under"):
         planned_runs(plan_of(str(path)))
-    given = {"data.max_films": "60"}
-    assert len(planned_runs(plan_of(str(path), given))) == 4
+    overrides = {"data.max_films": "60"}
+    assert len(planned_runs(plan_of(str(path), overrides))) == 4
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("overrides", "message"),
     [
         ({"seed": "3"}, r"--seed cannot be given here: seeds are given for all entries: --seeds 0,1"),
         ({"model.name": "unet"}, r"--model\.name cannot be given here: the network is the entry's 'model'"),
     ],
 )
-def test_values_that_a_benchmark_gives_otherwise_are_refused(entries: str, given: dict[str, str], message: str) -> None:
+def test_values_that_a_benchmark_sets_itself_are_refused(entries: str, overrides: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        plan_of(entries, given)
+        plan_of(entries, overrides)
 
 
-def test_a_bad_value_is_reported_before_anything_is_trained(entries: str) -> None:
+def test_an_invalid_value_is_reported_before_training(entries: str) -> None:
     with pytest.raises(ConfigError, match=r"entry a: training\.batch_size: given 'many'"):
         planned_runs(plan_of(entries, {"training.batch_size": "many"}))
 
 
-def test_a_part_is_chosen_by_name(entries: str) -> None:
+def test_entries_are_selected_by_name(entries: str) -> None:
     plan = plan_of(entries)
     assert chosen_entries(plan, ()) == {"a", "b"}
     assert chosen_entries(plan, ("b",)) == {"b"}
@@ -101,19 +101,19 @@ def test_a_part_is_chosen_by_name(entries: str) -> None:
         chosen_entries(plan, ("c",))
 
 
-def test_a_plan_that_goes_on_keeps_itself_and_takes_further_seeds(entries: str) -> None:
+def test_a_resumed_plan_is_unchanged_except_for_more_seeds(entries: str) -> None:
     before = plan_of(entries, {"training.batch_size": "5"})
-    kept = Plan.model_validate_json(before.model_dump_json())
-    assert resumed_plan(kept, BenchmarkConfig(), {}) == before
-    same = BenchmarkConfig(entries=entries, seeds=(0, 1))
-    assert resumed_plan(kept, same, nest({"training.batch_size": "5", "training.workers": "0"})).given == {
+    saved = Plan.model_validate_json(before.model_dump_json())
+    assert resumed_plan(saved, BenchmarkConfig(), {}) == before
+    same_options = BenchmarkConfig(entries=entries, seeds=(0, 1))
+    assert resumed_plan(saved, same_options, nest({"training.batch_size": "5", "training.workers": "0"})).given == {
         "training.batch_size": "5",
         "training.workers": "0",
     }
-    assert resumed_plan(kept, BenchmarkConfig(seeds=(1, 2)), {}).seeds == (0, 1, 2)
+    assert resumed_plan(saved, BenchmarkConfig(seeds=(1, 2)), {}).seeds == (0, 1, 2)
 
 
-def test_another_benchmark_is_not_resumed(entries: str) -> None:
+def test_a_plan_with_other_values_is_not_resumed(entries: str) -> None:
     before = plan_of(entries, {"training.batch_size": "5"})
     with pytest.raises(ConfigError, match=r"keeps its values; .*: training\.batch_size was '5', given '6'"):
         resumed_plan(before, BenchmarkConfig(), nest({"training.batch_size": "6"}))
@@ -124,7 +124,7 @@ def test_another_benchmark_is_not_resumed(entries: str) -> None:
         resumed_plan(before, BenchmarkConfig(entries=entries), {})
 
 
-def test_a_cross_validation_is_no_entry_of_a_benchmark(entries: str) -> None:
+def test_a_benchmark_refuses_cross_validation(entries: str) -> None:
     with pytest.raises(ConfigError, match="entry a: a benchmark trains once for each entry and seed"):
         planned_runs(plan_of(entries, {"data.folds": 3}))
     assert planned_runs(plan_of(entries, {"data.folds": 3, "data.fold": 1}))[0].config.data.fold == 1

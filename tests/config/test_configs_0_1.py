@@ -14,7 +14,7 @@ FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "configs_0_1"
 MODELS = ("hrnet_w32", "keypoint_rcnn", "maht_net", "resnet50", "unet")
 
 
-def logged(model: str) -> dict[str, Any]:
+def read_logged(model: str) -> dict[str, Any]:
     tree: dict[str, Any] = yaml.safe_load((FIXTURES / f"{model}.yaml").read_text(encoding="utf-8"))
     return tree
 
@@ -25,14 +25,14 @@ def values(config: Config) -> dict[str, Any]:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_logged_configuration_validates_with_the_same_values(model: str) -> None:
-    expected = flatten(logged(model))
+    expected = flatten(read_logged(model))
     assert expected["model.name"] == model
-    config = values(validate(Config, logged(model)))
+    config = values(validate(Config, read_logged(model)))
     assert {name: config[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_logged_configuration_trains_again_as_a_recipe_with_the_same_values(model: str) -> None:
-    expected = flatten(logged(model))
+def test_a_logged_configuration_used_as_a_recipe_gives_the_same_values(model: str) -> None:
+    expected = flatten(read_logged(model))
     config = values(resolve_config(recipe=FIXTURES / f"{model}.yaml"))
     assert {name: config[name] for name in expected} == expected

@@ -24,15 +24,15 @@ def recipe(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def own(name: str, preset: str) -> dict[str, object]:
-    """Dotted values of a model's recipe file."""
+def recipe_values(name: str, preset: str) -> dict[str, object]:
+    """Dotted values of the recipe file of a model."""
     return flatten(read_yaml(projects_dir() / name / f"{preset}.yaml"))
 
 
-def test_later_layers_win_one_by_one(tmp_path: Path) -> None:
-    full, quick = own("unet", "config"), own("unet", "quick")
+def test_each_layer_overrides_the_one_before(tmp_path: Path) -> None:
+    full, quick = recipe_values("unet", "config"), recipe_values("unet", "quick")
     default = Config.model_fields["heatmap"].default
-    # Schema: named nowhere. Recipe: in config.yaml alone. Preset: in both. File and command line: on top of it.
+    # In turn: a value from the schema, from config.yaml, from the preset, from a recipe file, from the command line.
     config = resolve_config({"training": {"learning_rate": 0.5}}, recipe(tmp_path, "training: {weight_decay: 0.25}"))
     assert config.heatmap.decoder == default.decoder
     assert "heatmap.decoder" not in full | quick
@@ -42,27 +42,27 @@ def test_later_layers_win_one_by_one(tmp_path: Path) -> None:
     assert config.training.learning_rate == 0.5
 
 
-def test_the_command_line_wins_over_a_recipe_file_and_that_over_the_preset(tmp_path: Path) -> None:
+def test_the_command_line_overrides_a_recipe_file_which_overrides_the_preset(tmp_path: Path) -> None:
     path = recipe(tmp_path, "seed: 4\npreset: smoke\ntraining: {batch_size: 3}\n")
     config = resolve_config({"training": {"batch_size": 5}}, path)
     assert (config.seed, config.preset, config.training.batch_size) == (4, "smoke", 5)
-    assert config.data.input_side_px == own("unet", "smoke")["data.input_side_px"]
+    assert config.data.input_side_px == recipe_values("unet", "smoke")["data.input_side_px"]
     assert resolve_config({"preset": "quick"}, path).preset == "quick"
 
 
 def test_the_full_preset_is_the_recipe_itself() -> None:
     config = flatten(resolve_config({"preset": "full"}).model_dump(mode="json"))
-    for name, value in own("unet", "config").items():
+    for name, value in recipe_values("unet", "config").items():
         assert config[name] == value
 
 
-def test_quick_is_the_preset_where_none_is_given() -> None:
+def test_quick_is_the_default_preset() -> None:
     assert resolve_config() == resolve_config({"preset": "quick"})
     assert resolve_config().preset == "quick"
 
 
-def test_a_folder_of_films_adds_its_own_layer(tmp_path: Path) -> None:
-    folder = own("unet", "quick_folder")
+def test_a_data_folder_adds_a_layer(tmp_path: Path) -> None:
+    folder = recipe_values("unet", "quick_folder")
     config = resolve_config({"data": {"path": tmp_path}})
     assert config.data.path == tmp_path
     for name, value in folder.items():
@@ -77,16 +77,16 @@ def test_a_folder_of_films_adds_its_own_layer(tmp_path: Path) -> None:
     assert [p.name for p in recipe_files("unet", "full", tmp_path)] == ["config.yaml"]
 
 
-def test_a_folder_named_in_a_recipe_file_adds_that_layer_too(tmp_path: Path) -> None:
+def test_a_data_folder_in_a_recipe_file_adds_that_layer_too(tmp_path: Path) -> None:
     config = resolve_config({}, recipe(tmp_path, "data: {path: /films}"))
-    assert config.data.input_side_px == own("unet", "quick_folder")["data.input_side_px"]
+    assert config.data.input_side_px == recipe_values("unet", "quick_folder")["data.input_side_px"]
 
 
 RECIPES = [(name, preset) for name in MODEL_NAMES for preset in PRESETS if (name, preset) != NO_RECIPE]
 
 
 @pytest.mark.parametrize("name", [name for name in MODEL_NAMES if name != "keypoint_rcnn"])
-def test_the_documents_recipe_differs_from_the_full_one_in_how_maps_become_levels(name: str) -> None:
+def test_the_document_preset_differs_from_full_in_how_heatmaps_become_levels(name: str) -> None:
     full, document = (
         flatten(resolve_config({"model": {"name": name}, "preset": preset}).model_dump())
         for preset in ("full", "document")
@@ -98,13 +98,13 @@ def test_the_documents_recipe_differs_from_the_full_one_in_how_maps_become_level
     }
 
 
-def test_a_model_of_which_the_document_says_nothing_has_no_such_recipe() -> None:
+def test_a_model_that_the_document_does_not_mention_has_no_document_preset() -> None:
     with pytest.raises(ConfigError, match="the document gives no recipe for keypoint_rcnn; preset full is ours"):
         resolve_config({"model": {"name": "keypoint_rcnn"}, "preset": "document"})
 
 
 @pytest.mark.parametrize(("name", "preset"), RECIPES)
-def test_every_recipe_names_its_own_model_and_the_length_of_the_run(name: str, preset: str) -> None:
+def test_every_recipe_sets_its_model_and_the_length_of_training(name: str, preset: str) -> None:
     config = resolve_config({"model": {"name": name}, "preset": preset})
     assert config.model.name == name
     assert config.training.epochs or config.training.film_passes
@@ -113,25 +113,25 @@ def test_every_recipe_names_its_own_model_and_the_length_of_the_run(name: str, p
 # ----------------------------------------------------------------------------------------- epochs and film passes
 
 
-def test_epochs_given_end_the_recipes_film_passes_and_the_other_way_round() -> None:
+def test_epochs_replace_the_film_passes_of_a_recipe_and_vice_versa() -> None:
     quick = resolve_config({"training": {"epochs": 3}}).training
     assert (quick.epochs, quick.film_passes) == (3, None)
     full = resolve_config({"preset": "full", "training": {"film_passes": 900}}).training
     assert (full.epochs, full.film_passes) == (None, 900)
 
 
-def test_both_lengths_given_are_both_kept() -> None:
+def test_epochs_and_film_passes_given_together_are_both_kept() -> None:
     training = resolve_config({"training": {"epochs": 3, "film_passes": 50}}).training
     assert (training.epochs, training.film_passes) == (3, 50)
 
 
-def test_epochs_in_a_recipe_file_count_as_given(tmp_path: Path) -> None:
+def test_epochs_in_a_recipe_file_replace_film_passes(tmp_path: Path) -> None:
     training = resolve_config({}, recipe(tmp_path, "training: {epochs: 7}")).training
     assert (training.epochs, training.film_passes) == (7, None)
 
 
 @pytest.mark.parametrize(("of_file", "of_user"), [("epochs", "film_passes"), ("film_passes", "epochs")])
-def test_a_length_on_the_command_line_ends_the_other_length_of_a_recipe_file(
+def test_a_length_on_the_command_line_replaces_the_other_length_of_a_recipe_file(
     tmp_path: Path, of_file: str, of_user: str
 ) -> None:
     path = recipe(tmp_path, f"training: {{{of_file}: 500}}")
@@ -145,7 +145,7 @@ def test_a_run_without_a_length_is_refused() -> None:
         validate(Config, {})
 
 
-# ------------------------------------------------------------------------------------------------- unknown and wrong
+# ------------------------------------------------------------------------------------------------- invalid values
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_run_without_a_length_is_refused() -> None:
         ),
     ],
 )
-def test_an_unknown_name_at_any_depth_is_answered_with_the_nearest(tree: dict[str, object], message: str) -> None:
+def test_an_unknown_name_at_any_depth_is_reported_with_the_nearest(tree: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve_config(tree)
 
@@ -202,10 +202,10 @@ def test_a_value_out_of_range_says_what_was_given_and_what_is_allowed(tree: dict
         resolve_config(tree)
 
 
-def test_all_wrong_values_are_reported_at_once() -> None:
-    with pytest.raises(ConfigError) as caught:
+def test_all_invalid_values_are_reported_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
         resolve_config({"seed": -1, "training": {"epochs": 0, "epoch": 1}, "data": {"val_fraction": 2}})
-    lines = str(caught.value).splitlines()
+    lines = str(error.value).splitlines()
     assert len(lines) == 4
     for name in ("seed", "training.epochs", "training.epoch'", "data.val_fraction"):
         assert any(name in line for line in lines)
@@ -230,7 +230,7 @@ def test_yaml_numbers_in_any_notation_are_numbers(tmp_path: Path, text: str) -> 
     assert config.training.learning_rate == 0.001
 
 
-def test_a_configuration_survives_being_written_and_read(tmp_path: Path) -> None:
+def test_a_configuration_is_unchanged_when_written_and_read(tmp_path: Path) -> None:
     config = resolve_config({"data": {"path": tmp_path, "input_hw": [64, 96]}, "seed": 7})
     assert validate(Config, yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))) == config
 
@@ -239,12 +239,12 @@ def test_a_configuration_survives_being_written_and_read(tmp_path: Path) -> None
     ("text", "message"),
     [("a: [1", "is not valid YAML"), ("- 1\n- 2\n", "must hold names and values, not list"), ("7", "not int")],
 )
-def test_a_recipe_file_of_the_wrong_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_recipe_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve_config({}, recipe(tmp_path, text))
 
 
-def test_a_recipe_file_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_a_missing_recipe_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"recipe .*nowhere\.yaml does not exist"):
         resolve_config({}, tmp_path / "nowhere.yaml")
 
@@ -273,26 +273,26 @@ def test_a_recipe_may_use_dotted_names_in_any_section(tmp_path: Path) -> None:
         ("training:", r"training: given None\. A section of names and values is needed"),
     ],
 )
-def test_what_a_dotted_name_leaves_open_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_ambiguous_or_unknown_dotted_names_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         resolve_config({}, recipe(tmp_path, text))
 
 
-def test_merging_keeps_what_is_not_named_and_changes_neither_side() -> None:
+def test_merging_keeps_other_values_and_changes_neither_argument() -> None:
     base, over = {"a": {"x": 1, "y": 2}, "b": 3}, {"a": {"y": 5}, "c": {"z": 6}}
     assert merge(base, over) == {"a": {"x": 1, "y": 5}, "b": 3, "c": {"z": 6}}
     assert base == {"a": {"x": 1, "y": 2}, "b": 3}
     assert over == {"a": {"y": 5}, "c": {"z": 6}}
 
 
-def test_names_of_a_schema_and_of_its_values_agree() -> None:
+def test_the_names_of_a_schema_equal_those_of_its_values() -> None:
     names = field_names(DataConfig)
     assert set(names) == set(flatten(DataConfig().model_dump()))
     assert "training.learning_rate" in field_names(Config)
     assert field_names(Config)[:2] == ["preset", "seed"]
 
 
-def test_every_value_has_a_description_and_its_range_in_it() -> None:
+def test_every_value_has_a_description_with_its_range() -> None:
     def described(schema: type, prefix: str = "") -> dict[str, str]:
         out: dict[str, str] = {}
         for key, info in schema.model_fields.items():  # type: ignore[attr-defined]
@@ -309,7 +309,7 @@ def test_every_value_has_a_description_and_its_range_in_it() -> None:
     assert texts["training.epochs"].endswith("[>= 1, <= 10000]")
 
 
-def test_dotted_names_and_nested_values_are_each_others_inverse() -> None:
+def test_nesting_and_flattening_are_inverse() -> None:
     tree = {"seed": 3, "training": {"epochs": 2}, "model": {"name": "unet", "maht_net": {"width": 64}}}
     assert nest(flatten(tree)) == tree
     assert nest({"a.b": 1, "a.c.d": 2}) == {"a": {"b": 1, "c": {"d": 2}}}

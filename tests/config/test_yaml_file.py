@@ -1,4 +1,4 @@
-"""YAML files in the encodings and with the slips that people's editors make."""
+"""YAML files in several encodings and with common mistakes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError
 
 
-def written(tmp_path: Path, content: bytes) -> Path:
+def write_yaml(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(content)
     return path
@@ -19,11 +19,11 @@ def written(tmp_path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
 def test_every_unicode_encoding_is_read(tmp_path: Path, encoding: str) -> None:
     text = "tracking: {run_name: Größe}\nseed: 3\n"
-    assert read_yaml(written(tmp_path, text.encode(encoding))) == {"tracking": {"run_name": "Größe"}, "seed": 3}
+    assert read_yaml(write_yaml(tmp_path, text.encode(encoding))) == {"tracking": {"run_name": "Größe"}, "seed": 3}
 
 
-def test_an_encoding_that_does_not_say_what_it_is_is_named_with_the_line(tmp_path: Path) -> None:
-    path = written(tmp_path, "seed: 3\n# für alle\n".encode("cp1252"))
+def test_another_encoding_is_reported_with_byte_and_line(tmp_path: Path) -> None:
+    path = write_yaml(tmp_path, "seed: 3\n# für alle\n".encode("cp1252"))
     with pytest.raises(ConfigError, match=r"recipe\.yaml is not UTF-8: byte 0xfc in line 2\. .* save it as UTF-8"):
         read_yaml(path)
 
@@ -50,21 +50,21 @@ def test_an_encoding_that_does_not_say_what_it_is_is_named_with_the_line(tmp_pat
         ("seed=3", r"must hold names and values, not str"),
     ],
 )
-def test_what_is_wrong_is_reported_in_one_line_with_its_place(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
-        read_yaml(written(tmp_path, text.encode()), "space")
-    assert str(caught.value).startswith(f"space {tmp_path}/recipe.yaml")
-    assert "\n" not in str(caught.value)
+def test_an_error_is_reported_in_one_line_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        read_yaml(write_yaml(tmp_path, text.encode()), "space")
+    assert str(error.value).startswith(f"space {tmp_path}/recipe.yaml")
+    assert "\n" not in str(error.value)
 
 
-def test_numbers_in_any_notation_are_numbers_and_a_merge_key_is_no_second_time(tmp_path: Path) -> None:
+def test_numbers_in_any_notation_are_numbers_and_a_merge_key_is_no_duplicate(tmp_path: Path) -> None:
     text = "a: [1e-3, 1E3, -.5e1, 1.0e-3, 1_000, '1e-3', 1e, v1e3]\nb: {<<: {c: 1, d: 2}, d: 3}"
-    assert read_yaml(written(tmp_path, text.encode())) == {
+    assert read_yaml(write_yaml(tmp_path, text.encode())) == {
         "a": [0.001, 1000.0, -5.0, 0.001, 1000, "1e-3", "1e", "v1e3"],
         "b": {"c": 1, "d": 3},
     }
 
 
-def test_a_folder_in_place_of_a_file_is_said(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is a folder: give a YAML file"):
         read_yaml(tmp_path)

@@ -1,4 +1,4 @@
-"""A small training to check: configuration, films and model, sound until a test plants a fault."""
+"""A small training setup to check: configuration, films and model, without faults until a test plants one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ALL_PARTS = {"coordinate_weight": 0.5, "anatomical_weight": 0.1}
 
 
 def config_of(name: str = "unet", **sections: Any) -> Config:
-    """Every part of the loss that the model can have; sections given are laid over it."""
+    """A configuration with all loss terms that the model supports; `sections` override its values."""
     rcnn = {"proposals": 20, "sampled_proposals": 8}
     maht = {"backbone": "tf_efficientnet_lite0", "width": 64, "bridge_layers": 1, "attention_layers": 1}
     spread = {"uncertainty_weight": 0.1} if name == "maht_net" else {}
@@ -44,5 +44,5 @@ def films() -> tuple[PreparedFilm, ...]:
 
 
 def batch(count: int = 2) -> FilmBatch:
-    (only,) = plain_loader(films()[:count], count)
-    return only
+    (loaded,) = plain_loader(films()[:count], count)
+    return loaded

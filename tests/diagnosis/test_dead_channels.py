@@ -1,4 +1,4 @@
-"""Dead channels of a network whose dead ones are known, because they were made so."""
+"""Dead channels, counted on a network whose dead channels are known."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from spondylo_ml.models.base import LandmarkModel, Landmarks
 ALIVE, ZERO, CONSTANT, NEGATIVE, RARE, FAINT = range(6)
 
 
-class Made(LandmarkModel):
-    """A convolution of six channels and a ReLU, shared by a vector of two numbers a film; one channel is alive."""
+class SixChannels(LandmarkModel):
+    """A convolution with six channels, of which one is alive, and a ReLU that is used again on two numbers per film."""
 
     def __init__(self) -> None:
         super().__init__(SlotRange(0, 1))
@@ -46,16 +46,16 @@ class Made(LandmarkModel):
 
 
 def images(white: int) -> Tensor:
-    """Two films of 50 x 40 px in greys from 0 to 199, `white` px of the second at 255."""
+    """Two films of 50 x 40 px with grey levels from 0 to 199, and `white` px of the second at 255."""
     grey = (torch.arange(2 * 50 * 40) % 200).to(torch.uint8).view(2, 1, 50, 40)
     grey[1].view(-1)[:white] = 255
     return grey
 
 
-def test_known_dead_channels_are_found_and_counted_layer_by_layer() -> None:
-    convolution, activation, vector = dead_channels(Made(), [images(3)])
+def test_known_dead_channels_are_counted_layer_by_layer() -> None:
+    convolution, activation, vector = dead_channels(SixChannels(), [images(3)])
     assert (convolution.layer, convolution.kind, convolution.channels) == ("convolution", "Conv2d", 6)
-    # Rare moves below zero before the ReLU, and negative is alive there.
+    # Before the ReLU, RARE varies below zero and NEGATIVE is alive.
     assert convolution.zero == (ZERO, FAINT)
     assert convolution.constant == (CONSTANT,)
     assert (activation.layer, activation.kind) == ("activation", "ReLU")
@@ -63,39 +63,39 @@ def test_known_dead_channels_are_found_and_counted_layer_by_layer() -> None:
     assert activation.constant == (CONSTANT,)
     assert activation.dead == 5
     assert activation.dead_percent == pytest.approx(500 / 6)
-    # Used a second time, at another width: 1 and 0 on every film.
+    # The second use of the ReLU has another width: always 1 and 0.
     assert (vector.layer, vector.channels, vector.zero, vector.constant) == ("activation", 2, (1,), (0,))
 
 
-def test_a_channel_that_is_seldom_but_not_nearly_never_on_is_alive() -> None:
-    _, activation, _ = dead_channels(Made(), [images(0), images(9)])  # 9 of 8,000 values
+def test_a_rarely_active_channel_is_alive() -> None:
+    _, activation, _ = dead_channels(SixChannels(), [images(0), images(9)])  # 9 of 8,000 values
     assert activation.zero == (ZERO, NEGATIVE, FAINT)
 
 
-def test_what_is_dead_on_one_batch_and_alive_on_another_is_alive() -> None:
+def test_a_channel_that_is_active_on_any_batch_is_alive() -> None:
     black = torch.zeros(2, 1, 50, 40, dtype=torch.uint8)
-    convolution, *_ = dead_channels(Made(), [black])
+    convolution, *_ = dead_channels(SixChannels(), [black])
     assert set(convolution.zero) == {ALIVE, ZERO, FAINT}
     assert set(convolution.constant) == {CONSTANT, NEGATIVE, RARE}
-    convolution, *_ = dead_channels(Made(), [black, images(3)])
+    convolution, *_ = dead_channels(SixChannels(), [black, images(3)])
     assert convolution.constant == (CONSTANT,)
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_every_model_can_be_watched_and_is_left_as_it_was(name: str) -> None:
+def test_every_model_can_be_examined_and_is_left_unchanged(name: str) -> None:
     model = model_of(name).train()
     layers = dead_channels(model, [batch().images])
     convolutions = {n for n, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)}
-    watched = {layer.layer for layer in layers}
-    # Detectors have heads for regions, which there may be none of; HRNet does not use all that timm builds.
-    assert len(watched & convolutions) > 0.8 * len(convolutions)
+    examined = {layer.layer for layer in layers}
+    # Detectors may propose no region for their heads; HRNet does not use every layer that timm builds.
+    assert len(examined & convolutions) > 0.8 * len(convolutions)
     assert all(0 <= layer.dead <= layer.channels for layer in layers)
     assert not set(layers[0].zero) & set(layers[0].constant)
     assert all(module.training for module in model.modules())
     assert all(not module._forward_hooks for module in model.modules())
 
 
-def test_a_channel_cut_out_of_a_real_network_is_named() -> None:
+def test_a_channel_disabled_in_a_real_network_is_named() -> None:
     model = model_of("unet")
     first = model.get_submodule("encoder.0.1")
     with torch.no_grad():
