@@ -13,25 +13,25 @@ from spondylo_ml.landmarks import Film, FilmPrediction
 
 
 def films_with_noise(
-    count: int, seed: int, noise_px: float = 1.5, told_px: float = 1.0
+    count: int, seed: int, noise_px: float = 1.5, stated_px: float = 1.0
 ) -> tuple[Sequence[Film], list[FilmPrediction]]:
-    """Films of 256 px, and predictions that are off by normal noise but tell a standard deviation of `told_px`.
+    """Films of 256 px, and predictions with normal errors of `noise_px` that state a standard deviation of `stated_px`.
 
-    Half of the corners are four times as noisy, tell so, and have little heat.
+    Half of the corners have four times the error and the stated deviation, and little heat.
     """
     films = phantom_films(count, seed, 256).films
     rng = np.random.default_rng(seed)
-    return films, [_noisy(film, rng, noise_px, told_px) for film in films]
+    return films, [_noisy(film, rng, noise_px, stated_px) for film in films]
 
 
-def _noisy(film: Film, rng: np.random.Generator, noise_px: float, told_px: float) -> FilmPrediction:
+def _noisy(film: Film, rng: np.random.Generator, noise_px: float, stated_px: float) -> FilmPrediction:
     exact = prediction_of(film, SLOTS)
     hard = rng.random((SLOTS.count, 4)) < 0.5
     factor = np.where(hard, 4.0, 1.0)
-    off = noise_px * factor[..., None] * rng.normal(size=(SLOTS.count, 4, 2))
+    errors = noise_px * factor[..., None] * rng.normal(size=(SLOTS.count, 4, 2))
     return replace(
         exact,
-        corners_xy=exact.corners_xy + off,
-        covariance_px2=(told_px * factor[..., None, None]) ** 2 * np.eye(2),
+        corners_xy=exact.corners_xy + errors,
+        covariance_px2=(stated_px * factor[..., None, None]) ** 2 * np.eye(2),
         heat_share=np.where(hard, 0.2, 0.9) + 0.05 * rng.random(hard.shape),
     )

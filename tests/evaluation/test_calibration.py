@@ -1,4 +1,4 @@
-"""Radial errors and their quantiles: worked out by hand, and on errors of a known distribution."""
+"""Radial errors and their quantiles: hand calculations, and errors drawn from a known distribution."""
 
 from __future__ import annotations
 
@@ -25,52 +25,54 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import SlotRange
 
 
-def test_a_radial_error_is_counted_in_standard_deviations_of_its_direction() -> None:
+def test_a_radial_error_is_in_standard_deviations_along_its_direction() -> None:
     covariance = np.diag([4.0, 9.0])
     errors = np.array([[2.0, 0.0], [0.0, 6.0], [2.0, 3.0], [0.0, 0.0]])
     assert mahalanobis_distance(errors, np.broadcast_to(covariance, (4, 2, 2))) == pytest.approx([1, 2, np.sqrt(2), 0])
-    turned = np.array([[2.0, 1.0], [1.0, 2.0]])  # variances 3 along the diagonal and 1 across it
-    assert mahalanobis_distance(np.array([3.0, 3.0]), turned) == pytest.approx(np.sqrt(18 / 3))
+    correlated = np.array([[2.0, 1.0], [1.0, 2.0]])  # variances 3 along the diagonal and 1 across it
+    assert mahalanobis_distance(np.array([3.0, 3.0]), correlated) == pytest.approx(np.sqrt(18 / 3))
 
 
-def test_the_table_has_the_true_corners_for_which_there_is_a_covariance() -> None:
+def test_the_table_holds_the_true_corners_that_have_a_covariance() -> None:
     film = plain_film(vertebrae=(square(0, 10, 60), square(1, 10, 40), square(5, 10, 5)))
     slots = SlotRange(0, 2)
-    plain = prediction_of(film, slots, moved_xy=(3.0, 4.0))
-    assert len(PredictionSet([film], [plain]).radial_errors) == 0
-    corners = plain.corners_xy.copy()
+    prediction = prediction_of(film, slots, moved_xy=(3.0, 4.0))
+    assert len(PredictionSet([film], [prediction]).radial_errors) == 0
+    corners = prediction.corners_xy.copy()
     corners[1, 2] = np.nan
-    told = type(plain)(
+    with_covariance = type(prediction)(
         film.film_id,
         slots,
         corners,
-        plain.corner_score,
-        plain.presence,
+        prediction.corner_score,
+        prediction.presence,
         covariance_px2=np.broadcast_to(4.0 * np.eye(2), (2, 4, 2, 2)),
         heat_share=np.full((2, 4), 0.5),
     )
-    table = PredictionSet([film], [told]).radial_errors
+    table = PredictionSet([film], [with_covariance]).radial_errors
     assert len(table) == 7, "two vertebrae have a slot, one corner was not found"
     assert table["radius"].to_numpy() == pytest.approx(np.full(7, 2.5))
     assert set(table["slot"]) == {0, 1}
 
 
-def test_normal_errors_are_covered_as_a_normal_distribution_says() -> None:
+def test_normal_errors_have_nominal_coverage() -> None:
     radius = np.sqrt(np.random.default_rng(0).chisquare(2, 20000))
     for nominal, share in normal_coverage(radius).items():
         assert share == pytest.approx(nominal, abs=0.015)
     assert all(np.isnan(share) for share in normal_coverage(np.zeros(0)).values())
 
 
-def test_covariances_that_are_too_small_are_put_right_on_other_films() -> None:
-    fitted, judged = (PredictionSet(*films_with_noise(40, seed)).radial_errors for seed in (1, 2))
-    before = normal_coverage(judged["radius"].to_numpy())
-    calibration = CornerCalibration.fit(fitted["radius"].to_numpy(), fitted["heat_share"].to_numpy())
-    after = calibrated_coverage(judged, calibration)
-    assert before[0.9] < 0.7, "errors are 1.5 of the standard deviations that are told"
+def test_calibration_corrects_covariances_that_are_too_small_on_new_films() -> None:
+    calibration_errors, test_errors = (PredictionSet(*films_with_noise(40, seed)).radial_errors for seed in (1, 2))
+    before = normal_coverage(test_errors["radius"].to_numpy())
+    calibration = CornerCalibration.fit(
+        calibration_errors["radius"].to_numpy(), calibration_errors["heat_share"].to_numpy()
+    )
+    after = calibrated_coverage(test_errors, calibration)
+    assert before[0.9] < 0.7, "errors are 1.5 times the predicted standard deviation"
     for nominal in NOMINAL:
         assert after[nominal] == pytest.approx(nominal, abs=0.04)
-        assert cross_fitted_coverage(judged)[nominal] == pytest.approx(nominal, abs=0.04)
+        assert cross_fitted_coverage(test_errors)[nominal] == pytest.approx(nominal, abs=0.04)
 
 
 def test_each_bin_has_its_own_quantiles() -> None:
@@ -85,7 +87,7 @@ def test_each_bin_has_its_own_quantiles() -> None:
 
 @given(st.lists(st.sampled_from([0.0, 0.2, 0.5, 0.5, 1.0]), min_size=1, max_size=600), st.integers(0, 5))
 @settings(max_examples=50)
-def test_no_bin_is_empty_however_many_shares_are_equal(heat: list[float], seed: int) -> None:
+def test_no_bin_is_empty_even_when_many_shares_are_equal(heat: list[float], seed: int) -> None:
     radius = np.random.default_rng(seed).random(len(heat))
     calibration = CornerCalibration.fit(radius, np.array(heat))
     assert len(calibration.radii) == len(calibration.edges) + 1
@@ -94,12 +96,12 @@ def test_no_bin_is_empty_however_many_shares_are_equal(heat: list[float], seed: 
     assert (np.diff(table, axis=1) >= 0).all()
 
 
-def test_a_calibration_survives_json() -> None:
-    made = CornerCalibration.fit(np.random.default_rng(0).random(500), np.linspace(0, 1, 500))
-    assert CornerCalibration.model_validate_json(made.model_dump_json()) == made
+def test_a_calibration_round_trips_through_json() -> None:
+    calibration = CornerCalibration.fit(np.random.default_rng(0).random(500), np.linspace(0, 1, 500))
+    assert CornerCalibration.model_validate_json(calibration.model_dump_json()) == calibration
 
 
-def test_nothing_to_calibrate_on_is_an_error() -> None:
+def test_calibrating_without_data_is_an_error() -> None:
     with pytest.raises(DataError, match="no true corner has a predicted one with a covariance"):
         CornerCalibration.fit(np.zeros(0), np.zeros(0))
 
@@ -110,5 +112,5 @@ def test_a_patient_is_in_one_fold_only() -> None:
     assert table["fold"].nunique() == FOLDS
     assert (table.groupby("patient")["fold"].nunique() == 1).all()
     assert patient_folds(["a", "a"]).tolist() == [0, 0]
-    one = pd.DataFrame({"patient": ["a"], "radius": [1.0], "heat_share": [0.5]})
-    assert np.isnan(list(cross_fitted_coverage(one).values())).all()
+    one_patient = pd.DataFrame({"patient": ["a"], "radius": [1.0], "heat_share": [0.5]})
+    assert np.isnan(list(cross_fitted_coverage(one_patient).values())).all()

@@ -53,7 +53,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("out_of_fold/grade_kappa", False),
     ],
 )
-def test_which_values_are_better(metric: str, lower: bool) -> None:
+def test_the_better_direction_of_a_metric(metric: str, lower: bool) -> None:
     assert lower_is_better(metric) is lower
 
 
@@ -76,25 +76,27 @@ def test_counts_settings_and_rates_with_a_target_have_no_better_direction(metric
         ("audit/check/duplicate", "duplicate", "", 0),
     ],
 )
-def test_prefixes_suffixes_and_placeholders_lead_to_the_metric(metric: str, label: str, unit: str, digits: int) -> None:
+def test_a_name_with_prefix_suffix_or_placeholder_resolves_to_its_metric(
+    metric: str, label: str, unit: str, digits: int
+) -> None:
     definition = metric_definition(metric)
     assert (definition.label, definition.unit, definition.digits) == (label, unit, digits)
 
 
-def test_an_unknown_metric_is_an_error_that_names_the_nearest() -> None:
+def test_an_unknown_metric_is_an_error_that_suggests_the_nearest() -> None:
     assert find_metric("mine/sharpness") is None
     with pytest.raises(ConfigError, match=r"'val_best/mre_px51' is not in the catalogue.* Did you mean 'mre_px512'\?"):
         metric_definition("val_best/mre_px51")
 
 
-def test_values_have_the_digits_of_their_metric() -> None:
+def test_values_are_formatted_with_the_digits_of_their_metric() -> None:
     assert format_value("mre_px512", 3.14159) == "3.14"
     assert format_value("sdr_6px", 93.456) == "93.5"
     assert format_value("cost/parameters", 8650192.0) == "8,650,192"
     assert format_value("grade_kappa", math.nan) == "none"
 
 
-def test_each_metric_has_one_row() -> None:
+def test_each_metric_is_listed_once() -> None:
     names = [metric.name for metric in METRICS]
     assert len(names) == len(set(names)) > 80
     for metric in METRICS:
@@ -103,7 +105,7 @@ def test_each_metric_has_one_row() -> None:
             "<", "").replace(">", "")) is not None, metric.name  # fmt: skip
 
 
-def test_all_that_is_shown_or_compared_is_in_the_catalogue() -> None:
+def test_every_metric_shown_or_compared_is_in_the_catalogue() -> None:
     film = plain_film("a", stacked(10.0, 30.0), (600, 400))
     compared = paired_values(PredictionSet([film], [prediction_of(film, SlotRange(0, 3))]), ClinicalConfig())
     for name in (*compared, *(guard.name for guard in GUARDS)):
@@ -119,5 +121,5 @@ def test_a_study_takes_its_directions_from_the_catalogue() -> None:
 
 def test_the_catalogue_needs_neither_torch_nor_mlflow() -> None:
     code = "import sys, spondylo_ml.evaluation.catalogue; print([m for m in ('torch', 'mlflow') if m in sys.modules])"
-    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert printed.stdout.strip() == "[]"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Cobb angles: spines made to measure, and the challenge's own numbers."""
+"""Cobb angles: constructed spines, and the angles published by the challenge."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def test_a_straight_spine_has_no_curve() -> None:
     assert cobb_angles_deg(spine(np.zeros(17)), HEIGHT) == pytest.approx([0, 0, 0], abs=1e-6)
 
 
-def test_one_bow_ends_at_t1_and_l5() -> None:
+def test_a_single_curve_ends_at_t1_and_l5() -> None:
     tilts = np.linspace(20, -20, 17)
     assert cobb_angles_deg(spine(tilts), HEIGHT) == pytest.approx([40, 0, 0], abs=1e-6)
 
 
-def test_an_s_has_three_curves_each_worked_out_from_its_tilts() -> None:
+def test_an_s_shaped_spine_has_three_curves_that_match_its_tilts() -> None:
     # Level at T1, 20 one way at T6, 25 the other way at T12, 5 at L5.
     tilts = np.concatenate([np.linspace(0, 20, 6), np.linspace(20, -25, 7)[1:], np.linspace(-25, 5, 6)[1:]])
     corners = spine(tilts)
@@ -55,46 +55,46 @@ def test_curves_of_more_than_90_degrees_are_measured() -> None:
     assert cobb_angles_deg(spine(np.linspace(55, -55, 17)), HEIGHT)[0] == pytest.approx(110, abs=1e-6)
 
 
-def test_an_absent_corner_or_a_vertebra_of_no_width_gives_no_angle() -> None:
+def test_a_missing_corner_or_a_vertebra_of_zero_width_gives_no_angle() -> None:
     corners = spine(np.linspace(20, -20, 17))
-    absent, flat = corners.copy(), corners.copy()
-    absent[3, 2] = np.nan
+    missing, flat = corners.copy(), corners.copy()
+    missing[3, 2] = np.nan
     flat[3] = flat[3, 0]
-    assert np.isnan(cobb_angles_deg(absent, HEIGHT)).all()
+    assert np.isnan(cobb_angles_deg(missing, HEIGHT)).all()
     assert np.isnan(cobb_angles_deg(flat, HEIGHT)).all()
 
 
-def test_another_number_of_vertebrae_is_refused() -> None:
+def test_any_other_number_of_vertebrae_is_rejected() -> None:
     with pytest.raises(DataError, match=r"17 vertebrae of 4 corners, head to tail; given shape \(16, 4, 2\)"):
         cobb_angles_deg(np.zeros((16, 4, 2)), HEIGHT)
 
 
 @given(st.lists(st.floats(-30, 30), min_size=17, max_size=17), st.floats(0.2, 5))
-def test_a_larger_film_of_the_same_spine_has_the_same_angles(tilts: list[float], scale: float) -> None:
+def test_angles_do_not_depend_on_the_scale_of_the_film(tilts: list[float], scale: float) -> None:
     corners = spine(np.array(tilts))
-    once = cobb_angles_deg(corners, HEIGHT)
-    assert (once >= 0).all()
-    assert once[0] == pytest.approx(np.ptp(tilts), abs=1e-5)
-    assert cobb_angles_deg(corners * scale, HEIGHT * scale)[0] == pytest.approx(once[0], abs=1e-5)
+    angles = cobb_angles_deg(corners, HEIGHT)
+    assert (angles >= 0).all()
+    assert angles[0] == pytest.approx(np.ptp(tilts), abs=1e-5)
+    assert cobb_angles_deg(corners * scale, HEIGHT * scale)[0] == pytest.approx(angles[0], abs=1e-5)
 
 
-def test_smape_is_worked_out_by_hand() -> None:
+def test_smape_matches_a_hand_calculation() -> None:
     true, predicted = np.array([[40.0, 10, 30], [0, 0, 0], [10, 0, 0]]), np.array([[44.0, 8, 30], [0, 0, 0], [0, 0, 0]])
     assert smape_percent(true, predicted) == pytest.approx([100 * 6 / 162, 0, 100])
     assert math.isnan(smape_percent(np.array([40.0, np.nan, 1]), true[0]))
 
 
-def test_only_labelled_ap_films_are_measured_whatever_the_presence() -> None:
+def test_only_labelled_ap_films_are_measured_regardless_of_presence() -> None:
     vertebrae = vertebrae_from_sacrum(ap_corners((400, 200))[::-1], first_slot=1)
-    film = plain_film("a", vertebrae, (400, 200), facing=Facing.NONE)
+    ap_film = plain_film("a", vertebrae, (400, 200), facing=Facing.NONE)
     others = [plain_film("b", vertebrae, (400, 200)), plain_film("c", None, facing=Facing.NONE)]
-    films = [film, *others]
+    films = [ap_film, *others]
     table = PredictionSet(films, [prediction_of(f, T1_TO_L5, presence=[0.0] * 17) for f in films]).cobb_angles
     assert list(table["film_id"]) == ["a"]
     assert table.drop(columns="film_id").to_numpy().ravel() == pytest.approx(np.zeros(6), abs=1e-5)
 
 
-def test_a_model_without_all_levels_has_no_predicted_angles() -> None:
+def test_a_model_that_lacks_levels_has_no_predicted_angles() -> None:
     vertebrae = vertebrae_from_sacrum(ap_corners((400, 200))[::-1], first_slot=1)
     film = plain_film("a", vertebrae, (400, 200), facing=Facing.NONE)
     table = PredictionSet([film], [prediction_of(film, SlotRange(0, 10))]).cobb_angles
@@ -102,23 +102,26 @@ def test_a_model_without_all_levels_has_no_predicted_angles() -> None:
     assert table.filter(like="pred").isna().all(axis=None)
 
 
-def test_the_challenges_own_angles_are_met(real_data: Path) -> None:
-    """All but 12 of 481 films within 0.1 degrees. These are S-shaped, with the main curve just above the middle of the
-    stored film: the challenge took them for curves of the lower half, of films less high."""
+def test_the_angles_of_the_challenge_are_reproduced(real_data: Path) -> None:
+    """All but 12 of 481 films agree within 0.1 degrees.
+
+    Those 12 are S-shaped, with the main curve just above the middle of the stored film; the challenge measured them on
+    shorter films, where the curve lies in the lower half.
+    """
     root = real_data / "spineweb16"
     if not root.is_dir():
         pytest.skip(f"no SpineWeb-16 films: {root} does not exist")
     with (root / "films.csv").open(encoding="utf-8") as stream:
         sizes = [(int(r["original_width_px"]), int(r["original_height_px"])) for r in csv.DictReader(stream)]
     labels = np.loadtxt(root / "landmarks.csv", delimiter=",").reshape(-1, 2, 68)
-    given = np.loadtxt(root / "angles.csv", delimiter=",")
-    ours = np.array(
+    published = np.loadtxt(root / "angles.csv", delimiter=",")
+    angles = np.array(
         [
             cobb_angles_deg((label.T * size).reshape(17, 4, 2), size[1])
             for label, size in zip(labels, sizes, strict=True)
         ]
     )
-    within = np.abs(ours - given) < 0.1
-    assert within[:, :2].all()
-    assert (~within[:, 2]).sum() == 12
-    assert smape_percent(given, ours).mean() < 0.35
+    matches = np.abs(angles - published) < 0.1
+    assert matches[:, :2].all()
+    assert (~matches[:, 2]).sum() == 12
+    assert smape_percent(published, angles).mean() < 0.35

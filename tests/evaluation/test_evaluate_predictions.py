@@ -1,4 +1,4 @@
-"""The report: agrees with the metrics of training, is saved and loaded equal, and says what it rests on."""
+"""The evaluation report: agrees with the training metrics, round-trips through files, and states its basis."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from spondylo_ml.landmarks import (
 
 SLOTS = SlotRange(0, 18)
 DEFAULT_RULES = ClinicalConfig()
-HEADER = ReportHeader("made", "val", "0" * 64, resamples=100)
+HEADER = ReportHeader("synthetic", "val", "0" * 64, resamples=100)
 
 
 def films() -> list[Film]:
     lateral = [plain_film(f"film-{i}", stacked(10.0 * i, 30.0), (600, 400), patient=f"p{i // 2}") for i in range(4)]
     lateral = [replace(film, sex="F", age_years=60 + i) for i, film in enumerate(lateral)]
-    lateral[0] = replace(lateral[0], spacing=Spacing(0.4, 0.4, "made"))
+    lateral[0] = replace(lateral[0], spacing=Spacing(0.4, 0.4, "test"))
     spine = vertebrae_from_sacrum(ap_corners((400, 200))[::-1], first_slot=1)
     return [*lateral, plain_film("ap", spine, (400, 200), facing=Facing.NONE), plain_film("none", None)]
 
@@ -53,13 +53,13 @@ def report() -> EvaluationReport:
     return evaluate_predictions(predictions(), DEFAULT_RULES, HEADER)
 
 
-def test_every_number_of_training_is_in_the_report_with_the_same_value(report: EvaluationReport) -> None:
+def test_the_report_repeats_every_training_metric_with_the_same_value(report: EvaluationReport) -> None:
     for name, value in score(predictions()).items():
         if not name.startswith("n_"):
             assert math.isnan(value) or report.numbers[name].value == value, name
 
 
-def test_it_says_what_it_rests_on(report: EvaluationReport) -> None:
+def test_the_report_states_its_films_rules_and_counts(report: EvaluationReport) -> None:
     assert (report.n_films, report.n_labelled, report.n_patients) == (6, 5, 3)
     assert report.rules_digest == rules_digest(DEFAULT_RULES)
     assert report.numbers["mre_px512"].n == len(predictions().corners) == 4 * (4 * 3 + 17)
@@ -70,14 +70,14 @@ def test_it_says_what_it_rests_on(report: EvaluationReport) -> None:
     assert report.note == "Research software, not a medical device."
 
 
-def test_every_interval_holds_its_value(report: EvaluationReport) -> None:
+def test_the_ends_of_every_interval_are_in_order(report: EvaluationReport) -> None:
     with_interval = [e for e in report.numbers.values() if not math.isnan(e.low)]
     assert len(with_interval) > 30
     for estimate in with_interval:
         assert estimate.low <= estimate.high
 
 
-def test_tables_break_down_by_level_corner_and_what_is_known_of_the_film(report: EvaluationReport) -> None:
+def test_tables_break_down_by_level_corner_and_film_attributes(report: EvaluationReport) -> None:
     tables = report.tables
     assert list(tables["by_level"])[:3] == ["S1", "L5", "L4"]
     assert tables["by_level"]["S1"]["mre_px512"].n == 16
@@ -93,7 +93,7 @@ def test_tables_break_down_by_level_corner_and_what_is_known_of_the_film(report:
     assert n == report.numbers["mre_px512"].n
 
 
-def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_either_way() -> None:
+def test_corners_are_grouped_as_anterior_or_posterior_whichever_way_the_film_faces() -> None:
     """A model that misses anterior corners by 3 px and posterior ones by 1 px, on a film and its mirror image."""
     film = plain_film("a", stacked(0.0, 30.0), (512, 512))
     films = [
@@ -101,11 +101,11 @@ def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_eit
         replace(film.mirrored_labels(), film_id="b", patient="b"),
         replace(film, film_id="c", patient="c", facing=Facing.UNKNOWN),
     ]
-    made = [prediction_of(one, SLOTS) for one in films]
-    for one, anterior in zip(made, ([0, 2], [1, 3], [0, 2]), strict=True):
-        one.corners_xy[:, :, 1] += 1.0
-        one.corners_xy[:, anterior, 1] += 2.0
-    table = evaluate_predictions(PredictionSet(films, made), DEFAULT_RULES, HEADER).tables["by_corner"]
+    shifted = [prediction_of(film, SLOTS) for film in films]
+    for prediction, anterior in zip(shifted, ([0, 2], [1, 3], [0, 2]), strict=True):
+        prediction.corners_xy[:, :, 1] += 1.0
+        prediction.corners_xy[:, anterior, 1] += 2.0
+    table = evaluate_predictions(PredictionSet(films, shifted), DEFAULT_RULES, HEADER).tables["by_corner"]
     errors = {name: round(row["mre_px512"].value, 6) for name, row in table.items()}
     assert errors == {
         "superior_anterior": 3,
@@ -122,7 +122,7 @@ def test_corners_are_recognised_by_anterior_and_posterior_on_films_that_face_eit
     )
 
 
-def test_age_bands_and_levels_stand_in_their_order() -> None:
+def test_age_bands_and_levels_are_listed_in_order() -> None:
     ages = (72, None, 33, 65, 45, 51)
     films = [
         replace(plain_film(f"f{i}", stacked(0.0, 10.0, 20.0), (600, 512)), patient=f"p{i}", age_years=age)
@@ -142,16 +142,16 @@ def test_slips_and_cobb_angles_of_moved_films_are_right(report: EvaluationReport
     assert math.isnan(numbers["cobb_smape_percent"].low), "one patient has no interval"
 
 
-def test_it_is_saved_and_loaded_equal(report: EvaluationReport, tmp_path: Path) -> None:
+def test_a_saved_report_loads_as_an_equal_one(report: EvaluationReport, tmp_path: Path) -> None:
     report.save(tmp_path / "report")
-    again = EvaluationReport.load(tmp_path / "report")
-    assert again == report
-    assert again != report.model_copy(update={"seed": 1})
+    loaded = EvaluationReport.load(tmp_path / "report")
+    assert loaded == report
+    assert loaded != report.model_copy(update={"seed": 1})
     names = {path.name for path in (tmp_path / "report").iterdir()}
     assert {"report.json", "numbers.csv", "anatomy.csv", "by_level.csv", "by_sex.csv", "slips_by_level.csv"} <= names
 
 
-def test_the_csv_tables_hold_the_same_numbers(report: EvaluationReport) -> None:
+def test_the_csv_tables_hold_the_same_values_as_the_report(report: EvaluationReport) -> None:
     files = report.files()
     table = pd.read_csv(io.StringIO(files["anatomy.csv"])).set_index(["group", "name"])
     for kind, numbers in report.tables["anatomy"].items():
@@ -159,17 +159,17 @@ def test_the_csv_tables_hold_the_same_numbers(report: EvaluationReport) -> None:
             row = table.loc[(kind, name)]
             assert row["value"] == pytest.approx(estimate.value, nan_ok=True)
             assert (row["n"], row["n_absent"]) == (estimate.n, estimate.n_absent)
-    json.loads(files["report.json"], parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    json.loads(files["report.json"], parse_constant=lambda name: pytest.fail(f"{name} is not valid JSON"))
 
 
 def test_the_same_seed_gives_the_same_report() -> None:
-    first, again = (evaluate_predictions(predictions().select([0, 1]), DEFAULT_RULES, HEADER) for _ in range(2))
-    assert first == again
+    first, second = (evaluate_predictions(predictions().select([0, 1]), DEFAULT_RULES, HEADER) for _ in range(2))
+    assert first == second
 
 
-def test_films_without_labels_are_refused() -> None:
+def test_films_without_labels_are_rejected() -> None:
     film = plain_film("a", None)
-    with pytest.raises(DataError, match="made val: no film has labels; there is nothing to measure"):
+    with pytest.raises(DataError, match="synthetic val: no film has labels; there is nothing to measure"):
         evaluate_predictions(PredictionSet([film], [prediction_of(film, SLOTS)]), DEFAULT_RULES, HEADER)
 
 
@@ -183,7 +183,7 @@ def test_films_without_labels_are_refused() -> None:
         ('{"format": 1, "dataset": 3}', r"report\.json is damaged: "),
     ],
 )
-def test_what_is_no_report_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+def test_a_folder_without_a_valid_report_is_rejected(tmp_path: Path, text: str | None, message: str) -> None:
     if text is not None:
         (tmp_path / "report.json").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=message):
@@ -191,7 +191,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str | None, message:
 
 
 @pytest.mark.parametrize(
-    ("sex", "age", "told"),
+    ("sex", "age", "strata"),
     [
         ("F", 73, ("F", "70 and over")),
         ("M", 39, ("M", "under 40")),
@@ -199,15 +199,15 @@ def test_what_is_no_report_is_refused(tmp_path: Path, text: str | None, message:
         ("", None, ("unknown", "unknown")),
     ],
 )
-def test_films_are_grouped_by_sex_and_age_band(sex: str, age: int | None, told: tuple[str, str]) -> None:
+def test_films_are_grouped_by_sex_and_age_band(sex: str, age: int | None, strata: tuple[str, str]) -> None:
     film = replace(plain_film("a", (square(0, 1, 1),)), sex=sex, age_years=age)
     (row,) = film_strata([film]).to_dict("records")
-    assert (row["sex"], row["age_band"], row["source"], row["facing"]) == (*told, "made", "left")
+    assert (row["sex"], row["age_band"], row["source"], row["facing"]) == (*strata, "made", "left")
 
 
-def test_rates_by_instance_are_also_given_in_px_of_a_film_of_640(report: EvaluationReport) -> None:
-    # Films of 600 px, shifted by (2i, 1): 1.1, 2.4, 4.4 and 6.5 px640. On the AP film nothing is matched: it is shifted
-    # by 8 px, more than half of its bodies' height of 14 px.
+def test_instance_rates_are_also_given_in_px640(report: EvaluationReport) -> None:
+    # Films of 600 px, shifted by (2i, 1): 1.1, 2.4, 4.4 and 6.5 px640. Nothing matches on the AP film, which is shifted
+    # by 8 px: more than half the height of its bodies, 14 px.
     numbers = report.numbers
     lateral = 4 * len(stacked(0.0, 30.0))
     total = 4 * lateral + 68

@@ -1,4 +1,4 @@
-"""The leaderboard from children made by hand."""
+"""The leaderboard of hand-written child runs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from spondylo_ml.evaluation.leaderboard import (
 )
 
 
-def estimate(value: float, half: float = 1.0, n: int = 40) -> Estimate:
-    return Estimate(value=value, low=value - half, high=value + half, n=n, n_patients=5)
+def estimate(value: float, half_width: float = 1.0, n: int = 40) -> Estimate:
+    return Estimate(value=value, low=value - half_width, high=value + half_width, n=n, n_patients=5)
 
 
 def child(entry: str, seed: int, mre: float, **costs: float) -> BenchmarkRun:
@@ -34,7 +34,7 @@ def child(entry: str, seed: int, mre: float, **costs: float) -> BenchmarkRun:
 
 
 def board(*children: BenchmarkRun) -> Leaderboard:
-    return Leaderboard("made", "films", "1 minute each", children, {"mre_px512": estimate(20.0, 3.0)})
+    return Leaderboard("test", "films", "1 minute each", children, {"mre_px512": estimate(20.0, 3.0)})
 
 
 BOARD = board(
@@ -47,7 +47,7 @@ BOARD = board(
 )
 
 
-def test_entries_are_ranked_by_their_mean_with_the_mean_shape_among_them_and_the_absent_last() -> None:
+def test_entries_and_the_mean_shape_are_ranked_by_mean_and_those_without_results_come_last() -> None:
     table = entries_table(BOARD)
     assert table["entry"].tolist() == ["quick", "slow", MEAN_SHAPE, "never"]
     assert table["mre_px512"].tolist()[:3] == [4.0, 12.0, 20.0]
@@ -57,7 +57,7 @@ def test_entries_are_ranked_by_their_mean_with_the_mean_shape_among_them_and_the
     assert table["n_failed"].tolist() == [1, 0, 0, 0]
 
 
-def test_an_entry_has_the_mean_of_its_seeds_and_their_limits_and_the_spread_between_them() -> None:
+def test_an_entry_has_the_mean_and_limits_over_its_seeds_and_their_spread() -> None:
     slow = entries_table(BOARD).set_index("entry").loc["slow"]
     assert (slow["mre_px512_low"], slow["mre_px512_high"]) == (11.0, 13.0)
     assert slow["mre_px512_sd"] == pytest.approx(math.sqrt(8))
@@ -66,7 +66,7 @@ def test_an_entry_has_the_mean_of_its_seeds_and_their_limits_and_the_spread_betw
     assert (slow["latency_ms"], slow["latency_ms_min"], slow["latency_ms_max"]) == (40.0, 30.0, 50.0)
 
 
-def test_one_seed_has_no_spread_and_what_was_not_measured_is_nan_with_a_count_of_0() -> None:
+def test_one_seed_has_no_spread_and_a_metric_not_measured_is_nan_with_count_0() -> None:
     quick = entries_table(BOARD).set_index("entry").loc["quick"]
     assert math.isnan(quick["mre_px512_sd"])
     assert quick["mre_px512_n_seeds"] == 1
@@ -75,7 +75,7 @@ def test_one_seed_has_no_spread_and_what_was_not_measured_is_nan_with_a_count_of
     assert math.isnan(quick["peak_gpu_memory_mb"])
 
 
-def test_every_training_has_its_row_with_state_and_reason() -> None:
+def test_every_training_run_has_a_row_with_state_and_reason() -> None:
     table = children_table(BOARD)
     assert table["state"].tolist() == [FINISHED, FINISHED, FINISHED, FAILED, "not run", CUT]
     assert table["reason"].tolist() == ["", "", "", "a loss", "", "cut off"]
@@ -85,17 +85,17 @@ def test_every_training_has_its_row_with_state_and_reason() -> None:
 
 
 def test_absent_estimates_are_left_out_of_the_mean_and_counted() -> None:
-    none = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=7)
-    assert estimate_over_seeds([none, estimate(3.0)]).value == 3.0
-    assert estimate_over_seeds([none, estimate(3.0)]).n_absent == 0
-    nothing = estimate_over_seeds([none])
-    assert math.isnan(nothing.value)
-    assert (nothing.n, nothing.n_absent) == (0, 7)
+    absent = Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=7)
+    assert estimate_over_seeds([absent, estimate(3.0)]).value == 3.0
+    assert estimate_over_seeds([absent, estimate(3.0)]).n_absent == 0
+    mean = estimate_over_seeds([absent])
+    assert math.isnan(mean.value)
+    assert (mean.n, mean.n_absent) == (0, 7)
     no_interval = Estimate(value=5.0, low=math.nan, high=math.nan, n=4)
     assert math.isnan(estimate_over_seeds([no_interval, estimate(3.0)]).low)
 
 
-def test_the_spread_of_nothing_is_nan_with_a_count() -> None:
+def test_the_spread_without_values_is_nan_with_a_count() -> None:
     assert spread_statistics([1.0, math.nan, 3.0]) == {
         "sd": pytest.approx(math.sqrt(2)),
         "min": 1.0,
@@ -116,11 +116,11 @@ def test_the_standard_deviation_between_seeds_is_pooled_over_entries() -> None:
     assert freedom == 0
 
 
-def test_what_makes_numbers_incomparable_is_remarked() -> None:
-    alike = board(child("a", 0, 1.0), child("a", 1, 2.0))
-    assert alike.remarks() == []
-    other = board(alike.children[0], replace(alike.children[1], data_digest="x", device="cuda"))
-    films, devices = other.remarks()
+def test_runs_that_cannot_be_compared_get_a_remark() -> None:
+    comparable = board(child("a", 0, 1.0), child("a", 1, 2.0))
+    assert comparable.remarks() == []
+    mixed = board(comparable.children[0], replace(comparable.children[1], data_digest="x", device="cuda"))
+    films, devices = mixed.remarks()
     assert "not all training runs were evaluated on the same validation films" in films
     assert "different devices (cpu; cuda)" in devices
     assert "without a spread: quick, never" in BOARD.remarks()[0]

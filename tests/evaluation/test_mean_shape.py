@@ -1,4 +1,4 @@
-"""The trivial predictor."""
+"""The mean shape, the baseline that ignores the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spondylo_ml.landmarks import SlotRange, Vertebra
 SLOTS = SlotRange(0, 2)
 
 
-def test_it_is_perfect_where_all_films_are_equal() -> None:
+def test_it_is_perfect_when_all_films_are_equal() -> None:
     films = [plain_film(n, (square(0, 20, 50), square(1, 25, 30))) for n in "abc"]
     shape = MeanShape.fit(films, SLOTS)
     metrics = corner_metrics(shape.predict_films(films).corners)
@@ -31,7 +31,7 @@ def test_it_predicts_the_mean_of_the_training_films() -> None:
     assert prediction.film_id == "a"
 
 
-def test_it_scales_with_the_films_longer_side_about_the_films_centre() -> None:
+def test_it_scales_with_the_longer_side_about_the_centre_of_the_film() -> None:
     small = plain_film(
         "s", (Vertebra(0, np.array([[39.5, 49.5], [49.5, 49.5], [39.5, 59.5], [49.5, 59.5]])),), (100, 80)
     )
@@ -41,7 +41,7 @@ def test_it_scales_with_the_films_longer_side_about_the_films_centre() -> None:
     np.testing.assert_allclose(MeanShape.fit([small], SlotRange(0, 1)).predict(large).corners_xy[0], expected)
 
 
-def test_a_corner_never_seen_takes_the_mean_of_all_corners() -> None:
+def test_a_corner_without_labels_takes_the_mean_of_all_corners() -> None:
     corners = square(0, 20, 50).corners_xy.copy()
     corners[3] = np.nan
     film = plain_film("a", (Vertebra(0, corners),))
@@ -54,10 +54,10 @@ def test_a_corner_never_seen_takes_the_mean_of_all_corners() -> None:
 
 
 def test_the_frequency_is_the_share_of_labelled_films_that_show_the_vertebra() -> None:
-    aside = Vertebra(1, np.full((4, 2), np.nan))
+    without_corners = Vertebra(1, np.full((4, 2), np.nan))
     films = [
         plain_film("a", (square(0, 1, 1), square(1, 1, 1))),
-        plain_film("b", (square(0, 1, 1), aside)),
+        plain_film("b", (square(0, 1, 1), without_corners)),
         plain_film("c", (square(0, 1, 1),)),
         plain_film("d", ()),
         plain_film("e", None),
@@ -65,13 +65,13 @@ def test_the_frequency_is_the_share_of_labelled_films_that_show_the_vertebra() -
     np.testing.assert_allclose(MeanShape.fit(films, SLOTS).frequency, [0.75, 0.5])
 
 
-def test_it_is_written_to_json_and_read_back() -> None:
+def test_it_round_trips_through_json() -> None:
     slots = SlotRange(1, 3)
     shape = MeanShape.fit([plain_film("a", (square(1, 3, 4), square(3, 7, 8.123456789)))], slots)
-    back = MeanShape.from_json(json.loads(json.dumps(shape.to_json())))
-    assert back.slots == slots
-    np.testing.assert_array_equal(back.corners, shape.corners)
-    np.testing.assert_array_equal(back.frequency, shape.frequency)
+    loaded = MeanShape.from_json(json.loads(json.dumps(shape.to_json())))
+    assert loaded.slots == slots
+    np.testing.assert_array_equal(loaded.corners, shape.corners)
+    np.testing.assert_array_equal(loaded.frequency, shape.frequency)
 
 
 def test_without_a_labelled_film_there_is_no_mean_shape() -> None:
@@ -79,6 +79,6 @@ def test_without_a_labelled_film_there_is_no_mean_shape() -> None:
         MeanShape.fit([plain_film("a", None)], SLOTS)
 
 
-def test_films_labelled_as_showing_nothing_give_finite_corners_in_the_middle() -> None:
+def test_films_labelled_as_empty_give_corners_at_the_centre() -> None:
     film = plain_film("a", ())
     np.testing.assert_allclose(MeanShape.fit([film], SLOTS).predict(film).corners_xy, np.tile([39.5, 49.5], (2, 4, 1)))

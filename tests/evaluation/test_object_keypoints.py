@@ -1,4 +1,4 @@
-"""OKS and its average precision: perfect, degenerate, and worked out by hand."""
+"""OKS and its average precision: perfect and degenerate predictions, and hand calculations."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FILM = plain_film("a", tuple(square(s, 100, 400 - 60 * s, 50) for s in range(3))
 
 def ap(films: list[Film], predictions: list[FilmPrediction]) -> dict[str, float]:
     table = PredictionSet(films, predictions).ranked_vertebrae
-    made = average_precision(table, table["film_id"].tolist(), PatientBootstrap([f.film_id for f in films], 20))
-    return {name: estimate.value for name, estimate in made.items()}
+    estimates = average_precision(table, table["film_id"].tolist(), PatientBootstrap([f.film_id for f in films], 20))
+    return {name: estimate.value for name, estimate in estimates.items()}
 
 
-def test_similarity_is_one_on_the_spot_and_a_half_where_it_should_be() -> None:
+def test_similarity_is_1_at_distance_0_and_one_half_at_the_expected_distance() -> None:
     true = square(0, 0, 0, 50).corners_xy
     distance = 50 * 2 * SIGMA * math.sqrt(2 * math.log(2))
     assert distance == pytest.approx(0.118 * 50, abs=0.02)
@@ -43,8 +43,8 @@ def test_a_perfect_prediction_has_100_percent() -> None:
     assert ap([FILM], [prediction_of(FILM, SLOTS)]) == {"oks_ap": 100, "oks_ap50": 100, "oks_ap75": 100}
 
 
-def test_thresholds_cut_where_the_similarity_lies() -> None:
-    # One px is a similarity of 0.98 on a body of 50 px; 4 px 0.73: five thresholds of ten are met, 0.50 to 0.70.
+def test_a_prediction_passes_the_thresholds_below_its_similarity() -> None:
+    # On a body of 50 px, 4 px are a similarity of 0.73, which passes five of the ten thresholds, 0.50 to 0.70.
     assert ap([FILM], [prediction_of(FILM, SLOTS, (4.0, 0.0))]) == {
         "oks_ap": pytest.approx(50.0),
         "oks_ap50": 100,
@@ -52,19 +52,19 @@ def test_thresholds_cut_where_the_similarity_lies() -> None:
     }
 
 
-def test_a_surer_false_vertebra_costs_precision_by_hand() -> None:
+def test_a_confident_false_vertebra_costs_precision_as_calculated_by_hand() -> None:
     film = plain_film("a", FILM.vertebrae[:2] if FILM.vertebrae else (), (512, 400))
     prediction = prediction_of(film, SLOTS, presence=(0.9, 0.5, 0.7))
-    # In the order of the presence: right, false, right. Precision 1 up to recall 0.5 (51 of 101 points), then 2/3.
+    # By falling presence: right, false, right. Precision 1 up to recall 0.5 (51 of 101 points), then 2/3.
     assert ap([film], [prediction])["oks_ap"] == pytest.approx(100 * (51 + 50 * 2 / 3) / 101)
 
 
-def test_a_missing_vertebra_ends_the_curve() -> None:
+def test_a_missing_vertebra_ends_the_curve_early() -> None:
     prediction = prediction_of(FILM, SlotRange(0, 2))
     assert ap([FILM], [prediction])["oks_ap"] == pytest.approx(100 * 67 / 101)  # recalls 0 to 0.66
 
 
-def test_one_true_vertebra_is_found_once() -> None:
+def test_a_true_vertebra_is_matched_only_once() -> None:
     film = plain_film("a", (square(0, 100, 400, 50),), (512, 400))
     prediction = prediction_of(film, SLOTS, presence=(0.5, 0.9, 0.1))
     prediction.corners_xy[1] = prediction.corners_xy[0]
@@ -73,7 +73,7 @@ def test_one_true_vertebra_is_found_once() -> None:
     assert ap([film], [prediction])["oks_ap"] == 100
 
 
-def test_a_vertebra_of_unknown_corners_is_not_a_false_one() -> None:
+def test_a_prediction_of_a_vertebra_without_known_corners_is_not_false() -> None:
     film = plain_film("a", (Vertebra(0, np.full((4, 2), np.nan)), square(1, 100, 300, 50)), (512, 400))
     prediction = prediction_of(film, SLOTS, presence=(1.0, 0.9, 0.0))
     assert ap([film], [prediction])["oks_ap"] == 100
@@ -87,6 +87,6 @@ def test_without_a_true_vertebra_there_is_no_precision() -> None:
 def test_a_film_drawn_twice_counts_twice() -> None:
     right = np.array([[1.0, 0.0, 1.0, 0.0]])  # two films of two rows each, ranked
     n_true = np.array([1.0, 0.0, 1.0, 0.0])
-    once = _weighted_ap(right, n_true, np.array([2.0, 1, 1, 1]))
-    spread = _weighted_ap(np.array([[1.0, 1, 0, 1, 0]]), np.array([1.0, 1, 0, 1, 0]), np.ones(5))
-    assert once == pytest.approx(spread)
+    weighted = _weighted_ap(right, n_true, np.array([2.0, 1, 1, 1]))
+    repeated = _weighted_ap(np.array([[1.0, 1, 0, 1, 0]]), np.array([1.0, 1, 0, 1, 0]), np.ones(5))
+    assert weighted == pytest.approx(repeated)

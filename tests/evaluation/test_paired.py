@@ -1,4 +1,4 @@
-"""Two models on the same films, worked out by hand."""
+"""Paired comparison of two models on the same films, against hand calculations."""
 
 from __future__ import annotations
 
@@ -22,68 +22,68 @@ FILMS = [plain_film(name, (square(0, 100, 300, 50), square(1, 100, 200, 50)), (5
 PATIENT_OF = {name: name for name in NAMES}
 
 
-def shifted(*by: float) -> list[FilmPrediction]:
-    return [prediction_of(film, SLOTS, (x, 0.0)) for film, x in zip(FILMS, by, strict=True)]
+def shifted(*shifts_px: float) -> list[FilmPrediction]:
+    return [prediction_of(film, SLOTS, (x, 0.0)) for film, x in zip(FILMS, shifts_px, strict=True)]
 
 
-def found(model: list[FilmPrediction], baseline: list[FilmPrediction]) -> dict[str, PairedDifference]:
+def differences(model: list[FilmPrediction], baseline: list[FilmPrediction]) -> dict[str, PairedDifference]:
     rules = ClinicalConfig()
-    values = [paired_values(PredictionSet(FILMS, seen), rules) for seen in (model, baseline)]
+    values = [paired_values(PredictionSet(FILMS, predictions), rules) for predictions in (model, baseline)]
     bootstrap = PatientBootstrap(NAMES, 500)
     return {d.metric: d for d in paired_differences(values[0], values[1], PATIENT_OF, bootstrap)}
 
 
-def test_a_model_against_itself_differs_in_nothing() -> None:
-    for difference in found(shifted(*range(8)), shifted(*range(8))).values():
+def test_a_model_compared_with_itself_has_no_difference() -> None:
+    for difference in differences(shifted(*range(8)), shifted(*range(8))).values():
         assert (difference.difference.value, difference.difference.low, difference.difference.high) == (0, 0, 0)
         assert math.isnan(difference.wilcoxon_p)
         assert math.isnan(difference.rank_biserial)
         assert (difference.n_better, difference.n_worse, difference.n_same) == (0, 0, 8)
 
 
-def test_a_model_that_is_better_on_all_films_has_the_whole_effect() -> None:
-    made = found(shifted(*[1.0] * 8), shifted(*range(2, 10)))["mre_px512"]
-    assert made.difference.value == pytest.approx(1 - 5.5)
-    assert made.difference.high < 0
-    assert (made.rank_biserial, made.n_better) == (1.0, 8)
-    assert made.wilcoxon_p == pytest.approx(2 / 2**8)
+def test_a_model_that_is_better_on_all_films_has_the_largest_effect() -> None:
+    result = differences(shifted(*[1.0] * 8), shifted(*range(2, 10)))["mre_px512"]
+    assert result.difference.value == pytest.approx(1 - 5.5)
+    assert result.difference.high < 0
+    assert (result.rank_biserial, result.n_better) == (1.0, 8)
+    assert result.wilcoxon_p == pytest.approx(2 / 2**8)
 
 
-def test_mixed_differences_are_worked_out_by_hand() -> None:
+def test_mixed_differences_match_a_hand_calculation() -> None:
     # Errors change by -1, -2, -3, -4, -5, +6, 0, 0: ranks 1 to 5 better, 6 worse.
-    made = found(shifted(9, 8, 7, 6, 5, 16, 3, 3), shifted(10, 10, 10, 10, 10, 10, 3, 3))["mre_px512"]
-    assert made.difference.value == pytest.approx((-15 + 6) / 8)
-    assert (made.n_better, made.n_worse, made.n_same) == (5, 1, 2)
-    assert made.rank_biserial == pytest.approx((15 - 6) / 21)
-    assert made.wilcoxon_p == pytest.approx(stats.wilcoxon([1, 2, 3, 4, 5, -6]).pvalue)
+    result = differences(shifted(9, 8, 7, 6, 5, 16, 3, 3), shifted(10, 10, 10, 10, 10, 10, 3, 3))["mre_px512"]
+    assert result.difference.value == pytest.approx((-15 + 6) / 8)
+    assert (result.n_better, result.n_worse, result.n_same) == (5, 1, 2)
+    assert result.rank_biserial == pytest.approx((15 - 6) / 21)
+    assert result.wilcoxon_p == pytest.approx(stats.wilcoxon([1, 2, 3, 4, 5, -6]).pvalue)
 
 
-def test_more_is_better_for_rates() -> None:
-    made = found(shifted(*[5.0] * 8), shifted(*[7.0] * 8))["sdr_6px"]
-    assert made.difference.value == 100
-    assert made.rank_biserial == 1
+def test_higher_is_better_for_rates() -> None:
+    result = differences(shifted(*[5.0] * 8), shifted(*[7.0] * 8))["sdr_6px"]
+    assert result.difference.value == 100
+    assert result.rank_biserial == 1
 
 
-def test_films_of_one_patient_count_as_one_in_the_test() -> None:
+def test_films_of_one_patient_count_as_one_observation() -> None:
     values = {"mre_px512": PairedValues(np.array([1.0, 3.0, 0.0]), ("a", "b", "c"))}
     baseline = {"mre_px512": PairedValues(np.zeros(3), ("a", "b", "c"))}
-    (made,) = paired_differences(
+    (result,) = paired_differences(
         values, baseline, {"a": "p", "b": "p", "c": "q"}, PatientBootstrap(["p", "p", "q"], 50)
     )
-    assert (made.n_worse, made.n_same) == (1, 1)
-    assert made.difference.n_patients == 2
+    assert (result.n_worse, result.n_same) == (1, 1)
+    assert result.difference.n_patients == 2
 
 
-def test_metrics_that_neither_has_are_left_out_and_one_sided_values_counted_absent() -> None:
-    made = found(shifted(*range(8)), shifted(*range(8)))
-    assert "mre_mm" not in made, "no film has a spacing"
+def test_metrics_without_values_are_left_out_and_unpaired_values_count_as_absent() -> None:
+    by_metric = differences(shifted(*range(8)), shifted(*range(8)))
+    assert "mre_mm" not in by_metric, "no film has a spacing"
     values = {"slip_error_percent": PairedValues(np.array([1.0, math.nan]), ("f0", "f1"))}
     other = {"slip_error_percent": PairedValues(np.array([2.0, 2.0]), ("f0", "f1"))}
-    (one,) = paired_differences(values, other, PATIENT_OF, PatientBootstrap(NAMES, 50))
-    assert (one.difference.value, one.difference.n, one.difference.n_absent) == (-1, 1, 1)
+    (result,) = paired_differences(values, other, PATIENT_OF, PatientBootstrap(NAMES, 50))
+    assert (result.difference.value, result.difference.n, result.difference.n_absent) == (-1, 1, 1)
 
 
-def test_other_films_are_refused() -> None:
+def test_models_measured_on_different_films_are_rejected() -> None:
     values = {"mre_px512": PairedValues(np.zeros(2), ("a", "b"))}
     for other in ({"mre_px512": PairedValues(np.zeros(2), ("a", "c"))}, {}):
         with pytest.raises(DataError, match="mre_px512: the two models were not measured on the same films"):

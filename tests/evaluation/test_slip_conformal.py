@@ -1,4 +1,4 @@
-"""Conformal sets of slips: quantiles and sets by hand, coverage on exchangeable levels."""
+"""Conformal slip sets: quantiles and sets calculated by hand, and coverage on exchangeable levels."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ BY_LEVEL = UncertaintyConfig(condition="level")
 LIMITS = grade_limits(DEFAULT_RULES, np.nan)
 
 
-def test_the_conformal_quantile_is_the_one_of_a_sample_with_the_new_score_in_it() -> None:
-    scores = np.arange(1.0, 20.0)  # 19 scores: the 18th of 20 places
+def test_the_conformal_quantile_counts_the_new_score_as_part_of_the_sample() -> None:
+    scores = np.arange(1.0, 20.0)  # 19 scores: the 18th of 20 ranks
     assert conformal_quantile(scores, 0.9) == 18
     assert conformal_quantile(scores[:9], 0.9) == 9
-    assert conformal_quantile(scores[:4], 0.9) == 4, "too few: the largest there is"
+    assert conformal_quantile(scores[:4], 0.9) == 4, "too few scores: the largest"
 
 
-def test_the_limits_of_the_grades_are_percent_or_follow_from_mm() -> None:
+def test_grade_limits_are_in_percent_or_follow_from_mm() -> None:
     assert LIMITS.tolist() == [0, 5, 25, 50, 75, 100, np.inf]
     assert grade_limits(DEFAULT_RULES, 30.0)[1] == pytest.approx(10)
     assert grade_limits(DEFAULT_RULES, 6.0)[1] == 25, "never beyond grade I"
     assert grade_limits(ClinicalConfig(grade0_rule="percent"), 30.0)[1] == 5
 
 
-def test_one_reach_for_all_grades_gives_one_interval() -> None:
+def test_the_same_reach_for_all_grades_gives_one_interval() -> None:
     assert slip_set(15.0, np.full(6, 4.0), LIMITS).pieces_percent == ((11.0, 19.0),)
     assert slip_set(15.0, np.full(6, 12.0), LIMITS).pieces_percent == ((3.0, 27.0),)
     assert slip_set(-2.0, np.full(6, 9.0), LIMITS).pieces_percent == ((-11.0, 7.0),)
 
 
-def test_a_slip_belongs_to_the_set_by_the_reach_of_its_own_grade() -> None:
+def test_a_slip_is_in_the_set_if_within_the_reach_of_its_own_grade() -> None:
     reach = np.array([1.0, 10.0, 10.0, 10.0, 10.0, 10.0])
-    found = slip_set(0.0, reach, LIMITS)
-    assert found.pieces_percent == ((-10.0, -5.0), (-1.0, 1.0), (5.0, 10.0))
-    assert (found.low_percent, found.high_percent, found.width_percent) == (-10.0, 10.0, 12.0)
+    slips = slip_set(0.0, reach, LIMITS)
+    assert slips.pieces_percent == ((-10.0, -5.0), (-1.0, 1.0), (5.0, 10.0))
+    assert (slips.low_percent, slips.high_percent, slips.width_percent) == (-10.0, 10.0, 12.0)
     assert slip_set(0.0, np.array([1.0, 4.9, 4.9, 4.9, 4.9, 4.9]), LIMITS).high_percent == 1.0
 
 
 @pytest.mark.parametrize("slip", [0.0, 4.0, 5.0, 25.0, 25.5, 50.0, 75.0, 100.0, 140.0, -25.0, -30.0])
-def test_no_reach_leaves_the_point(slip: float) -> None:
-    found = slip_set(slip, np.zeros(6), LIMITS)
-    assert (found.pieces_percent, found.width_percent) == (((slip, slip),), 0.0)
+def test_a_reach_of_0_gives_the_single_slip(slip: float) -> None:
+    slips = slip_set(slip, np.zeros(6), LIMITS)
+    assert (slips.pieces_percent, slips.width_percent) == (((slip, slip),), 0.0)
 
 
 @given(st.floats(-150, 150), st.floats(0, 60), st.floats(0, 30))
@@ -65,13 +65,13 @@ def test_a_wider_reach_never_loses_a_slip(slip: float, reach: float, more: float
     assert inner.width_percent <= outer.width_percent <= outer.high_percent - outer.low_percent + 1e-9
 
 
-def test_a_score_counts_spreads_but_none_below_the_floor() -> None:
+def test_a_score_is_in_units_of_spread_with_a_floor() -> None:
     score = slip_score(np.array([10.0, 1.0]), np.array([4.0, 0.0]), np.array([3.0, 0.0]))
     assert score == pytest.approx([2.0, 1 / SPREAD_FLOOR_PERCENT])
 
 
 def _levels(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores, slots and grades: upper levels are easier, slipped ones harder than their spread says."""
+    """Scores, slots and grades; upper levels are easier, slipped ones harder than their spread suggests."""
     rng = np.random.default_rng(seed)
     slot, grade = rng.integers(1, 6, count), rng.choice(3, count, p=[0.7, 0.2, 0.1])
     return np.abs(rng.normal(size=count)) * (2.5 - 0.4 * slot) * (1 + grade), slot, grade
@@ -82,7 +82,7 @@ def _inside(fitted: SlipConformal, score: np.ndarray, slot: np.ndarray, grade: n
     return np.asarray(score <= reach)
 
 
-def test_new_levels_are_covered_as_stated_at_each_level_and_each_grade() -> None:
+def test_coverage_on_new_levels_is_nominal_at_each_level_and_grade() -> None:
     fitted = SlipConformal.fit(*_levels(4000, 0), CONFIG)
     score, slot, grade = _levels(20000, 1)
     inside = _inside(fitted, score, slot, grade)
@@ -93,7 +93,7 @@ def test_new_levels_are_covered_as_stated_at_each_level_and_each_grade() -> None
         assert inside[grade == g].mean() == pytest.approx(0.9, abs=0.03)
 
 
-def test_by_level_alone_the_slipped_ones_are_covered_less() -> None:
+def test_calibrating_by_level_alone_covers_slipped_levels_less() -> None:
     fitted = SlipConformal.fit(*_levels(4000, 0), BY_LEVEL)
     score, slot, grade = _levels(20000, 1)
     inside = _inside(fitted, score, slot, grade)
@@ -103,7 +103,7 @@ def test_by_level_alone_the_slipped_ones_are_covered_less() -> None:
     assert len(set(fitted.by_grade)) == 1
 
 
-def test_coverage_over_many_small_calibrations_is_not_below_what_is_stated() -> None:
+def test_coverage_over_many_small_calibrations_is_not_below_nominal() -> None:
     covered = []
     for seed in range(300):
         rng = np.random.default_rng(seed)
@@ -113,7 +113,7 @@ def test_coverage_over_many_small_calibrations_is_not_below_what_is_stated() -> 
     assert np.mean(covered) >= 0.9 - 3 * np.sqrt(0.09 / 300)
 
 
-def test_few_levels_of_a_kind_share_the_factor_of_all_and_few_grades_that_of_their_neighbours() -> None:
+def test_a_rare_level_uses_the_common_factor_and_a_rare_grade_that_of_its_neighbours() -> None:
     score, slot, grade = _levels(500, 2)
     slot[slot == 5] = 4
     slot[:3], grade[:3] = 7, 5
@@ -124,13 +124,13 @@ def test_few_levels_of_a_kind_share_the_factor_of_all_and_few_grades_that_of_the
     assert fitted.by_grade[0] < fitted.by_grade[1] < fitted.by_grade[2]
 
 
-def test_calibration_without_errors_gives_sets_of_no_width_to_speak_of() -> None:
+def test_calibration_without_errors_gives_sets_of_almost_zero_width() -> None:
     ones = np.ones(40, dtype=int)
     fitted = SlipConformal.fit(np.zeros(40), ones, 0 * ones, CONFIG)
     assert (fitted.reach_percent(1, 5.0) < 1e-4).all()
 
 
-def test_too_few_levels_are_an_error_that_says_how_many_are_needed() -> None:
+def test_too_few_levels_are_an_error_that_states_how_many_are_needed() -> None:
     few = np.ones(7, dtype=int)
     with pytest.raises(DataError, match="7 measurable levels to calibrate slips on; 30 are needed"):
         SlipConformal.fit(np.ones(7), few, few, CONFIG)

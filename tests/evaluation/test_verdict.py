@@ -1,4 +1,4 @@
-"""One verdict a level from both sets together, worked out by hand."""
+"""One verdict per level from slip set and grade set, against hand calculations."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ def verdict_on(*pieces: tuple[float, float], grade_set: tuple[int, ...], limits:
     return joint_verdict(SlipSet(pieces), grade_set, limits)
 
 
-def test_one_grade_in_both_sets_is_left_to_itself() -> None:
+def test_one_grade_in_both_sets_is_not_referred() -> None:
     assert verdict_on((8.0, 21.0), grade_set=(1,)) == LevelVerdict(True, (1,), False, "grade I")
     assert verdict_on((-4.0, 4.9), grade_set=(0,)) == LevelVerdict(True, (0,), False, "grade 0")
     assert verdict_on((-72.0, -51.0), grade_set=(3,)) == LevelVerdict(True, (3,), False, "grade III")
 
 
-def test_a_slip_set_that_crosses_a_limit_which_the_grade_set_denies_refers() -> None:
+def test_a_slip_set_that_crosses_a_limit_is_referred_despite_a_single_grade() -> None:
     crossing = verdict_on((-2.0, 31.0), grade_set=(1,))
     assert crossing == LevelVerdict(True, (0, 1, 2), True, "indeterminate between 0 and II, refer")
     assert verdict_on((3.0, 12.0), grade_set=(1,)).grades == (0, 1)
     assert verdict_on((-26.0, -20.0), grade_set=(1,)).grades == (1, 2)
 
 
-def test_a_grade_that_the_slip_set_denies_is_kept_where_it_is_probable() -> None:
+def test_a_probable_grade_is_kept_though_the_slip_set_excludes_it() -> None:
     assert verdict_on((10.0, 20.0), grade_set=(1, 2)).words == "indeterminate between I and II, refer"
     assert verdict_on((10.0, 20.0), grade_set=(0, 1, 3)).words == "indeterminate between 0, I and III, refer"
 
 
-def test_a_set_that_ends_on_a_limit_stays_on_its_side() -> None:
-    """Upper limits are inclusive: 25.0 is grade I, and a slip set that is cut there holds no grade II."""
+def test_a_slip_set_that_ends_on_a_limit_stays_on_its_side() -> None:
+    """Upper limits are inclusive: 25.0 is grade I, and a slip set that ends there holds no grade II."""
     assert verdict_on((5.0, 25.0), grade_set=(1,)) == LevelVerdict(True, (1,), False, "grade I")
     assert verdict_on((25.0, 25.0), grade_set=(1,)) == LevelVerdict(True, (1,), False, "grade I")
     assert verdict_on((25.0, 50.0), grade_set=(2,)) == LevelVerdict(True, (2,), False, "grade II")
 
 
-def test_pieces_on_both_sides_leave_the_direction_open() -> None:
-    open_ = verdict_on((-24.0, -6.0), (6.0, 20.0), grade_set=(1,))
-    assert open_.refer
-    assert open_.words == "grade I, indeterminate between forward and backward, refer"
+def test_pieces_on_both_sides_leave_the_direction_undetermined() -> None:
+    verdict = verdict_on((-24.0, -6.0), (6.0, 20.0), grade_set=(1,))
+    assert verdict.refer
+    assert verdict.words == "grade I, indeterminate between forward and backward, refer"
     assert not verdict_on((-4.0, 4.0), grade_set=(0,)).refer, "no listhesis has no direction"
 
 
-def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
+def test_the_limit_of_grade_0_depends_on_the_endplate_in_mm() -> None:
     """3 mm are 10 % of an endplate of 30 mm: a set up to 8 % is no listhesis there, but grade 0 or I without mm."""
     assert not verdict_on((-1.0, 8.0), grade_set=(0,), limits=grade_limits(DEFAULT_RULES, 30.0)).refer
     assert verdict_on((-1.0, 8.0), grade_set=(0,)).grades == (0, 1)
@@ -78,25 +78,27 @@ def test_the_limit_of_no_listhesis_is_the_level_s_own() -> None:
         ((-np.inf, np.inf),),
     ],
 )
-def test_a_set_that_tells_nothing_is_not_known(pieces: tuple[tuple[float, float], ...]) -> None:
+def test_an_uninformative_set_is_not_known(pieces: tuple[tuple[float, float], ...]) -> None:
     verdict = verdict_on(*pieces, grade_set=(2, 3))
     assert verdict == NOTHING_KNOWN == LevelVerdict(False, ALL_GRADES, True, "not known, refer")
-    told = level_uncertainty(1, verdict, SlipSet(pieces), 0.9, {})
-    assert (told.pieces_percent, told.low_percent, told.high_percent) == ((), None, None)
-    assert format_slip_intervals(told.pieces_percent) == "not known"
+    uncertainty = level_uncertainty(1, verdict, SlipSet(pieces), 0.9, {})
+    assert (uncertainty.pieces_percent, uncertainty.low_percent, uncertainty.high_percent) == ((), None, None)
+    assert format_slip_intervals(uncertainty.pieces_percent) == "not known"
 
 
 @given(st.floats(-130, 130), st.lists(st.floats(0, 60), min_size=6, max_size=6), st.sets(st.integers(0, 5)))
-def test_what_is_left_to_itself_is_denied_by_neither_set(slip: float, reach: list[float], more: set[int]) -> None:
+def test_a_verdict_that_is_not_referred_agrees_with_both_sets(
+    slip: float, reach: list[float], grade_set: set[int]
+) -> None:
     predicted = int(grades(np.array(slip)))
-    found = slip_set(slip, np.array(reach), LIMITS)
-    verdict = joint_verdict(found, more | {predicted}, LIMITS)
-    assert set(verdict.grades) >= more | {predicted}
-    assert set(verdict.grades) >= grades_touched(found, LIMITS) | grades_touched(found, LIMITS, backward=True)
+    slips = slip_set(slip, np.array(reach), LIMITS)
+    verdict = joint_verdict(slips, grade_set | {predicted}, LIMITS)
+    assert set(verdict.grades) >= grade_set | {predicted}
+    assert set(verdict.grades) >= grades_touched(slips, LIMITS) | grades_touched(slips, LIMITS, backward=True)
     assert verdict.refer == (verdict.words.endswith("refer"))
     if not verdict.refer:
-        samples = [x for low, high in found.pieces_percent for x in np.linspace(low + 1e-6, high - 1e-6, 50)]
-        inside = [x for x in samples if any(low < x < high for low, high in found.pieces_percent)]
+        samples = [x for low, high in slips.pieces_percent for x in np.linspace(low + 1e-6, high - 1e-6, 50)]
+        inside = [x for x in samples if any(low < x < high for low, high in slips.pieces_percent)]
         assert set(grades(np.array(inside)).astype(int)) <= {predicted}
         assert predicted == 0 or len({np.sign(x) for x in inside}) <= 1
 
@@ -104,10 +106,10 @@ def test_what_is_left_to_itself_is_denied_by_neither_set(slip: float, reach: lis
 def test_every_measured_level_has_a_verdict() -> None:
     film = films_with_noise(1, 3)[0][0]
     levels = measure_film(film).levels
-    given_one = level_uncertainty(2, verdict_on((8.0, 21.0), grade_set=(1,)), SlipSet(((8.0, 21.0),)), 0.9, {1: 1.0})
-    found = complete_verdicts(levels, [given_one])
-    assert [one.upper_slot for one in found] == [level.upper_slot for level in levels]
-    assert found[1] is given_one
-    assert (found[0].verdict, found[0].refer, found[0].grade_set) == ("not known, refer", True, ALL_GRADES)
-    assert found[0].coverage is None
+    known_level = level_uncertainty(2, verdict_on((8.0, 21.0), grade_set=(1,)), SlipSet(((8.0, 21.0),)), 0.9, {1: 1.0})
+    completed = complete_verdicts(levels, [known_level])
+    assert [uncertainty.upper_slot for uncertainty in completed] == [level.upper_slot for level in levels]
+    assert completed[1] is known_level
+    assert (completed[0].verdict, completed[0].refer, completed[0].grade_set) == ("not known, refer", True, ALL_GRADES)
+    assert completed[0].coverage is None
     assert {Grade(g).label for g in ALL_GRADES} == {"0", "I", "II", "III", "IV", "V"}
