@@ -1,4 +1,4 @@
-"""Corners to heatmaps and back. Tolerances are in cells of the heatmap."""
+"""Corners to heatmaps and back, with tolerances in heatmap cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ sigmas = st.sampled_from([1.0, 1.5, 2.0, 3.0])
 
 
 def to_px(cell_xy: tuple[float, float], stride: int) -> tuple[float, float]:
-    """The centre of a cell lies in the middle of its `stride` px."""
+    """Position in px of a point in cells; the centre of a cell is the middle of its `stride` px."""
     return (cell_xy[0] + 0.5) * stride - 0.5, (cell_xy[1] + 0.5) * stride - 0.5
 
 
@@ -31,7 +31,7 @@ def error_cells(codec: HeatmapCodec, cell_xy: tuple[float, float]) -> float:
 
 @settings(max_examples=150)
 @given(unit, unit, strides, sigmas, st.sampled_from([0, 11]))
-def test_dark_returns_every_point_of_the_whole_grid_borders_included(
+def test_dark_recovers_every_point_of_the_grid_borders_included(
     x: float, y: float, stride: int, sigma: float, blur: int
 ) -> None:
     codec = HeatmapCodec(sigma, stride, "dark", blur)
@@ -42,7 +42,7 @@ def test_dark_returns_every_point_of_the_whole_grid_borders_included(
 @pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
 @pytest.mark.parametrize("x", [0.0, 0.49, WIDTH - 1.49, WIDTH - 1.0])
 @pytest.mark.parametrize("y", [0.0, 0.49, HEIGHT - 1.49, HEIGHT - 1.0])
-def test_dark_returns_points_in_the_corners_of_the_grid(x: float, y: float, sigma: float, blur: int) -> None:
+def test_dark_recovers_points_in_the_corners_of_the_grid(x: float, y: float, sigma: float, blur: int) -> None:
     assert error_cells(HeatmapCodec(sigma, 1, "dark", blur), (x, y)) < 0.1
 
 
@@ -54,22 +54,22 @@ def test_argmax_returns_the_nearest_cell(x: float, y: float, stride: int, sigma:
 
 @settings(max_examples=100)
 @given(unit, unit, strides, st.sampled_from([1.0, 1.5, 2.0]))
-def test_soft_argmax_returns_points_away_from_the_border(x: float, y: float, stride: int, sigma: float) -> None:
+def test_soft_argmax_recovers_points_away_from_the_border(x: float, y: float, stride: int, sigma: float) -> None:
     codec = HeatmapCodec(sigma, stride, "soft_argmax")
     assert error_cells(codec, (9 + x * (WIDTH - 19), 9 + y * (HEIGHT - 19))) < 0.1
 
 
 @pytest.mark.parametrize("shift", [0.1, 0.25, 0.5])
-def test_soft_argmax_returns_points_away_from_the_border_under_a_wide_target_too(shift: float) -> None:
+def test_soft_argmax_recovers_points_of_a_wide_target(shift: float) -> None:
     assert error_cells(HeatmapCodec(3.0, 1, "soft_argmax"), (13 + shift, 20 - shift)) < 0.1
 
 
 @pytest.mark.parametrize("x", [0.0, 1.0, 3.3, WIDTH - 1.0])
-def test_soft_argmax_does_not_lean_inward_at_the_border(x: float) -> None:
+def test_soft_argmax_is_not_biased_inward_at_the_border(x: float) -> None:
     assert error_cells(HeatmapCodec(1.5, 1, "soft_argmax"), (x, 20.0)) < 0.5
 
 
-def test_a_target_is_a_gaussian_of_height_1_on_its_cell() -> None:
+def test_a_target_is_a_gaussian_with_peak_1() -> None:
     heat = HeatmapCodec(2.0).encode(torch.tensor([[[5.0, 7.0]]]), (16, 12))
     assert heat.shape == (1, 1, 16, 12)
     assert float(heat[0, 0, 7, 5]) == 1.0
@@ -84,7 +84,7 @@ def test_a_stride_of_4_puts_the_centre_of_4_px_on_a_cell() -> None:
 
 
 @pytest.mark.parametrize("decoder", ["dark", "argmax", "soft_argmax"])
-def test_absent_corners_give_empty_maps_and_finite_points(decoder: Literal["dark", "argmax", "soft_argmax"]) -> None:
+def test_missing_corners_give_empty_maps_and_finite_points(decoder: Literal["dark", "argmax", "soft_argmax"]) -> None:
     codec = HeatmapCodec(1.5, 1, decoder)
     corners = torch.tensor([[[torch.nan, torch.nan], [5.0, 6.0]]])
     maps = codec.encode(corners, (16, 16))
@@ -96,7 +96,7 @@ def test_absent_corners_give_empty_maps_and_finite_points(decoder: Literal["dark
 
 
 @pytest.mark.parametrize("decoder", ["dark", "argmax", "soft_argmax"])
-def test_refine_follows_the_peak_that_is_given_and_not_the_highest(
+def test_refine_uses_the_given_peak_not_the_highest(
     decoder: Literal["dark", "argmax", "soft_argmax"],
 ) -> None:
     codec = HeatmapCodec(1.0, 2, decoder, 0)
@@ -107,7 +107,7 @@ def test_refine_follows_the_peak_that_is_given_and_not_the_highest(
     assert float(score) == pytest.approx(0.5, abs=1e-4)
 
 
-def test_corners_of_several_films_do_not_mix() -> None:
+def test_films_of_a_batch_are_decoded_independently() -> None:
     corners = torch.tensor([[[3.2, 4.1], [20.7, 9.9]], [[11.5, 30.3], [25.0, 2.0]]])
     codec = HeatmapCodec(1.5)
     points, score = codec.decode(codec.encode(corners, (HEIGHT, WIDTH)))
@@ -115,19 +115,19 @@ def test_corners_of_several_films_do_not_mix() -> None:
     assert score.shape == (2, 2)
 
 
-def test_the_highest_cell_is_given_as_column_and_row() -> None:
+def test_the_highest_cell_is_returned_as_column_and_row() -> None:
     maps = torch.zeros(1, 1, 5, 7)
     maps[0, 0, 4, 2] = 1
     assert highest_cells(maps).tolist() == [[[2, 4]]]
 
 
-def test_dark_takes_no_step_where_the_map_has_no_top() -> None:
+def test_dark_does_not_move_on_a_flat_map() -> None:
     points, score = HeatmapCodec(1.0).refine(torch.ones(1, 1, 20, 20), torch.tensor([[[7, 9]]]))
     assert points.tolist() == [[[7.0, 9.0]]]
     assert score.tolist() == [[1.0]]
 
 
-def test_a_grid_too_small_for_dark_gives_its_cell() -> None:
+def test_dark_returns_the_cell_on_a_grid_that_is_too_small() -> None:
     maps = torch.zeros(1, 1, 2, 2)
     maps[0, 0, 1, 0] = 1
     points, _ = HeatmapCodec(1.0).decode(maps)

@@ -1,4 +1,4 @@
-"""What every model must obey, whatever is inside it."""
+"""The contract of all models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ HEATMAP_MODELS = [name for name in MODEL_NAMES if name != "keypoint_rcnn"]
 
 
 def config_of(name: str, **sections: Any) -> Config:
-    """Small enough for two cores: few regions, no dropout that would hide a falling loss."""
+    """A configuration for two CPU cores: few regions, and no dropout that would hide a falling loss."""
     rcnn = {"proposals": 20, "sampled_proposals": 8, "score_threshold": 0.0}
     model = {"name": name, "hrnet_w32": {"dropout": 0.0}, "maht_net": {"dropout": 0.0}, "keypoint_rcnn": rcnn}
     tree: dict[str, Any] = {"model": model, "training": {"epochs": 1}, "heatmap": {"sigma_cells": 1.0}}
@@ -47,8 +47,8 @@ def config_of(name: str, **sections: Any) -> Config:
 @cache
 def films_batch() -> FilmBatch:
     """Two synthetic films at 64 x 96 px."""
-    (only,) = plain_loader(prepare_films(phantom_films(2, 3, 96).films, SLOTS, (96, 64)), 2)
-    return only
+    (batch,) = plain_loader(prepare_films(phantom_films(2, 3, 96).films, SLOTS, (96, 64)), 2)
+    return batch
 
 
 @pytest.fixture(params=MODEL_NAMES, scope="module")
@@ -66,61 +66,63 @@ def test_the_number_of_parameters_is_exact(model: LandmarkModel) -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 32), (32, 96)])
-def test_tall_and_wide_inputs_give_landmarks_inside_the_image(model: LandmarkModel, height: int, width: int) -> None:
-    noise = torch.randint(0, 255, (2, 1, height, width), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    landmarks = model.eval().predict(noise)
+def test_predicted_corners_lie_inside_tall_and_wide_images(model: LandmarkModel, height: int, width: int) -> None:
+    images = torch.randint(0, 255, (2, 1, height, width), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    landmarks = model.eval().predict(images)
     assert landmarks.corners_xy.shape == (2, 10, 4, 2)
     assert landmarks.corner_score.shape == (2, 10, 4)
     assert landmarks.presence.shape == (2, 10)
-    found = ~landmarks.corners_xy.isnan().any(dim=-1)
-    inside = landmarks.corners_xy[found]
+    finite_mask = ~landmarks.corners_xy.isnan().any(dim=-1)
+    inside = landmarks.corners_xy[finite_mask]
     assert (inside >= -1).all()
     assert (inside[:, 0] <= width).all()
     assert (inside[:, 1] <= height).all()
-    assert (landmarks.presence[~found.all(dim=-1)] == 0).all()
+    assert (landmarks.presence[~finite_mask.all(dim=-1)] == 0).all()
     for score in (landmarks.corner_score, landmarks.presence):
         assert (score >= 0).all()
         assert (score <= 1).all()
     if isinstance(model, HeatmapModel):
-        assert found.all()
-        maps = model(noise).heatmaps
+        assert finite_mask.all()
+        maps = model(images).heatmaps
         assert maps.shape == (2, 40, height // model.codec.stride, width // model.codec.stride)
 
 
-def test_a_size_that_does_not_fit_is_refused_with_the_one_that_would(model: LandmarkModel) -> None:
+def test_an_invalid_input_size_is_rejected_with_the_size_to_pad_to(model: LandmarkModel) -> None:
     with pytest.raises(ValueError, match=r"input of 65 x 32 px: .* needs multiples of 32; pad to \(96, 32\)"):
         model.eval().predict(torch.zeros(1, 1, 65, 32, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_losses_are_finite_and_fall_over_ten_steps_and_gradients_reach_what_is_in_use(name: str) -> None:
+def test_losses_fall_over_ten_steps_and_gradients_reach_all_parameters_in_use(name: str) -> None:
     model, batch = build_model(config_of(name), SLOTS).train(), films_batch()
     optimizer = torch.optim.Adam(model.parameters(), 3e-4)
     torch.manual_seed(0)
     history = []
-    reached: set[str] = set()
+    with_gradient: set[str] = set()
     for _ in range(10):
         optimizer.zero_grad()
         loss = total(model.losses(batch))
         loss.backward()
-        reached |= {n for n, p in model.named_parameters() if p.grad is not None and float(p.grad.abs().max()) > 0}
+        with_gradient |= {
+            n for n, p in model.named_parameters() if p.grad is not None and float(p.grad.abs().max()) > 0
+        }
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
         history.append(float(loss.detach()))
     assert np.isfinite(history).all()
     assert np.mean(history[-2:]) < 0.9 * np.mean(history[:2])
-    assert {n for n, _ in model.named_parameters()} - reached == model.unused_parameters()
+    assert {n for n, _ in model.named_parameters()} - with_gradient == model.unused_parameters()
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_a_saved_and_loaded_model_predicts_equal_values(name: str, tmp_path: Path) -> None:
+def test_a_loaded_model_predicts_the_same_values_as_the_saved_one(name: str, tmp_path: Path) -> None:
     batch = films_batch()
     films = phantom_films(2, 3, 96).films
     config = config_of(name, data={"input_hw": [96, 64]})
     model = build_model(config, SLOTS)
     model.learn_shapes(batch.corners_xy)
     with torch.no_grad():
-        model.train().losses(batch)  # moves the running statistics away from their start
+        model.train().losses(batch)  # changes the running statistics
     save_bundle(Bundle(model.eval(), config, MeanShape.fit(films, SLOTS)), tmp_path)
     loaded = load_bundle(tmp_path).model
     assert type(loaded) is type(model)
@@ -131,7 +133,7 @@ def test_a_saved_and_loaded_model_predicts_equal_values(name: str, tmp_path: Pat
             torch.testing.assert_close(after, before, atol=0, rtol=0, equal_nan=True)
 
 
-def test_films_without_labels_send_no_gradient(model: LandmarkModel) -> None:
+def test_films_without_labels_give_no_gradient(model: LandmarkModel) -> None:
     films = prepare_films([plain_film(n, None, (64, 64)) for n in "ab"], SLOTS, (64, 64))
     (batch,) = plain_loader(films, 2)
     model.train().zero_grad()
@@ -142,7 +144,7 @@ def test_films_without_labels_send_no_gradient(model: LandmarkModel) -> None:
 
 
 @pytest.mark.parametrize("name", HEATMAP_MODELS)
-def test_absent_vertebrae_get_no_gradient_from_their_maps(name: str) -> None:
+def test_the_maps_of_missing_vertebrae_get_no_gradient(name: str) -> None:
     model = build_model(config_of(name), TWO).train()
     films = prepare_films([plain_film(n, (square(0, 20, 20),), (64, 64)) for n in "ab"], TWO, (64, 64))
     (batch,) = plain_loader(films, 2)
@@ -153,7 +155,7 @@ def test_absent_vertebrae_get_no_gradient_from_their_maps(name: str) -> None:
     assert (gradient[:4].abs().amax(dim=(1, 2, 3)) > 0).all()  # type: ignore[index, union-attr, arg-type]
 
 
-def test_a_model_computes_in_bf16_as_well(model: LandmarkModel) -> None:
+def test_a_model_runs_in_bf16(model: LandmarkModel) -> None:
     batch = films_batch()
     with torch.autocast("cpu", torch.bfloat16):
         parts = model.train().losses(batch)
@@ -172,17 +174,19 @@ def test_every_shipped_recipe_computes_its_losses_and_predicts(name: str, preset
         parts = model.train().losses(batch)
     assert np.isfinite([float(part) for part in parts.values()]).all()
     weights = config.loss.model_dump()
-    wanted = {part for part in ("presence", "coordinate", "anatomical", "uncertainty") if weights[f"{part}_weight"] > 0}
-    assert name == "keypoint_rcnn" or set(parts) == {"heatmap", *wanted}
+    expected = {
+        part for part in ("presence", "coordinate", "anatomical", "uncertainty") if weights[f"{part}_weight"] > 0
+    }
+    assert name == "keypoint_rcnn" or set(parts) == {"heatmap", *expected}
     assert model.eval().predict(batch.images).corners_xy.shape == (2, 10, 4, 2)
 
 
-def test_heat_and_attention_are_maps_from_0_to_1_or_absent(model: LandmarkModel) -> None:
+def test_heat_and_attention_are_maps_from_0_to_1_or_none(model: LandmarkModel) -> None:
     images = films_batch().images
-    for made in (model.eval().heat(images), model.attention(images)):
-        if made is not None:
-            assert made.shape[0] == 2
-            assert made.dim() == 3
-            assert float(made.min()) >= 0
-            assert float(made.max()) <= 1
+    for maps in (model.eval().heat(images), model.attention(images)):
+        if maps is not None:
+            assert maps.shape[0] == 2
+            assert maps.dim() == 3
+            assert float(maps.min()) >= 0
+            assert float(maps.max()) <= 1
     assert (model.attention(images) is not None) == hasattr(model, "corner_attention")

@@ -1,4 +1,4 @@
-"""Covariances of corners from their heatmaps, against Gaussians and points whose moments are known."""
+"""Covariances of corners from their heatmaps, on Gaussians and points with known moments."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_a_gaussian_target_gives_its_own_variance_in_px_of_the_input(stride: int
 
 
 @pytest.mark.parametrize("corner", [corner_at(0, 20), corner_at(0, 0), corner_at(63, 63)])
-def test_a_gaussian_that_the_border_cuts_through_its_peak_keeps_about_its_variance(corner: Tensor) -> None:
+def test_a_gaussian_cut_by_the_border_has_about_its_full_variance(corner: Tensor) -> None:
     codec = HeatmapCodec(sigma_cells=2.0)
     covariance = heat_spread(codec.encode(corner, (64, 64)), corner, codec, window_sigmas=5).covariance_px2[0, 0]
-    # The border cell is counted whole where half of it would make the half Gaussian exact.
+    # The border cell counts in full; half of it would make the variance of the half Gaussian exact.
     assert covariance.diagonal().numpy() == pytest.approx([4.0, 4.0], rel=0.2)
 
 
-def test_heat_beyond_the_window_is_no_spread_but_is_missing_from_the_share() -> None:
+def test_heat_outside_the_window_lowers_the_heat_share_not_the_spread() -> None:
     codec = HeatmapCodec(sigma_cells=1.0)
     maps = torch.zeros(1, 1, 40, 40)
     maps[0, 0, 20, 20], maps[0, 0, 20, 35] = 3.0, 1.0
@@ -55,15 +55,15 @@ def test_heat_beyond_the_window_is_no_spread_but_is_missing_from_the_share() -> 
     assert torch.allclose(spread.covariance_px2[0, 0], FLOOR * torch.eye(2))
 
 
-def test_two_points_on_a_diagonal_give_the_covariance_worked_out_by_hand() -> None:
+def test_two_points_on_a_diagonal_match_a_hand_calculation() -> None:
     codec = HeatmapCodec(sigma_cells=1.0)
     maps = torch.zeros(1, 1, 40, 40)
-    maps[0, 0, 18, 18] = maps[0, 0, 22, 22] = 1.0  # 2 cells each way from the corner, x and y together
+    maps[0, 0, 18, 18] = maps[0, 0, 22, 22] = 1.0  # 2 cells to either side of the corner, in x and in y
     covariance = heat_spread(maps, corner_at(20, 20), codec, window_sigmas=5).covariance_px2[0, 0]
     assert torch.allclose(covariance, torch.tensor([[4.0 + FLOOR, 4.0], [4.0, 4.0 + FLOOR]]))
 
 
-def test_a_map_without_heat_has_the_floor_and_no_share() -> None:
+def test_a_map_without_heat_has_the_floor_covariance_and_share_0() -> None:
     codec = HeatmapCodec(sigma_cells=1.0)
     spread = heat_spread(torch.zeros(1, 1, 16, 16), corner_at(8, 8), codec, window_sigmas=5)
     assert torch.allclose(spread.covariance_px2[0, 0], FLOOR * torch.eye(2))
@@ -102,7 +102,7 @@ def test_a_model_gives_positive_covariances_in_px_of_the_film(source: str) -> No
     assert ((prediction.heat_share >= 0) & (prediction.heat_share <= 1)).all()
 
 
-def test_a_model_whose_source_is_none_has_no_covariances() -> None:
+def test_source_none_gives_no_covariances() -> None:
     slots = SlotRange(0, 2)
     model = build_model(_config(source="none"), slots).eval()
     prepared = prepare_films([plain_film()], slots, (64, 64))
@@ -111,14 +111,14 @@ def test_a_model_whose_source_is_none_has_no_covariances() -> None:
     assert prediction.heat_share is None
 
 
-def test_a_covariance_follows_the_letterbox_in_x_and_in_y() -> None:
+def test_a_covariance_is_scaled_by_the_letterbox_in_x_and_y() -> None:
     box = Letterbox(film_hw=(3, 1000), input_hw=(100, 500))  # 1.5 px high, rounded to 2
     assert box.scale_xy == pytest.approx([0.5, 2 / 3])
     covariance = box.covariance_to_film(np.array([[1.0, 0.5], [0.5, 4.0]]))
     assert covariance == pytest.approx(np.array([[4.0, 1.5], [1.5, 9.0]]))
 
 
-def test_flip_spread_needs_flip_averaging() -> None:
+def test_flip_spread_requires_flip_averaging() -> None:
     with pytest.raises(ConfigError, match=r"uncertainty\.source flip needs heatmap\.flip_average"):
         resolve_config({"uncertainty": {"source": "flip"}, "heatmap": {"flip_average": False}})
 

@@ -1,4 +1,4 @@
-"""A hub that stalls, breaks off or fails is a few words, and what a good one sends is the file."""
+"""A file is downloaded from a hub; a hub that stalls, disconnects or fails gives a short message."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hubs import Answer, a_byte_now_and_then, failing, half_then_gone, half_then_silent, hub, silent, whole
+from hubs import Answer, half_then_disconnect, half_then_silent, hub, server_error, silent, slow_bytes, whole_file
 
 from spondylo_ml.models.hub import cached_file, fetched_file
 
-REPOSITORY, NAME = "made/network", "model.safetensors"
+REPOSITORY, NAME = "test/network", "model.safetensors"
 STALL_S = 2.0
 
 
@@ -22,41 +22,41 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_a_file_is_fetched_once_and_then_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_downloaded_file_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     data = np.random.default_rng(0).bytes(300_000)
-    with hub(whole, data) as address:
+    with hub(whole_file, data) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        found = fetched_file(REPOSITORY, NAME, STALL_S)
-    assert isinstance(found, Path), found
-    assert found.read_bytes() == data
-    assert cached_file(REPOSITORY, NAME) == found
+        path = fetched_file(REPOSITORY, NAME, STALL_S)
+    assert isinstance(path, Path), path
+    assert path.read_bytes() == data
+    assert cached_file(REPOSITORY, NAME) == path
 
 
 @pytest.mark.parametrize(
-    ("answer", "answers_head", "words"),
+    ("answer", "answers_head", "pattern"),
     [
         (silent, False, r"it stalled: less than 64 KiB in 2 s"),
         (silent, True, r"it stalled: less than 64 KiB in 2 s"),
         (half_then_silent, True, r"it stalled: less than 64 KiB in 2 s"),
-        (a_byte_now_and_then, True, r"it stalled: less than 64 KiB in 2 s"),
-        (half_then_gone, True, r"Error|it stalled"),
-        (failing, False, r"^HTTPError 500$"),
+        (slow_bytes, True, r"it stalled: less than 64 KiB in 2 s"),
+        (half_then_disconnect, True, r"Error|it stalled"),
+        (server_error, False, r"^HTTPError 500$"),
     ],
-    ids=["silent from the first", "silent after the head", "half, silent", "drips", "half, gone", "500"],
+    ids=["silent", "silent after HEAD", "half, silent", "slow bytes", "half, disconnect", "500"],
 )
-def test_a_bad_hub_is_reported_in_a_few_words(
-    answer: Answer, answers_head: bool, words: str, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_download_gives_a_short_message(
+    answer: Answer, answers_head: bool, pattern: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with hub(answer, answers_head=answers_head) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        found = fetched_file(REPOSITORY, NAME, STALL_S)
-    assert isinstance(found, str)
-    assert re.search(words, found), found
-    assert "\n" not in found
-    assert len(found) < 80
+        message = fetched_file(REPOSITORY, NAME, STALL_S)
+    assert isinstance(message, str)
+    assert re.search(pattern, message), message
+    assert "\n" not in message
+    assert len(message) < 80
 
 
-def test_a_port_that_accepts_and_says_nothing_and_one_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_port_and_a_closed_port_give_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as accepting:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{accepting.getsockname()[1]}")
         assert fetched_file(REPOSITORY, NAME, STALL_S) == "it stalled: less than 64 KiB in 2 s"

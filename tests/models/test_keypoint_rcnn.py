@@ -1,4 +1,4 @@
-"""Keypoint R-CNN: what it is taught, and how instances become levels."""
+"""Keypoint R-CNN: training targets, and how instances become levels."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ def model_of(slots: int = 3) -> KeypointRCNN:
     )
 
 
-def test_a_body_is_a_box_with_a_margin_of_a_tenth_and_four_visible_keypoints() -> None:
+def test_the_target_of_a_body_is_a_box_with_a_10_percent_margin_and_four_visible_keypoints() -> None:
     target = instances(torch.tensor([square(10, 20)]))
     assert target["boxes"].tolist() == [[9.0, 19.0, 21.0, 31.0]]
     assert target["labels"].tolist() == [1]
     assert target["keypoints"].tolist() == [[[10, 20, 1], [20, 20, 1], [10, 30, 1], [20, 30, 1]]]
 
 
-def test_absent_corners_are_not_visible_and_absent_or_thin_bodies_are_left_out() -> None:
-    partly = square(10, 20)
-    partly[1] = [NAN, NAN]
-    edge_alone = [[0.0, 5.0], [9.0, 5.0], [NAN, NAN], [NAN, NAN]]
-    corner_alone = [[0.0, 5.0], [NAN, NAN], [NAN, NAN], [NAN, NAN]]
-    target = instances(torch.tensor([partly, [[NAN, NAN]] * 4, edge_alone, corner_alone]))
+def test_missing_corners_are_not_visible_and_missing_or_degenerate_bodies_are_left_out() -> None:
+    incomplete = square(10, 20)
+    incomplete[1] = [NAN, NAN]
+    edge_only = [[0.0, 5.0], [9.0, 5.0], [NAN, NAN], [NAN, NAN]]
+    corner_only = [[0.0, 5.0], [NAN, NAN], [NAN, NAN], [NAN, NAN]]
+    target = instances(torch.tensor([incomplete, [[NAN, NAN]] * 4, edge_only, corner_only]))
     assert target["boxes"].tolist() == [[9.0, 19.0, 21.0, 31.0]]
     assert target["keypoints"][0, :, 2].tolist() == [1, 0, 1, 1]
     assert bool(target["keypoints"].isfinite().all())
 
 
-def test_a_film_without_vertebrae_is_a_target_without_boxes() -> None:
+def test_a_film_without_vertebrae_has_a_target_without_boxes() -> None:
     target = instances(torch.full((2, 4, 2), NAN))
     assert target["boxes"].shape == (0, 4)
     assert target["keypoints"].shape == (0, 4, 3)
 
 
-class Finds(nn.Module):
-    """A network that finds given bodies, in this order, with these scores."""
+class StubNetwork(nn.Module):
+    """A network that detects the given bodies in this order with these scores."""
 
     def __init__(self, bodies: list[list[list[float]]], scores: list[float]) -> None:
         super().__init__()
@@ -56,40 +56,40 @@ class Finds(nn.Module):
     def forward(self, images: list[Tensor]) -> list[dict[str, Tensor]]:
         points = torch.tensor(self.bodies).reshape(-1, 4, 2)
         keypoints = torch.cat([points, torch.ones(len(points), 4, 1)], dim=-1)
-        found = {
+        detections = {
             "keypoints": keypoints,
             "keypoints_scores": torch.arange(4 * len(points)).reshape(-1, 4).float(),
             "scores": torch.tensor(self.scores),
         }
-        return [found for _ in images]
+        return [detections for _ in images]
 
 
 def test_instances_are_ordered_from_the_sacrum_up_and_keep_their_scores() -> None:
     model = model_of().eval()
-    model.network = Finds([square(5, 30), square(7, 50), square(6, 10)], [0.9, 0.8, 0.7])
+    model.network = StubNetwork([square(5, 30), square(7, 50), square(6, 10)], [0.9, 0.8, 0.7])
     landmarks = model.predict(torch.zeros(1, 1, 64, 64, dtype=torch.uint8))
     assert landmarks.corners_xy[0].tolist() == [square(7, 50), square(5, 30), square(6, 10)]
     torch.testing.assert_close(landmarks.presence[0], torch.tensor([0.8, 0.9, 0.7]))
     torch.testing.assert_close(landmarks.corner_score[0, 1], torch.arange(4.0).sigmoid())
 
 
-def test_slots_without_an_instance_are_nan_and_absent() -> None:
+def test_slots_without_an_instance_are_nan_with_presence_0() -> None:
     model = model_of().eval()
-    model.network = Finds([square(5, 30)], [0.9])
+    model.network = StubNetwork([square(5, 30)], [0.9])
     landmarks = model.predict(torch.zeros(2, 1, 64, 64, dtype=torch.uint8))
     assert landmarks.corners_xy[1, 0].tolist() == square(5, 30)
     assert bool(landmarks.corners_xy[:, 1:].isnan().all())
     assert landmarks.presence.tolist()[0][1:] == [0.0, 0.0]
 
 
-def test_instances_beyond_the_topmost_slot_are_left_out() -> None:
+def test_instances_above_the_topmost_slot_are_left_out() -> None:
     model = model_of(2).eval()
-    model.network = Finds([square(5, 10), square(5, 30), square(5, 50)], [0.9, 0.9, 0.9])
+    model.network = StubNetwork([square(5, 10), square(5, 30), square(5, 50)], [0.9, 0.9, 0.9])
     landmarks = model.predict(torch.zeros(1, 1, 64, 64, dtype=torch.uint8))
     assert landmarks.corners_xy[0].tolist() == [square(5, 50), square(5, 30)]
 
 
-def test_films_are_neither_resized_nor_normalised_a_second_time() -> None:
+def test_the_network_neither_resizes_nor_normalises_again() -> None:
     model = model_of().eval()
     image = torch.randn(3, 32, 96)
     batched, _ = model.network.transform([image])
@@ -97,7 +97,7 @@ def test_films_are_neither_resized_nor_normalised_a_second_time() -> None:
     assert torch.equal(batched.tensors[0], image)
 
 
-def test_no_regions_beyond_what_is_configured_are_kept() -> None:
+def test_the_network_keeps_no_more_regions_than_configured() -> None:
     rpn, heads = model_of(3).network.rpn, model_of(3).network.roi_heads
     assert rpn.post_nms_top_n() == 100
     assert heads.fg_bg_sampler.batch_size_per_image == 64

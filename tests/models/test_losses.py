@@ -1,4 +1,4 @@
-"""Losses: worked out by hand, and blind to what is absent."""
+"""Losses: hand calculations, and no effect of missing corners."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from spondylo_ml.models.losses import presence_cross_entropy, spatial_cross_entr
 
 
 def one_cell(value: float = 1.0) -> torch.Tensor:
-    """(1, 1, 2, 2) with one cell filled."""
+    """(1, 1, 2, 2) zeros except for one cell."""
     target = torch.zeros(1, 1, 2, 2)
     target[0, 0, 0, 1] = value
     return target
@@ -22,7 +22,7 @@ def test_cross_entropy_of_flat_logits_is_the_logarithm_of_the_number_of_cells() 
     assert float(loss) == pytest.approx(math.log(4))
 
 
-def test_cross_entropy_is_worked_out_by_hand() -> None:
+def test_cross_entropy_matches_a_hand_calculation() -> None:
     # Probabilities 1/6, 3/6, 1/6, 1/6; the target is half on the first and half on the second cell.
     logits = torch.tensor([[[[0.0, math.log(3)], [0.0, 0.0]]]])
     target = torch.tensor([[[[2.0, 2.0], [0.0, 0.0]]]])
@@ -30,7 +30,7 @@ def test_cross_entropy_is_worked_out_by_hand() -> None:
     assert float(loss) == pytest.approx(0.5 * math.log(6) + 0.5 * math.log(2), rel=1e-6)
 
 
-def test_cross_entropy_of_a_sure_and_right_map_is_0() -> None:
+def test_cross_entropy_of_a_confident_correct_map_is_0() -> None:
     loss = spatial_cross_entropy(100 * one_cell(), one_cell(), torch.tensor([[True]]))
     assert float(loss) == pytest.approx(0, abs=1e-6)
 
@@ -42,7 +42,7 @@ def test_cross_entropy_is_the_mean_over_the_present_corners() -> None:
     assert float(loss) == pytest.approx(math.log(4) / 2)
 
 
-def test_squared_error_is_worked_out_by_hand() -> None:
+def test_squared_error_matches_a_hand_calculation() -> None:
     # Errors 0, 0.5, 0, 1 with weights 1, 1 + 3, 1, 1: (4 * 0.25 + 1) / 4.
     heat = torch.tensor([[[[0.0, 0.5], [0.0, 1.0]]]])
     assert float(weighted_mse(heat, one_cell(), torch.tensor([[True]]), 3.0)) == pytest.approx(0.5)
@@ -50,10 +50,10 @@ def test_squared_error_is_worked_out_by_hand() -> None:
     assert float(weighted_mse(one_cell(), one_cell(), torch.tensor([[True]]), 3.0)) == 0.0
 
 
-def test_presence_loss_is_worked_out_by_hand_and_over_labelled_films_alone() -> None:
+def test_presence_loss_matches_a_hand_calculation_over_labelled_films_only() -> None:
     logits = torch.tensor([[0.0, math.log(3)], [50.0, 50.0]])
     present = torch.tensor([[True, False], [False, False]])
-    expected = (math.log(2) + math.log(4)) / 2  # probabilities 1/2 for a true one, 3/4 for an absent one
+    expected = (math.log(2) + math.log(4)) / 2  # probabilities of 1/2 for a present one, 3/4 for an absent one
     labelled = torch.tensor([True, False])
     assert float(presence_cross_entropy(logits, present, labelled)) == pytest.approx(expected)
     assert float(presence_cross_entropy(logits, present, torch.tensor([True, True]))) == pytest.approx(
@@ -66,7 +66,7 @@ def heatmap_losses(logits: torch.Tensor, target: torch.Tensor, present: torch.Te
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_maps_of_absent_corners_change_nothing_and_get_no_gradient(which: int) -> None:
+def test_maps_of_missing_corners_have_no_loss_and_no_gradient(which: int) -> None:
     generator = torch.Generator().manual_seed(0)
     target = torch.rand(2, 3, 4, 4, generator=generator)
     logits = torch.randn(2, 3, 4, 4, generator=generator)
@@ -84,7 +84,7 @@ def test_maps_of_absent_corners_change_nothing_and_get_no_gradient(which: int) -
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_with_every_corner_absent_the_loss_is_0_and_so_is_its_gradient(which: int) -> None:
+def test_with_all_corners_missing_loss_and_gradient_are_0(which: int) -> None:
     logits = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = heatmap_losses(logits, torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, dtype=torch.bool))[which]
     assert float(loss.detach()) == 0.0
@@ -102,8 +102,8 @@ def test_without_a_labelled_film_the_presence_loss_is_0() -> None:
     assert float(logits.grad.abs().max()) == 0.0
 
 
-def test_a_lone_film_weighs_as_much_as_its_corners() -> None:
-    """One present corner of three gives the same loss as that corner by itself."""
+def test_missing_corners_do_not_dilute_the_loss() -> None:
+    """One present corner of three gives the same loss as that corner alone."""
     logits, target = torch.randn(1, 3, 4, 4), torch.rand(1, 3, 4, 4)
     present = torch.tensor([[False, True, False]])
     for all_three, alone in zip(

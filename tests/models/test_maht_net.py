@@ -1,4 +1,4 @@
-"""MAHT-Net: its parts do what they are for, and every ablation is a switch."""
+"""MAHT-Net: its parts, and an option for every ablation."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ THREE = SlotRange(0, 3)
 SMALL = {"backbone": "tf_efficientnet_lite0", "width": 32, "heads": 4, "bridge_layers": 1, "attention_layers": 2}
 
 
-def model_of(**own: Any) -> MAHTNet:
-    tree = {"model": {"name": "maht_net", "maht_net": {**SMALL, "dropout": 0.0, **own}}, "training": {"epochs": 1}}
+def model_of(**options: Any) -> MAHTNet:
+    tree = {"model": {"name": "maht_net", "maht_net": {**SMALL, "dropout": 0.0, **options}}, "training": {"epochs": 1}}
     model = build_model(Config.model_validate(tree), THREE)
     assert isinstance(model, MAHTNet)
     return model
@@ -36,7 +36,7 @@ def noise(height: int = 64, width: int = 32) -> Tensor:
     return torch.randint(0, 255, (2, 1, height, width), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def test_the_bias_starts_from_the_anatomy() -> None:
+def test_the_bias_is_initialised_from_the_anatomy() -> None:
     bias = anatomical_bias(3)
     assert bias.shape == (12, 12)
     torch.testing.assert_close(bias, bias.T)
@@ -56,28 +56,28 @@ def test_the_bias_is_applied() -> None:
     assert float((after - before).detach().abs().max()) > 1e-3
 
 
-def test_a_bias_that_shuts_others_out_makes_a_query_independent_of_them() -> None:
+def test_a_bias_that_masks_other_queries_makes_a_query_independent_of_them() -> None:
     torch.manual_seed(0)
     layer, tokens = AttentionLayer(32, 4, 0.0).eval(), torch.randn(1, 5, 32)
     queries = torch.randn(1, 8, 32)
     other = queries.clone()
     other[:, 4:] = torch.randn(1, 4, 32)
-    alone = torch.zeros(8, 8)
-    alone[:4, 4:] = -1e9
-    shut_out = [layer(q, tokens, alone)[0][:, :4].detach() for q in (queries, other)]
-    assert torch.allclose(*shut_out, atol=1e-6)
-    heard = [layer(q, tokens, torch.zeros(8, 8))[0][:, :4].detach() for q in (queries, other)]
-    assert not torch.allclose(*heard, atol=1e-3)
+    mask = torch.zeros(8, 8)
+    mask[:4, 4:] = -1e9
+    masked = [layer(q, tokens, mask)[0][:, :4].detach() for q in (queries, other)]
+    assert torch.allclose(*masked, atol=1e-6)
+    unmasked = [layer(q, tokens, torch.zeros(8, 8))[0][:, :4].detach() for q in (queries, other)]
+    assert not torch.allclose(*unmasked, atol=1e-3)
 
 
-def test_position_codes_fit_any_grid_and_are_their_own_on_the_one_they_were_learned_on() -> None:
+def test_position_codes_are_exact_on_the_learned_grid_and_interpolated_on_others() -> None:
     code = PositionCode(8)
-    made = code(16, 16)
-    assert made.shape == (1, 256, 8)
-    torch.testing.assert_close(made[0, 3 * 16 + 5], code.rows[0, :, 3] + code.columns[0, :, 5])
+    learned_grid = code(16, 16)
+    assert learned_grid.shape == (1, 256, 8)
+    torch.testing.assert_close(learned_grid[0, 3 * 16 + 5], code.rows[0, :, 3] + code.columns[0, :, 5])
     wide = code(4, 32)
     assert wide.shape == (1, 128, 8)
-    # Four rows out of sixteen: the first lies between learned rows 1 and 2; 32 columns: the first before column 0.
+    # Of 4 rows, the first lies between rows 1 and 2 of the 16 learned ones; of 32 columns, the first before column 0.
     expected = (code.rows[0, :, 1] + code.rows[0, :, 2]) / 2 + code.columns[0, :, 0]
     torch.testing.assert_close(wide[0, 0], expected)
 
@@ -97,7 +97,7 @@ def test_queries_of_one_vertebra_edge_or_side_share_their_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    "own",
+    "options",
     [
         {},
         {"attention_layers": 0},
@@ -109,17 +109,17 @@ def test_queries_of_one_vertebra_edge_or_side_share_their_codes() -> None:
         {"width": 64, "heads": 8},
     ],
 )
-def test_every_ablation_is_a_switch_and_leaves_only_what_it_uses(own: dict[str, Any]) -> None:
-    model = model_of(**own).train()
+def test_every_ablation_option_leaves_only_the_expected_parameters_unused(options: dict[str, Any]) -> None:
+    model = model_of(**options).train()
     output = model(noise())
     assert output.heatmaps.shape == (2, 12, 32, 16)
     assert output.presence.shape == (2, 3)
     (output.heatmaps.square().mean() + output.presence.square().mean()).backward()
-    without = {name for name, p in model.named_parameters() if p.grad is None}
-    assert without == model.unused_parameters()
+    without_gradient = {name for name, p in model.named_parameters() if p.grad is None}
+    assert without_gradient == model.unused_parameters()
 
 
-def test_ablations_differ_in_size_as_they_should() -> None:
+def test_ablations_differ_in_size_as_expected() -> None:
     full = parameter_count(model_of())
     assert full - parameter_count(model_of(anatomical_bias=False)) == 12 * 12
     layer = sum(p.numel() for p in AttentionLayer(32, 4, 0.0).parameters())
@@ -128,7 +128,7 @@ def test_ablations_differ_in_size_as_they_should() -> None:
     assert parameter_count(model_of(maps="pooled")) - full == (32 - 12) * 256
 
 
-def test_every_query_makes_a_map_of_its_own() -> None:
+def test_every_query_gives_its_own_map() -> None:
     model = model_of().eval()
     grid, queries = torch.randn(1, 32, 2, 3), torch.randn(1, 12, 32)
     maps = model._query_maps(queries, grid)
@@ -150,7 +150,7 @@ def test_the_spread_stays_within_its_limits() -> None:
         torch.testing.assert_close(spread, torch.full_like(spread, expected))
 
 
-def test_attention_of_each_corner_sums_to_1_over_the_film() -> None:
+def test_the_attention_of_each_corner_sums_to_1() -> None:
     attention = model_of().eval().corner_attention(noise(96, 64))
     assert attention is not None
     assert attention.shape == (2, 12, 3, 2)
@@ -158,13 +158,13 @@ def test_attention_of_each_corner_sums_to_1_over_the_film() -> None:
     assert model_of(attention_layers=0).eval().corner_attention(noise()) is None
 
 
-def test_a_spread_is_learned_only_where_one_is_predicted() -> None:
+def test_the_uncertainty_loss_requires_a_network_that_predicts_a_spread() -> None:
     with pytest.raises(ConfigError, match=r"loss\.uncertainty_weight needs a network that predicts a spread"):
         resolve_config({"loss": {"uncertainty_weight": 0.1}})
     with pytest.raises(ConfigError, match=r"attention_layers of 1 or more; otherwise set it to 0"):
         resolve_config({"model": {"name": "maht_net", "maht_net": {"attention_layers": 0}}, "preset": "full"})
 
 
-def test_a_width_that_the_heads_do_not_divide_is_refused() -> None:
+def test_a_width_not_divisible_by_the_heads_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"width 100 must be a multiple of heads \(8\) and of 4"):
         resolve_config({"model": {"name": "maht_net", "maht_net": {"width": 100}}})

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: only dropout is random, and the spread is that of the passes about the model's own corners."""
+"""Monte Carlo dropout: only dropout is random, and the spread is that of the passes around the plain prediction."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def unet_of(dropout: float) -> LandmarkModel:
     return build_model(Config.model_validate({"model": model, "training": {"epochs": 1}}), ONE).eval()
 
 
-class InTurn(LandmarkModel):
-    """Predicts the next of some corners for each image of each call; NaN where a corner is not found."""
+class StubModel(LandmarkModel):
+    """Predicts the next value of a list for each image; NaN is a corner that is not found."""
 
     def __init__(self, corners: list[float]) -> None:
         super().__init__(ONE)
@@ -43,12 +43,12 @@ class InTurn(LandmarkModel):
         return Landmarks(corners, present[..., None].expand(-1, 1, 4), present)
 
 
-def spread_of(own: float, *passes: float, reach_px: float = 10.0) -> Landmarks:
-    model = InTurn([own, *passes])
+def spread_of(deterministic: float, *passes: float, reach_px: float = 10.0) -> Landmarks:
+    model = StubModel([deterministic, *passes])
     return monte_carlo_landmarks(model, IMAGES[:1], len(passes), reach_px=reach_px, floor_px=0.5)
 
 
-def test_the_covariance_is_that_of_the_passes_about_the_models_own_corner() -> None:
+def test_the_covariance_is_that_of_the_passes_around_the_deterministic_corner() -> None:
     # x is 2, 1, 3 and 5 off by 0, -1, 1 and 3; y by twice that. Sum of squares 11, over 4 passes.
     landmarks = spread_of(2.0, 2.0, 1.0, 3.0, 5.0)
     torch.testing.assert_close(landmarks.corners_xy[0, 0, 0], torch.tensor([2.0, 4.0]))
@@ -60,26 +60,26 @@ def test_the_covariance_is_that_of_the_passes_about_the_models_own_corner() -> N
     torch.testing.assert_close(landmarks.heat_share, torch.ones(1, 1, 4))
 
 
-def test_a_pass_that_is_out_of_reach_or_did_not_find_the_corner_lowers_the_share_alone() -> None:
-    # y is the further one: 2 * 6 is beyond 10, so that the pass at 8 has the corner on another vertebra.
+def test_a_pass_out_of_reach_or_without_the_corner_only_lowers_the_heat_share() -> None:
+    # The pass at 8 is off by 12 in y, beyond the reach of 10: its corner is on another vertebra.
     landmarks = spread_of(2.0, 3.0, 8.0, float("nan"), 1.0)
     assert landmarks.covariance_px2 is not None
     torch.testing.assert_close(landmarks.covariance_px2[0, 0, 0, 0, 0], torch.tensor(1.25))
     torch.testing.assert_close(landmarks.heat_share, torch.full((1, 1, 4), 0.5))
-    nowhere = spread_of(2.0, 80.0, 90.0)
-    assert nowhere.covariance_px2 is not None
-    torch.testing.assert_close(nowhere.covariance_px2[0, 0, 0], 0.25 * torch.eye(2))
-    assert float(nowhere.heat_share.max()) == 0  # type: ignore[union-attr]
+    none_in_reach = spread_of(2.0, 80.0, 90.0)
+    assert none_in_reach.covariance_px2 is not None
+    torch.testing.assert_close(none_in_reach.covariance_px2[0, 0, 0], 0.25 * torch.eye(2))
+    assert float(none_in_reach.heat_share.max()) == 0  # type: ignore[union-attr]
 
 
-def test_a_corner_that_the_model_itself_does_not_find_has_no_covariance() -> None:
+def test_a_corner_missing_from_the_deterministic_prediction_has_no_covariance() -> None:
     landmarks = spread_of(float("nan"), 1.0, 2.0)
     assert landmarks.covariance_px2 is not None
     assert bool(landmarks.covariance_px2.isnan().all())
     assert float(landmarks.heat_share.max()) == 0  # type: ignore[union-attr]
 
 
-def of_dropout(dropout: float, passes: int = 10, **uncertainty: object) -> Config:
+def dropout_config(dropout: float, passes: int = 10, **uncertainty: object) -> Config:
     return Config.model_validate(
         {
             "model": {"name": "unet", "decoder_dropout": [dropout] * 5},
@@ -89,27 +89,27 @@ def of_dropout(dropout: float, passes: int = 10, **uncertainty: object) -> Confi
     )
 
 
-def test_the_configured_source_gives_the_models_own_corners_with_a_covariance_from_dropout() -> None:
-    config = of_dropout(0.4, window_sigmas=4)
+def test_source_dropout_gives_deterministic_corners_with_a_covariance_from_dropout() -> None:
+    config = dropout_config(0.4, window_sigmas=4)
     model = build_model(config, ONE).eval()
-    own = model.predict(IMAGES)
-    assert own.covariance_px2 is None
-    seen = landmark_predictor(model, config.uncertainty)(IMAGES)
-    assert torch.equal(seen.corners_xy, own.corners_xy)
-    assert torch.equal(seen.presence, own.presence)
-    assert seen.covariance_px2 is not None
-    assert seen.heat_share is not None
-    # sigma 1.5 and stride 1: passes within 6 px count, and a quarter of a cell is the floor.
+    deterministic = model.predict(IMAGES)
+    assert deterministic.covariance_px2 is None
+    landmarks = landmark_predictor(model, config.uncertainty)(IMAGES)
+    assert torch.equal(landmarks.corners_xy, deterministic.corners_xy)
+    assert torch.equal(landmarks.presence, deterministic.presence)
+    assert landmarks.covariance_px2 is not None
+    assert landmarks.heat_share is not None
+    # Sigma 1.5 and stride 1: passes within 6 px count, and the floor is a quarter of a cell.
     direct = monte_carlo_landmarks(model, IMAGES, 10, reach_px=6.0, floor_px=0.25)
     assert direct.covariance_px2 is not None
-    torch.testing.assert_close(seen.covariance_px2, direct.covariance_px2)
-    assert float(seen.covariance_px2.diagonal(dim1=-2, dim2=-1).min()) >= 0.25**2
-    assert torch.equal(torch.linalg.eigvalsh(seen.covariance_px2) > 0, torch.ones(2, 1, 4, 2, dtype=torch.bool))
-    assert set((10 * seen.heat_share).round().flatten().tolist()) <= set(range(11))
+    torch.testing.assert_close(landmarks.covariance_px2, direct.covariance_px2)
+    assert float(landmarks.covariance_px2.diagonal(dim1=-2, dim2=-1).min()) >= 0.25**2
+    assert torch.equal(torch.linalg.eigvalsh(landmarks.covariance_px2) > 0, torch.ones(2, 1, 4, 2, dtype=torch.bool))
+    assert set((10 * landmarks.heat_share).round().flatten().tolist()) <= set(range(11))
 
 
-def test_a_films_spread_does_not_depend_on_the_films_beside_it() -> None:
-    predict = landmark_predictor(unet_of(0.5), of_dropout(0.5).uncertainty)
+def test_the_spread_of_a_film_does_not_depend_on_its_batch() -> None:
+    predict = landmark_predictor(unet_of(0.5), dropout_config(0.5).uncertainty)
     together, alone = predict(IMAGES), predict(IMAGES[1:])
     assert together.covariance_px2 is not None
     assert alone.covariance_px2 is not None
@@ -117,7 +117,7 @@ def test_a_films_spread_does_not_depend_on_the_films_beside_it() -> None:
 
 
 def test_the_covariance_stays_positive_definite_in_bf16() -> None:
-    # Off by (5, 10): of rank 1, which rounding to 8 bits would make negative in one direction.
+    # Errors along (5, 10) give a covariance of rank 1, which rounding to 8 bits would make negative in one direction.
     with torch.autocast("cpu", torch.bfloat16):
         covariance = spread_of(2.0, 7.03, 7.01, 6.98, reach_px=20.0).covariance_px2
     assert covariance is not None
@@ -125,7 +125,7 @@ def test_the_covariance_stays_positive_definite_in_bf16() -> None:
     assert float(torch.linalg.eigvalsh(covariance).min()) == pytest.approx(0.25, rel=0.01)
 
 
-def test_another_source_is_the_models_own_prediction() -> None:
+def test_any_other_source_uses_the_plain_prediction() -> None:
     model = unet_of(0.5)
     assert landmark_predictor(model, UncertaintyConfig(source="heatmap")) == model.predict
 
@@ -145,7 +145,7 @@ def test_another_source_is_the_models_own_prediction() -> None:
         ),
     ],
 )
-def test_a_configuration_without_dropout_is_refused_before_anything_is_trained(
+def test_source_dropout_without_dropout_in_the_network_is_a_configuration_error(
     model: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -155,12 +155,12 @@ def test_a_configuration_without_dropout_is_refused_before_anything_is_trained(
 
 
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_the_configuration_knows_whether_the_network_drops(name: str) -> None:
+def test_the_configuration_knows_whether_the_network_has_dropout(name: str) -> None:
     config = Config.model_validate({"model": {"name": name}, "training": {"epochs": 1}})
     assert config.model.drops == has_dropout(build_model(config, ONE))
 
 
-def test_only_dropout_is_in_train_mode_and_everything_is_as_it_was_afterwards() -> None:
+def test_only_dropout_is_in_train_mode_and_the_model_is_restored() -> None:
     model = unet_of(0.3)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with dropout_active(model):
@@ -171,7 +171,7 @@ def test_only_dropout_is_in_train_mode_and_everything_is_as_it_was_afterwards() 
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_the_same_seed_draws_the_same_and_another_one_another() -> None:
+def test_the_seed_determines_the_samples() -> None:
     model = unet_of(0.5)
     random_state = torch.get_rng_state()
     first, second, other = (
@@ -186,9 +186,9 @@ def test_the_same_seed_draws_the_same_and_another_one_another() -> None:
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
-def test_dropout_inside_a_transformer_acts_too() -> None:
-    own = {"backbone": "tf_efficientnet_lite0", "width": 32, "heads": 4, "dropout": 0.5}
-    tree = {"model": {"name": "maht_net", "maht_net": own}, "training": {"epochs": 1}}
+def test_dropout_inside_a_transformer_is_active() -> None:
+    options = {"backbone": "tf_efficientnet_lite0", "width": 32, "heads": 4, "dropout": 0.5}
+    tree = {"model": {"name": "maht_net", "maht_net": options}, "training": {"epochs": 1}}
     model = build_model(Config.model_validate(tree), ONE).eval()
     assert isinstance(model, MAHTNet)
     assert model.bridge is not None
@@ -199,7 +199,7 @@ def test_dropout_inside_a_transformer_acts_too() -> None:
             assert not torch.equal(model.bridge(tokens), model.bridge(tokens))
 
 
-def test_a_model_without_dropout_or_a_single_pass_is_refused() -> None:
+def test_a_model_without_dropout_and_a_single_pass_are_rejected() -> None:
     assert not has_dropout(unet_of(0.0))
     with pytest.raises(ValueError, match="needs a model that was configured with dropout"):
         monte_carlo_landmarks(unet_of(0.0), IMAGES, 5, 9.0, 0.1)

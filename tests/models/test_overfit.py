@@ -1,4 +1,4 @@
-"""Every model can learn four synthetic films by heart; takes minutes, Keypoint R-CNN twenty on two threads."""
+"""Every model can overfit four synthetic films; takes minutes, Keypoint R-CNN twenty on two threads."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ from spondylo_ml.training.inference import to_film_predictions
 STEPS = {"unet": 100, "resnet50": 120, "hrnet_w32": 120, "keypoint_rcnn": 300, "maht_net": 200}
 LIMIT_PX512 = {"keypoint_rcnn": 4.0}
 SIZE_HW = {"keypoint_rcnn": (256, 192)}  # its regions need bodies of more than a few cells
-USUAL_SIZE_HW = (128, 96)
+DEFAULT_SIZE_HW = (128, 96)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def config_of(name: str) -> Config:
     rcnn = {"proposals": 40, "sampled_proposals": 32, "anchor_sizes_px": (8, 16, 32, 64, 128)}
-    own = {"backbone": "tf_efficientnet_lite0", "width": 128, "dropout": 0.0, "bridge_layers": 2, "attention_layers": 2}
-    model = {"name": name, "hrnet_w32": {"dropout": 0.0}, "keypoint_rcnn": rcnn, "maht_net": own}
+    maht_net = {
+        "backbone": "tf_efficientnet_lite0",
+        "width": 128,
+        "dropout": 0.0,
+        "bridge_layers": 2,
+        "attention_layers": 2,
+    }
+    model = {"name": name, "hrnet_w32": {"dropout": 0.0}, "keypoint_rcnn": rcnn, "maht_net": maht_net}
     return Config.model_validate(
         {
             "model": model,
@@ -37,9 +43,9 @@ def config_of(name: str) -> Config:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODEL_NAMES)
-def test_four_synthetic_films_are_learned_by_heart(name: str) -> None:
+def test_a_model_overfits_four_synthetic_films(name: str) -> None:
     films = phantom_films(4, 3, 256).films
-    prepared = prepare_films(films, SLOTS, SIZE_HW.get(name, USUAL_SIZE_HW))
+    prepared = prepare_films(films, SLOTS, SIZE_HW.get(name, DEFAULT_SIZE_HW))
     (batch,) = plain_loader(prepared, 4)
     batch = FilmBatch(*(part.to(DEVICE) for part in batch))
     torch.manual_seed(0)
@@ -53,7 +59,7 @@ def test_four_synthetic_films_are_learned_by_heart(name: str) -> None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    # BatchNorm's running statistics follow the last weights.
+    # Let the running statistics of batch norm catch up with the final weights.
     with torch.no_grad():
         for _ in range(30):
             model.losses(batch)

