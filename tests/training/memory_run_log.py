@@ -1,4 +1,4 @@
-"""A run log that tests can read back."""
+"""A run log in memory, for tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from spondylo_ml.training.run_log import ColourImage
 
 
 class MemoryRunLog:
-    """Keeps everything in memory."""
+    """Keeps metrics and images in memory."""
 
     def __init__(self) -> None:
         self.history: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What a model costs."""
+"""Latency and memory of a model."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from spondylo_ml.training.cost import latency_ms, peak_gpu_memory_mb, peak_memor
 
 def test_latency_is_the_median_of_the_calls_after_the_warm_up() -> None:
     # Three slow calls warm up, then 10, 30 and 20 ms; the clock is read before and after each.
-    took = [9.0, 8.0, 7.0, 0.010, 0.030, 0.020]
-    clock = iter([t for index, s in enumerate(took) for t in (100.0 * index, 100.0 * index + s)])
-    made: list[int] = []
-    assert latency_ms([lambda: made.append(1)] * len(took), clock.__next__) == pytest.approx(20.0)
-    assert len(made) == len(took)
+    durations_s = [9.0, 8.0, 7.0, 0.010, 0.030, 0.020]
+    clock = iter(
+        [time for index, duration in enumerate(durations_s) for time in (100.0 * index, 100.0 * index + duration)]
+    )
+    calls: list[int] = []
+    assert latency_ms([lambda: calls.append(1)] * len(durations_s), clock.__next__) == pytest.approx(20.0)
+    assert len(calls) == len(durations_s)
 
 
 def test_too_few_calls_have_no_latency() -> None:
     assert math.isnan(latency_ms([lambda: None] * 3))
 
 
-def test_memory_held_shows_in_the_peak_and_stays_there() -> None:
+def test_allocated_memory_raises_the_peak_which_never_falls() -> None:
     before = peak_memory_mb()
-    held = np.ones(int(before * 1e6) // 8 + 50_000_000)
+    block = np.ones(int(before * 1e6) // 8 + 50_000_000)
     after = peak_memory_mb()
-    del held
+    del block
     assert after - before > 300
     assert peak_memory_mb() >= after
     assert math.isnan(peak_gpu_memory_mb()) or peak_gpu_memory_mb() > 0

@@ -1,4 +1,4 @@
-"""What happens round the steps of a training: frozen stages, added-up gradients, running means of the weights."""
+"""Training around the single step: frozen stages, accumulated gradients, running means of the weights, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from spondylo_ml.training.run_log import RunLog
 CPU = Compute("cpu", "fp32", "a test")
 
 
-class Counting(LandmarkModel):
-    """Two weights with a gradient of 1 each, one of them the backbone; remembers them at each step and prediction."""
+class RecordingModel(LandmarkModel):
+    """Two weights with a gradient of 1 each, one of them the backbone; records them at each step and prediction."""
 
     def __init__(self, pretrained: str = "none") -> None:
         super().__init__(SlotRange(0, 10))
         self.head = nn.Parameter(torch.zeros(1))
         self.body = nn.Linear(1, 1, bias=False)
         nn.init.zeros_(self.body.weight)
-        self.backbone_net = Backbone("made", self.body, [[self.body]])
+        self.backbone_net = Backbone("test", self.body, [[self.body]])
         self.pretrained = pretrained
         self.at_step: list[tuple[float, float]] = []
         self.at_prediction: list[float] = []
@@ -61,10 +61,10 @@ def run(
     folder: Path,
     resume_from: Path | None = None,
     run_log: RunLog | None = None,
-    judge: Score = score,
+    score_fn: Score = score,
     **training: Any,
 ) -> FitResult:
-    """Four films, batches of one, plain SGD-like steps of 0.1 by a constant rate."""
+    """Train on four films in batches of two, by default with SGD at a constant rate of 0.1."""
     config: Config = resolve_config(
         {
             "training": {
@@ -82,15 +82,15 @@ def run(
             "tracking": {"panel_films": 1, "panel_every_epochs": 1},
         }
     )
-    made = phantom_films(5, 0, 64)
-    films = prepare_films(made.films, made.slots, (64, 64))
+    film_set = phantom_films(5, 0, 64)
+    films = prepare_films(film_set.films, film_set.slots, (64, 64))
     parts = {"train": films[:4], "val": films[4:]}
     return fit(
         model,
         config,
         CPU,
         parts,
-        judge,
+        score_fn,
         run_log or MemoryRunLog(),
         lambda *_: np.zeros((1, 1, 3), np.uint8),
         folder,
@@ -98,73 +98,73 @@ def run(
     )
 
 
-def bodies(model: Counting) -> list[float]:
-    return [body for _, body in model.at_step]
+def backbone_weights(model: RecordingModel) -> list[float]:
+    return [weight for _, weight in model.at_step]
 
 
-def test_a_pretrained_backbone_rests_until_it_thaws(tmp_path: Path) -> None:
-    model = Counting("file")
+def test_a_pretrained_backbone_is_frozen_until_it_thaws(tmp_path: Path) -> None:
+    model = RecordingModel("file")
     run(model, tmp_path, epochs=3, frozen_stages=1, thaw_epoch=3)
-    # Two steps an epoch: epochs 1 and 2 leave it alone, the first step of epoch 3 moves it.
-    assert bodies(model)[:5] == [0.0] * 5
-    assert bodies(model)[5] == pytest.approx(-0.19)  # 0.1 with Nesterov's look ahead of 0.9
+    # Two steps per epoch: frozen in epochs 1 and 2, changed by the first step of epoch 3.
+    assert backbone_weights(model)[:5] == [0.0] * 5
+    assert backbone_weights(model)[5] == pytest.approx(-0.19)  # 0.1 with Nesterov momentum of 0.9
     assert model.at_step[1][0] == pytest.approx(-0.19)
 
 
-def test_a_validation_error_that_is_no_number_ends_the_training(tmp_path: Path) -> None:
-    def nothing_to_judge(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> Mapping[str, float]:
+def test_a_nan_validation_error_ends_the_training(tmp_path: Path) -> None:
+    def nan_score(films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction]) -> Mapping[str, float]:
         return {"mre_px512": float("nan")}
 
     with pytest.raises(NonFiniteMetricError, match="val/mre_px512 is nan after epoch 1: no labelled corner"):
-        run(Counting(), tmp_path, judge=nothing_to_judge)
+        run(RecordingModel(), tmp_path, score_fn=nan_score)
     assert not list(tmp_path.glob("*.ckpt"))
 
 
-def test_random_weights_are_never_frozen_and_that_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    model = Counting("none")
+def test_random_weights_are_not_frozen_and_a_warning_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = RecordingModel("none")
     run(model, tmp_path, frozen_stages=1, backbone_rate_ratio=0.5)
     assert "training.backbone_rate_ratio=0.5 slows down a backbone that starts from random weights" in caplog.text
     assert "training.frozen_stages=1 freezes nothing: the backbone's weights are random" in caplog.messages
-    assert bodies(model)[1] < 0
+    assert backbone_weights(model)[1] < 0
 
 
-def test_a_resumed_training_knows_that_its_backbone_was_pretrained(tmp_path: Path) -> None:
-    run(Counting("file"), tmp_path, epochs=1, frozen_stages=1)
-    resumed = Counting("none")
+def test_a_resumed_run_knows_that_its_backbone_was_pretrained(tmp_path: Path) -> None:
+    run(RecordingModel("file"), tmp_path, epochs=1, frozen_stages=1)
+    resumed = RecordingModel("none")
     run(resumed, tmp_path, tmp_path / "last.ckpt", epochs=2, frozen_stages=1)
     assert len(resumed.at_step) == 2
-    assert bodies(resumed) == [0.0, 0.0]
+    assert backbone_weights(resumed) == [0.0, 0.0]
 
 
-def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
-    model = Counting()
+def test_gradients_of_several_batches_accumulate_into_one_step(tmp_path: Path) -> None:
+    model = RecordingModel()
     run(model, tmp_path, epochs=1, accumulate_batches=2)
     heads = [head for head, _ in model.at_step]
     assert heads == [0.0, 0.0]
     assert float(model.head.detach()) == pytest.approx(-0.19)
 
 
-def test_the_running_mean_of_the_weights_is_judged_and_kept_and_survives_a_restart(tmp_path: Path) -> None:
-    model = Counting()
+def test_the_mean_weights_are_validated_and_saved_and_restored_on_resuming(tmp_path: Path) -> None:
+    model = RecordingModel()
     run(model, tmp_path / "whole", epochs=2, ema_decay=0.5, optimizer="adam")
     # The mean starts as the weights after the first step, then moves half way each time.
     steps = [head for head, _ in model.at_step]
     first_two = steps[1:3]
     mean = (first_two[0] + first_two[1]) / 2
-    judged = model.at_prediction
-    assert judged[0] == pytest.approx(mean, rel=1e-5)
-    assert steps[2] < judged[0], "training goes on from the weights themselves"
-    run(Counting(), tmp_path / "parts", epochs=1, ema_decay=0.5, optimizer="adam")
-    resumed = Counting()
+    validated = model.at_prediction
+    assert validated[0] == pytest.approx(mean, rel=1e-5)
+    assert steps[2] < validated[0], "training continues from the plain weights"
+    run(RecordingModel(), tmp_path / "parts", epochs=1, ema_decay=0.5, optimizer="adam")
+    resumed = RecordingModel()
     run(resumed, tmp_path / "parts", tmp_path / "parts" / "last.ckpt", epochs=2, ema_decay=0.5, optimizer="adam")
-    assert resumed.at_prediction[-1] == pytest.approx(judged[-1], rel=1e-6)
+    assert resumed.at_prediction[-1] == pytest.approx(validated[-1], rel=1e-6)
     assert resumed.at_step[0] == pytest.approx(model.at_step[2], rel=1e-6)
 
 
-def test_the_panel_is_drawn_with_the_weights_that_are_judged(tmp_path: Path) -> None:
-    model = Counting()
+def test_the_panel_is_drawn_with_the_validated_weights(tmp_path: Path) -> None:
+    model = RecordingModel()
     run(model, tmp_path, epochs=1, ema_decay=0.5, optimizer="adam")
-    # Validation, the fixed training film, and the panel all see the mean.
+    # Validation, the fixed training film and the panel all use the mean weights.
     assert len(model.at_prediction) == 3
     assert len(set(model.at_prediction)) == 1
 
@@ -172,20 +172,20 @@ def test_the_panel_is_drawn_with_the_weights_that_are_judged(tmp_path: Path) -> 
 def test_the_films_are_not_copied_with_the_weights() -> None:
     from copy import deepcopy
 
-    made = phantom_films(1, 0, 64)
-    (film,) = prepare_films(made.films, made.slots, (64, 64))
+    film_set = phantom_films(1, 0, 64)
+    (film,) = prepare_films(film_set.films, film_set.slots, (64, 64))
     assert deepcopy([film])[0] is film
 
 
-class Interrupting(MemoryRunLog):
-    """Ctrl-C as the first epoch is reported."""
+class InterruptingRunLog(MemoryRunLog):
+    """Raises KeyboardInterrupt when the first epoch is logged."""
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_comes_out_as_such_and_the_next_one_is_heard(tmp_path: Path) -> None:
+def test_ctrl_c_is_raised_and_its_handler_is_restored(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        run(Counting(), tmp_path, run_log=Interrupting())
+        run(RecordingModel(), tmp_path, run_log=InterruptingRunLog())
     assert signal.getsignal(signal.SIGINT) is before

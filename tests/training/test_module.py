@@ -1,4 +1,4 @@
-"""The training step stops on a loss that is not finite, and the schedules are what they say."""
+"""Training steps, learning rate schedule, device and early stopping."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ class BrokenModel(LandmarkModel):
 
 
 def _fit(model: LandmarkModel, config: Config, log: MemoryRunLog, folder: Path) -> FitResult:
-    """Eight training films of 64 px, and a score that never gets better."""
-    made = phantom_films(10, 0, 64)
-    films = split_by_patient(made.films, 0.2, 0.0, 0)
+    """Train on eight films of 64 px, with a score that never improves."""
+    film_set = phantom_films(10, 0, 64)
+    films = split_by_patient(film_set.films, 0.2, 0.0, 0)
     prepared = {
-        part: prepare_films([f for f in films if f.split == part], made.slots, (64, 64)) for part in ("train", "val")
+        part: prepare_films([f for f in films if f.split == part], film_set.slots, (64, 64))
+        for part in ("train", "val")
     }
     return fit(
         model,
@@ -65,11 +66,13 @@ def _fit(model: LandmarkModel, config: Config, log: MemoryRunLog, folder: Path) 
     )
 
 
-def test_a_loss_that_is_not_finite_names_epoch_step_and_parts(tmp_path: Path) -> None:
+def test_a_non_finite_loss_is_an_error_that_names_epoch_step_and_parts(tmp_path: Path) -> None:
     config = resolve_config({"training": {"epochs": 3, "batch_size": 4}, "tracking": {"panel_films": 0}})
-    with pytest.raises(NonFiniteLossError, match=r"loss is not finite in epoch 2, step 1: good=.*, bad=nan") as caught:
+    with pytest.raises(
+        NonFiniteLossError, match=r"loss is not finite in epoch 2, step 1: good=.*, bad=nan"
+    ) as error_info:
         _fit(BrokenModel(), config, MemoryRunLog(), tmp_path)
-    assert (caught.value.epoch, caught.value.step) == (2, 1)
+    assert (error_info.value.epoch, error_info.value.step) == (2, 1)
 
 
 def test_the_cosine_starts_above_zero_reaches_the_top_and_ends_at_the_floor() -> None:
@@ -82,19 +85,19 @@ def test_the_cosine_starts_above_zero_reaches_the_top_and_ends_at_the_floor() ->
     assert all(later <= earlier for earlier, later in pairwise(factors[10:]))
 
 
-def test_a_device_that_is_not_there_is_an_error_that_says_what_to_do() -> None:
+def test_an_unavailable_device_is_an_error_that_says_what_to_do() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
     with pytest.raises(ConfigError, match=r"training\.device: cuda is not available here; use auto or cpu"):
         choose_compute(TrainingConfig(epochs=1, device="cuda"))
 
 
-def test_the_precision_is_chosen_with_a_reason_and_obeyed_when_given() -> None:
+def test_the_automatic_precision_has_a_reason_and_a_configured_one_is_used() -> None:
     assert choose_compute(TrainingConfig(epochs=1, device="cpu", precision="fp32")).reason == "as configured"
-    chosen = choose_compute(TrainingConfig(epochs=1, device="cpu"))
-    able = torch.cpu.get_capabilities()
-    assert chosen.precision == ("bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32")
-    assert "bf16" in chosen.reason
+    compute = choose_compute(TrainingConfig(epochs=1, device="cpu"))
+    capabilities = torch.cpu.get_capabilities()
+    assert compute.precision == ("bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32")
+    assert "bf16" in compute.reason
 
 
 class ConstantModel(BrokenModel):
@@ -104,7 +107,7 @@ class ConstantModel(BrokenModel):
         return {"constant": 1 + 0 * self.weight.sum()}
 
 
-def test_training_stops_early_without_gain_and_keeps_the_first_best_epoch(tmp_path: Path) -> None:
+def test_training_stops_early_without_improvement_and_keeps_the_first_best_epoch(tmp_path: Path) -> None:
     config = resolve_config(
         {"training": {"epochs": 9, "batch_size": 4, "early_stop_patience": 2}, "tracking": {"panel_films": 0}}
     )

@@ -1,4 +1,4 @@
-"""Optimisers and courses of the learning rate: what they are given, and the rates step by step."""
+"""Optimisers and learning rate schedules: their parameters, and the rate of every epoch."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class TwoParts(LandmarkModel):
         self.later = nn.Conv2d(2, 2, 1)
         self.head = nn.Linear(2, 3)
         network = nn.ModuleList([self.stem, self.later])
-        self.backbone_net = Backbone("made", network, [[self.stem], [self.later]])
+        self.backbone_net = Backbone("test", network, [[self.stem], [self.later]])
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
         return {}
@@ -41,21 +41,21 @@ def config_of(**training: Any) -> TrainingConfig:
 def rates(name: str, epochs: int, **training: Any) -> list[float]:
     config = config_of(scheduler=name, learning_rate=0.1, **training)
     optimizer = build_optimizer(TwoParts(), config)
-    made = build_scheduler(optimizer, config, epochs)
-    assert made is not None
-    seen = []
+    scheduler = build_scheduler(optimizer, config, epochs)
+    assert scheduler is not None
+    rates_by_epoch = []
     for _ in range(epochs):
-        seen.append(optimizer.param_groups[0]["lr"])
+        rates_by_epoch.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        made["scheduler"].step()
-    return seen
+        scheduler["scheduler"].step()
+    return rates_by_epoch
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("radam", torch.optim.RAdam), ("sgd", torch.optim.SGD)],
 )
-def test_every_optimiser_is_made_by_name(name: str, kind: type[torch.optim.Optimizer]) -> None:
+def test_every_optimiser_is_built_by_name(name: str, kind: type[torch.optim.Optimizer]) -> None:
     optimizer = build_optimizer(TwoParts(), config_of(optimizer=name, learning_rate=0.25))
     assert type(optimizer) is kind
     assert optimizer.param_groups[0]["lr"] == 0.25
@@ -68,32 +68,32 @@ def test_sgd_has_nesterov_momentum_and_radam_decoupled_decay() -> None:
     assert build_optimizer(TwoParts(), config_of(optimizer="radam")).param_groups[0]["decoupled_weight_decay"] is True
 
 
-def test_head_and_backbone_have_rates_of_their_own_and_only_weights_decay() -> None:
+def test_head_and_backbone_have_separate_rates_and_only_weights_decay() -> None:
     model = TwoParts()
     config = config_of(learning_rate=0.01, backbone_rate_ratio=0.1, weight_decay=0.5)
     groups = build_optimizer(model, config).param_groups
     by_parameter = {id(p): group for group in groups for p in group["params"]}
     assert len(by_parameter) == len(list(model.parameters()))
 
-    def of(parameter: nn.Parameter) -> tuple[float, float]:
+    def settings_of(parameter: nn.Parameter) -> tuple[float, float]:
         group = by_parameter[id(parameter)]
         return group["lr"], group["weight_decay"]
 
-    assert of(model.head.weight) == (0.01, 0.5)
-    assert of(model.head.bias) == (0.01, 0.0)
-    assert of(model.later.weight) == (pytest.approx(0.001), 0.5)
-    assert of(model.stem[1].weight) == (pytest.approx(0.001), 0.0)  # type: ignore[arg-type]
+    assert settings_of(model.head.weight) == (0.01, 0.5)
+    assert settings_of(model.head.bias) == (0.01, 0.0)
+    assert settings_of(model.later.weight) == (pytest.approx(0.001), 0.5)
+    assert settings_of(model.stem[1].weight) == (pytest.approx(0.001), 0.0)  # type: ignore[arg-type]
 
 
-def test_steps_divide_the_rate_every_so_many_epochs() -> None:
+def test_the_step_schedule_multiplies_the_rate_every_few_epochs() -> None:
     assert rates("step", 6, step_epochs=2, step_factor=0.5) == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
 
 
-def test_restarts_begin_again_and_take_twice_as_long() -> None:
-    seen = rates("restarts", 7, restart_epochs=2, min_learning_rate=0.0)
+def test_the_restart_schedule_doubles_its_period() -> None:
+    rates_by_epoch = rates("restarts", 7, restart_epochs=2, min_learning_rate=0.0)
     # Two epochs (top, half way), then four (top, 1/4, half, 3/4 of the way down), then the top again.
-    down = [0.1 * (1 + c) / 2 for c in (2**-0.5, 0.0, -(2**-0.5))]
-    assert seen == pytest.approx([0.1, 0.05, 0.1, *down, 0.1])
+    falling = [0.1 * (1 + c) / 2 for c in (2**-0.5, 0.0, -(2**-0.5))]
+    assert rates_by_epoch == pytest.approx([0.1, 0.05, 0.1, *falling, 0.1])
 
 
 def test_a_constant_rate_has_no_scheduler() -> None:
@@ -101,7 +101,7 @@ def test_a_constant_rate_has_no_scheduler() -> None:
     assert build_scheduler(build_optimizer(TwoParts(), config), config, 10) is None
 
 
-def test_frozen_stages_learn_neither_weights_nor_statistics_until_they_thaw() -> None:
+def test_frozen_stages_update_neither_weights_nor_statistics_until_they_thaw() -> None:
     model = TwoParts().train()
     assert model.backbone_net is not None
     stages = model.backbone_net.stages[:1]

@@ -1,4 +1,4 @@
-"""Run logs that need no server."""
+"""The run log in a folder."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from spondylo_ml.training.run_log import FolderRunLog
 
 def test_a_folder_keeps_metrics_and_images(tmp_path: Path) -> None:
     log = FolderRunLog(tmp_path / "run")
-    picture = np.zeros((2, 3, 3), dtype=np.uint8)
-    picture[0, 0] = (255, 0, 0)
+    image = np.zeros((2, 3, 3), dtype=np.uint8)
+    image[0, 0] = (255, 0, 0)
     log.metrics({"loss": 0.5}, 1)
-    log.image(picture, "panel/val", 1)
+    log.image(image, "panel/val", 1)
     assert json.loads((tmp_path / "run" / "metrics.jsonl").read_text()) == {"epoch": 1, "loss": 0.5}
-    read = cv2.imread(str(tmp_path / "run" / "images" / "panel-val-0001.png"))
-    assert read is not None
-    assert read[0, 0].tolist() == [0, 0, 255], "OpenCV reads blue first: the red corner is red"
+    stored = cv2.imread(str(tmp_path / "run" / "images" / "panel-val-0001.png"))
+    assert stored is not None
+    assert stored[0, 0].tolist() == [0, 0, 255], "OpenCV reads blue first: the red corner is red"
 
 
-def test_an_earlier_part_is_written_once(tmp_path: Path) -> None:
+def test_restoring_adds_only_missing_epochs(tmp_path: Path) -> None:
     log = FolderRunLog(tmp_path)
     log.metrics({"loss": 0.5}, 1)
     log.restore([{"epoch": 1, "loss": 9.0}, {"epoch": 2, "loss": 0.25}])

@@ -1,4 +1,4 @@
-"""What is logged as validation is what the model does when it is used, in whatever precision it was trained."""
+"""Logged validation metrics equal those of the saved model in use, whatever the training precision."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from spondylo_ml.training.fit import LAST, fit
 SIDE_PX, TRAIN_FILMS = 64, 8
 
 
-class KeepingCheckpoints(MemoryRunLog):
-    """Keeps a copy of each epoch's checkpoint, which is saved before the epoch is reported."""
+class CheckpointRunLog(MemoryRunLog):
+    """Keeps a copy of the checkpoint of each epoch, which is saved before the epoch is logged."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -45,13 +45,13 @@ def score_prepared(films: Sequence[PreparedFilm], predictions: Sequence[FilmPred
     return score(PredictionSet([film.film for film in films], predictions))
 
 
-def restored(folder: Path, epoch: int, model: LandmarkModel) -> None:
+def restore_checkpoint(folder: Path, epoch: int, model: LandmarkModel) -> None:
     state = torch.load(folder / f"{epoch}.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     model.load_state_dict({name.removeprefix("model."): value for name, value in state.items()})
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "settings",
     [
         {"training": {"batch_size": 3}},
         {"training": {"ema_decay": 0.5, "batch_size": 2}, "heatmap": {"levels": "slot", "flip_average": False}},
@@ -63,17 +63,17 @@ def restored(folder: Path, epoch: int, model: LandmarkModel) -> None:
     ],
     ids=["chain and flip average", "mean weights", "dropout"],
 )
-def test_each_epoch_and_the_choice_of_the_best_one_are_those_of_the_model_in_use(
-    tmp_path: Path, changed: dict[str, dict[str, Any]]
+def test_metrics_of_each_epoch_and_the_best_epoch_match_the_model_in_use(
+    tmp_path: Path, settings: dict[str, dict[str, Any]]
 ) -> None:
-    made = phantom_films(TRAIN_FILMS + 9, 0, 96)
+    film_set = phantom_films(TRAIN_FILMS + 9, 0, 96)
     config: Config = resolve_config({
-        "preset": "smoke", "data": {"input_hw": [SIDE_PX, SIDE_PX]}, **changed,
+        "preset": "smoke", "data": {"input_hw": [SIDE_PX, SIDE_PX]}, **settings,
         "training": {"epochs": 3, "workers": 0, "precision": "bf16", "scheduler": "constant",
-                     "learning_rate": 3e-3, **changed["training"]},
+                     "learning_rate": 3e-3, **settings["training"]},
         "tracking": {"panel_films": 0},
     })  # fmt: skip
-    films = prepare_films(made.films, SLOTS, (SIDE_PX, SIDE_PX))
+    films = prepare_films(film_set.films, SLOTS, (SIDE_PX, SIDE_PX))
     train, val = films[:TRAIN_FILMS], films[TRAIN_FILMS:]
     model = build_model(config, SLOTS)
     result = fit(
@@ -82,22 +82,24 @@ def test_each_epoch_and_the_choice_of_the_best_one_are_those_of_the_model_in_use
         Compute("cpu", "bf16", "a test"),
         {"train": train, "val": val},
         score_prepared,
-        KeepingCheckpoints(tmp_path),
+        CheckpointRunLog(tmp_path),
         lambda *_: np.zeros((1, 1, 3), np.uint8),
         tmp_path,
     )
-    bundle = Bundle(model, config, MeanShape.fit(made.films[:TRAIN_FILMS], SLOTS))
+    bundle = Bundle(model, config, MeanShape.fit(film_set.films[:TRAIN_FILMS], SLOTS))
 
-    def measured() -> dict[str, float]:
-        return score(PredictionSet(made.films[TRAIN_FILMS:], Predictor(bundle).predict(made.films[TRAIN_FILMS:])))
+    def evaluate() -> dict[str, float]:
+        return score(
+            PredictionSet(film_set.films[TRAIN_FILMS:], Predictor(bundle).predict(film_set.films[TRAIN_FILMS:]))
+        )
 
-    chosen = measured()
-    for name, value in chosen.items():
+    best = evaluate()
+    for name, value in best.items():
         assert result.best[f"val/{name}"] == pytest.approx(value, rel=1e-3, nan_ok=True), name
-    again = {}
+    by_epoch = {}
     for row in result.history:
-        restored(tmp_path, row["epoch"], model)
-        again[row["epoch"]] = measured()["mre_px512"]
-        assert row["val/mre_px512"] == pytest.approx(again[row["epoch"]], rel=1e-3)
-    assert result.best_epoch == min(again, key=lambda epoch: again[epoch])
-    assert chosen["mre_px512"] == pytest.approx(again[result.best_epoch], rel=1e-6)
+        restore_checkpoint(tmp_path, row["epoch"], model)
+        by_epoch[row["epoch"]] = evaluate()["mre_px512"]
+        assert row["val/mre_px512"] == pytest.approx(by_epoch[row["epoch"]], rel=1e-3)
+    assert result.best_epoch == min(by_epoch, key=lambda epoch: by_epoch[epoch])
+    assert best["mre_px512"] == pytest.approx(by_epoch[result.best_epoch], rel=1e-6)

@@ -1,4 +1,4 @@
-"""The training core runs where MLflow is not installed."""
+"""Training works without MLflow installed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class NoMlflow:
 
 sys.meta_path.insert(0, NoMlflow())
 
-rooms = (
+packages = (
     "errors", "landmarks", "config", "clinical", "data", "models", "training", "evaluation",
     "pages", "film_report",
 )
-for room in rooms:
-    module = importlib.import_module(f"spondylo_ml.{room}")
-    for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}."):
-        importlib.import_module(found.name)
+for package in packages:
+    module = importlib.import_module(f"spondylo_ml.{package}")
+    for info in pkgutil.walk_packages(getattr(module, "__path__", []), f"{module.__name__}."):
+        importlib.import_module(info.name)
 
 import numpy as np
 from spondylo_ml.config import resolve_config
@@ -42,11 +42,12 @@ from spondylo_ml.training.fit import fit
 from spondylo_ml.training.run_log import FolderRunLog
 
 config = resolve_config({"preset": "smoke", "training": {"device": "cpu"}})
-made = phantom_films(6, 0, 64)
-films = prepare_films(made.films, made.slots, (64, 64))
+film_set = phantom_films(6, 0, 64)
+films = prepare_films(film_set.films, film_set.slots, (64, 64))
 folder = Path("run")
 result = fit(
-    build_model(config, made.slots), config, choose_compute(config.training), {"train": films[:4], "val": films[4:]},
+    build_model(config, film_set.slots), config, choose_compute(config.training),
+    {"train": films[:4], "val": films[4:]},
     lambda films, predictions: score(PredictionSet([film.film for film in films], predictions)), FolderRunLog(folder),
     lambda *_: np.zeros((2, 2, 3), np.uint8), folder,
 )
@@ -56,7 +57,7 @@ print(result.best_epoch, len(result.history))
 
 
 def test_a_model_is_trained_and_logged_to_a_folder(tmp_path: Path) -> None:
-    made = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -64,8 +65,8 @@ def test_a_model_is_trained_and_logged_to_a_folder(tmp_path: Path) -> None:
         text=True,
         timeout=300,
     )
-    assert made.returncode == 0, made.stderr
-    best, epochs = (int(word) for word in made.stdout.split()[-2:])
+    assert result.returncode == 0, result.stderr
+    best, epochs = (int(word) for word in result.stdout.split()[-2:])
     assert epochs == 2
     assert best in (1, 2)
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
