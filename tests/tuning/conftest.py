@@ -1,4 +1,4 @@
-"""One MLflow store for all studies of the tests: making one takes seconds."""
+"""One MLflow store for all studies of the tests, because creating one takes seconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _separate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)

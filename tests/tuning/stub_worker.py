@@ -1,6 +1,6 @@
-"""A worker with an objective of known cost: `stub_worker.py <storage> <study> <trials> <seconds a trial>`.
+"""A worker with an objective of known duration: `stub_worker.py <storage> <study> <trials> <seconds per trial>`.
 
-Prints a line as each trial begins, and at the end what passed between one trial's objective and the next one's.
+Prints a line when a trial begins, and at the end the time between the objectives of consecutive trials.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ BEAT_S = 5
 def main() -> None:
     storage, name, trials, seconds = sys.argv[1:5]
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # as the command does
-    ended: list[float] = []
-    between: list[float] = []
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # as `python -m tuning` does
+    end_times: list[float] = []
+    gaps_s: list[float] = []
 
     def objective(attempt: Attempt) -> TrialResult:
-        if ended:
-            between.append(time.monotonic() - ended[-1])
-        say(f"begins {attempt.trial.number}")
+        if end_times:
+            gaps_s.append(time.monotonic() - end_times[-1])
+        print_line(f"begins {attempt.trial.number}")
         deadline = time.monotonic() + float(seconds)
         while time.monotonic() < deadline:
             time.sleep(0.02)
-        found = bowl(attempt)
-        ended.append(time.monotonic())
-        return found
+        result = bowl(attempt)
+        end_times.append(time.monotonic())
+        return result
 
     study_in(Path.cwd(), name, storage=storage, trials=int(trials), heartbeat_s=BEAT_S).run(objective)
-    if between:
-        say(
-            f"between trials: mean {statistics.mean(between):.3f} s, median {statistics.median(between):.3f} s, "
-            f"most {max(between):.3f} s, n {len(between)}"
+    if gaps_s:
+        print_line(
+            f"between trials: mean {statistics.mean(gaps_s):.3f} s, median {statistics.median(gaps_s):.3f} s, "
+            f"most {max(gaps_s):.3f} s, n {len(gaps_s)}"
         )
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

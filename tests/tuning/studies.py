@@ -1,4 +1,4 @@
-"""Studies with cheap objectives, in this process or in workers of their own."""
+"""Studies with cheap objectives, in this process or in worker processes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ SIGMA = {"type": "float", "low": 1.0, "high": 4.0}
 
 
 def space_of(parameters: Mapping[str, Any] | None = None, **fixed: Any) -> Space:
-    """A space over learning rate and sigma, unless others are given."""
+    """Search space, by default over learning rate and sigma."""
     chosen = parameters or {"training.learning_rate": RATE, "heatmap.sigma_cells": SIGMA}
     return Space(SpaceFile.model_validate({"fixed": fixed, "parameters": chosen}))
 
 
 def study_in(folder: Path, name: str = "study", space: Space | None = None, **options: Any) -> OpenStudy:
-    """A study whose database lies in `folder`."""
-    given = {"storage": f"sqlite:///{folder}/studies.db", "sampler": "random", "heartbeat_s": 1, **options}
-    return open_study(StudyOptions(**given), space or space_of(), name, EXPERIMENT)
+    """Open a study whose database is in `folder`."""
+    settings = {"storage": f"sqlite:///{folder}/studies.db", "sampler": "random", "heartbeat_s": 1, **options}
+    return open_study(StudyOptions(**settings), space or space_of(), name, EXPERIMENT)
 
 
 def bowl(attempt: Attempt) -> TrialResult:
-    """Least, 1.0, at a learning rate of 1e-3 and a sigma of 2; reports three epochs."""
+    """Objective with its minimum, 1.0, at a learning rate of 1e-3 and a sigma of 2; reports three epochs."""
     training, heatmap = attempt.config.training, attempt.config.heatmap
     value = 1.0 + abs(training.learning_rate - 1e-3) * 1e3 + abs(heatmap.sigma_cells - 2.0)
     for epoch in (1, 2, 3):
@@ -46,16 +46,16 @@ def bowl(attempt: Attempt) -> TrialResult:
 
 
 def children(study: OpenStudy) -> list[Run]:
-    """The runs of the trials, the oldest first."""
+    """The runs of the trials, oldest first."""
     return child_runs(study.runs.parent_id)
 
 
 def child_runs(parent_id: str) -> list[Run]:
-    """The runs whose parent this is, the oldest first."""
+    """The runs with this parent, oldest first."""
     client = MlflowClient()
     experiment = client.get_run(parent_id).info.experiment_id
-    found = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent_id}'", max_results=1000)
-    return sorted(found, key=lambda run: (run.info.start_time, run.info.run_name))
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent_id}'", max_results=1000)
+    return sorted(runs, key=lambda run: (run.info.start_time, run.info.run_name))
 
 
 def states(study: OpenStudy) -> list[str]:
@@ -64,7 +64,7 @@ def states(study: OpenStudy) -> list[str]:
 
 
 def start_worker(folder: Path, storage: str, *arguments: str) -> subprocess.Popen[str]:
-    """A worker in a process of its own; `stub_worker.py` says what it takes."""
+    """Start a worker process; `stub_worker.py` describes the arguments."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "tuning"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()

@@ -1,4 +1,4 @@
-"""The real objective: a training on films without a test part."""
+"""The real objective: a training run on films without a test part."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ def films() -> DevelopmentFilms:
     return DevelopmentFilms.of(load_films(config.data))
 
 
-def test_the_view_has_no_test_part() -> None:
-    made = tuple(plain_film(name, (square(1, 5, 5),), split=name) for name in ("train", "val", "test"))
-    view = DevelopmentFilms.of(FilmSet("made", "made", made, SlotRange(0, 3)))
-    assert {field.name for field in fields(view)} == {"kind", "name", "slots", "train", "val", "same"}
-    assert [film.film_id for film in (*view.train, *view.val)] == ["train", "val"]
-    assert [film.film_id for film in view.as_film_set().part("all")] == ["train", "val"]
-    assert view.as_film_set().part("test") == ()
+def test_development_films_have_no_test_part() -> None:
+    films = tuple(plain_film(name, (square(1, 5, 5),), split=name) for name in ("train", "val", "test"))
+    development = DevelopmentFilms.of(FilmSet("test", "test", films, SlotRange(0, 3)))
+    assert {field.name for field in fields(development)} == {"kind", "name", "slots", "train", "val", "same"}
+    assert [film.film_id for film in (*development.train, *development.val)] == ["train", "val"]
+    assert [film.film_id for film in development.as_film_set().part("all")] == ["train", "val"]
+    assert development.as_film_set().part("test") == ()
 
 
 def test_folds_use_each_film_once_for_validation(films: DevelopmentFilms) -> None:
-    dealt = films.folds(3, 0)
-    everything = sorted(film.film_id for film in (*films.train, *films.val))
-    assert sorted(film.film_id for fold in dealt for film in fold.val) == everything
-    for fold in dealt:
+    folds = films.folds(3, 0)
+    film_ids = sorted(film.film_id for film in (*films.train, *films.val))
+    assert sorted(film.film_id for fold in folds for film in fold.val) == film_ids
+    for fold in folds:
         assert {film.split for film in fold.train} == {"train"}
         assert not {film.patient for film in fold.train} & {film.patient for film in fold.val}
 
@@ -66,7 +66,7 @@ def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: Developme
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_folds_give_their_mean(films: DevelopmentFilms, tmp_path: Path) -> None:
+def test_the_value_of_a_trial_with_folds_is_their_mean(films: DevelopmentFilms, tmp_path: Path) -> None:
     space = space_of({"training.learning_rate": RATE}, **{**SMOKE, "training.epochs": 1})
     study = study_in(tmp_path, "folded", space, trials=1, folds=2)
     study.run(TrainingObjective(films, ("mre_px512",), n_folds=2))
@@ -85,7 +85,7 @@ def test_folds_give_their_mean(films: DevelopmentFilms, tmp_path: Path) -> None:
     assert sorted(row.split(",")[0] for row in rows) == sorted(f.film_id for f in (*films.train, *films.val))
 
 
-def test_a_withheld_slip_is_charged_and_a_right_one_is_not() -> None:
+def test_a_withheld_slip_has_an_error_of_100_percent_and_a_correct_one_of_0() -> None:
     lower = np.array([[30.0, 80.0], [70.0, 80.0], [30.0, 110.0], [70.0, 110.0]])
     film = plain_film("a", (Vertebra(1, lower), Vertebra(2, lower - 40.0 * np.array([0.25, 1.0]))), (160, 120))
     slots = SlotRange(1, 2)
@@ -94,6 +94,6 @@ def test_a_withheld_slip_is_charged_and_a_right_one_is_not() -> None:
     )
     score = with_slip_error(ClinicalConfig())
     assert score([prepared], [prediction_of(film, slots)])["slip_error_percent"] == pytest.approx(0.0, abs=1e-9)
-    unseen = prediction_of(film, slots, presence=(1.0, 0.0))
-    assert score([prepared], [unseen])["slip_error_percent"] == 100.0
+    withheld = prediction_of(film, slots, presence=(1.0, 0.0))
+    assert score([prepared], [withheld])["slip_error_percent"] == 100.0
     assert math.isnan(score([], [])["slip_error_percent"])

@@ -1,4 +1,4 @@
-"""What cannot be asked of a study, and which database it cannot be kept in."""
+"""Invalid options of a study, and databases that cannot hold one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuning.storage import open_storage, without_password
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("options", "message"),
     [
         (
             {"objectives": "mre_px512,latency_ms", "sampler": "nsga2", "pruner": "median"},
@@ -30,12 +30,12 @@ from tuning.storage import open_storage, without_password
         ({"objectives": "mre"}, r"objectives\.0: given 'mre'"),
     ],
 )
-def test_what_does_not_go_together_is_refused(given: dict[str, object], message: str) -> None:
+def test_options_that_contradict_each_other_are_rejected(options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        validate(StudyOptions, given)
+        validate(StudyOptions, options)
 
 
-def test_an_objective_has_its_direction() -> None:
+def test_the_objectives_determine_the_directions() -> None:
     options = StudyOptions(objectives="sdr_6px, latency_ms", sampler="nsga2")  # type: ignore[arg-type]
     assert options.directions == ("maximize", "minimize")
 
@@ -49,29 +49,29 @@ def test_an_objective_has_its_direction() -> None:
         ("sqlite://", "a study in memory cannot be resumed"),
     ],
 )
-def test_a_database_that_cannot_be_is_refused(url: str, message: str) -> None:
+def test_an_unusable_database_is_rejected(url: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         open_storage(url, 1)
 
 
-def test_a_database_that_does_not_answer_is_reported_without_the_password() -> None:
+def test_an_unreachable_database_is_reported_without_the_password() -> None:
     pytest.importorskip("psycopg", reason="PostgreSQL is reached through psycopg: pip install 'psycopg[binary]'")
     with pytest.raises(ConfigError, match=r"storage postgresql\+psycopg://me:\*\*\*@127\.0\.0\.1:1/x cannot be opened"):
         open_storage("postgresql+psycopg://me:secret@127.0.0.1:1/x", 1)
     assert "secret" not in without_password("postgresql://me:secret@host/x")
 
 
-def test_a_database_of_mlflow_is_reported_and_left_as_it_was(tmp_path: Path) -> None:
+def test_a_database_of_mlflow_is_rejected_and_not_changed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/mlflow.db"
-    MlflowClient(url).create_experiment("made")
+    MlflowClient(url).create_experiment("test")
     with pytest.raises(
         ConfigError, match=r"storage sqlite:.*mlflow\.db is MLflow's database: use a separate one for studies"
     ):
         open_storage(url, 1)
-    assert [one.name for one in MlflowClient(url).search_experiments()] == ["made", "Default"]
+    assert [experiment.name for experiment in MlflowClient(url).search_experiments()] == ["test", "Default"]
 
 
-def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "studies.db").write_text("films " * 1000)
     with pytest.raises(ConfigError, match=r"storage sqlite:.*studies\.db cannot be opened: DatabaseError"):
         open_storage(f"sqlite:///{tmp_path}/studies.db", 1)

@@ -1,4 +1,4 @@
-"""From a study's best point over several seeds to the noise floor that `promote` holds a gain against."""
+"""Retraining a study's best point with several seeds gives the noise floor that `promote` compares a gain with."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ LOWER = square(0, 100, 300, 50)
 FILMS = [plain_film(n, (LOWER, Vertebra(1, LOWER.corners_xy - np.array([0.0, 80.0]))), (512, 400)) for n in NAMES]
 
 
-def seen(n_right: int) -> dict[str, PairedValues]:
-    """Values of a model that finds the upper vertebra on so many films, where its grade is right, and not elsewhere."""
+def values_with(n_right: int) -> dict[str, PairedValues]:
+    """Values of a model that finds the upper vertebra, and hence the right grade, only on the first `n_right` films."""
     presence = [(1.0, 1.0 if index < n_right else 0.0) for index in range(len(FILMS))]
     predicted = [prediction_of(film, SLOTS, presence=p) for film, p in zip(FILMS, presence, strict=True)]
     return paired_values(PredictionSet(FILMS, predicted), ClinicalConfig())
@@ -42,71 +42,71 @@ def seen(n_right: int) -> dict[str, PairedValues]:
 RIGHT_BY_SEED = {0: 20, 1: 22, 2: 24}  # 50, 55 and 60 % of the levels
 
 
-def trained(attempt: Attempt) -> TrialResult:
-    """Another seed finds two films more; the first point of the study, which has no seed, is not asked."""
-    values = seen(RIGHT_BY_SEED[attempt.config.seed])
+def objective(attempt: Attempt) -> TrialResult:
+    """Objective where each further seed is right on two films more."""
+    values = values_with(RIGHT_BY_SEED[attempt.config.seed])
     return TrialResult([float(attempt.config.seed)], {}, {VALUES_FILE: values_text(values)})
 
 
-def measured(folder: Path, name: str = "floor", seeds: int = 3) -> str:
-    """The run of a study whose best point was trained with several seeds."""
+def retrained_study(folder: Path, name: str = "floor", seeds: int = 3) -> str:
+    """Run a study, retrain its best point with several seeds, and return the id of its run."""
     study = study_in(folder, name, space_of({"training.learning_rate": RATE}), trials=1, retrain_seeds=seeds)
-    study.run(trained)
-    retrain(study, trained, "made films val")
+    study.run(objective)
+    retrain(study, objective, "test films val")
     return study.runs.parent_id
 
 
 def verdict(n_right: int, n_before: int, run_id: str) -> str:
-    """What becomes of a model that is right on so many films, against a champion, by the floor of a study."""
+    """Decide on a model right on `n_right` films against a champion right on `n_before`, by the floor of a study."""
     config = validate(PromoteConfig, {"noise_floor_from": run_id})
     floor = noise_floor(config)
     patients = {film.film_id: film.patient for film in FILMS}
     bootstrap = PatientBootstrap(list(patients.values()), 500)
-    values, before = ({METRIC: seen(n)[METRIC]} for n in (n_right, n_before))
+    values, before = ({METRIC: values_with(n)[METRIC]} for n in (n_right, n_before))
     (difference,) = paired_differences(values, before, patients, bootstrap)
-    guarded = {
+    guards = {
         "detection_recall": 90.0,
         "listhesis_sensitivity_all": math.nan,
         "worst_source_px512": 5.0,
         "latency_ms": 1.0,
         "calibration_error": math.nan,
     }
-    champion = Contender("version 1 (unet)", "a" * 64, "f" * 64, guarded, 0, "r" * 64)
+    champion = Contender("version 1 (unet)", "a" * 64, "f" * 64, guards, 0, "r" * 64)
     candidate = replace(champion, name="better", weights_digest="b" * 64)
-    found = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.source)
-    assert any("the noise floor between seeds (measured by study" in reason for reason in found.reasons)
-    return found.verdict.value
+    decision = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.source)
+    assert any("the noise floor between seeds (measured by study" in reason for reason in decision.reasons)
+    return decision.verdict.value
 
 
-def test_a_study_measures_the_floor_that_promote_reads_and_a_gain_above_it_makes_a_champion(tmp_path: Path) -> None:
-    run_id = measured(tmp_path)
+def test_promote_reads_the_floor_of_a_study_and_a_gain_above_it_makes_a_champion(tmp_path: Path) -> None:
+    run_id = retrained_study(tmp_path)
     run = MlflowClient().get_run(run_id)
     # The means are 50, 55 and 60: a standard deviation of 5.
     assert run.data.metrics[f"noise_floor/{METRIC}"] == pytest.approx(1.96 * math.sqrt(2) * 5)
     assert run.data.metrics["seeds/n"] == 3
-    assert run.data.tags["noise_floor_of"] == "unet 3 seeds; on made films val"
+    assert run.data.tags["noise_floor_of"] == "unet 3 seeds; on test films val"
     assert noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id})).value == pytest.approx(13.859, abs=1e-3)
     assert verdict(40, 20, run_id) == "champion", "the interval of 50 points lies above 13.9"
     assert verdict(26, 20, run_id) == "challenger", "the interval of 15 points does not"
 
 
-def test_without_a_floor_the_runs_that_have_one_are_offered(tmp_path: Path) -> None:
-    run_id = measured(tmp_path, "offered")
-    found = noise_floor(validate(PromoteConfig, {}))
-    assert found.value is None
-    assert f"noise_floor_from={run_id} (13.9, unet 3 seeds; on made films val)" in found.source
+def test_without_a_floor_the_runs_that_have_one_are_suggested(tmp_path: Path) -> None:
+    run_id = retrained_study(tmp_path, "offered")
+    floor = noise_floor(validate(PromoteConfig, {}))
+    assert floor.value is None
+    assert f"noise_floor_from={run_id} (13.9, unet 3 seeds; on test films val)" in floor.source
     assert noise_floor(validate(PromoteConfig, {"metric": "nothing_like_it"})).source == ""
     assert noise_floor(validate(PromoteConfig, {"noise_floor": 2.5})).value == 2.5
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
-def test_a_run_whose_floor_is_no_number_is_refused(value: float) -> None:
+def test_a_run_with_an_invalid_floor_is_rejected(value: float) -> None:
     run_id = _run_with(value)
     with pytest.raises(ConfigError, match=rf"noise_floor_from {run_id}, noise_floor/{METRIC}: .* is not a noise floor"):
         noise_floor(validate(PromoteConfig, {"noise_floor_from": run_id}))
 
 
-def test_a_run_that_measured_another_metric_says_which() -> None:
+def test_a_run_without_the_metric_is_an_error_that_lists_its_metrics() -> None:
     client = MlflowClient()
     run_id = _run_with(1.0)
     with pytest.raises(TrackingError, match=r"no metric 'noise_floor/mre_mm'; its noise floors: noise_floor/grade"):
@@ -114,10 +114,10 @@ def test_a_run_that_measured_another_metric_says_which() -> None:
     client.delete_run(run_id)
 
 
-@pytest.mark.parametrize("given", ["nan", "inf", "-1"])
-def test_a_floor_that_is_given_must_be_one(given: str) -> None:
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_an_invalid_configured_floor_is_rejected(value: str) -> None:
     with pytest.raises(ConfigError, match=r"noise_floor: given '.*'\. Input should be"):
-        validate(PromoteConfig, {"noise_floor": given})
+        validate(PromoteConfig, {"noise_floor": value})
 
 
 def test_one_seed_has_no_spread() -> None:

@@ -1,4 +1,4 @@
-"""Search spaces: what they may hold, and that every configuration of the shipped ones is one."""
+"""Search spaces: their rules, and that every configuration of the shipped ones is valid."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from spondylo_ml.errors import ConfigError
 from tuning.space import SHARED_SPACES, Space, SpaceFile, find_space, load_space
 
 PROJECTS = resolve.projects_dir()
-OWN = [(path.stem, path.parent.name) for path in sorted(PROJECTS.glob("*/space*.yaml"))]
+PROJECT_SPACES = [(path.stem, path.parent.name) for path in sorted(PROJECTS.glob("*/space*.yaml"))]
 NO_SUCH_LOSS = ("loss", "keypoint_rcnn")
 SHARED = [
     (path.stem, model)
@@ -32,35 +32,35 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_every_model_has_a_space_and_the_lists_are_there() -> None:
-    assert {model for name, model in OWN if name == "space"} == set(MODEL_NAMES)
+def test_every_model_has_a_space_and_the_shared_spaces_exist() -> None:
+    assert {model for name, model in PROJECT_SPACES if name == "space"} == set(MODEL_NAMES)
     assert {name for name, _ in SHARED} == {"optimiser", "architecture", "loss", "recipe"}
-    assert {name for name, model in OWN if model == "maht_net"} == {"space", "space_ablation", "space_size"}
+    assert {name for name, model in PROJECT_SPACES if model == "maht_net"} == {"space", "space_ablation", "space_size"}
 
 
-@pytest.mark.parametrize(("name", "model"), OWN + SHARED)
+@pytest.mark.parametrize(("name", "model"), PROJECT_SPACES + SHARED)
 @pytest.mark.parametrize("preset", ["quick", "full"])
 def test_every_configuration_of_a_shipped_space_resolves(
     name: str, model: str, preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Thousands of configurations are laid over the same few recipes: each is read once.
+    # Thousands of configurations use the same few recipes; each is read once.
     monkeypatch.setattr(resolve, "read_yaml", functools.cache(resolve.read_yaml))
-    given = {"preset": preset} | ({} if name == "architecture" else {"model": {"name": model}})
-    space = load_space(find_space(name, model), given)
+    settings = {"preset": preset} | ({} if name == "architecture" else {"model": {"name": model}})
+    space = load_space(find_space(name, model), settings)
     points = list(space.corners())
     configs = [space.resolve_or_explain(point) for point in points]
     assert len(configs) == len(points) >= 1
     assert len({config.model_dump_json() for config in configs}) > len(configs) / 2, "the points differ"
 
 
-def test_learning_rate_and_sigma_are_what_the_reference_asks_for() -> None:
+def test_the_ranges_of_learning_rate_and_sigma_are_those_of_the_reference() -> None:
     parameters = load_space(find_space("space", "unet"), {}).file.parameters
     rate, sigma = parameters["training.learning_rate"], parameters["heatmap.sigma_cells"]
     assert (rate.type, rate.low, rate.high, rate.log) == ("float", 1e-5, 3e-3, True)
     assert (sigma.type, sigma.low, sigma.high, sigma.log) == ("float", 1.0, 4.0, False)
 
 
-def test_a_point_becomes_a_configuration_over_fixed_part_and_given_values(tmp_path: Path) -> None:
+def test_a_point_is_merged_over_the_fixed_values_and_the_command_line(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "fixed: {training.batch_size: 4, seed: 3}\nparameters: {training.clip_norm: {type: float, "
@@ -69,7 +69,7 @@ def test_a_point_becomes_a_configuration_over_fixed_part_and_given_values(tmp_pa
     space = load_space(path, {"model": {"name": "resnet50"}, "seed": 7})
     config = space.resolve({"training.clip_norm": 1.5})
     assert (config.model.name, config.training.batch_size, config.training.clip_norm) == ("resnet50", 4, 1.5)
-    assert config.seed == 7, "what was given wins over the fixed part"
+    assert config.seed == 7, "the command line takes precedence over fixed values"
     assert [point["training.clip_norm"] for point in space.grid()] == [0.5, 1.0, 1.5, 2.0]
 
 
@@ -95,7 +95,7 @@ def test_a_condition_may_be_on_the_recipe() -> None:
     assert "training.backbone_rate_ratio" in next(load_space(path, {"model": {"name": "resnet50"}}).corners())
 
 
-def test_suggesting_asks_for_what_exists_and_keeps_lists() -> None:
+def test_suggest_asks_only_for_parameters_that_exist_and_keeps_lists() -> None:
     space = space_of(
         {
             "model.encoder_dropout": {"type": "categorical", "choices": [[0, 0, 0, 0, 0.5]]},
@@ -113,7 +113,7 @@ def test_suggesting_asks_for_what_exists_and_keeps_lists() -> None:
     assert (config.model.encoder_dropout[4], config.seed, config.training.clip_norm) == (0.5, 5, 2.0)
 
 
-def test_a_number_in_any_notation_is_a_number(tmp_path: Path) -> None:
+def test_numbers_in_scientific_notation_are_numbers(tmp_path: Path) -> None:
     text = "parameters: {training.clip_norm: {type: categorical, choices: [1e-3, 1.0e-2]}}"
     assert load_space(write(tmp_path, text), {}).grid() == [
         {"training.clip_norm": 0.001},
@@ -177,24 +177,24 @@ def test_an_empty_variant_is_the_recipe() -> None:
          "{training.batch_size: 2.5}}}", r"being 2\.5, which it never is\. It is searched from 1 to 99"),
     ],
 )  # fmt: skip
-def test_a_space_file_that_is_none_says_why(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_space_file_is_an_error_that_says_why(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_space(write(tmp_path, text), {})
 
 
-def test_a_value_cannot_be_given_and_searched(tmp_path: Path) -> None:
+def test_a_value_cannot_be_both_set_and_searched(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"heatmap\.sigma_cells: given, and searched by space\.yaml"):
         load_space(find_space("space", "unet"), {"heatmap": {"sigma_cells": 2}})
 
 
-def test_a_corner_that_is_no_configuration_is_found_before_the_study() -> None:
+def test_an_invalid_corner_of_the_space_is_found_before_the_study() -> None:
     space = space_of({"training.clip_norm": {"type": "float", "low": -1.0, "high": 1.0}})
     with pytest.raises(ConfigError, match=r"the space allows training\.clip_norm=-1, which is no configuration"):
         space.check()
     many = {f"loss.{name}": {"type": "int", "low": 1, "high": 2} for name in (
         "keypoint_weight", "focal_gamma", "presence_weight", "coordinate_weight", "wing_width_px512",
         "wing_curvature_px512", "anatomical_weight", "heatmap_weight")}  # fmt: skip
-    bad = space_of(
+    invalid = space_of(
         many
         | {
             "training.clip_norm": {"type": "float", "low": 1.0, "high": 2.0},
@@ -202,11 +202,11 @@ def test_a_corner_that_is_no_configuration_is_found_before_the_study() -> None:
         }
     )
     with pytest.raises(ConfigError, match="seed=-5, which is no configuration"):
-        bad.check()
+        invalid.check()
 
 
 @pytest.mark.parametrize(
-    ("parameters", "given", "message"),
+    ("parameters", "settings", "message"),
     [
         ({"model.maht_net.width": {"type": "int", "low": 32, "high": 64}}, {"model": {"name": "maht_net"}},
          r"width=33, which is no configuration: .*width 33 must be a multiple of heads \(8\) and of 4\. Change"),
@@ -224,21 +224,21 @@ def test_a_corner_that_is_no_configuration_is_found_before_the_study() -> None:
          r"preset=smoke, .*data\.max_films is 10 there and None in the study: all trials need the same films"),
     ],
 )  # fmt: skip
-def test_what_a_trial_could_not_be_is_reported_before_the_study(
-    parameters: dict[str, Any], given: dict[str, Any], message: str
+def test_parameters_that_no_trial_could_use_are_reported_before_the_study(
+    parameters: dict[str, Any], settings: dict[str, Any], message: str
 ) -> None:
-    space = Space(SpaceFile.model_validate({"parameters": parameters}), given)
+    space = Space(SpaceFile.model_validate({"parameters": parameters}), settings)
     with pytest.raises(ConfigError, match=message):
         space.check()
 
 
-def test_losses_of_heatmaps_are_refused_where_a_network_has_none() -> None:
+def test_heatmap_losses_are_rejected_for_a_network_without_heatmaps() -> None:
     space = load_space(find_space(*NO_SUCH_LOSS), {"model": {"name": "keypoint_rcnn"}})
     with pytest.raises(ConfigError, match=r"loss\.heatmap has no effect on keypoint_rcnn"):
         space.check()
 
 
-def test_a_value_of_one_network_is_searched_under_a_condition() -> None:
+def test_a_parameter_of_one_network_is_searched_under_a_condition() -> None:
     space = space_of(
         {
             "model.name": {"type": "categorical", "choices": ["unet", "maht_net"]},
@@ -247,8 +247,8 @@ def test_a_value_of_one_network_is_searched_under_a_condition() -> None:
         }
     )
     space.check()
-    found = [(c.model.name, c.model.maht_net.heads, c.data.input_side_px) for c in map(space.resolve, space.grid())]
-    assert found == [
+    configs = [(c.model.name, c.model.maht_net.heads, c.data.input_side_px) for c in map(space.resolve, space.grid())]
+    assert configs == [
         ("unet", 8, 64),
         ("unet", 8, 128),
         ("maht_net", 4, 64),
@@ -258,19 +258,19 @@ def test_a_value_of_one_network_is_searched_under_a_condition() -> None:
     ]
 
 
-def test_the_architectures_are_searched_on_the_films_that_the_study_loads() -> None:
+def test_all_points_of_the_architecture_space_use_the_same_films() -> None:
     space = load_space(find_space("architecture", "unet"), {})
     base = space.resolve({}).data
     for point in space.corners():
         assert space.resolve(point).data == base
 
 
-def test_a_grid_needs_an_end_of_values() -> None:
+def test_a_grid_needs_finitely_many_values() -> None:
     with pytest.raises(ConfigError, match=r"training\.learning_rate, heatmap\.sigma_cells has infinitely many values"):
         space_of().grid()
 
 
-def test_a_space_that_does_not_exist_is_reported_with_those_that_do() -> None:
+def test_an_unknown_space_is_an_error_that_lists_the_existing_ones() -> None:
     with pytest.raises(
         ConfigError, match=r"no space 'optimizer' for unet\. Did you mean 'optimiser'\? There are: arch"
     ):

@@ -1,4 +1,4 @@
-"""One worker: the tree of runs, states and reasons, the exact number, resuming, pruning, what is left at the end."""
+"""A study with one worker: runs, states and reasons, number of trials, resuming, pruning, and results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def artifacts(study: object) -> set[str]:
     return {item.path for item in MlflowClient().list_artifacts(study.runs.parent_id)}  # type: ignore[attr-defined]
 
 
-def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason(tmp_path: Path) -> None:
+def test_a_study_is_a_parent_run_with_one_child_per_trial_with_state_and_reason(tmp_path: Path) -> None:
     def objective(attempt: Attempt) -> TrialResult:
         match attempt.trial.number:
             case 1:
@@ -53,19 +53,19 @@ def test_a_study_is_a_parent_with_a_child_a_trial_each_with_its_state_and_reason
     assert reasons[1].startswith("loss is not finite in epoch 2, step 3: heatmap=nan")
     assert reasons[2] == "out of memory"
     assert "its value is not finite: nan" in reasons[3]
-    assert reasons[4] == "KeyError", "what other libraries say may name a film"
+    assert reasons[4] == "KeyError", "messages of other libraries may name a film"
     assert summary.states == {"complete": 2, "fail": 4}
     trial = study.study.get_trials()[0]
     assert float(runs[0].data.params["tuned.training.learning_rate"]) == trial.params["training.learning_rate"]
     assert set(runs[0].data.params) == {"tuned.training.learning_rate", "tuned.heatmap.sigma_cells"}
-    assert parent_of(study).data.params["config.training.optimizer"] == "adamw", "what all trials share"
+    assert parent_of(study).data.params["config.training.optimizer"] == "adamw", "shared by all trials"
     assert runs[0].data.metrics["objective/0"] == trial.value
     assert parent_of(study).info.status == "FINISHED"
     assert parent_of(study).data.metrics["trials/fail"] == 4
 
 
 @pytest.mark.parametrize("raises", [False, True])
-def test_the_result_of_a_trial_that_was_marked_as_lost_while_it_ran_does_not_count(
+def test_the_result_of_a_trial_marked_as_lost_while_running_does_not_count(
     raises: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study = study_in(tmp_path, "lost", trials=2)
@@ -81,14 +81,14 @@ def test_the_result_of_a_trial_that_was_marked_as_lost_while_it_ran_does_not_cou
     with caplog.at_level("WARNING"):
         summary = study.run(objective)
     assert "a trial was marked as lost while it was running here: its result does not count" in caplog.messages
-    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"], "it is tried once more"
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"], "the trial is retried once"
     assert summary.states == {"replaced": 1, "complete": 2}
 
 
-def test_a_trial_whose_configuration_is_refused_has_a_run_that_says_why(tmp_path: Path) -> None:
-    width = {"type": "categorical", "choices": [32, 33]}  # unchecked: the command line refuses it before the study
+def test_a_trial_with_an_invalid_configuration_has_a_run_that_says_why(tmp_path: Path) -> None:
+    width = {"type": "categorical", "choices": [32, 33]}  # the command line would reject this space before the study
     space = space_of({"model.maht_net.width": width}, **{"model.name": "maht_net"})
-    study = study_in(tmp_path, "refused", space, sampler="grid")
+    study = study_in(tmp_path, "invalid", space, sampler="grid")
     study.run(lambda attempt: TrialResult([float(attempt.config.model.maht_net.width)], {}))
     assert states(study) == ["COMPLETE", "FAIL"]
     good, bad = children(study)
@@ -98,7 +98,7 @@ def test_a_trial_whose_configuration_is_refused_has_a_run_that_says_why(tmp_path
     assert "width 33 must be a multiple of heads (8) and of 4" in bad.data.tags["failure"]
 
 
-def test_the_best_trial_is_described_and_its_recipe_is_taken_by_train(tmp_path: Path) -> None:
+def test_the_best_trial_is_described_and_its_recipe_can_be_trained(tmp_path: Path) -> None:
     study = study_in(tmp_path, "described", trials=4)
     summary = study.run(bowl)
     assert summary.best is not None
@@ -115,7 +115,7 @@ def test_the_best_trial_is_described_and_its_recipe_is_taken_by_train(tmp_path: 
     assert path.read_text(encoding="utf-8").startswith(f"# Trial {summary.best.number} of study described: mre_px512")
 
 
-def test_the_page_holds_every_picture(tmp_path: Path) -> None:
+def test_the_page_contains_every_chart(tmp_path: Path) -> None:
     study = study_in(tmp_path, "drawn", trials=6, pruner="median", pruner_startup_trials=2, pruner_warmup=0)
     study.run(bowl)
     page = Path(mlflow.artifacts.download_artifacts(run_id=study.runs.parent_id, artifact_path="study.html"))
@@ -136,7 +136,7 @@ def test_the_page_holds_every_picture(tmp_path: Path) -> None:
     assert '"dash":"dash"' in text.replace(" ", "")
 
 
-def test_a_picture_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
+def test_a_chart_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
     study = study_in(tmp_path, "small", space_of({"training.learning_rate": RATE}), trials=1)
     study.run(bowl)
     page = mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/study.html")
@@ -144,33 +144,33 @@ def test_a_picture_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
     assert "not drawn: fewer than two parameters that all trials have" in page
 
 
-def test_a_pruned_trial_is_pruned_in_mlflow_too_and_is_no_score(tmp_path: Path) -> None:
+def test_a_pruned_trial_is_marked_in_mlflow_and_is_never_the_best(tmp_path: Path) -> None:
     study = study_in(tmp_path, trials=12, pruner="median", pruner_startup_trials=2, pruner_warmup=0)
     summary = study.run(bowl)
-    found = states(study)
-    assert {"COMPLETE", "PRUNED"} == set(found)
-    for state, run in zip(found, children(study), strict=True):
+    trial_states = states(study)
+    assert {"COMPLETE", "PRUNED"} == set(trial_states)
+    for state, run in zip(trial_states, children(study), strict=True):
         assert run.data.tags["trial_state"] == state
         assert run.info.status == {"COMPLETE": "FINISHED", "PRUNED": "KILLED"}[state]
         assert ("pruned after step" in run.data.tags.get("reason", "")) == (state == "PRUNED")
     assert summary.best is not None
-    assert found[summary.best.number] == "COMPLETE"
+    assert trial_states[summary.best.number] == "COMPLETE"
     reports = [len(t.intermediate_values) for t in study.study.get_trials()]
     assert summary.reports_saved == pytest.approx(1 - sum(reports) / (3 * 12))
 
 
-def test_a_random_study_can_be_replayed_with_a_pruner(tmp_path: Path) -> None:
-    whole = study_in(tmp_path, "whole", trials=5)
-    whole.run(bowl)
-    cut = study_in(tmp_path, "cut", trials=5, pruner="median", pruner_startup_trials=1, pruner_warmup=0)
-    cut.run(bowl)
-    assert [t.params for t in whole.study.get_trials()] == [t.params for t in cut.study.get_trials()]
+def test_a_random_study_with_a_pruner_tries_the_same_points(tmp_path: Path) -> None:
+    complete = study_in(tmp_path, "complete", trials=5)
+    complete.run(bowl)
+    pruned = study_in(tmp_path, "pruned", trials=5, pruner="median", pruner_startup_trials=1, pruner_warmup=0)
+    pruned.run(bowl)
+    assert [t.params for t in complete.study.get_trials()] == [t.params for t in pruned.study.get_trials()]
     other = study_in(tmp_path, "other", trials=1, sampler_seed=1)
     other.run(bowl)
-    assert other.study.get_trials()[0].params != whole.study.get_trials()[0].params
+    assert other.study.get_trials()[0].params != complete.study.get_trials()[0].params
 
 
-def test_five_failures_for_one_reason_stop_the_study_and_mending_goes_on(tmp_path: Path) -> None:
+def test_five_failures_for_one_reason_stop_the_study_and_a_fixed_one_resumes(tmp_path: Path) -> None:
     def broken(attempt: Attempt) -> TrialResult:
         raise NonFiniteLossError(attempt.trial.number, 1, {"heatmap": math.inf})
 
@@ -179,39 +179,39 @@ def test_five_failures_for_one_reason_stop_the_study_and_mending_goes_on(tmp_pat
         study.run(broken)
     assert states(study) == ["FAIL"] * 5 + ["WAITING"] * 3
     assert parent_of(study).info.status == "FAILED"
-    mended = study_in(tmp_path, "broken", trials=8)
-    mended.run(bowl)
-    assert states(mended) == ["FAIL"] * 5 + ["COMPLETE"] * 3
-    assert mended.runs.parent_id == study.runs.parent_id
-    assert parent_of(mended).info.status == "FINISHED"
+    fixed = study_in(tmp_path, "broken", trials=8)
+    fixed.run(bowl)
+    assert states(fixed) == ["FAIL"] * 5 + ["COMPLETE"] * 3
+    assert fixed.runs.parent_id == study.runs.parent_id
+    assert parent_of(fixed).info.status == "FINISHED"
 
 
-def test_failures_for_different_reasons_do_not_stop_it(tmp_path: Path) -> None:
+def test_failures_for_different_reasons_do_not_stop_the_study(tmp_path: Path) -> None:
     errors = [MemoryError(), KeyError(1), MemoryError(), ValueError(2), MemoryError(), TypeError(3)]
 
-    def unlucky(attempt: Attempt) -> TrialResult:
+    def failing(attempt: Attempt) -> TrialResult:
         raise errors[attempt.trial.number]
 
-    study = study_in(tmp_path, "unlucky", trials=6)
-    summary = study.run(unlucky)
+    study = study_in(tmp_path, "failing", trials=6)
+    summary = study.run(failing)
     assert states(study) == ["FAIL"] * 6
     assert summary.best is None
     assert "No trial is complete yet" in parent_of(study).data.tags["mlflow.note.content"]
 
 
-def test_the_same_name_goes_on_to_the_number_asked_for_and_no_further(tmp_path: Path) -> None:
+def test_a_resumed_study_runs_exactly_the_requested_number_of_trials(tmp_path: Path) -> None:
     study_in(tmp_path, trials=3).run(bowl)
     longer = study_in(tmp_path, trials=5)
     longer.run(bowl)
     assert states(longer) == ["COMPLETE"] * 5
-    again = study_in(tmp_path, trials=5)
-    again.run(bowl)
-    assert states(again) == ["COMPLETE"] * 5
-    assert len(children(again)) == 5
-    assert again.runs.parent_id == longer.runs.parent_id
+    reopened = study_in(tmp_path, trials=5)
+    reopened.run(bowl)
+    assert states(reopened) == ["COMPLETE"] * 5
+    assert len(children(reopened)) == 5
+    assert reopened.runs.parent_id == longer.runs.parent_id
 
 
-def test_another_definition_is_not_the_same_study(tmp_path: Path) -> None:
+def test_a_study_cannot_be_resumed_with_another_definition(tmp_path: Path) -> None:
     study_in(tmp_path, trials=1).run(bowl)
     with pytest.raises(ConfigError, match="study 'study' was created with another space: its trials could not be"):
         study_in(tmp_path, space=space_of({"training.learning_rate": RATE}), trials=2)
@@ -221,38 +221,38 @@ def test_another_definition_is_not_the_same_study(tmp_path: Path) -> None:
         study_in(tmp_path, space=space_of(seed=4), trials=2)
 
 
-def test_a_study_whose_run_is_in_another_store_says_so(tmp_path: Path) -> None:
+def test_a_study_whose_run_is_in_another_store_is_an_error(tmp_path: Path) -> None:
     study = study_in(tmp_path, "moved", trials=1)
     study.study.set_user_attr("mlflow_parent", "0123456789abcdef")
     with pytest.raises(TrackingError, match=r"logs to run 0123456789abcdef, which .* does not have"):
         study_in(tmp_path, "moved", trials=1)
 
 
-def test_an_interrupted_trial_is_given_back_with_its_parameters_and_counted_once(tmp_path: Path) -> None:
+def test_an_interrupted_trial_is_retried_with_its_parameters_and_counted_once(tmp_path: Path) -> None:
     def interrupted(attempt: Attempt) -> TrialResult:
         if attempt.trial.number == 2:
             raise KeyboardInterrupt
         return bowl(attempt)
 
-    study = study_in(tmp_path, "cut", trials=4)
+    study = study_in(tmp_path, "interrupted", trials=4)
     with pytest.raises(KeyboardInterrupt):
         study.run(interrupted)
     assert states(study) == ["COMPLETE", "COMPLETE", "FAIL", "WAITING", "WAITING"]
     assert children(study)[2].info.status == "KILLED"
     assert "interrupted" in children(study)[2].data.tags["reason"]
     assert parent_of(study).info.status == "KILLED"
-    assert (STUDIES / "cut" / "best.yaml").is_file(), "what there is was written"
+    assert (STUDIES / "interrupted" / "best.yaml").is_file(), "the results so far are written"
 
-    again = study_in(tmp_path, "cut", trials=4)
-    summary = again.run(bowl)
-    assert states(again) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
+    resumed = study_in(tmp_path, "interrupted", trials=4)
+    summary = resumed.run(bowl)
+    assert states(resumed) == ["COMPLETE", "COMPLETE", "FAIL", "COMPLETE", "COMPLETE"]
     assert summary.states == {"complete": 4, "replaced": 1}
-    trials = again.study.get_trials()
+    trials = resumed.study.get_trials()
     assert trials[4].params == trials[2].params
-    assert children(again)[4].data.tags["retry_of"] == "2"
+    assert children(resumed)[4].data.tags["retry_of"] == "2"
 
 
-def test_a_grid_tries_each_point_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_a_grid_tries_each_point_once_and_resumes_where_it_stopped(tmp_path: Path) -> None:
     space = space_of(
         {
             "training.optimizer": {"type": "categorical", "choices": ["adamw", "sgd"]},
@@ -262,13 +262,13 @@ def test_a_grid_tries_each_point_once_and_goes_on_where_it_stopped(tmp_path: Pat
     study = study_in(tmp_path, "grid", space, sampler="grid", trials=4)
     study.run(bowl)
     assert states(study) == ["COMPLETE"] * 4
-    rest = study_in(tmp_path, "grid", space, sampler="grid")
-    rest.run(bowl)
-    points = [(t.params["training.optimizer"], t.params["training.clip_norm"]) for t in rest.study.get_trials()]
+    resumed = study_in(tmp_path, "grid", space, sampler="grid")
+    resumed.run(bowl)
+    points = [(t.params["training.optimizer"], t.params["training.clip_norm"]) for t in resumed.study.get_trials()]
     assert points == [(o, c) for o in ("adamw", "sgd") for c in (1, 2, 3)]
 
 
-def test_two_objectives_are_searched_by_nsga2_and_end_with_a_front(tmp_path: Path) -> None:
+def test_two_objectives_searched_by_nsga2_give_a_pareto_front(tmp_path: Path) -> None:
     def both(attempt: Attempt) -> TrialResult:
         attempt.report(1.0, 1)
         sigma = attempt.config.heatmap.sigma_cells
@@ -284,21 +284,21 @@ def test_two_objectives_are_searched_by_nsga2_and_end_with_a_front(tmp_path: Pat
     )
     summary = study.run(both)
     assert states(study) == ["COMPLETE"] * 5
-    assert len(summary.front) == 5, "what is gained in one is lost in the other"
+    assert len(summary.front) == 5, "a gain in one objective is a loss in the other"
     assert "Trials that no other beats in both" in parent_of(study).data.tags["mlflow.note.content"]
     assert "Pareto front" in mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/study.html")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 @pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
-def test_every_sampler_goes_with_every_pruner(tmp_path: Path, sampler: str, pruner: str) -> None:
+def test_every_sampler_works_with_every_pruner(tmp_path: Path, sampler: str, pruner: str) -> None:
     study = study_in(tmp_path, f"{sampler}-{pruner}", trials=13, sampler=sampler, pruner=pruner)
     study.run(bowl)
     assert set(states(study)) <= {"COMPLETE", "PRUNED"}
     assert len(states(study)) == 13
 
 
-def test_folds_are_grandchildren_and_wilcoxon_prunes_by_them(tmp_path: Path) -> None:
+def test_folds_are_child_runs_of_a_trial_and_wilcoxon_prunes_by_them(tmp_path: Path) -> None:
     def folded(attempt: Attempt) -> TrialResult:
         values = []
         for index in range(10):
@@ -316,6 +316,6 @@ def test_folds_are_grandchildren_and_wilcoxon_prunes_by_them(tmp_path: Path) -> 
         assert (len(folds) == 10) == (state == "COMPLETE")
         assert {fold.info.status for fold in folds} == {"FINISHED"}
         assert folds[0].data.metrics["val/mre_px512"] > 0
-    whole = [t.number for t in study.study.get_trials() if t.state.name == "COMPLETE"]
-    values = [study.study.get_trials()[n].value for n in whole]
-    assert values == sorted(values, reverse=True), "only what was better than the best so far came to its end"
+    complete = [t.number for t in study.study.get_trials() if t.state.name == "COMPLETE"]
+    values = [study.study.get_trials()[n].value for n in complete]
+    assert values == sorted(values, reverse=True), "only trials better than the best so far were completed"

@@ -1,4 +1,4 @@
-"""The command line of studies, as a user calls it."""
+"""The command line of studies."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--trials", "0"], "trials: given '0'"),
     ],
 )
-def test_bad_input_is_reported_at_once(
+def test_invalid_input_is_reported_at_once(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == [], "nothing was begun"
+    assert list(tmp_path.iterdir()) == [], "nothing was started"
 
 
 def test_a_missing_optuna_is_reported_with_the_command_that_installs_it(
@@ -43,9 +43,9 @@ def test_a_missing_optuna_is_reported_with_the_command_that_installs_it(
     assert "studies need Optuna, which is not installed: pip install 'spondylo_ml[tuning]'" in capsys.readouterr().err
 
 
-def test_the_command_line_starts_without_anything_slow() -> None:
+def test_the_command_line_imports_no_slow_library() -> None:
     code = "import sys, tuning.cli; print([m for m in ('torch', 'mlflow', 'optuna', 'plotly') if m in sys.modules])"
-    made = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
@@ -53,10 +53,10 @@ def test_the_command_line_starts_without_anything_slow() -> None:
         timeout=120,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
-    assert made.stdout.strip() == "[]"
+    assert result.stdout.strip() == "[]"
 
 
-def test_a_whole_study_of_real_trainings_from_the_command_line(tmp_path: Path) -> None:
+def test_a_study_of_real_training_runs_from_the_command_line(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment |= {
         "PYTHONPATH": str(ROOT),
@@ -67,10 +67,12 @@ def test_a_whole_study_of_real_trainings_from_the_command_line(tmp_path: Path) -
         sys.executable, "-m", "tuning", "--model", "unet", "--preset", "smoke", "--trials", "2", "--study", "s",
         "--retrain_seeds", "2", "--data.phantom_films", "12", "--data.max_films", "12", "--pruner", "median",
     ]  # fmt: skip
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "study       s: 2 complete" in done.stdout
-    assert "seeds       2: mre_px512" in done.stdout
-    assert re.search(r"noise floor grade_accuracy_all [\d.]+ \(95 % .*: promote --noise_floor_from \w{32}", done.stdout)
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "study       s: 2 complete" in result.stdout
+    assert "seeds       2: mre_px512" in result.stdout
+    assert re.search(
+        r"noise floor grade_accuracy_all [\d.]+ \(95 % .*: promote --noise_floor_from \w{32}", result.stdout
+    )
     assert (tmp_path / "studies" / "s" / "best.yaml").is_file()
     assert (tmp_path / "studies.db").is_file()

@@ -1,4 +1,4 @@
-"""Several workers, and workers that are killed: each trial is counted once, and none is lost."""
+"""Several workers, and workers that are killed: each trial is counted once and none is lost."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DEADLINE_S = 1200
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    """A PostgreSQL of its own."""
+    """Address of a temporary PostgreSQL database."""
     with postgres() as url:
         yield url
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[None]:
-    """An MLflow server, to which this test and its workers log."""
+    """An MLflow server to which the test and its workers log."""
     before = mlflow.get_tracking_uri()
     with mlflow_server(tmp_path) as address:
         mlflow.set_tracking_uri(address)
@@ -39,8 +39,8 @@ def server(tmp_path: Path) -> Iterator[None]:
         mlflow.set_tracking_uri(before)
 
 
-def began(worker: subprocess.Popen[str]) -> str:
-    """Wait for a trial to begin in a worker; the line that says so."""
+def wait_for_trial(worker: subprocess.Popen[str]) -> str:
+    """Wait until a trial begins in a worker, and return the line that reports it."""
     assert worker.stdout is not None
     for line in worker.stdout:
         if line.startswith("begins"):
@@ -53,34 +53,34 @@ def kill(worker: subprocess.Popen[str]) -> None:
     worker.wait()
 
 
-def test_a_trial_cut_by_sigkill_is_failed_and_retried_once_with_its_parameters(tmp_path: Path) -> None:
+def test_a_trial_killed_by_sigkill_fails_and_is_retried_once_with_its_parameters(tmp_path: Path) -> None:
     worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "killed", "3", "600")
     try:
-        began(worker)
+        wait_for_trial(worker)
     finally:
         kill(worker)
 
     study = study_in(tmp_path, "killed", trials=3)
-    assert states(study)[0] == "RUNNING", "nobody knows yet"
+    assert states(study)[0] == "RUNNING", "the loss is not noticed yet"
     summary = study.run(bowl)
 
     assert summary.states == {"complete": 3, "replaced": 1}
     trials = study.study.get_trials()
-    (cut,) = [trial for trial in trials if trial.state is TrialState.FAIL]
-    (retry,) = [trial for trial in trials if trial.system_attrs.get("retry_history") == [cut.number]]
-    assert retry.params == cut.params
+    (killed,) = [trial for trial in trials if trial.state is TrialState.FAIL]
+    (retry,) = [trial for trial in trials if trial.system_attrs.get("retry_history") == [killed.number]]
+    assert retry.params == killed.params
     runs = {run.data.tags["trial"]: run for run in children(study)}
-    assert runs[str(cut.number)].info.status == "FAILED"
-    assert "its worker was lost" in runs[str(cut.number)].data.tags["failure"]
-    assert runs[str(retry.number)].data.tags["retry_of"] == str(cut.number)
+    assert runs[str(killed.number)].info.status == "FAILED"
+    assert "its worker was lost" in runs[str(killed.number)].data.tags["failure"]
+    assert runs[str(retry.number)].data.tags["retry_of"] == str(killed.number)
     assert len(runs) == 4
 
 
-def test_a_trial_that_is_cut_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
+def test_a_trial_killed_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
     for _ in range(2):
         worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "twice", "1", "600")
         try:
-            began(worker)
+            wait_for_trial(worker)
         finally:
             kill(worker)
     study = study_in(tmp_path, "twice", trials=1)
@@ -90,7 +90,7 @@ def test_a_trial_that_is_cut_twice_is_not_tried_a_third_time(tmp_path: Path) -> 
     assert {run.info.status for run in children(study)} == {"FAILED"}
 
 
-def test_a_trial_taken_but_never_begun_is_given_up(tmp_path: Path) -> None:
+def test_a_trial_taken_but_never_started_is_retried(tmp_path: Path) -> None:
     study = study_in(tmp_path, "taken", trials=2)
     waiting = study.study.get_trials(deepcopy=False)[0]
     # A worker that died between taking the trial and its first heartbeat.
@@ -100,10 +100,10 @@ def test_a_trial_taken_but_never_begun_is_given_up(tmp_path: Path) -> None:
     assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
-def test_ctrl_c_in_a_worker_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+def test_a_study_resumes_after_ctrl_c_in_a_worker(tmp_path: Path) -> None:
     worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "stopped", "2", "600")
     try:
-        began(worker)
+        wait_for_trial(worker)
         worker.send_signal(signal.SIGINT)
         worker.communicate(timeout=DEADLINE_S)
     finally:
@@ -116,39 +116,39 @@ def test_ctrl_c_in_a_worker_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("server")
-def test_four_workers_of_which_one_is_killed_make_exactly_the_trials_asked_for(tmp_path: Path, database: str) -> None:
+def test_four_workers_one_of_them_killed_run_exactly_the_requested_trials(tmp_path: Path, database: str) -> None:
     count = 24
     workers = [start_worker(tmp_path, database, "four", str(count), "0.3") for _ in range(4)]
     try:
-        began(workers[0])
+        wait_for_trial(workers[0])
         time.sleep(0.1)
         kill(workers[0])
-        said = [worker.communicate(timeout=DEADLINE_S)[0] for worker in workers[1:]]
+        outputs = [worker.communicate(timeout=DEADLINE_S)[0] for worker in workers[1:]]
     finally:
         for worker in workers:
             kill(worker)
-    assert [worker.returncode for worker in workers[1:]] == [0, 0, 0], "\n".join(said)
-    assert not re.search(r"deadlock|could not obtain lock|OperationalError|database is locked", "\n".join(said))
+    assert [worker.returncode for worker in workers[1:]] == [0, 0, 0], "\n".join(outputs)
+    assert not re.search(r"deadlock|could not obtain lock|OperationalError|database is locked", "\n".join(outputs))
 
     study = study_in(tmp_path, "four", storage=database, trials=count)
     trials = study.study.get_trials()
     assert len(tickets.counted(trials)) == count
     assert sum(trial.state is TrialState.COMPLETE for trial in trials) == count
-    assert len(trials) - count == len(tickets.replaced(trials)) <= 1, "at most the trial that was cut"
-    assert_each_has_its_run(trials, study.runs.parent_id)
+    assert len(trials) - count == len(tickets.replaced(trials)) <= 1, "at most the trial that was killed"
+    assert_each_trial_has_its_run(trials, study.runs.parent_id)
     assert MlflowClient().get_run(study.runs.parent_id).data.tags[STUDY_STATE_TAG] == "running", "opened once more"
 
 
-def test_workers_that_begin_at_once_enqueue_the_trials_once(tmp_path: Path) -> None:
+def test_workers_that_start_together_enqueue_the_trials_once(tmp_path: Path) -> None:
     workers = [start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "race", "6", "0.05") for _ in range(3)]
-    said = [worker.communicate(timeout=DEADLINE_S)[0] for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0, 0], "\n".join(said)
+    outputs = [worker.communicate(timeout=DEADLINE_S)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0], "\n".join(outputs)
     study = study_in(tmp_path, "race", trials=6)
     assert states(study) == ["COMPLETE"] * 6
     assert len(children(study)) == 6
 
 
-def assert_each_has_its_run(trials: list[FrozenTrial], parent_id: str) -> None:
+def assert_each_trial_has_its_run(trials: list[FrozenTrial], parent_id: str) -> None:
     client = MlflowClient()
     expected = {"COMPLETE": "FINISHED", "FAIL": "FAILED"}
     for trial in trials:
