@@ -43,7 +43,7 @@ def load(
         batch_size: films that the network sees at once.
         backend: what computes the network: `torch`, or `onnx` for a folder that `export-onnx` has written.
         digest: SHA-256 of the model's manifest.json; no other model is loaded. The registry and runs keep the digests
-            of their models; that of a folder only the caller can know.
+            of their models; that of a folder must come from the caller.
 
     Raises:
         ConfigError: no such backend, or its packages are not installed.
@@ -83,7 +83,7 @@ def predict(
 
     Raises:
         ConfigError: a value that is not allowed.
-        DataError: something that is not a film, or facing, spacing or aspect given for a `Film`, which has its own.
+        DataError: an input that is not a film; or facing, spacing or aspect for a `Film`, which has these already.
         TrackingError: no such model in the store.
 
     >>> import spondylo_ml
@@ -94,10 +94,10 @@ def predict(
     """
     from spondylo_ml.serving.film_model import FilmModel
 
-    many = _listed(films)
-    details = _details(many, facing, spacing_mm, pixel_aspect)
-    opened = model if isinstance(model, FilmModel) else load(model)
-    return opened.predict(many, details)
+    inputs = _as_list(films)
+    details = _details(inputs, facing, spacing_mm, pixel_aspect)
+    loaded = model if isinstance(model, FilmModel) else load(model)
+    return loaded.predict(inputs, details)
 
 
 def train(
@@ -116,7 +116,7 @@ def train(
         preset: `smoke` (under a minute), `quick` (minutes), `full` or `document`. Absent: the recipe's, or `quick`.
         data: folder of a dataset; or the section `data`. Absent: synthetic films.
         recipe: YAML file laid over the model's own recipe.
-        resume: run id, or path of a last.ckpt, to go on with.
+        resume: run id, or path of a last.ckpt, to resume.
         settings: other values of the configuration: `seed=1`, `training={"epochs": 3}`.
 
     Raises:
@@ -153,11 +153,11 @@ def train(
 def evaluate(
     run_id: str, data: Folder | Section | None = None, split: str | None = None, **settings: Any
 ) -> EvaluationResult:
-    """Evaluate the best model of a run on films, in a run of its own.
+    """Evaluate the best model of a run on films, and log the results to a new run.
 
     Args:
         run_id: MLflow run that trained the model.
-        data: folder of a dataset; or the section `data`. What is absent is as in training.
+        data: folder of a dataset; or the section `data`. Values that are not set are those of the training run.
         split: part of the films: train, val (the default), test or all.
         settings: other values of the command `evaluate`: `resamples=500`.
 
@@ -236,7 +236,7 @@ def read_films(folder: Folder, kind: str = "auto", **settings: Any) -> FilmSet:
 
 
 def draw_phantoms(count: int = 10, seed: int = 0, **settings: Any) -> FilmSet:
-    """Draw synthetic lateral films with exact labels; each film is a patient of its own.
+    """Draw synthetic lateral films with exact labels; each film has another patient.
 
     Args:
         count: number of films.
@@ -289,18 +289,18 @@ def measure(film: Film | Sequence[Vertebra], *, facing: str | None = None, **rul
 
 
 def _section(value: object, key: str) -> Section:
-    """A section of the configuration, or the one value of it that is usually given."""
+    """A section of the configuration; a single value is the section's value `key`."""
     if value is None:
         return {}
     return value if isinstance(value, Mapping) else {key: value}
 
 
 def _nested(settings: Section, **sections: Any) -> dict[str, Any]:
-    """Settings by section or dotted name, with `sections` that hold anything, as nested values."""
+    """Settings by section or dotted name as nested values, merged with the `sections` that are not empty."""
     return merge(nest(settings), {name: value for name, value in sections.items() if value})
 
 
-def _listed(films: FilmInput | Iterable[FilmInput]) -> list[FilmInput]:
+def _as_list(films: FilmInput | Iterable[FilmInput]) -> list[FilmInput]:
     """Many films as a list, and one film as a list of one."""
     from spondylo_ml.landmarks import Film
 
@@ -322,7 +322,7 @@ def _facing(text: str | None) -> Facing | None:
 def _details(
     films: Sequence[FilmInput], facing: str | None, spacing_mm: float | None, pixel_aspect: float | str | None
 ) -> FilmDetails:
-    """What is stated of all films."""
+    """The details that apply to all films."""
     from spondylo_ml.data.decode import NO_DETAILS, FilmDetails
     from spondylo_ml.landmarks import Facing, Film, Spacing, parse_pixel_aspect
 

@@ -110,7 +110,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("promote", "--metrc", "x"), r"unknown option '--metrc'\. Did you mean '--metric'\?"),
         (
             ("promote", "--rollback", "true", "--run_ids", "a"),
-            r"rollback puts the former champion back and evaluates no",
+            r"rollback restores the former champion and evaluates no",
         ),
         (("promote", "--reason", "x"), r"reason belongs to rollback"),
         (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),

@@ -1,4 +1,4 @@
-"""One trial as its objective sees it."""
+"""One trial, as passed to the objective."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What an objective returns.
+    """The result of an objective.
 
     Attributes:
         values: one per objective of the study, in their order.

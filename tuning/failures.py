@@ -17,7 +17,7 @@ class TrialFailedError(SpondyloError):
 
 
 def failure_reason(error: BaseException) -> str:
-    """The kind of failure: the same text for the same cause, at whatever step it arose."""
+    """The kind of failure: the same text for the same cause, at any step."""
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
     if isinstance(error, NonFiniteLossError):

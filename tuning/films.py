@@ -38,7 +38,7 @@ class DevelopmentFilms:
         return FilmSet(self.kind, self.name, (*self.train, *self.val), self.slots)
 
     def with_same_exposures(self) -> DevelopmentFilms:
-        """A copy with `same` found from the pixels, so that folds keep such films together."""
+        """A copy with `same` computed from the pixels, so that folds keep such films together."""
         films = (*self.train, *self.val)
         groups = same_groups(measure_pixels(films).same, len(films))
         return replace(self, same=tuple(tuple(group) for group in groups))

@@ -49,7 +49,7 @@ class ReportingRunLog(MlflowRunLog):
         self._on_epoch = on_epoch
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
-        """See `RunLog`; raises whatever the listener raises."""
+        """See `RunLog`; raises what the listener raises."""
         super().metrics(values, epoch)
         self._on_epoch(values, epoch)
 
@@ -150,9 +150,8 @@ class TrainingObjective:
         """The films prepared at the configuration's input size, cached."""
         key = (config.data.input_hw, fold)
         if key not in self._prepared:
-            if len(self._prepared) >= max(
-                2, self.n_folds
-            ):  # a study may search sizes: films of all of them do not fit into memory
+            # A study may search input sizes: films of all sizes do not fit into memory.
+            if len(self._prepared) >= max(2, self.n_folds):
                 self._prepared.pop(next(iter(self._prepared)))
             self._prepared[key] = prepare_parts(config, films.train, films.val, films.slots)
         return self._prepared[key]

@@ -227,8 +227,8 @@ def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = N
     override_names = flatten(overrides)
     searched = {name for name in set_names(file.parameters) if name in override_names}
     if searched:
-        listed = ", ".join(sorted(searched))
-        raise ConfigError(f"{listed}: given, and searched by {path.name}. Leave it out, or use another space")
+        names = ", ".join(sorted(searched))
+        raise ConfigError(f"{names}: given, and searched by {path.name}. Leave it out, or use another space")
     return Space(file, overrides, recipe)
 
 

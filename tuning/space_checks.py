@@ -91,14 +91,14 @@ def _require_possible_conditions(parameters: Mapping[str, Parameter], file: str)
 
 
 def _never(parameter: Parameter, value: Scalar) -> str:
-    """Why a parameter can never have this value; empty where it can."""
+    """Why a parameter can never have this value; empty if it can."""
     values = parameter.finite()
     if values is not None:
         if any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in values):
             return ""
         if isinstance(parameter, CategoricalParameter | VariantsParameter) or len(values) <= SHOWN:
-            listed = [str(choice) for choice in values]
-            return f"It is searched among {', '.join(listed)}.{nearest_hint(str(value), listed)}"
+            choices = [str(choice) for choice in values]
+            return f"It is searched among {', '.join(choices)}.{nearest_hint(str(value), choices)}"
     low, high = parameter.ends()[0], parameter.ends()[-1]
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if values is None and number and low <= value <= high:  # type: ignore[operator]  # a number, as checked above
@@ -107,16 +107,16 @@ def _never(parameter: Parameter, value: Scalar) -> str:
 
 
 def _not_allowed(name: str, value: Scalar) -> str:
-    """Why the configuration does not allow this value of a name; empty where it does."""
+    """Why the configuration does not allow this value of a name; empty if it does."""
     info = _field(Config, name)
     kind: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
     try:
         TypeAdapter(kind).validate_python(value, strict=isinstance(value, str | bool))
     except ValidationError as error:
         first = error.errors()[0]
-        options = [part.strip("' ") for part in str(first.get("ctx", {}).get("expected", "")).split(" or ")]
-        listed = [option.strip("' ") for part in options for option in part.split(",")]
-        return str(first["msg"]) + "." + nearest_hint(str(value), listed)
+        parts = [part.strip("' ") for part in str(first.get("ctx", {}).get("expected", "")).split(" or ")]
+        options = [option.strip("' ") for part in parts for option in part.split(",")]
+        return str(first["msg"]) + "." + nearest_hint(str(value), options)
     return ""
 
 

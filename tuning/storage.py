@@ -67,14 +67,14 @@ def require_storage(url: str) -> None:
 
 
 def _cannot_be_opened(url: str, error: Exception) -> ConfigError:
-    shown = without_password(url)
+    safe_url = without_password(url)
     if isinstance(error, ImportError):
         return ConfigError(
-            f"storage {shown}: the driver of this database is not installed. "
+            f"storage {safe_url}: the driver of this database is not installed. "
             "For PostgreSQL: pip install 'psycopg[binary]'"
         )
     reason = str(error).splitlines()[0]
-    return ConfigError(f"storage {shown} cannot be opened: {type(error).__name__}: {reason}")
+    return ConfigError(f"storage {safe_url} cannot be opened: {type(error).__name__}: {reason}")
 
 
 def _require_own_database(url: str) -> None:

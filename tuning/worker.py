@@ -72,13 +72,13 @@ class Worker:
 
         The lock is held from reading the queue until the trial is taken, which is when its objective starts.
         """
-        taken: list[int] = []
+        started: list[int] = []
         with self.lock.held() as release:
             if not self._one_is_waiting():
                 return False
 
             def objective(trial: Trial) -> tuple[float, ...]:
-                taken.append(trial.number)
+                started.append(trial.number)
                 release()
                 return self._attempt(trial)
 
@@ -86,7 +86,7 @@ class Worker:
                 self.study.optimize(objective, n_trials=1, catch=(Exception,))
             except (ValueError, AssertionError):
                 # Optuna raises either if another worker has meanwhile marked the trial as failed.
-                if not any(tickets.has_ended(self.study, number) for number in taken):
+                if not any(tickets.has_ended(self.study, number) for number in started):
                     raise
                 log.warning("a trial was marked as lost while it was running here: its result does not count")
         self.on_end()

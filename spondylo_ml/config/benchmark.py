@@ -1,4 +1,4 @@
-"""What a benchmark trains: a list of entries in a YAML file, and the options of the command."""
+"""Entries of a benchmark, read from a YAML file, and the options of the command."""
 
 from __future__ import annotations
 

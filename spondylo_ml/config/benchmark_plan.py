@@ -1,4 +1,4 @@
-"""The plan of a benchmark, which its run keeps, and the configuration of each training run."""
+"""The plan of a benchmark, which is logged to its run, and the configurations of its training runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ DEFAULT_MINUTES = 10.0
 
 
 class Plan(Section):
-    """What a benchmark trains.
+    """The plan of a benchmark.
 
     Attributes:
-        given: values by their dotted names from the command line, for all entries.
+        given: values from the command line for all entries, by dotted name.
     """
 
     entries: EntryList
@@ -57,7 +57,7 @@ def make_plan(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Plan:
 
 
 def resumed_plan(original: Plan, config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Plan:
-    """The plan of a resumed benchmark: the original one, with seeds added, and with the given values that may change.
+    """The plan of a resumed benchmark: the original one with new seeds and with values that may change.
 
     Args:
         overrides: values for all training runs, nested.
@@ -74,8 +74,9 @@ def resumed_plan(original: Plan, config: BenchmarkConfig, overrides: Mapping[str
         if not name.startswith(MOVABLE) and str(original.given.get(name)) != str(value)
     ]
     if different:
-        listed = ", ".join(different)
-        raise ConfigError(f"a resumed benchmark keeps its values; leave these out or start a new one: {listed}")
+        raise ConfigError(
+            f"a resumed benchmark keeps its values; leave these out or start a new one: {', '.join(different)}"
+        )
     added_seeds = config.seeds if "seeds" in config.model_fields_set else ()
     return Plan(
         entries=original.entries,
@@ -93,16 +94,16 @@ def planned_runs(plan: Plan) -> list[PlannedRun]:
     planned = []
     for seed in plan.seeds:
         for entry in plan.entries.entries:
-            below = {"training.minutes": DEFAULT_MINUTES, **plan.entries.common}
-            tree = merge(merge(nest(below), nest(plan.given)), nest({**entry.values, "tracking.standing": True}))
-            of_run = {"model.name": entry.model, "seed": seed, "tracking.run_name": f"{entry.name} seed {seed}"}
+            defaults = {"training.minutes": DEFAULT_MINUTES, **plan.entries.common}
+            tree = merge(merge(nest(defaults), nest(plan.given)), nest({**entry.values, "tracking.standing": True}))
+            run_values = {"model.name": entry.model, "seed": seed, "tracking.run_name": f"{entry.name} seed {seed}"}
             try:
-                config = resolve_config(merge(tree, nest(of_run)))
+                config = resolve_config(merge(tree, nest(run_values)))
             except ConfigError as error:
                 raise ConfigError(f"entry {entry.name}: {error}") from None
             if config.data.folds is not None and config.data.fold is None:
                 raise ConfigError(
-                    f"entry {entry.name}: a benchmark trains once for each entry and seed, it makes no folds: give "
+                    f"entry {entry.name}: a benchmark trains one run per entry and seed, without folds: give "
                     "data.fold too, or use train --folds"
                 )
             planned.append(PlannedRun(entry.name, seed, config))

@@ -59,7 +59,7 @@ class EvaluateConfig(Section):
 
 
 class DiagnoseConfig(Section):
-    """Which run to look into."""
+    """Which run to diagnose."""
 
     run_id: str = Field(description="MLflow run to examine: its configuration, films and best model")
     data: DataConfig = Field(
@@ -114,7 +114,7 @@ class CompareConfig(Section):
 
 
 class AuditConfig(Section):
-    """What to check, and how much of it to draw."""
+    """Which films to audit, and how many pictures to draw."""
 
     data: DataConfig = DataConfig()
     pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, most severe first")
@@ -125,7 +125,7 @@ class AuditConfig(Section):
 
 
 class ExportConfig(Section):
-    """Which films to write, in which layout, and where to."""
+    """Which films to write, in which layout, and to which folder."""
 
     data: DataConfig = Field(default_factory=DataConfig, description="films to write")
     format: Layout = Field(description="layout to write")
@@ -145,7 +145,7 @@ class DrawConfig(Section):
 
 
 class PhantomConfig(DrawConfig):
-    """Which synthetic films to draw, in which layout to write them, and where to."""
+    """Which synthetic films to draw, in which layout to write them, and to which folder."""
 
     format: Layout = Field("mendeley", description="layout to write")
     to: Path = Field(description="new or empty folder for the dataset")
@@ -153,7 +153,7 @@ class PhantomConfig(DrawConfig):
 
 
 class ExportOnnxConfig(Section):
-    """Which model to write with an ONNX network beside its weights, where to, and the films that check it."""
+    """Which model to export with an ONNX network, to which folder, and the films of the check."""
 
     model: str = Field(
         "champion",
@@ -168,7 +168,7 @@ class ExportOnnxConfig(Section):
 
 
 class ConvertModelConfig(Section):
-    """Which model of a former format to write anew, and where to."""
+    """Which model of an older format to convert, and where to write it."""
 
     model: str = Field(
         min_length=1, description="model to convert: a local folder, or a run, alias or version as in predict"
@@ -177,7 +177,7 @@ class ConvertModelConfig(Section):
 
 
 class PredictConfig(Section):
-    """Films to read, the model that reads them, and where the results go."""
+    """Which films to predict, with which model, and where to write the results."""
 
     films: PathList = Field(
         min_length=1,

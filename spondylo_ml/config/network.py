@@ -122,13 +122,13 @@ class ModelConfig(Section):
     def drops(self) -> bool:
         """Whether the network has dropout."""
         maht = self.maht_net
-        own: dict[str, Sequence[float]] = {
+        dropout: dict[str, Sequence[float]] = {
             "unet": (*self.encoder_dropout, *self.decoder_dropout),
             "resnet50": self.resnet50.dropout,
             "hrnet_w32": (self.hrnet_w32.dropout,),
             "maht_net": (maht.dropout,) if maht.bridge_layers + maht.attention_layers else (),
         }
-        return any(share > 0 for share in own.get(self.name, ()))
+        return any(share > 0 for share in dropout.get(self.name, ()))
 
     @property
     def predicts_spread(self) -> bool:

@@ -1,4 +1,4 @@
-"""When a model becomes champion."""
+"""Options of `promote` and `registry`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGISTERED_MODEL = "spondylo-landmarks"
 
 
 class MarginsConfig(Section):
-    """By how much a guarded number may be worse than the champion's."""
+    """Margins by which a guarded metric may be worse than the champion's."""
 
     detection_recall: float = Field(1.0, ge=0, description="largest fall of detection recall, percentage points")
     listhesis_sensitivity: float = Field(
@@ -31,7 +31,7 @@ class MarginsConfig(Section):
 
 
 class PromoteConfig(Section):
-    """Which models to evaluate for the registry, on which films, and what they must reach."""
+    """Candidates for the registry, the films to evaluate them on, and the conditions of a promotion."""
 
     run_ids: CommaList[str] = Field((), description="MLflow runs that are candidates, such as a,b")
     models: CommaList[str] = Field(
@@ -83,17 +83,17 @@ class PromoteConfig(Section):
     @model_validator(mode="after")
     def _does_one_thing(self) -> PromoteConfig:
         if self.rollback and self.run_ids:
-            raise ValueError("rollback puts the former champion back and evaluates no run_ids: give one of them")
+            raise ValueError("rollback restores the former champion and evaluates no run_ids: give one of the two")
         if not (self.rollback or self.run_ids or self.models):
-            raise ValueError("give run_ids, or models of which the best runs are candidates")
+            raise ValueError("give run_ids, or models whose best runs are the candidates")
         if self.reason and not self.rollback:
-            raise ValueError("reason belongs to rollback; the reasons of a promotion are those of its numbers")
+            raise ValueError("reason belongs to rollback; the reasons of a promotion follow from its results")
         if self.noise_floor is not None and self.noise_floor_from is not None:
             raise ValueError("give noise_floor or noise_floor_from: one of them, not both")
         return self
 
 
 class RegistryConfig(Section):
-    """Whose history to show."""
+    """Which registered model's history to show."""
 
     registered_model: str = Field(REGISTERED_MODEL, pattern=r"^[\w.-]+$", description="name in MLflow's model registry")

@@ -22,7 +22,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Tree = dict[str, Any]
 
 RECIPES_OF: dict[str, str] = {}
-"""Of a registered model, the model whose recipes it is trained by."""
+"""The model whose recipes a registered model uses, by name of the registered model."""
 
 LENGTHS = ("epochs", "film_passes")
 
@@ -113,7 +113,7 @@ def _without_dots(tree: Mapping[str, Any], prefix: str = "") -> Tree:
 
 
 def _union(one: Tree, other: Mapping[str, Any], prefix: str) -> Tree:
-    """Join two trees; raise `ValueError` if both set a value."""
+    """Merge two trees; raise `ValueError` if both set the same value."""
     out = dict(one)
     for name, value in other.items():
         if name not in out:

@@ -55,7 +55,7 @@ def model_card(facts: CardFacts, report: EvaluationReport, decision: Decision) -
 
 
 def results(numbers: Mapping[str, Estimate]) -> list[tuple[str, str, str]]:
-    """Name, heading and text of the metrics of a card that the model has."""
+    """Name, heading and text of the metrics on the card, without those that have no value."""
     return [
         (name, metric_definition(name).heading, estimate_text(name, numbers[name]))
         for name in RESULTS
@@ -102,13 +102,13 @@ def _training(facts: CardFacts) -> str:
 
 
 def _results(facts: CardFacts, report: EvaluationReport) -> str:
-    synthetic = "**Synthetic films**: nothing here says how it does on real ones.\n" if facts.synthetic_films else ""
+    synthetic = "**Synthetic films**: they say nothing about real films.\n" if facts.synthetic_films else ""
     shape = facts.mean_shape
     seen = {None: "an unknown number", 0: "none"}.get(facts.films_seen, str(facts.films_seen))
-    shown = results(report.numbers)
+    card_results = results(report.numbers)
     rows = [
         f"| {label} | {text} | {estimate_text(name, shape[name]) if name in shape else ''} |"
-        for name, label, text in shown
+        for name, label, text in card_results
     ]
     guarded = [
         f"| {metric_definition(name).heading} | {format_value(name, value)} |" for name, value in facts.guarded.items()
@@ -122,7 +122,7 @@ trained on {seen} of them. In parentheses: 95 % intervals over patients ({report
 | --- | --- | --- |
 {chr(10).join(rows)}
 
-{chr(10).join(f"* {metric_definition(name).heading}: {metric_definition(name).meaning}" for name, _, _ in shown)}
+{chr(10).join(f"* {metric_definition(name).heading}: {metric_definition(name).meaning}" for name, _, _ in card_results)}
 
 Guarded when another model replaces it, the time as measured on the machine of the promotion:
 
@@ -135,7 +135,7 @@ Guarded when another model replaces it, the time as measured on the machine of t
 def _decision(decision: Decision) -> str:
     lines = [f"## {HEADINGS[decision.verdict]}", "", *(f"* {reason}" for reason in decision.reasons), ""]
     if decision.against and decision.in_favour:
-        lines += ["What speaks for it:", "", *(f"* {reason}" for reason in decision.in_favour), ""]
+        lines += ["In its favour:", "", *(f"* {reason}" for reason in decision.in_favour), ""]
     return "\n".join(lines)
 
 
@@ -161,8 +161,8 @@ def _limits(facts: CardFacts, report: EvaluationReport) -> str:
 
 
 def _pictures(facts: CardFacts) -> str:
-    shown = [f"![{caption}]({path})\n\n*{caption}*\n" for path, caption in facts.pictures]
-    return "\n".join(["## Pictures", "", *shown])
+    pictures = [f"![{caption}]({path})\n\n*{caption}*\n" for path, caption in facts.pictures]
+    return "\n".join(["## Pictures", "", *pictures])
 
 
 def _origin(facts: CardFacts) -> str:

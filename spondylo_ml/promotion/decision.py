@@ -83,10 +83,10 @@ class Decision:
 
 def gain_of(difference: PairedDifference, on: str = "") -> Gain:
     """A paired difference, candidate minus other, as a gain: positive is better for every metric."""
-    found = difference.difference
+    estimate = difference.difference
     if lower_is_better(difference.metric):
-        found = found.model_copy(update={"value": -found.value, "low": -found.high, "high": -found.low})
-    return Gain(difference.metric, found, on)
+        estimate = estimate.model_copy(update={"value": -estimate.value, "low": -estimate.high, "high": -estimate.low})
+    return Gain(difference.metric, estimate, on)
 
 
 def decide(
@@ -156,7 +156,7 @@ def _refusals(candidate: Contender, champion: Contender | None, gain: Gain | Non
             f"the champion's {champion.films_digest[:12]}"
         )
     elif candidate.films_seen is None:
-        reasons.append("which films it was trained on is not known, so that it may have seen these")
+        reasons.append("the films it was trained on are unknown, so it may have seen these")
     elif candidate.films_seen:
         reasons.append(f"it was trained on patients of {candidate.films_seen} of these films: its error is too low")
     elif gain is None:
@@ -186,7 +186,7 @@ def _on_gain(
         against, in_favour = [], [f"a gain that excludes zero {over}"]
     if noise_floor is None:
         against.append(
-            f"how far another seed alone moves {gain.metric} is not known: give noise_floor, or noise_floor_from=<run "
+            f"how far another seed alone moves {gain.metric} is unknown: give noise_floor, or noise_floor_from=<run "
             "id> of a study with retrain_seeds or of a benchmark" + (f". {floor_source}" if floor_source else "")
         )
         return against, in_favour

@@ -25,8 +25,8 @@ def model_page(name: str, events: Sequence[Event]) -> str:
     rows = reigns(events)[::-1]
     if not rows:
         return "No champion yet.\n"
-    for shown in range(len(rows), 0, -1):
-        text = _model_page(name, rows, shown, _films_line(events))
+    for n_shown in range(len(rows), 0, -1):
+        text = _model_page(name, rows, n_shown, _films_line(events))
         if len(text) <= LONGEST_PAGE:
             break
     return text
@@ -79,7 +79,7 @@ def _event_text(event: Event) -> str:
     return f"{who}, {predecessor}"
 
 
-def _model_page(name: str, rows: Sequence[Reign], shown: int, films: str) -> str:
+def _model_page(name: str, rows: Sequence[Reign], n_shown: int, films: str) -> str:
     champion = rows[0]
     lines = [
         f"Corners of vertebrae on lateral lumbar radiographs. **Champion: version {champion.version}** "
@@ -101,11 +101,11 @@ def _model_page(name: str, rows: Sequence[Reign], shown: int, films: str) -> str
         *(
             f"| {r.version} | {r.model} | {_time(r.since)} | {_time(r.until) if r.until else 'now'} "
             f"| {_cell('; '.join(r.came))} | {_cell(r.ended)} |"
-            for r in rows[:shown]
+            for r in rows[:n_shown]
         ),
     ]
-    if shown < len(rows):
-        lines.append(f"\n{len(rows) - shown} earlier: `python -m spondylo_ml registry`")
+    if n_shown < len(rows):
+        lines.append(f"\n{len(rows) - n_shown} earlier: `python -m spondylo_ml registry`")
     return "\n".join([*lines, "", DISCLAIMER])
 
 

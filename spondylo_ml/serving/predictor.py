@@ -12,7 +12,7 @@ from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.models.monte_carlo import landmark_predictor
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.training.device import Compute, choose_compute
-from spondylo_ml.training.inference import FILMS_AT_ONCE, read_batch, to_film_predictions
+from spondylo_ml.training.inference import FILMS_AT_ONCE, predict_batch, to_film_predictions
 
 
 class Predictor:
@@ -47,7 +47,7 @@ class Predictor:
         predictions: list[FilmPrediction] = []
         for batch in plain_loader(prepared, self._batch_size):
             with self._lock:
-                landmarks = read_batch(self._landmarks, batch.images.to(self._compute.device), self._compute)
+                landmarks = predict_batch(self._landmarks, batch.images.to(self._compute.device), self._compute)
             rows = [prepared[i] for i in batch.row.tolist()]
             predictions += map(self._with_evidence, to_film_predictions(rows, landmarks, self._model))
         return predictions

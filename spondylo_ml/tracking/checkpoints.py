@@ -50,4 +50,4 @@ def require_checkpoint_place() -> None:
     try:
         require_writable(checkpoint_root())
     except DataError as error:
-        raise TrackingError(f"checkpoints cannot be kept beside the store: {error}") from None
+        raise TrackingError(f"checkpoints cannot be written beside the store: {error}") from None

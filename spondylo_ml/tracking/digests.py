@@ -51,7 +51,7 @@ def require_same_digest(version: ModelVersion, digest: str) -> None:
         raise TrackingError(
             f"{version.name} version {version.version} was registered with the digest {registered[:12]}..., its run "
             f"{version.run_id} now has {digest[:12]}...: one of the tags {BUNDLE_DIGEST} was changed. Nothing "
-            "is promoted until it is known which"
+            "is promoted until you have found out which one"
         )
 
 
@@ -72,9 +72,9 @@ def find_version(name: str, number: str) -> ModelVersion:
 def _digest(tags: dict[str, str], where: str) -> str:
     digest = tags.get(BUNDLE_DIGEST, "")
     if not _SHA256.fullmatch(digest):
-        given = f"{digest!r} as the digest" if digest else "no digest"
+        tag = f"{digest!r} as the digest" if digest else "no digest"
         raise TrackingError(
-            f"{where} has {given} of its model (tag {BUNDLE_DIGEST}): nothing vouches for the files. If you trust "
+            f"{where} has {tag} of its model (tag {BUNDLE_DIGEST}): its files cannot be verified. If you trust "
             "them, give predict --digest <SHA-256 of their manifest.json>, or set that tag to it"
         )
     return digest

@@ -24,8 +24,8 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import TrackingError
 
 SUFFIX = ".lock"
-ID, OWNER, HOST, PID, TAKEN = "lock_id", "lock_owner", "lock_host", "lock_pid", "lock_taken"
-TAKEN_ALREADY = "RESOURCE_ALREADY_EXISTS"
+ID, OWNER, HOST, PID, SINCE = "lock_id", "lock_owner", "lock_host", "lock_pid", "lock_taken"
+ALREADY_EXISTS = "RESOURCE_ALREADY_EXISTS"
 LOCK_DESCRIPTION = "A lock, not a model: a promotion is running. It is removed at the end; the tags say who holds it."
 
 
@@ -58,27 +58,27 @@ def promotion_lock(registered_model: str, break_lock: str | None = None) -> Iter
         break_lock: id of an abandoned lock, which is removed first; a lock with another id is left alone.
 
     Raises:
-        TrackingError: another process holds the lock (says who, since when, and how to remove it), or `break_lock` is
+        TrackingError: another process holds the lock (the message says who and how to remove it), or `break_lock` is
             not its id.
     """
     name = registered_model + SUFFIX
     if break_lock is not None:
         _break(name, break_lock)
-    lock = _take(name)
+    lock = _acquire(name)
     try:
         yield lock
     finally:
         _release(lock)
 
 
-def _take(name: str) -> Lock:
+def _acquire(name: str) -> Lock:
     lock_id = uuid.uuid4().hex[:12]
-    tags = {ID: lock_id, OWNER: getpass.getuser(), HOST: socket.gethostname(), PID: str(os.getpid()), TAKEN: _now()}
+    tags = {ID: lock_id, OWNER: getpass.getuser(), HOST: socket.gethostname(), PID: str(os.getpid()), SINCE: _now()}
     try:
         MlflowClient().create_registered_model(name, tags=tags, description=LOCK_DESCRIPTION)
     except MlflowException as error:
-        if error.error_code != TAKEN_ALREADY:
-            raise TrackingError(f"the lock {name} cannot be taken: {_first_line(error)}") from None
+        if error.error_code != ALREADY_EXISTS:
+            raise TrackingError(f"the lock {name} cannot be acquired: {_first_line(error)}") from None
         raise TrackingError(_held_text(name)) from None
     return Lock(name, lock_id)
 
@@ -105,11 +105,11 @@ def _held_text(name: str) -> str:
     tags = registered.tags
     text = (
         f"another promotion holds {name}: {tags.get(OWNER)} on {tags.get(HOST)}, process {tags.get(PID)}, "
-        f"since {tags.get(TAKEN)}. Wait until it has ended"
+        f"since {tags.get(SINCE)}. Wait until it has ended"
     )
     if _is_dead(tags):
         text += f"; but no process {tags.get(PID)} runs on this machine any more: it died"
-    return f"{text}. Once you know that it is dead: --break_lock {tags.get(ID)}"
+    return f"{text}. If you are sure that it died: --break_lock {tags.get(ID)}"
 
 
 def _is_dead(tags: dict[str, str]) -> bool:

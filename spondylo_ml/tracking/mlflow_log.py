@@ -93,7 +93,7 @@ class MlflowRunLog:
         try:
             call()
         except Exception:
-            # Whatever the client raises, training continues; the tag and the count record it.
+            # Training continues after any error of the client; the tag and the count record it.
             return False
         return True
 

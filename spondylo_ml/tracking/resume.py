@@ -1,4 +1,4 @@
-"""Training runs to resume: found by run id or checkpoint, with their configuration."""
+"""Find training runs to resume, by run id or checkpoint, with their configuration."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from spondylo_ml.training.run_log import LAST
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
 FOLDS_TAG, CROSS_VALIDATION_FILE = "folds", "cross_validation.json"
-"""Of the parent run of a cross-validation: how many folds, and its configuration."""
+"""Tag and file of the parent run of a cross-validation: the number of folds, and the configuration."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Resume:
 
 @dataclass(frozen=True)
 class RequestedTraining:
-    """What `train` is to do.
+    """The training run or cross-validation that `train` is asked for.
 
     Attributes:
         config: of the training run; with `data.folds` alone, of a cross-validation.
@@ -52,7 +52,7 @@ class RequestedTraining:
 
     @property
     def is_cross_validation(self) -> bool:
-        """Whether all folds are trained, each in a run of its own."""
+        """Whether all folds are trained, each in a separate run."""
         data = self.config.data
         return self.parent is not None or (self.resume is None and data.folds is not None and data.fold is None)
 
@@ -66,7 +66,7 @@ def requested_training(options: TrainOptions, overrides: Mapping[str, Any]) -> R
     """Resolve the configuration of a new run, or find the run to resume.
 
     Args:
-        overrides: the values of the configuration that were given, nested.
+        overrides: the values that the user has set, nested.
 
     Raises:
         ConfigError: a bad value, or an override that would make a resumed run another experiment.
@@ -86,7 +86,7 @@ def find_resume(run_or_checkpoint: str) -> Resume:
     """Find the training run of a run id or of the path of a `last.ckpt`.
 
     Raises:
-        TrackingError: no such checkpoint on this machine; says where it was looked for.
+        TrackingError: no such checkpoint on this machine; the message lists the places.
     """
     path = expanded(Path(run_or_checkpoint))
     is_checkpoint = path.suffix == ".ckpt"
@@ -130,7 +130,7 @@ def find_cross_validation(run_id: str) -> tuple[Run, Config] | None:
 
 
 def resumed_config(original: Config, overrides: Mapping[str, Any]) -> Config:
-    """Lay the overrides over the configuration of a run to resume; only where it runs and reports may change.
+    """Lay the overrides over the configuration of a run to resume; only values about where it runs and logs may change.
 
     Raises:
         ConfigError: an override would make it another experiment.
@@ -140,8 +140,8 @@ def resumed_config(original: Config, overrides: Mapping[str, Any]) -> Config:
     before, after = flatten(before), flatten(changed.model_dump(mode="json"))
     different = [name for name in after if after[name] != before[name] and not name.startswith(MOVABLE)]
     if different:
-        listed = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
-        raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {listed}")
+        changes = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
+        raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {changes}")
     return changed
 
 
@@ -158,10 +158,10 @@ def _missing(folder: Path, name: str) -> Path | None:
 
 
 def _not_found(what: str, missing: list[str]) -> str:
-    known = sorted(path.parent.name for path in checkpoint_root().glob(f"*/{LAST}"))
+    run_ids = sorted(path.parent.name for path in checkpoint_root().glob(f"*/{LAST}"))
     where, do = " and ".join(missing), "does" if len(missing) == 1 else "do"
     store = f"the store is {store_name()}" if is_run(what) else f"{store_name()} has no such run either"
     return (
         f"cannot resume {what!r}: {where} {do} not exist ({store}). "
-        f"Runs with a checkpoint in {checkpoint_root()}: {', '.join(known) or 'none'}"
+        f"Runs with a checkpoint in {checkpoint_root()}: {', '.join(run_ids) or 'none'}"
     )

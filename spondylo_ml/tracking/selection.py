@@ -39,7 +39,7 @@ def top_runs(
 
     Raises:
         TrackingError: there is no such experiment, or no run has the metric.
-        ConfigError: it is not known which values of the metric are better, or neither are.
+        ConfigError: the metric is unknown, or neither lower nor higher values of it are better.
     """
     runs = [run for run in _finished(experiment) if has_model(run)]
     runs = [run for run in runs if not models or run.data.tags.get("model") in models]

@@ -83,11 +83,11 @@ def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
         TrackingError: `MLFLOW_RUN_ID` names a run that is not in this store or has ended; the run to resume or the
             experiment was deleted; or artefacts cannot be written.
     """
-    given = _given_run(resumed_run_id)
-    if given is None and resumed_run_id is not None:
-        given = _present(get_run(resumed_run_id))
-    if given is not None:
-        _require_local_place(given.info.artifact_uri)
+    run = _run_of_mlflow(resumed_run_id)
+    if run is None and resumed_run_id is not None:
+        run = _not_deleted(get_run(resumed_run_id))
+    if run is not None:
+        _require_local_place(run.info.artifact_uri)
         return
     existing = _find_experiment(experiment)
     if existing is not None:
@@ -134,8 +134,8 @@ def open_run(
     parent = mlflow.active_run()
     if parent is None:
         require_target(experiment, resumed_run_id)
-    given = None if parent else os.environ.get("MLFLOW_RUN_ID")
-    run_id = given or resumed_run_id
+    mlflow_run_id = None if parent else os.environ.get("MLFLOW_RUN_ID")
+    run_id = mlflow_run_id or resumed_run_id
     where = parent.info.experiment_id if parent else None
     active = mlflow.start_run(
         run_id=run_id,
@@ -144,16 +144,16 @@ def open_run(
         nested=parent is not None,
         log_system_metrics=system_metrics,
     )
-    own_id = active.info.run_id
+    active_id = active.info.run_id
     # MLflow unsets the variable only if it read the id itself; otherwise a child would reopen its parent.
     os.environ.pop("MLFLOW_RUN_ID", None)
-    if given:
+    if mlflow_run_id:
         mlflow.set_tag("mlflow.runName", run_name)
-    if resumed_run_id and resumed_run_id != own_id:
+    if resumed_run_id and resumed_run_id != active_id:
         mlflow.set_tag(RESUMED_FROM, resumed_run_id)
-        MlflowClient().set_tag(resumed_run_id, RESUMED_AS, own_id)
+        MlflowClient().set_tag(resumed_run_id, RESUMED_AS, active_id)
     try:
-        yield own_id
+        yield active_id
     except KeyboardInterrupt:
         mlflow.end_run("KILLED")
         raise
@@ -164,8 +164,8 @@ def open_run(
     mlflow.end_run("FINISHED")
 
 
-def _given_run(resumed_run_id: str | None) -> Run | None:
-    """The run that `MLFLOW_RUN_ID` names; one that has ended is refused: the variable may be a leftover."""
+def _run_of_mlflow(resumed_run_id: str | None) -> Run | None:
+    """The run that `MLFLOW_RUN_ID` names; raises if it has ended, as the variable may be a leftover."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if not run_id:
         return None
@@ -177,10 +177,10 @@ def _given_run(resumed_run_id: str | None) -> Run | None:
         raise TrackingError(f"MLFLOW_RUN_ID is {run_id}, and {where} has no such run: {cure}") from None
     if run.info.status not in OPEN and run_id != resumed_run_id:
         raise TrackingError(f"MLFLOW_RUN_ID is {run_id}, a run that has ended ({run.info.status}): {cure}")
-    return _present(run)
+    return _not_deleted(run)
 
 
-def _present(run: Run) -> Run:
+def _not_deleted(run: Run) -> Run:
     if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
         raise TrackingError(
             f"run {run.info.run_id} was deleted: restore it (mlflow runs restore --run-id {run.info.run_id}), or leave "
@@ -190,7 +190,7 @@ def _present(run: Run) -> Run:
 
 
 def _find_experiment(name: str) -> Experiment | None:
-    """None where there is none; a deleted one keeps its name."""
+    """The experiment of this name; None if there is none. A deleted experiment keeps its name."""
     existing = MlflowClient().get_experiment_by_name(name)
     if existing is not None and existing.lifecycle_stage != LifecycleStage.ACTIVE:
         number = existing.experiment_id
@@ -209,16 +209,16 @@ def _require_local_place(uri: str) -> None:
     try:
         require_writable(Path(unquote(parts.path)))
     except DataError as error:
-        raise TrackingError(f"artefacts of runs cannot be kept: {error}") from None
+        raise TrackingError(f"artefacts of runs cannot be written: {error}") from None
 
 
-def _is_own(file: Path, package: Path) -> bool:
+def _is_ours(file: Path, package: Path) -> bool:
     """Whether the file is in this package; not this module, which every error of a run passes."""
     return file.is_relative_to(package) and file != Path(__file__)
 
 
 def failure_text(error: BaseException) -> str:
-    """The text of an error for a run: the message of our own errors, otherwise the type and where it arose here.
+    """The text of an error for a run: the message of our own errors, otherwise its type and the place in our code.
 
     Messages of other libraries may contain paths of films; only the terminal shows those.
     """
@@ -226,7 +226,7 @@ def failure_text(error: BaseException) -> str:
     if isinstance(error, SpondyloError):
         return f"{name}: {error.in_run()}"
     package = Path(__file__).resolve().parents[1]
-    own = [frame for frame in extract_tb(error.__traceback__) if _is_own(Path(frame.filename), package)]
-    if not own:
+    frames = [frame for frame in extract_tb(error.__traceback__) if _is_ours(Path(frame.filename), package)]
+    if not frames:
         return name
-    return f"{name} in {Path(own[-1].filename).relative_to(package).as_posix()}, line {own[-1].lineno}"
+    return f"{name} in {Path(frames[-1].filename).relative_to(package).as_posix()}, line {frames[-1].lineno}"

@@ -25,13 +25,13 @@ def peak_memory_mb() -> float:
 
 
 def peak_gpu_memory_mb() -> float:
-    """Peak memory of tensors on the GPU; NaN where this process used none."""
+    """Peak memory of tensors on the GPU; NaN if this process used none."""
     used = torch.cuda.max_memory_allocated() if torch.cuda.is_available() else 0
     return used / BYTES_PER_MB if used else math.nan
 
 
 def time_ms(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
-    """How long a call takes, ms, its work on the GPU included."""
+    """Duration of a call in ms, including its work on the GPU."""
     started = clock()
     call()
     if torch.cuda.is_available():
@@ -40,6 +40,6 @@ def time_ms(call: Callable[[], object], clock: Callable[[], float] = time.perf_c
 
 
 def latency_ms(calls: Iterable[Callable[[], object]], clock: Callable[[], float] = time.perf_counter) -> float:
-    """Median time of the calls after the first `WARM_UP_CALLS`, ms; NaN where there are no more."""
+    """Median duration of the calls after the first `WARM_UP_CALLS`, ms; NaN if there are no more."""
     times = [time_ms(call, clock) for call in calls][WARM_UP_CALLS:]
     return statistics.median(times) if times else math.nan

@@ -38,7 +38,7 @@ class Compute:
         Predictions must agree between machines, and bf16 with its 8 significant bits is not precise enough: it moves
         peaks by most of a pixel and can change the choice between two levels.
         """
-        return replace(self, precision="fp32", reason="films are read in single precision")
+        return replace(self, precision="fp32", reason="predictions are computed in single precision")
 
     def autocast(self) -> torch.autocast:
         """Context manager for this precision."""
@@ -67,8 +67,8 @@ def _best_precision(device: str) -> tuple[Literal["fp32", "bf16"], str]:
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return ("bf16", "this GPU computes bf16 natively") if fast else ("fp32", "this GPU has no bf16")
     if device == "cpu":
-        able = torch.cpu.get_capabilities()
-        if able.get("avx512_bf16") or able.get("amx_bf16"):
+        capabilities = torch.cpu.get_capabilities()
+        if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"):
             return "bf16", "this processor has bf16 instructions"
         return "fp32", "this processor has no bf16 instructions: bf16 would be many times slower"
-    return "fp32", f"bf16 is not relied on with {device}"
+    return "fp32", f"bf16 is not reliable on {device}"

@@ -52,7 +52,7 @@ class FitResult:
         history: metrics of each epoch.
         training_s: duration of the epochs with their validations, before a resume included.
         peak_memory_mb, peak_gpu_memory_mb: peak memory of this process, with loading films but without the loader's
-            workers; NaN where no epoch was left to train, or there is no GPU.
+            workers; NaN if no epoch was left to train, or there is no GPU.
     """
 
     best_epoch: int
@@ -103,7 +103,7 @@ def fit(
     panel_films = _evenly(films["val"], config.tracking.panel_films)
     panel = Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs)
     if resume_from is None:
-        _warn_of_random_backbone(model, config)
+        _warn_about_random_backbone(model, config)
     callbacks = [budget, *_callbacks(model, config, folder, report, panel if panel_films else None)]
     trainer = _trainer(config, compute, callbacks, folder)
     first_epoch = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
@@ -169,8 +169,8 @@ def _trainer(config: Config, compute: Compute, callbacks: list[Callback], folder
     )
 
 
-def _warn_of_random_backbone(model: LandmarkModel, config: Config) -> None:
-    """Warn of values that need pretrained weights where there are none."""
+def _warn_about_random_backbone(model: LandmarkModel, config: Config) -> None:
+    """Warn about values that only matter with pretrained weights, if the weights are random."""
     training = config.training
     if model.pretrained != "none":
         return
@@ -200,8 +200,8 @@ def _interruptible() -> Iterator[None]:
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SystemExit as left:
-        if not isinstance(left.__context__, KeyboardInterrupt):
+    except SystemExit as exit_request:
+        if not isinstance(exit_request.__context__, KeyboardInterrupt):
             raise
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)

@@ -24,7 +24,7 @@ def inference(compute: Compute) -> Iterator[None]:
         yield
 
 
-def read_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: Compute) -> Landmarks:
+def predict_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: Compute) -> Landmarks:
     """Landmarks of (N, 1, H, W) uint8 images, in single precision whatever the training precision.
 
     Args:

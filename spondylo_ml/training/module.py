@@ -19,7 +19,7 @@ from spondylo_ml.errors import NonFiniteLossError, NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.device import Compute
-from spondylo_ml.training.inference import inference, read_batch, to_film_predictions
+from spondylo_ml.training.inference import inference, predict_batch, to_film_predictions
 from spondylo_ml.training.optimisers import build_optimizer, build_scheduler
 
 Score = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction]], Mapping[str, float]]
@@ -95,22 +95,22 @@ class LandmarkTraining(L.LightningModule):
         self._seen = {part: [] for part in self._parts}
 
     def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
-        """Read the films as `evaluate` and `predict` will, and keep what was found."""
+        """Predict the films as `evaluate` and `predict` will, and keep the predictions."""
         part = list(self._parts)[dataloader_idx]
         films = [self._parts[part][i] for i in batch.row.tolist()]
         self._seen[part] += to_film_predictions(
-            films, read_batch(self.model.predict, batch.images, self._compute), self.model
+            films, predict_batch(self.model.predict, batch.images, self._compute), self.model
         )
 
     def inference(self) -> AbstractContextManager[None]:
-        """Context in which films are read as they will be in use, not as in the steps."""
+        """Context manager in which predictions are computed as in `evaluate` and `predict`, not as in training."""
         return inference(self._compute)
 
     def on_validation_epoch_end(self) -> None:
         """Score the predictions; `val/mre_px512` decides which checkpoint is best.
 
         Raises:
-            NonFiniteMetricError: it is no finite number.
+            NonFiniteMetricError: the validation error is NaN or infinite.
         """
         for name, value in self._sums.items():
             self.epoch_metrics["train/loss" if name == "total" else f"train/loss_{name}"] = value / self.films_seen

@@ -1,4 +1,4 @@
-"""Where a training run logs: a small protocol, and an implementation that writes to a folder."""
+"""The run log of training: a small protocol, and an implementation that writes to a folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ColourImage = NDArray[np.uint8]
 
 
 class RunLog(Protocol):
-    """Receives the metrics and images of a training run. No call raises because of the store behind it."""
+    """Receives the metrics and images of a training run. No call raises if the store fails."""
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
         """Log the metrics of one epoch; epochs count from 1."""

@@ -130,7 +130,7 @@ def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
     """A remark if a run was trained on patients of these films, or may have been; else an empty text."""
     seen = films_seen_in_training(trained_run.run.info.run_id, films)
     if seen is None:
-        return f"{trained_run.name}: which films it was trained on is not known"
+        return f"{trained_run.name}: the films it was trained on are unknown"
     if not seen:
         return ""
     return f"{trained_run.name} was trained on patients of {seen} of these {len(films)} films: its error is too low"

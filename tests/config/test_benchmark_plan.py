@@ -125,6 +125,6 @@ def test_a_plan_with_other_values_is_not_resumed(entries: str) -> None:
 
 
 def test_a_benchmark_refuses_cross_validation(entries: str) -> None:
-    with pytest.raises(ConfigError, match="entry a: a benchmark trains once for each entry and seed"):
+    with pytest.raises(ConfigError, match="entry a: a benchmark trains one run per entry and seed"):
         planned_runs(plan_of(entries, {"data.folds": 3}))
     assert planned_runs(plan_of(entries, {"data.folds": 3, "data.fold": 1}))[0].config.data.fold == 1

@@ -61,14 +61,14 @@ def test_the_card_states_intended_use_results_and_limits(report: EvaluationRepor
     assert "* MRE px512: Mean distance between true and predicted corner (mean radial error)." in card
     assert "| time per film ms | 12.3 |" in card
     assert "| coverage error points | none |" in card
-    assert "* too slow\n\nWhat speaks for it:\n\n* a gain" in card
+    assert "* too slow\n\nIn its favour:\n\n* a gain" in card
     assert "![best synthetic film](overlays/best-1.png)" in card
     assert "| git_commit | `abc` |" in card
 
 
 def test_the_card_calls_synthetic_films_synthetic_and_real_ones_not(report: EvaluationReport) -> None:
     synthetic = model_card(FACTS, report, DECISION)
-    assert "**Synthetic films**: nothing here says how it does on real ones." in synthetic
+    assert "**Synthetic films**: they say nothing about real films." in synthetic
     assert "These are **synthetic** films" in synthetic
     assert "It was evaluated on synthetic films alone." in synthetic
     real_facts = replace(

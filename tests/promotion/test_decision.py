@@ -66,7 +66,7 @@ def test_without_a_noise_floor_nothing_replaces_a_champion() -> None:
     decision = decide_on(floor=None)
     assert decision.verdict is Verdict.CHALLENGER
     assert decision.against == (
-        "how far another seed alone moves grade_accuracy_all is not known: give noise_floor, or noise_floor_from=<run "
+        "how far another seed alone moves grade_accuracy_all is unknown: give noise_floor, or noise_floor_from=<run "
         "id> of a study with retrain_seeds or of a benchmark",
     )
     reason = decide(CANDIDATE, CHAMPION, CLEAR, None, MARGINS, "The store has: noise_floor_from=abc (1.2)").against[0]
@@ -198,7 +198,7 @@ def test_the_same_weights_are_refused() -> None:
     ("seen", "sentence"),
     [
         (7, "it was trained on patients of 7 of these films: its error is too low"),
-        (None, "which films it was trained on is not known, so that it may have seen these"),
+        (None, "the films it was trained on are unknown, so it may have seen these"),
     ],
 )
 def test_films_seen_in_training_are_refused_even_for_the_first_model(seen: int | None, sentence: str) -> None:

@@ -86,5 +86,7 @@ def test_a_folder_that_cannot_hold_checkpoints_is_reported_before_training(
 ) -> None:
     require_checkpoint_place()
     (tmp_path / "store" / "checkpoints").write_text("")
-    with pytest.raises(TrackingError, match=r"checkpoints cannot be kept beside the store: .* is a file, a folder is"):
+    with pytest.raises(
+        TrackingError, match=r"checkpoints cannot be written beside the store: .* is a file, a folder is"
+    ):
         require_checkpoint_place()

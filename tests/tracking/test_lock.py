@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 
 import spondylo_ml
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.tracking.lock import HOST, ID, OWNER, PID, TAKEN, promotion_lock
+from spondylo_ml.tracking.lock import HOST, ID, OWNER, PID, SINCE, promotion_lock
 
 NAME = "landmarks"
 HOLDER = """
@@ -72,7 +72,7 @@ def test_the_lock_names_its_holder_and_is_released_at_the_end(store: str) -> Non
         lock_model = MlflowClient().get_registered_model("landmarks.lock")
         assert lock_model.tags[ID] == lock.lock_id
         assert lock_model.tags[PID] == str(os.getpid())
-        assert {OWNER, HOST, TAKEN} <= lock_model.tags.keys()
+        assert {OWNER, HOST, SINCE} <= lock_model.tags.keys()
         lock.require_held()
     assert locks() == []
 

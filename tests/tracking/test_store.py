@@ -140,10 +140,12 @@ def test_an_unusable_artefact_folder_is_reported_before_the_run_is_opened(
 ) -> None:
     (tmp_path / "file").write_text("")
     sqlite_store.create_experiment("nowhere", artifact_location=f"{tmp_path}/file/artefacts")
-    with pytest.raises(TrackingError, match=r"artefacts of runs cannot be kept: .*file is a file, a folder is needed"):
+    with pytest.raises(
+        TrackingError, match=r"artefacts of runs cannot be written: .*file is a file, a folder is needed"
+    ):
         require_target("nowhere")
     (tmp_path / "mlruns").write_text("")
-    with pytest.raises(TrackingError, match=r"artefacts of runs cannot be kept: .*mlruns is a file"):
+    with pytest.raises(TrackingError, match=r"artefacts of runs cannot be written: .*mlruns is a file"):
         require_target("new")
 
 
