@@ -124,7 +124,7 @@ def test_the_lock_of_a_dead_process_is_reported_and_removed_only_by_its_id(store
     message = rf"no process {dead.pid} runs on this machine any more: it died\..* --break_lock {lock_id}"
     with pytest.raises(TrackingError, match=message), promotion_lock(NAME):
         pytest.fail("a lock was stolen")
-    with pytest.raises(TrackingError, match=f"is not 'other' but '{lock_id}', and was left as it is"):
+    with pytest.raises(TrackingError, match=f"is not 'other' but '{lock_id}', and is left alone"):
         with promotion_lock(NAME, "other"):
             pytest.fail("a lock was stolen")
     with promotion_lock(NAME, lock_id) as lock:
