@@ -12,7 +12,7 @@ import pandas as pd
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
-from spondylo_ml.pages.figures.run_charts import colour
+from spondylo_ml.pages import colours
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 
 
@@ -122,7 +122,7 @@ def _metrics_figure(data: ComparisonData) -> Any:
                 "array": [e.high - e.value for e in estimates], "arrayminus": [e.value - e.low for e in estimates],
             }  # fmt: skip
             figure.add_bar(
-                x=metrics, y=[e.value for e in estimates], error_y=spread, name=run, marker_color=colour(index),
+                x=metrics, y=[e.value for e in estimates], error_y=spread, name=run, marker_color=colours.of_run(index),
                 legendgroup=run, showlegend=column == 1, row=1, col=column,
             )  # fmt: skip
     return _laid_out(figure, barmode="group", height=480, legend={"orientation": "h", "y": 1.24, "x": 0})
@@ -136,14 +136,18 @@ def _films_figure(data: ComparisonData) -> Any:
     for index, run in enumerate(others, start=1):
         figure.add_scatter(
             x=data.films[baseline], y=data.films[run], mode="markers", name=run, text=data.films.index,
-            marker={"color": colour(index), "opacity": 0.7},
+            marker={"color": colours.of_run(index), "opacity": 0.7},
             hovertemplate="%{text}<br>%{x:.2f} to %{y:.2f} px512<extra></extra>",
         )  # fmt: skip
     values = data.films[list(data.runs)].to_numpy(dtype=float)
     values = values[values > 0]
     ends = [float(values.min()), float(values.max())] if len(values) else [0.1, 1.0]
     figure.add_scatter(
-        x=ends, y=ends, mode="lines", name="no difference", line={"color": "#999", "dash": "dot", "width": 1}
+        x=ends,
+        y=ends,
+        mode="lines",
+        name="no difference",
+        line={"color": colours.NO_DIFFERENCE, "dash": "dot", "width": 1},
     )
     figure.update_xaxes(title=f"{baseline}: mean error of the film, px512", type="log")
     figure.update_yaxes(title="the other runs, px512", type="log", scaleanchor="x")
@@ -157,7 +161,7 @@ def _curves_figure(data: ComparisonData) -> Any:
     for index, (run, points) in enumerate(data.curves.items()):
         figure.add_scatter(
             x=[epoch for epoch, _ in points], y=[value for _, value in points], name=run, mode="lines+markers",
-            marker={"color": colour(index), "size": 5},
+            marker={"color": colours.of_run(index), "size": 5},
         )  # fmt: skip
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title=data.curve_label)

@@ -19,8 +19,8 @@ from spondylo_ml.evaluation.leaderboard import (
     entries_table,
     pooled_sd,
 )
+from spondylo_ml.pages import colours
 from spondylo_ml.pages.comparison_page import number_text
-from spondylo_ml.pages.figures.run_charts import colour
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 
 QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
@@ -124,13 +124,13 @@ def _error_figure(board: Leaderboard) -> Any:
     figure = go.Figure()
     figure.add_scatter(
         x=table["entry"].tolist(), y=table["mre_px512"].tolist(), error_y=limits, mode="markers",
-        name="mean over seeds", marker={"color": colour(0), "size": 13, "symbol": "diamond"},
+        name="mean over seeds", marker={"color": colours.of_run(0), "size": 13, "symbol": "diamond"},
     )  # fmt: skip
     seeds = children_table(board)
     seeds = seeds[seeds["state"] == FINISHED]
     figure.add_scatter(
         x=seeds["entry"].tolist(), y=seeds["mre_px512"].tolist(), mode="markers", name="one seed",
-        text=[f"seed {seed}" for seed in seeds["seed"]], marker={"color": colour(1), "size": 8},
+        text=[f"seed {seed}" for seed in seeds["seed"]], marker={"color": colours.of_run(1), "size": 8},
     )  # fmt: skip
     return _laid_out(_with_error_axis(figure, [*table["mre_px512"], *seeds["mre_px512"]]))
 
@@ -147,7 +147,7 @@ def _rates_figure(board: Leaderboard) -> Any:
         }  # fmt: skip
         figure.add_bar(
             x=[metric_definition(m).label for m in rates], y=[row[m] for m in rates], error_y=limits,
-            name=row["entry"], marker_color=colour(index),
+            name=row["entry"], marker_color=colours.of_run(index),
         )  # fmt: skip
     figure.update_layout(barmode="group")
     figure.update_yaxes(title="%", range=[0, 100])
@@ -162,7 +162,7 @@ def _cost_figure(board: Leaderboard) -> Any:
     for index, (_, row) in enumerate(table.iterrows()):
         figure.add_scatter(
             x=[row["latency_ms"]], y=[row["mre_px512"]], mode="markers+text", name=row["entry"], text=[row["entry"]],
-            textposition="top center", marker={"color": colour(index), "size": 12},
+            textposition="top center", marker={"color": colours.of_run(index), "size": 12},
             error_y={
                 "type": "data", "symmetric": False, "array": [row["mre_px512_high"] - row["mre_px512"]],
                 "arrayminus": [row["mre_px512"] - row["mre_px512_low"]],

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
+from spondylo_ml.pages.colours import PAGE
 from spondylo_ml.pages.figures.overlay import Picture
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,7 +50,7 @@ def render_page(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.tests["nan"] = math.isnan
-    environment.globals.update(disclaimer=DISCLAIMER, plotly_library=_plotly_library)
+    environment.globals.update(disclaimer=DISCLAIMER, colours=PAGE, plotly_library=_plotly_library)
     return environment.get_template(template).render(values)
 
 

@@ -8,7 +8,8 @@ from builders import plain_film, prediction_of, square
 
 from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.landmarks import SlotRange
-from spondylo_ml.pages.figures.overlay import CAPTION_PX, PREDICTION_RGB, TRUTH_RGB, draw_film, tile
+from spondylo_ml.pages.colours import PREDICTION_RGB, TRUTH_RGB
+from spondylo_ml.pages.figures.overlay import CAPTION_PX, draw_film, tile
 
 SLOTS = SlotRange(0, 2)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.pages import colours
 from spondylo_ml.pages.figures.overlay import Picture
 
 PANELS = (
@@ -30,7 +31,15 @@ def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
         estimates = [anatomy[kind][name] for kind in kinds]
         values = np.nan_to_num([e.value for e in estimates])
         spread = np.nan_to_num([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
-        axes.barh(rows, values, xerr=np.maximum(spread, 0), color="#4878a8", ecolor="#333333", capsize=2, height=0.65)
+        axes.barh(
+            rows,
+            values,
+            xerr=np.maximum(spread, 0),
+            color=colours.BARS,
+            ecolor=colours.INTERVAL,
+            capsize=2,
+            height=0.65,
+        )
         reach = np.nan_to_num([e.high for e in estimates], nan=0.0)
         for row, estimate in enumerate(estimates):
             text = "none" if math.isnan(estimate.value) else f" {estimate.value:.1f}"

@@ -8,11 +8,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from markupsafe import Markup
 
+from spondylo_ml.pages import colours
 from spondylo_ml.pages.render import Chart, chart_html
 
 HEIGHT_PX = 280
-COLOURS = {"train": "#4c78a8", "val": "#f58518", "test": "#54a24b", "": "#8a8a8a"}
-"""The colour of each part, from a palette safe for colour blindness."""
 
 
 def dataset_charts(films: pd.DataFrame, slips: pd.DataFrame) -> list[Chart]:
@@ -52,7 +51,7 @@ def _parts(films: pd.DataFrame) -> go.Figure | None:
     if films.empty:
         return None
     figure = go.Figure()
-    for labelled, name, colour in ((True, "labelled", "#4c78a8"), (False, "without labels", "#c7c7c7")):
+    for labelled, name, colour in ((True, "labelled", colours.COUNTS), (False, "without labels", colours.UNLABELLED)):
         counts = films.loc[films["labelled"] == labelled, "part"].replace("", "no part").value_counts()
         if len(counts):
             figure.add_bar(x=counts.index.tolist(), y=counts.tolist(), name=name, marker_color=colour)
@@ -67,7 +66,7 @@ def _histogram(films: pd.DataFrame, column: str, label: str, width: float | None
     bins = {"size": width} if width else None
     for part, group in rows.groupby("part"):
         values = group[column].astype(float).tolist()
-        colour = COLOURS.get(str(part))
+        colour = colours.PARTS.get(str(part))
         figure.add_histogram(x=values, xbins=bins, nbinsx=40, name=str(part) or "no part", marker_color=colour)
     return figure.update_xaxes(title=label).update_yaxes(title="films")
 
@@ -76,7 +75,7 @@ def _counts(films: pd.DataFrame, column: str) -> go.Figure | None:
     counts = films.loc[films[column] != "", column].value_counts()
     if counts.empty:
         return None
-    return go.Figure(go.Bar(x=counts.index.tolist(), y=counts.tolist(), marker_color="#4c78a8")).update_yaxes(
+    return go.Figure(go.Bar(x=counts.index.tolist(), y=counts.tolist(), marker_color=colours.COUNTS)).update_yaxes(
         title="films"
     )
 
@@ -88,7 +87,7 @@ def _sizes(films: pd.DataFrame) -> go.Figure | None:
     for part, group in films.groupby("part"):
         figure.add_scatter(
             x=group["width_px"].tolist(), y=group["height_px"].tolist(), text=group["film_id"].tolist(), mode="markers",
-            name=str(part) or "no part", marker={"color": COLOURS.get(str(part)), "size": 6, "opacity": 0.6},
+            name=str(part) or "no part", marker={"color": colours.PARTS.get(str(part)), "size": 6, "opacity": 0.6},
         )  # fmt: skip
     return figure.update_xaxes(title="width, px").update_yaxes(title="height, px")
 
@@ -100,7 +99,8 @@ def _slips(slips: pd.DataFrame) -> go.Figure | None:
     for level in sorted(slips["level"].unique(), reverse=True):
         rows = slips[slips["level"] == level]
         figure.add_box(
-            y=rows["slip_percent"].tolist(), text=rows["film_id"].tolist(), name=str(level), marker_color="#4c78a8",
+            y=rows["slip_percent"].tolist(), text=rows["film_id"].tolist(), name=str(level),
+            marker_color=colours.COUNTS,
             boxpoints="outliers", showlegend=False,
         )  # fmt: skip
     return figure.update_yaxes(title="slip, % (forward positive)")

@@ -11,10 +11,9 @@ from spondylo_ml.data.audit.findings import AuditFinding
 from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, Vertebra
-from spondylo_ml.pages.figures.overlay import TRUTH_RGB, Picture, draw_outline
+from spondylo_ml.pages.colours import CONCERNED_RGB, LEFT_RGB, TRUTH_RGB
+from spondylo_ml.pages.figures.overlay import Picture, draw_outline
 
-CONCERNED_RGB = (255, 70, 70)
-LEFT_RGB = (255, 220, 0)
 PICTURE_HEIGHT_PX = 340
 MOST_FILMS = 4
 CLOSE_UP_BODIES = 3

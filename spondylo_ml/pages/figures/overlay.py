@@ -13,13 +13,10 @@ from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import OUTLINE, Film, FilmPrediction, FloatArray, level_name
+from spondylo_ml.pages.colours import HEAT_RGB, PREDICTION_RGB, TEXT_RGB, TRUTH_RGB
 
 Picture = NDArray[np.uint8]
 
-TRUTH_RGB = (90, 220, 90)
-PREDICTION_RGB = (255, 140, 0)
-HEAT_RGB = (255, 40, 60)
-TEXT_RGB = (235, 235, 235)
 CAPTION_PX = 40
 SUBPIXEL_BITS = 4  # OpenCV draws at fractions of a pixel if given their number of bits
 

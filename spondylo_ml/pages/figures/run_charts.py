@@ -7,17 +7,10 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 
-from spondylo_ml.pages.figures.overlay import TEXT_RGB, Picture, tile
-
-COLOURS = ("#4878a8", "#e1812c", "#3a923a", "#c03d3e", "#9372b2", "#845b53", "#d684bd", "#7f7f7f")
-"""Colours of runs, in order."""
+from spondylo_ml.pages import colours
+from spondylo_ml.pages.figures.overlay import Picture, tile
 
 TITLE_PX = 24
-
-
-def colour(index: int) -> str:
-    """The colour of the run with this index."""
-    return COLOURS[index % len(COLOURS)]
 
 
 def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], label: str) -> Picture:
@@ -30,7 +23,7 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], labe
     axes = figure.subplots()
     for index, (name, points) in enumerate(curves.items()):
         epochs, values = zip(*points, strict=True) if points else ((), ())
-        axes.plot(epochs, values, label=name, color=colour(index), marker="o" if len(points) < 3 else "")
+        axes.plot(epochs, values, label=name, color=colours.of_run(index), marker="o" if len(points) < 3 else "")
     every = [value for points in curves.values() for _, value in points]
     if every and min(every) > 0 and max(every) > 10 * min(every):
         axes.set_yscale("log")
@@ -53,5 +46,5 @@ def _titled(name: str, picture: Picture) -> Picture:
     width = max(picture.shape[1], text_width + 8)
     out = np.zeros((picture.shape[0] + TITLE_PX, width, 3), dtype=np.uint8)
     out[TITLE_PX:, : picture.shape[1]] = picture
-    cv2.putText(out, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT_RGB, 1, cv2.LINE_AA)
+    cv2.putText(out, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colours.TEXT_RGB, 1, cv2.LINE_AA)
     return out

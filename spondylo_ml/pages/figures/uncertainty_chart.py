@@ -9,6 +9,7 @@ import numpy as np
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, curve_points
+from spondylo_ml.pages import colours
 from spondylo_ml.pages.figures.overlay import Picture
 
 Table = Mapping[str, Mapping[str, Estimate]]
@@ -47,8 +48,8 @@ def draw_uncertainty(
 
 
 def _draw_corners(axes: Any, before: Mapping[float, float], after: Mapping[float, float]) -> None:
-    axes.plot([0, 100], [0, 100], color="#bbbbbb", linewidth=1)
-    for name, coverage, colour in (("before", before, "#c05a2e"), ("after calibration", after, "#2e7d4f")):
+    axes.plot([0, 100], [0, 100], color=colours.DIAGONAL, linewidth=1)
+    for name, coverage, colour in (("before", before, colours.BEFORE), ("after calibration", after, colours.AFTER)):
         axes.plot([100 * p for p in coverage], [100 * c for c in coverage.values()], "o-", color=colour, label=name)
     axes.set(xlabel="nominal coverage of corners, %", ylabel="true corners inside, %", xlim=(45, 100), ylim=(0, 102))
     axes.legend(loc="lower right")
@@ -57,14 +58,14 @@ def _draw_corners(axes: Any, before: Mapping[float, float], after: Mapping[float
 def _draw_slips(axes: Any, groups: Table, stated: float) -> None:
     rows = np.arange(len(groups))
     for offset, name, label, colour in (
-        (-0.15, "slip_set_coverage", "true slip in the set", "#4878a8"),
-        (0.15, "grade_set_coverage", "true grade among the grades", "#999999"),
+        (-0.15, "slip_set_coverage", "true slip in the set", colours.BARS),
+        (0.15, "grade_set_coverage", "true grade among the grades", colours.SECOND),
     ):
         estimates = [numbers[name] for numbers in groups.values()]
         values = np.array([e.value for e in estimates])
         spread = np.nan_to_num([[e.value - e.low for e in estimates], [e.high - e.value for e in estimates]])
         axes.errorbar(rows + offset, values, yerr=np.maximum(spread, 0), fmt="o", color=colour, label=label, capsize=2)
-    axes.axhline(100 * stated, color="#333333", linewidth=1, linestyle="--")
+    axes.axhline(100 * stated, color=colours.STATED, linewidth=1, linestyle="--")
     counts = [numbers["slip_set_coverage"].n for numbers in groups.values()]
     axes.set_xticks(rows, [f"{name}: {n}" for name, n in zip(groups, counts, strict=True)], fontsize=7, rotation=45)
     axes.set(ylabel=f"coverage, % (stated: {100 * stated:g})", ylim=(40, 102))
