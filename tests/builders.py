@@ -18,7 +18,7 @@ from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, Grey
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-JSON_FROM_CORNERS = (2, 3, 0, 1)  # BL, BR, TL, TR out of superior left, superior right, inferior left, inferior right
+JSON_FROM_CORNERS = (2, 3, 0, 1)  # BL, BR, TL, TR from superior left, superior right, inferior left, inferior right
 TXT_FROM_CORNERS = (0, 2, 3, 1)  # TL, BL, BR, TR
 
 LABELS = Path("Train") / "Keypointrcnn_data" / "labels"
@@ -27,7 +27,7 @@ IMAGES = Path("Train") / "Keypointrcnn_data" / "images"
 
 @dataclass(frozen=True)
 class SyntheticFilm:
-    """A synthetic film: (H, W) pixels and (V, 4, 2) corners from the sacrum up."""
+    """A synthetic film: (H, W) pixels and (V, 4, 2) corners in px, from the sacrum up."""
 
     pixels: GreyImage
     corners_xy: FloatArray
@@ -39,13 +39,13 @@ class SyntheticFilm:
 
 
 def synthetic_film(index: int = 0, long_side_px: int = 96) -> SyntheticFilm:
-    """One film of the phantom."""
+    """A synthetic film, reproducible by its index."""
     film = phantom_film(11, index, long_side_px)
     return SyntheticFilm(render(film), np.stack([v.corners_xy for v in film.vertebrae]))
 
 
 def json_label(corners_xy: FloatArray, visible: NDArray[np.bool_] | None = None) -> dict[str, object]:
-    """The JSON label of (V, 4, 2) corners from the sacrum up; the file lists them head to tail."""
+    """The JSON label of (V, 4, 2) corners from the sacrum up; the label lists them head to tail."""
     visibility = np.ones(corners_xy.shape[:2], dtype=bool) if visible is None else visible
     order = list(JSON_FROM_CORNERS)
     keypoints = [
@@ -57,22 +57,22 @@ def json_label(corners_xy: FloatArray, visible: NDArray[np.bool_] | None = None)
 
 
 def txt_label(corners_xy: FloatArray, size_hw: tuple[int, int], visible: NDArray[np.bool_] | None = None) -> str:
-    """The TXT label of (V, 4, 2) corners from the sacrum up; the file lists them head to tail."""
+    """The TXT label of (V, 4, 2) corners from the sacrum up; the label lists them head to tail."""
     visibility = np.ones(corners_xy.shape[:2], dtype=bool) if visible is None else visible
     order = list(TXT_FROM_CORNERS)
     lines = []
     for quad, row in zip(corners_xy[::-1], visibility[::-1], strict=True):
-        shares = quad / np.array([size_hw[1], size_hw[0]])
-        low, high = shares.min(axis=0), shares.max(axis=0)
+        fractions = quad / np.array([size_hw[1], size_hw[0]])
+        low, high = fractions.min(axis=0), fractions.max(axis=0)
         fields = [0, *(low + high) / 2, *(high - low)]
-        for (x, y), v in zip(shares[order], row[order], strict=True):
+        for (x, y), v in zip(fractions[order], row[order], strict=True):
             fields += [x, y, 2 if v else 0]
         lines.append(" ".join(repr(float(value)) for value in fields))
     return "\n".join(lines) + "\n"
 
 
 def write_image(root: Path, split: str, stem: str, pixels: GreyImage) -> Path:
-    """A film of the Mendeley layout, without its label; lossless, so that pixels can be compared."""
+    """Write a film in the Mendeley layout without a label; lossless, so that pixels can be compared."""
     folder = root / "Test" if split == "test" else root / IMAGES / split
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stem}.png"
@@ -81,7 +81,7 @@ def write_image(root: Path, split: str, stem: str, pixels: GreyImage) -> Path:
 
 
 def write_label(root: Path, split: str, name: str, content: object) -> Path:
-    """A label of the Mendeley layout: text as it is, anything else as JSON."""
+    """Write a label in the Mendeley layout: text as it is, anything else as JSON."""
     folder = root / LABELS / split
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
@@ -90,7 +90,7 @@ def write_label(root: Path, split: str, name: str, content: object) -> Path:
 
 
 def mendeley_folder(root: Path, train: int = 3, val: int = 2, test: int = 1, long_side_px: int = 96) -> Path:
-    """A valid Mendeley layout: labelled films, every second one as TXT, and unlabelled ones in `Test/`."""
+    """Write a valid Mendeley layout: films with JSON and TXT labels in turn, and unlabelled ones in `Test/`."""
     for split, count, first in (("train", train, 0), ("val", val, train)):
         for index in range(first, first + count):
             film, stem = synthetic_film(index, long_side_px), f"{90000 + index}-F-050Y1_jpg.rf.{index:04x}"
@@ -115,14 +115,14 @@ def ap_corners(size_hw: tuple[int, int]) -> FloatArray:
 
 def landmark_row(corners_xy: FloatArray, size_hw: tuple[int, int]) -> list[float]:
     """A row of landmarks.csv: 68 x, then 68 y, as fractions of width and height."""
-    shares = corners_xy.reshape(-1, 2) / np.array([size_hw[1], size_hw[0]])
-    return [*map(float, shares[:, 0]), *map(float, shares[:, 1])]
+    fractions = corners_xy.reshape(-1, 2) / np.array([size_hw[1], size_hw[0]])
+    return [*map(float, fractions[:, 0]), *map(float, fractions[:, 1])]
 
 
 def spineweb_folder(
     root: Path, names: Sequence[str] = ("ap_0.png", "ap_1.png", "ap_2.png"), patients: Sequence[str] | None = None
 ) -> Path:
-    """A valid SpineWeb-16 layout of films 200 px high and 100 px wide."""
+    """Write a valid SpineWeb-16 layout with films of 200 px height and 100 px width."""
     (root / "images").mkdir(parents=True, exist_ok=True)
     size_hw = (200, 100)
     for index, name in enumerate(names):
@@ -137,13 +137,13 @@ def spineweb_folder(
 
 
 def write_rows(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    """A CSV without quotes."""
+    """Write a CSV without quotes."""
     path.write_text("".join(",".join(str(cell) for cell in row) + "\n" for row in rows), encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class ArrayImage:
-    """Pixels in memory."""
+    """An image in memory."""
 
     pixels: GreyImage
 
@@ -182,10 +182,10 @@ def plain_film(
 
 
 def prediction_of(
-    film: Film, slots: SlotRange, moved_xy: tuple[float, float] = (0.0, 0.0), presence: Sequence[float] | None = None
+    film: Film, slots: SlotRange, shift_xy: tuple[float, float] = (0.0, 0.0), presence: Sequence[float] | None = None
 ) -> FilmPrediction:
-    """The film's own corners moved by `moved_xy`; zero where it has none."""
-    corners = np.nan_to_num(slots.corners(film.vertebrae or ()) + np.array(moved_xy))
+    """The labels of the film shifted by `shift_xy` px; zero for absent corners."""
+    corners = np.nan_to_num(slots.corners(film.vertebrae or ()) + np.array(shift_xy))
     present = [
         float(any(v.slot == s for v in film.vertebrae or ())) for s in range(slots.first, slots.first + slots.count)
     ]
@@ -198,8 +198,8 @@ def prediction_of(
     )
 
 
-def damaged_within(png: bytes) -> bytes:
-    """The PNG with pixels that cannot be inflated, all chunks and checksums right: found only by decoding it."""
+def png_with_damaged_pixels(png: bytes) -> bytes:
+    """The PNG with pixels that cannot be decompressed but valid chunks and checksums: only decoding detects it."""
     start_and_header = png[: 8 + 25]
     pixels = b"IDAT" + b"no compressed pixels"
     body = struct.pack(">I", len(pixels) - 4) + pixels + struct.pack(">I", zlib.crc32(pixels))

@@ -30,60 +30,62 @@ PLANTED = {
     "UI": "1.2.826.0.1.19370209.4711",
     "AE": "QUIXWORTH",
 }
-"""A value for each kind of field that may name somebody, some place or some day."""
+"""A value for each value representation that may hold a name, a place or a date."""
 
 PLANTED_WORDS = ("ZEBULON", "QUIXWORTH", "QUIX4711", "19370209", "101112.4711")
 
 
 def dataset(pixels: NDArray[Any], bits: int = 12, **fields: Any) -> Dataset:
-    """A digital radiograph with the pixels; further fields by their keywords, None to leave one out."""
+    """A digital radiograph with these pixels; `fields` are set by keyword, None removes one."""
     signed = pixels.dtype.kind == "i"
-    made = Dataset()
-    made.SOPClassUID, made.SOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.1.1"), generate_uid()
-    made.Modality, made.PhotometricInterpretation, made.SamplesPerPixel = "DX", "MONOCHROME2", 1
-    made.Rows, made.Columns = pixels.shape
-    made.BitsAllocated, made.BitsStored, made.HighBit = 8 * pixels.dtype.itemsize, bits, bits - 1
-    made.PixelRepresentation = int(signed)
-    made.PixelData = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    result = Dataset()
+    result.SOPClassUID, result.SOPInstanceUID = UID("1.2.840.10008.5.1.4.1.1.1.1"), generate_uid()
+    result.Modality, result.PhotometricInterpretation, result.SamplesPerPixel = "DX", "MONOCHROME2", 1
+    result.Rows, result.Columns = pixels.shape
+    result.BitsAllocated, result.BitsStored, result.HighBit = 8 * pixels.dtype.itemsize, bits, bits - 1
+    result.PixelRepresentation = int(signed)
+    result.PixelData = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
     for name, value in fields.items():
         if value is None:
-            delattr(made, name)
+            delattr(result, name)
         else:
-            setattr(made, name, value)
-    return made
+            setattr(result, name, value)
+    return result
 
 
-def file_bytes(made: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
-    """The data set as the bytes of a file; pixels must be coded as `syntax` says."""
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = syntax
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    if syntax.is_compressed and "PixelData" in made and syntax.is_encapsulated:
-        made["PixelData"].is_undefined_length = True
+def file_bytes(source: Dataset, syntax: UID = ExplicitVRLittleEndian) -> bytes:
+    """The data set as the bytes of a file; its pixels must be encoded by `syntax`."""
+    source.file_meta = FileMetaDataset()
+    source.file_meta.TransferSyntaxUID = syntax
+    source.file_meta.MediaStorageSOPClassUID = source.SOPClassUID
+    source.file_meta.MediaStorageSOPInstanceUID = source.SOPInstanceUID
+    if syntax.is_compressed and "PixelData" in source and syntax.is_encapsulated:
+        source["PixelData"].is_undefined_length = True
     stream = BytesIO()
-    made.save_as(stream, enforce_file_format=True)
+    source.save_as(stream, enforce_file_format=True)
     return stream.getvalue()
 
 
 def dicom(pixels: NDArray[Any], bits: int = 12, **fields: Any) -> bytes:
-    """A file of `dataset`, not compressed."""
+    """The bytes of an uncompressed file of `dataset`."""
     return file_bytes(dataset(pixels, bits, **fields))
 
 
-def with_identifiers(made: Dataset) -> Dataset:
-    """The data set with a planted value in every field that takes text, a date or a UID and that is not needed."""
+def with_identifiers(target: Dataset) -> Dataset:
+    """Plant a value in every optional field of the data set that takes text, a date or a UID."""
     for tag, (vr, multiplicity, _, retired, keyword) in DicomDictionary.items():
-        free = keyword and keyword not in WANTED and keyword not in made and not retired and multiplicity == "1"
-        if free and vr in PLANTED and 0x0008 <= tag >> 16 < 0x5000 and keyword != "SpecificCharacterSet":
-            setattr(made, keyword, PLANTED[vr])
-    made.SOPInstanceUID = UID(PLANTED["UI"])
-    block = made.private_block(0x0011, "QUIXWORTH", create=True)
+        may_be_planted = (
+            keyword and keyword not in WANTED and keyword not in target and not retired and multiplicity == "1"
+        )
+        if may_be_planted and vr in PLANTED and 0x0008 <= tag >> 16 < 0x5000 and keyword != "SpecificCharacterSet":
+            setattr(target, keyword, PLANTED[vr])
+    target.SOPInstanceUID = UID(PLANTED["UI"])
+    block = target.private_block(0x0011, "QUIXWORTH", create=True)
     block.add_new(0x01, "PN", PLANTED["PN"])
     item = Dataset()
     item.ReferencedSOPInstanceUID, item.PatientName = PLANTED["UI"], PLANTED["PN"]
-    made.ReferencedImageSequence = [item]
-    return made
+    target.ReferencedImageSequence = [item]
+    return target
 
 
 def gradient(size_hw: tuple[int, int] = (32, 48), top: int = 4095) -> NDArray[np.uint16]:
@@ -93,5 +95,5 @@ def gradient(size_hw: tuple[int, int] = (32, 48), top: int = 4095) -> NDArray[np
 
 
 def to_8_bit(levels: NDArray[Any]) -> GreyImage:
-    """The levels as a reader of files should give them, without its remarks."""
+    """The levels as the readers of files convert them, without remarks."""
     return spread_levels(levels)[0]

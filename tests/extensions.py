@@ -1,4 +1,4 @@
-"""Registered models, losses and readers that go with the test that registered them."""
+"""Undoes the registrations of models, losses and readers that a test makes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from spondylo_ml.models.zoo import MODELS
 
 
 @contextmanager
-def registrations_undone() -> Iterator[None]:
-    """Undo at the end whatever was registered within."""
+def temporary_registrations() -> Iterator[None]:
+    """Undo at the end all registrations made in the `with` block."""
     tables = (READERS, HEATMAP_LOSSES, MODELS, RECIPES_OF)
     names = (LAYOUT_NAMES, LOSS_NAMES, MODEL_NAMES)
-    before = [set(one) for one in (*tables, *names)]
+    before = [set(names_in) for names_in in (*tables, *names)]
     try:
         yield
     finally:
-        for table, kept in zip(tables, before, strict=False):
-            for name in set(table) - kept:
+        for table, names_before in zip(tables, before, strict=False):
+            for name in set(table) - names_before:
                 del table[name]  # type: ignore[attr-defined]
-        for listed, kept in zip(names, before[len(tables) :], strict=True):
-            listed[:] = [name for name in listed if name in kept]
+        for name_list, names_before in zip(names, before[len(tables) :], strict=True):
+            name_list[:] = [name for name in name_list if name in names_before]

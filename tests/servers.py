@@ -1,4 +1,4 @@
-"""Real servers for tests: PostgreSQL from Debian's packages, and an MLflow server on any store."""
+"""Real servers for tests: PostgreSQL from Debian packages, and an MLflow server on any store."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ START_SECONDS = 180.0
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free local port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def require_postgres() -> Path:
-    """The folder of PostgreSQL's programs; skips the test, with the reason, where something is missing."""
-    found = sorted(POSTGRES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found:
+    """The folder of the PostgreSQL programs; skips the test with the reason if something is missing."""
+    initdb_files = sorted(POSTGRES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not initdb_files:
         pytest.skip(f"no PostgreSQL in {POSTGRES}: apt-get install postgresql")
     if find_spec("psycopg") is None and find_spec("psycopg2") is None:
         pytest.skip("MLflow reaches PostgreSQL through psycopg, which is not installed: pip install 'psycopg[binary]'")
     if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
         pytest.skip("PostgreSQL does not run as root, and there is no user postgres to run it as")
-    return found[-1].parent
+    return initdb_files[-1].parent
 
 
 @contextmanager
 def postgres() -> Iterator[str]:
-    """SQLAlchemy's URI of a new, empty PostgreSQL that listens on a Unix socket alone."""
+    """Start an empty PostgreSQL that listens on a Unix socket only; its SQLAlchemy URI."""
     programs = require_postgres()
-    # Not below pytest's tmp_path: a socket's path is short, and the user postgres may not look into root's folders.
+    # Not below tmp_path: socket paths are limited in length, and the user postgres cannot read the folders of root.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     user = "postgres" if os.geteuid() == 0 else None
     if user is not None:
@@ -68,10 +68,10 @@ def postgres() -> Iterator[str]:
 
 @contextmanager
 def mlflow_server(folder: Path, backend_uri: str | None = None, port: int | None = None) -> Iterator[str]:
-    """The address of an MLflow server that serves its artefacts itself.
+    """Start an MLflow server that also serves artefacts; its address.
 
     Args:
-        folder: of the artefacts, the server's log, and the SQLite store where no `backend_uri` is given.
+        folder: for artefacts, the log of the server, and the SQLite store unless `backend_uri` is given.
     """
     port = port or free_port()
     address, log = f"http://127.0.0.1:{port}", folder / "server.log"
@@ -80,14 +80,16 @@ def mlflow_server(folder: Path, backend_uri: str | None = None, port: int | None
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", store, "--artifacts-destination", str(folder / "artefacts"),
     ]  # fmt: skip
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     with log.open("w") as stream:
-        process = subprocess.Popen(command, cwd=folder, stdout=stream, stderr=stream, env=kept, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=stream, stderr=stream, env=inherited, start_new_session=True
+        )
     try:
         _wait_until_healthy(address, process, log)
         yield address
     finally:
-        # The server's workers are in its session: they end with it.
+        # The workers are in the session of the server and end with it.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
@@ -105,11 +107,11 @@ def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Pat
 
 
 def _run(command: list[object], user: str | None, folder: Path, log: Path | None = None) -> None:
-    """A command as a user; its output where it fails. That goes to a file: pg_ctl's child keeps a pipe open."""
+    """Run a command as a user; fails with its output, which goes to a file: the child of pg_ctl keeps pipes open."""
     with (folder / f"{Path(str(command[0])).name}.out").open("w+") as stream:
-        done = subprocess.run(
+        process = subprocess.run(
             [str(part) for part in command], user=user, cwd=folder, stdout=stream, stderr=subprocess.STDOUT
         )
         stream.seek(0)
-        more = log.read_text() if log is not None and log.exists() else ""
-        assert done.returncode == 0, stream.read() + more
+        log_text = log.read_text() if log is not None and log.exists() else ""
+        assert process.returncode == 0, stream.read() + log_text

@@ -1,4 +1,4 @@
-"""Small models: a real network without training, and one that knows the corners."""
+"""Small models: real networks with little or no training, and one that returns the labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from spondylo_ml.serving.bundle import Bundle
 
 INPUT_HW = (96, 64)
 SAME_CORNER_PX = 0.01
-"""How far one film's corners may differ between batches of other sizes, whose sums are rounded in another order."""
+"""Tolerance for the corners of a film between batches of different size, whose sums are rounded in another order."""
 CONFIG = Config.model_validate(
     {
         "training": {"epochs": 1},
@@ -43,32 +43,31 @@ RECIPES = [
     (name, preset)
     for name in MODEL_NAMES
     for preset in PRESETS
-    if (name, preset) != ("keypoint_rcnn", "document")  # the document gives no recipe for it
+    if (name, preset) != ("keypoint_rcnn", "document")  # has no document preset
 ]
 
 
 @cache
-def calibrated() -> UncertaintyModel:
+def fitted_uncertainty() -> UncertaintyModel:
     """Uncertainty fitted on synthetic noise."""
     return uncertainty.calibrate(PredictionSet(*films_with_noise(60, 1)), CONFIG.clinical, CONFIG.uncertainty).model
 
 
 def unet_bundle() -> Bundle:
-    """A U-Net of random weights that has seen two films and whose presence head says that every vertebra is there."""
+    """A U-Net with random weights, batch norm fitted to two films, that predicts every vertebra as present."""
     torch.manual_seed(0)
     model = build_model(CONFIG, SLOTS)
     films = phantom_films(2, 3, 96).films
     (batch,) = plain_loader(prepare_films(films, SLOTS, INPUT_HW), len(films))
-    _settle(model, batch)
-    return Bundle(model.eval(), CONFIG, MeanShape.fit(films, SLOTS), calibrated())
+    _fit_batch_norm(model, batch)
+    return Bundle(model.eval(), CONFIG, MeanShape.fit(films, SLOTS), fitted_uncertainty())
 
 
-def made_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
-    """A network of random weights that has seen a few films, so that its batch norm knows the size of its features.
+def small_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
+    """A network of the quick recipe with random weights that predicts every vertebra as present.
 
-    Of the quick recipe, which is what one trains first; its presence head says that every vertebra is there. A few
-    `steps` of training on those films give its maps the definite peaks, and its vertebrae the bodies of their own, that
-    random weights do not.
+    Batch norm is fitted to eight films. A few `steps` of training on them give the maps clear peaks and separate the
+    vertebrae, which random weights do not.
     """
     torch.manual_seed(0)
     config = resolve_config(
@@ -84,23 +83,23 @@ def made_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
     (batch,) = plain_loader(prepare_films(films, SLOTS, (side_px, side_px)), len(films))
     if steps:
         _train(model, batch, steps)
-    _settle(model, batch)
+    _fit_batch_norm(model, batch)
     return Bundle(model.eval(), config, MeanShape.fit(films, SLOTS))
 
 
 @torch.no_grad()
-def _settle(model: LandmarkModel, batch: FilmBatch) -> None:
-    """Let batch norm know the size of the features, and the presence head say that every vertebra is there.
+def _fit_batch_norm(model: LandmarkModel, batch: FilmBatch) -> None:
+    """Fit batch norm to the batch and make the presence head predict every vertebra.
 
-    Without the first, maps of random weights are so flat that the processor's rounding, which differs with the batch's
-    size, moves corners by hundredths of a px.
+    With unfitted batch norm the maps of random weights are so flat that rounding, which depends on the batch size,
+    moves corners by hundredths of a px.
     """
     if not isinstance(model, HeatmapModel):
         return
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
-            module.momentum = None  # the mean over what was seen, not a running one that starts at 0
+            module.momentum = None  # the mean over the batches, not a running mean that starts at 0
     model.train()(batch.images)
     bias = [p for n, p in model.named_parameters() if n.startswith("presence") and n.endswith("bias")][-1]
     bias.fill_(20.0)
@@ -116,32 +115,35 @@ def _train(model: LandmarkModel, batch: FilmBatch, steps: int) -> None:
 
 
 class KnownCorners(LandmarkModel):
-    """Gives the labels of the films in their order, whatever the pixels show."""
+    """Returns the labels of the films in their order, regardless of the pixels."""
 
     def __init__(self, films: Sequence[Film]) -> None:
         super().__init__(SLOTS)
-        self._films, self._at = films, 0
+        self._films, self._next = films, 0
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
         raise NotImplementedError
 
     def predict(self, images: Tensor) -> Landmarks:
-        films = self._films[self._at : self._at + len(images)]
-        self._at += len(images)
+        films = self._films[self._next : self._next + len(images)]
+        self._next += len(images)
         exact = [prediction_of(film, SLOTS) for film in films]
         corners = np.stack(
-            [Letterbox(film.size_hw, INPUT_HW).to_input(one.corners_xy) for film, one in zip(films, exact, strict=True)]
+            [
+                Letterbox(film.size_hw, INPUT_HW).to_input(prediction.corners_xy)
+                for film, prediction in zip(films, exact, strict=True)
+            ]
         )
         shape = corners.shape[:3]
         return Landmarks(
             torch.from_numpy(corners),
             torch.ones(shape),
-            torch.from_numpy(np.stack([one.presence for one in exact])),
+            torch.from_numpy(np.stack([prediction.presence for prediction in exact])),
             covariance_px2=0.04 * torch.eye(2).expand(*shape, 2, 2),
             heat_share=torch.full(shape, 0.9),
         )
 
 
-def knowing_bundle(films: Sequence[Film]) -> Bundle:
-    """A model that is right on these films, in this order."""
-    return Bundle(KnownCorners(films), CONFIG, MeanShape.fit(films, SLOTS), calibrated())
+def bundle_with_known_corners(films: Sequence[Film]) -> Bundle:
+    """A bundle whose model returns the labels of these films, in this order."""
+    return Bundle(KnownCorners(films), CONFIG, MeanShape.fit(films, SLOTS), fitted_uncertainty())

@@ -16,7 +16,7 @@ LOWER = np.array([[100.0, 200.0], [200.0, 200.0], [100.0, 280.0], [200.0, 280.0]
 
 
 def upper_at(slip_percent: float, gap_px: float = 20.0) -> FloatArray:
-    """The same body above `LOWER`, slipped to the left (forward on a film that faces left)."""
+    """The same body above `LOWER`, slipped to the left (anterior on a film that faces left)."""
     return LOWER - np.array([slip_percent, 80.0 + gap_px])
 
 
@@ -55,7 +55,7 @@ def tilted_film(seed: int, index: int, largest_deg: float = 15.0) -> TiltedFilm:
     """Synthetic film (seed, index) with its stretch undone, tilted by an angle that depends only on seed and index."""
     film = phantom_film(seed, index)
     tilt = float(np.random.default_rng([seed, index, 1]).uniform(-largest_deg, largest_deg))
-    undone = film.spacing.x_mm / film.spacing.y_mm
-    vertebrae = tuple(Vertebra(v.slot, rotated(stretched(v.corners_xy, undone), tilt)) for v in film.vertebrae)
+    stretch = film.spacing.x_mm / film.spacing.y_mm
+    vertebrae = tuple(Vertebra(v.slot, rotated(stretched(v.corners_xy, stretch), tilt)) for v in film.vertebrae)
     spacing = Spacing(film.spacing.y_mm, film.spacing.y_mm, film.spacing.provenance)
     return TiltedFilm(vertebrae, film.facing, spacing, film.slip_percent, film.framing.depth_px, tilt)

@@ -15,7 +15,7 @@ import cv2
 import mlflow
 import numpy as np
 import pytest
-from extensions import registrations_undone
+from extensions import temporary_registrations
 from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
 
@@ -32,7 +32,7 @@ PACKAGE_PARENT = Path(spondylo_ml.__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A current folder with two films and an MLflow store, in which a U-Net of random weights is the champion."""
+    """The current folder, with two films and an MLflow store whose champion is a U-Net with random weights."""
     folder = tmp_path_factory.mktemp("workplace")
     (folder / "films").mkdir()
     for index in range(2):
@@ -50,16 +50,16 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_each_function_has_an_example_that_gives_what_it_says(name: str, workplace: Path) -> None:
+def test_the_example_of_each_function_gives_its_stated_output(name: str, workplace: Path) -> None:
     (example,) = doctest.DocTestFinder(recurse=False).find(getattr(spondylo_ml, name), name, globs={})
     assert len(example.examples) >= 2
     output: list[str] = []
-    with registrations_undone():
+    with temporary_registrations():
         result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example, out=output.append)
     assert result.failed == 0, "".join(output)
 
 
-def test_the_interface_is_what_it_lists() -> None:
+def test_the_public_names_are_the_listed_functions() -> None:
     assert set(FUNCTIONS) == {
         "create_model", "draw_phantoms", "evaluate", "load", "measure", "predict", "read_films", "train",
         "register_loss", "register_model", "register_reader",
@@ -69,17 +69,17 @@ def test_the_interface_is_what_it_lists() -> None:
         _ = spondylo_ml.trian
 
 
-def test_importing_the_package_imports_nothing_else_that_is_installed() -> None:
+def test_importing_the_package_imports_no_other_installed_package() -> None:
     code = (
         "import sys; before = set(sys.modules); import spondylo_ml; spondylo_ml.__version__; dir(spondylo_ml);"
         "new = {name.split('.')[0] for name in set(sys.modules) - before}; print(new - sys.stdlib_module_names)"
     )
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_PARENT)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.strip() == "{'spondylo_ml'}"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert process.stdout.strip() == "{'spondylo_ml'}"
 
 
-def test_settings_may_be_dotted_and_win_over_the_recipe() -> None:
+def test_dotted_settings_override_the_recipe() -> None:
     model = spondylo_ml.create_model("resnet50", **{"data.first_slot": 1, "data.n_slots": 3})
     assert (model.slots.first, model.slots.count) == (1, 3)
     assert type(model).__name__ == "ResNet50"
@@ -112,7 +112,7 @@ def test_a_wrong_argument_is_an_error_that_says_what_is_allowed(call: Callable[[
         call()
 
 
-def test_what_is_not_there_is_an_error(workplace: Path) -> None:
+def test_missing_films_runs_and_models_are_errors(workplace: Path) -> None:
     with pytest.raises(DataError, match="nowhere does not exist"):
         spondylo_ml.read_films("nowhere")
     with pytest.raises(TrackingError, match="no run 'a'"):
@@ -126,16 +126,16 @@ def test_predict_takes_one_film_or_many_of_any_kind(workplace: Path) -> None:
     assert isinstance(model, FilmModel)
     path = workplace / "films" / "0.png"
     pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    kinds = [path, str(path), path.read_bytes(), pixels]
-    alone = [spondylo_ml.predict(film, model)[0] for film in kinds]
-    together = spondylo_ml.predict(kinds, model)
+    films = [path, str(path), path.read_bytes(), pixels]
+    alone = [spondylo_ml.predict(film, model)[0] for film in films]
+    together = spondylo_ml.predict(films, model)
     of_dataset = spondylo_ml.predict(spondylo_ml.read_films("films"), model)
     assert len({result.film_key for result in [*alone, *together, of_dataset[0]]}) == 1
     assert [len(together), len(of_dataset)] == [4, 2]
     assert spondylo_ml.predict(workplace / "none.png", model)[0].error
 
 
-def test_predict_measures_with_what_it_is_told_of_the_films(workplace: Path) -> None:
+def test_predict_measures_with_the_given_facing_spacing_and_aspect(workplace: Path) -> None:
     (result,) = spondylo_ml.predict("films/0.png", facing="right", spacing_mm=0.25, pixel_aspect=1)
     assert result.measurement is not None
     assert result.film is not None
@@ -147,14 +147,14 @@ def test_predict_measures_with_what_it_is_told_of_the_films(workplace: Path) -> 
         spondylo_ml.predict(spondylo_ml.draw_phantoms(1), facing="left")
 
 
-def test_measure_takes_the_films_own_facing_unless_another_is_given() -> None:
+def test_measure_uses_the_facing_of_the_film_unless_another_is_given() -> None:
     film = spondylo_ml.draw_phantoms(1, seed=3, slips="even")[0]
-    measured, other = spondylo_ml.measure(film), spondylo_ml.measure(film, facing=str(film.facing.mirrored()))
-    assert (measured.facing, other.facing) == (film.facing, film.facing.mirrored())
+    measured, mirrored = spondylo_ml.measure(film), spondylo_ml.measure(film, facing=str(film.facing.mirrored()))
+    assert (measured.facing, mirrored.facing) == (film.facing, film.facing.mirrored())
     assert film.vertebrae is not None
-    alone = spondylo_ml.measure(film.vertebrae, facing=str(film.facing))
-    slips = [[level.slip.value for level in one.levels] for one in (measured, other, alone)]
-    np.testing.assert_allclose(slips[0], slips[2], atol=0.5)  # vertebrae alone do not say the shape of a pixel
+    vertebrae_only = spondylo_ml.measure(film.vertebrae, facing=str(film.facing))
+    slips = [[level.slip.value for level in measurement.levels] for measurement in (measured, mirrored, vertebrae_only)]
+    np.testing.assert_allclose(slips[0], slips[2], atol=0.5)  # vertebrae alone have no pixel aspect
     assert max(np.abs(slips[0])) > 10
     assert not np.allclose(slips[0], slips[1])
     with pytest.raises(DataError, match="no corners to measure"):

@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: in a process of its own."""
+"""The command line as a user sees it, in a new process."""
 
 from __future__ import annotations
 
@@ -122,59 +122,59 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_what_is_wrong_ends_with_code_2_and_a_message_on_stderr_alone(
+def test_a_user_error_ends_with_code_2_and_a_message_on_stderr_only(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
-    made = spondylo(tmp_path, *arguments)
-    assert made.returncode == 2
-    assert made.stdout == ""
-    assert re.search(r"^error: .*" + message, made.stderr)
-    assert "usage" not in made.stderr
-    assert "Traceback" not in made.stderr
+    process = spondylo(tmp_path, *arguments)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    assert re.search(r"^error: .*" + message, process.stderr)
+    assert "usage" not in process.stderr
+    assert "Traceback" not in process.stderr
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_folder_that_does_not_exist_is_reported_with_the_layouts_that_would_do(tmp_path: Path) -> None:
-    made = spondylo(tmp_path, "train", "--preset", "smoke", "--data", "no_such_folder")
-    assert made.returncode == 2
-    assert "no_such_folder does not exist. Give one of these layouts" in made.stderr
-    assert "mendeley: Train/Keypointrcnn_data" in made.stderr
-    assert "Traceback" not in made.stderr
+def test_a_missing_data_folder_is_reported_with_the_known_layouts(tmp_path: Path) -> None:
+    process = spondylo(tmp_path, "train", "--preset", "smoke", "--data", "no_such_folder")
+    assert process.returncode == 2
+    assert "no_such_folder does not exist. Give one of these layouts" in process.stderr
+    assert "mendeley: Train/Keypointrcnn_data" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
-def test_without_a_command_the_usage_is_shown_and_the_code_is_2(tmp_path: Path) -> None:
-    made = spondylo(tmp_path)
-    assert made.returncode == 2
-    assert "usage: python -m spondylo_ml <command>" in made.stdout + made.stderr
+def test_without_a_command_the_usage_is_shown_with_code_2(tmp_path: Path) -> None:
+    process = spondylo(tmp_path)
+    assert process.returncode == 2
+    assert "usage: python -m spondylo_ml <command>" in process.stdout + process.stderr
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:
-    made = spondylo(tmp_path, "--help")
-    assert made.returncode == 0
-    assert re.search(r"train +Train a model", made.stdout)
-    assert re.search(r"benchmark +Train several entries under one budget", made.stdout)
-    assert re.search(r"evaluate +Evaluate the best model", made.stdout)
-    assert re.search(r"diagnose +Diagnose a finished run", made.stdout)
-    assert re.search(r"audit +Check a dataset", made.stdout)
-    assert re.search(r"compare +Compare the models of two or more runs", made.stdout)
+    process = spondylo(tmp_path, "--help")
+    assert process.returncode == 0
+    assert re.search(r"train +Train a model", process.stdout)
+    assert re.search(r"benchmark +Train several entries under one budget", process.stdout)
+    assert re.search(r"evaluate +Evaluate the best model", process.stdout)
+    assert re.search(r"diagnose +Diagnose a finished run", process.stdout)
+    assert re.search(r"audit +Check a dataset", process.stdout)
+    assert re.search(r"compare +Compare the models of two or more runs", process.stdout)
 
 
 def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> None:
-    made = spondylo(tmp_path, "train", "--help")
-    assert made.returncode == 0
-    assert made.stderr == ""
+    process = spondylo(tmp_path, "train", "--help")
+    assert process.returncode == 0
+    assert process.stderr == ""
     for name in field_names(TRAIN_FLAGS):
-        assert f"--{name} " in made.stdout
-    text = " ".join(made.stdout.split())
+        assert f"--{name} " in process.stdout
+    text = " ".join(process.stdout.split())
     assert "highest learning rate [> 0, <= 1]" in text
     assert "{smoke,quick,full,document}" in text
     assert "films per step [>= 1, <= 1024]" in text
 
 
-def test_the_command_line_answers_at_once(tmp_path: Path) -> None:
-    # Half a second is usual; an import of torch or MLflow by mistake costs many. The limit is far above what is
-    # measured, so that a busy machine does not fail it.
+def test_help_is_shown_within_seconds(tmp_path: Path) -> None:
+    # Usually half a second; an accidental import of torch or MLflow takes many. The limit leaves room for a busy
+    # machine.
     start = time.perf_counter()
     assert spondylo(tmp_path, "train", "--help").returncode == 0
     assert time.perf_counter() - start < 5
@@ -193,7 +193,7 @@ def test_the_command_line_answers_at_once(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_nothing_slow_is_imported_for_what_is_wrong_by_itself(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_invalid_options_are_reported_without_slow_imports(tmp_path: Path, command: tuple[str, ...]) -> None:
     module, *arguments = command
     code = f"""
 import sys
@@ -201,17 +201,17 @@ from {module} import main
 print(main({arguments!r}), {{"torch", "mlflow"}} & set(sys.modules))
 """
     environment = os.environ | {"PYTHONPATH": str(PACKAGE_PARENT)}
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
-    assert made.stdout == "2 set()\n"
-    assert made.stderr.startswith("error: ")
+    assert process.stdout == "2 set()\n"
+    assert process.stderr.startswith("error: ")
 
 
-# ------------------------------------------------------------------------------- values, without a process of their own
+# ------------------------------------------------------------------------------- options, in this process
 
 
-def test_values_given_are_just_those_given() -> None:
+def test_only_options_on_the_command_line_are_given_values() -> None:
     assert given_values(TRAIN_FLAGS, ["--training.epochs", "3", "--seed=4"]) == {
         "training": {"epochs": "3"},
         "seed": "4",
@@ -219,7 +219,7 @@ def test_values_given_are_just_those_given() -> None:
     assert given_values(TRAIN_FLAGS, []) == {}
 
 
-def test_short_names_stand_for_the_long_ones() -> None:
+def test_short_names_are_replaced_by_the_long_ones() -> None:
     for arguments in (["--model", "unet", "--data", "/films"], ["--model=unet", "--data=/films"]):
         assert given_values(TRAIN_FLAGS, arguments) == given_values(
             TRAIN_FLAGS, ["--model.name", "unet", "--data.path", "/films"]
@@ -234,11 +234,11 @@ def test_short_names_stand_for_the_long_ones() -> None:
         ["--data=", "--seed", "4"],
     ],
 )
-def test_an_empty_value_is_taken_as_not_given(arguments: list[str]) -> None:
+def test_an_empty_value_counts_as_not_given(arguments: list[str]) -> None:
     assert given_values(TRAIN_FLAGS, arguments) == {"seed": "4"}
 
 
-def test_an_unknown_flag_is_found_before_anything_else() -> None:
+def test_an_unknown_option_is_reported_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"unknown option '--sead'\. Did you mean '--seed'\?"):
         given_values(TRAIN_FLAGS, ["--sead", "4"])
 
@@ -248,7 +248,7 @@ def test_values_with_commas_and_spaces_stay_one_value() -> None:
     assert values == {"tracking": {"run_name": "two words"}, "data": {"path": "/a folder/x=y"}}
 
 
-def test_the_environment_is_no_layer_of_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_variables_do_not_set_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEED", "9")
     monkeypatch.setenv("PRESET", "full")
     assert given_values(TRAIN_FLAGS, ["--training.epochs", "3"]) == {"training": {"epochs": "3"}}

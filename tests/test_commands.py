@@ -1,4 +1,4 @@
-"""The table of commands: each row names functions that exist, and a new row is all that a command needs."""
+"""The table of commands: each row names existing functions, and a new command needs only a row."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = [*COMMANDS.values(), TUNE]
 
 
 @pytest.mark.parametrize("command", ROWS, ids=lambda command: command.name)
-def test_a_workflow_and_its_check_take_the_options_and_the_summary_is_a_sentence(command: Command) -> None:
+def test_workflow_and_check_take_the_options_and_the_summary_is_a_sentence(command: Command) -> None:
     n_arguments = 2 if command.takes_config else 1
     assert len(inspect.signature(load(command.workflow)).parameters) == n_arguments
     assert len(inspect.signature(command.check).parameters) == n_arguments
@@ -30,13 +30,13 @@ def test_a_workflow_and_its_check_take_the_options_and_the_summary_is_a_sentence
     assert command.summary[0].isupper()
 
 
-def test_the_options_of_a_command_and_the_configuration_are_its_flags() -> None:
+def test_the_flags_of_a_command_are_its_options_and_the_configuration() -> None:
     names = field_names(COMMANDS["benchmark"].flags)
     assert {"entries", "seeds", "training.epochs", "data.path"} <= set(names)
     assert set(field_names(COMMANDS["audit"].flags)) == set(field_names(COMMANDS["audit"].options))
 
 
-def test_options_and_values_of_the_configuration_are_told_apart() -> None:
+def test_options_are_separated_from_values_of_the_configuration() -> None:
     options, overrides = COMMANDS["train"].parse(["--recipe", "a.yaml", "--seed", "4", "--training.epochs", "3"])
     assert str(options.recipe) == "a.yaml"
     assert overrides == {"seed": "4", "training": {"epochs": "3"}}

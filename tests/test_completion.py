@@ -1,4 +1,4 @@
-"""The shell scripts that complete commands and options; that for bash in a real bash."""
+"""The completion scripts for shells; the one for bash runs in a real bash."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def completed(script: Path, *words: str) -> list[str]:
-    """What bash offers for the last of the words."""
+def complete(script: Path, *words: str) -> list[str]:
+    """The completions that bash offers for the last word."""
     command = ["bash", "--norc", "-c", ASK.format(script=script), "bash", "spondylo-ml", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=script.parent)
-    assert done.stderr == ""
-    return done.stdout.split()
+    process = subprocess.run(command, capture_output=True, text=True, check=True, cwd=script.parent)
+    assert process.stderr == ""
+    return process.stdout.split()
 
 
 def test_bash_completes_commands_options_and_values(script: Path) -> None:
-    assert completed(script, "") == [*COMMANDS, "completion"]
-    assert completed(script, "ev") == ["evaluate"]
-    assert completed(script, "train", "--training.ep") == ["--training.epochs"]
-    assert completed(script, "train", "--preset", "") == list(PRESETS)
-    assert completed(script, "train", "--preset", "smoke", "--data.k") == ["--data.kind"]
-    assert completed(script, "predict", "--overlays", "") == ["true", "false"]
-    assert completed(script, "predict", "--to", "spondylo") == ["spondylo-ml.bash"]
-    assert completed(script, "completion", "") == ["bash", "zsh", "fish"]
+    assert complete(script, "") == [*COMMANDS, "completion"]
+    assert complete(script, "ev") == ["evaluate"]
+    assert complete(script, "train", "--training.ep") == ["--training.epochs"]
+    assert complete(script, "train", "--preset", "") == list(PRESETS)
+    assert complete(script, "train", "--preset", "smoke", "--data.k") == ["--data.kind"]
+    assert complete(script, "predict", "--overlays", "") == ["true", "false"]
+    assert complete(script, "predict", "--to", "spondylo") == ["spondylo-ml.bash"]
+    assert complete(script, "completion", "") == ["bash", "zsh", "fish"]
 
 
-def test_bash_completes_short_names_and_names_of_models(script: Path) -> None:
-    assert completed(script, "train", "--minu") == ["--minutes"]
-    assert completed(script, "train", "--model", "un") == ["unet"]
-    assert completed(script, "train", "--model.name", "maht") == ["maht_net"]
-    assert completed(script, "train", "--loss.heatmap", "corner") == ["cornernet_focal"]
+def test_bash_completes_short_names_and_model_names(script: Path) -> None:
+    assert complete(script, "train", "--minu") == ["--minutes"]
+    assert complete(script, "train", "--model", "un") == ["unet"]
+    assert complete(script, "train", "--model.name", "maht") == ["maht_net"]
+    assert complete(script, "train", "--loss.heatmap", "corner") == ["cornernet_focal"]
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -69,6 +69,6 @@ def test_other_shells_have_a_script_with_every_command(shell: str) -> None:
         (["bahs"], r"unknown shell 'bahs'\. Did you mean 'bash'\? Allowed: bash, fish, zsh"),
     ],
 )
-def test_a_wrong_shell_is_an_error(arguments: list[str], message: str) -> None:
+def test_an_unknown_shell_is_an_error(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         completion_script(arguments)

@@ -25,7 +25,7 @@ VALUE = "\0"
 """Stands for a value in a message."""
 
 LEAST_LITERAL = 15
-"""Characters of a message that must stand literally in the source; the rest may be values."""
+"""Least number of literal characters of a message in the source; the rest may be values."""
 
 
 def _generator() -> ModuleType:
@@ -41,7 +41,7 @@ GENERATOR = _generator()
 
 
 @pytest.mark.parametrize("name", GENERATOR.PAGES)
-def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+def test_a_generated_page_is_up_to_date(name: str) -> None:
     committed = (ROOT / "docs" / name).read_text(encoding="utf-8")
     rendered = GENERATOR.PAGES[name]().rstrip("\n") + "\n"
     assert committed == rendered, "run `python docs/generate.py`"
@@ -55,23 +55,23 @@ def test_the_configuration_page_shows_type_default_range_and_meaning() -> None:
     assert "| `data.phantom_slips` | choice | `clinic` | `clinic`, `even` |" in page
 
 
-def test_a_placeholder_outside_of_code_is_no_html_tag() -> None:
+def test_a_placeholder_outside_code_is_not_an_html_tag() -> None:
     page = GENERATOR.metrics_page()
     assert "share of the corners within &lt;k> px512" in page
     assert "| `sdr_<k>px` | % | higher |" in page
 
 
-def test_the_results_of_the_readme_are_those_of_the_benchmark() -> None:
+def test_the_results_in_the_readme_equal_those_of_the_benchmark() -> None:
     benchmark = (ROOT / "projects" / "benchmark" / "README.md").read_text(encoding="utf-8")
-    measured = {
+    rows_by_model = {
         name: [row for row in benchmark.splitlines() if row.startswith(f"| {name} |")] for name in MODELS.values()
     }
-    for shown, name in MODELS.items():
-        (row,) = re.findall(rf"^\| \[?{re.escape(shown)}.*$", README, re.M)
+    for title, name in MODELS.items():
+        (row,) = re.findall(rf"^\| \[?{re.escape(title)}.*$", README, re.M)
         synthetic, real = row.split("|")[2:4], row.split("|")[4:6]
-        for cells, source in ((synthetic, measured[name][0]), (real, measured[name][1])):
+        for cells, source in ((synthetic, rows_by_model[name][0]), (real, rows_by_model[name][1])):
             for cell in cells:
-                assert re.search(rf"\| {re.escape(cell.strip())}( \[.*?\])? \|", source), (shown, cell)
+                assert re.search(rf"\| {re.escape(cell.strip())}( \[.*?\])? \|", source), (title, cell)
 
 
 def test_each_message_of_the_troubleshooting_page_occurs_in_the_source() -> None:
@@ -79,12 +79,12 @@ def test_each_message_of_the_troubleshooting_page_occurs_in_the_source() -> None
     messages = [line for block in re.findall(r"```text\n(.*?)```", page, re.S) for line in block.splitlines()]
     assert len(messages) > 20
     patterns = [re.compile(pattern) for pattern in _message_patterns()]
-    gone = [line for line in messages if not any(pattern.search(line) for pattern in patterns)]
-    assert not gone, "\n".join(gone)
+    missing = [line for line in messages if not any(pattern.search(line) for pattern in patterns)]
+    assert not missing, "\n".join(missing)
 
 
 def _message_patterns() -> Iterator[str]:
-    """Regular expressions of the lines of the source's strings; the values of an f-string match any text."""
+    """Regular expressions for the lines of all strings in the source; values of an f-string match any text."""
     for folder in ("spondylo_ml", "tuning"):
         for file in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):

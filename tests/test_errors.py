@@ -51,7 +51,7 @@ def test_a_name_without_a_similar_one_gets_no_hint() -> None:
     assert nearest_hint("xyz", MODEL_NAMES) == ""
 
 
-def test_few_names_are_listed_in_full_and_of_many_only_the_three_nearest() -> None:
+def test_a_few_names_are_all_listed_and_of_many_the_three_nearest() -> None:
     assert unknown_name("fruit", "Aple", ["pear", "apple"]) == (
         "unknown fruit 'Aple'. Did you mean 'apple'? Allowed: apple, pear."
     )

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from builders import plain_film
-from extensions import registrations_undone
-from small_models import INPUT_HW, made_bundle
+from extensions import temporary_registrations
+from small_models import INPUT_HW, small_bundle
 from torch import Tensor
 
 import spondylo_ml
@@ -31,13 +31,13 @@ from spondylo_ml.serving.bundle import load_bundle, save_bundle
 
 
 @pytest.fixture(autouse=True)
-def _undone() -> Iterator[None]:
-    with registrations_undone():
+def _no_lasting_registrations() -> Iterator[None]:
+    with temporary_registrations():
         yield
 
 
 class NoteReader:
-    """A layout that is known by a file `note.txt`, with one black film."""
+    """A layout marked by a file `note.txt`, with one black film."""
 
     kind, layout, marks = "note", "a note.txt", ("note.txt",)
 
@@ -49,23 +49,23 @@ class NoteReader:
 
 
 def mean_error(output: Tensor, target: Tensor, present: Tensor, config: LossConfig) -> Tensor:
-    """A loss whose value is easily known: 2 everywhere."""
+    """A loss with a known value: always 2."""
     return 0 * output.mean() + 2
 
 
 def test_a_registered_model_is_configured_built_and_compared_by_its_name() -> None:
     spondylo_ml.register_model("mine", UNet, recipes_of="hrnet_w32")
     config = resolve_config({"model": {"name": "mine"}, "preset": "smoke"})
-    of_recipe = resolve_config({"model": {"name": "hrnet_w32"}, "preset": "smoke"})
+    source = resolve_config({"model": {"name": "hrnet_w32"}, "preset": "smoke"})
     assert config.model.name == "mine"
-    assert config.training == of_recipe.training
+    assert config.training == source.training
     assert validate(Config, config.model_dump(mode="json")) == config
     assert isinstance(build_model(config, SLOTS), UNet)
     assert CompareConfig(top=2, models=("mine",)).models == ("mine",)
     assert Entry(name="a", model="mine").model == "mine"
 
 
-def test_a_registered_loss_is_what_is_minimised() -> None:
+def test_a_registered_loss_is_used_in_training() -> None:
     spondylo_ml.register_loss("mine", HeatmapLoss(mean_error))
     model = spondylo_ml.create_model("unet", loss={"heatmap": "mine", "heatmap_weight": 3, "presence_weight": 0})
     films = spondylo_ml.draw_phantoms(2, long_side_px=96)
@@ -75,7 +75,7 @@ def test_a_registered_loss_is_what_is_minimised() -> None:
     assert HeatmapLoss(mean_error).maps(raw).tolist() == [0.0, 0.25, 1.0]  # read as heights
 
 
-def test_a_registered_layout_is_recognised_and_may_be_named(tmp_path: Path) -> None:
+def test_a_registered_layout_is_recognised_and_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "note.txt").touch()
     with pytest.raises(DataError, match="has no such layout"):
         spondylo_ml.read_films(tmp_path)
@@ -85,7 +85,7 @@ def test_a_registered_layout_is_recognised_and_may_be_named(tmp_path: Path) -> N
     assert resolve_config({"data": {"path": tmp_path, "kind": "note"}}).data.kind == "note"
 
 
-def test_a_name_is_given_once() -> None:
+def test_a_name_can_be_registered_only_once() -> None:
     spondylo_ml.register_model("mine", UNet)
     with pytest.raises(ConfigError, match=r"a model named 'mine' exists already; taken: unet, .*, mine"):
         spondylo_ml.register_model("mine", UNet)
@@ -114,8 +114,8 @@ def test_a_wrong_name_lists_the_registered_ones_too() -> None:
             resolve_config(values)
 
 
-def test_a_model_is_used_without_the_reader_of_its_films_but_not_without_its_loss(tmp_path: Path) -> None:
-    bundle = made_bundle("unet")
+def test_a_model_loads_without_its_reader_but_not_without_its_loss(tmp_path: Path) -> None:
+    bundle = small_bundle("unet")
     for section, name in (("data", "kind"), ("loss", "heatmap")):
         changed = getattr(bundle.config, section).model_copy(update={name: "gone"})
         config = bundle.config.model_copy(update={section: changed})

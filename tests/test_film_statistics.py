@@ -21,7 +21,7 @@ def waves(cycles: int, amplitude: float = 100.0) -> Film:
     return plain_film(pixels=np.tile(row.round().astype(np.uint8), (SIDE_PX, 1)), size_hw=(SIDE_PX, SIDE_PX))
 
 
-def test_a_film_half_black_half_white_has_two_bands() -> None:
+def test_a_film_half_black_half_white_fills_two_bins() -> None:
     pixels = np.zeros((SIDE_PX, SIDE_PX), dtype=np.uint8)
     pixels[:, SIDE_PX // 2 :] = 255
     (histogram,) = grey_histograms([plain_film(pixels=pixels, size_hw=pixels.shape)])
@@ -30,14 +30,14 @@ def test_a_film_half_black_half_white_has_two_bands() -> None:
 
 
 @pytest.mark.parametrize("cycles", [8, 20, 64])
-def test_waves_show_at_their_own_frequency(cycles: int) -> None:
+def test_waves_peak_at_their_frequency(cycles: int) -> None:
     (spectrum,) = radial_spectra([waves(cycles)])
     others = np.delete(spectrum, [0, cycles - 2, cycles - 1, cycles, cycles + 1, cycles + 2])
     assert int(spectrum[1:].argmax()) + 1 == cycles
     assert spectrum[cycles] > others.max() + 0.5
 
 
-def test_histograms_and_spectra_are_one_row_a_film_and_draw_a_picture() -> None:
+def test_histograms_and_spectra_have_one_row_per_film_and_are_drawn() -> None:
     films = phantom_films(3, 0, 128).films
     np.testing.assert_allclose(grey_histograms(films).sum(axis=1), 1)
     assert radial_spectra(films).shape == (3, 128)

@@ -18,7 +18,7 @@ def test_an_existing_and_a_new_folder_are_writable_and_left_unchanged(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_below_a_file_nothing_can_be_written(tmp_path: Path) -> None:
+def test_a_folder_below_a_file_is_not_writable(tmp_path: Path) -> None:
     file = tmp_path / "film.png"
     file.write_bytes(b"")
     with pytest.raises(DataError, match=r"film\.png/a/b cannot be written: .*film\.png is a file, a folder is needed"):

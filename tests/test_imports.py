@@ -1,4 +1,4 @@
-"""Imports run in one direction: a module imports only from lower layers, or from its own, and never in a circle."""
+"""Imports are one-way: a module imports only from its subpackage and lower layers, and there are no cycles."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
-def part_of(path: Path) -> str:
-    """The room of a module: its folder in the package, or its own name."""
+def subpackage_of(path: Path) -> str:
+    """The subpackage of a module, or the module itself if it is directly in the package."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Full names of all that a module imports, wherever in it."""
+    """Full names of all imports of a module, including those in functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,42 +62,44 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def dotted_name(path: Path) -> str:
-    """Name by which a module is imported; a package's is that of its folder."""
+    """Name by which a module is imported; for an `__init__` that of its package."""
     return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
 def module_of(target: str, modules: Set[str]) -> str:
-    """The module that holds an imported name; empty for one of another library."""
+    """The module that holds an imported name; empty if it is in another library."""
     owner = target.rpartition(".")[0]
     return next((name for name in (target, owner) if name in modules), "")
 
 
-def rooms_imported(path: Path) -> set[str]:
+def imported_subpackages(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imported(path) if name.startswith("spondylo_ml.")}
 
 
-def test_every_room_of_the_package_has_its_layer() -> None:
-    found = {part_of(path) for path in modules()}
-    assert found <= set(LAYERS)
-    assert len(found) > 8
+def test_every_subpackage_has_a_layer() -> None:
+    subpackages = {subpackage_of(path) for path in modules()}
+    assert subpackages <= set(LAYERS)
+    assert len(subpackages) > 8
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_its_own_room_and_lower_layers(path: Path) -> None:
-    own = part_of(path)
-    upward = {room for room in rooms_imported(path) if room != own and LAYERS[room] > LAYERS[own]}
+def test_a_module_imports_only_from_its_subpackage_and_lower_layers(path: Path) -> None:
+    subpackage = subpackage_of(path)
+    upward = {
+        other for other in imported_subpackages(path) if other != subpackage and LAYERS[other] > LAYERS[subpackage]
+    }
     assert upward == set()
 
 
-def test_no_two_rooms_import_each_other() -> None:
+def test_no_two_subpackages_import_each_other() -> None:
     uses: dict[str, set[str]] = {}
     for path in modules():
-        uses.setdefault(part_of(path), set()).update(rooms_imported(path) - {part_of(path)})
+        uses.setdefault(subpackage_of(path), set()).update(imported_subpackages(path) - {subpackage_of(path)})
     assert uses["workflows"]
     assert [(a, b) for a in uses for b in uses[a] if a in uses.get(b, set())] == []
 
 
-def test_no_module_imports_itself_through_others() -> None:
+def test_there_are_no_import_cycles() -> None:
     """Imports within functions and for type checkers count too."""
     paths = [path for package in (PACKAGE, PACKAGE.parent / "tuning") for path in package.rglob("*.py")]
     modules_by_name = {dotted_name(path): path for path in paths}
@@ -112,22 +114,22 @@ def test_no_module_imports_itself_through_others() -> None:
         pytest.fail(f"modules that import each other: {' <- '.join(error.args[1])}")
 
 
-def test_only_tracking_and_above_know_mlflow() -> None:
-    knowing = {part_of(path) for path in modules() if any(n.split(".")[0] == "mlflow" for n in imported(path))}
-    assert knowing & WITHOUT_MLFLOW == set()
-    assert "tracking" in knowing
+def test_only_tracking_and_higher_layers_import_mlflow() -> None:
+    importers = {subpackage_of(path) for path in modules() if any(n.split(".")[0] == "mlflow" for n in imported(path))}
+    assert importers & WITHOUT_MLFLOW == set()
+    assert "tracking" in importers
 
 
-def test_the_package_never_imports_the_studies_or_the_tests() -> None:
+def test_the_package_never_imports_tuning_tests_or_projects() -> None:
     for path in modules():
         assert not {name.split(".")[0] for name in imported(path)} & {"tuning", "tests", "projects"}
 
 
-def test_the_command_line_starts_without_anything_slow() -> None:
+def test_the_command_line_starts_without_slow_imports() -> None:
     slow = ("torch", "mlflow", "lightning", "albumentations", "cv2", "pandas", "matplotlib", "plotly")
     code = f"import sys, spondylo_ml.cli; print([m for m in {slow!r} if m in sys.modules])"
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
-    made = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=True
     )
-    assert made.stdout.strip() == "[]"
+    assert process.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""Value types: values they reject, and mirroring, which is its own inverse."""
+"""Value types: the values they reject, and mirroring, which is its own inverse."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ corner = st.one_of(st.tuples(numbers, numbers), st.just((np.nan, np.nan)))
 vertebrae = st.lists(corner, min_size=4, max_size=4).map(lambda c: Vertebra(2, np.array(c)))
 
 
-def test_levels_count_from_the_sacrum_up() -> None:
+def test_levels_are_named_from_the_sacrum_up() -> None:
     assert [level_name(s) for s in (0, 1, 5, 6, 17, 18, 19, 20)] == ["S1", "L5", "L1", "T12", "T1", "C7", "C6", "S1+20"]
     assert square(1, 0, 0).level == "L5"
 
 
 @given(vertebrae, st.integers(1, 3000))
-def test_mirroring_a_vertebra_twice_gives_it_back(vertebra: Vertebra, width_px: int) -> None:
+def test_mirroring_a_vertebra_twice_is_the_identity(vertebra: Vertebra, width_px: int) -> None:
     twice = vertebra.mirrored(width_px).mirrored(width_px)
     np.testing.assert_allclose(twice.corners_xy, vertebra.corners_xy, atol=1e-9)
     np.testing.assert_array_equal(twice.visible, vertebra.visible)
     assert twice.slot == vertebra.slot
 
 
-def test_mirroring_exchanges_left_and_right_and_changes_only_x() -> None:
+def test_mirroring_swaps_left_and_right_and_changes_only_x() -> None:
     corners = np.array([[1.0, 2.0], [5.0, 3.0], [0.0, 7.0], [6.0, 8.0]])
     mirrored = Vertebra(0, corners, np.array([True, False, True, True])).mirrored(10)
     assert CORNERS == ("superior_left", "superior_right", "inferior_left", "inferior_right")
@@ -63,7 +63,7 @@ def test_mirroring_exchanges_left_and_right_and_changes_only_x() -> None:
         (Facing.UNKNOWN, Facing.UNKNOWN),
     ],
 )
-def test_mirrored_labels_exchange_the_facing_and_twice_is_the_identity(facing: Facing, other: Facing) -> None:
+def test_mirroring_labels_swaps_the_facing_and_twice_is_the_identity(facing: Facing, other: Facing) -> None:
     source = synthetic_film()
     film = plain_film(vertebrae=vertebrae_from_sacrum(source.corners_xy), size_hw=source.size_hw, facing=facing)
     once = film.mirrored_labels()
@@ -156,7 +156,7 @@ def test_vertebrae_without_a_slot_are_ignored_and_reported() -> None:
     assert [s in slots for s in (0, 1, 3, 4, np.int64(2), "1")] == [False, True, True, False, True, False]
 
 
-def test_the_message_for_an_unknown_name_has_the_nearest_and_all_names() -> None:
+def test_the_message_for_an_unknown_name_lists_the_nearest_and_all_names() -> None:
     assert unknown_name("command", "trian", ["train", "evaluate"]) == (
         "unknown command 'trian'. Did you mean 'train'? Allowed: evaluate, train."
     )

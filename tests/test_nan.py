@@ -22,7 +22,7 @@ def test_nan_is_null_in_json_and_nan_again_when_read() -> None:
     assert Row.model_validate_json('{"value":1.5}').value == 1.5
 
 
-def test_what_json_cannot_hold_is_none() -> None:
+def test_values_that_json_cannot_hold_become_none() -> None:
     assert [finite_or_none(value) for value in (1.5, math.nan, math.inf, np.float64(2))] == [1.5, None, None, 2.0]
 
 
@@ -36,5 +36,5 @@ def test_none_and_nan_are_absent(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "text", 0, 0.0, math.inf, [], {}])
-def test_any_other_value_is_there(value: object) -> None:
+def test_any_other_value_is_present(value: object) -> None:
     assert not is_absent(value)

@@ -40,7 +40,7 @@ def test_conda_yaml_and_pyproject_name_the_same_packages() -> None:
     assert sorted(pip["pip"]) == sorted([*project["dependencies"], *tuning])  # type: ignore[misc]
 
 
-def test_torch_and_torchvision_are_the_pair_that_imports_together() -> None:
+def test_torch_and_torchvision_are_pinned_to_compatible_versions() -> None:
     assert {"torch==2.14.1", "torchvision==0.29.1"} <= set(_project()["dependencies"])  # type: ignore[call-overload]
 
 
@@ -56,14 +56,14 @@ def test_mlproject_has_an_entry_point_for_each_command_and_a_main() -> None:
 
 
 @pytest.mark.parametrize("command", ALL_COMMANDS.values(), ids=lambda command: command.name)
-def test_an_entry_point_passes_its_parameters_as_options_of_its_command(command: Command) -> None:
+def test_an_entry_point_passes_its_parameters_as_command_options(command: Command) -> None:
     entry = _entry_points()[command.name]
     options = {*field_names(command.flags), *SHORT_NAMES}
     assert set(entry["parameters"]) <= options
     flags = [f"--{name} {{{name}}}" for name in entry["parameters"]]
     assert entry["command"] == " ".join([command.call, *flags])
-    needed = {name for name, field in command.options.model_fields.items() if field.is_required()}
-    assert needed <= set(entry["parameters"]), "MLflow itself asks for what a command cannot do without"
+    required = {name for name, field in command.options.model_fields.items() if field.is_required()}
+    assert required <= set(entry["parameters"]), "required options are parameters, so that MLflow asks for them"
 
 
 def test_the_main_entry_point_is_a_smoke_run() -> None:
@@ -72,15 +72,15 @@ def test_the_main_entry_point_is_a_smoke_run() -> None:
     assert set(main["parameters"]) == {"model", "data"}
 
 
-def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_recipes_but_neither_tuning_nor_tests(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    wanted = ("spondylo_ml", "projects", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-    for name in (*wanted, "tuning"):
+    packaged = ("spondylo_ml", "projects", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
+    for name in (*packaged, "tuning"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, (source / name) if (ROOT / name).is_dir() else source)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, cwd=source, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for model in MODEL_NAMES:
@@ -93,27 +93,27 @@ def test_the_wheel_carries_the_recipes_and_leaves_tuning_and_tests_out(tmp_path:
     assert {f"spondylo_ml/pages/templates/{name}" for name in templates} <= names
     assert "spondylo_ml/py.typed" in names
     assert not [name for name in names if name.startswith(("tuning/", "tests/"))]
-    _assert_recipes_are_found_without_the_clone(wheel, tmp_path)
+    _assert_the_wheel_works_without_the_clone(wheel, tmp_path)
 
 
-def _assert_recipes_are_found_without_the_clone(wheel: Path, folder: Path) -> None:
+def _assert_the_wheel_works_without_the_clone(wheel: Path, folder: Path) -> None:
     site = folder / "site"
     zipfile.ZipFile(wheel).extractall(site)
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r}); import spondylo_ml.config.resolve as r;"
         "print(r.__file__); print(r.projects_dir()); print(r.resolve_config().training.film_passes)"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
-    file, projects, passes = done.stdout.split()
-    assert file.startswith(str(site)), done.stderr
+    process = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    file, projects, passes = process.stdout.split()
+    assert file.startswith(str(site)), process.stderr
     assert Path(projects) == site / "spondylo_ml" / "projects"
     assert int(passes) > 0
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r}); from importlib.metadata import distribution as d;"
         "sys.exit(d('spondylo_ml').entry_points['spondylo-ml'].load()(['--version']))"
     )
-    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, f"spondylo_ml {spondylo_ml.__version__}\n"), done.stderr
+    process = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (0, f"spondylo_ml {spondylo_ml.__version__}\n"), process.stderr
 
 
 def test_the_readme_names_the_commands_that_ci_runs() -> None:
@@ -125,7 +125,7 @@ def test_the_readme_names_the_commands_that_ci_runs() -> None:
 
 
 @pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "docs", "benchmarks"])
-def test_nothing_names_a_path_of_the_machine_that_it_was_written_on(folder: str) -> None:
-    texts = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".yaml", ".toml")]
-    named = [p for p in texts if re.search(r"/(work|root|home)/\w", p.read_text(encoding="utf-8"))]
-    assert named == []
+def test_no_file_contains_a_local_path(folder: str) -> None:
+    files = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".yaml", ".toml")]
+    files_with_path = [p for p in files if re.search(r"/(work|root|home)/\w", p.read_text(encoding="utf-8"))]
+    assert files_with_path == []

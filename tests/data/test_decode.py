@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from builders import damaged_within
+from builders import png_with_damaged_pixels
 from dicoms import dicom, gradient, to_8_bit
 
 from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
@@ -72,7 +72,7 @@ def test_stated_details_override_those_of_the_file() -> None:
         encoded(".png")[:200],
         encoded(".jpg")[:300],
         encoded(".webp"),
-        damaged_within(encoded(".png")),
+        png_with_damaged_pixels(encoded(".png")),
     ],
     ids=["empty", "noise", "cut PNG", "cut JPEG", "another format", "damaged within"],
 )

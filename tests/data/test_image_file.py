@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from builders import damaged_within
+from builders import png_with_damaged_pixels
 from dicoms import to_8_bit
 from numpy.typing import NDArray
 from PIL import Image
@@ -186,7 +186,7 @@ def test_an_error_shows_the_alias_in_runs_and_the_name_on_the_terminal(tmp_path:
 
 def test_a_png_that_cannot_be_inflated_passes_the_check_and_fails_when_it_is_read(tmp_path: Path) -> None:
     path = written(tmp_path / "a.png", GREY)
-    path.write_bytes(damaged_within(path.read_bytes()))
+    path.write_bytes(png_with_damaged_pixels(path.read_bytes()))
     assert checked_size_hw(path) == (60, 40)
     with pytest.raises(FileError, match=UNREADABLE):
         read_grey(path)

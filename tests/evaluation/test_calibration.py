@@ -36,7 +36,7 @@ def test_a_radial_error_is_in_standard_deviations_along_its_direction() -> None:
 def test_the_table_holds_the_true_corners_that_have_a_covariance() -> None:
     film = plain_film(vertebrae=(square(0, 10, 60), square(1, 10, 40), square(5, 10, 5)))
     slots = SlotRange(0, 2)
-    prediction = prediction_of(film, slots, moved_xy=(3.0, 4.0))
+    prediction = prediction_of(film, slots, shift_xy=(3.0, 4.0))
     assert len(PredictionSet([film], [prediction]).radial_errors) == 0
     corners = prediction.corners_xy.copy()
     corners[1, 2] = np.nan

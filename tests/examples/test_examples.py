@@ -11,7 +11,7 @@ import matplotlib
 import mlflow
 import nbformat
 import pytest
-from extensions import registrations_undone
+from extensions import temporary_registrations
 from mlflow.tracking import MlflowClient
 from nbclient import NotebookClient
 from small_models import unet_bundle
@@ -29,7 +29,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
-    with registrations_undone():
+    with temporary_registrations():
         yield tmp_path
     mlflow.set_tracking_uri(before)
 

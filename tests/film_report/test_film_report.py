@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 from pydantic import TypeAdapter
-from reports import SURE, film_with, report_of
+from reports import LEVEL_UNCERTAINTY, film_with, report_of
 from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
@@ -50,7 +50,7 @@ def test_the_json_file_holds_the_values_of_the_report(report: FilmReport, tmp_pa
     (level, *_) = tree["measurement"]["levels"]
     assert level["slip"]["value"] == pytest.approx(10.0)
     assert level["other_slip"]["value"] is None
-    assert tree["uncertainty"] == [plain(asdict(SURE))]
+    assert tree["uncertainty"] == [plain(asdict(LEVEL_UNCERTAINTY))]
 
 
 @pytest.mark.parametrize("facing", [Facing.LEFT, Facing.UNKNOWN, Facing.NONE])
@@ -86,7 +86,7 @@ def test_the_film_is_identified_only_by_a_digest_of_its_pixels(report: FilmRepor
 def test_uncertainty_of_an_unmeasured_level_is_refused() -> None:
     film = film_with(10.0)
     with pytest.raises(DataError, match=r"uncertainty is given for slots \[7\]; measured are \[1\]"):
-        film_report(film, measure_film(film), uncertainty=[replace(SURE, upper_slot=7)])
+        film_report(film, measure_film(film), uncertainty=[replace(LEVEL_UNCERTAINTY, upper_slot=7)])
 
 
 def test_measured_vertebrae_may_differ_from_the_labels_of_the_film() -> None:

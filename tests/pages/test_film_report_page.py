@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 from builders import plain_film
-from reports import SURE, film_with, report_of
+from reports import LEVEL_UNCERTAINTY, film_with, report_of
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import LevelUncertainty
@@ -26,7 +26,7 @@ from spondylo_ml.pages.film_report_page import MINUS, film_report_page, write_ht
 
 
 def page_of(film: Film, uncertain: bool = False) -> str:
-    report = film_report(film, measure_film(film), uncertainty=[SURE] if uncertain else [])
+    report = film_report(film, measure_film(film), uncertainty=[LEVEL_UNCERTAINTY] if uncertain else [])
     return film_report_page(report, film.image.read())
 
 

@@ -14,7 +14,7 @@ import pytest
 from builders import ArrayImage, plain_film
 from dicoms import dicom, gradient
 from numpy.typing import NDArray
-from small_models import SAME_CORNER_PX, knowing_bundle, unet_bundle
+from small_models import SAME_CORNER_PX, bundle_with_known_corners, unet_bundle
 
 from spondylo_ml.clinical.measure import WEAK_EVIDENCE, measure_film
 from spondylo_ml.clinical.scale import STRETCHED
@@ -43,7 +43,7 @@ def unet() -> FilmModel:
 
 
 def model_knowing(films: Sequence[Film], batch_size: int = 2) -> FilmModel:
-    return FilmModel(knowing_bundle(films), "knowing", batch_size=batch_size)
+    return FilmModel(bundle_with_known_corners(films), "knowing", batch_size=batch_size)
 
 
 def test_known_corners_are_returned_in_px_of_the_film_with_their_slips() -> None:
@@ -90,7 +90,7 @@ def test_a_row_has_all_columns_in_order_and_only_plain_values() -> None:
 
 
 def test_a_level_without_an_interval_is_referred_and_absent_corners_are_null() -> None:
-    bundle = replace(knowing_bundle(FILMS[:1]), uncertainty=None)
+    bundle = replace(bundle_with_known_corners(FILMS[:1]), uncertainty=None)
     (result,) = FilmModel(bundle, "m").predict(FILMS[0])
     slips = result.to_row()["slips"]
     assert slips

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from small_models import made_bundle
+from small_models import small_bundle
 
 import spondylo_ml
 from spondylo_ml.clinical.measurement import LevelMeasurement, Measure
@@ -37,7 +37,7 @@ PASSED = {"passed": True}
 
 @cache
 def bundle_of(name: str) -> Bundle:
-    return made_bundle(name, steps=30)
+    return small_bundle(name, steps=30)
 
 
 @cache
@@ -123,11 +123,11 @@ def test_different_presence_and_a_model_that_detects_nothing_are_reported() -> N
 
 def test_keypoint_rcnn_and_dropout_uncertainty_have_no_onnx_export() -> None:
     with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: it proposes.*: unet, resnet50, hrnet_w32"):
-        onnx_network(made_bundle("keypoint_rcnn", 128))
+        onnx_network(small_bundle("keypoint_rcnn", 128))
     bundle = bundle_of("unet")
     assert isinstance(bundle.model, HeatmapModel)
     dropout_config = bundle.config.uncertainty.model_copy(update={"source": "dropout"})
-    other = made_bundle("unet").model
+    other = small_bundle("unet").model
     assert isinstance(other, HeatmapModel)
     other.config = bundle.config.model_copy(update={"uncertainty": dropout_config})
     with pytest.raises(ConfigError, match=r"uncertainty\.source=dropout has no ONNX export: its intervals need"):
@@ -138,7 +138,7 @@ def test_the_network_of_another_model_and_invalid_data_are_refused() -> None:
     bundle = bundle_of("unet")
     with pytest.raises(DataError, match=r"network\.onnx is no network that ONNX Runtime reads \(\w+\)"):
         with_onnx(bundle, b"noise")
-    other = made_bundle("unet", 96)
+    other = small_bundle("unet", 96)
     with pytest.raises(DataError, match=r"network\.onnx takes .*64, 64.*, the model images of \(films, 1, 96, 96\)"):
         with_onnx(other, network_of("unet"))
 
@@ -293,7 +293,7 @@ def test_each_backend_is_timed_at_both_batch_sizes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEATMAP_MODELS)
 def test_two_hundred_films_of_all_grades_agree(name: str) -> None:
-    bundle = made_bundle(name, 128, steps=60)
+    bundle = small_bundle(name, 128, steps=60)
     films = phantom_films(200, 730_001, 640, slips="even").films
     parity = compare_networks(bundle, with_onnx(bundle, onnx_network(bundle)), films)
     assert parity.problems() == ()

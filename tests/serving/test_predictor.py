@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
-from small_models import KnownCorners, knowing_bundle, unet_bundle
+from small_models import KnownCorners, bundle_with_known_corners, unet_bundle
 from torch import Tensor
 
 from spondylo_ml.data.synthetic import phantom_films
@@ -37,7 +37,7 @@ class ConcurrencyCounter(KnownCorners):
 
 def test_only_one_thread_uses_the_network_at_a_time() -> None:
     model = ConcurrencyCounter(FILMS)
-    predictor = Predictor(replace(knowing_bundle(FILMS), model=model))
+    predictor = Predictor(replace(bundle_with_known_corners(FILMS), model=model))
     with ThreadPoolExecutor(len(FILMS)) as pool:
         predictions = list(pool.map(lambda film: predictor.predict([film]), FILMS))
     assert [one.film_id for (one,) in predictions] == [film.film_id for film in FILMS]

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from commands import artifacts_of, client_of, run, runs_of
-from small_models import made_bundle
+from small_models import small_bundle
 
 from spondylo_ml.config import ExportOnnxConfig
 from spondylo_ml.data.synthetic import phantom_films
@@ -27,7 +27,7 @@ FEW = ("--films", "3", "--long_side_px", "192")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A U-Net trained just enough that a few levels can be graded."""
     folder = tmp_path_factory.mktemp("model") / "unet"
-    save_bundle(made_bundle("unet", steps=40), folder)
+    save_bundle(small_bundle("unet", steps=40), folder)
     return folder
 
 
@@ -67,7 +67,7 @@ def test_the_exported_model_predicts_the_same_with_either_backend(model: Path, t
 def test_an_export_that_computes_something_else_fails_and_writes_nothing(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = made_bundle("unet")
+    other = small_bundle("unet")
     with torch.no_grad():
         for weights in other.model.parameters():
             weights.mul_(1.3)
@@ -90,7 +90,7 @@ def test_training_films_and_a_folder_that_is_not_empty_are_refused(model: Path, 
 
 
 def test_keypoint_rcnn_is_refused_with_the_reason_and_nothing_is_written(tmp_path: Path) -> None:
-    save_bundle(made_bundle("keypoint_rcnn", 128), tmp_path / "rcnn")
+    save_bundle(small_bundle("keypoint_rcnn", 128), tmp_path / "rcnn")
     with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: it proposes, sorts and drops boxes film"):
         workflow.export_onnx(config(tmp_path / "rcnn", tmp_path / "with"))
     assert not (tmp_path / "with").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
-from builders import damaged_within, synthetic_film, write_rows
+from builders import png_with_damaged_pixels, synthetic_film, write_rows
 from commands import TINY, environment, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
@@ -87,7 +87,7 @@ def test_train_and_evaluate_on_custom_films_log_no_name(dataset: Path, tmp_path:
 
 def test_a_film_that_fails_a_run_is_named_on_the_terminal_only(dataset: Path, tmp_path: Path) -> None:
     for film in (dataset / "images").iterdir():
-        film.write_bytes(damaged_within(film.read_bytes()))
+        film.write_bytes(png_with_damaged_pixels(film.read_bytes()))
     process = start(tmp_path, "train", *TINY, "--data", str(dataset), "--data.on_bad_file", "skip")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 2
