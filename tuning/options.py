@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from spondylo_ml.config.promotion import FEWEST_SEEDS
 from spondylo_ml.config.section import CommaList, Section
 from spondylo_ml.evaluation.catalogue import lower_is_better
 
@@ -54,7 +55,8 @@ class StudyOptions(Section):
         0,
         ge=0,
         le=100,
-        description="retrain the best configuration with this many seeds, at least 2, and log the noise floor "
+        description="retrain the best configuration with this many seeds, at least "
+        f"{FEWEST_SEEDS}, and log the noise floor "
         "that promote reads; 0: none",
     )
     heartbeat_s: int = Field(
@@ -72,8 +74,8 @@ class StudyOptions(Section):
             raise ValueError("two objectives need sampler nsga2 (or random, grid)")
         if self.sampler == "nsga2" and not two:
             raise ValueError("sampler nsga2 is for two objectives, such as mre_px512,latency_ms")
-        if self.retrain_seeds == 1:
-            raise ValueError("retrain_seeds: one seed has no spread; give 2 or more, or 0")
+        if 0 < self.retrain_seeds < FEWEST_SEEDS:
+            raise ValueError(f"retrain_seeds: one seed has no spread; give {FEWEST_SEEDS} or more, or 0")
         if self.pruner == "wilcoxon" and self.folds < 2:
             raise ValueError("pruner wilcoxon compares folds: set folds to 2 or more")
         if self.objectives[0] == "latency_ms" and self.pruner != "none":

@@ -13,6 +13,9 @@ from spondylo_ml.errors import unknown_name
 
 REGISTERED_MODEL = "spondylo-landmarks"
 
+FEWEST_SEEDS = 2
+"""Fewer training runs that differ only in their seed have no spread, and so no noise floor."""
+
 
 class MarginsConfig(Section):
     """Margins by which a guarded metric may be worse than the champion's."""

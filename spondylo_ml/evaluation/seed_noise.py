@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from spondylo_ml.config.promotion import FEWEST_SEEDS
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.nan import finite_or_none
@@ -45,7 +46,7 @@ def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict
         squares, freedom = 0.0, 0
         for group in groups:
             of_group = [values[metric] for values in group if metric in values and _known(values[metric])]
-            if len(of_group) > 1:
+            if len(of_group) >= FEWEST_SEEDS:
                 pairs = itertools.combinations(of_group, 2)
                 # The squared differences of all pairs sum to n times the squared deviations from the mean.
                 squares += sum(_difference(metric, a, b) ** 2 for a, b in pairs) / len(of_group)
@@ -63,8 +64,8 @@ def checked_floor(value: float, where: str) -> float:
     """
     if not 0 <= value < sys.float_info.max:  # MLflow keeps infinity as the largest number
         raise ConfigError(
-            f"{where}: {value:g} is not a noise floor; it must be a finite number of at least 0. Measure it over two "
-            "seeds or more: tune with retrain_seeds, or benchmark"
+            f"{where}: {value:g} is not a noise floor; it must be a finite number of at least 0. Measure it over "
+            f"{FEWEST_SEEDS} seeds or more: tune with retrain_seeds, or benchmark"
         )
     return value
 

@@ -21,6 +21,7 @@ from spondylo_ml.config.benchmark_plan import (
     planned_runs,
     resumed_plan,
 )
+from spondylo_ml.config.promotion import FEWEST_SEEDS
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
@@ -180,7 +181,7 @@ def log_noise_floor(board: Leaderboard) -> dict[str, float]:
             log.warning("%s seed %d: other films, or no values; not in the noise floor", child.entry, child.seed)
         else:
             groups.setdefault(child.entry, []).append(values)
-    repeated = {entry: group for entry, group in groups.items() if len(group) > 1}
+    repeated = {entry: group for entry, group in groups.items() if len(group) >= FEWEST_SEEDS}
     for entry, group in repeated.items():
         mlflow.log_metrics({f"{entry}/{name}": v for name, v in noise_floors([group]).items()})
     floors = noise_floors(list(repeated.values()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.config.promotion import FEWEST_SEEDS, PromoteConfig
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR, NOISE_FLOOR_OF, checked_floor
 from spondylo_ml.tracking.selection import top_runs
@@ -61,7 +61,9 @@ def noise_floor(config: PromoteConfig) -> NoiseFloor:
         return NoiseFloor(None, _suggestions(name))
     run = get_run(config.noise_floor_from)
     if name not in run.data.metrics:
-        hint = _suggestions(name) or "A study with retrain_seeds of 2 or more measures it, and a benchmark of two seeds"
+        hint = _suggestions(name) or (
+            f"A study with retrain_seeds of {FEWEST_SEEDS} or more measures it, and a benchmark of {FEWEST_SEEDS} seeds"
+        )
         floors = sorted(metric for metric in run.data.metrics if metric.startswith(NOISE_FLOOR))
         raise TrackingError(
             f"run {config.noise_floor_from} has no metric {name!r}; its noise floors: {', '.join(floors) or 'none'}. "
