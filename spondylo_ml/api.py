@@ -324,7 +324,8 @@ def _details(
 ) -> FilmDetails:
     """The details that apply to all films."""
     from spondylo_ml.data.decode import NO_DETAILS, FilmDetails
-    from spondylo_ml.landmarks import Facing, Film, Spacing, parse_pixel_aspect
+    from spondylo_ml.landmarks import Facing, Film
+    from spondylo_ml.spacing import Spacing, parse_pixel_aspect
 
     if facing is None and spacing_mm is None and pixel_aspect is None:
         return NO_DETAILS

@@ -9,7 +9,8 @@ import numpy as np
 
 from spondylo_ml.data.phantom import phantom_film
 from spondylo_ml.data.phantom.film import stretched
-from spondylo_ml.landmarks import Facing, FloatArray, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
+from spondylo_ml.spacing import Spacing
 
 LOWER = np.array([[100.0, 200.0], [200.0, 200.0], [100.0, 280.0], [200.0, 280.0]])
 """A body 100 px deep and 80 px high; facing left, its superior posterior corner is (200, 200)."""

@@ -17,12 +17,12 @@ from spondylo_ml.landmarks import (
     MIRRORED_CORNERS,
     Facing,
     SlotRange,
-    Spacing,
     Vertebra,
     level_name,
     patient_corners,
     vertebrae_from_sacrum,
 )
+from spondylo_ml.spacing import Spacing
 
 numbers = st.floats(-1000, 1000).map(lambda x: round(x, 3))
 corner = st.one_of(st.tuples(numbers, numbers), st.just((np.nan, np.nan)))

@@ -17,7 +17,8 @@ from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.clinical.scale import NO_SPACING, Scale, film_scale
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, FloatArray, Spacing, Vertebra
+from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, FloatArray, Vertebra
+from spondylo_ml.spacing import Spacing
 
 LEAST_EVIDENCE = 0.5
 """Nothing is measured on a film where the network's evidence is below this."""

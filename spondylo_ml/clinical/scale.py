@@ -13,7 +13,8 @@ import numpy as np
 
 from spondylo_ml.clinical.spacing import impossible_spacing
 from spondylo_ml.clinical.stretch import probably_stretched
-from spondylo_ml.landmarks import Facing, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Vertebra
+from spondylo_ml.spacing import Spacing
 
 ASPECT_TOLERANCE = 0.01
 """Tolerated relative difference of spacing and pixel aspect; a stretch this small changes a slip by less than 0.5 %."""

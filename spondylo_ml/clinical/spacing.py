@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spondylo_ml.landmarks import Spacing, Vertebra
+from spondylo_ml.landmarks import Vertebra
+from spondylo_ml.spacing import Spacing
 
 WIDTH_LIMITS_MM = (20.0, 75.0)
 """Range of plausible widths of a vertebral body."""

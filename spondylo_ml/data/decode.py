@@ -14,7 +14,8 @@ from spondylo_ml.data.film_pixels import LIMITS, Limits, file_bytes, film_in, re
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.grey_levels import as_8_bit_where_they_fit, spread_levels
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Facing, Film, Spacing, StatedAspect, resolve_pixel_aspect
+from spondylo_ml.landmarks import Facing, Film
+from spondylo_ml.spacing import Spacing, StatedAspect, resolve_pixel_aspect
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spondylo_ml.landmarks import GreyImage, Spacing
+from spondylo_ml.landmarks import GreyImage
+from spondylo_ml.spacing import Spacing
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import numpy as np
 
 from spondylo_ml.clinical.spacing import impossible_spacing
 from spondylo_ml.evaluation.vertebra_size import width_px
-from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Spacing, patient_corners
+from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, patient_corners
+from spondylo_ml.spacing import Spacing
 
 REFERENCE_SIDE_PX = 512
 """px512: px of the film scaled to 512 on its longer side."""

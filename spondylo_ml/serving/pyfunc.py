@@ -25,13 +25,14 @@ from mlflow.pyfunc.model import PythonModel
 from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.errors import DataError, unknown_name
-from spondylo_ml.landmarks import Facing, Film, Spacing, parse_pixel_aspect
+from spondylo_ml.landmarks import Facing, Film
 from spondylo_ml.nan import is_absent
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
 from spondylo_ml.serving.http_requests import replace_mlflows_answer
 from spondylo_ml.serving.registered import require_as_registered
+from spondylo_ml.spacing import Spacing, parse_pixel_aspect
 
 IMAGE_COLUMN = "image"
 SPACING_COLUMNS = ("spacing_x_mm", "spacing_y_mm")

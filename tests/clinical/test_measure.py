@@ -18,7 +18,8 @@ from spondylo_ml.clinical.measurement import FilmMeasurement, Measure
 from spondylo_ml.clinical.scale import ASPECT_TOLERANCE, NO_SPACING, STRETCHED
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Film, FloatArray, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Film, FloatArray, Vertebra
+from spondylo_ml.spacing import Spacing
 
 NAMES = ["L5/S1", "L4/L5", "L3/L4", "L2/L3", "L1/L2"]
 SLIPS = (30.0, 0.0, -10.0, 4.0, 25.0)

@@ -11,7 +11,8 @@ from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.spacing import body_width_mm, impossible_spacing
-from spondylo_ml.landmarks import Facing, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Vertebra
+from spondylo_ml.spacing import Spacing
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from spines import rotated
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.stretch import LATERAL_ASPECT, film_stretch
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Film, Vertebra
+from spondylo_ml.spacing import Spacing
 
 BODY = np.array([[0.0, 0.0], [139.0, 0.0], [0.0, 100.0], [139.0, 100.0]])
 FILMS = phantom_films(400, 31, 256).films

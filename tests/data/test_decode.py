@@ -15,7 +15,8 @@ from dicoms import dicom, gradient, to_8_bit
 from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.film_pixels import Limits
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.landmarks import Facing
+from spondylo_ml.spacing import Spacing
 
 GREY = (np.arange(60 * 40).reshape(60, 40) % 251).astype(np.uint8)
 

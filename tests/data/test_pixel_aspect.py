@@ -15,8 +15,9 @@ from spondylo_ml.data.decode import FilmDetails, open_array
 from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Spacing, parse_pixel_aspect, resolve_pixel_aspect
+from spondylo_ml.landmarks import Facing
 from spondylo_ml.serving.pyfunc import _details as details_of_request
+from spondylo_ml.spacing import Spacing, parse_pixel_aspect, resolve_pixel_aspect
 from spondylo_ml.workflows.predict.workflow import _details as details_of_command
 
 PIXELS = np.arange(96 * 64, dtype=np.uint16).reshape(96, 64)

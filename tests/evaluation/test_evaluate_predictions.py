@@ -21,15 +21,8 @@ from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.strata import film_strata
-from spondylo_ml.landmarks import (
-    CORNERS,
-    PATIENT_CORNERS,
-    Facing,
-    Film,
-    SlotRange,
-    Spacing,
-    vertebrae_from_sacrum,
-)
+from spondylo_ml.landmarks import CORNERS, PATIENT_CORNERS, Facing, Film, SlotRange, vertebrae_from_sacrum
+from spondylo_ml.spacing import Spacing
 
 SLOTS = SlotRange(0, 18)
 DEFAULT_RULES = ClinicalConfig()

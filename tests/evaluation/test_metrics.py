@@ -15,7 +15,8 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.corner_table import COLUMNS, to_px512
 from spondylo_ml.evaluation.metrics import corner_metrics, score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
-from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Spacing, Vertebra
+from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Vertebra
+from spondylo_ml.spacing import Spacing
 
 SLOTS = SlotRange(0, 3)
 SIZE = (1024, 768)  # one px512 is two px

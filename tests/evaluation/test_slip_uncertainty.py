@@ -13,7 +13,8 @@ from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import PROBABILITIES, CornerCalibration
 from spondylo_ml.evaluation.slip_uncertainty import corner_samples, film_slips, seed_from
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange
+from spondylo_ml.spacing import Spacing
 
 SLOTS = SlotRange(0, 3)
 ROUNDED = tuple(float(r) for r in np.sqrt(-2 * np.log1p(-np.minimum(PROBABILITIES, 0.9999))))

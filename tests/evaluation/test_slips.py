@@ -14,7 +14,8 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slips import slip_agreement
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Spacing
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange
+from spondylo_ml.spacing import Spacing
 
 SLOTS = SlotRange(0, 5)
 DEFAULT_RULES = ClinicalConfig()

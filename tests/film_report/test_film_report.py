@@ -19,7 +19,8 @@ from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report import report as report_module
 from spondylo_ml.film_report.report import FilmReport, film_key, film_report, write_json
-from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.landmarks import Facing
+from spondylo_ml.spacing import Spacing
 
 SCHEMA = json.loads(Path(report_module.__file__).with_name("film_report.schema.json").read_text(encoding="utf-8"))
 

@@ -26,12 +26,13 @@ from spondylo_ml.evaluation.heatmap_evidence import Evidence
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.slips import measure_prediction
 from spondylo_ml.evaluation.uncertainty import level_table
-from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra, patient_corners
+from spondylo_ml.landmarks import Facing, Film, Vertebra, patient_corners
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.serving import film_model
 from spondylo_ml.serving.bundle import load_bundle, save_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource, read_ahead
 from spondylo_ml.serving.film_result import COLUMNS, SLIP_FIELDS
+from spondylo_ml.spacing import Spacing
 from spondylo_ml.workflows.predict.result_folder import tables
 
 FILMS = phantom_films(5, 4, 256).films

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spondylo_ml.data.dicom.header import Header, OddElementError
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Spacing
+from spondylo_ml.spacing import Spacing
 
 CALIBRATED = ("GEOMETRY", "FIDUCIAL")
 NAMES = ("PixelSpacing", "ImagerPixelSpacing")

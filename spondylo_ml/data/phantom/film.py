@@ -11,7 +11,8 @@ from spondylo_ml.data.phantom.anatomy import Slips, random_spine
 from spondylo_ml.data.phantom.framing import Framing, random_framing
 from spondylo_ml.data.phantom.styles import Device, Style, random_style
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, FloatArray, Spacing, Vertebra, vertebrae_from_sacrum
+from spondylo_ml.landmarks import Facing, FloatArray, Vertebra, vertebrae_from_sacrum
+from spondylo_ml.spacing import Spacing
 
 MIRRORED_SHARE = 0.3
 """Share of the films that face right."""

@@ -39,7 +39,8 @@ from spondylo_ml.data.readers.parts import unread_subfolders
 from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.readers.text import read_csv_rows
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange, Spacing
+from spondylo_ml.landmarks import Facing, Film, FloatArray, SlotRange
+from spondylo_ml.spacing import Spacing
 
 SPACING_FILE = "pixel_spacing.csv"
 ROW_FIELDS, LABELS = 5, range(5)

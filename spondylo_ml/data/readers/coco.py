@@ -45,7 +45,8 @@ from spondylo_ml.data.readers.parts import parse_part
 from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Film, Vertebra
+from spondylo_ml.spacing import Spacing
 
 HIDDEN, VISIBLE = 1, 2
 SPACING_FROM = "pixel_spacing_mm of the annotations"

@@ -7,7 +7,8 @@ from dataclasses import replace
 from spondylo_ml.data.film_pixels import is_dicom_file, read_film
 from spondylo_ml.data.films import FileFinding
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.landmarks import Film, resolve_pixel_aspect
+from spondylo_ml.landmarks import Film
+from spondylo_ml.spacing import resolve_pixel_aspect
 
 CUSTOM_SOURCE = "own"
 """`Film.source` of custom films, whose patients may be named by the DICOM header."""

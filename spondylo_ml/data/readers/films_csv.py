@@ -23,16 +23,8 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.text import read_cells
 from spondylo_ml.errors import DataError, FileError, unknown_name
-from spondylo_ml.landmarks import (
-    OLDEST_YEARS,
-    SEXES,
-    Facing,
-    Film,
-    Spacing,
-    StatedAspect,
-    parse_pixel_aspect,
-    resolve_pixel_aspect,
-)
+from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Film
+from spondylo_ml.spacing import Spacing, StatedAspect, parse_pixel_aspect, resolve_pixel_aspect
 
 FILMS_CSV = "films.csv"
 COLUMNS = (

@@ -35,7 +35,8 @@ from spondylo_ml.data.readers.pose_lines import read_pose_lines
 from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_levels
 from spondylo_ml.errors import FileError
-from spondylo_ml.landmarks import LEVELS_LABELLED, Film, FloatArray, Vertebra, resolve_pixel_aspect
+from spondylo_ml.landmarks import LEVELS_LABELLED, Film, FloatArray, Vertebra
+from spondylo_ml.spacing import resolve_pixel_aspect
 
 HIDDEN, VISIBLE = 1, 2
 LABELS = (".txt",)

@@ -14,15 +14,8 @@ from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
 from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
-from spondylo_ml.landmarks import (
-    CORNERS,
-    LEVELS,
-    MIRRORED_CORNERS,
-    UNKNOWN_ASPECT,
-    Film,
-    Vertebra,
-    resolve_pixel_aspect,
-)
+from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Film, Vertebra
+from spondylo_ml.spacing import UNKNOWN_ASPECT, resolve_pixel_aspect
 
 
 class YoloWriter:

@@ -18,10 +18,10 @@ from tqdm import tqdm
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import FilmDetails, open_file
 from spondylo_ml.data.film_files import FilmFile, collect_films
-from spondylo_ml.landmarks import Spacing
 from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import FilmResult
+from spondylo_ml.spacing import Spacing
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run

@@ -21,7 +21,8 @@ from spondylo_ml.data.phantom import STYLE_NAMES, phantom_film
 from spondylo_ml.data.split import split_by_patient
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Film, FloatArray, GreyImage, SlotRange, Spacing, Vertebra
+from spondylo_ml.landmarks import Film, FloatArray, GreyImage, SlotRange, Vertebra
+from spondylo_ml.spacing import Spacing
 
 COUNT, LONG_SIDE_PX = 60, 192
 FilmChange = Callable[[Film], Film]

@@ -13,7 +13,8 @@ from spondylo_ml.data.audit.bodies import Bodies
 from spondylo_ml.data.audit.robust import group_medians, mahalanobis, robust_z
 from spondylo_ml.data.audit.sizes import stretch_factors
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
-from spondylo_ml.landmarks import Facing, Film, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Film, Vertebra
+from spondylo_ml.spacing import Spacing
 
 
 def oblong(slot: int, x: float, y: float, width: float = 13.9, height: float = 10.0) -> Vertebra:

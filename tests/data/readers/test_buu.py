@@ -11,7 +11,8 @@ from reading import SIZE_HW, corners_of, one_film, reasons, write_film
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.landmarks import Facing, SlotRange, Spacing
+from spondylo_ml.landmarks import Facing, SlotRange
+from spondylo_ml.spacing import Spacing
 
 LATERAL, FRONTAL = "0876-F-061Y1", "0876-F-061Y0"
 

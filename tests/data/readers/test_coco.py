@@ -14,7 +14,8 @@ from reading import boxes, coco_tree, corners_of, one_film, reasons, write_film
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.landmarks import Facing
+from spondylo_ml.spacing import Spacing
 
 Tree = dict[str, Any]
 

@@ -13,7 +13,8 @@ from reading import KINDS, images_of, one_film, sound_folder, write_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Facing, Spacing
+from spondylo_ml.landmarks import Facing
+from spondylo_ml.spacing import Spacing
 
 NAME = "Müller"
 COMPOSED, APART = (unicodedata.normalize(form, NAME) for form in ("NFC", "NFD"))

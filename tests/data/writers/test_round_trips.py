@@ -18,7 +18,8 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.dataset import WrittenDataset, write_dataset
 from spondylo_ml.data.writers.losses import TOLERANCE_PX
-from spondylo_ml.landmarks import Facing, Film, SlotRange, Spacing, Vertebra
+from spondylo_ml.landmarks import Facing, Film, SlotRange, Vertebra
+from spondylo_ml.spacing import Spacing
 
 SIZE_HW = (400, 200)
 
