@@ -1,6 +1,6 @@
 """The table of commands: one row each. Nothing slow is imported here.
 
-To add a command: an options class (`config.commands`), a workflow, a row here and an entry point in MLproject.
+docs/extending.md lists the steps of adding one.
 """
 
 from __future__ import annotations
