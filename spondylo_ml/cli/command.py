@@ -32,7 +32,7 @@ class Command:
         describe: the function that turns the workflow's result into the last lines on the terminal, as
             `module:function`; empty if the result is that text.
         takes_config: whether the command also takes every value of a training run's configuration. Its workflow then
-            has a second argument: these values as they were given, nested.
+            has a second argument: these values as the user has set them, nested.
         exit_code_if_failed: returned if the result's `failed` is not empty.
         program: how the command is called.
     """
@@ -66,14 +66,14 @@ class Command:
         values = given_values(self.flags, arguments, self.call)
         if not self.takes_config:
             return (validate(self.options, values),)
-        own = {name: values.pop(name) for name in self.options.model_fields if name in values}
-        return validate(self.options, own), values
+        options = {name: values.pop(name) for name in self.options.model_fields if name in values}
+        return validate(self.options, options), values
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run the command and print its summary; its exit code.
 
         Raises:
-            SpondyloError: bad input, or whatever the workflow reports.
+            SpondyloError: bad input, or an error of the workflow.
         """
         parsed = self.parse(arguments)
         self.check(*parsed)

@@ -91,13 +91,13 @@ def _full_name(argument: str, names: Sequence[str], call: str) -> str:
 def _unknown_option(flag: str, names: Sequence[str], call: str) -> str:
     """Message that names the nearest options only, as there may be more than a hundred."""
     short = [name for name, long in SHORT_NAMES.items() if long in names]
-    known = [f"--{name}" for name in (*names, *short)]
-    nearest = ", ".join(nearest_names(f"--{flag}", known, NEAREST))
-    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', known)} Nearest: {nearest}. All: {call} --help"
+    flags = [f"--{name}" for name in (*names, *short)]
+    nearest = ", ".join(nearest_names(f"--{flag}", flags, NEAREST))
+    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', flags)} Nearest: {nearest}. All: {call} --help"
 
 
 def _without_empty(arguments: Sequence[str]) -> list[str]:
-    """Drop flags with an empty value, which is how MLproject passes a parameter that was not given."""
+    """Drop flags with an empty value, which is how MLproject passes a parameter that is not set."""
     kept: list[str] = []
     for argument in arguments:
         if argument == "" and kept and kept[-1].startswith("--"):

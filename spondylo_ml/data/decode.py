@@ -68,7 +68,7 @@ def open_array(
 ) -> Film:
     """The film in a (H, W) array of grey levels, bone bright.
 
-    Integers from 0 to 255 are taken as they are, whatever their type; other levels are spread (see `grey_levels`).
+    Integers from 0 to 255 of any type are used unchanged; other levels are spread (see `grey_levels`).
 
     Raises:
         FileError: not two axes, larger than the limits, or levels that are not finite numbers.
@@ -90,7 +90,7 @@ def open_array(
 def _film(content: FilmContent, film_id: str, details: FilmDetails) -> Film:
     height, width = content.pixels.shape
     spacing = details.spacing or content.spacing
-    aspect, given = resolve_pixel_aspect(details.pixel_aspect, spacing, content.pixel_aspect)
+    aspect, aspect_given = resolve_pixel_aspect(details.pixel_aspect, spacing, content.pixel_aspect)
     return Film(
         film_id=film_id,
         image=HeldImage(content.pixels),
@@ -101,6 +101,6 @@ def _film(content: FilmContent, film_id: str, details: FilmDetails) -> Film:
         source="own",
         spacing=spacing,
         pixel_aspect=aspect,
-        aspect_given=given,
+        aspect_given=aspect_given,
         notes=content.notes,
     )

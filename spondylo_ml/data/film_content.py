@@ -1,4 +1,4 @@
-"""What is read from one film file, of whatever format."""
+"""The content of one film file of any format."""
 
 from __future__ import annotations
 

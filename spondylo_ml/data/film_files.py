@@ -61,7 +61,7 @@ def collect_films(paths: Sequence[str]) -> CollectedFilms:
         else:
             by_real_path.setdefault(Path(os.path.realpath(path)), path)
     if not by_real_path:
-        raise DataError(f"no film in what was given: {', '.join(FILM_SUFFIXES)} are looked for")
+        raise DataError(f"no film in the given files and folders: films end in {', '.join(FILM_SUFFIXES)}")
     stems = Counter(stem_of(path) for path in by_real_path.values())
     tables = {folder: _table(folder) for folder in {path.parent for path in by_real_path.values()}}
     films = []

@@ -35,7 +35,7 @@ class Limits:
 
     Attributes:
         max_bytes: of the file.
-        max_pixels: of the film, whatever its header states.
+        max_pixels: largest number of pixels of a film.
     """
 
     max_bytes: int = 64 << 20
@@ -164,5 +164,5 @@ def _levels(data: bytes, file: str, alias: str, size_hw: tuple[int, int]) -> NDA
 
 
 def _failed(error: Exception, file: str, alias: str) -> FileError:
-    """Error for whatever a library raised on a damaged file. Its message is left out: it may quote the file."""
+    """The error for a damaged file on which a library failed. Its message is left out: it may quote the file."""
     return FileError(file, f"cannot be read ({type(error).__name__})", alias=alias)

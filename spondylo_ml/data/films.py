@@ -159,9 +159,9 @@ def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
     if films.bad_files and on_bad_file == "error":
         raise NamedFilmsError(
             *(
-                f"{len(films.bad_files)} bad file(s) in {where}:\n{listed}\n"
-                "Correct them, or go on without them: --data.on_bad_file skip"
-                for listed in (
+                f"{len(films.bad_files)} bad file(s) in {where}:\n{lines}\n"
+                "Correct them, or continue without them: --data.on_bad_file skip"
+                for lines in (
                     "\n".join(f"  {finding}" for finding in films.bad_files),
                     "\n".join(f"  {finding.in_run()}" for finding in films.bad_files),
                 )

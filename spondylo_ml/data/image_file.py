@@ -95,7 +95,7 @@ def unreadable(data: bytes) -> str:
 def decoded(data: bytes) -> NDArray[Any] | None:
     """(H, W) grey levels at their stored depth; None if they cannot be decoded.
 
-    Check the size first: decoding allocates memory for whatever size the header states.
+    Check the size first: decoding allocates memory for the size that the header states.
     """
     image = _opened(data)
     if image is None:

@@ -123,7 +123,7 @@ def _load(config: DataConfig, for_training: bool = True) -> tuple[FilmSet, Pixel
     unassigned = [film for film in films.films if film.split is None]
     films = _with_parts(films, config, pixels)
     if unassigned and films.kind != PHANTOM_KIND:
-        log.info("parts made by patient, seed %d: %s", config.split_seed, parts_in_words(films.films))
+        log.info("films split by patient, seed %d: %s", config.split_seed, parts_in_words(films.films))
         if for_training and config.test_fraction and not films.part("test"):
             log.warning("too few patients for a test part: there is none")
     if config.folds is not None:

@@ -39,8 +39,8 @@ def pseudonym(name: str) -> str:
 
 def salt_file() -> Path:
     """Path of this user's salt."""
-    given = os.environ.get(SALT_VARIABLE)
-    return Path(given).expanduser() if given else Path.home() / SALT_FILE
+    path = os.environ.get(SALT_VARIABLE)
+    return Path(path).expanduser() if path else Path.home() / SALT_FILE
 
 
 @cache
@@ -51,8 +51,8 @@ def _salt(path: Path) -> bytes:
         salt = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
         raise DataError(
-            f"the salt of film names in {path} cannot be read or made ({type(error).__name__}): repair or delete it, "
-            f"or name another file with {SALT_VARIABLE}"
+            f"the salt of film names in {path} cannot be read or created ({type(error).__name__}): repair or delete "
+            f"it, or name another file with {SALT_VARIABLE}"
         ) from None
     if len(salt) < SALT_BYTES:
         raise DataError(f"the salt of film names in {path} is cut off: restore it, or delete it for a new one")

@@ -89,6 +89,6 @@ def _try_step(
 
 def _batch(films: Sequence[PreparedFilm], device: torch.device, count: int) -> FilmBatch:
     """A batch of `count` films, repeated if there are fewer."""
-    chosen = [films[i % len(films)] for i in range(count)]
-    (batch,) = plain_loader(chosen, count)
+    batch_films = [films[i % len(films)] for i in range(count)]
+    (batch,) = plain_loader(batch_films, count)
     return FilmBatch(*(part.to(device) for part in batch))

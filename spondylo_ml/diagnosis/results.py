@@ -70,7 +70,7 @@ def check_result(
 
 
 def not_applicable(name: str, reason: str) -> CheckResult:
-    """The result of a check that cannot be made. It is not a pass."""
+    """The result of a check that cannot be run, which is not a pass."""
     return CheckResult(name, CheckOutcome.NOT_APPLICABLE, reason)
 
 
@@ -80,7 +80,7 @@ def failed(results: Sequence[CheckResult]) -> list[CheckResult]:
 
 
 def inapplicable(results: Sequence[CheckResult]) -> list[CheckResult]:
-    """The checks that could not be made."""
+    """The checks that could not be run."""
     return [result for result in results if result.outcome is CheckOutcome.NOT_APPLICABLE]
 
 

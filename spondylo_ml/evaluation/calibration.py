@@ -1,9 +1,8 @@
 """Calibrate the uncertainty of corners: radial errors in units of the model's own covariance, on validation films.
 
 A covariance gives the shape of a corner's uncertainty and its size relative to other corners. How often the true corner
-lies within a number of standard deviations is not taken from a normal distribution but measured: a table of quantiles
-of the radial error, for each bin of the heat around the corner (a corner with little heat is often on another
-vertebra).
+lies within a number of standard deviations is measured instead of assumed normal: a table of quantiles of the radial
+error, for each bin of the heat around the corner (a corner with little heat is often on another vertebra).
 """
 
 from __future__ import annotations
@@ -59,17 +58,17 @@ class CornerCalibration(BaseModel):
         # Limits are values that occur, except the lowest: no bin is empty, even if many values are equal.
         edges = np.unique(np.quantile(heat_share, np.arange(1, bins) / bins, method="higher"))
         edges = edges[edges > heat_share.min()]
-        place = np.searchsorted(edges, heat_share, side="right")
-        radii = [np.quantile(radius[place == b], PROBABILITIES) for b in range(len(edges) + 1)]
+        bin_index = np.searchsorted(edges, heat_share, side="right")
+        radii = [np.quantile(radius[bin_index == b], PROBABILITIES) for b in range(len(edges) + 1)]
         return cls(edges=tuple(edges.tolist()), radii=tuple(tuple(r.tolist()) for r in radii), n_corners=len(radius))
 
     def radius(self, probability: FloatArray, heat_share: FloatArray) -> FloatArray:
         """Radial error that is not exceeded with this probability; the arguments are broadcast."""
         probability, heat_share = np.broadcast_arrays(probability, heat_share)
-        place = np.searchsorted(self.edges, heat_share, side="right")
+        bin_index = np.searchsorted(self.edges, heat_share, side="right")
         out = np.empty(probability.shape)
         for b, row in enumerate(self.radii):
-            inside = place == b
+            inside = bin_index == b
             out[inside] = np.interp(probability[inside], PROBABILITIES, row)
         return out
 

@@ -28,7 +28,7 @@ GROUP_METRICS = ("mre_px512", "mre_body_percent", "mre_mm", "sdr_6px", "sdr_12px
 
 @dataclass(frozen=True)
 class ReportHeader:
-    """Which films a report is about, and how its intervals are made.
+    """The films of a report, and how its intervals are computed.
 
     Attributes:
         data_digest: of the films' pixels and labels.

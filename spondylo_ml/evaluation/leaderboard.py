@@ -103,8 +103,8 @@ def estimate_over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     """
     finite = [e for e in estimates if not math.isnan(e.value)]
     if not finite:
-        nothing = max((e.n_absent for e in estimates), default=0)
-        return Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=nothing)
+        n_absent = max((e.n_absent for e in estimates), default=0)
+        return Estimate(value=math.nan, low=math.nan, high=math.nan, n=0, n_absent=n_absent)
     return Estimate(
         value=float(np.mean([e.value for e in finite])),
         low=float(np.mean([e.low for e in finite])),

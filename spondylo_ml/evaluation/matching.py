@@ -45,7 +45,7 @@ class FilmMatch:
 
 
 def match_film(film: Film, prediction: FilmPrediction, threshold: float = PRESENCE_THRESHOLD) -> FilmMatch:
-    """Match one labelled film; a true vertebra without any known edge has no size, and is set aside.
+    """Match one labelled film; a true vertebra without any complete edge has no size and is set aside.
 
     Raises:
         DataError: the film has no labels.
@@ -86,11 +86,11 @@ def matched_corner_rows(film: Film, prediction: FilmPrediction, match: FilmMatch
 def _assign(true_xy: FloatArray, predicted_xy: FloatArray) -> list[tuple[int, int]]:
     """Pairs of (T, 4, 2) true and (P, 4, 2) predicted corners."""
     distance = np.linalg.norm(true_xy[:, None] - predicted_xy[None], axis=-1)
-    known = ~np.isnan(distance)
-    count = known.sum(axis=-1)
-    cost = np.where(known, distance, 0.0).sum(axis=-1) / np.maximum(count, 1)
+    finite_mask = ~np.isnan(distance)
+    count = finite_mask.sum(axis=-1)
+    cost = np.where(finite_mask, distance, 0.0).sum(axis=-1) / np.maximum(count, 1)
     allowed = (count > 0) & (cost <= GATE * shorter_side_px(true_xy)[:, None])
-    # A forbidden pair costs more than all allowed ones together, so that it is taken only if nothing else is left.
+    # A forbidden pair costs more than all allowed ones together, so it is used only if nothing else is left.
     forbidden = 1 + float(cost[allowed].sum())
     rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if allowed[i, j]]

@@ -32,8 +32,8 @@ def similarity(true_xy: FloatArray, predicted_xy: FloatArray) -> FloatArray:
     squared = ((true_xy[:, None] - predicted_xy[None]) ** 2).sum(axis=-1)
     scale = scale_px(true_xy)[:, None, None]
     each = np.exp(-squared / (2 * scale**2 * (2 * SIGMA) ** 2))
-    known = ~np.isnan(true_xy[:, None, :, 0])
-    return np.asarray(np.where(known, np.nan_to_num(each), 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1))
+    labelled = ~np.isnan(true_xy[:, None, :, 0])
+    return np.asarray(np.where(labelled, np.nan_to_num(each), 0.0).sum(axis=-1) / np.maximum(labelled.sum(axis=-1), 1))
 
 
 def vertebra_rows(film: Film, prediction: FilmPrediction) -> list[list[object]]:
@@ -49,7 +49,7 @@ def vertebra_rows(film: Film, prediction: FilmPrediction) -> list[list[object]]:
     if true:
         oks = similarity(np.stack([v.corners_xy for v in true]), prediction.corners_xy[order])
         for row, threshold in enumerate(THRESHOLDS):
-            right[row] = _choose(oks, threshold)
+            right[row] = _match_greedily(oks, threshold)
     rows: list[list[object]] = []
     for place, slot in enumerate(order + prediction.slots.first):
         ignored = int(slot) in unknown and not right[:, place].any()
@@ -67,25 +67,25 @@ def average_precision(table: pd.DataFrame, patients: Sequence[str], bootstrap: P
     """
     right = table[[f"oks_{t:.2f}" for t in THRESHOLDS]].to_numpy(dtype=np.float64).T
     n_true = table["n_true"].to_numpy(dtype=np.float64)
-    chosen = {"oks_ap": slice(None), "oks_ap50": slice(0, 1), "oks_ap75": slice(5, 6)}
+    thresholds_of = {"oks_ap": slice(None), "oks_ap50": slice(0, 1), "oks_ap75": slice(5, 6)}
     return {
         name: bootstrap.statistic(
             lambda weights, which=which: _weighted_ap(right[which], n_true, weights), patients  # type: ignore[misc]
         ).model_copy(update={"n": int(n_true.sum())})
-        for name, which in chosen.items()
+        for name, which in thresholds_of.items()
     }  # fmt: skip
 
 
-def _choose(oks: FloatArray, threshold: float) -> NDArray[np.bool_]:
+def _match_greedily(oks: FloatArray, threshold: float) -> NDArray[np.bool_]:
     """(P,) whether each prediction, in this order, matches a true vertebra that is still free."""
     free = np.ones(len(oks), dtype=bool)
-    taken = np.zeros(oks.shape[1], dtype=bool)
+    matched = np.zeros(oks.shape[1], dtype=bool)
     for place in range(oks.shape[1]):
         similarities = np.where(free, oks[:, place], -1.0)
         best = int(np.argmax(similarities))
         if similarities[best] >= threshold:
-            free[best], taken[place] = False, True
-    return taken
+            free[best], matched[place] = False, True
+    return matched
 
 
 def _weighted_ap(right: FloatArray, n_true: FloatArray, weights: FloatArray) -> float:

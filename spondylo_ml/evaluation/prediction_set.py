@@ -29,7 +29,7 @@ Pair = tuple[Film, FilmPrediction]
 
 @dataclass(frozen=True, eq=False)
 class PredictionSet:
-    """Films and predictions, one for one. Each table is computed once, when it is first asked for.
+    """Films and predictions, one for one. Each table is computed once, on first use.
 
     Raises:
         DataError: the predictions are not for the same films in the same order.

@@ -45,7 +45,7 @@ def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict
     for metric in metrics:
         squares, freedom = 0.0, 0
         for group in groups:
-            of_group = [values[metric] for values in group if metric in values and _known(values[metric])]
+            of_group = [values[metric] for values in group if metric in values and _has_values(values[metric])]
             if len(of_group) >= FEWEST_SEEDS:
                 pairs = itertools.combinations(of_group, 2)
                 # The squared differences of all pairs sum to n times the squared deviations from the mean.
@@ -92,7 +92,7 @@ def values_from_text(text: str) -> dict[str, PairedValues]:
     }
 
 
-def _known(values: PairedValues) -> bool:
+def _has_values(values: PairedValues) -> bool:
     return bool(np.isfinite(values.values).any())
 
 
@@ -101,5 +101,5 @@ def _difference(metric: str, one: PairedValues, other: PairedValues) -> float:
     if one.film_ids != other.film_ids:
         raise DataError(f"{metric}: training runs of one group were not evaluated on the same films")
     each = one.values - other.values
-    known = ~np.isnan(each)
-    return float(each[known].mean()) if known.any() else math.nan
+    finite_mask = ~np.isnan(each)
+    return float(each[finite_mask].mean()) if finite_mask.any() else math.nan

@@ -180,7 +180,7 @@ def _sets(
     if np.isnan(true):
         return *columns, np.nan, np.nan, np.nan
     grade = int(row["true_grade"])
-    # Coverage is measured over all sets, also those too wide to be shown.
+    # Coverage is measured over all sets, even those too wide to be reported.
     inside = abs(true - predicted) <= slips.reach_percent(slot, spread)[grade]
     return (
         *columns,
@@ -192,9 +192,9 @@ def _sets(
 
 def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...]:
     """The first of the `SETS`, up to `verdict`."""
-    known = level.low_percent is not None
+    has_interval = level.low_percent is not None
     names = " ".join(Grade(grade).label for grade in level.grade_set)
-    interval = (level.low_percent, level.high_percent, width_percent) if known else (np.nan, np.nan, np.nan)
+    interval = (level.low_percent, level.high_percent, width_percent) if has_interval else (np.nan, np.nan, np.nan)
     return format_slip_intervals(level.pieces_percent), *interval, names, level.refer, level.verdict
 
 
@@ -221,8 +221,8 @@ def _level_sets(
     """The slip set of a level, and the verdict that follows from it, for tables and single films."""
     limits = grade_limits(rules, endplate_mm)
     slip_range = slip_set(slip_percent, slips.reach_percent(slot, spread_percent), limits)
-    kept = grades.grade_set(np.array([probabilities[int(one)] for one in Grade]), grade)
-    verdict = joint_verdict(slip_range, kept, limits)
+    grade_set = grades.grade_set(np.array([probabilities[int(one)] for one in Grade]), grade)
+    verdict = joint_verdict(slip_range, grade_set, limits)
     return slip_range, level_uncertainty(slot, verdict, slip_range, slips.coverage, probabilities)
 
 
@@ -232,11 +232,11 @@ def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:
 
 
 def _conformal(table: pd.DataFrame, config: UncertaintyConfig) -> tuple[SlipConformal, GradeConformal]:
-    known = table.dropna(subset=["true_slip_percent", "spread_percent"])
+    complete = table.dropna(subset=["true_slip_percent", "spread_percent"])
     columns = ("true_slip_percent", "pred_slip_percent", "spread_percent", "upper_slot", "true_grade")
-    true, predicted, spread, slot, grade = (known[name].to_numpy(dtype=np.float64) for name in columns)
+    true, predicted, spread, slot, grade = (complete[name].to_numpy(dtype=np.float64) for name in columns)
     slips = SlipConformal.fit(slip_score(true, predicted, spread), slot.astype(int), grade.astype(int), config)
-    probabilities = known[list(PROBABILITIES)].to_numpy(dtype=np.float64)
+    probabilities = complete[list(PROBABILITIES)].to_numpy(dtype=np.float64)
     return slips, GradeConformal.fit(probabilities, grade.astype(int), config)
 
 

@@ -51,22 +51,24 @@ def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dic
     `referral` has for each group `accuracy_of_surest_<share>`: the grade accuracy of that share of its levels, those
     with the highest probability of the predicted grade.
     """
-    known = levels[levels["true_slip_percent"].notna()]
-    groups = {"level": _groups(known, "level"), "grade": _groups(known, "true_grade")}
+    measurable = levels[levels["true_slip_percent"].notna()]
+    groups = {"level": _groups(measurable, "level"), "grade": _groups(measurable, "true_grade")}
     tables = {
-        f"uncertainty_by_{kind}": {name: uncertainty_estimates(rows, bootstrap) for name, rows in some.items()}
-        for kind, some in groups.items()
+        f"uncertainty_by_{kind}": {
+            name: uncertainty_estimates(rows, bootstrap) for name, rows in groups_of_kind.items()
+        }
+        for kind, groups_of_kind in groups.items()
     }
-    curves = {ALL: known, **groups["level"], **groups["grade"]}
+    curves = {ALL: measurable, **groups["level"], **groups["grade"]}
     return tables | {"referral": {name: referral(rows, bootstrap) for name, rows in curves.items()}}
 
 
 def referral(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> Estimates:
     """Grade accuracy of the most certain levels, by the share of `KEPT_PERCENT` that is not referred."""
-    seen = levels[levels["pred_grade"].notna() & levels["true_grade"].notna()]
-    seen = seen.iloc[np.argsort(-certainty(seen), kind="stable")]
-    right, patients = _right(seen), seen["patient"].tolist()
-    counts = {share: int(np.ceil(len(seen) * share / 100)) for share in KEPT_PERCENT}
+    graded = levels[levels["pred_grade"].notna() & levels["true_grade"].notna()]
+    graded = graded.iloc[np.argsort(-certainty(graded), kind="stable")]
+    right, patients = _right(graded), graded["patient"].tolist()
+    counts = {share: int(np.ceil(len(graded) * share / 100)) for share in KEPT_PERCENT}
     return {
         f"accuracy_of_surest_{share}": bootstrap.mean(100 * right[:count], patients[:count])
         for share, count in counts.items()
@@ -94,6 +96,6 @@ def _groups(levels: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
 
 def _right(levels: pd.DataFrame) -> FloatArray:
     """(N,) 1 if the predicted grade is right, 0 if it is wrong, NaN without one."""
-    known = levels["pred_grade"].notna() & levels["true_grade"].notna()
-    right = (levels["pred_grade"] == levels["true_grade"]).astype(np.float64).where(known)
+    graded = levels["pred_grade"].notna() & levels["true_grade"].notna()
+    right = (levels["pred_grade"] == levels["true_grade"]).astype(np.float64).where(graded)
     return np.asarray(right, dtype=np.float64)

@@ -5,8 +5,8 @@ slip set holds a slip of this grade. A level needs no reader only if a single gr
 Either set alone holds the truth with the stated coverage, and so does their union; a contradiction between them only
 makes it larger.
 
-A slip set that excludes no grade, or is wider than all slips below spondyloptosis, tells nothing: the slip is shown as
-not known, no grade is excluded, and the level is referred.
+A slip set that excludes no grade, or is wider than all slips below spondyloptosis, carries no information: the slip is
+reported as not known, no grade is excluded, and the level is referred.
 """
 
 from __future__ import annotations
@@ -58,13 +58,13 @@ def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: Fl
     touched = forward | backward
     if not _informative(slips, limits_percent) or touched >= set(ALL_GRADES):
         return NOTHING_KNOWN
-    left = tuple(sorted(touched | set(grade_set)))
-    if len(left) > 1:
-        return LevelVerdict(True, left, True, f"indeterminate {_listed(left)}, {REFER}")
-    name = f"grade {Grade(left[0]).label}"
-    if left[0] != Grade.NONE and forward and backward:
-        return LevelVerdict(True, left, True, f"{name}, indeterminate between forward and backward, {REFER}")
-    return LevelVerdict(True, left, False, name)
+    remaining = tuple(sorted(touched | set(grade_set)))
+    if len(remaining) > 1:
+        return LevelVerdict(True, remaining, True, f"indeterminate {_range_text(remaining)}, {REFER}")
+    name = f"grade {Grade(remaining[0]).label}"
+    if remaining[0] != Grade.NONE and forward and backward:
+        return LevelVerdict(True, remaining, True, f"{name}, indeterminate between forward and backward, {REFER}")
+    return LevelVerdict(True, remaining, False, name)
 
 
 def grades_touched(slips: SlipSet, limits_percent: FloatArray, backward: bool = False) -> set[int]:
@@ -87,13 +87,13 @@ def level_uncertainty(
     coverage: float | None,
     probabilities: Mapping[int, float],
 ) -> LevelUncertainty:
-    """The verdict with the sets behind it; a slip set that tells nothing is left out."""
-    shown = slips if verdict.slips_known else None
+    """The verdict with the sets behind it; a slip set without information is left out."""
+    reported = slips if verdict.slips_known else None
     return LevelUncertainty(
         upper_slot=upper_slot,
-        pieces_percent=shown.pieces_percent if shown else (),
-        low_percent=shown.low_percent if shown else None,
-        high_percent=shown.high_percent if shown else None,
+        pieces_percent=reported.pieces_percent if reported else (),
+        low_percent=reported.low_percent if reported else None,
+        high_percent=reported.high_percent if reported else None,
         coverage=coverage,
         grade_probabilities=dict(probabilities),
         grade_set=verdict.grades,
@@ -103,10 +103,10 @@ def level_uncertainty(
 
 
 def complete_verdicts(
-    levels: Sequence[LevelMeasurement], known: Sequence[LevelUncertainty]
+    levels: Sequence[LevelMeasurement], uncertainties: Sequence[LevelUncertainty]
 ) -> tuple[LevelUncertainty, ...]:
     """The verdict on each level of a film; `NOTHING_KNOWN` for a level without a slip or without a verdict."""
-    by_slot = {one.upper_slot: one for one in known}
+    by_slot = {one.upper_slot: one for one in uncertainties}
     unknown = (level_uncertainty(level.upper_slot, NOTHING_KNOWN, None, None, {}) for level in levels)
     return tuple(
         nothing if level.slip.reason else by_slot.get(level.upper_slot, nothing)
@@ -121,7 +121,7 @@ def _informative(slips: SlipSet, limits_percent: FloatArray) -> bool:
     return finite and slips.high_percent - slips.low_percent <= 2 * limits_percent[-2]
 
 
-def _listed(grades: Sequence[int]) -> str:
+def _range_text(grades: Sequence[int]) -> str:
     names = [Grade(grade).label for grade in grades]
     if grades[-1] - grades[0] == len(grades) - 1:
         return f"between {names[0]} and {names[-1]}"

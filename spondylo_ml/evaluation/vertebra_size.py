@@ -38,7 +38,7 @@ def scale_px(corners_xy: FloatArray) -> FloatArray:
 
 def _mean_length(corners_xy: FloatArray, edges: tuple[tuple[int, int], ...]) -> FloatArray:
     lengths = np.stack([np.linalg.norm(corners_xy[..., a, :] - corners_xy[..., b, :], axis=-1) for a, b in edges])
-    known = ~np.isnan(lengths)
-    count = known.sum(axis=0)
-    total = np.where(known, lengths, 0.0).sum(axis=0)
+    finite_mask = ~np.isnan(lengths)
+    count = finite_mask.sum(axis=0)
+    total = np.where(finite_mask, lengths, 0.0).sum(axis=0)
     return np.asarray(np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0))

@@ -35,7 +35,7 @@ MEANING = {
     "overlap": "Bodies that overlap; above a quarter of their area, one is labelled twice or corners are misplaced.",
     "patient_in_two_parts": "Patients whose films would be used both for training and for evaluation.",
     "reader_doubt": "Ambiguous labels that the reader may have resolved wrongly: the order of vertebrae.",
-    "reader_remark": "Labels that the reader completed, reordered or found to be wrong.",
+    "reader_remark": "Labels that the reader completed, reordered or doubts.",
     "slot_overflow": "Vertebrae outside the levels of a model for this dataset; they count as missed.",
     "spacing": "Pixel spacings that give impossible body sizes or differ from the others.",
     "stretched_film": "Lateral films stretched in one direction: slips, angles and lengths cannot be measured on them.",
@@ -94,12 +94,12 @@ def _sections(audit: Audit, films: FilmSet, most_pictures: int) -> list[CheckSec
     pictures_left = most_pictures
     sections = []
     for (severity, check), group in groupby(in_order(audit.findings), key=lambda f: (f.severity, f.check)):
-        shown = []
+        section_findings = []
         for finding in group:
             picture = draw_finding(finding, by_name) if pictures_left > 0 and severity is not Severity.REMARK else None
             pictures_left -= picture is not None
-            shown.append(ShownFinding(finding, None if picture is None else jpeg_uri(picture)))
-        sections.append(CheckSection(severity.value, check, MEANING.get(check, ""), tuple(shown)))
+            section_findings.append(ShownFinding(finding, None if picture is None else jpeg_uri(picture)))
+        sections.append(CheckSection(severity.value, check, MEANING.get(check, ""), tuple(section_findings)))
     return sections
 
 

@@ -105,11 +105,13 @@ def read_network(folder: Path, digest: str | None = None) -> bytes | None:
         return None
     _, files = _checked_files(folder, digest)
     if not {NETWORK, PARITY} <= files.keys():
-        raise DataError(f"{folder}: {MANIFEST} has no digest of {NETWORK} and {PARITY}: nothing vouches for them")
+        raise DataError(f"{folder}: {MANIFEST} has no digest of {NETWORK} and {PARITY}: they cannot be verified")
     report = _mapping(folder, PARITY, files[PARITY])
     stated = [report.get(name) for name in ("passed", "weights_sha256", "network_sha256")]
     if stated != [True, _digest(files[WEIGHTS]), _digest(files[NETWORK])]:
-        raise DataError(f"{folder}: {PARITY} is no passed check of {NETWORK} against {WEIGHTS}: export the model again")
+        raise DataError(
+            f"{folder}: {PARITY} is not a passed check of {NETWORK} against {WEIGHTS}: export the model again"
+        )
     return files[NETWORK]
 
 
@@ -121,17 +123,17 @@ def load_bundle(folder: Path, digest: str | None = None) -> Bundle:
             their manifest are not detected.
 
     Raises:
-        DataError: a file is missing, truncated or changed, of another format, or does not fit the model; names it.
+        DataError: a file is missing, truncated or changed, of another format, or does not fit the model.
     """
     description, files = _checked_files(folder, digest)
-    return described_bundle(folder, description, files[WEIGHTS])
+    return bundle_from_description(folder, description, files[WEIGHTS])
 
 
-def described_bundle(folder: Path, description: Mapping[str, Any], weights: bytes) -> Bundle:
+def bundle_from_description(folder: Path, description: Mapping[str, Any], weights: bytes) -> Bundle:
     """The model from its description and weights.
 
     Raises:
-        DataError: one of them is invalid; names it and the folder.
+        DataError: one of them is invalid.
     """
     try:
         state = load(weights)
@@ -141,10 +143,10 @@ def described_bundle(folder: Path, description: Mapping[str, Any], weights: byte
         config = validate(Config, _with_known_layout(description["config"]))
         model = build_model(config, SlotRange(**description["slots"]))
         mean_shape = MeanShape.from_json(description["mean_shape"])
-        calibrated = description.get("uncertainty")
-        uncertainty = UncertaintyModel.model_validate(calibrated) if calibrated else None
-        usual = description.get("evidence")
-        evidence = Evidence.model_validate(usual) if usual else None
+        uncertainty_json = description.get("uncertainty")
+        uncertainty = UncertaintyModel.model_validate(uncertainty_json) if uncertainty_json else None
+        evidence_json = description.get("evidence")
+        evidence = Evidence.model_validate(evidence_json) if evidence_json else None
         same_rules = description["clinical_rules"] == stored_rules_digest(description["config"]["clinical"])
     except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -188,14 +190,14 @@ def _checked_files(folder: Path, digest: str | None = None) -> tuple[dict[str, A
     content = _read(folder, MANIFEST)
     if digest is not None and _digest(content) != digest:
         raise DataError(
-            f"{folder} is not the model that was asked for: its digest is {_digest(content)[:12]}..., {digest[:12]}... "
-            "is vouched for. Its files were changed, or it is another model: fetch it again from where it was trained"
+            f"{folder} is not the requested model: its digest is {_digest(content)[:12]}..., {digest[:12]}... "
+            "is expected. Its files were changed, or it is another model: fetch it again from where it was trained"
         )
     manifest = _mapping(folder, MANIFEST, content)
     _require_format(folder, MANIFEST, manifest)
-    listed = manifest.get("files")
-    also = [name for name in (NETWORK, PARITY) if isinstance(listed, dict) and name in listed]
-    files = {name: _read(folder, name) for name in (DESCRIPTION, WEIGHTS, *also)}
+    entries = manifest.get("files")
+    optional = [name for name in (NETWORK, PARITY) if isinstance(entries, dict) and name in entries]
+    files = {name: _read(folder, name) for name in (DESCRIPTION, WEIGHTS, *optional)}
     for name, data in files.items():
         _require_same(folder, name, data, manifest)
     description = _mapping(folder, DESCRIPTION, files[DESCRIPTION])
@@ -209,10 +211,10 @@ def _without_manifest(folder: Path) -> str:
         return f"{folder} holds no usable model: {DESCRIPTION} and {MANIFEST} are missing"
     if read_model_json(folder, DESCRIPTION).get("format") == FORMAT_WITHOUT_MANIFEST:
         return (
-            f"{folder} is a model of format {FORMAT_WITHOUT_MANIFEST}, without {MANIFEST}: nothing vouches for its "
-            f"files. If you know where it comes from, convert it: {CONVERT}"
+            f"{folder} is a model of format {FORMAT_WITHOUT_MANIFEST}, without {MANIFEST}: its files cannot be "
+            f"verified. If you know where it comes from, convert it: {CONVERT}"
         )
-    return f"{folder} holds no usable model: {MANIFEST} is missing, nothing vouches for its files: fetch it again"
+    return f"{folder} holds no usable model: {MANIFEST} is missing, so its files cannot be verified: fetch it again"
 
 
 def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, Any]) -> None:
@@ -223,7 +225,7 @@ def _require_same(folder: Path, name: str, data: bytes, manifest: Mapping[str, A
     if entry["bytes"] != len(data):
         raise DataError(f"{folder}: {name} has {len(data)} bytes where {entry['bytes']} were saved: fetch it again")
     if entry != _entry(data):
-        raise DataError(f"{folder}: {name} is not what was saved (its SHA-256 is another): fetch it again")
+        raise DataError(f"{folder}: {name} was changed after it was saved (its SHA-256 differs): fetch it again")
 
 
 def _require_format(folder: Path, name: str, tree: Mapping[str, Any]) -> None:
@@ -262,7 +264,7 @@ def _mapping(folder: Path, name: str, data: bytes) -> dict[str, Any]:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files, the manifest last: an incomplete copy has none and is not taken for a model."""
+    """Write the files, the manifest last: an incomplete copy has none and is not mistaken for a model."""
     for name, data in files.items():
         (folder / name).write_bytes(data)
     manifest = {"format": FORMAT, "files": {name: _entry(data) for name, data in files.items()}}

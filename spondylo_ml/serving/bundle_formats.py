@@ -11,7 +11,7 @@ from spondylo_ml.serving.bundle import (
     MANIFEST,
     WEIGHTS,
     bundle_digest,
-    described_bundle,
+    bundle_from_description,
     read_model_json,
     save_bundle,
 )
@@ -38,5 +38,5 @@ def convert_bundle(source: Path, to: Path) -> str:
         weights = (source / WEIGHTS).read_bytes()
     except OSError as error:
         raise DataError(f"{source} holds no usable model: {WEIGHTS} cannot be read ({type(error).__name__})") from None
-    save_bundle(described_bundle(source, description, weights), to)
+    save_bundle(bundle_from_description(source, description, weights), to)
     return bundle_digest(to)

@@ -1,4 +1,4 @@
-"""A trained model as its users call it: films in; corners, slips and grades out. A bad film does not stop the others.
+"""A trained model for its users: films in; corners, slips and grades out. A bad film does not stop the others.
 
 Threads open films and resize them to the network's input ahead of the network, a limited number at a time, so that a
 folder of any size fits into memory.
@@ -37,7 +37,7 @@ from spondylo_ml.training.device import Compute
 BATCH_SIZE = 8
 READER_THREADS = 2
 NAMED_BY_MODEL = "said by the model"
-"""`levels_from` of predicted vertebrae: level names are given only where the sacrum looks like one."""
+"""`levels_from` of predicted vertebrae: levels get names only if the lowest body looks like a sacrum."""
 
 FilmInput: TypeAlias = "Film | Path | str | bytes | NDArray[Any]"
 Ready = TypeVar("Ready")
@@ -96,7 +96,7 @@ class FilmModel:
             films: paths of image or DICOM files, the bytes of such files, (H, W) arrays of grey levels with bone
                 bright, or `Film` objects; one or many.
             details: facing, spacing and pixel aspect of all films, or of each; not used for `Film` objects, which
-                have their own.
+                have these already.
 
         Raises:
             DataError: an input of another type, or a number of `details` that is not that of the films.
@@ -162,17 +162,17 @@ class FilmModel:
     def _ready(self, source: FilmSource) -> _ReadyFilm | FilmResult:
         """The film ready for the network, or a result with the reason why it cannot be read."""
         try:
-            return self._opened(source)
+            return self._prepare(source)
         except FileError as error:
-            return self._failed(source.film_id, error.reason, str(error))
+            return self._failure(source.film_id, error.reason, str(error))
         except DataError as error:
-            return self._failed(source.film_id, str(error), str(error))
+            return self._failure(source.film_id, str(error), str(error))
         except Exception as error:
             # Decoders raise many types on a damaged film. Their message may contain a path: it is for the terminal.
             kind = type(error).__name__
-            return self._failed(source.film_id, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})")
+            return self._failure(source.film_id, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})")
 
-    def _opened(self, source: FilmSource) -> _ReadyFilm:
+    def _prepare(self, source: FilmSource) -> _ReadyFilm:
         input_hw = self.bundle.config.data.input_hw
         if input_hw is None:
             raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
@@ -188,19 +188,19 @@ class FilmModel:
         prepared = [one.prepared for one in batch if isinstance(one, _ReadyFilm)]
         predictions = iter(self._predictor.predict_prepared(prepared)) if prepared else iter(())
         for one in batch:
-            yield self._measured_or_failed(one, next(predictions)) if isinstance(one, _ReadyFilm) else one
+            yield self._measure_or_fail(one, next(predictions)) if isinstance(one, _ReadyFilm) else one
 
-    def _measured_or_failed(self, ready: _ReadyFilm, prediction: FilmPrediction) -> FilmResult:
+    def _measure_or_fail(self, ready: _ReadyFilm, prediction: FilmPrediction) -> FilmResult:
         try:
-            return self._measured(ready, prediction)
+            return self._measure(ready, prediction)
         except Exception as error:
             # Corners that break a measurement must not end the batch.
             kind = type(error).__name__
-            return self._failed(
+            return self._failure(
                 prediction.film_id, f"cannot be measured ({kind})", f"cannot be measured ({kind}: {error})"
             )
 
-    def _measured(self, ready: _ReadyFilm, prediction: FilmPrediction) -> FilmResult:
+    def _measure(self, ready: _ReadyFilm, prediction: FilmPrediction) -> FilmResult:
         film, calibrated, rules = ready.prepared.film, self.bundle.uncertainty, self.bundle.config.clinical
         measurement = measure_prediction(film, prediction, rules, levels_from=NAMED_BY_MODEL)
         intervals: tuple[LevelUncertainty, ...] = ()
@@ -218,12 +218,12 @@ class FilmModel:
             model=self.name,
         )
 
-    def _failed(self, film_id: str, reason: str, detail: str) -> FilmResult:
+    def _failure(self, film_id: str, reason: str, detail: str) -> FilmResult:
         return FilmResult(film_id, error=reason, error_detail=detail, model=self.name)
 
 
 def _picture_warnings(ready: _ReadyFilm, prediction: FilmPrediction) -> tuple[str, ...]:
-    """What an audit would report about the film's exposure."""
+    """Warnings about the film's exposure, as in an audit."""
     size_hw, exposure = ready.prepared.film.size_hw, ready.exposure
     contrast = bone_contrast(ready.small, predicted_vertebrae(prediction), size_hw, exposure.range_grey)
     return tuple(text for text in (exposure.poor, doubt_on_sign(exposure, contrast)) if text)

@@ -38,7 +38,7 @@ EXAMPLE = '{"dataframe_records": [{"image": "<base64 of the film\'s bytes>"}]}'
 Check = Callable[[object], None]
 
 
-def replace_mlflows_answer(check: Check) -> bool:
+def replace_mlflow_answer(check: Check) -> bool:
     """Answer `/invocations` with `answer` if this process is MLflow's scoring server, and return whether it is.
 
     Args:
@@ -48,7 +48,7 @@ def replace_mlflows_answer(check: Check) -> bool:
     if SERVER not in sys.modules:
         return False
     if not hasattr(scoring_server, "invocations"):
-        log.warning("this version of MLflow reads requests by another way: its own answers to bad ones are given")
+        log.warning("this version of MLflow handles requests differently: MLflow itself answers bad requests")
         return False
 
     def invocations(data: bytes, content_type: str | None, model: Any, input_schema: Any) -> InvocationsResponse:
@@ -98,8 +98,8 @@ def parse_table(data: bytes, input_schema: Any) -> pd.DataFrame:
         # Only the type of the error, since its message quotes the whole body.
         raise _bad_request(f"the body is no JSON that can be read ({type(error).__name__})") from None
     if not isinstance(tree, dict) or len(tree) != 1 or not tree.keys() <= set(TABLES):
-        given = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
-        raise _bad_request(f"the body holds one table as {' or '.join(TABLES)}; given {given[:200]}")
+        content = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
+        raise _bad_request(f"the body holds one table as {' or '.join(TABLES)}; given {content[:200]}")
     try:
         table: pd.DataFrame = scoring_server.infer_and_parse_data(tree, input_schema)
     except MlflowException:
@@ -124,10 +124,10 @@ def _bad_request(reason: str) -> MlflowException:
     return MlflowException(f"{reason}. A request is, for example, {EXAMPLE}", error_code=BAD_REQUEST)
 
 
-def _too_large(given: str, most: str) -> InvocationsResponse:
-    return _refused("CONTENT_TOO_LARGE", f"a request of {given}: at most {most} are read, send fewer at once", 413)
+def _too_large(size: str, limit: str) -> InvocationsResponse:
+    return _refused("CONTENT_TOO_LARGE", f"a request of {size}: at most {limit} are read, send fewer at once", 413)
 
 
 def _refused(code: str, message: str, status: int) -> InvocationsResponse:
-    shown = message if len(message) <= MAX_MESSAGE_CHARACTERS else f"{message[:MAX_MESSAGE_CHARACTERS]} ..."
-    return InvocationsResponse(json.dumps({"error_code": code, "message": shown}), status, JSON)
+    text = message if len(message) <= MAX_MESSAGE_CHARACTERS else f"{message[:MAX_MESSAGE_CHARACTERS]} ..."
+    return InvocationsResponse(json.dumps({"error_code": code, "message": text}), status, JSON)

@@ -100,13 +100,13 @@ def _version_of(name: str, alias: str) -> ModelVersion:
         return client.get_model_version_by_alias(name, alias)
     except (MlflowException, OSError):
         try:
-            known = ", ".join(sorted(client.get_registered_model(name).aliases)) or "none"
+            aliases = ", ".join(sorted(client.get_registered_model(name).aliases)) or "none"
         except (MlflowException, OSError):
             raise TrackingError(
                 f"no registered model {name!r} in {uri_without_password(mlflow.get_registry_uri())}; give {FORMS}, "
                 "or set MLFLOW_TRACKING_URI to the store that has it"
             ) from None
-        raise TrackingError(f"{name} has no alias {alias!r}; its aliases: {known}") from None
+        raise TrackingError(f"{name} has no alias {alias!r}; its aliases: {aliases}") from None
 
 
 def only_model(folder: Path) -> Path:

@@ -114,7 +114,7 @@ def _film_pair(ours: FilmResult, theirs: FilmResult, rules: ClinicalConfig) -> F
         largest_px=largest,
         where=where,
         absent_px=_largest_distance(a, b, ~present)[0],
-        said_by_one=tuple(names),
+        seen_by_one=tuple(names),
         levels=_level_pairs(ours, theirs, rules),
     )
 

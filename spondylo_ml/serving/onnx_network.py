@@ -161,7 +161,7 @@ def _require_fitting(session: Any, config: Config) -> None:
         raise DataError(f"{NETWORK} takes {films} films at once and no other number")
     outputs = [one.name for one in session.get_outputs()]
     if not {"heatmaps", "presence"} <= set(outputs) <= set(NetworkOutput._fields):
-        raise DataError(f"{NETWORK} gives {', '.join(outputs)}; {', '.join(NetworkOutput._fields)} are known")
+        raise DataError(f"{NETWORK} gives {', '.join(outputs)}; expected are {', '.join(NetworkOutput._fields)}")
 
 
 def _without_traces(model: Any) -> bytes:

@@ -75,7 +75,7 @@ class FilmPair:
         largest_px: largest distance between the two predictions of a corner, px of the film; NaN counts as infinite.
         where: the corner with that distance.
         absent_px: largest distance over the slots predicted absent, whose maps have no definite peak.
-        said_by_one: levels that only one backend predicts present.
+        seen_by_one: levels that only one backend predicts present.
     """
 
     film_id: str
@@ -83,7 +83,7 @@ class FilmPair:
     largest_px: float
     where: str
     absent_px: float
-    said_by_one: tuple[str, ...]
+    seen_by_one: tuple[str, ...]
     levels: tuple[LevelPair, ...]
 
 
@@ -122,7 +122,7 @@ class Parity:
                 f"corners differ by up to {worst.largest_px:.3g} px (limit {CORNER_LIMIT_PX} px): "
                 f"{worst.where} of film {worst.film_id}"
             )
-        if alone := [(film, film.said_by_one[0]) for film in self.films if film.said_by_one]:
+        if alone := [(film, film.seen_by_one[0]) for film in self.films if film.seen_by_one]:
             problems.append(f"on {len(alone)} film(s) one of them sees a vertebra that the other does not: "
                         f"{alone[0][1]} of film {alone[0][0].film_id}")  # fmt: skip
         if other := self.other_grades:
@@ -159,7 +159,7 @@ class Parity:
                 "film": worst.film_id,
                 "corner": worst.where,
                 "largest_difference_of_absent_px": finite_or_none(max(film.absent_px for film in self.films)),
-                "vertebrae_said_by_one": sum(len(film.said_by_one) for film in self.films),
+                "vertebrae_said_by_one": sum(len(film.seen_by_one) for film in self.films),
             },
             "grades": {
                 "compared": len(graded),

@@ -16,7 +16,7 @@ from spondylo_ml.training.inference import FILMS_AT_ONCE, predict_batch, to_film
 
 
 class Predictor:
-    """A loaded model on a device, in single precision whatever it was trained in. Safe to use from several threads."""
+    """A loaded model on a device, always in single precision. Safe to use from several threads."""
 
     def __init__(self, bundle: Bundle, compute: Compute | None = None, batch_size: int = FILMS_AT_ONCE) -> None:
         self._bundle, self._batch_size = bundle, batch_size

@@ -30,7 +30,7 @@ from spondylo_ml.nan import is_absent
 from spondylo_ml.serving.bundle import bundle_digest, load_bundle
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
-from spondylo_ml.serving.http_requests import replace_mlflows_answer
+from spondylo_ml.serving.http_requests import replace_mlflow_answer
 from spondylo_ml.serving.registered import require_as_registered
 from spondylo_ml.spacing import Spacing, parse_pixel_aspect
 
@@ -39,7 +39,7 @@ SPACING_COLUMNS = ("spacing_x_mm", "spacing_y_mm")
 OPTIONAL_COLUMNS = ("facing", *SPACING_COLUMNS, "pixel_aspect")
 BUNDLE = "bundle"
 DIGEST = "digest"
-"""Key of the `model_config`: SHA-256 of the bundle's manifest, as logged or as given by the loading program."""
+"""Key of the `model_config`: SHA-256 of the bundle's manifest, as logged, or as set by the caller."""
 
 FILMS_BELOW, FILMS_BELOW_VARIABLE = "films_below", "SPONDYLO_FILMS_BELOW"
 """Key of the `model_config` and environment variable that name the folder below which paths may be opened."""
@@ -67,7 +67,7 @@ class LandmarkPyfunc(PythonModel):
         self._model = FilmModel(bundle, f"{bundle.config.model.name}, digest {bundle_digest(folder)[:12]}")
         below = (context.model_config or {}).get(FILMS_BELOW) or os.environ.get(FILMS_BELOW_VARIABLE)
         self._films_below = Path(below).expanduser().resolve() if below else None
-        replace_mlflows_answer(_require_films)
+        replace_mlflow_answer(_require_films)
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """One row per film, in order.
@@ -84,8 +84,8 @@ class LandmarkPyfunc(PythonModel):
 
 def _require_films(table: object) -> None:
     if not isinstance(table, pd.DataFrame) or IMAGE_COLUMN not in table.columns:
-        given = list(table.columns) if isinstance(table, pd.DataFrame) else type(table).__name__
-        raise _refused(f"a table with the column {IMAGE_COLUMN!r} is needed; given {given}")
+        content = list(table.columns) if isinstance(table, pd.DataFrame) else type(table).__name__
+        raise _refused(f"a table with the column {IMAGE_COLUMN!r} is needed; given {content}")
     for name in table.columns:
         if name not in (IMAGE_COLUMN, *OPTIONAL_COLUMNS):
             raise _refused(unknown_name("column", str(name)[:100], (IMAGE_COLUMN, *OPTIONAL_COLUMNS)))
@@ -158,11 +158,11 @@ def _details(record: Mapping[Any, Any]) -> FilmDetails:
     if facing not in list(Facing):
         raise DataError(f"facing must be one of {', '.join(Facing)}")
     x_y = [record.get(name) for name in SPACING_COLUMNS]
-    given = [not is_absent(value) for value in x_y]
-    if any(given) and not all(given):
+    present = [not is_absent(value) for value in x_y]
+    if any(present) and not all(present):
         raise DataError("spacing_x_mm and spacing_y_mm must be given together or not at all")
     try:
-        spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(given) else None
+        spacing = Spacing(float(str(x_y[0])), float(str(x_y[1])), "given with the request") if all(present) else None
     except ValueError:
         raise DataError("spacing_x_mm and spacing_y_mm are numbers, in mm") from None
     return FilmDetails(Facing(facing), spacing, parse_pixel_aspect(record.get("pixel_aspect")))

@@ -1,6 +1,6 @@
 """Check a model that MLflow fetched from its registry against the digest of the registered version.
 
-MLflow does not tell the code of a model from which URI it was loaded. For a `models:/` URI it writes
+The code of a model cannot see the URI from which MLflow loaded it. For a `models:/` URI, MLflow writes
 `registered_model_meta` beside the model, which contains the version.
 """
 
@@ -45,12 +45,12 @@ def require_as_registered(bundle: Path, digest: str) -> None:
     except TrackingError as error:
         log.warning("%s version %s is not checked against the registry: %s", name, number, error)
         return
-    kept = digest_of_version(version)
-    if kept != digest:
+    registered_digest = digest_of_version(version)
+    if registered_digest != digest:
         raise DataError(
             f"the files of {name} version {number} are not those that were registered (digest {digest[:12]}..., the "
-            f"registry has {kept[:12]}...): they were changed after the training. Restore them, or promote another "
-            "model"
+            f"registry has {registered_digest[:12]}...): they were changed after training. Restore them, or promote "
+            "another model"
         )
 
 

@@ -81,10 +81,10 @@ def _check_and_write(source: LoadedModel, films: FilmSet, seed: int, folder: Pat
     report = _report(source, films, seed, parity)
     if problems := parity.problems():
         _log(report)
-        listed = "\n".join(f"  {problem}" for problem in problems)
+        lines = "\n".join(f"  {problem}" for problem in problems)
         raise ParityError(
             f"the exported network does not compute what {source.name} computes; nothing was written to {folder}:\n"
-            f"{listed}"
+            f"{lines}"
         )
     report["speed"] = measure_speed(source.bundle, onnx_bundle)
     _log(report)
@@ -122,7 +122,7 @@ def _report(source: LoadedModel, films: FilmSet, seed: int, parity: Parity) -> d
 
 
 def _log(report: dict[str, Any]) -> None:
-    """Under `mlflow run`: the whole report, whatever it says."""
+    """Under `mlflow run`, log the report, whether passed or failed."""
     if mlflow.active_run() is not None:
         mlflow.log_dict(report, PARITY)
         mlflow.set_tag("onnx_parity", "passed" if report["passed"] else "failed")

@@ -70,7 +70,7 @@ def test_missing_paths_and_folders_without_films_are_reported(folder: Path) -> N
     with pytest.raises(DataError, match=r"nothing is called .*/\*\.tif: give files, folders, or a pattern"):
         collect_films([str(folder / "*.tif")])
     (folder / "empty").mkdir()
-    with pytest.raises(DataError, match=r"no film in what was given: \.jpg, .*\.dcm"):
+    with pytest.raises(DataError, match=r"no film in the given files and folders: films end in \.jpg, .*\.dcm"):
         collect_films([str(folder / "empty")])
 
 

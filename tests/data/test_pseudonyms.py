@@ -58,8 +58,8 @@ def test_without_the_variable_the_salt_lies_in_the_home(tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no hex", "cannot be read or made"),
-        (b"\xff", "cannot be read or made"),
+        (b"no hex", "cannot be read or created"),
+        (b"\xff", "cannot be read or created"),
         (b"abcd", "is cut off"),
         (b"", "is cut off"),
     ],

@@ -73,7 +73,7 @@ def truncate(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (change_last_byte, r"{name} is not what was saved \(its SHA-256 is another\): fetch it again"),
+        (change_last_byte, r"{name} was changed after it was saved \(its SHA-256 differs\): fetch it again"),
         (truncate, r"{name} has \d+ bytes where \d+ were saved: fetch it again"),
         (Path.unlink, r"{name} cannot be read \(FileNotFoundError\)"),
     ],
@@ -94,7 +94,7 @@ def test_a_missing_or_broken_manifest_is_reported(folder: Path) -> None:
     with pytest.raises(DataError, match=r"manifest\.json has no digest of bundle\.json"):
         load_bundle(folder)
     (folder / "manifest.json").unlink()
-    with pytest.raises(DataError, match=r"manifest\.json is missing, nothing vouches for its files"):
+    with pytest.raises(DataError, match=r"manifest\.json is missing, so its files cannot be verified"):
         load_bundle(folder)
     with pytest.raises(DataError, match="there is no such folder"):
         load_bundle(folder / "elsewhere")
@@ -159,7 +159,10 @@ def test_format_1_without_a_manifest_is_converted_but_never_loaded(
 ) -> None:
     rewrite(folder, lambda tree: tree.update(format=1), with_manifest=False)
     for load in (load_bundle, lambda path: read_network(path) or load_bundle(path)):
-        with pytest.raises(DataError, match=r"model of format 1, without manifest\.json: nothing .* convert-model"):
+        with pytest.raises(
+            DataError,
+            match=r"model of format 1, without manifest\.json: its files cannot be verified\..* convert-model",
+        ):
             load(folder)
     for use in (bundle_digest, lambda path: find_model(str(path))):
         with pytest.raises(DataError, match=r"is a model of format 1, .* convert-model --model"):
@@ -194,7 +197,7 @@ def test_files_rewritten_with_their_manifest_are_detected_by_the_digest_only(fol
     assert load_bundle(folder, digest).config.model.name == "unet"
     rewrite(folder, lambda tree: tree.update(more="than was saved"))
     assert load_bundle(folder).config.model.name == "unet", "nothing in the folder itself reveals it"
-    with pytest.raises(DataError, match=f"is not the model that was asked for: .*, {digest[:12]}.* is vouched for"):
+    with pytest.raises(DataError, match=f"is not the requested model: .*, {digest[:12]}.* is expected"):
         load_bundle(folder, digest)
 
 

@@ -14,7 +14,7 @@ from mlflow.pyfunc import scoring_server
 
 from spondylo_ml.serving import http_requests
 from spondylo_ml.serving.artefact import SIGNATURE
-from spondylo_ml.serving.http_requests import MAX_BODY_BYTES, SERVER, answer, replace_mlflows_answer
+from spondylo_ml.serving.http_requests import MAX_BODY_BYTES, SERVER, answer, replace_mlflow_answer
 
 BODY = b'{"dataframe_records": [{"image": ""}]}'
 
@@ -54,13 +54,13 @@ def test_requests_are_replaced_only_in_a_scoring_server(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     original = scoring_server.invocations
-    assert not replace_mlflows_answer(accept)
+    assert not replace_mlflow_answer(accept)
     assert scoring_server.invocations is original
     monkeypatch.setitem(sys.modules, SERVER, ModuleType(SERVER))
     monkeypatch.setattr(scoring_server, "invocations", original)  # restored at the end
-    assert replace_mlflows_answer(accept)
+    assert replace_mlflow_answer(accept)
     assert scoring_server.invocations(BODY, None, Failing(), SIGNATURE.inputs).status == 415
     monkeypatch.delattr(scoring_server, "invocations")
     with caplog.at_level(logging.WARNING, logger=http_requests.__name__):
-        assert not replace_mlflows_answer(accept)
-    assert "this version of MLflow reads requests by another way" in caplog.text
+        assert not replace_mlflow_answer(accept)
+    assert "this version of MLflow handles requests differently" in caplog.text

@@ -211,7 +211,7 @@ def test_a_tampered_network_is_refused_by_both_backends(folder: Path) -> None:
     data = network.read_bytes()
     network.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     for load in (lambda: spondylo_ml.load(str(folder), backend="onnx"), lambda: load_bundle(folder)):
-        with pytest.raises(DataError, match=r"network\.onnx is not what was saved \(its SHA-256 is another\)"):
+        with pytest.raises(DataError, match=r"network\.onnx was changed after it was saved \(its SHA-256 differs\)"):
             load()
     network.write_bytes(data[:-100])
     with pytest.raises(DataError, match=r"network\.onnx has \d+ bytes where \d+ were saved: fetch it again"):
@@ -230,7 +230,7 @@ def test_a_network_without_a_digest_or_a_passed_check_is_refused(folder: Path, t
         read_network(plain)
     save_bundle(bundle_of("unet"), tmp_path / "again")
     copy_with_network(tmp_path / "again", tmp_path / "failed", network_of("unet"), {"passed": False})
-    with pytest.raises(DataError, match=r"onnx_parity\.json is no passed check of network\.onnx against weights"):
+    with pytest.raises(DataError, match=r"onnx_parity\.json is not a passed check of network\.onnx against weights"):
         read_network(tmp_path / "failed")
 
 

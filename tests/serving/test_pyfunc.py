@@ -203,7 +203,7 @@ def test_a_tampered_artefact_does_not_load(logged: str, tmp_path: Path, caplog: 
     weights.write_bytes(bytes(data))
     with (
         caplog.at_level(logging.CRITICAL),
-        pytest.raises(Exception, match=r"weights\.safetensors is not what was saved"),
+        pytest.raises(Exception, match=r"weights\.safetensors was changed after it was saved"),
     ):
         mlflow.pyfunc.load_model(str(copy))
 

@@ -101,12 +101,12 @@ def convert_to_format_1(folder: Path) -> None:
     delete_manifest(folder)
 
 
-NOT_ASKED_FOR = "is not the model that was asked for: its digest is"
+NOT_REQUESTED = "is not the requested model: its digest is"
 CHANGES: list[tuple[Callable[[Path], None], str]] = [
-    (change_weights, NOT_ASKED_FOR),
-    (change_settings, NOT_ASKED_FOR),
-    (lambda folder: rewrite_manifest(folder, format=1), NOT_ASKED_FOR),
-    (delete_manifest, r"manifest\.json is missing, nothing vouches for its files"),
+    (change_weights, NOT_REQUESTED),
+    (change_settings, NOT_REQUESTED),
+    (lambda folder: rewrite_manifest(folder, format=1), NOT_REQUESTED),
+    (delete_manifest, r"manifest\.json is missing, so its files cannot be verified"),
     (convert_to_format_1, "is a model of format 1.* convert-model --model"),
 ]
 
@@ -143,7 +143,7 @@ def test_a_pyfunc_whose_mlmodel_file_was_rewritten_too_is_refused_by_the_registr
     path.write_text(yaml.safe_dump(tree))
     with pytest.raises(DataError, match=f"files of {REGISTERED_MODEL} version 1 are not those that were registered"):
         mlflow.pyfunc.load_model(CHAMPION)
-    with pytest.raises(DataError, match=NOT_ASKED_FOR):
+    with pytest.raises(DataError, match=NOT_REQUESTED):
         mlflow.pyfunc.load_model(str(model.root), model_config={"digest": model.digest})
 
 
@@ -152,7 +152,7 @@ def test_changes_in_a_folder_are_detected_only_with_a_digest(model: StoredModel,
     assert find_model(str(folder), model.digest).name == "unet, folder mine"
     change_weights(folder)
     assert find_model(str(folder)).digest != model.digest
-    with pytest.raises(DataError, match=NOT_ASKED_FOR):
+    with pytest.raises(DataError, match=NOT_REQUESTED):
         spondylo_ml.load(str(folder), digest=model.digest)
 
 

@@ -71,17 +71,17 @@ def develop(signal: FloatMap, framing: Framing, rng: np.random.Generator) -> Flo
     burnt = 0.88 if exposure is Exposure.STEEP else 0.97
     low = levels[int(len(levels) * rng.uniform(0.0, 0.12))] - rng.uniform(0.0, 0.8)
     high = levels[int((len(levels) - 1) * rng.uniform(burnt, 0.999))] + rng.uniform(0.0, 0.4)
-    shown = np.clip((signal - np.float32(low)) / np.float32(max(high - low, 0.5)), 0, 1)
-    shown = np.power(shown, np.float32(np.exp(rng.normal(_LOG_GAMMA[exposure], 0.30))))
+    display = np.clip((signal - np.float32(low)) / np.float32(max(high - low, 0.5)), 0, 1)
+    display = np.power(display, np.float32(np.exp(rng.normal(_LOG_GAMMA[exposure], 0.30))))
     if exposure is Exposure.FLAT:
-        shown = np.float32(rng.uniform(0.0, 0.25)) + np.float32(rng.uniform(0.35, 0.7)) * shown
+        display = np.float32(rng.uniform(0.0, 0.25)) + np.float32(rng.uniform(0.35, 0.7)) * display
     uneven = 1 + np.float32(rng.uniform(0.0, 0.12)) * rough(rng, framing.size_hw, framing.size_hw[0] / 3)
-    return np.asarray(shown * uneven * np.float32(rng.uniform(0.75, 1.0)), dtype=np.float32)
+    return np.asarray(display * uneven * np.float32(rng.uniform(0.75, 1.0)), dtype=np.float32)
 
 
-def finish(shown: FloatMap, framing: Framing, rng: np.random.Generator) -> GreyImage:
+def finish(display: FloatMap, framing: Framing, rng: np.random.Generator) -> GreyImage:
     """(H, W) grey levels with shutters, side marker and border."""
-    light = np.asarray(shown * np.float32(255), dtype=np.float32)
+    light = np.asarray(display * np.float32(255), dtype=np.float32)
     _shutters(light, framing, rng)
     printed = framing.style.device is Device.PRINT
     if rng.random() < (0.9 if printed else 0.15):

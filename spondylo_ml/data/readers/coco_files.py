@@ -84,18 +84,18 @@ def read_jobs(root: Path) -> tuple[list[Job], list[FileFinding], list[FileFindin
             continue
         jobs.append(file_jobs)
         bad += unmatched
-    listed = {job.key for file_jobs in jobs for job in file_jobs}
+    annotated_keys = {job.key for file_jobs in jobs for job in file_jobs}
     notes = []
     for source, file_jobs in boxes:
-        if {job.key for job in file_jobs} <= listed:
+        if {job.key for job in file_jobs} <= annotated_keys:
             count = sum(len(job.annotations) for job in file_jobs)
             notes.append(
                 FileFinding(source.path.name, f"{count} annotations without keypoints (boxes, outlines): not read")
             )
         else:
             bad.append(FileFinding(source.path.name, "none of its annotations has keypoints: boxes are not labels"))
-            listed |= {job.key for job in file_jobs}
-    bad += _films_not_listed(sources, listed)
+            annotated_keys |= {job.key for job in file_jobs}
+    bad += _films_not_listed(sources, annotated_keys)
     return [job for file_jobs in jobs for job in file_jobs], bad, notes
 
 
@@ -202,7 +202,7 @@ def _categories(categories: Sequence[Entry], file: str) -> dict[object, Entry]:
     return by_id
 
 
-def _films_not_listed(sources: Sequence[_Source], listed: set[str]) -> list[FileFinding]:
+def _films_not_listed(sources: Sequence[_Source], annotated_keys: set[str]) -> list[FileFinding]:
     files = dict.fromkeys(path for source in sources for path in source.films.values())
     films = {
         path for source in sources for folder in {p.parent for p in source.films.values()} for path in images_in(folder)
@@ -210,7 +210,7 @@ def _films_not_listed(sources: Sequence[_Source], listed: set[str]) -> list[File
     return [
         FileFinding(path.name, "no label: not listed in any annotation file")
         for path in files
-        if path in films and str(path) not in listed
+        if path in films and str(path) not in annotated_keys
     ]
 
 

@@ -23,10 +23,10 @@ CLOSE_UP_SIDE = 1.7
 
 def draw_finding(finding: AuditFinding, films: Mapping[str, Film]) -> Picture | None:
     """(H, W, 3) RGB: the films of a finding side by side, its vertebrae in red; None if no film can be drawn."""
-    shown = [films[name] for name in finding.films[:MOST_FILMS] if name in films]
-    pictures = [draw_labels(film, finding.slots if len(shown) == 1 else ()) for film in shown]
-    if len(shown) == 1 and 0 < len(finding.slots) <= CLOSE_UP_BODIES:
-        pictures.append(_close_up(shown[0], finding.slots))
+    drawable = [films[name] for name in finding.films[:MOST_FILMS] if name in films]
+    pictures = [draw_labels(film, finding.slots if len(drawable) == 1 else ()) for film in drawable]
+    if len(drawable) == 1 and 0 < len(finding.slots) <= CLOSE_UP_BODIES:
+        pictures.append(_close_up(drawable[0], finding.slots))
     drawn = [picture for picture in pictures if picture is not None]
     return np.asarray(np.concatenate(drawn, axis=1), dtype=np.uint8) if drawn else None
 
