@@ -37,9 +37,9 @@ def audit(name: str) -> str:
     films = phantom_films(2, 0, 96)
     first = replace(films.films[0], film_id=name)
     film_set: FilmSet = replace(films, name=name, films=(first, *films.films[1:]))
-    audit = audit_films(film_set)
-    audit = replace(audit, findings=(*audit.findings, AuditFinding(Severity.ERROR, "gap", (name,), name)))
-    return audit_page(film_set, audit, audit_film_table(film_set.films), audit_slip_table(film_set.films), 5, 2)
+    result = audit_films(film_set)
+    result = replace(result, findings=(*result.findings, AuditFinding(Severity.ERROR, "gap", (name,), name)))
+    return audit_page(film_set, result, audit_film_table(film_set.films), audit_slip_table(film_set.films), 5, 2)
 
 
 def comparison(name: str) -> str:

@@ -323,15 +323,17 @@ def test_a_given_aspect_is_used_and_an_unknown_one_withholds_slips() -> None:
     film = replace(FILMS[0], image=ArrayImage(np.asarray(pixels)), size_hw=size_hw, vertebrae=wide)
     aspects = (spacing.pixel_aspect / ratio, "unknown", None)
     details = [FilmDetails(film.facing, None, aspect) for aspect in aspects]
-    given, unknown, not_given = model_knowing([film] * 3, 4).predict([np.asarray(pixels)] * 3, details)
+    with_aspect, unknown_aspect, without_aspect = model_knowing([film] * 3, 4).predict(
+        [np.asarray(pixels)] * 3, details
+    )
     true = {level.upper_slot: level.slip.value for level in measure_film(FILMS[0]).levels}
-    assert given.measurement is not None
-    assert given.measurement.aspect_from == "given"
-    for level in given.measurement.levels:
+    assert with_aspect.measurement is not None
+    assert with_aspect.measurement.aspect_from == "given"
+    for level in with_aspect.measurement.levels:
         assert level.slip.value == pytest.approx(true[level.upper_slot], abs=1e-6, nan_ok=True)
-    assert any(text == STRETCHED for text in unknown.warnings)
-    assert any(text.startswith("the film was probably stretched") for text in not_given.warnings)
-    for result in (unknown, not_given):
+    assert any(text == STRETCHED for text in unknown_aspect.warnings)
+    assert any(text.startswith("the film was probably stretched") for text in without_aspect.warnings)
+    for result in (unknown_aspect, without_aspect):
         assert all(slip["slip_percent"] is None and slip["grade"] is None for slip in result.to_row()["slips"])
         assert all(level.refer and level.low_percent is None for level in result.uncertainty)
     with pytest.raises(DataError, match=r"details are one for all films, or one for each; given 2 for 1 film"):

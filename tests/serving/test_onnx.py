@@ -187,13 +187,15 @@ def test_both_backends_give_the_same_results(folder: Path) -> None:
     assert by_torch.name == "unet, folder with"
     assert by_onnx.name == "unet, folder with, ONNX Runtime"
     films = list(FILMS)
-    for ours, theirs in zip(by_torch.predict(films), by_onnx.predict(films), strict=True):
-        assert ours.prediction is not None
-        assert theirs.prediction is not None
-        np.testing.assert_allclose(theirs.prediction.corners_xy, ours.prediction.corners_xy, atol=CORNER_LIMIT_PX)
-        np.testing.assert_allclose(theirs.prediction.presence, ours.prediction.presence, atol=1e-5)
-        row, other = ours.to_row(), theirs.to_row()
-        assert [slip["grade"] for slip in row["slips"]] == [slip["grade"] for slip in other["slips"]]
+    for torch_result, onnx_result in zip(by_torch.predict(films), by_onnx.predict(films), strict=True):
+        assert torch_result.prediction is not None
+        assert onnx_result.prediction is not None
+        np.testing.assert_allclose(
+            onnx_result.prediction.corners_xy, torch_result.prediction.corners_xy, atol=CORNER_LIMIT_PX
+        )
+        np.testing.assert_allclose(onnx_result.prediction.presence, torch_result.prediction.presence, atol=1e-5)
+        torch_row, onnx_row = torch_result.to_row(), onnx_result.to_row()
+        assert [slip["grade"] for slip in torch_row["slips"]] == [slip["grade"] for slip in onnx_row["slips"]]
 
 
 def test_a_model_without_an_onnx_network_names_the_export_command(folder: Path) -> None:

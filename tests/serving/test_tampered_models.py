@@ -60,10 +60,10 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredModel]:
 @pytest.fixture
 def model(stored: StoredModel, tmp_path: Path) -> Iterator[StoredModel]:
     """The stored model; files and tags are restored after the test."""
-    shutil.copytree(stored.root, tmp_path / "whole")
+    shutil.copytree(stored.root, tmp_path / "original")
     yield stored
     shutil.rmtree(stored.root)
-    shutil.copytree(tmp_path / "whole", stored.root)
+    shutil.copytree(tmp_path / "original", stored.root)
     client = MlflowClient()
     client.set_tag(stored.run_id, BUNDLE_DIGEST, stored.digest)
     client.set_model_version_tag(REGISTERED_MODEL, "1", BUNDLE_DIGEST, stored.digest)

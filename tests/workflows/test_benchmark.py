@@ -103,12 +103,12 @@ def test_the_noise_floor_is_measured_per_observation_and_read_by_promote(tmp_pat
                     mlflow.log_text(values_text(paired_values), "val_report/paired_values.json")
             children.append(BenchmarkRun(entry, "unet", seed, FINISHED, child.info.run_id, data_digest="d"))
         with mlflow.start_run(experiment_id=experiment, run_name="benchmark: t") as parent:
-            log_noise_floor(Leaderboard("t", "made films, val part", "3 minutes", tuple(children)))
+            log_noise_floor(Leaderboard("t", "phantom films, val part", "3 minutes", tuple(children)))
         floor = noise_floor(validate(PromoteConfig, {"noise_floor_from": parent.info.run_id}))
     finally:
         mlflow.set_tracking_uri(before)
     assert floor.value == pytest.approx(1.96 * 50), "of entry a alone, whose seeds differ by half of the levels"
-    assert floor.source == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on made films, val part")
+    assert floor.source == (f"measured by benchmark: t {parent.info.run_id[:8]}: a 2 seeds; on phantom films, val part")
 
 
 @pytest.mark.slow

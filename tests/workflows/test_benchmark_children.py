@@ -36,7 +36,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowCl
 
 @pytest.fixture
 def parent(client: MlflowClient) -> Run:
-    return client.create_run("0", tags={"benchmark": "made"})
+    return client.create_run("0", tags={"benchmark": "five models"})
 
 
 def checkpoint(run_id: str, epoch: int) -> None:
@@ -99,14 +99,14 @@ def test_a_child_that_a_left_over_process_still_trains_is_left_alone(client: Mlf
 def test_children_follow_the_benchmark_into_the_run_that_resumes_it(client: MlflowClient, parent: Run) -> None:
     first = ChildRuns(parent).prepare(PLANNED, None)
     elsewhere = client.create_experiment("another experiment")
-    other = ChildRuns(client.create_run(elsewhere, tags={"benchmark": "made"}))
+    other = ChildRuns(client.create_run(elsewhere, tags={"benchmark": "five models"}))
     other.adopt(parent.info.run_id)
     assert other.find()["a", 0].info.run_id == first.run_id
     assert ChildRuns(parent).find() == {}
 
 
 def test_a_resumed_benchmark_is_found_by_its_first_run_id_too(client: MlflowClient, parent: Run) -> None:
-    later = client.create_run("0", tags={"benchmark": "made"})
+    later = client.create_run("0", tags={"benchmark": "five models"})
     client.set_tag(parent.info.run_id, "resumed_as", later.info.run_id)
     assert find_benchmark(parent.info.run_id).info.run_id == later.info.run_id
 
