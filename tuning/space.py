@@ -145,8 +145,8 @@ class Space:
             return self.resolve(point)
         except ConfigError as error:
             raise ConfigError(
-                f"the space allows {point_text(point)}, which is no configuration: {error}. Change the range or the "
-                "choices, give the range a step, or give one of them a condition (when)"
+                f"the space allows {point_text(point)}, which is not a valid configuration: {error}. Change the range "
+                "or the choices, give the range a step, or give one of them a condition (when)"
             ) from None
 
     def _require_set_once(self, point: Mapping[str, Any]) -> None:

@@ -99,9 +99,11 @@ def database_kind(url: str) -> str:
     try:
         kind = make_url(url).get_backend_name()
     except ArgumentError:
-        raise ConfigError(f"storage {url!r} is no database URL, such as sqlite:///studies.db") from None
+        raise ConfigError(f"storage {url!r} is not a database URL, such as sqlite:///studies.db") from None
     if kind not in DATABASES:
-        raise ConfigError(f"storage: no {kind!r}.{nearest_hint(kind, DATABASES)} Allowed: {', '.join(DATABASES)}")
+        raise ConfigError(
+            f"storage: unknown database {kind!r}.{nearest_hint(kind, DATABASES)} Allowed: {', '.join(DATABASES)}"
+        )
     return kind
 
 

@@ -187,8 +187,8 @@ def _require_same_definition(study: Study, options: StudyOptions, space: Space) 
         before, after = study.user_attrs[DEFINITION], json.loads(text)
         changed = [name for name in after if after[name] != before.get(name)]
         raise ConfigError(
-            f"study {study.study_name!r} was created with another {', '.join(changed)}: its trials could not be "
-            "compared. Give the values it was created with, or another study name"
+            f"study {study.study_name!r} was created with different settings ({', '.join(changed)}): its trials could "
+            "not be compared. Give the values it was created with, or another study name"
         )
 
 

@@ -150,7 +150,7 @@ class Worker:
             log.info("trial %d: pruned %s", trial.number, pruned)
             raise
         except KeyboardInterrupt:
-            self.runs.finish(run_id, "INTERRUPTED", "interrupted; it is tried again when the study is resumed")
+            self.runs.finish(run_id, "INTERRUPTED", "interrupted; it will be retried when the study is resumed")
             raise
         except Exception as error:
             self.runs.finish(run_id, "FAIL", _with_details(failure_reason(error), error))

@@ -61,5 +61,5 @@ class GradeConformal(BaseModel):
         Args:
             probabilities: (6,) of the grades.
         """
-        kept = set(np.flatnonzero(probabilities >= np.array(self.least_probability)).tolist())
-        return tuple(sorted(kept | {predicted}))
+        above_limit = set(np.flatnonzero(probabilities >= np.array(self.least_probability)).tolist())
+        return tuple(sorted(above_limit | {predicted}))

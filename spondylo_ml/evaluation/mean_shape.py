@@ -36,9 +36,9 @@ class MeanShape:
         if not labelled:
             raise DataError("the mean shape needs at least one labelled training film")
         shapes = np.stack([_to_shares(slots.corners(f.vertebrae or ()), f.size_hw) for f in labelled])
-        seen = ~np.isnan(shapes[..., 0])
-        total, count = np.nansum(shapes, axis=0), seen.sum(axis=0)[..., None]
-        overall = np.nansum(shapes, axis=(0, 1, 2)) / max(1, int(seen.sum()))
+        known_mask = ~np.isnan(shapes[..., 0])
+        total, count = np.nansum(shapes, axis=0), known_mask.sum(axis=0)[..., None]
+        overall = np.nansum(shapes, axis=(0, 1, 2)) / max(1, int(known_mask.sum()))
         corners = np.where(count > 0, total / np.maximum(count, 1), overall)
         there = [[any(v.slot == s for v in f.vertebrae or ()) for s in _range(slots)] for f in labelled]
         return cls(slots, corners, np.mean(there, axis=0))

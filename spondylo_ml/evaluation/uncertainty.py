@@ -198,12 +198,12 @@ def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...
     return format_slip_intervals(level.pieces_percent), *interval, names, level.refer, level.verdict
 
 
-def _level_uncertainty(seen: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
-    level, probabilities = seen.level, seen.grade_probabilities
+def _level_uncertainty(samples: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
+    level, probabilities = samples.level, samples.grade_probabilities
     grade = int(level.grade or 0)
     return _level_sets(
-        level.upper_slot, level.slip.value, seen.spread_percent, seen.endplate_mm, probabilities, grade, model.slips,
-        model.grades, rules,
+        level.upper_slot, level.slip.value, samples.spread_percent, samples.endplate_mm, probabilities, grade,
+        model.slips, model.grades, rules,
     )[1]  # fmt: skip
 
 
@@ -240,5 +240,5 @@ def _conformal(table: pd.DataFrame, config: UncertaintyConfig) -> tuple[SlipConf
     return slips, GradeConformal.fit(probabilities, grade.astype(int), config)
 
 
-def _level_name(seen: SlipSamples) -> str:
-    return f"{level_name(seen.level.upper_slot)}/{level_name(seen.level.lower_slot)}"
+def _level_name(samples: SlipSamples) -> str:
+    return f"{level_name(samples.level.upper_slot)}/{level_name(samples.level.lower_slot)}"

@@ -64,7 +64,7 @@ def grey_mean_std(name: str) -> tuple[float, float]:
     """Mean and spread of the grey levels, 0 to 255, that a timm network's ImageNet weights expect."""
     config = get_pretrained_cfg(name)
     if config is None:
-        raise ValueError(f"timm knows no weights of {name!r}")
+        raise ValueError(f"timm has no weights for {name!r}")
     return GREY_LEVELS * sum(config.mean) / 3, GREY_LEVELS * sum(config.std) / 3
 
 

@@ -70,12 +70,12 @@ def fetched_file(repository: str, name: str, stall_s: float = STALL_S) -> Path |
     cache = cache_folder()
     with _client(repository, name, cache) as lines:
         if _next(lines, START_S) != READY:
-            return "the hub's client does not start"
+            return "the hub's client did not start"
         seen, since = _bytes_in(cache, repository), time.monotonic()
         while True:
             line = _next(lines, 0.1)
             if line is None:
-                return "the hub's client ended without a word"
+                return "the hub's client ended without a result"
             if line.startswith(FOUND):
                 return Path(line.removeprefix(FOUND))
             if line.startswith(FAILED):

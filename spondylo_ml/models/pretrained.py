@@ -71,7 +71,7 @@ def _load(model: LandmarkModel, config: ModelConfig) -> str:
 def _imagenet_weights(backbone: Backbone) -> tuple[str, str]:
     """Load ImageNet weights. Returns their source and an empty reason, or an empty source and the reason.
 
-    A broken source is handled like a missing one: the next one is tried.
+    A damaged source is handled like a missing one: the next one is tried.
     """
     reasons = []
     package, file_class = PACKAGED.get(backbone.name, ("", ""))
@@ -87,11 +87,11 @@ def _imagenet_weights(backbone: Backbone) -> tuple[str, str]:
         try:
             _load_timm_file(backbone, path)
         except ConfigError as error:
-            raise ConfigError(f"{error}; delete that file to have it fetched anew") from None
+            raise ConfigError(f"{error}; delete that file to download it again") from None
         return f"timm {backbone.name}.{_timm_config(backbone.name).tag}", ""
     except ConfigError as error:
         reasons.append(str(error))
-    extra = f"; pip install {package.replace('_', '-')} would bring them" if package and not find_spec(package) else ""
+    extra = f"; pip install {package.replace('_', '-')} provides them" if package and not find_spec(package) else ""
     return "", "; ".join(reasons) + extra
 
 
@@ -109,14 +109,14 @@ def _hub_file(name: str) -> Path:
         raise ConfigError(f"the cache {cache_folder()} cannot be used ({_in_words(error)})") from None
     fetched = fetched_file(repository, HUB_FILE)
     if isinstance(fetched, str):
-        raise ConfigError(f"{os.environ.get('HF_ENDPOINT') or HUB} gave none ({fetched})")
+        raise ConfigError(f"download from {os.environ.get('HF_ENDPOINT') or HUB} failed ({fetched})")
     return fetched
 
 
 def _timm_config(name: str) -> Any:
     config = get_pretrained_cfg(name)
     if config is None or not config.hf_hub_id:
-        raise ConfigError(f"timm knows no weights of {name!r}")
+        raise ConfigError(f"timm has no weights for {name!r}")
     return config
 
 
@@ -189,10 +189,16 @@ def _put(network: nn.Module, state: Weights, fit: Fit, path: Path) -> None:
     """Load the tensors that fit, and log how many do not and in which parts of the network they are."""
     counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked") and name in state}
     network.load_state_dict({name: state[name] for name in fit.tensors | counters}, strict=False)
-    left = [name for name in network.state_dict() if name not in fit.tensors and name not in counters]
+    not_loaded = [name for name in network.state_dict() if name not in fit.tensors and name not in counters]
     if fit.first_left:
-        parts = ", ".join(sorted({name.split(".")[0] for name in left}))
-        log.info("%s: %d of %d weights fit; others, in %s, stay", path.name, len(fit.tensors), fit.of_tensors, parts)
+        parts = ", ".join(sorted({name.split(".")[0] for name in not_loaded}))
+        log.info(
+            "%s: %d of %d weights fit; the others, in %s, keep their initial values",
+            path.name,
+            len(fit.tensors),
+            fit.of_tensors,
+            parts,
+        )
 
 
 def _in_words(error: Exception) -> str:
@@ -215,9 +221,9 @@ def read_weights(path: Path) -> Weights:
             return dict(load_file(path))
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, SafetensorError, EOFError, ValueError) as error:
-        raise ConfigError(f"{path} holds no weights that can be read ({type(error).__name__})") from None
+        raise ConfigError(f"{path} holds no readable weights ({type(error).__name__})") from None
     except Exception as error:  # the unpickler raises many types on damaged files
-        raise ConfigError(f"{path} is no plain file of weights ({type(error).__name__})") from None
+        raise ConfigError(f"{path} is not a plain file of weights ({type(error).__name__})") from None
     state = content.get("state_dict", content) if isinstance(content, dict) else {}
     tensors = {str(name).removeprefix("model."): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:

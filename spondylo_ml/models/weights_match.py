@@ -46,11 +46,11 @@ class Fit:
 
     def in_words(self) -> str:
         """The fit as a sentence for an error message."""
-        left = f", first {self.first_left}" if self.first_left else ""
+        example = f", first {self.first_left}" if self.first_left else ""
         return (
             f"{len(self.tensors)} of {self.of_tensors} weights fit ({100 * self.value_share:.1f} % of the values; "
             f"{100 * LEAST_SHARE:.0f} % of both are needed); the others are missing, of another shape or not "
-            f"finite{left}"
+            f"finite{example}"
         )
 
 
@@ -64,8 +64,8 @@ def fit_of(file: State, network: State) -> Fit:
     )
     values = sum(value.numel() for value in counted.values())
     held = sum(counted[name].numel() for name in fitting)
-    left = next((name for name in counted if name not in fitting), "")
-    return Fit(fitting, len(counted), held / max(1, values), left)
+    first_left = next((name for name in counted if name not in fitting), "")
+    return Fit(fitting, len(counted), held / max(1, values), first_left)
 
 
 def seems_to_be(file: State) -> str:

@@ -74,8 +74,8 @@ class EpochReport(Checkpoint):
         """Report the epoch to the run log and the terminal."""
         row = self.history[-1]
         self._run_log.metrics({k: v for k, v in row.items() if k != "epoch"}, row["epoch"])
-        left = (trainer.max_epochs or 0) - row["epoch"]
-        left_s = max(0.0, min(left * row["time/epoch_s"], self._seconds_left()))
+        epochs_left = (trainer.max_epochs or 0) - row["epoch"]
+        left_s = max(0.0, min(epochs_left * row["time/epoch_s"], self._seconds_left()))
         tqdm.write(
             f"epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train/loss']:.3f}  "
             f"val MRE {row['val/mre_px512']:.1f} px512  SDR@24 {row['val/sdr_24px']:.0f} %  "

@@ -52,10 +52,11 @@ def test_an_unreachable_hub_logs_one_line_and_training_goes_on(
         assert load_pretrained(model, config.model) == "none"
     lines = [line for line in caplog.messages if "no pretrained weights" in line]
     assert lines == [
-        "no pretrained weights: http://127.0.0.1:9 gave none (ConnectionRefusedError); training starts from scratch"
+        "no pretrained weights: download from http://127.0.0.1:9 failed (ConnectionRefusedError); "
+        "training starts from scratch"
     ]
     required = config.model.model_copy(update={"pretrained": "required"})
-    with pytest.raises(ConfigError, match=r"model\.pretrained=required: http://127\.0\.0\.1:9 gave none"):
+    with pytest.raises(ConfigError, match=r"model\.pretrained=required: download from http://127\.0\.0\.1:9 failed"):
         load_pretrained(model, required)
 
 
@@ -70,7 +71,7 @@ def test_a_failing_hub_leaves_the_model_unchanged_or_is_an_error_if_weights_are_
         with caplog.at_level("INFO", "spondylo_ml"):
             assert load_pretrained(model, config.model) == model.pretrained == "none"
         required = config.model.model_copy(update={"pretrained": "required"})
-        with pytest.raises(ConfigError, match=rf"model\.pretrained=required: {address} gave none"):
+        with pytest.raises(ConfigError, match=rf"model\.pretrained=required: download from {address} failed"):
             load_pretrained(model, required)
     assert len([line for line in caplog.messages if line.startswith("no pretrained weights: ")]) == 1
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -91,8 +92,8 @@ def test_a_damaged_file_in_the_cache_logs_one_line(
     with caplog.at_level("INFO", "spondylo_ml"):
         assert load_pretrained(model, config.model) == "none"
     (line,) = [line for line in caplog.messages if line.startswith("no pretrained weights: ")]
-    assert "model.safetensors holds no weights that can be read" in line
-    assert "delete that file to have it fetched anew; training starts from scratch" in line
+    assert "model.safetensors holds no readable weights" in line
+    assert "delete that file to download it again; training starts from scratch" in line
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "file"))
     assert load_pretrained(model, config.model) == "none"
@@ -133,7 +134,7 @@ def test_a_checkpoint_of_the_whole_model_is_loaded_into_all_weights_that_fit(
     state, source_state = wider.state_dict(), source.state_dict()
     assert torch.equal(state["decoder.stages.0.0.weight"], source_state["decoder.stages.0.0.weight"] + 1)
     (line,) = [line for line in caplog.messages if line.startswith("a.ckpt: ")]
-    assert line.endswith("weights fit; others, in chain, heatmaps, vertebral, widen, stay")
+    assert line.endswith("weights fit; the others, in chain, heatmaps, vertebral, widen, keep their initial values")
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +209,8 @@ def test_a_file_without_weights_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "broken.pth").write_bytes(b"no weights at all")
     torch.save([1, 2], tmp_path / "list.pth")
     for name, message in (
-        ("nowhere.safetensors", "holds no weights that can be read"),
-        ("broken.pth", "is no plain file of weights|holds no weights that can be read"),
+        ("nowhere.safetensors", "holds no readable weights"),
+        ("broken.pth", "is not a plain file of weights|holds no readable weights"),
         ("list.pth", "holds no weights"),
     ):
         with pytest.raises(ConfigError, match=message):

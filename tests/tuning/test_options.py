@@ -43,9 +43,9 @@ def test_the_objectives_determine_the_directions() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("studies.db", r"'studies\.db' is no database URL, such as sqlite:///studies\.db"),
-        ("sqlit:///studies.db", "no 'sqlit'. Did you mean 'sqlite'"),
-        ("oracle://host/db", "no 'oracle'. Allowed: sqlite, postgresql$"),
+        ("studies.db", r"'studies\.db' is not a database URL, such as sqlite:///studies\.db"),
+        ("sqlit:///studies.db", "unknown database 'sqlit'. Did you mean 'sqlite'"),
+        ("oracle://host/db", "unknown database 'oracle'. Allowed: sqlite, postgresql$"),
         ("sqlite://", "a study in memory cannot be resumed"),
     ],
 )

@@ -183,13 +183,15 @@ def test_an_invalid_space_file_is_an_error_that_says_why(tmp_path: Path, text: s
 
 
 def test_a_value_cannot_be_both_set_and_searched(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"heatmap\.sigma_cells: given, and searched by space\.yaml"):
+    with pytest.raises(ConfigError, match=r"heatmap\.sigma_cells: both set and searched by space\.yaml"):
         load_space(find_space("space", "unet"), {"heatmap": {"sigma_cells": 2}})
 
 
 def test_an_invalid_corner_of_the_space_is_found_before_the_study() -> None:
     space = space_of({"training.clip_norm": {"type": "float", "low": -1.0, "high": 1.0}})
-    with pytest.raises(ConfigError, match=r"the space allows training\.clip_norm=-1, which is no configuration"):
+    with pytest.raises(
+        ConfigError, match=r"the space allows training\.clip_norm=-1, which is not a valid configuration"
+    ):
         space.check()
     many = {f"loss.{name}": {"type": "int", "low": 1, "high": 2} for name in (
         "keypoint_weight", "focal_gamma", "presence_weight", "coordinate_weight", "wing_width_px512",
@@ -201,7 +203,7 @@ def test_an_invalid_corner_of_the_space_is_found_before_the_study() -> None:
             "seed": {"type": "int", "low": -5, "high": 3},
         }
     )
-    with pytest.raises(ConfigError, match="seed=-5, which is no configuration"):
+    with pytest.raises(ConfigError, match="seed=-5, which is not a valid configuration"):
         invalid.check()
 
 
@@ -209,7 +211,7 @@ def test_an_invalid_corner_of_the_space_is_found_before_the_study() -> None:
     ("parameters", "settings", "message"),
     [
         ({"model.maht_net.width": {"type": "int", "low": 32, "high": 64}}, {"model": {"name": "maht_net"}},
-         r"width=33, which is no configuration: .*width 33 must be a multiple of heads \(8\) and of 4\. Change"),
+         r"width=33, which is not a valid configuration: .*width 33 must be a multiple of heads \(8\) and of 4\. C"),
         ({"model.maht_net.heads": {"type": "categorical", "choices": [4, 8]}}, {},
          r"model\.maht_net\.heads has no effect on unet: leave it out, or limit it to the networks"),
         ({"model.encoder_dropout": {"type": "categorical", "choices": [[0, 0, 0, 0, 0]]}},

@@ -213,11 +213,13 @@ def test_a_resumed_study_runs_exactly_the_requested_number_of_trials(tmp_path: P
 
 def test_a_study_cannot_be_resumed_with_another_definition(tmp_path: Path) -> None:
     study_in(tmp_path, trials=1).run(bowl)
-    with pytest.raises(ConfigError, match="study 'study' was created with another space: its trials could not be"):
+    with pytest.raises(
+        ConfigError, match=r"study 'study' was created with different settings \(space\): its trials could not be"
+    ):
         study_in(tmp_path, space=space_of({"training.learning_rate": RATE}), trials=2)
-    with pytest.raises(ConfigError, match="was created with another objectives"):
+    with pytest.raises(ConfigError, match=r"was created with different settings \(objectives\)"):
         study_in(tmp_path, trials=2, objectives=("sdr_6px",))
-    with pytest.raises(ConfigError, match=r"was created with another .*configuration"):
+    with pytest.raises(ConfigError, match=r"was created with different settings \(.*configuration"):
         study_in(tmp_path, space=space_of(seed=4), trials=2)
 
 

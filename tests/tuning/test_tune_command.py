@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
         (["--trial", "3"], "unknown option '--trial'. Did you mean '--trials'"),
         (["--training.learning_rat", "1"], "Did you mean '--training.learning_rate'"),
         (["--space", "optimizer"], "no space 'optimizer' for unet. Did you mean 'optimiser'"),
-        (["--heatmap.sigma_cells", "2"], "heatmap.sigma_cells: given, and searched by space.yaml"),
+        (["--heatmap.sigma_cells", "2"], "heatmap.sigma_cells: both set and searched by space.yaml"),
         (["--sampler", "grid"], "sampler grid tries every combination, and training.learning_rate"),
         (["--model", "unett"], "Did you mean 'unet'"),
         (["--trials", "0"], "trials: given '0'"),
