@@ -228,7 +228,7 @@ def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = N
     searched = {name for name in set_names(file.parameters) if name in override_names}
     if searched:
         names = ", ".join(sorted(searched))
-        raise ConfigError(f"{names}: given, and searched by {path.name}. Leave it out, or use another space")
+        raise ConfigError(f"{names}: both set and searched by {path.name}. Leave it out, or use another space")
     return Space(file, overrides, recipe)
 
 
