@@ -44,7 +44,7 @@ class DevelopmentFilms:
         return replace(self, same=tuple(tuple(group) for group in groups))
 
     def folds(self, count: int, seed: int) -> list[DevelopmentFilms]:
-        """Split the films anew, such that each is in the validation part of one fold.
+        """Split the films again, so that each is in the validation part of one fold.
 
         Raises:
             DataError: fewer patients than folds.

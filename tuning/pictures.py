@@ -53,7 +53,7 @@ def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figu
 def _importances(study: Study, options: StudyOptions, of: dict[str, Any]) -> Figure:
     """How much each parameter affects the objective."""
     if len(options.objectives) > 1:
-        # With a target function, Optuna explains low values, whatever the direction of the objective.
+        # With a target function, Optuna explains low values, regardless of the direction of the objective.
         sign = -1.0 if options.directions[0] == "maximize" else 1.0
         of = of | {"target": lambda trial: sign * trial.values[0]}
     return visualization.plot_param_importances(study, **of)

@@ -105,7 +105,7 @@ class Space:
         """Every point.
 
         Raises:
-            ConfigError: parameters with infinitely many values; names them.
+            ConfigError: a parameter has infinitely many values.
         """
         infinite = [name for name, parameter in self.file.parameters.items() if parameter.finite() is None]
         if infinite:

@@ -29,7 +29,7 @@ class OpenNames(list[str]):
         """Add a name.
 
         Raises:
-            ConfigError: it is taken, or is not letters, digits and `_`.
+            ConfigError: the name exists already, or has other characters than letters, digits and `_`.
         """
         if not _NAME.fullmatch(name):
             raise ConfigError(f"{self.what} name {name!r}: give letters, digits and _, a letter first")

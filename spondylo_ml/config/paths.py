@@ -41,7 +41,7 @@ def _split_text(value: object) -> object:
 
 PATHS = _Paths()
 PathList = Annotated[tuple[str, ...], PATHS, BeforeValidator(_split_text)]
-"""Paths and patterns, also given as one text with commas."""
+"""Paths and patterns, or one text of them separated by commas."""
 
 
 def matching(path_or_pattern: str) -> list[Path]:

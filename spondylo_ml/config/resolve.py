@@ -184,7 +184,7 @@ def _at(tree: Mapping[str, Any], *keys: str, default: object) -> object:
 
 
 def _explain(schema: type[BaseModel], item: dict[str, Any]) -> str:
-    """Say of one of pydantic's errors which value is wrong, what was given, and what is allowed."""
+    """Message for one of pydantic's errors: which value is wrong, what was given, and what is allowed."""
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"unknown name {name!r}.{nearest_hint(name, field_names(schema))}"

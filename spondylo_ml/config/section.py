@@ -17,7 +17,7 @@ def _split_at_commas(value: object) -> object:
 
 
 CommaList = Annotated[tuple[Item, ...], BeforeValidator(_split_at_commas)]
-"""Several values, also given as one text with commas, such as 0,1."""
+"""Several values, or one text of them separated by commas, such as 0,1."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]

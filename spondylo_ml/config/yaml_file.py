@@ -72,7 +72,7 @@ def _text(path: Path, what: str) -> str:
 
 
 class DuplicateKeyError(yaml.constructor.ConstructorError):
-    """A mapping gives one name twice: PyYAML would keep the last and drop the first."""
+    """A mapping has the same name twice; PyYAML would silently keep the last value."""
 
     def __init__(self, name: str, first_line: int, mark: yaml.Mark) -> None:
         problem = f"{name!r} is given twice, first in line {first_line}: put both parts under one {name!r}"
@@ -81,7 +81,7 @@ class DuplicateKeyError(yaml.constructor.ConstructorError):
 
 
 class StrictLoader(yaml.SafeLoader):
-    """As `SafeLoader`; `1e-3` is a number, as YAML 1.2 has it, and a name given twice is a `DuplicateKeyError`."""
+    """As `SafeLoader`; `1e-3` is a number, as in YAML 1.2, and a duplicate name raises `DuplicateKeyError`."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         lines: dict[Hashable, int] = {}

@@ -85,7 +85,7 @@ def image_header(data: bytes) -> ImageHeader | None:
 
 
 def unreadable(data: bytes) -> str:
-    """Why the bytes are not an image that is read; names the format where it is a common one."""
+    """Why the bytes are not a supported image; names the format if it is a common one."""
     for offset, signature, name in _OTHER_FORMATS:
         if data[offset : offset + len(signature)] == signature:
             return f"not an image that can be read: {name} is not, save it as PNG or keep the DICOM file"

@@ -23,7 +23,7 @@ class TrainingFilms:
         films: without the films that are left out; corners that are left out are absent.
         vertebrae: number of vertebrae whose corners are left out.
         whole_films: number of films that are left out.
-        findings: what was left out, and which labels are kept although they cannot be right.
+        findings: the films and labels left out, and labels that are kept although they cannot be right.
     """
 
     films: FilmSet

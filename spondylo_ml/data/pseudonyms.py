@@ -27,7 +27,7 @@ _PSEUDONYM = re.compile(r"anon-[0-9a-f]{16}")
 
 
 def pseudonym(name: str) -> str:
-    """`anon-` and 16 hex digits for a name, whatever its Unicode form; a pseudonym is returned unchanged.
+    """`anon-` and 16 hex digits for a name in any Unicode form; a pseudonym is returned unchanged.
 
     Raises:
         DataError: the salt cannot be read or created.

@@ -51,8 +51,8 @@ def cobb_angles_deg(corners_xy: FloatArray, height_px: float) -> FloatArray:
 def angle_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
     """The film's row, with `COLUMNS`, if it is an AP film.
 
-    Predicted angles come from the corners of all levels, whatever the presence score, as the challenge requires. An
-    angle is NaN if a corner of T1 to L5 is missing from the labels, or a level from the model.
+    Predicted angles come from the corners of all levels, regardless of the presence score, as the challenge requires.
+    An angle is NaN if a corner of T1 to L5 is missing from the labels, or a level from the model.
     """
     if film.facing is not Facing.NONE:
         return []

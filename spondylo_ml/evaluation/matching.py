@@ -1,4 +1,4 @@
-"""Match predicted vertebrae to true ones by position, whatever their level names.
+"""Match predicted vertebrae to true ones by position, regardless of their level names.
 
 On each film the predicted vertebrae are assigned to the true ones so that as many as possible are matched, at the
 lowest total cost (Hungarian method, `scipy.optimize.linear_sum_assignment`). The cost of a pair is the mean distance

@@ -154,7 +154,7 @@ class HeatmapModel(LandmarkModel):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
-        """Landmarks decoded from the heatmaps, for all slots whatever their presence."""
+        """Landmarks decoded from the heatmaps, for all slots regardless of presence."""
         maps, probability = self._maps(images)
         orientations = [maps]
         if self.config.heatmap.flip_average:

@@ -66,7 +66,7 @@ def monte_carlo_landmarks(
 
     Gal and Ghahramani, Dropout as a Bayesian Approximation (ICML 2016). As with heatmaps, moments are taken about the
     corner itself. A pass whose corner is further than `reach_px` away in x or y is on another vertebra: it lowers the
-    share instead of widening the spread. All films see the same dropout masks, whatever else is in their batch.
+    share instead of widening the spread. All films see the same dropout masks, regardless of their batch.
 
     Args:
         floor_px: standard deviation that is added to every spread.

@@ -71,7 +71,7 @@ def build_model(config: Config, slots: SlotRange) -> LandmarkModel:
     """The configured model with random weights, seeded by `config.seed`.
 
     Raises:
-        ConfigError: unknown model; names the nearest.
+        ConfigError: unknown model; the message names the nearest.
     """
     if config.model.name not in MODELS:
         raise ConfigError(unknown_name("model", config.model.name, MODELS))

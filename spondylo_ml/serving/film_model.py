@@ -57,7 +57,7 @@ class FilmSource:
 
 @dataclass(frozen=True)
 class _ReadyFilm:
-    """A film ready for the network, with what was computed from its pixels."""
+    """A film ready for the network, with values computed from its pixels."""
 
     prepared: PreparedFilm
     film_key: str

@@ -25,7 +25,7 @@ def inference(compute: Compute) -> Iterator[None]:
 
 
 def predict_batch(predict: Callable[[Tensor], Landmarks], images: Tensor, compute: Compute) -> Landmarks:
-    """Landmarks of (N, 1, H, W) uint8 images, in single precision whatever the training precision.
+    """Landmarks of (N, 1, H, W) uint8 images, in single precision regardless of the training precision.
 
     Args:
         predict: the model's `predict`, or a function that adds covariances to it.

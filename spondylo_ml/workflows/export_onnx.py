@@ -56,7 +56,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExportResult:
 
     Raises:
         ConfigError: packages are missing, the model has no ONNX form, or was trained on the films that check it.
-        ParityError: torch and ONNX Runtime disagree; says by how much and where.
+        ParityError: torch and ONNX Runtime disagree; the message says by how much and where.
         SpondyloError: no such model, or a target folder that is not empty.
     """
     folder = config.to.expanduser()
