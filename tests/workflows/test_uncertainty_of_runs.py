@@ -33,7 +33,7 @@ def _fit(folder: Path, films: int, **uncertainty: object) -> tuple[UncertaintyMo
     try:
         experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
         with mlflow.start_run(experiment_id=experiment) as active:
-            model = fit_uncertainty(*films_with_noise(films, 1), _config(**uncertainty))
+            model = fit_uncertainty(PredictionSet(*films_with_noise(films, 1)), _config(**uncertainty))
         return model, MlflowClient().get_run(active.info.run_id)
     finally:
         mlflow.set_tracking_uri(before)
