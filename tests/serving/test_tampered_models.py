@@ -161,7 +161,10 @@ def test_a_model_without_a_digest_in_the_store_is_refused(model: StoredModel) ->
     client.delete_model_version_tag(REGISTERED_MODEL, "1", BUNDLE_DIGEST)
     assert find_model("champion").digest == model.digest, "the tag of the run is used"
     client.set_tag(model.run_id, BUNDLE_DIGEST, "none")
-    with pytest.raises(TrackingError, match=f"run {model.run_id} has 'none' as the digest of its model .*: nothing"):
+    with pytest.raises(
+        TrackingError,
+        match=f"run {model.run_id} has 'none' as the digest of its model .*: its files cannot be verified",
+    ):
         find_model("champion")
     client.delete_tag(model.run_id, BUNDLE_DIGEST)
     for load in (find_model, fetch_bundle, lambda run_id: mlflow.pyfunc.load_model(CHAMPION)):
