@@ -227,7 +227,7 @@ def test_a_network_without_a_digest_or_a_passed_check_is_refused(folder: Path, t
     plain = folder.parent / "plain"
     (plain / "network.onnx").write_bytes(network_of("unet"))
     with pytest.raises(
-        DataError, match=r"manifest\.json has no digest of network\.onnx and onnx_parity\.json: nothing"
+        DataError, match=r"manifest\.json has no digest of network\.onnx and onnx_parity\.json: they cannot be verified"
     ):
         read_network(plain)
     save_bundle(bundle_of("unet"), tmp_path / "again")
