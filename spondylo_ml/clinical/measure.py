@@ -98,7 +98,7 @@ def measure_vertebrae(
     """
     slots = [v.slot for v in vertebrae]
     if len(set(slots)) < len(slots):
-        raise DataError(f"a film has each level once; given slots {slots}")
+        raise DataError(f"level listed more than once; given slots {slots}")
     side = _side(vertebrae, facing, rules, evidence)
     naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence)
     scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)

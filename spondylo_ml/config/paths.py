@@ -25,7 +25,7 @@ def expanded(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ConfigError(f"{path}: {path.parts[0]} is no user of this machine; give the whole path") from None
+        raise ConfigError(f"{path}: {path.parts[0]} is not a user of this machine; give the whole path") from None
 
 
 def split_paths(text: str) -> tuple[str, ...]:

@@ -86,11 +86,13 @@ class PromoteConfig(Section):
     @model_validator(mode="after")
     def _does_one_thing(self) -> PromoteConfig:
         if self.rollback and self.run_ids:
-            raise ValueError("rollback restores the former champion and evaluates no run_ids: give one of the two")
+            raise ValueError(
+                "rollback and run_ids cannot be combined: rollback restores the former champion without evaluating runs"
+            )
         if not (self.rollback or self.run_ids or self.models):
             raise ValueError("give run_ids, or models whose best runs are the candidates")
         if self.reason and not self.rollback:
-            raise ValueError("reason belongs to rollback; the reasons of a promotion follow from its results")
+            raise ValueError("reason is only used with rollback=true; a promotion's reasons come from its metrics")
         if self.noise_floor is not None and self.noise_floor_from is not None:
             raise ValueError("give noise_floor or noise_floor_from: one of them, not both")
         return self

@@ -66,7 +66,7 @@ def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
     if preset != "full":
         files.append(folder / f"{preset}.yaml")
     if preset == "document" and not files[-1].is_file():
-        raise ConfigError(f"preset: the document gives no recipe for {model}; preset full is ours")
+        raise ConfigError(f"preset: there is no document recipe for {model}; use preset=full")
     folder_recipe = folder / f"{preset}_folder.yaml"
     return [*files, folder_recipe] if data_path and folder_recipe.is_file() else files
 

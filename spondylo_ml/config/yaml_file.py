@@ -49,7 +49,7 @@ def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
     if not isinstance(tree, dict | None):
         raise ConfigError(f"{what} {path} must hold names and values, not {type(tree).__name__}")
     if unquoted is not None:
-        raise ConfigError(f"{what} {path}: the name {unquoted!r} is no text but {type(unquoted).__name__}: quote it")
+        raise ConfigError(f"{what} {path}: the name {unquoted!r} is not text but {type(unquoted).__name__}: quote it")
     return tree or {}
 
 

@@ -77,7 +77,7 @@ def _matches(pattern: str) -> Iterator[tuple[Path, bool]]:
     """Files, each with whether it was named explicitly and so must be a film."""
     matches = matching(pattern)
     if not matches:
-        raise DataError(f"nothing is called {pattern}: give files, folders, or a pattern such as 'films/*.dcm'")
+        raise DataError(f"no file or folder matches {pattern}: give files, folders, or a pattern such as 'films/*.dcm'")
     exists = os.path.lexists(os.path.expanduser(pattern))
     for path in matches:
         folder = path.is_dir()

@@ -126,7 +126,7 @@ def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: Limits
     short, long = min(size_hw), max(size_hw)
     if short < SMALLEST_SIDE_PX or long > LONGEST_OVER_SHORTEST * short:
         allowed = f"sides of at least {SMALLEST_SIDE_PX} px, the longer at most {LONGEST_OVER_SHORTEST} times the other"
-        raise FileError(file, f"{size_hw[1]} x {size_hw[0]} px is no shape of a film: {allowed}", alias=alias)
+        raise FileError(file, f"{size_hw[1]} x {size_hw[0]} px is not the shape of a film: {allowed}", alias=alias)
 
 
 def too_heavy(size: int, limits: Limits) -> str:

@@ -24,7 +24,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 UNREADABLE = "not an image that can be read (broken, empty, or another format)"
-IN_ALPHA = "its film lies in the transparency alone, all colours are one: save it without transparency"
+IN_ALPHA = "the image is only in the alpha channel (every pixel has the same colour): save it without transparency"
 
 _FORMATS = (PngImageFile, JpegImageFile, TiffImageFile, BmpImageFile)
 

@@ -79,9 +79,9 @@ def _without_labels(films: Sequence[Film], part: str) -> str:
     if len(patients) == 1:
         what = "one labelled film" if len(labelled) == 1 else f"{len(labelled)} labelled films of one patient"
         return (
-            f"{what} cannot be parted into train and val: a network would be evaluated on a patient that it was "
-            "trained on. Give labelled films of two patients at least; if these are of several, say so: column "
-            "patient of films.csv, or patient of COCO's images"
+            f"{what} cannot be split into train and val: a network would be evaluated on a patient that it was "
+            "trained on. Give labelled films of at least two patients; if these already come from several, name the "
+            "patients: column patient of films.csv, or patient of COCO's images"
         )
     return (
         f"{len(films)} films of {len({f.patient for f in films})} patients leave no labelled film for {part}: give "

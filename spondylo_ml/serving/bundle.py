@@ -257,7 +257,7 @@ def _mapping(folder: Path, name: str, data: bytes) -> dict[str, Any]:
     try:
         tree = json.loads(data)
     except ValueError as error:
-        raise DataError(f"{folder} holds no usable model: {name} is no JSON ({error})") from None
+        raise DataError(f"{folder} holds no usable model: {name} is not JSON ({error})") from None
     if not isinstance(tree, dict):
         raise DataError(f"{folder} holds no usable model: {name} holds {type(tree).__name__}, names and values needed")
     return tree

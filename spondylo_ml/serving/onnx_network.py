@@ -147,7 +147,7 @@ def _session(network: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exception classes are not public
-        raise DataError(f"{NETWORK} is no network that ONNX Runtime reads ({type(error).__name__})") from None
+        raise DataError(f"{NETWORK} is not a network that ONNX Runtime can read ({type(error).__name__})") from None
 
 
 def _require_fitting(session: Any, config: Config) -> None:

@@ -127,7 +127,7 @@ def _decoded(text: str) -> bytes:
     try:
         return base64.b64decode(compact, validate=True)
     except (binascii.Error, ValueError):
-        raise DataError("the text is no base64; a path is not opened unless it is written file:<path>") from None
+        raise DataError("the text is not base64; a path is not opened unless it is written file:<path>") from None
 
 
 def _array(cell: Any) -> np.ndarray[Any, Any]:

@@ -22,7 +22,7 @@ from spondylo_ml.folders import require_writable
 from spondylo_ml.tracking.store_uri import POSTGRESQL, SQLITE, database_url, sqlite_file, uri_without_password
 
 PREFLIGHT_SECONDS = 5
-ADVICE = "Start the server, or set MLFLOW_TRACKING_URI (unset: a local mlflow.db)"
+OTHER_STORE = "set MLFLOW_TRACKING_URI (unset: a local mlflow.db)"
 
 
 def require_store() -> str:
@@ -56,7 +56,7 @@ def _require_server(uri: str) -> None:
     except requests.RequestException as error:
         reason = type(error).__name__
         raise TrackingError(
-            f"the MLflow server {uri_without_password(uri)} does not answer ({reason}). {ADVICE}."
+            f"the MLflow server {uri_without_password(uri)} does not answer ({reason}). Start it, or {OTHER_STORE}."
         ) from None
 
 
@@ -65,7 +65,9 @@ def _require_database(url: URL) -> None:
     uri = url.render_as_string(hide_password=False)
     file = sqlite_file(uri)
     if file is None and url.get_backend_name() == SQLITE:
-        raise TrackingError(f"the MLflow store {uri} is in memory and ends with this process: name a file. {ADVICE}.")
+        raise TrackingError(
+            f"the MLflow store {uri} is in memory and ends with this process: name a file, or {OTHER_STORE}."
+        )
     try:
         if file is not None:
             _require_file(file)
@@ -99,6 +101,7 @@ def _cannot_be_opened(uri: str, error: Exception) -> TrackingError:
     reason = " ".join((str(getattr(error, "orig", None) or error).strip().splitlines() or [""])[0].split())
     password = urlparse(uri).password
     reason = reason.replace(password, "***") if password else reason
+    advice = "Start the database server, or" if urlparse(uri).hostname else "To use another store,"
     return TrackingError(
-        f"the MLflow store {uri_without_password(uri)} cannot be opened: {reason.rstrip('.')}. {ADVICE}."
+        f"the MLflow store {uri_without_password(uri)} cannot be opened: {reason.rstrip('.')}. {advice} {OTHER_STORE}."
     )

@@ -1,4 +1,4 @@
-"""`diagnose`: find what limits the model of a finished training run."""
+"""`diagnose`: find what limits a finished run; log the findings to a new run."""
 
 from __future__ import annotations
 

@@ -271,7 +271,7 @@ def test_predicted_vertebrae_replace_the_labels() -> None:
         measure_film(film)
     assert slips_of(measure_film(film, vertebrae=stacked(12.0))) == [pytest.approx(12.0)]
     assert measure_film(film, vertebrae=()).levels == ()
-    with pytest.raises(DataError, match=r"a film has each level once; given slots \[0, 0\]"):
+    with pytest.raises(DataError, match=r"level listed more than once; given slots \[0, 0\]"):
         measure_vertebrae([stacked()[0]] * 2, Facing.LEFT)
 
 

@@ -99,7 +99,7 @@ def test_the_document_preset_differs_from_full_in_how_heatmaps_become_levels(nam
 
 
 def test_a_model_that_the_document_does_not_mention_has_no_document_preset() -> None:
-    with pytest.raises(ConfigError, match="the document gives no recipe for keypoint_rcnn; preset full is ours"):
+    with pytest.raises(ConfigError, match="there is no document recipe for keypoint_rcnn; use preset=full"):
         resolve_config({"model": {"name": "keypoint_rcnn"}, "preset": "document"})
 
 

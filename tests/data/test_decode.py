@@ -110,7 +110,9 @@ def test_a_file_that_is_too_large_is_rejected_unread(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size_hw", [(8, 40), (16, 161), (2000, 199)])
 def test_no_film_is_a_line(size_hw: tuple[int, int]) -> None:
-    with pytest.raises(FileError, match="is no shape of a film: sides of at least 16 px, the longer at most 10 times"):
+    with pytest.raises(
+        FileError, match="not the shape of a film: sides of at least 16 px, the longer at most 10 times"
+    ):
         open_array(np.zeros(size_hw, np.uint8), "a")
 
 

@@ -67,7 +67,7 @@ def test_a_table_beside_the_films_tells_facing_and_spacing(folder: Path) -> None
 
 
 def test_missing_paths_and_folders_without_films_are_reported(folder: Path) -> None:
-    with pytest.raises(DataError, match=r"nothing is called .*/\*\.tif: give files, folders, or a pattern"):
+    with pytest.raises(DataError, match=r"no file or folder matches .*/\*\.tif: give files, folders, or a pattern"):
         collect_films([str(folder / "*.tif")])
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match=r"no film in the given files and folders: films end in \.jpg, .*\.dcm"):
@@ -108,7 +108,7 @@ def test_brackets_of_a_path_that_exists_are_no_pattern(
                 root + name for name in result
             ]
         else:
-            with pytest.raises(DataError, match="nothing is called"):
+            with pytest.raises(DataError, match="no file or folder matches"):
                 collect_films([root + patterns])
 
 

@@ -102,7 +102,7 @@ def test_a_patient_with_nearly_all_films_leaves_no_part_empty(sizes: tuple[int, 
     ("names", "what"), [(["a"], "one labelled film"), (["same"] * 9, "9 labelled films of one patient")]
 )
 def test_films_of_one_patient_are_an_error_that_says_what_to_do(names: list[str], what: str) -> None:
-    message = f"^{what} cannot be parted into train and val: .*Give labelled films of two patients at least.*films.csv"
+    message = f"^{what} cannot be split into train and val: .*Give labelled films of at least two patients.*films.csv"
     with pytest.raises(DataError, match=message):
         split_by_patient(films_of(names), 0.15, 0.1, 0)
 

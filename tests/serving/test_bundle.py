@@ -88,7 +88,7 @@ def test_a_changed_or_missing_file_is_named(
 
 def test_a_missing_or_broken_manifest_is_reported(folder: Path) -> None:
     (folder / "manifest.json").write_text("{")
-    with pytest.raises(DataError, match=r"manifest\.json is no JSON"):
+    with pytest.raises(DataError, match=r"manifest\.json is not JSON"):
         load_bundle(folder)
     (folder / "manifest.json").write_text('{"format": 2, "files": {"bundle.json": 3}}')
     with pytest.raises(DataError, match=r"manifest\.json has no digest of bundle\.json"):

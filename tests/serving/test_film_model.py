@@ -295,7 +295,7 @@ def test_a_blank_film_is_refused_as_by_the_audit() -> None:
     results = FilmModel(unet_bundle(), "m").predict([*blank, png(hidden), np.asarray(text), pixels])
     assert [bool(result.error) for result in results] == [True] * 5 + [False]
     reasons = ["its grey levels span 0 of 255: nothing can be seen"] * 5
-    reasons[3] = "its film lies in the transparency alone"
+    reasons[3] = "the image is only in the alpha channel"
     for result, reason in zip(results[:5], reasons, strict=True):
         assert result.error.startswith(reason)
         assert result.to_row()["slips"] is None

@@ -136,7 +136,7 @@ def test_keypoint_rcnn_and_dropout_uncertainty_have_no_onnx_export() -> None:
 
 def test_the_network_of_another_model_and_invalid_data_are_refused() -> None:
     bundle = bundle_of("unet")
-    with pytest.raises(DataError, match=r"network\.onnx is no network that ONNX Runtime reads \(\w+\)"):
+    with pytest.raises(DataError, match=r"network\.onnx is not a network that ONNX Runtime can read \(\w+\)"):
         with_onnx(bundle, b"noise")
     other = small_bundle("unet", 96)
     with pytest.raises(DataError, match=r"network\.onnx takes .*64, 64.*, the model images of \(films, 1, 96, 96\)"):

@@ -158,9 +158,9 @@ BAD_FILMS = {
     "30 MB of noise": (NOISE, "not an image that can be read"),
     "a bomb": (decompression_bomb(), "a film of 60000 x 60000 px: more than the 50 million px"),
     "half a film": (PNG[: len(PNG) // 2], "broken"),
-    "a path": ("/etc/passwd", "the text is no base64; a path is not opened"),
+    "a path": ("/etc/passwd", "the text is not base64; a path is not opened"),
     "a path with its scheme": ("file:/etc/passwd", "paths are not opened here: send the film's bytes as base64"),
-    "an address": ("http://127.0.0.1/film.png", "the text is no base64"),
+    "an address": ("http://127.0.0.1/film.png", "the text is not base64"),
     "three frames": (dicom(gradient(), NumberOfFrames=3), "a DICOM file of 3 frames"),
 }
 
@@ -190,7 +190,7 @@ def body(tree: object) -> bytes:
 
 JSON = "application/json"
 BAD_REQUESTS: dict[str, tuple[bytes, str | None, int, str]] = {
-    "no body": (b"", JSON, 400, r"the body is no JSON that can be read \(JSONDecodeError\)"),
+    "no body": (b"", JSON, 400, r"the body is not JSON \(JSONDecodeError\)"),
     "an empty object": (b"{}", JSON, 400, "the body holds one table as dataframe_records or dataframe_split; given no"),
     "a list": (b"[]", JSON, 400, "given a JSON list"),
     "another key": (body({"inputs": [text(PNG)]}), JSON, 400, "given inputs. A request is, for example"),

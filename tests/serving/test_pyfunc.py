@@ -94,7 +94,7 @@ def test_bad_films_have_their_error_in_their_row_and_do_not_affect_others(model:
     bad = {
         "": "not an image that can be read",
         text(b"noise" * 99): "not an image that can be read",
-        str(path): "no base64; a path is not opened unless",
+        str(path): "not base64; a path is not opened unless",
         f"file:{path}": "paths are not opened here: send the film's bytes as base64",
         text(b"x" * (LIMITS.max_bytes + 1)): "MiB of the largest film|more than the 64 MiB that are read",
         text(dicom(gradient(), NumberOfFrames=3)): "a DICOM file of 3 frames",
@@ -186,7 +186,7 @@ def test_results_are_valid_json_as_the_server_writes_them(model: Any) -> None:
     predictions_to_json(model.predict(pd.DataFrame({"image": [text(PNG), "x"]})), stream)
 
     def refuse(name: str) -> None:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     good, bad = json.loads(stream.getvalue(), parse_constant=refuse)["predictions"]
     assert tuple(good) == tuple(bad) == COLUMNS

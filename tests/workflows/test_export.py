@@ -59,7 +59,7 @@ def test_a_dataset_without_parts_is_split_by_patient_if_the_layout_needs_parts(t
 
 
 def test_a_single_film_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one labelled film cannot be parted into train and val"):
+    with pytest.raises(DataError, match="one labelled film cannot be split into train and val"):
         draw_phantoms(PhantomConfig(count=1, long_side_px=64, to=tmp_path / "a"))
     assert not (tmp_path / "a").exists()
 

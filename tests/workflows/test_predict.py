@@ -148,7 +148,7 @@ def test_a_broken_link_is_a_failed_film_and_a_folder_name_may_hold_a_comma(
 def test_a_folder_that_is_not_empty_and_missing_films_are_reported(model: Path, films: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("--films", str(films), "--to", str(films)), "is not empty: give a new or empty folder"),
-        (("--films", "nowhere.png", "--to", "out"), "nothing is called nowhere.png: give files, folders"),
+        (("--films", "nowhere.png", "--to", "out"), "no file or folder matches nowhere.png: give files, folders"),
     ):
         process = start(tmp_path, "predict", "--model", str(model), *arguments)
         output, _ = process.communicate(timeout=300)

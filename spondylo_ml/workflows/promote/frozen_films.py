@@ -34,7 +34,7 @@ from spondylo_ml.workflows.shared.common_films import common_films
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty
 
 REPEATS = 3
-"""Times that each film is timed; the fastest counts, since other load only adds time."""
+"""Timings per film; the fastest is kept, since other load only adds time."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,7 @@ class EvaluatedModel:
     Attributes:
         values: from `paired_values`.
         guarded: from `guarded_values`.
-        mean_shape: estimates of the mean shape of its training films, the trivial predictor.
-        mean_shape_values: as `values`, for the mean shape.
+        mean_shape, mean_shape_values: the mean-shape baseline's estimates, and the per-observation values behind them.
     """
 
     trained_run: TrainedRun
