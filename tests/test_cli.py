@@ -113,7 +113,7 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("promote", "--metrc", "x"), r"unknown option '--metrc'\. Did you mean '--metric'\?"),
         (
             ("promote", "--rollback", "true", "--run_ids", "a"),
-            r"rollback restores the former champion and evaluates no",
+            r"rollback and run_ids cannot be combined",
         ),
         (("promote", "--reason", "x"), r"reason is only used with rollback=true"),
         (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),
