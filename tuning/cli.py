@@ -38,10 +38,15 @@ def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:
 
 
 TUNE = Command(
-    "tune", TuneOptions, "tuning.tune:tune",
+    "tune",
+    TuneOptions,
+    "tuning.tune:tune",
     "Search a space of configurations; the same study name resumes the study, also from several machines at once.",
-    check_tune, "tuning.tune:summary_text", takes_config=True, program="python -m tuning",
-)  # fmt: skip
+    check_tune,
+    "tuning.tune:summary_text",
+    takes_config=True,
+    program="python -m tuning",
+)
 
 
 def _require_optuna() -> None:

@@ -12,9 +12,15 @@ from spondylo_ml.config.section import CommaList, Section
 from spondylo_ml.evaluation.catalogue import lower_is_better
 
 Goal = Literal[
-    "mre_px512", "median_px512", "instance_mre_px512", "sdr_6px", "sdr_12px", "sdr_24px", "slip_error_percent",
+    "mre_px512",
+    "median_px512",
+    "instance_mre_px512",
+    "sdr_6px",
+    "sdr_12px",
+    "sdr_24px",
+    "slip_error_percent",
     "latency_ms",
-]  # fmt: skip
+]
 DEFAULT_TRIALS = 20
 
 STUDIES = Path("studies")

@@ -54,9 +54,12 @@ class LayerChannels:
     def to_json(self) -> dict[str, object]:
         """The fields as JSON values."""
         return {
-            "layer": self.layer, "kind": self.kind, "channels": self.channels,
-            "zero": list(self.zero), "constant": list(self.constant),
-        }  # fmt: skip
+            "layer": self.layer,
+            "kind": self.kind,
+            "channels": self.channels,
+            "zero": list(self.zero),
+            "constant": list(self.constant),
+        }
 
 
 class _Values:

@@ -34,14 +34,13 @@ CAUSES = {
     ),
     "missed": (
         "The model misses vertebrae that are on the film.",
-        "More epochs or a larger loss.presence_weight; for Keypoint R-CNN a lower "
-        "model.keypoint_rcnn.score_threshold.",
+        "More epochs or a larger loss.presence_weight; for Keypoint R-CNN a lower model.keypoint_rcnn.score_threshold.",
     ),
     "false": (
         "Corners are predicted where none is labelled.",
         "Usual after a short training run. Otherwise: unlabelled vertebrae, or films unlike the training films.",
     ),
-}  # fmt: skip
+}
 """Meaning and advice by kind of error."""
 
 
@@ -124,17 +123,24 @@ def _channel_findings(layers: Sequence[LayerChannels]) -> list[DiagnosisFinding]
     named = ", ".join(f"{x.layer} ({x.dead} of {x.channels})" for x in sorted(worst, key=lambda x: -x.dead_percent)[:5])
     seen = f"{dead} of {channels} channels are zero or constant on the films examined"
     if not worst:
-        return [DiagnosisFinding("dead channels", f"{seen}, in no layer {MANY_DEAD_PERCENT:.0f} % or more.",
-                        "A few dead channels are usual and cost only memory.", "None needed.")]  # fmt: skip
+        return [
+            DiagnosisFinding(
+                "dead channels",
+                f"{seen}, in no layer {MANY_DEAD_PERCENT:.0f} % or more.",
+                "A few dead channels are usual and cost only memory.",
+                "None needed.",
+            )
+        ]
     return [
         DiagnosisFinding(
-            "dead channels", f"{seen}; {len(worst)} layers have {MANY_DEAD_PERCENT:.0f} % or more, the most: {named}.",
+            "dead channels",
+            f"{seen}; {len(worst)} layers have {MANY_DEAD_PERCENT:.0f} % or more, the most: {named}.",
             "These layers do not use their full width. Units that died in training do not recover; after a short "
             "training run, or on few films, some may just not be needed yet.",
             "A lower training.learning_rate or a longer warm-up (training.warmup_fraction), training.clip_norm, less "
             "weight decay, or a narrower network.",
         )
-    ]  # fmt: skip
+    ]
 
 
 def _parameter_findings(census: GradientCensus) -> list[DiagnosisFinding]:
@@ -143,11 +149,12 @@ def _parameter_findings(census: GradientCensus) -> list[DiagnosisFinding]:
     if unused:
         results.append(
             DiagnosisFinding(
-                "unused parameters", f"{len(unused)} parameter tensors get no gradient from any part of the loss.",
+                "unused parameters",
+                f"{len(unused)} parameter tensors get no gradient from any part of the loss.",
                 "The model declares them unused: they keep their initial values and do not affect predictions.",
                 "None needed; a positive weight of the loss that trains them switches them on.",
             )
-        )  # fmt: skip
+        )
     if census.silent:
         results.append(
             DiagnosisFinding(

@@ -19,9 +19,14 @@ TOLERANCE_PERCENT = 0.01
 """Percent of the endplate. The augmentation computes in single precision, which gives about 0.0001 %."""
 
 FLIP_ALONE = AugmentationConfig(
-    flip_probability=1, affine_probability=0, contrast_probability=0, noise_probability=0, blur_probability=0,
-    clahe_probability=0, dropout_probability=0,
-)  # fmt: skip
+    flip_probability=1,
+    affine_probability=0,
+    contrast_probability=0,
+    noise_probability=0,
+    blur_probability=0,
+    clahe_probability=0,
+    dropout_probability=0,
+)
 
 Flip = Callable[[GreyImage, FloatArray], tuple[GreyImage, FloatArray]]
 
@@ -56,11 +61,16 @@ def check_flip(films: Sequence[PreparedFilm], flip: Flip = augmentation_flip) ->
     if not_mirrored:
         text += f"; the pixels of {not_mirrored} film(s) are not mirrored with their corners"
     return check_result(
-        NAME, worst <= TOLERANCE_PERCENT and not lost and not not_mirrored, text, worst, TOLERANCE_PERCENT, "%",
+        NAME,
+        worst <= TOLERANCE_PERCENT and not lost and not not_mirrored,
+        text,
+        worst,
+        TOLERANCE_PERCENT,
+        "%",
         "Mirroring must move the pixels, put each corner at width - 1 - x, and exchange left and right corners "
         "(landmarks.MIRRORED_CORNERS, data/augment.py). To train without flips: augmentation.flip_probability=0 and "
         "training.preflight=false.",
-    )  # fmt: skip
+    )
 
 
 def slips_percent(corners_xy: FloatArray, facing: Facing) -> FloatArray:

@@ -71,12 +71,17 @@ def check_gradients(census: GradientCensus) -> CheckResult:
     n_unused = len(census.unreached) - len(census.unexpected)
     sound = f"{', '.join(census.parts)}: each reaches its head; {n_unused} parameter tensors are not in use"
     return check_result(
-        NAME, not faults, "; ".join(faults) or sound, float(len(faults)), 0.0, "faults",
+        NAME,
+        not faults,
+        "; ".join(faults) or sound,
+        float(len(faults)),
+        0.0,
+        "faults",
         "Look for detach(), no_grad() or a head that is not called between the network and that loss; set the "
         "weight of an unwanted part to 0 in the section loss. If a loss is not finite, lower its weight or train with "
         "training.precision=fp32.",
         census.unreached,
-    )  # fmt: skip
+    )
 
 
 def _fault(part: str, value: Tensor, named: dict[str, torch.nn.Parameter], head: str | None) -> str:

@@ -17,10 +17,15 @@ def check_learning_rate(model: LandmarkModel, config: TrainingConfig, n_films: i
     rates = first_rates(model, config, n_films)
     least = min(rates)
     return check_result(
-        NAME, least > 0, f"the first step has learning rates from {least:.3g} to {max(rates):.3g}", least, 0.0, "",
+        NAME,
+        least > 0,
+        f"the first step has learning rates from {least:.3g} to {max(rates):.3g}",
+        least,
+        0.0,
+        "",
         "The first step would do nothing, or the backbone would never learn: raise training.learning_rate or "
         "training.backbone_rate_ratio, or start the warm-up above 0 (training.warmup_fraction).",
-    )  # fmt: skip
+    )
 
 
 def first_rates(model: LandmarkModel, config: TrainingConfig, n_films: int) -> list[float]:

@@ -28,12 +28,15 @@ def check_oracle(model: LandmarkModel, films: Sequence[PreparedFilm]) -> CheckRe
         return no_usable_corner(NAME)
     worst, limit = float(errors.max()), TOLERANCE_CELLS[model.codec.decoder]
     return check_result(
-        NAME, worst <= limit,
+        NAME,
+        worst <= limit,
         f"targets decoded by {model.codec.decoder} are off by up to {worst:.3f} cells, {errors.mean():.3f} on average",
-        worst, limit, "cells",
+        worst,
+        limit,
+        "cells",
         "Encoder and decoder disagree: compare the stride and half-cell offsets in models/codec.py. Or the target is "
         "too narrow or the smoothing too wide for the decoder: try heatmap.blur_kernel=0 or heatmap.sigma_cells=1.5.",
-    )  # fmt: skip
+    )
 
 
 def oracle_errors_cells(

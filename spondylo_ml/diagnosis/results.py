@@ -87,9 +87,11 @@ def inapplicable(results: Sequence[CheckResult]) -> list[CheckResult]:
 def no_usable_corner(name: str) -> CheckResult:
     """The failure of a check on films without any usable corner."""
     return CheckResult(
-        name, CheckOutcome.FAILED, "the films examined have no usable corner inside the input",
+        name,
+        CheckOutcome.FAILED,
+        "the films examined have no usable corner inside the input",
         advice="Check the labels with the command audit: a model cannot learn from them.",
-    )  # fmt: skip
+    )
 
 
 def require_passed(results: Sequence[CheckResult]) -> None:

@@ -54,9 +54,10 @@ def quadratic_kappa(true: FloatArray, predicted: FloatArray, weights: FloatArray
         return math.nan
     labels = np.arange(grades.min(), grades.max() + 1)
     return float(
-        cohen_kappa_score(true[counted], predicted[counted], labels=labels, weights="quadratic",
-                          sample_weight=weights[counted])
-    )  # fmt: skip
+        cohen_kappa_score(
+            true[counted], predicted[counted], labels=labels, weights="quadratic", sample_weight=weights[counted]
+        )
+    )
 
 
 def area_under_curve(positive: FloatArray, likelihood: FloatArray, weights: FloatArray) -> float:

@@ -148,8 +148,12 @@ def entries_table(board: Leaderboard) -> pd.DataFrame:
     """
     rows = [_entry_row(board, entry) for entry in board.entries]
     mean_shape_row: dict[str, object] = {
-        "entry": MEAN_SHAPE, "model": "", "n_planned": 0, "n_finished": 0, "n_failed": 0,
-    }  # fmt: skip
+        "entry": MEAN_SHAPE,
+        "model": "",
+        "n_planned": 0,
+        "n_finished": 0,
+        "n_failed": 0,
+    }
     mean_shape_row |= _metric_cells([board.mean_shape] if board.mean_shape else [], seeds=False)
     table = pd.DataFrame([*rows, mean_shape_row])
     return table.sort_values(RANKED_BY, kind="stable", na_position="last").reset_index(drop=True)
@@ -160,9 +164,14 @@ def children_table(board: Leaderboard) -> pd.DataFrame:
     rows = []
     for child in board.children:
         row: dict[str, object] = {
-            "entry": child.entry, "model": child.model, "seed": child.seed, "state": child.state,
-            "run_id": child.run_id, "reason": child.reason, "device": child.device,
-        }  # fmt: skip
+            "entry": child.entry,
+            "model": child.model,
+            "seed": child.seed,
+            "state": child.state,
+            "run_id": child.run_id,
+            "reason": child.reason,
+            "device": child.device,
+        }
         for metric in METRICS:
             row |= _cells(metric, child.numbers.get(metric) or estimate_over_seeds([]))
         rows.append(row | {name: child.costs.get(name, math.nan) for name in COSTS})
@@ -172,9 +181,12 @@ def children_table(board: Leaderboard) -> pd.DataFrame:
 def _entry_row(board: Leaderboard, entry: str) -> dict[str, object]:
     planned, finished = board.of(entry), board.of(entry, FINISHED)
     row: dict[str, object] = {
-        "entry": entry, "model": planned[0].model, "n_planned": len(planned), "n_finished": len(finished),
+        "entry": entry,
+        "model": planned[0].model,
+        "n_planned": len(planned),
+        "n_finished": len(finished),
         "n_failed": len(board.of(entry, FAILED)),
-    }  # fmt: skip
+    }
     row |= _metric_cells([child.numbers for child in finished])
     for name in COSTS:
         values = [child.costs.get(name, math.nan) for child in finished]
@@ -195,6 +207,9 @@ def _metric_cells(numbers: Sequence[Mapping[str, Estimate]], seeds: bool = True)
 
 def _cells(metric: str, estimate: Estimate) -> dict[str, object]:
     return {
-        metric: estimate.value, f"{metric}_low": estimate.low, f"{metric}_high": estimate.high,
-        f"{metric}_n": estimate.n, f"{metric}_n_absent": estimate.n_absent,
-    }  # fmt: skip
+        metric: estimate.value,
+        f"{metric}_low": estimate.low,
+        f"{metric}_high": estimate.high,
+        f"{metric}_n": estimate.n,
+        f"{metric}_n_absent": estimate.n_absent,
+    }

@@ -10,6 +10,7 @@ mm; 0.95 at 1.0 mm.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -69,11 +70,11 @@ def average_precision(table: pd.DataFrame, patients: Sequence[str], bootstrap: P
     n_true = table["n_true"].to_numpy(dtype=np.float64)
     thresholds_of = {"oks_ap": slice(None), "oks_ap50": slice(0, 1), "oks_ap75": slice(5, 6)}
     return {
-        name: bootstrap.statistic(
-            lambda weights, which=which: _weighted_ap(right[which], n_true, weights), patients  # type: ignore[misc]
-        ).model_copy(update={"n": int(n_true.sum())})
+        name: bootstrap.statistic(partial(_weighted_ap, right[which], n_true), patients).model_copy(
+            update={"n": int(n_true.sum())}
+        )
         for name, which in thresholds_of.items()
-    }  # fmt: skip
+    }
 
 
 def _match_greedily(oks: FloatArray, threshold: float) -> NDArray[np.bool_]:

@@ -107,9 +107,12 @@ class SlipConformal(BaseModel):
             group_factor = np.array([conformal_quantile(relative[group == g], coverage) for g in np.unique(group)])
             group_factor = np.maximum(group_factor, LEAST_FACTOR)
         return cls(
-            coverage=coverage, by_level=by_level, other_levels=other, n_levels=len(score),
+            coverage=coverage,
+            by_level=by_level,
+            other_levels=other,
+            n_levels=len(score),
             by_grade=tuple(float(group_factor[g]) for g in grade_group),
-        )  # fmt: skip
+        )
 
     def reach_percent(self, slot: int, spread_percent: float) -> FloatArray:
         """(6,) distance that a true slip of each grade may have from the predicted one."""

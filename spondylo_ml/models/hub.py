@@ -92,9 +92,13 @@ def _client(repository: str, name: str, cache: Path) -> Iterator[queue.Queue[str
     """The lines that the client prints, None after the last. The client is killed at the end of the block."""
     command = [sys.executable, "-c", _CLIENT, repository, name, str(cache)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, text=True,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        text=True,
         env=os.environ | _ENVIRONMENT,
-    )  # fmt: skip
+    )
     assert process.stdout is not None
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(process.stdout, lines), daemon=True)

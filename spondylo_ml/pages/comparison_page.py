@@ -118,9 +118,12 @@ def _metrics_figure(data: ComparisonData) -> Any:
         for index, run in enumerate(data.runs):
             estimates = [data.numbers[run][m] for m in metrics]
             spread = {
-                "type": "data", "symmetric": False, "thickness": 1.2,
-                "array": [e.high - e.value for e in estimates], "arrayminus": [e.value - e.low for e in estimates],
-            }  # fmt: skip
+                "type": "data",
+                "symmetric": False,
+                "thickness": 1.2,
+                "array": [e.high - e.value for e in estimates],
+                "arrayminus": [e.value - e.low for e in estimates],
+            }
             figure.add_bar(
                 x=metrics, y=[e.value for e in estimates], error_y=spread, name=run, marker_color=colours.of_run(index),
                 legendgroup=run, showlegend=column == 1, row=1, col=column,
@@ -135,10 +138,14 @@ def _films_figure(data: ComparisonData) -> Any:
     figure = go.Figure()
     for index, run in enumerate(others, start=1):
         figure.add_scatter(
-            x=data.films[baseline], y=data.films[run], mode="markers", name=run, text=data.films.index,
+            x=data.films[baseline],
+            y=data.films[run],
+            mode="markers",
+            name=run,
+            text=data.films.index,
             marker={"color": colours.of_run(index), "opacity": 0.7},
             hovertemplate="%{text}<br>%{x:.2f} to %{y:.2f} px512<extra></extra>",
-        )  # fmt: skip
+        )
     values = data.films[list(data.runs)].to_numpy(dtype=float)
     values = values[values > 0]
     ends = [float(values.min()), float(values.max())] if len(values) else [0.1, 1.0]
@@ -160,9 +167,12 @@ def _curves_figure(data: ComparisonData) -> Any:
     figure = go.Figure()
     for index, (run, points) in enumerate(data.curves.items()):
         figure.add_scatter(
-            x=[epoch for epoch, _ in points], y=[value for _, value in points], name=run, mode="lines+markers",
+            x=[epoch for epoch, _ in points],
+            y=[value for _, value in points],
+            name=run,
+            mode="lines+markers",
             marker={"color": colours.of_run(index), "size": 5},
-        )  # fmt: skip
+        )
     figure.update_xaxes(title="epoch")
     figure.update_yaxes(title=data.curve_label)
     return _laid_out(figure, height=420)
@@ -170,7 +180,8 @@ def _curves_figure(data: ComparisonData) -> Any:
 
 def _laid_out(figure: Any, **extra: Any) -> Any:
     figure.update_layout(
-        template="plotly_white", margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        template="plotly_white",
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
         **{"legend": {"orientation": "h", "y": 1.14, "x": 0}, **extra},
-    )  # fmt: skip
+    )
     return figure

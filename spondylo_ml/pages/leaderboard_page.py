@@ -118,20 +118,30 @@ def _error_figure(board: Leaderboard) -> Any:
 
     table = entries_table(board).dropna(subset=["mre_px512"])
     limits = {
-        "type": "data", "symmetric": False, "array": (table["mre_px512_high"] - table["mre_px512"]).tolist(),
+        "type": "data",
+        "symmetric": False,
+        "array": (table["mre_px512_high"] - table["mre_px512"]).tolist(),
         "arrayminus": (table["mre_px512"] - table["mre_px512_low"]).tolist(),
-    }  # fmt: skip
+    }
     figure = go.Figure()
     figure.add_scatter(
-        x=table["entry"].tolist(), y=table["mre_px512"].tolist(), error_y=limits, mode="markers",
-        name="mean over seeds", marker={"color": colours.of_run(0), "size": 13, "symbol": "diamond"},
-    )  # fmt: skip
+        x=table["entry"].tolist(),
+        y=table["mre_px512"].tolist(),
+        error_y=limits,
+        mode="markers",
+        name="mean over seeds",
+        marker={"color": colours.of_run(0), "size": 13, "symbol": "diamond"},
+    )
     seeds = children_table(board)
     seeds = seeds[seeds["state"] == FINISHED]
     figure.add_scatter(
-        x=seeds["entry"].tolist(), y=seeds["mre_px512"].tolist(), mode="markers", name="one seed",
-        text=[f"seed {seed}" for seed in seeds["seed"]], marker={"color": colours.of_run(1), "size": 8},
-    )  # fmt: skip
+        x=seeds["entry"].tolist(),
+        y=seeds["mre_px512"].tolist(),
+        mode="markers",
+        name="one seed",
+        text=[f"seed {seed}" for seed in seeds["seed"]],
+        marker={"color": colours.of_run(1), "size": 8},
+    )
     return _laid_out(_with_error_axis(figure, [*table["mre_px512"], *seeds["mre_px512"]]))
 
 
@@ -142,13 +152,19 @@ def _rates_figure(board: Leaderboard) -> Any:
     figure = go.Figure()
     for index, (_, row) in enumerate(entries_table(board).dropna(subset=["mre_px512"]).iterrows()):
         limits = {
-            "type": "data", "symmetric": False, "array": [row[f"{m}_high"] - row[m] for m in rates],
-            "arrayminus": [row[m] - row[f"{m}_low"] for m in rates], "thickness": 1.2,
-        }  # fmt: skip
+            "type": "data",
+            "symmetric": False,
+            "array": [row[f"{m}_high"] - row[m] for m in rates],
+            "arrayminus": [row[m] - row[f"{m}_low"] for m in rates],
+            "thickness": 1.2,
+        }
         figure.add_bar(
-            x=[metric_definition(m).label for m in rates], y=[row[m] for m in rates], error_y=limits,
-            name=row["entry"], marker_color=colours.of_run(index),
-        )  # fmt: skip
+            x=[metric_definition(m).label for m in rates],
+            y=[row[m] for m in rates],
+            error_y=limits,
+            name=row["entry"],
+            marker_color=colours.of_run(index),
+        )
     figure.update_layout(barmode="group")
     figure.update_yaxes(title="%", range=[0, 100])
     return _laid_out(figure)
@@ -186,7 +202,9 @@ def _with_error_axis(figure: Any, errors_px512: Sequence[float]) -> Any:
 
 def _laid_out(figure: Any) -> Any:
     figure.update_layout(
-        template="plotly_white", height=460, margin={"l": 60, "r": 20, "t": 60, "b": 50},
+        template="plotly_white",
+        height=460,
+        margin={"l": 60, "r": 20, "t": 60, "b": 50},
         legend={"orientation": "h", "y": 1.14, "x": 0},
-    )  # fmt: skip
+    )
     return figure

@@ -155,8 +155,10 @@ def _limits(facts: CardFacts, report: EvaluationReport) -> str:
         limits.append("It was evaluated on synthetic films alone.")
     if "slip_set_coverage" not in report.numbers:
         limits.append("It gives no slip intervals on these films: its uncertainty was not calibrated or not evaluated.")
-    limits.append("Intervals hold for films like those of its validation part. If several candidates were evaluated "
-                "on the same films, the metrics of the best one are slightly optimistic.")  # fmt: skip
+    limits.append(
+        "Intervals hold for films like those of its validation part. If several candidates were evaluated "
+        "on the same films, the metrics of the best one are slightly optimistic."
+    )
     return "\n".join(["## Limits", "", *(f"* {line}" for line in limits), ""])
 
 

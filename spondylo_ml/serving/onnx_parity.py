@@ -123,8 +123,10 @@ class Parity:
                 f"{worst.where} of film {worst.film_id}"
             )
         if alone := [(film, film.seen_by_one[0]) for film in self.films if film.seen_by_one]:
-            problems.append(f"on {len(alone)} film(s) one of them sees a vertebra that the other does not: "
-                        f"{alone[0][1]} of film {alone[0][0].film_id}")  # fmt: skip
+            problems.append(
+                f"on {len(alone)} film(s) one of them sees a vertebra that the other does not: "
+                f"{alone[0][1]} of film {alone[0][0].film_id}"
+            )
         if other := self.other_grades:
             problems.append(f"{len(other)} of {len(self.graded)} levels have another grade: {_in_words(other[0])}")
         if not self.graded:

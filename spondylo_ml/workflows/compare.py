@@ -123,7 +123,7 @@ def _comparison_data(
         curves={c.name: metric_history(c.run.info.run_id, CURVE) for c in trained_runs},
         curve_label=CURVE_LABEL,
         remarks=tuple(filter(None, (_seen_in_training(c, first.films) for c in trained_runs))),
-    )  # fmt: skip
+    )
 
 
 def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
@@ -138,11 +138,13 @@ def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
 
 def _log_origin(config: CompareConfig, trained_runs: Sequence[TrainedRun], films: FilmSet) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
-    mlflow.set_tags({
-        "compared_runs": ",".join(c.run.info.run_id for c in trained_runs),
-        "models": ",".join(c.bundle.config.model.name for c in trained_runs),
-        "dataset": films.name,
-    })  # fmt: skip
+    mlflow.set_tags(
+        {
+            "compared_runs": ",".join(c.run.info.run_id for c in trained_runs),
+            "models": ",".join(c.bundle.config.model.name for c in trained_runs),
+            "dataset": films.name,
+        }
+    )
     log_environment()
     log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
 
@@ -172,13 +174,19 @@ def difference_table(data: ComparisonData) -> pd.DataFrame:
     """One row per run and metric: the difference from the baseline."""
     rows = [
         {
-            "run": run, "baseline": data.runs[0], "metric": d.metric, **d.difference.model_dump(),
-            "wilcoxon_p": d.wilcoxon_p, "rank_biserial": d.rank_biserial, "n_better": d.n_better,
-            "n_worse": d.n_worse, "n_same": d.n_same,
+            "run": run,
+            "baseline": data.runs[0],
+            "metric": d.metric,
+            **d.difference.model_dump(),
+            "wilcoxon_p": d.wilcoxon_p,
+            "rank_biserial": d.rank_biserial,
+            "n_better": d.n_better,
+            "n_worse": d.n_worse,
+            "n_same": d.n_same,
         }
         for run, differences in data.differences.items()
         for d in differences
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows)
 
 

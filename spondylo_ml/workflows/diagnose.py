@@ -94,9 +94,15 @@ def diagnose(config: DiagnoseConfig) -> Diagnosis:
             all_findings.insert(0, OTHER_FILMS)
         result = Diagnosis(run_id, preflight, report, layers, tuple(all_findings))
         subject = Subject(
-            name, config.run_id, bundle.config.model.name, films.name, len(val), min(config.films, len(val)),
-            report.numbers["mre_px512"].value, films.kind == PHANTOM_KIND,
-        )  # fmt: skip
+            name,
+            config.run_id,
+            bundle.config.model.name,
+            films.name,
+            len(val),
+            min(config.films, len(val)),
+            report.numbers["mre_px512"].value,
+            films.kind == PHANTOM_KIND,
+        )
         _log_result(result, subject)
     return result
 
@@ -171,9 +177,14 @@ def _log_result(result: Diagnosis, subject: Subject) -> None:
     }
     mlflow.log_text(json.dumps(tree, indent=1), FILE)
     page = diagnosis_page(
-        subject, result.findings, preflight.results, tables["anatomy"], tables["level_shifts"], result.layers,
+        subject,
+        result.findings,
+        preflight.results,
+        tables["anatomy"],
+        tables["level_shifts"],
+        result.layers,
         preflight.census,
-    )  # fmt: skip
+    )
     mlflow.log_text(page, PAGE)
 
 

@@ -53,10 +53,13 @@ def exported_onnx(result: OnnxExportResult) -> str:
 
 def converted(result: ConversionResult) -> str:
     """Summary of a converted model."""
-    return "\n".join([
-        f"{result.source} written to {result.folder} in the current format",
-        f"digest {result.digest}",
-        "The old format has no digests: the files could not be verified. Keep this digest, and give it with the model:",
-        f"python -m spondylo_ml predict --model {result.folder} --digest {result.digest} --films ... --to ...",
-        DISCLAIMER,
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"{result.source} written to {result.folder} in the current format",
+            f"digest {result.digest}",
+            "The old format has no digests: the files could not be verified. "
+            "Keep this digest, and give it with the model:",
+            f"python -m spondylo_ml predict --model {result.folder} --digest {result.digest} --films ... --to ...",
+            DISCLAIMER,
+        ]
+    )

@@ -142,11 +142,13 @@ def _against(data: ComparisonData, run: str) -> str:
             effect = "none" if math.isnan(d.rank_biserial) else f"{d.rank_biserial:+.2f}"
             rows.append([d.metric, *values, interval_text(d.difference, digits + 1), p, effect])
     change = film_differences(data, run)
-    return "\n".join([
-        f"{run} against {baseline}",
-        *_aligned(rows),
-        f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"{run} against {baseline}",
+            *_aligned(rows),
+            f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
+        ]
+    )
 
 
 def diagnosed(diagnosis: Diagnosis) -> str:

@@ -41,9 +41,13 @@ def _chart(title: str, figure: go.Figure | None, note: str) -> Chart:
     if figure is None:
         return Chart(title, Markup(), "; ".join(filter(None, ["not recorded for these films", note])))
     figure.update_layout(
-        height=HEIGHT_PX, margin={"l": 45, "r": 10, "t": 10, "b": 40}, template="plotly_white",
-        legend={"orientation": "h", "y": 1.12}, barmode="stack", bargap=0.08,
-    )  # fmt: skip
+        height=HEIGHT_PX,
+        margin={"l": 45, "r": 10, "t": 10, "b": 40},
+        template="plotly_white",
+        legend={"orientation": "h", "y": 1.12},
+        barmode="stack",
+        bargap=0.08,
+    )
     return Chart(title, chart_html(figure), note)
 
 
@@ -86,9 +90,13 @@ def _sizes(films: pd.DataFrame) -> go.Figure | None:
     figure = go.Figure()
     for part, group in films.groupby("part"):
         figure.add_scatter(
-            x=group["width_px"].tolist(), y=group["height_px"].tolist(), text=group["film_id"].tolist(), mode="markers",
-            name=str(part) or "no part", marker={"color": colours.PARTS.get(str(part)), "size": 6, "opacity": 0.6},
-        )  # fmt: skip
+            x=group["width_px"].tolist(),
+            y=group["height_px"].tolist(),
+            text=group["film_id"].tolist(),
+            mode="markers",
+            name=str(part) or "no part",
+            marker={"color": colours.PARTS.get(str(part)), "size": 6, "opacity": 0.6},
+        )
     return figure.update_xaxes(title="width, px").update_yaxes(title="height, px")
 
 
@@ -99,8 +107,11 @@ def _slips(slips: pd.DataFrame) -> go.Figure | None:
     for level in sorted(slips["level"].unique(), reverse=True):
         rows = slips[slips["level"] == level]
         figure.add_box(
-            y=rows["slip_percent"].tolist(), text=rows["film_id"].tolist(), name=str(level),
+            y=rows["slip_percent"].tolist(),
+            text=rows["film_id"].tolist(),
+            name=str(level),
             marker_color=colours.COUNTS,
-            boxpoints="outliers", showlegend=False,
-        )  # fmt: skip
+            boxpoints="outliers",
+            showlegend=False,
+        )
     return figure.update_yaxes(title="slip, % (forward positive)")

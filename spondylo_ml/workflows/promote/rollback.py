@@ -34,9 +34,14 @@ def roll_back(config: PromoteConfig) -> Event:
         version = registry.version(former)
         reason = config.reason or "no reason was given"
         event = Event(
-            kind=EventKind.ROLLED_BACK, time=now(), version=former, model=version.tags.get("model", "unknown"),
-            run_id=version.run_id or "", former=int(current.version), reasons=(f"rollback: {reason}",),
-        )  # fmt: skip
+            kind=EventKind.ROLLED_BACK,
+            time=now(),
+            version=former,
+            model=version.tags.get("model", "unknown"),
+            run_id=version.run_id or "",
+            former=int(current.version),
+            reasons=(f"rollback: {reason}",),
+        )
         lock.require_held()
         registry.set_champion(version, event)
         day = event.time[:10]

@@ -100,13 +100,16 @@ def register(
     version = registry.add_version(one.trained_run.run, tags)
     link = f"[run](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{artefacts.folder}/{CARD})"
     facts = [
-        ("films", f"{frozen.films.name}, {frozen.split} part: {len(frozen.labelled)} films of "
-                  f"{one.report.n_patients} patients{' (synthetic)' if artefacts.facts.synthetic_films else ''}"),
+        (
+            "films",
+            f"{frozen.films.name}, {frozen.split} part: {len(frozen.labelled)} films of "
+            f"{one.report.n_patients} patients{' (synthetic)' if artefacts.facts.synthetic_films else ''}",
+        ),
         *((label, text) for _, label, text in results_shown),
         ("trained on", artefacts.facts.training_films),
         ("model", f"{artefacts.facts.model}, {artefacts.facts.parameter_count:,} parameters"),
         ("code, data, rules, environment", "digests in the tags"),
-    ]  # fmt: skip
+    ]
     registry.describe_version(
         version, version_page(decision, when[:10], facts, f"{link}: model card, report, pictures")
     )

@@ -101,12 +101,14 @@ def _log_origin(
 ) -> None:
     log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
     log_params({"noise_floor_used": "not known" if floor.value is None else floor.value})
-    mlflow.set_tags({
-        "candidates": ",".join(c.run.info.run_id for c in candidates),
-        "models": ",".join(c.bundle.config.model.name for c in candidates),
-        "registered_model": config.registered_model,
-        "dataset": frozen.films.name,
-    })  # fmt: skip
+    mlflow.set_tags(
+        {
+            "candidates": ",".join(c.run.info.run_id for c in candidates),
+            "models": ",".join(c.bundle.config.model.name for c in candidates),
+            "registered_model": config.registered_model,
+            "dataset": frozen.films.name,
+        }
+    )
     log_environment()
     log_dataset(frozen.films, ("train", "val", "test") if frozen.split == "all" else (frozen.split,))
 
@@ -158,11 +160,15 @@ def _decide_one(
     if decision.verdict is Verdict.CHALLENGER:
         return outcome, champion
     event = Event(
-        kind=EventKind.PROMOTED, time=now(), version=int(version.version),
-        model=one.trained_run.bundle.config.model.name, run_id=one.trained_run.run.info.run_id,
-        former=int(champion.version.version) if champion else None, reasons=decision.reasons,
+        kind=EventKind.PROMOTED,
+        time=now(),
+        version=int(version.version),
+        model=one.trained_run.bundle.config.model.name,
+        run_id=one.trained_run.run.info.run_id,
+        former=int(champion.version.version) if champion else None,
+        reasons=decision.reasons,
         promotion_run=context.run_id,
-    )  # fmt: skip
+    )
     context.registry.set_champion(version, event)
     if champion is None:
         context.registry.set_tags(_film_tags(context.frozen))
@@ -198,9 +204,13 @@ def _current_champion(context: _PromotionContext) -> Champion | None:
     require_same_digest(version, digest_of_run(version.run_id or ""))
     films_digest = context.registry.tags().get(FILMS_DIGEST, "unknown")
     contender = Contender(
-        _version_name(version), weights_digest(trained_run.bundle), films_digest, {}, None,
+        _version_name(version),
+        weights_digest(trained_run.bundle),
+        films_digest,
+        {},
+        None,
         rules_digest(trained_run.bundle.config.clinical),
-    )  # fmt: skip
+    )
     return Champion(version, trained_run, contender)
 
 

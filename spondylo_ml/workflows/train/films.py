@@ -44,8 +44,10 @@ def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     if used.findings:
         log.warning(
             "%d vertebra(e) and %d film(s) left out of the training run: %s",
-            used.vertebrae, used.whole_films, first_of(used.findings),
-        )  # fmt: skip
+            used.vertebrae,
+            used.whole_films,
+            first_of(used.findings),
+        )
     require_parts(used.films.films)
     return replace(used.films, notes=(*used.films.notes, *used.findings)), audit, used
 
