@@ -96,7 +96,7 @@ def parse_table(data: bytes, input_schema: Any) -> pd.DataFrame:
         tree = json.loads(data)
     except (ValueError, RecursionError) as error:
         # Only the type of the error, since its message quotes the whole body.
-        raise _bad_request(f"the body is not JSON ({type(error).__name__})") from None
+        raise _bad_request(f"the body cannot be read as JSON ({type(error).__name__})") from None
     if not isinstance(tree, dict) or len(tree) != 1 or not tree.keys() <= set(TABLES):
         content = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
         raise _bad_request(f"the body holds one table as {' or '.join(TABLES)}; given {content[:200]}")

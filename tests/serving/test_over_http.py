@@ -190,7 +190,7 @@ def body(tree: object) -> bytes:
 
 JSON = "application/json"
 BAD_REQUESTS: dict[str, tuple[bytes, str | None, int, str]] = {
-    "no body": (b"", JSON, 400, r"the body is not JSON \(JSONDecodeError\)"),
+    "no body": (b"", JSON, 400, r"the body cannot be read as JSON \(JSONDecodeError\)"),
     "an empty object": (b"{}", JSON, 400, "the body holds one table as dataframe_records or dataframe_split; given no"),
     "a list": (b"[]", JSON, 400, "given a JSON list"),
     "another key": (body({"inputs": [text(PNG)]}), JSON, 400, "given inputs. A request is, for example"),
@@ -222,10 +222,10 @@ BAD_REQUESTS: dict[str, tuple[bytes, str | None, int, str]] = {
         400,
         "Failed to convert column spacing_x_mm",
     ),
-    "too deep": (b"[" * 100_000, JSON, 400, r"no JSON that can be read \(RecursionError\)"),
-    "a number too long": (b'{"dataframe_records":[{"image":%s}]}' % (b"9" * 5000), JSON, 400, "no JSON that can be"),
+    "too deep": (b"[" * 100_000, JSON, 400, r"cannot be read as JSON \(RecursionError\)"),
+    "a number too long": (b'{"dataframe_records":[{"image":%s}]}' % (b"9" * 5000), JSON, 400, "cannot be read as JSON"),
     "half a character": (b'{"dataframe_records":[{"image":"\\ud800"}]}', JSON, 400, "Invalid input"),
-    "30 MB of noise": (NOISE, JSON, 400, r"no JSON that can be read \(UnicodeDecodeError\)"),
+    "30 MB of noise": (NOISE, JSON, 400, r"cannot be read as JSON \(UnicodeDecodeError\)"),
     "a film without a table": (PNG, "image/png", 415, "the content type must be application/json in UTF-8; given imag"),
     "no content type": (request(PNG), None, 415, "in UTF-8; given none"),
     "another encoding": (request(PNG), "application/json; charset=latin1", 415, "given application/json; charset=lat"),
