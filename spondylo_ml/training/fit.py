@@ -23,6 +23,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAverag
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, TrainingBar
@@ -96,11 +97,11 @@ def fit(
     training = config.training
     torch.manual_seed(config.seed)
     model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
-    evaluated = {"val": films["val"], "train": _evenly(films["train"], training.train_metric_films)}
+    evaluated = {"val": films["val"], "train": _some_labelled(films["train"], training.train_metric_films)}
     budget = Budget(training.minutes)
     module = LandmarkTraining(model, training, config.seed, evaluated, score, compute, budget.share_used)
     report = EpochReport(run_log, budget.seconds_left)
-    panel_films = _evenly(films["val"], config.tracking.panel_films)
+    panel_films = _some_labelled(films["val"], config.tracking.panel_films)
     panel = Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs)
     if resume_from is None:
         _warn_about_random_backbone(model, config)
@@ -208,8 +209,6 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _evenly(films: Sequence[PreparedFilm], count: int) -> list[PreparedFilm]:
-    """Up to `count` labelled films, evenly spaced and the same each time."""
-    labelled = [film for film in films if film.film.labelled]
-    count = min(count, len(labelled))
-    return [labelled[i * len(labelled) // count] for i in range(count)]
+def _some_labelled(films: Sequence[PreparedFilm], count: int) -> list[PreparedFilm]:
+    """Up to `count` labelled films, the same each time."""
+    return evenly_spaced([film for film in films if film.film.labelled], count)
