@@ -163,9 +163,9 @@ def test_runs_are_compared_on_films_of_a_test_part_only(
     options = {"run_ids": run_ids, "data": data, "split": "test", "overlays": 0, "resamples": 100}
     with _current_store(folder):
         result = compare(validate(CompareConfig, options))
-        assert len(result.compared.films) == 4
+        assert len(result.data.films) == 4
         truth = sum(4 * len(film.vertebrae or ()) for film in phantoms.films)
-        for numbers in result.compared.numbers.values():
+        for numbers in result.data.numbers.values():
             assert numbers["sdr_24px"].n == truth
         with pytest.raises(DataError, match="has no labelled film in its val part: choose another --split"):
             compare(validate(CompareConfig, {**options, "split": "val"}))
