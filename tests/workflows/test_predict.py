@@ -69,7 +69,7 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert "2 film(s) without a result:" in output
     bad = [pseudonym(f"{NAMED} {index}") for index in (4, 5)]
     assert f"{NAMED} 4.png ({bad[0]}): {NAMED} 4.png: not an image that can be read" in output
-    assert "a DICOM file of 3 frames: export the one that is to be read" in output
+    assert "a DICOM file of 3 frames: export the frame to be read as a separate file" in output
     assert not [word for word in PLANTED_WORDS if word in output], "the terminal names files but no file contents"
     assert output.rstrip().endswith("Research software, not a medical device.")
     assert_no_name_in(out)
