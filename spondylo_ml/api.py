@@ -241,7 +241,7 @@ def draw_phantoms(count: int = 10, seed: int = 0, **settings: Any) -> FilmSet:
     Args:
         count: number of films.
         seed: the same seed draws the same films.
-        settings: other values of the command `phantom`: `long_side_px`, `without`, `slips`.
+        settings: other values of the command `phantom`: `long_side_px`, `without`, `slips`, `additions`.
 
     Raises:
         ConfigError: an unknown name, with the nearest, or a value that is not allowed.
@@ -255,7 +255,7 @@ def draw_phantoms(count: int = 10, seed: int = 0, **settings: Any) -> FilmSet:
 
     from spondylo_ml.data.synthetic import phantom_films
 
-    return phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips)
+    return phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips, config.additions)
 
 
 def measure(film: Film | Sequence[Vertebra], *, facing: str | None = None, **rules: Any) -> FilmMeasurement:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
-from spondylo_ml.config.films import DataConfig, PhantomSlips, PhantomStyle
+from spondylo_ml.config.films import DataConfig, PhantomAddition, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.paths import PathList, expanded
 from spondylo_ml.config.section import CommaList, Fraction, Section
@@ -141,6 +141,9 @@ class DrawConfig(Section):
     without: tuple[PhantomStyle, ...] = Field((), description="styles to exclude, such as print,aged")
     slips: PhantomSlips = Field(
         "clinic", description="slips: as in a clinic, or even (all levels, directions and grades equally often)"
+    )
+    additions: tuple[PhantomAddition, ...] = Field(
+        (), description="parts drawn in a later, more realistic way, such as sacrum; none: the first generator's films"
     )
 
 

@@ -19,6 +19,9 @@ PhantomStyle = Literal[
 PhantomSlips = Literal["clinic", "even"]
 """Distributions of slips on synthetic films."""
 
+PhantomAddition = Literal["sacrum"]
+"""Parts of a synthetic film that are drawn in a later way than that of the first generator."""
+
 LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
@@ -58,6 +61,11 @@ class DataConfig(Section):
         description="slips of the synthetic films: as in a clinic, where high grades are rare, or even: one per "
         "patient, at each level from L5/S1 to T12/L1, forward and backward, grades I to V equally "
         "often",
+    )
+    phantom_additions: tuple[PhantomAddition, ...] = Field(
+        (),
+        description="parts of the synthetic films drawn in a later, more realistic way: sacrum (S1 a wedge, fused with "
+        "S2, pelvis from faint to burnt out); none: the films of the first generator",
     )
     val_fraction: Fraction = Field(0.15, description="fraction of patients for validation, if the dataset has no split")
     test_fraction: Fraction = Field(0.10, description="fraction of patients for test, if the dataset has no split")

@@ -183,6 +183,7 @@ def _read(config: DataConfig) -> FilmSet:
             config.phantom_long_side_px,
             config.phantom_without,
             config.phantom_slips,
+            config.phantom_additions,
         )
     return read_folder(Path(config.path).expanduser(), config.kind)
 

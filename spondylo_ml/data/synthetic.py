@@ -27,6 +27,7 @@ class PhantomImage:
     long_side_px: int
     without: tuple[str, ...] = ()
     slips: phantom.Slips = phantom.Slips.CLINIC
+    additions: tuple[str, ...] = ()
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
@@ -34,13 +35,16 @@ class PhantomImage:
 
     def description(self) -> phantom.PhantomFilm:
         """The film before it is drawn: size, vertebrae, facing, spacing."""
-        return phantom.phantom_film(self.seed, self.index, self.long_side_px, self.without, self.slips)
+        return phantom.phantom_film(self.seed, self.index, self.long_side_px, self.without, self.slips, self.additions)
 
     def fingerprint(self) -> str:
         """Parameters of the film and digest of the code that draws it: changed code may draw other pixels."""
         held_out = ",".join(sorted(self.without))
         parameters = f"{self.seed}-{self.index}-{self.long_side_px}-{held_out}-{self.slips}"
-        return f"phantom-{parameters}-{_generator_digest()}"
+        if not self.additions:
+            return f"phantom-{parameters}-{_generator_digest()}"
+        added = ",".join(sorted(self.additions))
+        return f"phantom-{parameters}-{added}-{_generator_digest()}-{_additions_digest()}"
 
 
 def phantom_films(
@@ -49,24 +53,36 @@ def phantom_films(
     long_side_px: int,
     without: Sequence[str] = (),
     slips: str = phantom.Slips.CLINIC,
+    additions: Sequence[str] = (),
 ) -> FilmSet:
     """`count` synthetic films, none in a style named in `without`; each is its own patient.
 
+    Args:
+        additions: parts of the film drawn in a later way than that of the first generator.
+
     Raises:
-        DataError: an unknown style, or none left.
+        DataError: an unknown style or addition, or no style left.
     """
     distribution = phantom.Slips(slips)
     return FilmSet(
         kind=PHANTOM_KIND,
-        name=_name(count, seed, long_side_px, without, distribution),
+        name=_name(count, seed, long_side_px, without, distribution, additions),
         films=tuple(
-            _film(PhantomImage(seed, index, long_side_px, tuple(without), distribution)) for index in range(count)
+            _film(PhantomImage(seed, index, long_side_px, tuple(without), distribution, tuple(additions)))
+            for index in range(count)
         ),
         slots=SLOTS,
     )
 
 
-def _name(count: int, seed: int, long_side_px: int, without: Sequence[str], slips: phantom.Slips) -> str:
+def _name(
+    count: int,
+    seed: int,
+    long_side_px: int,
+    without: Sequence[str],
+    slips: phantom.Slips,
+    additions: Sequence[str],
+) -> str:
     """`phantom-<seed>` for the dataset that all presets share; other names state how they differ from it."""
     differences = []
     if (count, long_side_px) != (PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX):
@@ -75,6 +91,8 @@ def _name(count: int, seed: int, long_side_px: int, without: Sequence[str], slip
         differences.append(f"without-{'+'.join(sorted(without))}")
     if slips is not phantom.Slips.CLINIC:
         differences.append(str(slips))
+    if additions:
+        differences.append(f"with-{'+'.join(sorted(additions))}")
     return "-".join([f"phantom-{seed}", *differences])
 
 
@@ -98,7 +116,16 @@ def _film(image: PhantomImage) -> Film:
 
 @cache
 def _generator_digest() -> str:
-    folder = Path(phantom.__file__).parent
+    """Digest of the first generator, which additions do not change."""
+    return _digest_of_code(Path(phantom.__file__).parent)
+
+
+@cache
+def _additions_digest() -> str:
+    return _digest_of_code(Path(phantom.__file__).parent / "additions")
+
+
+def _digest_of_code(folder: Path) -> str:
     code = "".join(code_only(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.py")))
     return hashlib.sha256(code.encode()).hexdigest()[:16]
 

@@ -13,5 +13,7 @@ def draw_phantoms(config: PhantomConfig) -> ExportResult:
     Raises:
         DataError: a target folder that is not empty, or too few films for the parts of the layout.
     """
-    films = phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips)
+    films = phantom_films(
+        config.count, config.seed, config.long_side_px, config.without, config.slips, config.additions
+    )
     return write_films(with_parts(films, config.format, config.val_fraction, config.seed), config)

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from spondylo_ml.data.phantom.additions.first_sacral import FirstSacral
 from spondylo_ml.data.phantom.styles import Anatomy
 from spondylo_ml.landmarks import FloatArray
 
@@ -62,8 +63,17 @@ class Spine:
     anatomy: Anatomy
 
 
-def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, slips: Slips = Slips.CLINIC) -> Spine:
-    """Draw a spine with tilts, sizes and discs around population medians, and occasional slips."""
+def random_spine(
+    rng: np.random.Generator,
+    anatomy: Anatomy = Anatomy.ADULT,
+    slips: Slips = Slips.CLINIC,
+    first_sacral: FirstSacral | None = None,
+) -> Spine:
+    """Draw a spine with tilts, sizes and discs around population medians, and occasional slips.
+
+    Args:
+        first_sacral: shape of S1; without one, S1 is drawn like a lumbar body that tapers.
+    """
     depth = float(np.clip(rng.normal(36.0, 3.0), 28.0, 46.0))
     n_lumbar = 5
     if anatomy is Anatomy.TRANSITIONAL:
@@ -71,6 +81,9 @@ def random_spine(rng: np.random.Generator, anatomy: Anatomy = Anatomy.ADULT, sli
     usual = _usual_slots(n_lumbar)
     tilt = _tilts(rng, usual)
     local = _bodies(rng, usual, anatomy) * depth
+    if first_sacral is not None:
+        local[0] = first_sacral.corners(float(np.linalg.norm(local[0, 1] - local[0, 0])))
+        tilt[0] = first_sacral.slope_deg(tilt[0])
     corners = _rotated(local, -np.radians(tilt))
     slip = _slips(rng)
     if slips is Slips.EVEN:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from spondylo_ml.data.phantom import bones, soft
+from spondylo_ml.data.phantom.additions import Addition
+from spondylo_ml.data.phantom.additions.pelvis import pelvis
 from spondylo_ml.data.phantom.foreign import foreign
 from spondylo_ml.data.phantom.framing import Framing
 from spondylo_ml.data.phantom.painting import FloatMap, rough
@@ -14,7 +16,8 @@ def attenuation(framing: Framing, rng: np.random.Generator) -> FloatMap:
     """(H, W) attenuation in nepers, 0 in air, for a film that faces left."""
     tissue = soft.soft_tissue(framing, rng)
     tissue *= 1 + soft.organs(framing, rng)
-    bone = bones.pelvic_girdle(framing, rng)
+    fused = Addition.SACRUM in framing.additions
+    bone = pelvis(framing, rng) if fused else bones.pelvic_girdle(framing, rng)
     bone += bones.ribs(framing, rng)
     bone += bones.posterior_elements(framing, rng)
     bone *= 1 + 0.05 * rough(rng, framing.size_hw, max(framing.depth_px * 0.05, 1.5))

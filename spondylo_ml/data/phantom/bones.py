@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spondylo_ml.data.phantom import shapes
+from spondylo_ml.data.phantom.additions import Addition
 from spondylo_ml.data.phantom.framing import Ending, Framing
 from spondylo_ml.data.phantom.painting import FloatMap, Layer, Patch, blurred, curve, rough
 from spondylo_ml.data.phantom.styles import Anatomy
@@ -33,6 +34,8 @@ def bodies(framing: Framing, filling: float, rng: np.random.Generator) -> FloatM
     sacral = np.array([255, 60 * wall, rng.uniform(0, 150), 120 * wall, 110, 0])
     lumbar = np.array([255, 150 * wall, 255, 170 * wall, 130, 130])
     for slot, corners in enumerate(framing.corners_px):
+        if not slot and Addition.SACRUM in framing.additions:
+            continue  # S1 is one bone with the rest of the sacrum
         unit = float(np.linalg.norm(corners[0] - corners[1]))
         outline = shapes.body_outline(corners, rng)
         patch = Patch(outline.closed, framing.size_hw, 2.0)
@@ -65,7 +68,8 @@ def osteophytes(framing: Framing, rng: np.random.Generator) -> FloatMap:
     share = rng.choice([0.3, 0.6]) if framing.style.anatomy is Anatomy.AGED else rng.choice([0.0, 0.1, 0.3])
     for slot, corners in enumerate(framing.corners_px):
         for y, way in ((-0.5, -1.0), (0.5, 1.0)):
-            if rng.random() < share:
+            fused = not slot and way > 0 and Addition.SACRUM in framing.additions
+            if rng.random() < share and not fused:
                 long, rise = rng.uniform(0.05, 0.18), way * rng.uniform(0.0, 0.16)
                 beak = np.array([[-0.5, y], [-0.5 - long, y + rise], [-0.5, y - 0.25 * way], [-0.4, y]])
                 layer.fill(shapes.in_body(corners, beak), int(200 * _contrast(framing, slot)))

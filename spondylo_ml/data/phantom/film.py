@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from spondylo_ml.data.phantom.additions import ADDITION_NAMES, Addition
+from spondylo_ml.data.phantom.additions.first_sacral import random_first_sacral
 from spondylo_ml.data.phantom.anatomy import Slips, random_spine
 from spondylo_ml.data.phantom.framing import Framing, random_framing
 from spondylo_ml.data.phantom.styles import Device, Style, random_style
-from spondylo_ml.errors import DataError
+from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra, vertebrae_from_sacrum
 from spondylo_ml.spacing import Spacing
 
@@ -19,6 +21,9 @@ MIRRORED_SHARE = 0.3
 
 _STYLE = 2
 """Third word of the seed of a film's style, so that excluding styles does not change any other draw."""
+
+_FIRST_SACRAL = 3
+"""Third word of the seed of S1's shape, so that a film with it is otherwise that of the first generator."""
 
 SMALLEST_PX = 64
 """Smallest longer side of a film; below it a body has too few pixels for its outline."""
@@ -60,6 +65,7 @@ def phantom_film(
     long_side_px: int = 384,
     without: Collection[str] = (),
     slips: Slips = Slips.CLINIC,
+    additions: Collection[str] = (),
 ) -> PhantomFilm:
     """The film named by (seed, index); deterministic.
 
@@ -67,9 +73,11 @@ def phantom_film(
         long_side_px: longer side of the film before any export.
         without: styles to exclude, out of `STYLE_NAMES`.
         slips: distribution of slips.
+        additions: what to add to the first generator, out of `ADDITION_NAMES`. The patient, the film's size and its
+            style stay the same.
 
     Raises:
-        DataError: a negative seed or index, a film too small to draw, or no style left.
+        DataError: a negative seed or index, a film too small to draw, an unknown name, or no style left.
     """
     if seed < 0 or index < 0:
         raise DataError(f"a synthetic film is named by a seed and an index of 0 or more; given {seed} and {index}")
@@ -78,8 +86,12 @@ def phantom_film(
     style = random_style(np.random.default_rng([seed, index, _STYLE]), without)
     rng = np.random.default_rng([seed, index])
     mirrored = bool(rng.random() < MIRRORED_SHARE)
-    spine = random_spine(rng, style.anatomy, slips)
-    framing = random_framing(rng, spine, long_side_px, style)
+    added = _added(additions)
+    first_sacral = None
+    if Addition.SACRUM in added:
+        first_sacral = random_first_sacral(np.random.default_rng([seed, index, _FIRST_SACRAL]), style.anatomy)
+    spine = random_spine(rng, style.anatomy, slips, first_sacral)
+    framing = replace(random_framing(rng, spine, long_side_px, style), additions=added)
     height, width = framing.size_hw
     size_hw = (height, height) if style.device is Device.EXPORT else framing.size_hw
     stretch = size_hw[1] / width
@@ -98,6 +110,13 @@ def phantom_film(
         seed=seed,
         index=index,
     )
+
+
+def _added(names: Collection[str]) -> frozenset[Addition]:
+    for name in names:
+        if name not in ADDITION_NAMES:
+            raise DataError(unknown_name("addition to synthetic films", name, ADDITION_NAMES))
+    return frozenset(Addition(name) for name in names)
 
 
 def stretched(points_xy: FloatArray, factor: float) -> FloatArray:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from spondylo_ml.data.phantom.additions import Addition
 from spondylo_ml.data.phantom.anatomy import Spine
 from spondylo_ml.data.phantom.styles import Device, Style
 from spondylo_ml.landmarks import FloatArray
@@ -48,6 +49,7 @@ class Framing:
         ending_px: y of the edge of the shutter or of the overexposed lung; 0 for an edge.
         n_lumbar: number of lumbar vertebrae of the patient.
         style: patient, exposure and device.
+        additions: what is drawn in a later way than that of the first generator.
     """
 
     size_hw: tuple[int, int]
@@ -59,6 +61,7 @@ class Framing:
     ending_px: float
     n_lumbar: int
     style: Style
+    additions: frozenset[Addition] = frozenset()
 
     @property
     def first_rib(self) -> int:
