@@ -6,6 +6,7 @@ import numpy as np
 
 from spondylo_ml.data.phantom import bones, soft
 from spondylo_ml.data.phantom.additions import Addition
+from spondylo_ml.data.phantom.additions.clutter import thinned, white
 from spondylo_ml.data.phantom.additions.pelvis import pelvis
 from spondylo_ml.data.phantom.foreign import foreign
 from spondylo_ml.data.phantom.framing import Framing
@@ -16,6 +17,9 @@ def attenuation(framing: Framing, rng: np.random.Generator) -> FloatMap:
     """(H, W) attenuation in nepers, 0 in air, for a film that faces left."""
     tissue = soft.soft_tissue(framing, rng)
     tissue *= 1 + soft.organs(framing, rng)
+    surrounded, own = Addition.SURROUNDINGS in framing.additions, rng.spawn(1)[0]  # the rest of the film stays the same
+    if surrounded:
+        tissue *= 1 - thinned(framing, own)
     fused = Addition.SACRUM in framing.additions
     bone = pelvis(framing, rng) if fused else bones.pelvic_girdle(framing, rng)
     bone += bones.ribs(framing, rng)
@@ -25,4 +29,6 @@ def attenuation(framing: Framing, rng: np.random.Generator) -> FloatMap:
     air = soft.bowel_gas(framing, rng)
     air += soft.lungs(framing, rng)
     total = tissue + bone * rng.uniform(0.7, 1.25) - np.minimum(air, 0.85 * tissue) + foreign(framing, rng)
+    if surrounded:
+        total += white(framing, own)
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)

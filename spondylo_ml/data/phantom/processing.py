@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from spondylo_ml.data.phantom.additions import Addition
+from spondylo_ml.data.phantom.additions.film_edges import mark_film
 from spondylo_ml.data.phantom.framing import Ending, Framing
 from spondylo_ml.data.phantom.painting import FloatMap, blurred, rough
 from spondylo_ml.data.phantom.styles import Device, Exposure
@@ -94,6 +96,8 @@ def finish(display: FloatMap, framing: Framing, rng: np.random.Generator) -> Gre
     if rng.random() < (0.3 if printed else 0.06):
         edge = max(round(framing.size_hw[0] * 0.006), 1)
         image[:, :edge] = 250
+    if Addition.SURROUNDINGS in framing.additions:
+        mark_film(image, framing, rng.spawn(1)[0])
     return image
 
 
