@@ -10,6 +10,7 @@ Two films of one spine, one of them cropped, may differ in the third angle, see 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, SlotRange
@@ -58,6 +59,32 @@ def angle_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...
         return []
     true = T1_TO_L5.corners(film.vertebrae or ())
     return [(film.film_id, *_of_slots(true, film), *_of_slots(_predicted(prediction), film))]
+
+
+def true_and_predicted_deg(angles: pd.DataFrame) -> tuple[FloatArray, FloatArray]:
+    """Two (N, 3) arrays of `ANGLES`, from rows with `COLUMNS`."""
+    true, predicted = (
+        angles[[f"{who}_{angle}_deg" for angle in ANGLES]].to_numpy(dtype=np.float64) for who in ("true", "pred")
+    )
+    return true, predicted
+
+
+def angle_errors(true_deg: FloatArray, predicted_deg: FloatArray) -> dict[str, FloatArray]:
+    """(N,) error of (N, 3) angles for each metric that is a mean over films; NaN if an angle is.
+
+    `cobb_cmae_deg` is the mean direction of the three differences, as on a circle; `cobb_ed_deg` and `cobb_md_deg` are
+    the Euclidean and the Manhattan distance of the vectors of angles. Source: `cal_cobb.py` of
+    github.com/YingJGuo/RouterNet, with an arctangent that also holds for differences of more than 90 degrees.
+    """
+    difference = np.abs(predicted_deg - true_deg)
+    radians = np.radians(difference)
+    return {
+        "cobb_smape_percent": smape_percent(true_deg, predicted_deg),
+        "cobb_cmae_deg": np.degrees(np.arctan2(np.sin(radians).sum(axis=-1), np.cos(radians).sum(axis=-1))),
+        "cobb_ed_deg": np.asarray(np.linalg.norm(difference, axis=-1)),
+        "cobb_md_deg": difference.sum(axis=-1),
+        **{f"cobb_{angle}_mae_deg": difference[:, column] for column, angle in enumerate(ANGLES)},
+    }
 
 
 def smape_percent(true_deg: FloatArray, predicted_deg: FloatArray) -> FloatArray:

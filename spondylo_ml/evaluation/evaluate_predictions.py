@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +10,7 @@ import pandas as pd
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation import cobb
-from spondylo_ml.evaluation.agreement import intraclass_correlation
+from spondylo_ml.evaluation.ap_metrics import ap_estimates
 from spondylo_ml.evaluation.error_causes import error_anatomy, level_shifts
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
 from spondylo_ml.evaluation.metrics import PX640_PER_PX512, SDR_THRESHOLDS_PX640, corner_values, score_estimates
@@ -52,15 +50,14 @@ def evaluate_predictions(predictions: PredictionSet, rules: ClinicalConfig, head
     if not films:
         raise DataError(f"{header.dataset} {header.part}: no film has labels; there is nothing to measure")
     bootstrap = predictions.bootstrap(header.resamples, header.seed, header.confidence)
-    levels, angles = predictions.slips(rules), predictions.cobb_angles
+    levels = predictions.slips(rules)
     numbers = score_estimates(predictions, bootstrap) | _further_estimates(predictions, bootstrap)
     tables = _corner_tables(predictions, bootstrap)
     if len(levels):
         numbers |= _slip_estimates(predictions, levels, bootstrap)
         tables["slips_by_level"] = _slips_by(levels, "level", predictions, bootstrap)
         tables["slips_by_grade"] = _slips_by(levels, "true_grade", predictions, bootstrap)
-    if len(angles):
-        numbers |= cobb_estimates(angles, predictions.patients(angles["film_id"]), bootstrap)
+    numbers |= ap_estimates(predictions, bootstrap)
     return EvaluationReport(
         dataset=header.dataset,
         part=header.part,
@@ -76,24 +73,6 @@ def evaluate_predictions(predictions: PredictionSet, rules: ClinicalConfig, head
         tables=tables,
         counts=_counts(predictions, levels),
     )
-
-
-def cobb_estimates(angles: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> Estimates:
-    """SMAPE, the mean absolute error of each angle, and ICC(2,1) of the main one; n counts films."""
-    true, predicted = (
-        angles[[f"{who}_{angle}_deg" for angle in cobb.ANGLES]].to_numpy(dtype=np.float64) for who in ("true", "pred")
-    )
-    estimates = {"cobb_smape_percent": bootstrap.mean(cobb.smape_percent(true, predicted), patients)}
-    for column, angle in enumerate(cobb.ANGLES):
-        estimates[f"cobb_{angle}_mae_deg"] = bootstrap.mean(np.abs(predicted - true)[:, column], patients)
-    main = np.stack([true[:, 0], predicted[:, 0]], axis=1)
-    finite = ~np.isnan(main).any(axis=1)
-    estimates["cobb_main_icc_2_1"] = bootstrap.statistic(
-        lambda weights: intraclass_correlation(main[finite], weights)[0],
-        np.array(patients)[finite],
-        int((~finite).sum()),
-    )
-    return estimates
 
 
 def _further_estimates(predictions: PredictionSet, bootstrap: PatientBootstrap) -> Estimates:

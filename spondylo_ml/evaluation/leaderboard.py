@@ -19,6 +19,7 @@ from spondylo_ml.evaluation.intervals import Estimate
 METRICS = (
     "mre_px512", "median_px512", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "instance_sdr_5px640",
     "instance_sdr_10px640", "instance_sdr_15px640", "presence_f1", "grade_accuracy_all",
+    "nmse", "or_20px704", "or_40px704", "cobb_smape_percent", "cobb_cmae_deg", "cobb_ed_deg", "cobb_md_deg",
 )  # fmt: skip
 COSTS = (
     "parameters", "best_epoch", "epochs", "training_s", "films_per_s", "latency_ms", "threads", "peak_memory_mb",

@@ -12,8 +12,9 @@ from scipy import stats
 
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.ap_metrics import ap_corner_values
 from spondylo_ml.evaluation.catalogue import lower_is_better
-from spondylo_ml.evaluation.cobb import smape_percent
+from spondylo_ml.evaluation.cobb import angle_errors, true_and_predicted_deg
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.metrics import corner_values
@@ -72,12 +73,19 @@ def paired_values(predictions: PredictionSet, rules: ClinicalConfig) -> dict[str
         right = 100.0 * (levels["pred_grade"] == levels["true_grade"])
         values["slip_error_percent"] = PairedValues(np.asarray(slip_error, dtype=np.float64), film_ids)
         values["grade_accuracy_all"] = PairedValues(np.asarray(right, dtype=np.float64), film_ids)
+    return values | _ap_values(predictions)
+
+
+def _ap_values(predictions: PredictionSet) -> dict[str, PairedValues]:
+    """The values of AP films, if there are any."""
     angles = predictions.cobb_angles
-    if len(angles):
-        true, predicted = (angles.filter(like=f"{who}_").to_numpy(dtype=np.float64) for who in ("true", "pred"))
-        smape = np.asarray(smape_percent(true, predicted))
-        values["cobb_smape_percent"] = PairedValues(smape, tuple(angles["film_id"]))
-    return values
+    if not len(angles):
+        return {}
+    of_corners, corners = ap_corner_values(predictions.corners, predictions.films)
+    of_films, films = angle_errors(*true_and_predicted_deg(angles)), tuple(angles["film_id"])
+    return {name: PairedValues(each, corners) for name, each in of_corners.items()} | {
+        name: PairedValues(each, films) for name, each in of_films.items()
+    }
 
 
 def paired_differences(

@@ -76,7 +76,7 @@ def values_text(values: Mapping[str, PairedValues]) -> str:
     metrics = {
         name: {
             "films": films.setdefault(its.film_ids, len(films)),
-            "values": [finite_or_none(round(float(value), 6)) for value in its.values],
+            "values": [finite_or_none(float(f"{value:.9g}")) for value in its.values],
         }
         for name, its in values.items()
     }

@@ -23,14 +23,24 @@ from spondylo_ml.pages import colours
 from spondylo_ml.pages.comparison_page import number_text
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 
-QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:])
+QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:11])
 """Metrics of each table: error; rates by level; rates by instance, presence and grade."""
+AP_TABLE = METRICS[11:]
+"""Metrics of a further table, of AP films."""
 LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
 HOW_TO_READ = (
     "mean over seeds [95 % interval over patients] sd between seeds (lowest to highest, n seeds), on the validation "
     "films, which also decided the best epoch; none: no value. SDR: corners within a distance in px512, by level; "
-    "by instance: within a distance in px640, of detected vertebrae whatever their level"
+    "by instance: within a distance in px640, of detected vertebrae whatever their level; NMSE and OR: of AP films, by "
+    "level"
 )
+
+
+def quality_tables(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
+    """`QUALITY_TABLES`, and `AP_TABLE` if some entry was evaluated on AP films."""
+    evaluated = [board.mean_shape, *(child.numbers for child in board.children)]
+    has_ap_films = any(metric in numbers for numbers in evaluated for metric in AP_TABLE)
+    return (*QUALITY_TABLES, AP_TABLE) if has_ap_films else QUALITY_TABLES
 
 
 def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spread: bool = True) -> list[list[str]]:
@@ -68,7 +78,7 @@ def leaderboard_page(board: Leaderboard) -> str:
         title=f"Benchmark: {board.title}",
         board=board,
         remarks=board.remarks(),
-        quality_tables=[_on_two_lines(quality_rows(board, metrics)) for metrics in QUALITY_TABLES],
+        quality_tables=[_on_two_lines(quality_rows(board, metrics)) for metrics in quality_tables(board)],
         how_to_read=HOW_TO_READ,
         noise=_noise_text(board),
         cost=cost_rows(board),

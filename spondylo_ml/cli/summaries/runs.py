@@ -18,7 +18,7 @@ from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
 from spondylo_ml.pages.comparison_page import ComparisonData, interval_text
-from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows
+from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows, quality_tables
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
@@ -32,7 +32,7 @@ from spondylo_ml.workflows.train.cross_validate import CrossValidation
 
 TRAINED_METRICS = ("mre_px512", "median_px512", "sdr_6px", "sdr_24px")
 COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
-                    "cobb_smape_percent")  # fmt: skip
+                    "nmse", "or_20px704", "or_40px704", "cobb_smape_percent", "cobb_cmae_deg")  # fmt: skip
 LISTED_FILMS = 20
 PROMOTED_BY = str(PromoteConfig.model_fields["metric"].default)
 
@@ -107,11 +107,24 @@ def _evaluation_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> 
         text = f"{text}; {n_kept} levels not referred"
         right = f", their grade right {_interval(numbers, 'grade_accuracy_not_referred')}" if n_kept else ""
         rows.append(("intervals", text + right))
-    if "cobb_smape_percent" in numbers:
-        text = f"{_interval(numbers, 'cobb_smape_percent')}, n {numbers['cobb_smape_percent'].n}"
-        rows.append((metric_definition("cobb_smape_percent").label, text))
+    rows += _ap_rows(numbers)
     brackets = f"{report.confidence:.0%} intervals over {report.n_patients} patients"
     return [*rows, ("in brackets", brackets)]
+
+
+def _ap_rows(numbers: Mapping[str, Estimate]) -> list[tuple[str, str]]:
+    """Metrics of AP films, if some were evaluated."""
+    if "cobb_smape_percent" not in numbers:
+        return []
+    smape = numbers["cobb_smape_percent"]
+    absent = f", {smape.n_absent} films without an angle" if smape.n_absent else ""
+    corners = ", ".join(_labelled(numbers, name) for name in ("nmse", "or_20px704", "or_40px704"))
+    angles = ", ".join(_labelled(numbers, name) for name in ("cobb_smape_percent", "cobb_cmae_deg"))
+    return [("AP corners", corners), ("AP angles", f"{angles}, n {smape.n}{absent}")]
+
+
+def _labelled(numbers: Mapping[str, Estimate], metric: str) -> str:
+    return f"{metric_definition(metric).label} {_interval(numbers, metric)}"
 
 
 def _value(metric: str, value: float) -> str:
@@ -183,7 +196,7 @@ def benchmarked(result: BenchmarkResult) -> str:
     board = result.leaderboard
     sd, freedom = pooled_sd(board)
     lines = [f"{board.title}: {board.dataset}; {board.budget}"]
-    for metrics in QUALITY_TABLES:
+    for metrics in quality_tables(board):
         lines += [*_aligned(quality_rows(board, metrics, with_spread=metrics is QUALITY_TABLES[0])), ""]
     lines += [*_aligned(cost_rows(board)), ""]
     if freedom:
