@@ -20,6 +20,9 @@ T1_TO_L5 = SlotRange(1, N_VERTEBRAE)
 ANGLES = ("main", "upper", "lower")
 """The greatest angle between any two vertebrae, and those of the curves above and below it."""
 
+STRAIGHT_DEG = 1e-3
+"""Sum of the true and the predicted angles below which they are rounding errors of the corners."""
+
 COLUMNS = ("film_id", *(f"{who}_{angle}_deg" for who in ("true", "pred") for angle in ANGLES))
 
 
@@ -90,12 +93,12 @@ def angle_errors(true_deg: FloatArray, predicted_deg: FloatArray) -> dict[str, F
 def smape_percent(true_deg: FloatArray, predicted_deg: FloatArray) -> FloatArray:
     """(...) error of (..., 3) angles: 100 times the sum of differences over the sum of angles; its mean is SMAPE.
 
-    0 for a straight spine that is predicted straight; NaN if an angle is.
+    0 for a straight spine that is predicted straight, up to `STRAIGHT_DEG`; NaN if an angle is.
     """
     difference = np.abs(true_deg - predicted_deg).sum(axis=-1)
     total = (true_deg + predicted_deg).sum(axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where((total == 0) & (difference == 0), 0.0, 100 * difference / total)
+        return np.where(total < STRAIGHT_DEG, 0.0, 100 * difference / total)
 
 
 def _predicted(prediction: FilmPrediction) -> FloatArray:
@@ -115,13 +118,12 @@ def _angles_between(corners_xy: FloatArray) -> FloatArray:
     """(17, 17) degrees between the directions of the vertebrae."""
     left, right = (corners_xy[:, [a, b]].mean(axis=1) for a, b in ((0, 2), (1, 3)))
     direction = right - left
-    length = np.linalg.norm(direction, axis=1)
-    if not length.all():
-        return np.full((len(length), len(length)), np.nan)
-    cosine = direction @ direction.T / np.outer(length, length)
-    angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-    np.fill_diagonal(angles, 0.0)
-    return np.asarray(angles)
+    if not direction.any(axis=1).all():
+        return np.full((len(direction), len(direction)), np.nan)
+    x, y = direction.T
+    # Unlike the arc cosine, the arc tangent is accurate for small angles.
+    cross, dot = (np.outer(x, y) - np.outer(y, x), np.outer(x, x) + np.outer(y, y))
+    return np.degrees(np.arctan2(np.abs(cross), dot))
 
 
 def _is_s_shaped(edges_xy: FloatArray) -> bool:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.cobb import T1_TO_L5, cobb_angles_deg, smape_percent
+from spondylo_ml.evaluation.cobb import T1_TO_L5, angle_errors, cobb_angles_deg, smape_percent
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Facing, FloatArray, SlotRange, vertebrae_from_sacrum
 
@@ -82,6 +82,43 @@ def test_smape_matches_a_hand_calculation() -> None:
     true, predicted = np.array([[40.0, 10, 30], [0, 0, 0], [10, 0, 0]]), np.array([[44.0, 8, 30], [0, 0, 0], [0, 0, 0]])
     assert smape_percent(true, predicted) == pytest.approx([100 * 6 / 162, 0, 100])
     assert math.isnan(smape_percent(np.array([40.0, np.nan, 1]), true[0]))
+
+
+def test_the_errors_of_three_angles_match_a_hand_calculation() -> None:
+    true, predicted = np.array([[40.0, 10, 30], [10, 0, 0]]), np.array([[43.0, 6, 30], [10, 0, 120]])
+    errors = angle_errors(true, predicted)
+    assert errors["cobb_md_deg"] == pytest.approx([7, 120])
+    assert errors["cobb_ed_deg"] == pytest.approx([5, 120])
+    assert errors["cobb_smape_percent"] == pytest.approx([100 * 7 / 159, 100 * 120 / 140])
+    assert [errors[f"cobb_{angle}_mae_deg"][0] for angle in ("main", "upper", "lower")] == [3, 4, 0]
+    sine, cosine = (sum(f(math.radians(d)) for d in (3, 4, 0)) for f in (math.sin, math.cos))
+    assert errors["cobb_cmae_deg"][0] == pytest.approx(math.degrees(math.atan(sine / cosine)))
+    # Two differences of 0 and one of 120 degrees: the sines sum to sin 120, the cosines to 2 + cos 120 = 1.5.
+    assert errors["cobb_cmae_deg"][1] == pytest.approx(30)
+
+
+def test_the_circular_mean_of_differences_beyond_90_degrees_is_not_taken_for_its_supplement() -> None:
+    assert angle_errors(np.zeros((1, 3)), np.full((1, 3), 120.0))["cobb_cmae_deg"] == pytest.approx([120])
+
+
+@given(st.lists(st.floats(0, 80), min_size=6, max_size=6))
+def test_the_errors_of_angles_are_ordered_and_do_not_depend_on_which_is_true(angles: list[float]) -> None:
+    true, predicted = np.array(angles).reshape(2, 1, 3)
+    errors, swapped = angle_errors(true, predicted), angle_errors(predicted, true)
+    assert {name: each[0] for name, each in errors.items()} == pytest.approx({n: e[0] for n, e in swapped.items()})
+    greatest = np.abs(true - predicted).max()
+    assert errors["cobb_cmae_deg"][0] <= greatest + 1e-9
+    assert greatest <= errors["cobb_ed_deg"][0] + 1e-9
+    assert errors["cobb_ed_deg"][0] <= errors["cobb_md_deg"][0] + 1e-9
+
+
+@pytest.mark.parametrize("tilt_deg", [0.0, 7.0, -31.0])
+def test_a_straight_spine_that_is_predicted_straight_has_no_error_in_single_precision(tilt_deg: float) -> None:
+    corners = spine(np.full(17, tilt_deg))
+    moved = (corners + np.array([2.3, 1.7])).astype(np.float32).astype(np.float64)
+    angles = [cobb_angles_deg(each, HEIGHT)[None] for each in (corners, moved)]
+    assert smape_percent(angles[0], angles[1]) == [0]
+    assert smape_percent(angles[0], np.array([[5.0, 0, 0]])) == pytest.approx([100])
 
 
 def test_only_labelled_ap_films_are_measured_regardless_of_presence() -> None:
