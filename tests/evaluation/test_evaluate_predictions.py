@@ -132,6 +132,10 @@ def test_slips_and_cobb_angles_of_moved_films_are_right(report: EvaluationReport
     assert numbers["slip_mae_percent"].value == pytest.approx(0, abs=1e-9)
     assert numbers["grade_accuracy"].value == 100
     assert numbers["cobb_smape_percent"].n == 1
+    assert (numbers["cobb_smape_percent"].value, numbers["cobb_cmae_deg"].value) == (0, 0)
+    # The AP film, of 200 x 400 px, is moved by 8 and 1 px.
+    assert numbers["nmse"].value == pytest.approx((8 / 200) ** 2 + (1 / 400) ** 2)
+    assert numbers["nmse"].n == 68
     assert math.isnan(numbers["cobb_smape_percent"].low), "one patient has no interval"
 
 

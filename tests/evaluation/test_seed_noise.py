@@ -71,7 +71,7 @@ def test_an_invalid_floor_is_rejected(value: float) -> None:
 
 
 def test_values_round_trip_through_text() -> None:
-    original = values(1.5, math.nan, 0, 100) | values(1, 2, films=("a", "b"), metric="mre_px512")
+    original = values(1.5, math.nan, 0, 100) | values(1, 1.23e-7, films=("a", "b"), metric="nmse")
     loaded = values_from_text(values_text(original))
     assert list(loaded) == list(original)
     for name, paired in original.items():

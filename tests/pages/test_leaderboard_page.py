@@ -10,7 +10,7 @@ from typing import Any
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, BenchmarkRun, Leaderboard
-from spondylo_ml.pages.leaderboard_page import cost_rows, leaderboard_page, quality_rows
+from spondylo_ml.pages.leaderboard_page import cost_rows, leaderboard_page, quality_rows, quality_tables
 
 
 def estimate(value: float, half: float) -> Estimate:
@@ -103,6 +103,18 @@ def test_metrics_are_in_three_tables_with_units_in_the_header() -> None:
     ]
     assert "<td>5.00 [4.50, 5.50]<br><small>sd 1.41 (4.00 to 6.00, n 2)</small></td>" in page
     assert '"SDR@6","SDR@12"' in page.replace(" ", "")
+
+
+def test_metrics_of_ap_films_have_a_table_if_there_are_such_films() -> None:
+    first, *others = BOARD.children
+    ap = {"nmse": estimate(0.0001284, 0.00002), "or_20px704": estimate(1.718, 0.5)}
+    board = replace(BOARD, children=(replace(first, numbers={**first.numbers, **ap}), *others))
+    assert [len(quality_tables(each)) for each in (BOARD, board)] == [3, 4]
+    rows = quality_rows(board, quality_tables(board)[3], with_spread=False)
+    assert rows[0][2:] == ["NMSE", "OR20 %", "OR40 %", "Cobb SMAPE %", "Cobb CMAE °", "Cobb ED °", "Cobb MD °"]
+    assert rows[1] == ["first", "2/2", "0.000128 [0.000108, 0.000148]", "1.72 [1.22, 2.22]", *["none"] * 5]
+    assert "<th>NMSE</th>" in leaderboard_page(board)
+    assert "<th>NMSE</th>" not in leaderboard_page(BOARD)
 
 
 def test_a_benchmark_without_a_finished_run_has_a_page() -> None:

@@ -117,7 +117,7 @@ def _ap_rows(numbers: Mapping[str, Estimate]) -> list[tuple[str, str]]:
     if "cobb_smape_percent" not in numbers:
         return []
     smape = numbers["cobb_smape_percent"]
-    absent = f", {smape.n_absent} films without an angle" if smape.n_absent else ""
+    absent = f", films without angles: {smape.n_absent}" if smape.n_absent else ""
     corners = ", ".join(_labelled(numbers, name) for name in ("nmse", "or_20px704", "or_40px704"))
     angles = ", ".join(_labelled(numbers, name) for name in ("cobb_smape_percent", "cobb_cmae_deg"))
     return [("AP corners", corners), ("AP angles", f"{angles}, n {smape.n}{absent}")]

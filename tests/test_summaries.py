@@ -1,0 +1,46 @@
+"""Summaries of commands on the terminal."""
+
+from __future__ import annotations
+
+import pytest
+from builders import ap_corners, plain_film, prediction_of
+
+from spondylo_ml.cli.summaries.runs import evaluated
+from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.evaluation.cobb import T1_TO_L5
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
+from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.landmarks import Facing, SlotRange, vertebrae_from_sacrum
+from spondylo_ml.workflows.evaluate import EvaluationResult
+
+SIZE_HW = (704, 400)
+
+
+@pytest.fixture(autouse=True)
+def store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///unused.db")
+
+
+def summary(*slots: SlotRange, shift_px: float = 0.0) -> str:
+    """Summary of an evaluation of one AP film for each range of slots, with all corners moved."""
+    spine = vertebrae_from_sacrum(ap_corners(SIZE_HW)[::-1], first_slot=1)
+    films = [plain_film(f"f{i}", spine, SIZE_HW, facing=Facing.NONE) for i in range(len(slots))]
+    both = PredictionSet(films, [prediction_of(f, s, (shift_px, 0.0)) for f, s in zip(films, slots, strict=True)])
+    report = evaluate_predictions(both, ClinicalConfig(), ReportHeader("films", "test", "0" * 64, resamples=20))
+    metrics = score(both) | {"mean_shape_mre_px512": 30.0}
+    return evaluated(EvaluationResult("run", metrics, len(films), len(films), report))
+
+
+def test_an_evaluation_of_ap_films_states_their_metrics() -> None:
+    lines = summary(T1_TO_L5, T1_TO_L5, shift_px=30.0).splitlines()
+    (corners,) = (line for line in lines if "AP corners" in line)
+    (angles,) = (line for line in lines if "AP angles" in line)
+    # (30 / 400)^2 = 0.005625, alike for both patients.
+    assert "NMSE 0.005625 [0.005625, 0.005625], OR20 100.00 [100.00, 100.00] %, OR40 0.00 [0.00, 0.00] %" in corners
+    assert angles.endswith("Cobb SMAPE 0.00 [0.00, 0.00] %, Cobb CMAE 0.00 [0.00, 0.00] °, n 2")
+
+
+def test_films_without_angles_are_counted() -> None:
+    (angles,) = (line for line in summary(T1_TO_L5, SlotRange(0, 10)).splitlines() if "AP angles" in line)
+    assert angles.endswith("n 1, films without angles: 1")
