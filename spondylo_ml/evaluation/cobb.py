@@ -123,7 +123,7 @@ def _angles_between(corners_xy: FloatArray) -> FloatArray:
     x, y = direction.T
     # Unlike the arc cosine, the arc tangent is accurate for small angles.
     cross, dot = (np.outer(x, y) - np.outer(y, x), np.outer(x, x) + np.outer(y, y))
-    return np.degrees(np.arctan2(np.abs(cross), dot))
+    return np.asarray(np.degrees(np.arctan2(np.abs(cross), dot)))
 
 
 def _is_s_shaped(edges_xy: FloatArray) -> bool:
