@@ -81,8 +81,8 @@ def _ruler(image: GreyImage, rng: np.random.Generator) -> None:
     x, y = width - 3, height - 3
     for number, at in enumerate(np.arange(0.1, 0.9 * (height if vertical else width), spacing)):
         tick = int(height * (0.02 if number % 5 == 0 else 0.01))
-        ends = ((x, int(at)), (x - tick, int(at))) if vertical else ((int(at), y), (int(at), y - tick))
-        cv2.line(image, *ends, ink, 1)
+        start, end = ((x, int(at)), (x - tick, int(at))) if vertical else ((int(at), y), (int(at), y - tick))
+        cv2.line(image, start, end, ink, 1)
 
 
 def _scratches(image: GreyImage, rng: np.random.Generator) -> None:
