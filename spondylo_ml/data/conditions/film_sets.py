@@ -1,0 +1,108 @@
+"""Sets of synthetic films under one named condition."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from spondylo_ml.data import phantom
+from spondylo_ml.data.conditions.lumbar import LUMBAR
+from spondylo_ml.data.conditions.not_lumbar import NOT_LUMBAR as NOT_LUMBAR_SCENES
+from spondylo_ml.data.conditions.scene import Request, Scene
+from spondylo_ml.data.conditions.whole_film import WHOLE_FILMS
+from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.synthetic import PHANTOM_KIND, SLOTS, code_only
+from spondylo_ml.errors import DataError, unknown_name
+from spondylo_ml.landmarks import Film, GreyImage
+
+_SCENES: dict[str, Callable[[Request], Scene]] = {**LUMBAR, **WHOLE_FILMS, **NOT_LUMBAR_SCENES}
+
+CONDITIONS: tuple[str, ...] = tuple(_SCENES)
+"""Names of all conditions."""
+
+NOT_LUMBAR: tuple[str, ...] = tuple(NOT_LUMBAR_SCENES)
+"""Names of those whose films are no lateral lumbar films: a model should refuse them."""
+
+
+@dataclass(frozen=True)
+class ConditionImage:
+    """Pixels of a synthetic film under a condition, drawn when they are read."""
+
+    condition: str
+    seed: int
+    index: int
+    long_side_px: int
+    additions: tuple[str, ...]
+
+    def scene(self) -> Scene:
+        """The film before it is drawn."""
+        return _SCENES[self.condition](Request(self.seed, self.index, self.long_side_px, self.additions))
+
+    def read(self) -> GreyImage:
+        """(H, W) grey levels, 0 to 255."""
+        return self.scene().paint()
+
+    def fingerprint(self) -> str:
+        """Parameters of the film and digest of the code that draws it."""
+        added = ",".join(sorted(self.additions))
+        return f"{self.condition}-{self.seed}-{self.index}-{self.long_side_px}-{added}-{_digest()}"
+
+
+def condition_films(
+    condition: str,
+    count: int,
+    seed: int = 0,
+    long_side_px: int = 512,
+    additions: Sequence[str] = phantom.ADDITION_NAMES,
+) -> FilmSet:
+    """`count` synthetic films under a condition, each of its own patient.
+
+    Films with the same seed and index show the same patient under all conditions but `whole-film-*`, so that two
+    conditions can be compared film by film.
+
+    Args:
+        condition: one of `CONDITIONS`.
+        long_side_px: longer side before the condition; a rotated film or one with a second one beside it is wider.
+        additions: of the generator, as in `phantom_films`.
+
+    Returns:
+        films with their true vertebrae; a film that is no lateral lumbar film is labelled with none.
+
+    Raises:
+        DataError: an unknown condition or addition, or a film too small to draw.
+    """
+    if condition not in _SCENES:
+        raise DataError(unknown_name("condition of synthetic films", condition, CONDITIONS))
+    images = [ConditionImage(condition, seed, index, long_side_px, tuple(sorted(additions))) for index in range(count)]
+    name = f"phantom-{seed}-{condition}-{count}x{long_side_px}px"
+    return FilmSet(kind=PHANTOM_KIND, name=name, films=tuple(map(_film, images)), slots=SLOTS)
+
+
+def _film(image: ConditionImage) -> Film:
+    scene = image.scene()
+    name = f"{image.condition}-{image.seed}-{image.index:05d}"
+    return Film(
+        film_id=name,
+        image=image,
+        size_hw=scene.size_hw,
+        vertebrae=scene.vertebrae,
+        facing=scene.facing,
+        patient=f"phantom-{image.seed}-{image.index:05d}",
+        source="synthetic",
+        levels_from="label",
+        spacing=scene.spacing,
+        pixel_aspect=scene.spacing.pixel_aspect if scene.spacing else 1.0,
+        aspect_given=scene.spacing is not None,
+    )
+
+
+@cache
+def _digest() -> str:
+    """Digest of the generator, its additions and the conditions."""
+    folders = [Path(phantom.__file__).parent, Path(__file__).parent]
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    code = "".join(code_only(path.read_text(encoding="utf-8")) for path in files)
+    return hashlib.sha256(code.encode()).hexdigest()[:16]

@@ -1,0 +1,163 @@
+"""Synthetic films under a condition: the truth moves with the picture, and what is no lumbar film has no vertebra."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spondylo_ml.data.conditions import CONDITIONS, NOT_LUMBAR, condition_films
+from spondylo_ml.data.conditions.whole_film import MOST_LABELLED, SHARES
+from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, Film, FloatArray, GreyImage
+
+COUNT, SIDE = 6, 192
+UPRIGHT = ("inverted", "mirrored", "coned", "burnt-sacrum", "hardware")
+
+
+def films(condition: str, count: int = COUNT) -> tuple[Film, ...]:
+    return condition_films(condition, count, 4, SIDE).films
+
+
+def corners_of(film: Film) -> FloatArray:
+    """(4 V, 2) all true corners."""
+    return np.concatenate([v.corners_xy for v in film.vertebrae or ()])
+
+
+def values_at(image: GreyImage, points: FloatArray) -> NDArray[np.int64]:
+    at = np.rint(points).astype(int)
+    return image[at[:, 1], at[:, 0]].astype(np.int64)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_films_are_repeatable_and_have_the_size_and_truth_that_they_state(condition: str) -> None:
+    again = films(condition, 2)
+    for film, repeat in zip(films(condition, 2), again, strict=True):
+        image = film.image.read()
+        assert image.shape == film.size_hw
+        np.testing.assert_array_equal(repeat.image.read(), image)
+        assert repeat.image.fingerprint() == film.image.fingerprint()
+        assert film.labelled
+        if condition in NOT_LUMBAR:
+            assert film.vertebrae == ()
+            assert film.spacing is None
+        else:
+            points = corners_of(film)
+            assert (points >= 0).all()
+            assert (points <= np.array(film.size_hw[::-1]) - 1).all()
+            assert [v.slot for v in film.vertebrae or ()] == list(range(len(points) // 4))
+    assert again[0].image.fingerprint() != again[1].image.fingerprint()
+
+
+@pytest.mark.parametrize("condition", [c for c in UPRIGHT if c != "mirrored"])
+def test_conditions_of_the_pixels_leave_the_truth(condition: str) -> None:
+    for plain, film in zip(films("unchanged"), films(condition), strict=True):
+        np.testing.assert_array_equal(corners_of(film), corners_of(plain))
+        assert (film.facing, film.size_hw, film.patient) == (plain.facing, plain.size_hw, plain.patient)
+
+
+def test_an_inverted_film_has_dark_bone() -> None:
+    for plain, film in zip(films("unchanged"), films("inverted"), strict=True):
+        assert (plain.image.read().astype(int) + film.image.read() == 255).all()
+
+
+def test_a_mirrored_film_has_mirrored_pixels_corners_and_facing() -> None:
+    for plain, film in zip(films("unchanged"), films("mirrored"), strict=True):
+        image = film.image.read()
+        np.testing.assert_array_equal(image, plain.image.read()[:, ::-1])
+        assert {film.facing, plain.facing} == {Facing.LEFT, Facing.RIGHT}
+        for one, other in zip(plain.vertebrae or (), film.vertebrae or (), strict=True):
+            np.testing.assert_allclose(
+                one.corners_xy[:, 0].sum() + other.corners_xy[:, 0].sum(), 4 * (image.shape[1] - 1)
+            )
+            np.testing.assert_array_equal(one.corners_xy[[1, 0, 3, 2], 1], other.corners_xy[:, 1])
+
+
+def test_a_rotated_film_has_the_same_pixels_at_its_corners_and_turns_either_way() -> None:
+    turned = set()
+    for plain, film in zip(films("unchanged", 12), films("rotated-90", 12), strict=True):
+        assert film.size_hw == plain.size_hw[::-1]
+        upright, lying = corners_of(plain), corners_of(film)
+        np.testing.assert_array_equal(values_at(film.image.read(), lying), values_at(plain.image.read(), upright))
+        clockwise = bool(lying[0, 0] == plain.size_hw[0] - 1 - upright[0, 1])
+        turned.add(clockwise)
+        if plain.spacing and film.spacing:
+            assert (film.spacing.x_mm, film.spacing.y_mm) == (plain.spacing.y_mm, plain.spacing.x_mm)
+    assert turned == {True, False}
+
+
+def test_a_coned_film_is_dark_beyond_a_narrow_margin_around_its_corners() -> None:
+    for plain, film in zip(films("unchanged"), films("coned"), strict=True):
+        image, before, points = film.image.read(), plain.image.read(), corners_of(film)
+        np.testing.assert_array_equal(values_at(image, points), values_at(before, points))
+        depth = np.median([np.linalg.norm(v.corners_xy[1] - v.corners_xy[0]) for v in film.vertebrae or ()])
+        rows, columns = np.mgrid[: image.shape[0], : image.shape[1]]
+        (left, top), (right, bottom) = points.min(axis=0) - 0.4 * depth, points.max(axis=0) + 0.4 * depth
+        beyond = (columns < left) | (columns > right) | (rows < top) | (rows > bottom)
+        assert (image[beyond] == 4).all()
+
+
+def test_a_burnt_sacrum_is_white_and_the_spine_above_is_not() -> None:
+    for plain, film in zip(films("unchanged"), films("burnt-sacrum"), strict=True):
+        image, before = film.image.read().astype(int), plain.image.read().astype(int)
+        assert (image >= before).all()
+        bottom = int(corners_of(film)[:4, 1].max()) + 1
+        lit = before[bottom:] > 60
+        if lit.any():
+            assert np.median(image[bottom:][lit]) > 180
+        top = int(corners_of(film)[12:16, 1].max())  # L3 and above
+        assert np.abs(image[:top] - before[:top]).mean() < 12
+
+
+def test_hardware_is_white_metal_over_the_spine() -> None:
+    added = []
+    for plain, film in zip(films("unchanged"), films("hardware"), strict=True):
+        image, before = film.image.read().astype(int), plain.image.read().astype(int)
+        assert (image >= before - 1).all()
+        metal = (image > 200) & (image > before + 40)
+        points = corners_of(film)
+        rows, columns = np.nonzero(metal)
+        depth = np.median([np.linalg.norm(v.corners_xy[1] - v.corners_xy[0]) for v in film.vertebrae or ()])
+        assert (rows > points[:, 1].min() - depth).all()
+        assert (columns > points[:, 0].min() - 2 * depth).all()
+        added.append(metal.mean())
+    assert np.median(added) > 0.002
+
+
+def test_a_second_film_stands_beside_the_first_on_either_side() -> None:
+    sides = set()
+    for plain, film in zip(films("unchanged", 12), films("second-film", 12), strict=True):
+        image, before = film.image.read(), plain.image.read()
+        shift = round(float(corners_of(film)[0, 0] - corners_of(plain)[0, 0]))
+        sides.add(shift > 0)
+        np.testing.assert_array_equal(image[:, shift : shift + before.shape[1]], before)
+        np.testing.assert_allclose(corners_of(film), corners_of(plain) + np.array([shift, 0]))
+        assert image.shape[1] > 1.6 * before.shape[1]
+    assert sides == {True, False}
+
+
+@pytest.mark.parametrize("percent", SHARES)
+def test_on_a_whole_film_the_lumbar_spine_has_the_stated_share_of_its_height(percent: int) -> None:
+    for film in films(f"whole-film-{percent}"):
+        vertebrae = film.vertebrae or ()
+        assert 5 <= len(vertebrae) <= MOST_LABELLED
+        shares = [
+            np.ptp(np.concatenate([v.corners_xy[:, 1] for v in vertebrae[:count]])) / film.size_hw[0]
+            for count in (5, 6, 7)  # four to six lumbar vertebrae and S1
+        ]
+        assert min(abs(share - percent / 100) for share in shares) < 0.04
+        assert film.spacing is not None
+        assert film.spacing.pixel_aspect == 1
+
+
+def test_smaller_spines_show_more_bodies() -> None:
+    bodies = [np.mean([len(film.vertebrae or ()) for film in films(f"whole-film-{percent}")]) for percent in SHARES]
+    assert all(fewer <= more for fewer, more in pairwise(bodies))
+    assert bodies[-1] > bodies[0] + 2
+
+
+def test_an_unknown_condition_is_refused_with_the_nearest() -> None:
+    with pytest.raises(DataError, match="unknown condition of synthetic films 'invertd'"):
+        condition_films("invertd", 1)
