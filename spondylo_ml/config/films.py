@@ -19,7 +19,7 @@ PhantomStyle = Literal[
 PhantomSlips = Literal["clinic", "even"]
 """Distributions of slips on synthetic films."""
 
-PhantomAddition = Literal["sacrum", "surroundings"]
+PhantomAddition = Literal["sacrum", "surroundings", "cortex"]
 """Parts of a synthetic film that are drawn in a later way than that of the first generator."""
 
 LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
@@ -65,8 +65,8 @@ class DataConfig(Section):
     phantom_additions: tuple[PhantomAddition, ...] = Field(
         (),
         description="parts of the synthetic films drawn in a later, more realistic way: sacrum (S1 a wedge, fused with "
-        "S2, pelvis from faint to burnt out), surroundings (skin folds, gas, film edges, scratches); none: the films "
-        "of the first generator",
+        "S2, pelvis from faint to burnt out), surroundings (deeper belly, skin folds, gas, film edges, scratches), "
+        "cortex (brighter endplates and walls); none: the films of the first generator",
     )
     val_fraction: Fraction = Field(0.15, description="fraction of patients for validation, if the dataset has no split")
     test_fraction: Fraction = Field(0.10, description="fraction of patients for test, if the dataset has no split")

@@ -15,9 +15,9 @@ from spondylo_ml.data.phantom.painting import FloatMap, rough
 
 def attenuation(framing: Framing, rng: np.random.Generator) -> FloatMap:
     """(H, W) attenuation in nepers, 0 in air, for a film that faces left."""
-    tissue = soft.soft_tissue(framing, rng)
-    tissue *= 1 + soft.organs(framing, rng)
     surrounded, own = Addition.SURROUNDINGS in framing.additions, rng.spawn(1)[0]  # the rest of the film stays the same
+    tissue = soft.soft_tissue(framing, rng, own.uniform(0.95, 1.7) if surrounded else 1.0)
+    tissue *= 1 + soft.organs(framing, rng)
     if surrounded:
         tissue *= 1 - thinned(framing, own)
     fused = Addition.SACRUM in framing.additions

@@ -20,6 +20,10 @@ _FILLING = {
 """Range of the attenuation of cancellous bone across a body, which decreases with age."""
 
 
+_LOG_CORTEX = (np.log(0.8), np.log(5.0))
+"""Range of the logarithm of the factor on endplates and walls, which look about twice as bright on real films."""
+
+
 def spinal_column(framing: Framing, rng: np.random.Generator) -> FloatMap:
     """Bodies and the discs between them."""
     filling = float(rng.uniform(*_FILLING[framing.style.anatomy]))
@@ -30,6 +34,8 @@ def bodies(framing: Framing, filling: float, rng: np.random.Generator) -> FloatM
     """Vertebral bodies and S1 with cancellous bone of the given attenuation and dense endplates and walls."""
     sheet = np.zeros(framing.size_hw, dtype=np.float32)
     plate = rng.uniform(0.12, 0.46)
+    if Addition.CORTEX in framing.additions:
+        plate *= np.exp(rng.spawn(1)[0].uniform(*_LOG_CORTEX))
     grain, wall = rng.uniform(0.01, 0.10), rng.uniform(0.3, 1.0)
     sacral = np.array([255, 60 * wall, rng.uniform(0, 150), 120 * wall, 110, 0])
     lumbar = np.array([255, 150 * wall, 255, 170 * wall, 130, 130])

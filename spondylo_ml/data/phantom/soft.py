@@ -9,8 +9,12 @@ from spondylo_ml.data.phantom.painting import FloatMap, Layer, blurred, curve, r
 from spondylo_ml.landmarks import FloatArray
 
 
-def soft_tissue(framing: Framing, rng: np.random.Generator) -> FloatMap:
-    """Trunk with elliptic cross-sections that vary in width from hips to chest."""
+def soft_tissue(framing: Framing, rng: np.random.Generator, belly: float = 1.0) -> FloatMap:
+    """Trunk with elliptic cross-sections that vary in width from hips to chest.
+
+    Args:
+        belly: factor on the trunk's extent in front of the spine.
+    """
     height, width = framing.size_hw
     unit, middle = framing.depth_px, framing.corners_px.mean(axis=1)
     rows = np.arange(height, dtype=np.float64)
@@ -18,7 +22,9 @@ def soft_tissue(framing: Framing, rng: np.random.Generator) -> FloatMap:
     knots_y = middle[0, 1] + np.array([-9.0, -6.0, -3.0, -1.0, 1.5, 4.0, 6.0]) * unit
     stout = rng.uniform(0.85, 1.25)
     behind = np.interp(rows, knots_y, np.array([2.5, 2.3, 2.1, 2.2, 2.7, 2.9, 2.6]) * rng.uniform(0.9, 1.35))
-    ahead = np.interp(rows, knots_y, np.array([4.0, 4.3, 4.2, 4.3, 4.4, 4.2, 4.0]) * stout * rng.uniform(0.85, 1.3))
+    ahead = (
+        np.interp(rows, knots_y, np.array([4.0, 4.3, 4.2, 4.3, 4.4, 4.2, 4.0]) * stout * rng.uniform(0.85, 1.3)) * belly
+    )
     depths = np.array([5.0, 5.2, 4.9, 5.3, 7.0, 7.8, 7.8]) * rng.uniform(0.9, 1.15) * np.exp(rng.normal(0, 0.06, 7))
     thick = np.interp(rows, knots_y, depths)
     spine_x = blurred(spine_x.astype(np.float32)[:, None].repeat(2, axis=1), 0.8 * unit)[:, 0]

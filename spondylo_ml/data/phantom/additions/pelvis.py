@@ -44,9 +44,9 @@ class _Side:
 def pelvis(framing: Framing, rng: np.random.Generator) -> FloatMap:
     """Sacrum, iliac wings over it, hips, and the hips' soft tissue."""
     sheet = sacrum(framing, rng)
-    wing = rng.uniform(0.05, 0.40)
+    wing = rng.uniform(0.03, 0.28)
     lines = rng.uniform(0.08, 0.36)
-    hips = float(rng.choice([0.4, 1.0, 1.6])) * wing
+    hips = float(rng.choice([0.5, 1.3, 2.2])) * wing
     turn = _turn_rad(framing, rng)
     for _ in range(2):
         side = _side(framing, turn + rng.normal(0.0, 0.04), rng)
@@ -106,7 +106,7 @@ def _hip(framing: Framing, side: _Side, weight: float, rng: np.random.Generator)
 def _lines(framing: Framing, side: _Side, rng: np.random.Generator) -> Layer:
     """Edges: crest, sciatic notch, buttress, femoral head and the roof of the hip around it."""
     unit, layer = framing.depth_px, Layer(framing.size_hw)
-    layer.stroke(side.ilium, int(rng.uniform(20, 120)), unit * 0.045, closed=True)
+    layer.stroke(side.ilium, int(rng.uniform(0, 90)), unit * 0.045, closed=True)
     layer.stroke(side.crest, int(rng.uniform(40, 220)), unit * 0.045)
     layer.stroke(side.notch, int(rng.uniform(60, 255)), unit * 0.05)
     for shift in rng.normal(0.0, 0.08, (2, 2)) * unit:
@@ -156,7 +156,7 @@ def _below_the_crest(framing: Framing, rng: np.random.Generator) -> FloatMap:
     arch = (arch + rng.normal(0.0, 0.2, arch.shape) + rng.normal(0.0, 0.25, 2)) * unit + [x, y]
     floor = np.array([[x + 2.6 * unit, y + 12 * unit], [x - 5 * unit, y + 12 * unit]])
     layer.fill(np.concatenate([curve(arch), floor]), 255)
-    return blurred(layer.weighted(rng.uniform(0.0, 0.35)), unit * rng.uniform(0.05, 0.4))
+    return blurred(layer.weighted(rng.uniform(0.0, 0.6)), unit * rng.uniform(0.05, 0.4))
 
 
 def _circle(centre: FloatArray, radius: float) -> FloatArray:
