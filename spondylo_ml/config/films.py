@@ -22,6 +22,12 @@ PhantomSlips = Literal["clinic", "even"]
 PhantomAddition = Literal["sacrum", "surroundings", "cortex"]
 """Parts of a synthetic film that are drawn in a later way than that of the first generator."""
 
+PhantomCondition = Literal[
+    "unchanged", "inverted", "mirrored", "rotated-90", "coned", "burnt-sacrum", "hardware", "second-film",
+    "whole-film-100", "whole-film-70", "whole-film-50", "whole-film-35", "whole-film-20"
+]  # fmt: skip
+"""Conditions under which synthetic films are drawn to test a model."""
+
 LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
@@ -67,6 +73,10 @@ class DataConfig(Section):
         description="parts of the synthetic films drawn in a later, more realistic way: sacrum (S1 a wedge, fused with "
         "S2, pelvis from faint to burnt out), surroundings (deeper belly, skin folds, gas, film edges, scratches), "
         "cortex (brighter endplates and walls); none: the films of the first generator",
+    )
+    phantom_condition: PhantomCondition | None = Field(
+        None,
+        description="draw all synthetic films under one condition, to test a model's robustness; unset: under none",
     )
     val_fraction: Fraction = Field(0.15, description="fraction of patients for validation, if the dataset has no split")
     test_fraction: Fraction = Field(0.10, description="fraction of patients for test, if the dataset has no split")

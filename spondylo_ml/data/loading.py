@@ -17,6 +17,7 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.audit.order import check_overlaps
 from spondylo_ml.data.audit.outlines import check_corner_order
+from spondylo_ml.data.conditions import condition_films
 from spondylo_ml.data.films import FileFinding, FilmSet, finding_on, require_usable
 from spondylo_ml.data.folds import splits_by_fold
 from spondylo_ml.data.readers import read_folder
@@ -177,15 +178,16 @@ def _with_fold(films: FilmSet, config: DataConfig, pixels: Pixels | None) -> Fil
 def _read(config: DataConfig) -> FilmSet:
     config.require_source()
     if config.path is None:
-        return phantom_films(
-            config.phantom_films,
-            config.phantom_seed,
-            config.phantom_long_side_px,
-            config.phantom_without,
-            config.phantom_slips,
-            config.phantom_additions,
-        )
+        return _synthetic(config)
     return read_folder(Path(config.path).expanduser(), config.kind)
+
+
+def _synthetic(config: DataConfig) -> FilmSet:
+    count, seed, side_px = config.phantom_films, config.phantom_seed, config.phantom_long_side_px
+    without, slips, additions = config.phantom_without, config.phantom_slips, config.phantom_additions
+    if config.phantom_condition is None:
+        return phantom_films(count, seed, side_px, without, slips, additions)
+    return condition_films(config.phantom_condition, count, seed, side_px, without, slips, additions)
 
 
 def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) -> None:

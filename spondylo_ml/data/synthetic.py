@@ -66,7 +66,7 @@ def phantom_films(
     distribution = phantom.Slips(slips)
     return FilmSet(
         kind=PHANTOM_KIND,
-        name=_name(count, seed, long_side_px, without, distribution, additions),
+        name=dataset_name(count, seed, long_side_px, without, distribution, additions),
         films=tuple(
             _film(PhantomImage(seed, index, long_side_px, tuple(without), distribution, tuple(additions)))
             for index in range(count)
@@ -75,7 +75,7 @@ def phantom_films(
     )
 
 
-def _name(
+def dataset_name(
     count: int,
     seed: int,
     long_side_px: int,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.config import DataConfig
+from spondylo_ml.config.films import PhantomCondition
 from spondylo_ml.data.conditions import CONDITIONS, NOT_LUMBAR, condition_films
 from spondylo_ml.data.conditions.whole_film import MOST_LABELLED, SHARES
+from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, GreyImage
 
@@ -161,3 +166,28 @@ def test_smaller_spines_show_more_bodies() -> None:
 def test_an_unknown_condition_is_refused_with_the_nearest() -> None:
     with pytest.raises(DataError, match="unknown condition of synthetic films 'invertd'"):
         condition_films("invertd", 1)
+
+
+def test_the_configuration_offers_the_conditions_with_a_truth_and_reaches_the_films() -> None:
+    assert get_args(PhantomCondition) == tuple(name for name in CONDITIONS if name not in NOT_LUMBAR)
+    config = DataConfig(
+        phantom_films=4, phantom_seed=4, phantom_long_side_px=SIDE, phantom_condition="inverted", phantom_additions=()
+    )
+    loaded = load_films(config)
+    assert loaded.name == f"phantom-4-4x{SIDE}px-inverted"
+    assert len(loaded.films) == 4
+    plain = load_films(config.model_copy(update={"phantom_condition": None}))
+    by_patient = {film.patient: film.image.read() for film in plain.films}
+    for film in loaded.films:
+        np.testing.assert_array_equal(film.image.read(), 255 - by_patient[film.patient])
+
+
+def test_a_condition_obeys_styles_and_slips() -> None:
+    for condition in ("coned", "whole-film-50"):
+        plain, even = (
+            condition_films(condition, 30, 4, SIDE, without=("print", "export"), slips=slips).films
+            for slips in ("clinic", "even")
+        )
+        assert all(film.size_hw[0] == SIDE for film in plain)
+        assert max(level.slip.value for film in even for level in measure_film(film).levels) > 45
+        assert plain[0].image.fingerprint() != even[0].image.fingerprint()

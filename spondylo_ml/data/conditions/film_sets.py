@@ -14,7 +14,7 @@ from spondylo_ml.data.conditions.not_lumbar import NOT_LUMBAR as NOT_LUMBAR_SCEN
 from spondylo_ml.data.conditions.scene import Request, Scene
 from spondylo_ml.data.conditions.whole_film import WHOLE_FILMS
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.synthetic import PHANTOM_KIND, SLOTS, code_only
+from spondylo_ml.data.synthetic import PHANTOM_KIND, SLOTS, code_only, dataset_name
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Film, GreyImage
 
@@ -32,14 +32,11 @@ class ConditionImage:
     """Pixels of a synthetic film under a condition, drawn when they are read."""
 
     condition: str
-    seed: int
-    index: int
-    long_side_px: int
-    additions: tuple[str, ...]
+    request: Request
 
     def scene(self) -> Scene:
         """The film before it is drawn."""
-        return _SCENES[self.condition](Request(self.seed, self.index, self.long_side_px, self.additions))
+        return _SCENES[self.condition](self.request)
 
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
@@ -47,8 +44,9 @@ class ConditionImage:
 
     def fingerprint(self) -> str:
         """Parameters of the film and digest of the code that draws it."""
-        added = ",".join(sorted(self.additions))
-        return f"{self.condition}-{self.seed}-{self.index}-{self.long_side_px}-{added}-{_digest()}"
+        request = self.request
+        names = f"{','.join(sorted(request.without))}-{request.slips}-{','.join(sorted(request.additions))}"
+        return f"{self.condition}-{request.seed}-{request.index}-{request.long_side_px}-{names}-{_digest()}"
 
 
 def condition_films(
@@ -56,6 +54,8 @@ def condition_films(
     count: int,
     seed: int = 0,
     long_side_px: int = 512,
+    without: Sequence[str] = (),
+    slips: str = phantom.Slips.CLINIC,
     additions: Sequence[str] = phantom.ADDITION_NAMES,
 ) -> FilmSet:
     """`count` synthetic films under a condition, each of its own patient.
@@ -66,31 +66,35 @@ def condition_films(
     Args:
         condition: one of `CONDITIONS`.
         long_side_px: longer side before the condition; a rotated film or one with a second one beside it is wider.
-        additions: of the generator, as in `phantom_films`.
+        without, slips, additions: as in `phantom_films`; what is no lumbar film does not depend on them.
 
     Returns:
         films with their true vertebrae; a film that is no lateral lumbar film is labelled with none.
 
     Raises:
-        DataError: an unknown condition or addition, or a film too small to draw.
+        DataError: an unknown condition, style or addition, no style left, or a film too small to draw.
     """
     if condition not in _SCENES:
         raise DataError(unknown_name("condition of synthetic films", condition, CONDITIONS))
-    images = [ConditionImage(condition, seed, index, long_side_px, tuple(sorted(additions))) for index in range(count)]
-    name = f"phantom-{seed}-{condition}-{count}x{long_side_px}px"
-    return FilmSet(kind=PHANTOM_KIND, name=name, films=tuple(map(_film, images)), slots=SLOTS)
+    held_out, distribution, added = tuple(sorted(without)), phantom.Slips(slips), tuple(sorted(additions))
+    images = [
+        ConditionImage(condition, Request(seed, index, long_side_px, held_out, distribution, added))
+        for index in range(count)
+    ]
+    plain = dataset_name(count, seed, long_side_px, held_out, distribution, added)
+    return FilmSet(kind=PHANTOM_KIND, name=f"{plain}-{condition}", films=tuple(map(_film, images)), slots=SLOTS)
 
 
 def _film(image: ConditionImage) -> Film:
-    scene = image.scene()
-    name = f"{image.condition}-{image.seed}-{image.index:05d}"
+    scene, request = image.scene(), image.request
+    patient = f"phantom-{request.seed}-{request.index:05d}"
     return Film(
-        film_id=name,
+        film_id=f"{patient}-{image.condition}",
         image=image,
         size_hw=scene.size_hw,
         vertebrae=scene.vertebrae,
         facing=scene.facing,
-        patient=f"phantom-{image.seed}-{image.index:05d}",
+        patient=patient,
         source="synthetic",
         levels_from="label",
         spacing=scene.spacing,

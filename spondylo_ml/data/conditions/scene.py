@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from spondylo_ml.data.phantom import PhantomFilm, phantom_film, render
+from spondylo_ml.data.phantom import PhantomFilm, Slips, phantom_film, render
 from spondylo_ml.landmarks import Facing, GreyImage, Vertebra
 from spondylo_ml.spacing import Spacing
 
@@ -15,14 +15,16 @@ _CONDITION = 5
 """Third word of the seed of a condition's own draws; the film beneath is that of the generator."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Request:
-    """What determines a film: seed and index, longer side in px, additions of the generator."""
+    """What determines a film apart from its condition: the values of `phantom_film`."""
 
     seed: int
     index: int
     long_side_px: int
-    additions: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    slips: Slips = Slips.CLINIC
+    additions: tuple[str, ...] = ()
 
     @property
     def rng(self) -> np.random.Generator:
@@ -31,7 +33,7 @@ class Request:
 
     def film(self) -> PhantomFilm:
         """The generator's film."""
-        return phantom_film(self.seed, self.index, self.long_side_px, additions=self.additions)
+        return phantom_film(self.seed, self.index, self.long_side_px, self.without, self.slips, self.additions)
 
 
 @dataclass(frozen=True, eq=False)

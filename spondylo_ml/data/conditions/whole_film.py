@@ -27,9 +27,9 @@ MOST_LABELLED = 10
 def whole_film(request: Request, percent: int) -> Scene:
     """A film with S1 to L1 taking up `percent` of its height, at a random place."""
     rng = request.rng
-    style = random_style(rng, ("export",))
+    style = random_style(rng, {"export", *request.without})
     shape = random_first_sacral(rng, style.anatomy) if Addition.SACRUM in request.additions else None
-    spine = random_spine(rng, style.anatomy, first_sacral=shape)
+    spine = random_spine(rng, style.anatomy, request.slips, shape)
     framing = _framing(rng, request, spine, style, percent)
     vertebrae = vertebrae_from_sacrum(framing.corners_px[: framing.labelled])
     facing = Facing.RIGHT if rng.random() < 0.3 else Facing.LEFT
