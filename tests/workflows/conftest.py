@@ -19,7 +19,11 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
 
 @pytest.fixture(scope="session")
 def two_tiny_runs(tiny_run: tuple[Path, Run, str]) -> tuple[Path, Run, Run]:
-    """The same folder with a second run: same films, another seed, fewer epochs."""
+    """The same folder with a second run: same films, another seed, fewer epochs, and bf16.
+
+    A run trained in bf16 is evaluated in single precision: its metrics, too, must equal those of the loaded model.
+    """
     folder, tiny, _ = tiny_run
-    run(folder, "train", *TINY, "--tracking.run_name", "other", "--seed", "1", "--training.epochs", "1")
+    other = ("--tracking.run_name", "other", "--seed", "1", "--training.epochs", "1", "--training.precision", "bf16")
+    run(folder, "train", *TINY, *other)
     return folder, tiny, next(item for item in runs_of(folder) if item.info.run_name == "other")
