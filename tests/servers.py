@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from stores import store_in
 
 POSTGRES = Path("/usr/lib/postgresql")
 START_SECONDS = 180.0
@@ -75,7 +76,7 @@ def mlflow_server(folder: Path, backend_uri: str | None = None, port: int | None
     """
     port = port or free_port()
     address, log = f"http://127.0.0.1:{port}", folder / "server.log"
-    store = backend_uri or f"sqlite:///{folder}/mlflow.db"
+    store = backend_uri or store_in(folder)
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", store, "--artifacts-destination", str(folder / "artefacts"),

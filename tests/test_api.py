@@ -18,6 +18,7 @@ import pytest
 from extensions import temporary_registrations
 from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
+from stores import store_in
 
 import spondylo_ml
 from spondylo_ml.data.phantom import phantom_film, render
@@ -40,7 +41,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     before = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        mlflow.set_tracking_uri(store_in(folder))
         with mlflow.start_run():
             uri = log_bundle(unet_bundle(), step=1)
         mlflow.register_model(uri, REGISTERED_MODEL)

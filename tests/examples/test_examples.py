@@ -15,6 +15,7 @@ from extensions import temporary_registrations
 from mlflow.tracking import MlflowClient
 from nbclient import NotebookClient
 from small_models import unet_bundle
+from stores import store_in
 
 from spondylo_ml.serving.bundle import save_bundle
 
@@ -28,7 +29,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr("sys.argv", ["example.py"])
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(tmp_path))
     with temporary_registrations():
         yield tmp_path
     mlflow.set_tracking_uri(before)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
+from stores import store_in
 
 import spondylo_ml
 from spondylo_ml.errors import DataError, TrackingError
@@ -27,7 +28,7 @@ def run_id(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A run in a new store, whose model is version 1 and the champion."""
     folder = tmp_path_factory.mktemp("store")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(folder))
     experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
     with mlflow.start_run(experiment_id=experiment) as active:
         uri = log_bundle(unet_bundle(), step=1)

@@ -24,6 +24,7 @@ from dicoms import PLANTED_WORDS, dataset, dicom, file_bytes, gradient, with_ide
 from mlflow.tracking import MlflowClient
 from scoring_server import ScoringServer, scoring_server
 from small_models import SAME_CORNER_PX, unet_bundle
+from stores import store_in
 
 import spondylo_ml
 from benchmarks.serving_load import main as measure_load
@@ -46,7 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URI of an SQLite store whose registry has a champion."""
     folder = tmp_path_factory.mktemp("registry")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(folder))
     try:
         experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
         with mlflow.start_run(experiment_id=experiment):

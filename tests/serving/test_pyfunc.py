@@ -24,6 +24,7 @@ from dicoms import dicom, gradient
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc.scoring_server import predictions_to_json
 from small_models import SAME_CORNER_PX, unet_bundle
+from stores import store_in
 
 from spondylo_ml.data.film_pixels import LIMITS
 from spondylo_ml.data.synthetic import phantom_films
@@ -43,7 +44,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Path of a model logged to a new store."""
     folder = tmp_path_factory.mktemp("store")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(folder))
     try:
         experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
         with mlflow.start_run(experiment_id=experiment):

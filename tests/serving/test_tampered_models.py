@@ -16,6 +16,7 @@ import yaml
 from mlflow.tracking import MlflowClient
 from safetensors.torch import load_file, save_file
 from small_models import unet_bundle
+from stores import store_in
 
 import spondylo_ml
 from spondylo_ml.errors import DataError, TrackingError
@@ -44,7 +45,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredModel]:
     """Version 1, the champion, in a new store."""
     folder = tmp_path_factory.mktemp("store")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(folder))
     experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
     with mlflow.start_run(experiment_id=experiment) as active:
         log_bundle(unet_bundle(), step=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
+from stores import store_in
 
 from spondylo_ml.config import resolve_config
 from spondylo_ml.errors import TrackingError
@@ -22,7 +23,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowCl
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "here")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/store/mlflow.db")
+    mlflow.set_tracking_uri(store_in(tmp_path / "store"))
     yield MlflowClient()
     mlflow.set_tracking_uri(before)
 

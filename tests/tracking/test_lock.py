@@ -14,6 +14,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from stores import store_in
 
 import spondylo_ml
 from spondylo_ml.errors import TrackingError
@@ -33,7 +34,7 @@ with promotion_lock(sys.argv[2]) as lock:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[str]:
     """Makes an empty SQLite store the current one; its URI."""
-    before, uri = mlflow.get_tracking_uri(), f"sqlite:///{tmp_path}/mlflow.db"
+    before, uri = mlflow.get_tracking_uri(), store_in(tmp_path)
     mlflow.set_tracking_uri(uri)
     MlflowClient().search_experiments(max_results=1)
     yield uri

@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow.entities import Run
+from stores import store_in
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event, EventKind
@@ -25,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Makes an empty SQLite store the current one; its folder."""
     monkeypatch.chdir(tmp_path)
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(tmp_path))
     yield tmp_path
     mlflow.set_tracking_uri(before)
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import requests
 from mlflow.tracking import MlflowClient
+from stores import store_in
 
 from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError, FileError, TrackingError
@@ -31,7 +32,7 @@ def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ml
     for name in ("RUN_ID", "EXPERIMENT_ID", "EXPERIMENT_NAME"):
         monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(tmp_path))
     yield MlflowClient()
     mlflow.set_tracking_uri(before)
 
@@ -40,7 +41,7 @@ def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ml
 def _server(folder: Path, port: int) -> Iterator[None]:
     """A real MLflow server on the SQLite store of the folder."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "files")]
+    store = ["--backend-store-uri", store_in(folder), "--artifacts-destination", str(folder / "files")]
     process = subprocess.Popen(
         [*command, *store], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from stores import store_in
 
 
 @pytest.fixture(autouse=True, scope="package")
 def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("mlflow")
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(folder))
     mlflow.create_experiment("studies of the tests", artifact_location=str(folder / "artifacts"))
     yield
     mlflow.set_tracking_uri(before)

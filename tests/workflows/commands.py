@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from stores import store_in
 
 from spondylo_ml.evaluation.catalogue import find_metric
 
@@ -27,6 +28,9 @@ LEARNS = (
     "--tracking.panel_films", "0", "--training.preflight", "false",
 )  # fmt: skip
 """2,400 film passes (two minutes) are enough to beat the mean shape; 6,000 are reliably better."""
+
+TRACKED = ("audit", "benchmark", "train")
+"""Commands that open a run: they are given a store, which takes MLflow seconds to create."""
 
 
 def environment(folder: Path, **extra: str) -> dict[str, str]:
@@ -49,6 +53,8 @@ def tune(folder: Path, *arguments: str) -> str:
 
 def start(folder: Path, *arguments: str, new_group: bool = False, **extra: str) -> subprocess.Popen[str]:
     """Start `python -m spondylo_ml` with the arguments, in a new process group if `new_group`."""
+    if arguments[0] in TRACKED:
+        store_in(folder)
     return subprocess.Popen(
         [sys.executable, "-m", "spondylo_ml", *arguments],
         cwd=folder,
@@ -77,7 +83,7 @@ def unknown_metrics(folder: Path) -> list[str]:
 
 def client_of(folder: Path) -> MlflowClient:
     """A client of the store in `folder`."""
-    return MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"])
+    return MlflowClient(store_in(folder))
 
 
 def runs_of(folder: Path) -> list[Run]:

@@ -12,8 +12,9 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-from commands import TINY, artifacts_of, client_of, environment, runs_of, start
+from commands import TINY, artifacts_of, client_of, runs_of, start
 from mlflow.entities import Run
+from stores import store_in
 
 from spondylo_ml.config import PromoteConfig, validate
 from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
@@ -85,7 +86,7 @@ def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_othe
 
 def test_the_noise_floor_is_measured_per_observation_and_read_by_promote(tmp_path: Path) -> None:
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(environment(tmp_path)["MLFLOW_TRACKING_URI"])
+    mlflow.set_tracking_uri(store_in(tmp_path))
     experiment = mlflow.create_experiment("floors", artifact_location=str(tmp_path / "artifacts"))
     percent_right = {
         ("a", 0): (100.0, 0.0),

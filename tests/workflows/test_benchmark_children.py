@@ -15,6 +15,7 @@ import pytest
 import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from stores import store_in
 
 from spondylo_ml.config import resolve_config
 from spondylo_ml.config.benchmark_plan import PlannedRun
@@ -29,7 +30,7 @@ PLANNED = PlannedRun("a", 0, resolve_config({"preset": "smoke"}))
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     monkeypatch.chdir(tmp_path)
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(tmp_path))
     yield MlflowClient()
     mlflow.set_tracking_uri(before)
 

@@ -11,8 +11,9 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from commands import artifacts_of, client_of, environment, run, runs_of
+from commands import artifacts_of, client_of, run, runs_of
 from mlflow.entities import LoggedModelOutput, Run
+from stores import store_in
 
 from spondylo_ml.config import CompareConfig, Config, DataConfig, validate
 from spondylo_ml.data.synthetic import phantom_films
@@ -189,7 +190,7 @@ class _current_store:
     """Makes the store of a folder the current one."""
 
     def __init__(self, folder: Path) -> None:
-        self._uri, self._before = environment(folder)["MLFLOW_TRACKING_URI"], ""
+        self._uri, self._before = store_in(folder), ""
 
     def __enter__(self) -> None:
         self._before = mlflow.get_tracking_uri()

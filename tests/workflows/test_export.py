@@ -11,8 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from builders import mendeley_folder
-from commands import environment, run, start
-from mlflow.tracking import MlflowClient
+from commands import client_of, run, start
 
 from spondylo_ml.cli.summaries.folders import exported
 from spondylo_ml.config import ExportConfig, PhantomConfig
@@ -88,8 +87,7 @@ def test_an_interrupted_export_leaves_no_partial_dataset(tmp_path: Path) -> None
 
 
 def test_under_mlflow_run_the_export_is_logged_to_that_run(tmp_path: Path) -> None:
-    uri = environment(tmp_path)["MLFLOW_TRACKING_URI"]
-    client = MlflowClient(uri)
+    client = client_of(tmp_path)
     mlflow_run = client.create_run("0")
     run(tmp_path, "phantom", "--count", "3", *SMALL, "--to", "set", MLFLOW_RUN_ID=mlflow_run.info.run_id)
     logged_run = client.get_run(mlflow_run.info.run_id)

@@ -10,6 +10,7 @@ import pytest
 from commands import TINY, client_of, run, runs_of
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from stores import store_in
 from torch import Tensor, nn
 
 from spondylo_ml.config import resolve_config
@@ -56,7 +57,7 @@ def test_a_failed_check_stops_the_run_and_is_logged(tmp_path: Path) -> None:
     model.get_submodule("presence").register_forward_hook(_detached)
     films = prepare_films(phantom_films(4, 0, 96).films, SLOTS, (64, 64))
     uri_before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(tmp_path))
     try:
         experiment = mlflow.create_experiment("made", artifact_location=(tmp_path / "artifacts").as_uri())
         with mlflow.start_run(experiment_id=experiment) as active, pytest.raises(PreflightError) as error:

@@ -11,6 +11,7 @@ import pytest
 from commands import TINY, run
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from stores import store_in
 from uncertain_films import films_with_noise
 
 from spondylo_ml.config import Config, resolve_config
@@ -29,7 +30,7 @@ def _config(**uncertainty: object) -> Config:
 
 def _fit(folder: Path, films: int, **uncertainty: object) -> tuple[UncertaintyModel | None, Run]:
     before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+    mlflow.set_tracking_uri(store_in(folder))
     try:
         experiment = mlflow.create_experiment("made", artifact_location=(folder / "artifacts").as_uri())
         with mlflow.start_run(experiment_id=experiment) as active:
