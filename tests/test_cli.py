@@ -1,4 +1,4 @@
-"""The command line as a user sees it, in a new process."""
+"""The command line as a user sees it: its messages in this process, the rest in a new one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import spondylo_ml
+from spondylo_ml.cli import main
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import given_values
 from spondylo_ml.config import field_names
@@ -126,14 +127,29 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_user_error_ends_with_code_2_and_a_message_on_stderr_only(
-    tmp_path: Path, arguments: tuple[str, ...], message: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    message: str,
 ) -> None:
-    process = spondylo(tmp_path, *arguments)
+    # In this process, because each new one takes a second to start.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(arguments) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert re.search(r"^error: .*" + message, errors)
+    assert "usage" not in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_new_process_ends_with_code_2_and_the_message(tmp_path: Path, command: str) -> None:
+    process = spondylo(tmp_path, command, "--nonsense", "3")
     assert process.returncode == 2
     assert process.stdout == ""
-    assert re.search(r"^error: .*" + message, process.stderr)
-    assert "usage" not in process.stderr
-    assert "Traceback" not in process.stderr
+    assert re.fullmatch(r"error: unknown option '--nonsense'\..*\n", process.stderr)
     assert list(tmp_path.iterdir()) == []
 
 
