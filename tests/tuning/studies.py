@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from forked import ForkedProgram
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
@@ -18,7 +16,6 @@ from tuning.options import StudyOptions
 from tuning.space import Space, SpaceFile
 from tuning.study import OpenStudy, open_study
 
-ROOT = Path(__file__).resolve().parents[2]
 EXPERIMENT = "studies of the tests"
 RATE = {"type": "float", "low": 1e-5, "high": 3e-3, "log": True}
 SIGMA = {"type": "float", "low": 1.0, "high": 4.0}
@@ -63,16 +60,7 @@ def states(study: OpenStudy) -> list[str]:
     return [trial.state.name for trial in study.study.get_trials(deepcopy=False)]
 
 
-def start_worker(folder: Path, storage: str, *arguments: str) -> subprocess.Popen[str]:
+def start_worker(folder: Path, storage: str, *arguments: str) -> ForkedProgram:
     """Start a worker process; `stub_worker.py` describes the arguments."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests" / "tuning"), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    environment["MLFLOW_TRACKING_URI"] = mlflow.get_tracking_uri()
-    return subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("stub_worker.py")), storage, *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    variables = {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    return ForkedProgram(folder, "stub_worker", (storage, *arguments), variables)

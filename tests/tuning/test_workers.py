@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
+from forked import ForkedProgram
 from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 from servers import mlflow_server, postgres
@@ -39,16 +39,15 @@ def server(tmp_path: Path) -> Iterator[None]:
         mlflow.set_tracking_uri(before)
 
 
-def wait_for_trial(worker: subprocess.Popen[str]) -> str:
+def wait_for_trial(worker: ForkedProgram) -> str:
     """Wait until a trial begins in a worker, and return the line that reports it."""
-    assert worker.stdout is not None
-    for line in worker.stdout:
+    for line in worker.lines():
         if line.startswith("begins"):
             return line
     raise AssertionError(f"the worker ended with {worker.wait()} before a trial began")
 
 
-def kill(worker: subprocess.Popen[str]) -> None:
+def kill(worker: ForkedProgram) -> None:
     worker.send_signal(signal.SIGKILL)
     worker.wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import TINY, run, runs_of
+from commands import TINY, run, run_python, runs_of
 from mlflow.entities import Run
 
 
@@ -13,7 +13,7 @@ from mlflow.entities import Run
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
     """The folder of a short training run, the run, and the output of the command."""
     folder = tmp_path_factory.mktemp("tiny_run")
-    output = run(folder, "train", *TINY, "--tracking.run_name", "tiny")
+    output = run_python(folder, "train", *TINY, "--tracking.run_name", "tiny")
     return folder, runs_of(folder)[0], output
 
 

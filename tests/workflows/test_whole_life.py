@@ -12,7 +12,7 @@ import mlflow
 import numpy as np
 import pytest
 from builders import synthetic_film
-from commands import LEARNS, aliases_of, client_of, environment, run, runs_of, tune
+from commands import LEARNS, aliases_of, client_of, environment, run_python, runs_of, tune
 from mlflow.tracking import MlflowClient
 from servers import mlflow_server, postgres
 
@@ -45,7 +45,7 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
     client = MlflowClient()
 
     def spondylo(*arguments: str) -> str:
-        return run(tmp_path, *arguments, MLFLOW_TRACKING_URI=store)
+        return run_python(tmp_path, *arguments, MLFLOW_TRACKING_URI=store)
 
     def train(name: str, film_passes: str) -> str:
         spondylo("train", *LEARNS, "--tracking.run_name", name, "--training.film_passes", film_passes)
@@ -86,23 +86,25 @@ def test_train_evaluate_promote_refuse_replace_load_predict_and_roll_back(store:
 @pytest.mark.slow
 def test_tune_train_and_promote_against_the_noise_floor_of_the_study(tmp_path: Path) -> None:
     options = (*LEARNS, "--model", "maht_net")
-    run(tmp_path, "train", *options, "--tracking.run_name", "first", "--training.film_passes", "1200")
+    run_python(tmp_path, "train", *options, "--tracking.run_name", "first", "--training.film_passes", "1200")
     output = tune(tmp_path, *options, "--training.film_passes", "3000", "--space", "recipe", "--sampler", "grid",
                   "--study", "s", "--retrain_seeds", "2")  # fmt: skip
     study = re.search(r"noise floor grade_accuracy_all .*promote --noise_floor_from (\w{32})", output)
     assert study is not None, output
-    run(tmp_path, "train", "--recipe", "studies/s/best.yaml", "--tracking.run_name", "better")
+    run_python(tmp_path, "train", "--recipe", "studies/s/best.yaml", "--tracking.run_name", "better")
     ids = {item.info.run_name: item.info.run_id for item in runs_of(tmp_path)}
     promote_options = list(PROMOTE)
     del promote_options[2:4]  # without --noise_floor
-    assert "champion, version 1 of" in run(tmp_path, "promote", "--run_ids", ids["first"], *promote_options)
-    without_floor = run(tmp_path, "promote", "--run_ids", ids["better"], *promote_options)
+    assert "champion, version 1 of" in run_python(tmp_path, "promote", "--run_ids", ids["first"], *promote_options)
+    without_floor = run_python(tmp_path, "promote", "--run_ids", ids["better"], *promote_options)
     assert (
         "challenger, version 2 of spondylo-landmarks\n  - how far another seed alone moves mre_px512 is"
         in without_floor
     )
     assert f"The store has: noise_floor_from={study[1]}" in without_floor
-    with_floor = run(tmp_path, "promote", "--run_ids", ids["better"], "--noise_floor_from", study[1], *promote_options)
+    with_floor = run_python(
+        tmp_path, "promote", "--run_ids", ids["better"], "--noise_floor_from", study[1], *promote_options
+    )
     assert "champion, version 2 of" in with_floor, with_floor
     floor = client_of(tmp_path).get_run(study[1]).data.metrics["noise_floor/mre_px512"]
     assert (
