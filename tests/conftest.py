@@ -23,6 +23,15 @@ hypothesis.settings.register_profile("spondylo", deadline=None)
 hypothesis.settings.load_profile("spondylo")
 
 
+LONG = ("examples", "serving", "tuning", "workflows")
+"""Folders whose test files take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the long files first: one that starts last would keep one of several workers busy and the others idle."""
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _salt_for_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Use a temporary salt, so that tests leave the user's one alone."""
