@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
-import requests
 from mlflow.tracking import MlflowClient
+from servers import free_port, mlflow_server
 from stores import store_in
 
 from spondylo_ml.config import flatten
@@ -35,34 +31,6 @@ def sqlite_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ml
     mlflow.set_tracking_uri(store_in(tmp_path))
     yield MlflowClient()
     mlflow.set_tracking_uri(before)
-
-
-@contextmanager
-def _server(folder: Path, port: int) -> Iterator[None]:
-    """A real MLflow server on the SQLite store of the folder."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    store = ["--backend-store-uri", store_in(folder), "--artifacts-destination", str(folder / "files")]
-    process = subprocess.Popen(
-        [*command, *store], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        for _ in range(600):
-            try:
-                requests.get(f"http://127.0.0.1:{port}/health", timeout=1).raise_for_status()
-                break
-            except requests.RequestException:
-                assert process.poll() is None, "the server ended"
-                time.sleep(0.1)
-        yield
-    finally:
-        os.killpg(process.pid, 9)
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_an_unknown_run_is_reported(sqlite_store: MlflowClient) -> None:
@@ -189,12 +157,12 @@ def test_a_store_outage_during_training_loses_nothing_and_is_tagged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    port = _free_port()
+    port = free_port()
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"http://127.0.0.1:{port}")
     try:
         client = MlflowClient()
-        with _server(tmp_path, port):
+        with mlflow_server(tmp_path, port=port):
             run_id = client.create_run(client.create_experiment("one")).info.run_id
             log = MlflowRunLog(run_id, tmp_path / "copy", retry_seconds=0.2)
             log.metrics({"a": 1.0}, epoch=1)
@@ -202,7 +170,7 @@ def test_a_store_outage_during_training_loses_nothing_and_is_tagged(
                 time.sleep(0.05)
         log.metrics({"a": 2.0}, epoch=2)
         time.sleep(0.5)
-        with _server(tmp_path, port):
+        with mlflow_server(tmp_path, port=port):
             log.metrics({"a": 3.0}, epoch=3)
             assert log.close(timeout_s=60) == 0
             assert [m.value for m in client.get_metric_history(run_id, "a")] == [1.0, 2.0, 3.0]
