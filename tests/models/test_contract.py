@@ -155,8 +155,12 @@ def test_the_maps_of_missing_vertebrae_get_no_gradient(name: str) -> None:
     assert (gradient[:4].abs().amax(dim=(1, 2, 3)) > 0).all()  # type: ignore[index, union-attr, arg-type]
 
 
-def test_a_model_runs_in_bf16(model: LandmarkModel) -> None:
-    batch = films_batch()
+@pytest.mark.parametrize("name", [*HEATMAP_MODELS, pytest.param("keypoint_rcnn", marks=pytest.mark.slow)])
+def test_a_model_runs_in_bf16(name: str) -> None:
+    # Small films and few regions: most processors take many times as long in bf16, the head for keypoints a minute.
+    few = {"proposals": 10, "sampled_proposals": 8, "score_threshold": 0.0}
+    model = build_model(config_of(name, model={"name": name, "keypoint_rcnn": few}), SLOTS)
+    (batch,) = plain_loader(prepare_films(phantom_films(2, 3, 96).films, SLOTS, (64, 32)), 2)
     with torch.autocast("cpu", torch.bfloat16):
         parts = model.train().losses(batch)
         landmarks = model.eval().predict(batch.images)

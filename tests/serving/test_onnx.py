@@ -87,12 +87,11 @@ def test_the_file_names_its_tensors_and_holds_no_local_path(name: str) -> None:
 
 
 def test_weights_changed_after_the_export_are_reported_with_place_and_size() -> None:
-    network = onnx_network(bundle_of("unet"))
     changed = deepcopy(bundle_of("unet"))
     assert isinstance(changed.model, HeatmapModel)
     with torch.no_grad():
         next(changed.model.decoder.parameters()).mul_(-2.0)  # type: ignore[union-attr]
-    parity = compare_networks(changed, with_onnx(changed, network), FILMS)
+    parity = compare_networks(changed, with_onnx(changed, network_of("unet")), FILMS)
     message = "\n".join(parity.problems())
     assert "heatmaps differ by" in message
     assert "of their largest value (limit 0.001)" in message

@@ -26,7 +26,7 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import LAST, fit
 
-SIDE_PX, TRAIN_FILMS = 64, 8
+SIDE_PX, TRAIN_FILMS = 64, 4  # few, because most processors take a second per film in bf16
 
 
 class CheckpointRunLog(MemoryRunLog):
@@ -58,7 +58,7 @@ def restore_checkpoint(folder: Path, epoch: int, model: LandmarkModel) -> None:
         {
             "model": {"encoder_dropout": [0.2] * 5},
             "uncertainty": {"source": "dropout", "dropout_passes": 5},
-            "training": {"batch_size": 8},
+            "training": {"batch_size": 4},
         },
     ],
     ids=["chain and flip average", "mean weights", "dropout"],
