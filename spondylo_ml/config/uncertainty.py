@@ -27,12 +27,19 @@ class UncertaintyConfig(Section):
     coverage: float = Field(
         0.9, ge=0.5, le=0.99, description="fraction of true slips that the intervals should contain"
     )
+    kept_accuracy: float = Field(
+        0.95,
+        ge=0.5,
+        le=0.999,
+        description="fraction of the levels not referred whose grade should be right; more levels are referred until "
+        "it is reached on the calibration films",
+    )
     condition: Literal["level_and_grade", "level"] = Field(
         "level_and_grade",
-        description="coverage holds at each level and true grade, or only at each level: narrower intervals and "
-        "fewer referrals, but slipped levels are covered less often than stated",
+        description="coverage holds at each true grade (the scale of the intervals follows the level), or only over "
+        "all levels: narrower intervals and fewer referrals, but slipped levels are covered less often than stated",
     )
     samples: int = Field(1000, ge=100, le=100000, description="Monte Carlo samples of a film's corners")
     least_levels: int = Field(
-        30, ge=10, description="fewest levels to calibrate a level or grade separately, and to calibrate slips at all"
+        30, ge=10, description="fewest levels to calibrate a grade separately, and to calibrate slips at all"
     )

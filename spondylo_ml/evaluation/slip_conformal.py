@@ -1,128 +1,169 @@
-"""Split-conformal sets of the true slip: how many Monte Carlo spreads the true slip may be from the predicted one.
+"""One conformal set of signed slips per level, from which the grades that cannot be excluded follow.
 
-Lei et al., Distribution-Free Predictive Inference for Regression (JASA 2018). A single number for all levels would
-cover the many levels without listhesis too often, and too rarely the few with one, whose slips networks underestimate.
-The reach is therefore the product of a factor of the level and a factor of the grade that the *true* slip would have: a
-slip belongs to the set if it is within the reach of its own grade (label-conditional: Vovk et al., Algorithmic Learning
-in a Random World, 2005, section 4.5). Both factors are fitted in turn until each level and each grade are covered.
+A slip belongs to the set if
+
+* its signed grade (`slip_set.SIGNED_GRADES`) is probable enough, or is that of the predicted slip, and
+* it is near enough to the predicted slip, in units of the level's own scale (`slip_distribution`).
+
+Both limits depend on the grade that the slip has (label-conditional conformal prediction: Vovk et al., Algorithmic
+Learning in a Random World, 2005, section 4.5; Sadinle, Lei and Wasserman, Least Ambiguous Set-Valued Classifiers, JASA
+2019), so that the many levels without a slip do not hide the few with one. The limit of probability takes most of the
+misses that the coverage allows, because a set that ends at the limit of a grade refers fewer levels than one that
+crosses it by little; the limit of distance takes the rest. A common limit of probability, below which every limit of a
+grade is lowered if need be, is the highest with which enough of the levels not referred are graded correctly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from spondylo_ml.clinical.meyerding import Grade
-from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
+from spondylo_ml.config import UncertaintyConfig
 from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation.calibration import patient_folds
+from spondylo_ml.evaluation.slip_distribution import SlipDistribution
+from spondylo_ml.evaluation.slip_set import (
+    GRADE_OF_SIGNED,
+    SIGNED_GRADES,
+    LevelPrediction,
+    LevelSet,
+    SlipSet,
+    joined,
+    signed_edges,
+    signed_grade_index,
+)
 from spondylo_ml.landmarks import FloatArray
 
-SPREAD_FLOOR_PERCENT = 0.5
-"""Least spread that is assumed, percent: a spread of almost 0 must not give an almost infinite score."""
+IMPROBABLE_SHARE = 0.9
+"""Share of the misses that the coverage allows for slips whose grade is too improbable."""
 
-ROUNDS = 20
-LEAST_FACTOR = 1e-6
+COMMON_LIMITS = np.concatenate([np.arange(100, 0, -1) / 100, [0.005, 0.0025, 0.001, 0.0]])
 
 
 @dataclass(frozen=True)
-class SlipSet:
-    """The slips of a level that cannot be excluded.
+class CalibrationLevels:
+    """N levels whose true slip is known.
 
     Attributes:
-        pieces_percent: the intervals of the set, rising and disjoint.
+        patients: of each level.
+        slot: (N,) slot of the upper vertebra.
+        difficulty: (N, D) `level_difficulty.DIFFICULTY`.
+        predicted_percent: (N,) predicted slips.
+        true_percent: (N,) true slips.
+        predicted_grade: (N,) 0 to 5.
+        true_grade: (N,) 0 to 5.
+        limits_percent: (N, 7) of `grade_limits`.
     """
 
-    pieces_percent: tuple[tuple[float, float], ...]
-
-    @property
-    def low_percent(self) -> float:
-        """The lowest slip of the set."""
-        return self.pieces_percent[0][0]
-
-    @property
-    def high_percent(self) -> float:
-        """The highest slip of the set."""
-        return self.pieces_percent[-1][1]
-
-    @property
-    def width_percent(self) -> float:
-        """The total width of the pieces."""
-        return sum(high - low for low, high in self.pieces_percent)
+    patients: Sequence[str]
+    slot: NDArray[np.int64]
+    difficulty: FloatArray
+    predicted_percent: FloatArray
+    true_percent: FloatArray
+    predicted_grade: NDArray[np.int64]
+    true_grade: NDArray[np.int64]
+    limits_percent: FloatArray
 
 
 class SlipConformal(BaseModel):
-    """Factors of the reach.
+    """The calibrated limits.
 
     Attributes:
+        kind: distinguishes it from `separate_sets.SeparateSets`.
         coverage: share of true slips that the sets should hold.
-        by_level: factor by slot of the upper vertebra; `other_levels` is for those not listed.
-        by_grade: factor of each grade, 0 to 5.
+        distribution: of the true slip of a level.
+        least_probability: by grade, 0 to 5: a signed grade at least this probable is not excluded.
+        reach: by grade: distance from the predicted slip, in scales, within which a slip of it is not excluded.
         n_levels: number of levels it was fitted on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["single"] = "single"
     coverage: float
-    by_level: dict[int, float]
-    other_levels: float
-    by_grade: tuple[float, ...]
+    distribution: SlipDistribution
+    least_probability: tuple[float, ...]
+    reach: tuple[float, ...]
     n_levels: int
 
     @classmethod
-    def fit(
-        cls,
-        score: FloatArray,
-        slot: NDArray[np.int64],
-        true_grade: NDArray[np.int64],
-        config: UncertaintyConfig,
-    ) -> SlipConformal:
-        """Fit (N,) calibration levels: `slip_score`, slot of the upper vertebra, grade of the true slip.
+    def fit(cls, levels: CalibrationLevels, config: UncertaintyConfig) -> SlipConformal:
+        """Fit the distribution on all levels, and the limits on levels whose distribution was fitted on other patients.
 
-        A level with fewer than `config.least_levels` observations gets the factor of all; such grades are pooled with
-        adjacent ones.
+        Grades with fewer than `config.least_levels` levels are pooled with adjacent ones; all are pooled if
+        `config.condition` is `level`.
 
         Raises:
-            DataError: fewer than `config.least_levels` observations in all.
+            DataError: fewer than `config.least_levels` levels in all.
         """
-        least, coverage = config.least_levels, config.coverage
-        if len(score) < least:
-            raise DataError(f"{len(score)} measurable levels to calibrate slips on; {least} are needed")
-        grade_group = grade_groups(true_grade, least if config.condition == "level_and_grade" else len(score))
-        group = grade_group[true_grade]
-        slots, count = np.unique(slot, return_counts=True)
-        frequent = [int(s) for s, n in zip(slots, count, strict=True) if n >= least]
-        other, group_factor = 1.0, np.ones(int(group.max()) + 1)
-        by_level: dict[int, float] = {}
-        for _ in range(ROUNDS):
-            relative = score / group_factor[group]
-            other = conformal_quantile(relative, coverage)
-            by_level = {s: conformal_quantile(relative[slot == s], coverage) for s in frequent}
-            # A factor of 0, from calibration films without any error, would hide the errors on new films.
-            relative = score / np.array([max(by_level.get(int(s), other), LEAST_FACTOR) for s in slot])
-            group_factor = np.array([conformal_quantile(relative[group == g], coverage) for g in np.unique(group)])
-            group_factor = np.maximum(group_factor, LEAST_FACTOR)
+        count = len(levels.true_percent)
+        if count < config.least_levels:
+            raise DataError(f"{count} measurable levels to calibrate slips on; {config.least_levels} are needed")
+        scale, probability = np.empty(count), np.empty((count, len(SIGNED_GRADES)))
+        for train, held_out in _folds(levels.patients):
+            distribution = _distribution(levels, train)
+            scale[held_out] = distribution.scale_percent(levels.difficulty[held_out], levels.slot[held_out])
+            probability[held_out] = distribution.probabilities(
+                levels.predicted_percent[held_out], scale[held_out], levels.limits_percent[held_out]
+            )
+        limits = fit_limits(levels, scale, probability, config)
         return cls(
-            coverage=coverage,
-            by_level=by_level,
-            other_levels=other,
-            n_levels=len(score),
-            by_grade=tuple(float(group_factor[g]) for g in grade_group),
+            coverage=config.coverage,
+            distribution=_distribution(levels, np.arange(count)),
+            least_probability=tuple(limits[0].tolist()),
+            reach=tuple(limits[1].tolist()),
+            n_levels=count,
         )
 
-    def reach_percent(self, slot: int, spread_percent: float) -> FloatArray:
-        """(6,) distance that a true slip of each grade may have from the predicted one."""
-        factor = self.by_level.get(slot, self.other_levels) * max(spread_percent, SPREAD_FLOOR_PERCENT)
-        return factor * np.array(self.by_grade)
+    def level_set(self, level: LevelPrediction) -> LevelSet:
+        """The slips of a level that cannot be excluded."""
+        limits, slip = level.limits_percent[None], np.array([level.slip_percent])
+        scale = self.distribution.scale_percent(np.array([level.difficulty]), np.array([level.upper_slot]))
+        probability = self.distribution.probabilities(slip, scale, limits)[0]
+        kept = probability >= np.array(self.least_probability)[GRADE_OF_SIGNED]
+        kept[signed_grade_index(slip, limits)] = True
+        edges, reach_percent = signed_edges(limits)[0], scale[0] * np.array(self.reach)[GRADE_OF_SIGNED]
+        starts = np.maximum(edges[:-1], level.slip_percent - reach_percent)[kept]
+        ends = np.minimum(edges[1:], level.slip_percent + reach_percent)[kept]
+        pieces = [(level.slip_percent, level.slip_percent)]
+        pieces += [(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True) if start < end]
+        by_grade = np.bincount(GRADE_OF_SIGNED, weights=probability, minlength=len(Grade))
+        return LevelSet(SlipSet(joined(pieces)), (level.grade,), dict(enumerate(by_grade.tolist())))
 
 
-def slip_score(true_percent: FloatArray, predicted_percent: FloatArray, spread_percent: FloatArray) -> FloatArray:
-    """(N,) distance of true from predicted slips, in Monte Carlo spreads."""
-    return np.asarray(np.abs(true_percent - predicted_percent) / np.maximum(spread_percent, SPREAD_FLOOR_PERCENT))
+def fit_limits(
+    levels: CalibrationLevels, scale_percent: FloatArray, probability: FloatArray, config: UncertaintyConfig
+) -> tuple[FloatArray, FloatArray]:
+    """(6,) least probabilities and (6,) reaches by grade, for (N,) scales and (N, 11) probabilities of the levels."""
+    rows = np.arange(len(scale_percent))
+    predicted = signed_grade_index(levels.predicted_percent, levels.limits_percent)
+    true = signed_grade_index(levels.true_percent, levels.limits_percent)
+    distance = np.abs(levels.true_percent - levels.predicted_percent) / scale_percent
+    groups = grade_groups(
+        levels.true_grade, config.least_levels if config.condition == "level_and_grade" else len(rows)
+    )
+    doubt = np.where(true == predicted, 0.0, 1 - probability[rows, true])
+    of_grades = 1 - _by_grade(doubt, levels.true_grade, groups, 1 - (1 - config.coverage) * IMPROBABLE_SHARE)
+    nearest = _distance_of_grades(levels, scale_percent)
+    right = levels.predicted_grade == levels.true_grade
+    for common in COMMON_LIMITS:
+        least = np.minimum(of_grades, common)
+        kept = probability >= least[GRADE_OF_SIGNED]
+        kept[rows, predicted] = True
+        score = np.where(kept[rows, true], distance, np.inf)
+        reach = _by_grade(score, levels.true_grade, groups, config.coverage)
+        alone = (kept & (nearest < reach[GRADE_OF_SIGNED])).sum(axis=1) <= 1
+        # The next level counts as an error, so that few levels promise no more than they can.
+        if (np.sum(alone & ~right) + 1) / (alone.sum() + 1) <= 1 - config.kept_accuracy:
+            break
+    return least, reach
 
 
 def conformal_quantile(scores: FloatArray, coverage: float) -> float:
@@ -130,46 +171,6 @@ def conformal_quantile(scores: FloatArray, coverage: float) -> float:
     last."""
     rank = min(math.ceil((len(scores) + 1) * coverage), len(scores))
     return float(np.partition(scores, rank - 1)[rank - 1])
-
-
-def grade_limits(rules: ClinicalConfig, endplate_mm: float) -> FloatArray:
-    """(7,) limits of the grades 0 to 5 in percent, from 0 to infinity.
-
-    Args:
-        endplate_mm: length of the lower superior endplate, to convert mm to percent; NaN without a spacing.
-    """
-    first = rules.grade0_percent
-    if rules.grade0_rule == "mm_if_spacing" and endplate_mm > 0:
-        first = min(100 * rules.grade0_mm / endplate_mm, rules.grade_limits_percent[0])
-    return np.array([0.0, first, *rules.grade_limits_percent, np.inf])
-
-
-def slip_set(slip_percent: float, reach_percent: FloatArray, limits_percent: FloatArray) -> SlipSet:
-    """All slips within the reach of their own grade of the predicted slip.
-
-    Args:
-        reach_percent: (6,) by grade.
-        limits_percent: of `grade_limits`.
-    """
-    pieces = [(slip_percent, slip_percent)]
-    for grade, reach in enumerate(reach_percent):
-        nearest, furthest = limits_percent[grade], limits_percent[grade + 1]
-        for low, high in ((-furthest, -nearest), (nearest, furthest)):
-            start, end = max(low, slip_percent - reach), min(high, slip_percent + reach)
-            if start < end:
-                pieces.append((start, end))
-    return SlipSet(_joined(pieces))
-
-
-def _joined(pieces: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
-    """The pieces from low to high, with touching ones merged."""
-    joined: list[tuple[float, float]] = []
-    for low, high in sorted(pieces):
-        if joined and low <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(joined[-1][1], float(high)))
-        else:
-            joined.append((float(low), float(high)))
-    return tuple(joined)
 
 
 def grade_groups(true_grade: NDArray[np.int64], least: int) -> NDArray[np.int64]:
@@ -183,3 +184,31 @@ def grade_groups(true_grade: NDArray[np.int64], least: int) -> NDArray[np.int64]
         groups[grade] = group
         filled += int(counts[grade])
     return groups
+
+
+def _by_grade(
+    scores: FloatArray, true_grade: NDArray[np.int64], groups: NDArray[np.int64], coverage: float
+) -> FloatArray:
+    """(6,) conformal quantile of the scores of each grade's group."""
+    of_group = [conformal_quantile(scores[groups[true_grade] == g], coverage) for g in range(groups.max() + 1)]
+    return np.array(of_group)[groups]
+
+
+def _distance_of_grades(levels: CalibrationLevels, scale_percent: FloatArray) -> FloatArray:
+    """(N, 11) distance of each signed grade from the predicted slip, in scales; below 0 for the slip's own."""
+    edges, slip = signed_edges(levels.limits_percent), levels.predicted_percent[:, None]
+    return np.asarray(np.maximum(edges[:, :-1] - slip, slip - edges[:, 1:]) / scale_percent[:, None])
+
+
+def _distribution(levels: CalibrationLevels, rows: NDArray[np.int64]) -> SlipDistribution:
+    return SlipDistribution.fit(
+        levels.difficulty[rows], levels.slot[rows], levels.predicted_percent[rows], levels.true_percent[rows]
+    )
+
+
+def _folds(patients: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Rows to fit on and rows held out, by patient; with a single patient both are all rows."""
+    fold = patient_folds(patients)
+    for held_out in np.unique(fold):
+        rows = fold == held_out
+        yield np.flatnonzero(~rows if not rows.all() else rows), np.flatnonzero(rows)

@@ -14,6 +14,7 @@ from spondylo_ml.clinical.scale import film_scale
 from spondylo_ml.clinical.slip import endplate_length, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import CornerCalibration
+from spondylo_ml.evaluation.level_difficulty import DIFFICULTY, level_difficulty
 from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray
 
@@ -33,12 +34,14 @@ class SlipSamples:
         endplate_mm: length of the lower superior endplate; NaN without a spacing.
         spread_percent: half the width of the central 68 % of the sampled slips; NaN if too few are measurable.
         grade_probabilities: share of the measurable samples by grade, 0 to 5.
+        difficulty: values of `level_difficulty.DIFFICULTY`; NaN without a spread.
     """
 
     level: LevelMeasurement
     endplate_mm: float
     spread_percent: float
     grade_probabilities: dict[int, float]
+    difficulty: tuple[float, ...]
 
 
 def film_slips(
@@ -76,7 +79,15 @@ def film_slips(
     slip = slip_percent(upper, lower, rules.slip_method, rules.degenerate_fraction)
     length_mm = endplate_length(lower) if scale.spacing else np.full(slip.shape, np.nan)
     graded = grades(slip, rules, slip / 100 * length_mm)
-    return tuple(_summary(level, float(length_mm[0, i]), slip[1:, i], graded[1:, i]) for i, level in enumerate(levels))
+    facing = Facing(measurement.facing)
+    summaries = []
+    for i, level in enumerate(levels):
+        spread, shares = _spread_and_shares(slip[1:, i], graded[1:, i])
+        difficulty = (np.nan,) * len(DIFFICULTY)
+        if not np.isnan(spread):
+            difficulty = level_difficulty(prediction, facing, level, upper[0, i], lower[0, i], spread)
+        summaries.append(SlipSamples(level, float(length_mm[0, i]), spread, shares, difficulty))
+    return tuple(summaries)
 
 
 def corner_samples(
@@ -103,10 +114,10 @@ def seed_from(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
 
 
-def _summary(level: LevelMeasurement, endplate_mm: float, slip: FloatArray, graded: FloatArray) -> SlipSamples:
+def _spread_and_shares(slip: FloatArray, graded: FloatArray) -> tuple[float, dict[int, float]]:
+    """Spread of the sampled slips of a level, and share of each grade; NaN if too few are measurable."""
     measurable = ~np.isnan(slip)
     if measurable.sum() < LEAST_MEASURABLE:
-        return SlipSamples(level, endplate_mm, np.nan, {int(grade): np.nan for grade in Grade})
+        return np.nan, {int(grade): np.nan for grade in Grade}
     low, high = np.quantile(slip[measurable], SPREAD_QUANTILES)
-    shares = {int(grade): float((graded[measurable] == grade).mean()) for grade in Grade}
-    return SlipSamples(level, endplate_mm, float(high - low) / 2, shares)
+    return float(high - low) / 2, {int(grade): float((graded[measurable] == grade).mean()) for grade in Grade}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, format_slip_intervals
 from spondylo_ml.clinical.meyerding import Grade
@@ -17,24 +17,29 @@ from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration
 from spondylo_ml.evaluation.calibration import CornerCalibration
-from spondylo_ml.evaluation.grade_conformal import GradeConformal
+from spondylo_ml.evaluation.level_difficulty import DIFFICULTY
 from spondylo_ml.evaluation.prediction_set import PredictionSet
-from spondylo_ml.evaluation.slip_conformal import SlipConformal, SlipSet, grade_limits, slip_score, slip_set
+from spondylo_ml.evaluation.separate_sets import SeparateSets
+from spondylo_ml.evaluation.slip_conformal import CalibrationLevels, SlipConformal
+from spondylo_ml.evaluation.slip_set import LevelPrediction, SlipSet, grade_limits
 from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, film_slips
-from spondylo_ml.evaluation.verdict import NOTHING_KNOWN, joint_verdict, level_uncertainty
+from spondylo_ml.evaluation.verdict import NOTHING_KNOWN, level_uncertainty, level_verdict
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, level_name
 
 TRUTH = ("true_slip_percent", "true_grade")
-SAMPLED = ("upper_slot", "pred_slip_percent", "pred_grade", "spread_percent", "endplate_mm")
+SAMPLED = ("upper_slot", "pred_slip_percent", "pred_grade", "spread_percent", "endplate_mm", *DIFFICULTY)
 PROBABILITIES = tuple(f"probability_{grade.label}" for grade in Grade)
+SAMPLED_PROBABILITIES = tuple(f"sampled_probability_{grade.label}" for grade in Grade)
 SETS = (
-    "slip_set", "low_percent", "high_percent", "set_width_percent", "grade_set", "refer", "verdict", "in_set",
-    "in_interval", "in_grade_set",
+    *PROBABILITIES, "slip_set", "low_percent", "high_percent", "set_width_percent", "grade_set", "refer", "verdict",
+    "in_set", "in_interval", "in_grade_set",
 )  # fmt: skip
-"""The slips that cannot be excluded in words, the lowest, the highest, and the width that they fill, NaN where the set
-excludes nothing; the grades that neither set excludes ("0 I"); whether a reader must look at the level; the verdict in
-words; whether the true slip lies in the conformal set and in the interval around it, and the true grade among the
-grades, NaN where that is unknown. A level without an interval is referred."""
+"""The probabilities of the grades; the slips that cannot be excluded in words, the lowest, the highest, and the width
+that they fill, NaN where the set excludes nothing; the grades that cannot be excluded ("0 I"); whether a reader must
+look at the level; the verdict in words; whether the true slip lies in the conformal set and in the interval around it,
+and the true grade among the grades, NaN where that is unknown. A level without an interval is referred."""
+
+LevelSets = Annotated[SlipConformal | SeparateSets, Field(discriminator="kind")]
 
 
 class UncertaintyModel(BaseModel):
@@ -44,8 +49,7 @@ class UncertaintyModel(BaseModel):
         source: where the covariances of corners come from.
         samples: number of Monte Carlo samples per film.
         corners: quantiles of the radial errors of corners.
-        slips: reach of the conformal sets of slips.
-        grades: limits of the conformal sets of grades.
+        sets: limits of the conformal sets; `SeparateSets` in models of version 0.1.0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,8 +57,20 @@ class UncertaintyModel(BaseModel):
     source: str
     samples: int
     corners: CornerCalibration
-    slips: SlipConformal
-    grades: GradeConformal
+    sets: LevelSets
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_version_0_1(cls, values: object) -> object:
+        if not isinstance(values, dict) or "slips" not in values:
+            return values
+        separate = {"kind": "separate", "slips": values["slips"], "grades": values.get("grades")}
+        return {name: values[name] for name in values if name not in ("slips", "grades")} | {"sets": separate}
+
+    @property
+    def coverage(self) -> float:
+        """Share of true slips that the sets should hold."""
+        return self.sets.coverage
 
     def levels(
         self,
@@ -113,15 +129,13 @@ def calibrate(predictions: PredictionSet, rules: ClinicalConfig, config: Uncerta
         table = sample_table(held_out, _corner_calibration(corners[of_others]), rules, config.samples)
         tables.append(table.assign(fold=fold))
     table = pd.concat(tables, ignore_index=True)
-    slips, grades = _conformal(table, config)
+    sets = _conformal(table, rules, config)
     cross_fitted = [
-        add_sets(table[table["fold"] == fold], *_conformal(table[table["fold"] != fold], config), rules)
+        add_sets(table[table["fold"] == fold], _conformal(table[table["fold"] != fold], rules, config), rules)
         for fold in folds
     ]
     return CalibrationResult(
-        model=UncertaintyModel(
-            source=config.source, samples=config.samples, corners=corner_calibration, slips=slips, grades=grades
-        ),
+        model=UncertaintyModel(source=config.source, samples=config.samples, corners=corner_calibration, sets=sets),
         coverage_before=calibration.normal_coverage(corners["radius"].to_numpy(dtype=np.float64)),
         coverage_after=calibration.cross_fitted_coverage(corners),
         levels=pd.concat(cross_fitted, ignore_index=True).drop(columns="fold"),
@@ -131,7 +145,7 @@ def calibrate(predictions: PredictionSet, rules: ClinicalConfig, config: Uncerta
 def level_table(predictions: PredictionSet, model: UncertaintyModel, rules: ClinicalConfig) -> pd.DataFrame:
     """One row per level of a lateral film that is true or predicted: a `sample_table` with its `SETS`."""
     table = sample_table(predictions, model.corners, rules, model.samples)
-    return add_sets(table, model.slips, model.grades, rules)
+    return add_sets(table, model.sets, rules)
 
 
 def sample_table(
@@ -140,54 +154,52 @@ def sample_table(
     """One row per level of a lateral film that is true or predicted.
 
     Columns: `film_id`, `patient`, `level`; the `TRUTH`, NaN where there is no measurable one; the `SAMPLED` and the
-    `PROBABILITIES` of the grades, NaN where no slip was predicted.
+    Monte Carlo `SAMPLED_PROBABILITIES` of the grades, NaN where no slip was predicted.
     """
     rows = [
         (film.film_id, _level_name(s), s.level.upper_slot, s.level.slip.value, s.level.grade, s.spread_percent,
-         s.endplate_mm, *s.grade_probabilities.values())
+         s.endplate_mm, *s.difficulty, *s.grade_probabilities.values())
         for film, prediction in predictions.pairs
         if film.facing is not Facing.NONE
         for s in film_slips(film, prediction, corners, rules, samples)
     ]  # fmt: skip
-    predicted = pd.DataFrame(rows, columns=["film_id", "level", *SAMPLED, *PROBABILITIES])
+    predicted = pd.DataFrame(rows, columns=["film_id", "level", *SAMPLED, *SAMPLED_PROBABILITIES])
     true = predictions.slips(rules)[["film_id", "level", *TRUTH]]
     table = true.merge(predicted, on=["film_id", "level"], how="outer")
-    numeric = [*TRUTH, *SAMPLED, *PROBABILITIES]
+    numeric = [*TRUTH, *SAMPLED, *SAMPLED_PROBABILITIES]
     table[numeric] = table[numeric].astype(np.float64)
     table.insert(1, "patient", table["film_id"].map(predictions.patient_of))
     return table
 
 
-def add_sets(table: pd.DataFrame, slips: SlipConformal, grades: GradeConformal, rules: ClinicalConfig) -> pd.DataFrame:
-    """A `sample_table` with its `SETS`."""
-    rows = [_sets(row, slips, grades, rules) for row in table.to_dict("records")]
-    return pd.concat([table.reset_index(drop=True), pd.DataFrame(rows, columns=list(SETS))], axis=1)
+def add_sets(table: pd.DataFrame, sets: LevelSets, rules: ClinicalConfig) -> pd.DataFrame:
+    """A `sample_table` with its `SETS`, without the Monte Carlo probabilities."""
+    rows = [_sets(row, sets, rules) for row in table.to_dict("records")]
+    kept = table.drop(columns=list(SAMPLED_PROBABILITIES)).reset_index(drop=True)
+    return pd.concat([kept, pd.DataFrame(rows, columns=list(SETS))], axis=1)
 
 
-def _sets(
-    row: Mapping[Hashable, Any], slips: SlipConformal, grades: GradeConformal, rules: ClinicalConfig
-) -> tuple[object, ...]:
+def _sets(row: Mapping[Hashable, Any], sets: LevelSets, rules: ClinicalConfig) -> tuple[object, ...]:
     if np.isnan(row["spread_percent"]):
-        level = level_uncertainty(0, NOTHING_KNOWN, None, slips.coverage, {})
+        level = level_uncertainty(0, NOTHING_KNOWN, None, sets.coverage, {})
         return *_columns(level, np.nan), np.nan, np.nan, np.nan
-    predicted, true = row["pred_slip_percent"], row["true_slip_percent"]
-    probabilities = {int(grade): row[f"probability_{grade.label}"] for grade in Grade}
-    slot, spread = int(row["upper_slot"]), row["spread_percent"]
-    slip_range, level = _level_sets(
-        slot, predicted, spread, row["endplate_mm"], probabilities, int(row["pred_grade"]), slips, grades, rules
+    predicted = LevelPrediction(
+        upper_slot=int(row["upper_slot"]),
+        slip_percent=row["pred_slip_percent"],
+        grade=int(row["pred_grade"]),
+        limits_percent=grade_limits(rules, row["endplate_mm"]),
+        spread_percent=row["spread_percent"],
+        difficulty=tuple(row[name] for name in DIFFICULTY),
+        sampled_probabilities={int(g): row[name] for g, name in zip(Grade, SAMPLED_PROBABILITIES, strict=True)},
     )
-    columns = _columns(level, slip_range.width_percent)
+    slips, level = _level_sets(predicted, sets)
+    columns = _columns(level, slips.width_percent)
+    true = row["true_slip_percent"]
     if np.isnan(true):
         return *columns, np.nan, np.nan, np.nan
-    grade = int(row["true_grade"])
     # Coverage is measured over all sets, even those too wide to be reported.
-    inside = abs(true - predicted) <= slips.reach_percent(slot, spread)[grade]
-    return (
-        *columns,
-        float(inside),
-        float(slip_range.low_percent <= true <= slip_range.high_percent),
-        float(grade in level.grade_set),
-    )
+    in_interval = slips.low_percent <= true <= slips.high_percent
+    return *columns, float(slips.holds(true)), float(in_interval), float(int(row["true_grade"]) in level.grade_set)
 
 
 def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...]:
@@ -195,35 +207,29 @@ def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...
     has_interval = level.low_percent is not None
     names = " ".join(Grade(grade).label for grade in level.grade_set)
     interval = (level.low_percent, level.high_percent, width_percent) if has_interval else (np.nan, np.nan, np.nan)
-    return format_slip_intervals(level.pieces_percent), *interval, names, level.refer, level.verdict
+    probabilities = (level.grade_probabilities.get(int(grade), np.nan) for grade in Grade)
+    return *probabilities, format_slip_intervals(level.pieces_percent), *interval, names, level.refer, level.verdict
 
 
 def _level_uncertainty(samples: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
-    level, probabilities = samples.level, samples.grade_probabilities
-    grade = int(level.grade or 0)
-    return _level_sets(
-        level.upper_slot, level.slip.value, samples.spread_percent, samples.endplate_mm, probabilities, grade,
-        model.slips, model.grades, rules,
-    )[1]  # fmt: skip
+    level = samples.level
+    predicted = LevelPrediction(
+        upper_slot=level.upper_slot,
+        slip_percent=level.slip.value,
+        grade=int(level.grade or 0),
+        limits_percent=grade_limits(rules, samples.endplate_mm),
+        spread_percent=samples.spread_percent,
+        difficulty=samples.difficulty,
+        sampled_probabilities=samples.grade_probabilities,
+    )
+    return _level_sets(predicted, model.sets)[1]
 
 
-def _level_sets(
-    slot: int,
-    slip_percent: float,
-    spread_percent: float,
-    endplate_mm: float,
-    probabilities: Mapping[int, float],
-    grade: int,
-    slips: SlipConformal,
-    grades: GradeConformal,
-    rules: ClinicalConfig,
-) -> tuple[SlipSet, LevelUncertainty]:
+def _level_sets(level: LevelPrediction, sets: LevelSets) -> tuple[SlipSet, LevelUncertainty]:
     """The slip set of a level, and the verdict that follows from it, for tables and single films."""
-    limits = grade_limits(rules, endplate_mm)
-    slip_range = slip_set(slip_percent, slips.reach_percent(slot, spread_percent), limits)
-    grade_set = grades.grade_set(np.array([probabilities[int(one)] for one in Grade]), grade)
-    verdict = joint_verdict(slip_range, grade_set, limits)
-    return slip_range, level_uncertainty(slot, verdict, slip_range, slips.coverage, probabilities)
+    found = sets.level_set(level)
+    verdict = level_verdict(found.slips, found.grades, level.limits_percent)
+    return found.slips, level_uncertainty(level.upper_slot, verdict, found.slips, sets.coverage, found.probabilities)
 
 
 def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:
@@ -231,13 +237,22 @@ def _corner_calibration(table: pd.DataFrame) -> CornerCalibration:
     return CornerCalibration.fit(radius, heat)
 
 
-def _conformal(table: pd.DataFrame, config: UncertaintyConfig) -> tuple[SlipConformal, GradeConformal]:
+def _conformal(table: pd.DataFrame, rules: ClinicalConfig, config: UncertaintyConfig) -> SlipConformal:
     complete = table.dropna(subset=["true_slip_percent", "spread_percent"])
-    columns = ("true_slip_percent", "pred_slip_percent", "spread_percent", "upper_slot", "true_grade")
-    true, predicted, spread, slot, grade = (complete[name].to_numpy(dtype=np.float64) for name in columns)
-    slips = SlipConformal.fit(slip_score(true, predicted, spread), slot.astype(int), grade.astype(int), config)
-    probabilities = complete[list(PROBABILITIES)].to_numpy(dtype=np.float64)
-    return slips, GradeConformal.fit(probabilities, grade.astype(int), config)
+    slot, predicted_grade, true_grade = (
+        complete[name].to_numpy(dtype=np.int64) for name in ("upper_slot", "pred_grade", "true_grade")
+    )
+    levels = CalibrationLevels(
+        patients=complete["patient"].tolist(),
+        slot=slot,
+        difficulty=complete[list(DIFFICULTY)].to_numpy(dtype=np.float64),
+        predicted_percent=complete["pred_slip_percent"].to_numpy(dtype=np.float64),
+        true_percent=complete["true_slip_percent"].to_numpy(dtype=np.float64),
+        predicted_grade=predicted_grade,
+        true_grade=true_grade,
+        limits_percent=np.array([grade_limits(rules, mm) for mm in complete["endplate_mm"]]).reshape(-1, 7),
+    )
+    return SlipConformal.fit(levels, config)
 
 
 def _level_name(samples: SlipSamples) -> str:

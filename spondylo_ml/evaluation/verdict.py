@@ -1,9 +1,8 @@
-"""The verdict on a level, from its slip set and its grade set together.
+"""The verdict on a level, from its set of slips.
 
-The rule is the same wherever a level is reported: a grade cannot be excluded if it belongs to the grade set *or* if the
-slip set holds a slip of this grade. A level needs no reader only if a single grade in a single direction is left.
-Either set alone holds the truth with the stated coverage, and so does their union; a contradiction between them only
-makes it larger.
+The rule is the same wherever a level is reported: a grade cannot be excluded if the set holds a slip of this grade. A
+level needs no reader only if a single grade in a single direction is left. The predicted grade, and the grades of the
+separate set that older calibrations have, are never excluded.
 
 A slip set that excludes no grade, or is wider than all slips below spondyloptosis, carries no information: the slip is
 reported as not known, no grade is excluded, and the level is referred.
@@ -17,7 +16,7 @@ from dataclasses import dataclass
 
 from spondylo_ml.clinical.measurement import NOT_KNOWN, LevelMeasurement, LevelUncertainty
 from spondylo_ml.clinical.meyerding import TOLERANCE, Grade
-from spondylo_ml.evaluation.slip_conformal import SlipSet
+from spondylo_ml.evaluation.slip_set import SlipSet
 from spondylo_ml.landmarks import FloatArray
 
 ALL_GRADES = tuple(int(grade) for grade in Grade)
@@ -46,19 +45,19 @@ NOTHING_KNOWN = LevelVerdict(False, ALL_GRADES, True, UNKNOWN)
 """The verdict on a level without a slip, or without a slip set."""
 
 
-def joint_verdict(slips: SlipSet, grade_set: Collection[int], limits_percent: FloatArray) -> LevelVerdict:
-    """Combine slip set and grade set of a level.
+def level_verdict(slips: SlipSet, grades: Collection[int], limits_percent: FloatArray) -> LevelVerdict:
+    """The verdict that follows from the set of slips of a level.
 
     Args:
         slips: signed slips that cannot be excluded.
-        grade_set: grades that cannot be excluded by their probability, the predicted one among them.
-        limits_percent: (7,) `slip_conformal.grade_limits` of this level, whose limit of grade 0 may be in mm.
+        grades: that cannot be excluded whatever the slips are, the predicted one among them.
+        limits_percent: (7,) `slip_set.grade_limits` of this level, whose limit of grade 0 may be in mm.
     """
     forward, backward = grades_touched(slips, limits_percent), grades_touched(slips, limits_percent, backward=True)
     touched = forward | backward
     if not _informative(slips, limits_percent) or touched >= set(ALL_GRADES):
         return NOTHING_KNOWN
-    remaining = tuple(sorted(touched | set(grade_set)))
+    remaining = tuple(sorted(touched | set(grades)))
     if len(remaining) > 1:
         return LevelVerdict(True, remaining, True, f"indeterminate {_range_text(remaining)}, {REFER}")
     name = f"grade {Grade(remaining[0]).label}"

@@ -192,7 +192,7 @@ def _with_uncertainty(
     uncertainty = evaluate_uncertainty(levels, predictions, model, bootstrap)
     if uncertainty is None:
         return report, {}
-    log_curves(uncertainty, "eval/", model.slips.coverage)
+    log_curves(uncertainty, "eval/", model.coverage)
     return uncertainty.added_to(report), uncertainty.metrics()
 
 

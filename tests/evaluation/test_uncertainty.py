@@ -18,7 +18,7 @@ from spondylo_ml.data.synthetic import SLOTS
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.prediction_set import PredictionSet
-from spondylo_ml.evaluation.slip_conformal import grade_limits
+from spondylo_ml.evaluation.slip_set import grade_limits
 from spondylo_ml.evaluation.slips import predicted_vertebrae
 from spondylo_ml.evaluation.uncertainty import (
     PROBABILITIES,

@@ -1,4 +1,4 @@
-"""One verdict per level from slip set and grade set, against hand calculations."""
+"""One verdict per level from its set of slips, against hand calculations."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from uncertain_films import films_with_noise
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import format_slip_intervals
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade, grades
-from spondylo_ml.evaluation.slip_conformal import SlipSet, grade_limits, slip_set
+from spondylo_ml.evaluation.separate_sets import slip_set
+from spondylo_ml.evaluation.slip_set import SlipSet, grade_limits
 from spondylo_ml.evaluation.verdict import (
     ALL_GRADES,
     NOTHING_KNOWN,
     LevelVerdict,
     complete_verdicts,
     grades_touched,
-    joint_verdict,
     level_uncertainty,
+    level_verdict,
 )
 
 LIMITS = grade_limits(DEFAULT_RULES, np.nan)
 
 
 def verdict_on(*pieces: tuple[float, float], grade_set: tuple[int, ...], limits: np.ndarray = LIMITS) -> LevelVerdict:
-    return joint_verdict(SlipSet(pieces), grade_set, limits)
+    return level_verdict(SlipSet(pieces), grade_set, limits)
 
 
 def test_one_grade_in_both_sets_is_not_referred() -> None:
@@ -92,7 +93,7 @@ def test_a_verdict_that_is_not_referred_agrees_with_both_sets(
 ) -> None:
     predicted = int(grades(np.array(slip)))
     slips = slip_set(slip, np.array(reach), LIMITS)
-    verdict = joint_verdict(slips, grade_set | {predicted}, LIMITS)
+    verdict = level_verdict(slips, grade_set | {predicted}, LIMITS)
     assert set(verdict.grades) >= grade_set | {predicted}
     assert set(verdict.grades) >= grades_touched(slips, LIMITS) | grades_touched(slips, LIMITS, backward=True)
     assert verdict.refer == (verdict.words.endswith("refer"))

@@ -167,7 +167,7 @@ def _evaluate_model(
         levels = level_table(predictions, model, rules)
         uncertainty = evaluate_uncertainty(levels, predictions, model, bootstrap)
         report = uncertainty.added_to(report) if uncertainty else report
-    stated_coverage = model.slips.coverage if model is not None else None
+    stated_coverage = model.coverage if model is not None else None
     mean_shape_values = paired_values(trained_run.bundle.mean_shape.predict_films(frozen.labelled), rules)
     mean_shape = {
         name: bootstrap.mean(values.values, predictions.patients(values.film_ids))

@@ -82,8 +82,9 @@ def fit_uncertainty(predictions: PredictionSet, config: Config) -> UncertaintyMo
         return None
     bootstrap = PatientBootstrap([film.patient for film in predictions.films])
     report = _report(fitted.levels, fitted.coverage_before, fitted.coverage_after, bootstrap)
+    _warn_if_less_accurate(report, config.uncertainty.kept_accuracy)
     mlflow.log_metrics({VAL_PREFIX + name: value for name, value in report.metrics().items()})
-    log_curves(report, VAL_PREFIX, fitted.model.slips.coverage)
+    log_curves(report, VAL_PREFIX, fitted.model.coverage)
     log_levels(fitted.levels)
     mlflow.log_text(fitted.model.model_dump_json(indent=1), "uncertainty/model.json")
     return fitted.model
@@ -131,6 +132,17 @@ def log_curves(report: UncertaintyReport, prefix: str, stated: float) -> None:
     MlflowClient().log_batch(run.info.run_id, metrics=points)
     picture = draw_uncertainty(report.before, report.after, report.tables, stated)
     mlflow.log_image(picture, artifact_file=PICTURE)
+
+
+def _warn_if_less_accurate(report: UncertaintyReport, kept_accuracy: float) -> None:
+    estimate = report.numbers["grade_accuracy_not_referred"]
+    if estimate.high < 100 * kept_accuracy:
+        log.warning(
+            "the grade of %.1f %% of the levels not referred is right, but uncertainty.kept_accuracy asks for %.1f %%, "
+            "which this model cannot give at this coverage: too many wrong grades look certain",
+            estimate.value,
+            100 * kept_accuracy,
+        )
 
 
 def _report(levels: pd.DataFrame, before: Coverage, after: Coverage, bootstrap: PatientBootstrap) -> UncertaintyReport:
