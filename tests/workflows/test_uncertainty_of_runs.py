@@ -18,10 +18,16 @@ from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.prediction_set import PredictionSet
-from spondylo_ml.evaluation.uncertainty import UncertaintyModel, level_table
+from spondylo_ml.evaluation.uncertainty import PROBABILITIES, UncertaintyModel, level_table
+from spondylo_ml.evaluation.uncertainty_numbers import by_group, uncertainty_estimates
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle, load_bundle, save_bundle
-from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, fit_uncertainty
+from spondylo_ml.workflows.shared.uncertainty import (
+    UncertaintyReport,
+    evaluate_uncertainty,
+    fit_uncertainty,
+    warn_if_less_accurate,
+)
 
 
 def _config(**uncertainty: object) -> Config:
@@ -69,6 +75,27 @@ def test_a_fit_logs_coverage_before_and_after_as_metrics_and_curves(
     table = pd.read_csv(levels)
     assert "patient" not in table.columns
     assert {"low_percent", "high_percent", "probability_I", "grade_set", "verdict"} <= set(table.columns)
+
+
+def test_training_warns_if_the_levels_not_referred_cannot_be_as_accurate_as_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of 200 levels not referred, 160 are right: 80 %, and certainly not 95 %, but possibly 85 %."""
+    rows = [
+        {"film_id": f"f{i}", "patient": f"f{i}", "level": "L5/S1", "upper_slot": 1.0, "true_slip_percent": 0.0,
+         "true_grade": 0.0, "pred_grade": float(i % 5 == 0), "refer": False, "in_set": 1.0, "in_interval": 1.0,
+         "in_grade_set": 1.0, "low_percent": -1.0, "high_percent": 1.0, "set_width_percent": 2.0,
+         **dict.fromkeys(PROBABILITIES, 0.5)}
+        for i in range(200)
+    ]  # fmt: skip
+    levels = pd.DataFrame(rows)
+    bootstrap = PatientBootstrap(levels["patient"].tolist(), 200)
+    report = UncertaintyReport({}, {}, uncertainty_estimates(levels, bootstrap), by_group(levels, bootstrap))
+    warn_if_less_accurate(report, 0.85)
+    assert not caplog.records
+    warn_if_less_accurate(report, 0.95)
+    assert "the grade of 80.0 % of the levels not referred is right" in caplog.text
+    assert "asks for 95.0 %" in caplog.text
 
 
 def test_too_few_levels_leave_the_model_without_intervals_with_a_reason(tmp_path: Path) -> None:

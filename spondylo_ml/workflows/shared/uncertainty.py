@@ -82,7 +82,7 @@ def fit_uncertainty(predictions: PredictionSet, config: Config) -> UncertaintyMo
         return None
     bootstrap = PatientBootstrap([film.patient for film in predictions.films])
     report = _report(fitted.levels, fitted.coverage_before, fitted.coverage_after, bootstrap)
-    _warn_if_less_accurate(report, config.uncertainty.kept_accuracy)
+    warn_if_less_accurate(report, config.uncertainty.kept_accuracy)
     mlflow.log_metrics({VAL_PREFIX + name: value for name, value in report.metrics().items()})
     log_curves(report, VAL_PREFIX, fitted.model.coverage)
     log_levels(fitted.levels)
@@ -103,6 +103,18 @@ def evaluate_uncertainty(
     corners = predictions.radial_errors
     before = calibration.normal_coverage(corners["radius"].to_numpy(dtype=float))
     return _report(levels, before, calibration.calibrated_coverage(corners, model.corners), bootstrap)
+
+
+def warn_if_less_accurate(report: UncertaintyReport, kept_accuracy: float) -> None:
+    """Warn if the levels not referred are certainly right less often than `uncertainty.kept_accuracy`."""
+    estimate = report.numbers["grade_accuracy_not_referred"]
+    if estimate.high < 100 * kept_accuracy:
+        log.warning(
+            "the grade of %.1f %% of the levels not referred is right, but uncertainty.kept_accuracy asks for %.1f %%, "
+            "which this model cannot give at this coverage: too many wrong grades look certain",
+            estimate.value,
+            100 * kept_accuracy,
+        )
 
 
 def log_levels(levels: pd.DataFrame) -> None:
@@ -132,17 +144,6 @@ def log_curves(report: UncertaintyReport, prefix: str, stated: float) -> None:
     MlflowClient().log_batch(run.info.run_id, metrics=points)
     picture = draw_uncertainty(report.before, report.after, report.tables, stated)
     mlflow.log_image(picture, artifact_file=PICTURE)
-
-
-def _warn_if_less_accurate(report: UncertaintyReport, kept_accuracy: float) -> None:
-    estimate = report.numbers["grade_accuracy_not_referred"]
-    if estimate.high < 100 * kept_accuracy:
-        log.warning(
-            "the grade of %.1f %% of the levels not referred is right, but uncertainty.kept_accuracy asks for %.1f %%, "
-            "which this model cannot give at this coverage: too many wrong grades look certain",
-            estimate.value,
-            100 * kept_accuracy,
-        )
 
 
 def _report(levels: pd.DataFrame, before: Coverage, after: Coverage, bootstrap: PatientBootstrap) -> UncertaintyReport:
