@@ -28,6 +28,11 @@ PhantomCondition = Literal[
 ]  # fmt: skip
 """Conditions under which synthetic films are drawn to test a model."""
 
+Gamma = Annotated[float, Field(ge=0.1, le=10)]
+SMALLEST_RECTANGLE, LARGEST_DOWNSCALE = 0.03, 0.9
+RectangleSide = Annotated[float, Field(ge=SMALLEST_RECTANGLE, le=0.5)]
+"""Side of a rectangle as a fraction of the input's."""
+
 LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
@@ -136,13 +141,42 @@ class AugmentationConfig(Section):
 
     enabled: bool = Field(True, description="augment training films")
     flip_probability: Fraction = Field(0.5, description="mirror the film and exchange left and right corners")
+    inversion_probability: Fraction = Field(0.0, description="invert the grey levels: bone becomes dark")
     shift_fraction: float = Field(0.05, ge=0, le=0.5, description="largest shift, fraction of the input's side")
-    scale_fraction: float = Field(0.10, ge=0, le=0.5, description="largest independent change of width and height")
-    rotation_deg: float = Field(10.0, ge=0, le=45, description="largest rotation, degrees")
-    affine_probability: Fraction = Field(0.8, description="shift, scale and rotate")
-    contrast_probability: Fraction = Field(0.5, description="change brightness, contrast and gamma")
+    scale_fraction: float = Field(0.10, ge=0, le=0.8, description="largest independent change of width and height")
+    zoom_fraction: float = Field(
+        0.0, ge=0, le=0.8, description="largest common change of width and height, on top of scale_fraction"
+    )
+    rotation_deg: float = Field(10.0, ge=0, le=90, description="largest rotation, degrees")
+    shear_deg: float = Field(0.0, ge=0, le=30, description="largest shear along x and along y, degrees")
+    affine_probability: Fraction = Field(0.8, description="shift, scale, rotate and shear; also zoom")
+    contrast_probability: Fraction = Field(0.5, description="change brightness and contrast; also gamma")
     contrast_fraction: float = Field(0.3, ge=0, le=0.9, description="largest change of brightness and contrast")
+    gamma_range: tuple[Gamma, Gamma] = Field((0.6, 1.6), description="smallest,largest exponent of gamma")
+    tone_curve_probability: Fraction = Field(0.0, description="bend the curve of grey levels")
+    tone_curve_spread: float = Field(
+        0.1, gt=0, le=0.5, description="standard deviation of the curve's heights at 1/4 and 3/4 of the grey levels"
+    )
     noise_probability: Fraction = Field(0.2, description="add Gaussian noise")
+    impulse_noise_probability: Fraction = Field(0.0, description="make some pixels black or white")
+    impulse_noise_fraction: float = Field(0.02, gt=0, le=0.2, description="largest fraction of such pixels")
     blur_probability: Fraction = Field(0.1, description="blur")
+    downscale_probability: Fraction = Field(0.0, description="lose detail: shrink, then enlarge to the size before")
+    downscale_smallest: float = Field(
+        0.4, ge=0.1, le=LARGEST_DOWNSCALE, description="smallest shrunk size, fraction of the input's"
+    )
     clahe_probability: Fraction = Field(0.1, description="equalise the local histogram (CLAHE)")
-    dropout_probability: Fraction = Field(0.1, description="black out some rectangles")
+    dropout_probability: Fraction = Field(0.1, description="hide some rectangles")
+    dropout_largest_fraction: RectangleSide = Field(0.12, description="longest side of them, fraction of the input's")
+    dropout_fill: Literal["black", "grey"] = Field("black", description="grey: one random grey level per rectangle")
+    box_corruption_probability: Fraction = Field(0.0, description="replace some rectangles by noise")
+    box_corruption_largest_fraction: RectangleSide = Field(
+        0.12, description="longest side of them, fraction of the input's"
+    )
+
+    @field_validator("gamma_range")
+    @classmethod
+    def _rising(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[0] > value[1]:
+            raise ValueError("the smallest exponent must come first")
+        return value
