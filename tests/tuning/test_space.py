@@ -10,19 +10,19 @@ import optuna
 import pytest
 from studies import RATE, space_of
 
-from spondylo_ml.config import resolve, resolve_config
+from spondylo_ml.config import flatten, resolve, resolve_config
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.errors import ConfigError
 from tuning.space import SHARED_SPACES, Space, SpaceFile, find_space, load_space
 
 PROJECTS = resolve.projects_dir()
 PROJECT_SPACES = [(path.stem, path.parent.name) for path in sorted(PROJECTS.glob("*/space*.yaml"))]
-NO_SUCH_LOSS = ("loss", "keypoint_rcnn")
+REFUSED = [("loss", "keypoint_rcnn"), ("augmentation", "keypoint_rcnn")]
 SHARED = [
     (path.stem, model)
     for path in sorted(SHARED_SPACES.glob("*.yaml"))
     for model in MODEL_NAMES
-    if (path.stem, model) != NO_SUCH_LOSS
+    if (path.stem, model) not in REFUSED
 ]
 
 
@@ -34,7 +34,7 @@ def write(folder: Path, text: str) -> Path:
 
 def test_every_model_has_a_space_and_the_shared_spaces_exist() -> None:
     assert {model for name, model in PROJECT_SPACES if name == "space"} == set(MODEL_NAMES)
-    assert {name for name, _ in SHARED} == {"optimiser", "architecture", "loss", "recipe"}
+    assert {name for name, _ in SHARED} == {"optimiser", "architecture", "loss", "recipe", "augmentation"}
     assert {name for name, model in PROJECT_SPACES if model == "maht_net"} == {"space", "space_ablation", "space_size"}
 
 
@@ -125,6 +125,31 @@ def test_an_empty_variant_is_the_recipe() -> None:
     space = load_space(find_space("space_ablation", "maht_net"), {"model": {"name": "maht_net"}})
     assert space.resolve({"ablation": "full"}) == resolve_config({"model": {"name": "maht_net"}})
     assert space.resolve({"ablation": "pooled_maps"}).model.maht_net.maps == "pooled"
+
+
+def test_the_ablation_of_augmentation_starts_from_the_strong_recipe_and_changes_one_thing_at_a_time() -> None:
+    space = load_space(find_space("augmentation", "unet"), {"model": {"name": "unet"}})
+    points = space.grid()
+    variants = [point["augmentation"] for point in points if point["seed"] == 0]
+    assert [(point["seed"], point["augmentation"]) for point in points] == [
+        (seed, variant) for seed in range(3) for variant in variants
+    ]
+    values = {name: flatten(space.resolve({"augmentation": name}).model_dump()) for name in variants}
+    strong = values.pop("strong")
+    recipe = resolve_config({"model": {"name": "unet"}}, PROJECTS / "augmentation" / "strong.yaml")
+    assert strong == flatten(recipe.model_dump())
+    standard = values.pop("standard")
+    assert standard == flatten(resolve_config({"model": {"name": "unet"}}).model_dump())
+    changed = {name: {key for key in strong if strong[key] != config[key]} for name, config in values.items()}
+    assert changed["without_flips"] == {"augmentation.flip_probability", "heatmap.flip_average"}
+    assert changed["without_inversion"] == {"augmentation.inversion_probability"}
+    for name in variants:
+        if name.startswith("standard_"):
+            assert all(values[name][key] == standard[key] for key in changed[name]), name
+        elif name.startswith("without_"):
+            assert all(not values[name][key] for key in changed[name]), "each is off"
+    used = {key for key in strong if key.endswith("_probability") and strong[key]}
+    assert set().union(*changed.values()) >= used, "each probability is varied"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +260,7 @@ def test_parameters_that_no_trial_could_use_are_reported_before_the_study(
 
 
 def test_heatmap_losses_are_rejected_for_a_network_without_heatmaps() -> None:
-    space = load_space(find_space(*NO_SUCH_LOSS), {"model": {"name": "keypoint_rcnn"}})
+    space = load_space(find_space("loss", "keypoint_rcnn"), {"model": {"name": "keypoint_rcnn"}})
     with pytest.raises(ConfigError, match=r"loss\.heatmap has no effect on keypoint_rcnn"):
         space.check()
 
