@@ -38,8 +38,9 @@ def load(
     """Load a trained model.
 
     Args:
-        model: an alias (`champion`) or version of the registered model, `models:/<name>@<alias>`,
-            `models:/<name>/<version>`, `runs:/<run id>/model`, a run id, or the folder of a model.
+        model: `starter`, the model that comes with the package; an alias (`champion`) or version of the registered
+            model, `models:/<name>@<alias>`, `models:/<name>/<version>`, `runs:/<run id>/model`, a run id, or the folder
+            of a model.
         batch_size: films that the network sees at once.
         backend: what computes the network: `torch`, or `onnx` for a folder that `export-onnx` has written.
         digest: SHA-256 of the model's manifest.json; no other model is loaded. The registry and runs keep the digests
@@ -48,8 +49,8 @@ def load(
     Raises:
         ConfigError: no such backend, or its packages are not installed.
         TrackingError: no such version, alias or run in the store, or it has no digest of the model.
-        DataError: the model's files are missing, damaged, of another format or not those that the digest names, or it
-            has no network in ONNX.
+        DataError: the model's files are missing, damaged, of another format or not those that the digest names, it has
+            no network in ONNX, or this installation has no starter model.
 
     >>> import spondylo_ml
     >>> model = spondylo_ml.load("champion")
@@ -58,7 +59,7 @@ def load(
     """
     from spondylo_ml.serving.backends import open_model
 
-    return open_model(str(model), backend, batch_size, digest)
+    return open_model(_model_name(model), backend, batch_size, digest)
 
 
 def predict(
@@ -286,6 +287,11 @@ def measure(film: Film | Sequence[Vertebra], *, facing: str | None = None, **rul
     if isinstance(film, Film):
         return measure_film(film, config, facing=side)
     return measure_vertebrae(film, side or Facing.UNKNOWN, config)
+
+
+def _model_name(model: Folder) -> str:
+    """How `find_model` names the model; a `Path` is a folder, even one that is called starter."""
+    return str(model.absolute()) if model == Path("starter") else str(model)
 
 
 def _section(value: object, key: str) -> Section:

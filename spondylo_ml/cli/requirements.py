@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from spondylo_ml.config import CompareConfig, DataConfig, PromoteConfig
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import TrackingError
+from spondylo_ml.serving.local_model import local_model, only_model
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -98,19 +98,31 @@ def require_model(which: str, digest: str | None = None) -> None:
     Raises:
         SpondyloError: there is no such model, or no digest of it.
     """
-    if not expanded(Path(which)).is_dir():
-        _require_store_file()
-
-    from spondylo_ml.serving.model_address import local_folder, model_address, only_model
-
-    folder = local_folder(which)
-    if folder is not None:
-        only_model(folder)
+    local = local_model(which)
+    if local is not None:
+        only_model(local.folder)
         return
+    _require_store_file()
+
+    from spondylo_ml.serving.model_address import model_address
+
     require_store()
     address = model_address(which)
     if digest is None:
         address.digest()
+
+
+def config_of_model(which: str) -> Mapping[str, Any]:
+    """The configuration of a model, as `serving.model_source.config_of_model`, which is imported when it is called.
+
+    Raises:
+        SpondyloError: there is no such model.
+    """
+    require_model(which)
+
+    from spondylo_ml.serving.model_source import config_of_model
+
+    return config_of_model(which)
 
 
 def require_target(requested: str | None, default: str, resumed_run_id: str | None = None) -> None:

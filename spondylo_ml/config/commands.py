@@ -26,7 +26,10 @@ def _sha256(value: str) -> str:
 
 
 Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True), AfterValidator(_sha256)]
-MODEL_HELP = "alias or version of the registered model, models:/<name>@<alias>, a run id, or a local folder"
+MODEL_HELP = (
+    "starter (the model of the package), alias or version of the registered model, models:/<name>@<alias>, a run id, "
+    "or a local folder"
+)
 DIGEST_HELP = "SHA-256 of the model's manifest.json; no other model is used"
 
 

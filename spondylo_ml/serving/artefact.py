@@ -7,6 +7,7 @@ import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from shutil import copytree
 
 import cv2
 import mlflow
@@ -19,7 +20,8 @@ from mlflow.types.schema import AnyType, Array, Object, Property
 from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
-from spondylo_ml.serving.model_address import MODEL_NAME, only_model
+from spondylo_ml.serving.local_model import STARTER_FOLDER, only_model
+from spondylo_ml.serving.model_address import MODEL_NAME
 from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
 
@@ -75,15 +77,16 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 def log_bundle(bundle: Bundle, step: int) -> str:
     """Log the model to the active run and its digest as a tag of the run; returns the model's MLflow URI."""
     package = Path(__file__).resolve().parents[1]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as code:
         save_bundle(bundle, Path(folder))
         digest = bundle_digest(Path(folder))
+        copytree(package, Path(code) / package.name, ignore=_not_code)
         logged = mlflow.pyfunc.log_model(
             name=MODEL_NAME,
             python_model=str(package / "serving" / "pyfunc_entry.py"),
             artifacts={BUNDLE: folder},
             model_config={FILMS_BELOW: "", DIGEST: digest},  # a loading program can only set keys that are named here
-            code_paths=[str(package)],
+            code_paths=[str(Path(code) / package.name)],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIRED],
             signature=SIGNATURE,
             input_example=_example(),
@@ -107,6 +110,12 @@ def fetch_bundle(run_id: str) -> Bundle:
             f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
         ) from None
     return load_bundle(only_model(Path(folder)), digest_of_run(run_id))
+
+
+def _not_code(folder: str, names: list[str]) -> list[str]:
+    """Names of what a logged model does not need of the package: the starter model, of many MB, and compiled files."""
+    is_package = Path(folder) == STARTER_FOLDER.parent
+    return [name for name in names if name == "__pycache__" or (is_package and name == STARTER_FOLDER.name)]
 
 
 def _example() -> pd.DataFrame:

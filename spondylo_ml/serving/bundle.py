@@ -28,7 +28,8 @@ from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
-from spondylo_ml.serving.model_address import DESCRIPTION
+from spondylo_ml.serving.half_precision import halved_state
+from spondylo_ml.serving.local_model import DESCRIPTION
 
 WEIGHTS, MANIFEST = "weights.safetensors", "manifest.json"
 NETWORK, PARITY = "network.onnx", "onnx_parity.json"
@@ -59,10 +60,15 @@ class Bundle:
         return self.model.slots
 
 
-def save_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write the three files of the model to `folder`, which is created if needed."""
+def save_bundle(bundle: Bundle, folder: Path, half: bool = False) -> None:
+    """Write the three files of the model to `folder`, which is created if needed.
+
+    Args:
+        half: store the weights in half precision; see `half_precision`, which also rounds the model to them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.detach().cpu().contiguous() for name, value in bundle.model.state_dict().items()}
+    tensors = halved_state(bundle.model) if half else bundle.model.state_dict()
+    state = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     description = {
         "format": FORMAT,
         "slots": {"first": bundle.slots.first, "count": bundle.slots.count},

@@ -15,7 +15,7 @@ from spondylo_ml.serving.bundle import (
     read_model_json,
     save_bundle,
 )
-from spondylo_ml.serving.model_address import DESCRIPTION
+from spondylo_ml.serving.local_model import DESCRIPTION
 
 
 def convert_bundle(source: Path, to: Path) -> str:

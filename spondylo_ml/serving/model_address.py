@@ -1,4 +1,4 @@
-"""Resolve the name of a model to its address in the store or to its folder, without loading it."""
+"""Resolve the name of a model in the store to its address, without loading it; others are in `local_model`."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.serving.local_model import DESCRIPTION, STARTER
 from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store_uri import uri_without_password
-
-DESCRIPTION = "bundle.json"
-"""The file that identifies the folder of a model."""
 
 REGISTERED_MODEL = "spondylo-landmarks"
 MODEL_NAME = "model"
 """Name of the model that a run logs."""
 
 FORMS = (
-    f"an alias or version of {REGISTERED_MODEL} (champion, 3), models:/<name>@<alias>, models:/<name>/<version>, "
-    f"runs:/<run id>/{MODEL_NAME}, a run id, or a folder with a {DESCRIPTION}"
+    f"{STARTER}, an alias or version of {REGISTERED_MODEL} (champion, 3), models:/<name>@<alias>, "
+    f"models:/<name>/<version>, runs:/<run id>/{MODEL_NAME}, a run id, or a folder with a {DESCRIPTION}"
 )
 _RUN_ID, _ALIAS = re.compile(r"[0-9a-f]{32}"), re.compile(r"[A-Za-z][\w-]*")
 _BY_ALIAS = re.compile(r"models:/([^/@]+)@(.+)")
@@ -50,14 +46,8 @@ class ModelAddress:
     digest: Callable[[], str]
 
 
-def local_folder(which: str) -> Path | None:
-    """The folder that `which` names; None if it names a model in the store."""
-    folder = expanded(Path(which))
-    return folder if folder.is_dir() else None
-
-
 def model_address(which: str) -> ModelAddress:
-    """The model that `which` currently names, in one of the `FORMS` except a folder.
+    """The model that `which` currently names, in one of the `FORMS` except those of `local_model`.
 
     Raises:
         TrackingError: no such alias, or the store cannot be reached.
@@ -107,16 +97,3 @@ def _version_of(name: str, alias: str) -> ModelVersion:
                 "or set MLFLOW_TRACKING_URI to the store that has it"
             ) from None
         raise TrackingError(f"{name} has no alias {alias!r}; its aliases: {aliases}") from None
-
-
-def only_model(folder: Path) -> Path:
-    """The only folder with a model at or below `folder`.
-
-    Raises:
-        DataError: there is no model, or more than one.
-    """
-    places = sorted({path.parent for path in folder.rglob(DESCRIPTION)})
-    if len(places) != 1:
-        where = "no" if not places else "more than one"
-        raise DataError(f"{folder} holds {where} {DESCRIPTION}: give the folder of one model")
-    return places[0]

@@ -74,14 +74,14 @@ def test_a_local_folder_holds_a_bundle_or_an_mlflow_model(run_id: str, tmp_path:
         (
             "models:/other@champion",
             TrackingError,
-            r"no registered model 'other' in sqlite:.*; give an alias",
+            r"no registered model 'other' in sqlite:.*; give starter, an alias",
         ),
         ("7", TrackingError, "no model '7' in sqlite:"),
         ("0" * 32, TrackingError, f"no model '{'0' * 32}' in sqlite:"),
         (
             "models/unet.pt",
             DataError,
-            r"no model 'models/unet\.pt': there is no such folder\. Give an alias",
+            r"no model 'models/unet\.pt': there is no such folder\. Give starter, an alias",
         ),
     ],
 )
