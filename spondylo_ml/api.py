@@ -113,8 +113,10 @@ def train(
     """Train a model and log it to MLflow; the result names the run and its `metrics` on the validation films.
 
     Args:
-        model: which network, such as `unet`; or the section `model`. Absent: the recipe's, or `unet`.
-        preset: `smoke` (under a minute), `quick` (minutes), `full` or `document`. Absent: the recipe's, or `quick`.
+        model: which network, such as `unet`; or the section `model`, such as `{"pretrained": "starter"}` to go on from
+            the starter model. Absent: the recipe's, or `unet`.
+        preset: `smoke` (under a minute), `quick` (minutes), `full`, `document` or `finetune` (goes on from a model).
+            Absent: the recipe's; `finetune` if there is a model to go on from; else `quick`.
         data: folder of a dataset; or the section `data`. Absent: synthetic films.
         recipe: YAML file laid over the model's own recipe.
         resume: run id, or path of a last.ckpt, to resume.
@@ -134,7 +136,7 @@ def train(
     if preset is not None:
         values["preset"] = preset
     options = validate(TrainOptions, {"recipe": recipe, "resume": resume})
-    config = resolve_config(values, options.recipe_path)
+    config = resolve_config(values, options.recipe_path, _config_of_model)
     config.data.require_source()
     if config.data.folds is not None and config.data.fold is None:
         raise ConfigError(
@@ -145,7 +147,7 @@ def train(
     from spondylo_ml.tracking.resume import requested_training
     from spondylo_ml.workflows.train import train
 
-    requested = requested_training(options, values)
+    requested = requested_training(options, values, _config_of_model)
     if requested.is_cross_validation:
         raise ConfigError(f"{resume} is a cross-validation: python -m spondylo_ml train --resume {resume}")
     return train(requested.config, requested.resume)
@@ -292,6 +294,12 @@ def measure(film: Film | Sequence[Vertebra], *, facing: str | None = None, **rul
 def _model_name(model: Folder) -> str:
     """How `find_model` names the model; a `Path` is a folder, even one that is called starter."""
     return str(model.absolute()) if model == Path("starter") else str(model)
+
+
+def _config_of_model(which: str) -> Section:
+    from spondylo_ml.serving.model_source import config_of_model
+
+    return config_of_model(which)
 
 
 def _section(value: object, key: str) -> Section:

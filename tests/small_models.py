@@ -43,7 +43,7 @@ RECIPES = [
     (name, preset)
     for name in MODEL_NAMES
     for preset in PRESETS
-    if (name, preset) != ("keypoint_rcnn", "document")  # has no document preset
+    if preset != "finetune" and (name, preset) != ("keypoint_rcnn", "document")  # has no document preset
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spondylo_ml.cli.requirements import (
+    config_of_model,
     experiment_name,
     require_candidates,
     require_checkpoint_place,
@@ -49,7 +50,7 @@ from spondylo_ml.folders import require_empty_folder, require_writable
 def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
     """Check the configuration, the films, the run to resume and the target of the new run."""
     # A resumed run has its configuration already; resolving the recipe still catches bad names.
-    config = resolve_config(overrides, options.recipe_path)
+    config = resolve_config(overrides, options.recipe_path, config_of_model)
     if options.resume is None:
         require_films(config.data)
     else:
@@ -58,7 +59,7 @@ def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
 
     from spondylo_ml.tracking.resume import requested_training
 
-    training = requested_training(options, overrides)
+    training = requested_training(options, overrides, config_of_model)
     require_target(training.config.tracking.experiment, EXPERIMENT, training.run_id)
     require_checkpoint_place()
 

@@ -23,6 +23,9 @@ DROPOUT_OF = {
 }
 """Names of the dropout values of each model; Keypoint R-CNN has none."""
 
+IMAGENET = ("none", "auto", "required")
+"""Values of `model.pretrained` that concern ImageNet weights; any other names a model."""
+
 MAHT_BACKBONES = Literal["tf_efficientnet_lite0", "tf_efficientnet_lite2", "tf_efficientnetv2_s", "tf_efficientnetv2_m"]
 
 
@@ -93,8 +96,11 @@ class ModelConfig(Section):
         description="input channels grey, row and column instead of grey three times, so that the position on "
         "the film counts",
     )
-    pretrained: Literal["none", "auto", "required"] = Field(
-        "none", description="ImageNet weights for the backbone: none, auto (if available) or required"
+    pretrained: str = Field(
+        "none",
+        min_length=1,
+        description="ImageNet weights for the backbone: none, auto (if available) or required; or, for train, a model "
+        "to go on from: starter, or another one as in predict",
     )
     pretrained_file: Path | None = Field(
         None,
@@ -117,6 +123,11 @@ class ModelConfig(Section):
         if len(value) != DROPOUT_LEVELS:
             raise ValueError(f"{DROPOUT_LEVELS} values are needed, one per level; given {len(value)}")
         return value
+
+    @property
+    def starting_model(self) -> str | None:
+        """Name of the model from which training goes on; None if there is none."""
+        return None if self.pretrained in IMAGENET else self.pretrained
 
     @property
     def drops(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -20,6 +21,13 @@ class TrainingConfig(Section):
         None,
         gt=0,
         description="wall-clock minutes for the epochs and their validations; the cosine schedule is fitted into them",
+    )
+    least_epoch_films: int = Field(
+        0,
+        ge=0,
+        le=10000,
+        description="films that an epoch shows at least: fewer training films are shown several times, so that less of "
+        "the time goes into validation; 0: each film once",
     )
     batch_size: int = Field(8, ge=1, le=1024, description="films per step")
     optimizer: Literal["adam", "adamw", "radam", "sgd"] = Field(
@@ -68,3 +76,7 @@ class TrainingConfig(Section):
     train_metric_films: int = Field(
         32, ge=1, description="fixed training films on which the train/ metrics are measured each epoch"
     )
+
+    def shown_per_epoch(self, n_films: int) -> int:
+        """How often an epoch shows each of `n_films` training films."""
+        return max(1, math.ceil(self.least_epoch_films / n_films))

@@ -2,7 +2,10 @@
 
 The layers, of which later ones win: the schema's defaults; `projects/<model>/config.yaml` (the full recipe);
 `projects/<model>/<preset>.yaml` unless the preset is `full`; `projects/<model>/<preset>_folder.yaml` if it exists and a
-folder of films is given; a recipe file given by its path; the command line.
+folder of films is given; the model from which training goes on; a recipe file given by its path; the command line.
+
+The preset `finetune` is the same for all models, `projects/finetune.yaml`; a `projects/<model>/finetune.yaml` is laid
+over it.
 """
 
 from __future__ import annotations
@@ -15,38 +18,47 @@ from pydantic import BaseModel, ValidationError
 
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import PRESETS, Config
+from spondylo_ml.config.starting_model import ConfigOf, Tree, require_something_to_go_on_from, starting_layer
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint, unknown_name
 
 Model = TypeVar("Model", bound=BaseModel)
-Tree = dict[str, Any]
 
 RECIPES_OF: dict[str, str] = {}
 """The model whose recipes a registered model uses, by name of the registered model."""
 
+FINETUNE = "finetune"
 LENGTHS = ("epochs", "film_passes")
 
 
-def resolve_config(overrides: Mapping[str, Any] | None = None, recipe: Path | None = None) -> Config:
+def resolve_config(
+    overrides: Mapping[str, Any] | None = None, recipe: Path | None = None, config_of: ConfigOf | None = None
+) -> Config:
     """Resolve the configuration of a training run.
 
     Args:
         overrides: nested values given by the user, such as `{"training": {"epochs": 3}}`.
         recipe: a YAML file laid over the project's own recipe.
+        config_of: finds the configuration of a model that `model.pretrained` names.
 
     Raises:
-        ConfigError: an unknown name or a value out of range, with the nearest match and what is allowed.
+        ConfigError: an unknown name or a value out of range, with the nearest match and what is allowed; or no such
+            model to go on from.
     """
     recipe_values = read_recipe(recipe) if recipe else {}
     user_layers = (recipe_values, dict(overrides or {}))
     user_values = merge(*user_layers)
-    model = str(_at(user_values, "model", "name", default=MODEL_NAMES[0]))
-    preset = str(user_values.get("preset", "quick"))
+    start = starting_layer(user_values, config_of)
+    model = str(_at(merge(start, user_values), "model", "name", default=MODEL_NAMES[0]))
+    preset = str(user_values.get("preset", FINETUNE if start else "quick"))
     if model not in MODEL_NAMES:
         raise ConfigError(f"model.name: {unknown_name('model', model, MODEL_NAMES)}")
     if preset not in PRESETS:
         raise ConfigError(f"preset: {unknown_name('preset', preset, PRESETS)}")
+    if preset == FINETUNE:
+        require_something_to_go_on_from(user_values, start)
     layers = [read_recipe(path) for path in recipe_files(model, preset, _at(user_values, "data", "path", default=None))]
+    layers.append(start)
     for layer in user_layers:
         layers += [_without_other_length(layer), layer]
     tree: Tree = {}
@@ -63,6 +75,9 @@ def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:
     """
     folder = projects_dir() / RECIPES_OF.get(model, model)
     files = [folder / "config.yaml"]
+    if preset == FINETUNE:
+        own = folder / f"{FINETUNE}.yaml"
+        return [*files, projects_dir() / own.name, *([own] if own.is_file() else [])]
     if preset != "full":
         files.append(folder / f"{preset}.yaml")
     if preset == "document" and not files[-1].is_file():

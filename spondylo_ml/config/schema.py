@@ -17,7 +17,7 @@ from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 
-PRESETS = ("smoke", "quick", "full", "document")
+PRESETS = ("smoke", "quick", "full", "document", "finetune")
 EXPERIMENT = "spondylo-landmarks"
 
 MOVABLE = (
@@ -50,10 +50,11 @@ class TrackingConfig(Section):
 class Config(Section):
     """Configuration of a training run."""
 
-    preset: Literal["smoke", "quick", "full", "document"] = Field(
+    preset: Literal["smoke", "quick", "full", "document", "finetune"] = Field(
         "quick",
         description="recipe variant: smoke (under a minute), quick (minutes, small images), full (the best "
-        "known, for a GPU), document (the recipe of the document that the project started from)",
+        "known, for a GPU), document (the recipe of the document that the project started from), finetune (goes on "
+        "from a model with 5 to 50 films in ten minutes; the default if model.pretrained names a model)",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of weights, order and augmentation")
     data: DataConfig = DataConfig()

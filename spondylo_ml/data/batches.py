@@ -38,28 +38,30 @@ class FilmBatch(NamedTuple):
 
 
 class EpochIndex(NamedTuple):
-    """A film to load, and the epoch that seeds its augmentation."""
+    """A film to load, and the epoch and the showing within it that seed its augmentation."""
 
     epoch: int
     row: int
+    showing: int = 0
 
 
 class EpochSampler(Sampler[EpochIndex]):
     """A new order in each epoch, which depends only on seed and epoch and so is the same after a restart."""
 
-    def __init__(self, count: int, seed: int, first_epoch: int = 0) -> None:
-        self._count, self._seed, self._epoch = count, seed, first_epoch
+    def __init__(self, count: int, seed: int, first_epoch: int = 0, shown: int = 1) -> None:
+        """Args: shown: how often each film is shown."""
+        self._count, self._seed, self._epoch, self._shown = count, seed, first_epoch, shown
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._count
+        return self._count * self._shown
 
     def __iter__(self) -> Iterator[EpochIndex]:
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(self._count)
-        return iter([EpochIndex(self._epoch, int(i)) for i in order])
+        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self))
+        return iter([EpochIndex(self._epoch, int(i % self._count), int(i // self._count)) for i in order])
 
 
 class PreparedDataset(Dataset[FilmBatch]):
@@ -72,11 +74,12 @@ class PreparedDataset(Dataset[FilmBatch]):
         return len(self._films)
 
     def __getitem__(self, item: EpochIndex | int) -> FilmBatch:
-        epoch, row = item if isinstance(item, tuple) else (0, item)
+        epoch, row, showing = item if isinstance(item, tuple) else (0, item, 0)
         film = self._films[row]
         image, corners, present = film.image, film.corners_xy, film.present
         if self._augmenter:
-            seed = int(np.random.SeedSequence([self._seed, epoch, row]).generate_state(1)[0])
+            of_showing = [self._seed, epoch, row] + ([showing] if showing else [])
+            seed = int(np.random.SeedSequence(of_showing).generate_state(1)[0])
             image, corners = self._augmenter(image, corners, seed)
             # A fully labelled vertebra counts as absent once its centre has left the image.
             complete = ~np.isnan(corners).any(axis=(1, 2))
@@ -98,19 +101,22 @@ def train_loader(
     seed: int,
     workers: int,
     first_epoch: int = 0,
+    shown: int = 1,
 ) -> DataLoader[FilmBatch]:
     """Shuffled, augmented batches; a smaller last batch is dropped only if it would hold a single film.
 
     Args:
         first_epoch: epoch to start with, for a resumed training run: Lightning calls `set_epoch` only after a worker
             has fetched the first films.
+        shown: how often an epoch shows each film.
     """
     # Batch norm cannot compute a variance from a single film whose deepest features are one cell.
-    single_left_over = len(films) > batch_size and len(films) % batch_size == 1
+    sampler = EpochSampler(len(films), seed, first_epoch, shown)
+    single_left_over = len(sampler) > batch_size and len(sampler) % batch_size == 1
     return DataLoader(
         PreparedDataset(films, seed, Augmenter(augmentation)),
         batch_size=batch_size,
-        sampler=EpochSampler(len(films), seed, first_epoch),
+        sampler=sampler,
         num_workers=workers,
         persistent_workers=workers > 0,
         drop_last=single_left_over,

@@ -31,7 +31,7 @@ def check_learning_rate(model: LandmarkModel, config: TrainingConfig, n_films: i
 def first_rates(model: LandmarkModel, config: TrainingConfig, n_films: int) -> list[float]:
     """Learning rate of each group of parameters before the first step."""
     optimizer = build_optimizer(model, config)
-    batches = math.ceil(n_films / config.batch_size)
+    batches = math.ceil(n_films * config.shown_per_epoch(n_films) / config.batch_size)
     steps = math.ceil(batches / config.accumulate_batches) * (config.epochs or 1)
     build_scheduler(optimizer, config, steps)  # the constructor sets the rates
     return [float(group["lr"]) for group in optimizer.param_groups]

@@ -44,7 +44,8 @@ def load_pretrained(model: LandmarkModel, config: ModelConfig) -> str:
 
     Raises:
         ConfigError: required weights are not available, or the configured file does not fit. If weights are not
-            required, a missing source is logged in one line and the model keeps its random weights.
+            required, a missing source is logged in one line and the model keeps its random weights. Or a model is named
+            to go on from, which only `train` can find.
     """
     model.pretrained = _load(model, config)
     log.info("pretrained weights: %s", model.pretrained)
@@ -54,6 +55,8 @@ def load_pretrained(model: LandmarkModel, config: ModelConfig) -> str:
 def _load(model: LandmarkModel, config: ModelConfig) -> str:
     if config.pretrained_file is not None:
         return _from_file(model, config, config.pretrained_file.expanduser())
+    if config.starting_model is not None:
+        raise ConfigError(f"model.pretrained: given {config.pretrained!r}: only train goes on from a model")
     if config.pretrained == "none":
         return "none"
     reason = f"{config.name} has no backbone with ImageNet weights"

@@ -16,6 +16,7 @@ from spondylo_ml.config import Config, TrainOptions, flatten, resolve_config, va
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.resolve import merge
 from spondylo_ml.config.schema import MOVABLE
+from spondylo_ml.config.starting_model import ConfigOf
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folders, checkpoint_root
 from spondylo_ml.tracking.reachable import store_name
@@ -62,18 +63,21 @@ class RequestedTraining:
         return self.parent.info.run_id if self.parent else self.resume.run_id if self.resume else None
 
 
-def requested_training(options: TrainOptions, overrides: Mapping[str, Any]) -> RequestedTraining:
+def requested_training(
+    options: TrainOptions, overrides: Mapping[str, Any], config_of: ConfigOf | None = None
+) -> RequestedTraining:
     """Resolve the configuration of a new run, or find the run to resume.
 
     Args:
         overrides: the values that the user has set, nested.
+        config_of: see `resolve_config`.
 
     Raises:
         ConfigError: a bad value, or an override that would make a resumed run another experiment.
         TrackingError: the run cannot be resumed on this machine.
     """
     if options.resume is None:
-        return RequestedTraining(resolve_config(overrides, options.recipe_path))
+        return RequestedTraining(resolve_config(overrides, options.recipe_path, config_of))
     cross_validation = find_cross_validation(options.resume)
     if cross_validation is not None:
         parent, config = cross_validation

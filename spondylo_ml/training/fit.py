@@ -83,12 +83,14 @@ def fit(
     draw_panel: DrawPanel,
     folder: Path,
     resume_from: Path | None = None,
+    learn_shapes: bool = True,
 ) -> FitResult:
     """Train on `films["train"]` and keep the epoch with the lowest error on `films["val"]`.
 
     Args:
         folder: for `last.ckpt`, written after each epoch, and `best.ckpt`; both are replaced atomically.
         resume_from: a `last.ckpt` from which training continues.
+        learn_shapes: learn the shapes of vertebrae from these films; otherwise the model keeps those that it has.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
@@ -96,7 +98,8 @@ def fit(
     """
     training = config.training
     torch.manual_seed(config.seed)
-    model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
+    if learn_shapes:
+        model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
     evaluated = {"val": films["val"], "train": _some_labelled(films["train"], training.train_metric_films)}
     budget = Budget(training.minutes)
     module = LandmarkTraining(model, training, config.seed, evaluated, score, compute, budget.share_used)
@@ -109,8 +112,9 @@ def fit(
     trainer = _trainer(config, compute, callbacks, folder)
     first_epoch = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
     loader = train_loader(
-        films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch=first_epoch
-    )
+        films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch,
+        training.shown_per_epoch(len(films["train"])),
+    )  # fmt: skip
     val_loaders = [plain_loader(part, FILMS_AT_ONCE) for part in evaluated.values()]
     with _without_lightning_hints(), _interruptible():
         trainer.fit(module, loader, val_loaders, ckpt_path=resume_from, weights_only=True)
@@ -171,12 +175,10 @@ def _trainer(config: Config, compute: Compute, callbacks: list[Callback], folder
 
 
 def _warn_about_random_backbone(model: LandmarkModel, config: Config) -> None:
-    """Warn about values that only matter with pretrained weights, if the weights are random."""
+    """Warn about values that only matter with a pretrained backbone, if there is none."""
     training = config.training
-    if model.pretrained != "none":
-        return
-    random = model.backbone_net is not None
-    if training.frozen_stages:
+    random = model.backbone_net is not None and model.pretrained == "none"
+    if training.frozen_stages and (random or model.backbone_net is None):
         why = "the backbone's weights are random" if random else f"{config.model.name} has no backbone"
         log.warning("training.frozen_stages=%d freezes nothing: %s", training.frozen_stages, why)
     if random and training.backbone_rate_ratio < 1:

@@ -82,7 +82,12 @@ def test_a_data_folder_in_a_recipe_file_adds_that_layer_too(tmp_path: Path) -> N
     assert config.data.input_side_px == recipe_values("unet", "quick_folder")["data.input_side_px"]
 
 
-RECIPES = [(name, preset) for name in MODEL_NAMES for preset in PRESETS if (name, preset) != NO_RECIPE]
+RECIPES = [
+    (name, preset)
+    for name in MODEL_NAMES
+    for preset in PRESETS
+    if preset != "finetune" and (name, preset) != NO_RECIPE  # finetune goes on from a model: see test_finetune.py
+]
 
 
 @pytest.mark.parametrize("name", [name for name in MODEL_NAMES if name != "keypoint_rcnn"])
@@ -159,7 +164,7 @@ def test_a_run_without_a_length_is_refused() -> None:
         ({"model": {"name": "unett"}}, r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
         (
             {"preset": "quik"},
-            r"preset: unknown preset 'quik'\. Did you mean 'quick'\? Allowed: document, full, quick, smoke\.",
+            r"preset: unknown preset 'quik'\. Did you mean 'quick'\? Allowed: document, finetune, full, quick, smoke\.",
         ),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from builders import plain_film, square
 
 from spondylo_ml.config.films import AugmentationConfig
+from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.augment import Augmenter
 from spondylo_ml.data.batches import EpochIndex, EpochSampler, PreparedDataset, plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
@@ -156,3 +157,22 @@ def test_workers_give_the_same_batches_as_the_main_process() -> None:
         assert torch.equal(a.images, b.images)
         assert torch.equal(a.row, b.row)
         torch.testing.assert_close(a.corners_xy, b.corners_xy, equal_nan=True)
+
+
+def test_an_epoch_may_show_each_film_several_times_each_time_augmented_differently() -> None:
+    sampler = EpochSampler(3, 0, shown=4)
+    items = list(sampler)
+    assert len(sampler) == len(items) == 12
+    assert sorted((item.row, item.showing) for item in items) == [(row, n) for row in range(3) for n in range(4)]
+    dataset = PreparedDataset(
+        [prepared(square(0, 20, 30, 20))], 5, Augmenter(AugmentationConfig(affine_probability=1.0))
+    )
+    corners = [dataset[EpochIndex(2, 0, showing)].corners_xy[0] for showing in range(3)]
+    assert torch.equal(corners[0], dataset[EpochIndex(2, 0)].corners_xy[0]), "the first showing is the former one"
+    assert not torch.equal(corners[0], corners[1])
+    assert not torch.equal(corners[1], corners[2])
+
+
+@pytest.mark.parametrize(("least", "n_films", "shown"), [(0, 7, 1), (32, 7, 5), (32, 32, 1), (32, 40, 1), (32, 31, 2)])
+def test_few_films_are_shown_until_an_epoch_has_the_least_number(least: int, n_films: int, shown: int) -> None:
+    assert TrainingConfig(least_epoch_films=least).shown_per_epoch(n_films) == shown

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spondylo_ml.config import TrainOptions
+from spondylo_ml.serving.model_source import config_of_model
 from spondylo_ml.tracking.resume import requested_training
 from spondylo_ml.workflows.train.cross_validate import CrossValidation, cross_validate
 from spondylo_ml.workflows.train.workflow import TrainResult, train
@@ -20,7 +21,7 @@ def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> T
     Raises:
         SpondyloError: as `requested_training` and `train`.
     """
-    training = requested_training(options, overrides)
+    training = requested_training(options, overrides, config_of_model)
     if training.is_cross_validation:
         return cross_validate(training.config, training.parent)
     return train(training.config, training.resume)

@@ -23,7 +23,6 @@ from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
-from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.zoo import build_model, parameter_count
 from spondylo_ml.pages.figures.overlay import draw_film, tile, with_legend
 from spondylo_ml.serving.artefact import log_bundle
@@ -42,6 +41,7 @@ from spondylo_ml.workflows.shared.audit_log import log_audit
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
+from spondylo_ml.workflows.train.starting_weights import FEWEST_FILMS_FOR_SHAPES, load_starting_weights
 from spondylo_ml.workflows.train.validation_report import log_validation_report
 
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             model = build_model(config, films.slots)
             mlflow.log_params({"parameter_count": parameter_count(model)})
             if resume is None:
-                mlflow.set_tag("pretrained", load_pretrained(model, config.model))
+                mlflow.set_tag("pretrained", load_starting_weights(model, config.model))
             _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
@@ -108,6 +108,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             result = fit(
                 model, config, compute, prepared, score_prepared, run_log, draw_panel, folder,
                 resume_from=resume.checkpoint if resume else None,
+                learn_shapes=config.model.starting_model is None or len(prepared["train"]) >= FEWEST_FILMS_FOR_SHAPES,
             )  # fmt: skip
         finally:
             unsent = run_log.close()
