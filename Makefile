@@ -1,7 +1,7 @@
 # Short commands. `make venv` makes the environment .venv; to use another: make test PYTHON=python
 PYTHON ?= .venv/bin/python
 
-.PHONY: quick venv install test slow lint docs smoke ui clean
+.PHONY: quick venv install test slow lint docs smoke starter ui clean
 
 quick: venv  ## install into .venv and train a U-Net on synthetic films
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m mlflow run . -e train -P model=unet --env-manager local
@@ -33,6 +33,9 @@ docs:  ## write the generated pages, then the site into site/
 
 smoke:
 	PATH="$(dir $(abspath $(PYTHON))):$$PATH" $(PYTHON) -m mlflow run . --env-manager local
+
+starter:  ## train the starter model (hours; the same command resumes it) and write it into the package
+	$(PYTHON) -m starter
 
 ui:
 	$(PYTHON) -m mlflow ui

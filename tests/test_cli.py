@@ -44,7 +44,10 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (("train", "--lr", "3"), r"option '--lr'\. Did you mean '--training\.learning_rate'\? Nearest: .*train --help"),
         (("train", "--model", "unett"), r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
         (("train", "--model=unett"), r"unknown model 'unett'\. Did you mean 'unet'\?"),
-        (("train", "--preset", "smok"), r"preset 'smok'\. Did you mean 'smoke'\? Allowed: document, full, quick"),
+        (
+            ("train", "--preset", "smok"),
+            r"preset 'smok'\. Did you mean 'smoke'\? Allowed: document, finetune, full",
+        ),
         (("train", "--data.kind", "phantm"), r"data\.kind: given 'phantm'\. .*'mendeley'.* Did you mean 'phantom'\?"),
         (("train", "--training.epochs", "many"), r"training\.epochs: given 'many'\. .* valid integer"),
         (("train", "--training.learning_rate", "7"), r"training\.learning_rate: given '7'\. .* less than or equal to"),

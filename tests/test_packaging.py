@@ -24,6 +24,10 @@ from spondylo_ml.config.schema import PRESETS
 from tuning.cli import TUNE
 
 ROOT = Path(__file__).resolve().parents[1]
+STARTER_FILES = ("bundle.json", "weights.safetensors", "manifest.json", "origin.json", "card.md")
+LARGEST_WHEEL_MB = 22
+"""20 for the starter model, 2 for all else."""
+
 ALL_COMMANDS = COMMANDS | {TUNE.name: TUNE}
 
 
@@ -75,16 +79,17 @@ def test_the_main_entry_point_is_a_smoke_run() -> None:
 def test_the_wheel_contains_the_recipes_but_neither_tuning_nor_tests(tmp_path: Path) -> None:
     source = tmp_path / "source"
     packaged = ("spondylo_ml", "projects", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
-    for name in (*packaged, "tuning"):
+    for name in (*packaged, "tuning", "starter", "tests"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, (source / name) if (ROOT / name).is_dir() else source)
+    _write_starter(source / "spondylo_ml" / "starter")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."]
     process = subprocess.run(command, cwd=source, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     for model in MODEL_NAMES:
-        for preset in ("config", *(preset for preset in PRESETS if preset not in ("full", "document"))):
+        for preset in ("config", *(preset for preset in PRESETS if preset not in ("full", "document", "finetune"))):
             assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
     assert {f"spondylo_ml/projects/benchmark/{n}.yaml" for n in ("five_models", "maht_net_ablation")} <= names
     assert "spondylo_ml/film_report/film_report.schema.json" in names
@@ -92,8 +97,20 @@ def test_the_wheel_contains_the_recipes_but_neither_tuning_nor_tests(tmp_path: P
     assert "film_report.html" in templates
     assert {f"spondylo_ml/pages/templates/{name}" for name in templates} <= names
     assert "spondylo_ml/py.typed" in names
-    assert not [name for name in names if name.startswith(("tuning/", "tests/"))]
+    assert "spondylo_ml/projects/finetune.yaml" in names
+    assert {f"spondylo_ml/starter/{name}" for name in STARTER_FILES} <= names
+    assert not [name for name in names if name.startswith(("tuning/", "tests/", "starter/"))]
+    assert not [name for name in names if "/test" in name or "conftest" in name]
+    assert wheel.stat().st_size / 1e6 <= LARGEST_WHEEL_MB
     _assert_the_wheel_works_without_the_clone(wheel, tmp_path)
+
+
+def _write_starter(folder: Path) -> None:
+    """Write a starter model, as far as packaging and finding it go, where the checkout has none."""
+    folder.mkdir(exist_ok=True)
+    for name in STARTER_FILES:
+        if not (folder / name).exists():
+            (folder / name).write_text('{"digest": "of this model"}')
 
 
 def _assert_the_wheel_works_without_the_clone(wheel: Path, folder: Path) -> None:
@@ -108,6 +125,12 @@ def _assert_the_wheel_works_without_the_clone(wheel: Path, folder: Path) -> None
     assert file.startswith(str(site)), process.stderr
     assert Path(projects) == site / "spondylo_ml" / "projects"
     assert int(passes) > 0
+    code = (
+        f"import sys; sys.path.insert(0, {str(site)!r}); from spondylo_ml.serving.local_model import local_model;"
+        "found = local_model('starter'); print(found.folder); print(found.digest)"
+    )
+    process = subprocess.run([sys.executable, "-I", "-c", code], cwd=folder, capture_output=True, text=True)
+    assert process.stdout.splitlines()[:1] == [str(site / "spondylo_ml" / "starter")], process.stderr
     code = (
         f"import sys; sys.path.insert(0, {str(site)!r}); from importlib.metadata import distribution as d;"
         "sys.exit(d('spondylo_ml').entry_points['spondylo-ml'].load()(['--version']))"
@@ -124,7 +147,7 @@ def test_the_readme_names_the_commands_that_ci_runs() -> None:
     assert "pip install -e . && mlflow run . -e train -P model=unet --env-manager local" in readme
 
 
-@pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "docs", "benchmarks"])
+@pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "starter", "docs", "benchmarks"])
 def test_no_file_contains_a_local_path(folder: str) -> None:
     files = [p for p in (ROOT / folder).rglob("*") if p.suffix in (".py", ".md", ".yaml", ".toml")]
     files_with_path = [p for p in files if re.search(r"/(work|root|home)/\w", p.read_text(encoding="utf-8"))]

@@ -1,0 +1,179 @@
+"""From a finished training run to the files of the starter model."""
+
+from __future__ import annotations
+
+import json
+import logging
+import platform
+import shutil
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.entities import Run
+
+from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.loading import load_films
+from spondylo_ml.errors import DataError
+from spondylo_ml.evaluation import uncertainty
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
+from spondylo_ml.evaluation.heatmap_evidence import Evidence
+from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.models.zoo import parameter_count
+from spondylo_ml.nan import drop_nan
+from spondylo_ml.serving.artefact import fetch_bundle
+from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
+from spondylo_ml.serving.half_precision import round_to_half
+from spondylo_ml.serving.local_model import ORIGIN
+from spondylo_ml.serving.predictor import Predictor
+from starter.card import StarterFacts, starter_card
+
+log = logging.getLogger(__name__)
+
+CARD = "card.md"
+PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "albumentations")
+"""Packages on which the weights depend."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How far half precision moves the corners of the predicted vertebrae on the validation films, px512.
+
+    Attributes:
+        mean_px512, largest_px512: None if no vertebra is predicted.
+    """
+
+    mean_px512: float | None
+    largest_px512: float | None
+    n_corners: int
+
+
+def build_starter(run_id: str, commit: str, folder: Path, uncalibrated: bool = False) -> str:
+    """Write the model of a training run with its card and origin to `folder`, which is replaced; returns its digest.
+
+    The weights are rounded to half precision first: calibration and evaluation are those of the rounded model.
+
+    Args:
+        commit: commit of the code.
+        uncalibrated: accept a model that cannot be calibrated, as that of the smoke variant, which finds no vertebra.
+
+    Raises:
+        DataError: the model cannot be calibrated.
+    """
+    trained = fetch_bundle(run_id)
+    films = load_films(trained.config.data)
+    log.info("the model is rounded to half precision, calibrated on %d films", len(films.part("val")))
+    bundle, rounding = rounded_and_calibrated(trained, films, uncalibrated)
+    shutil.rmtree(folder, ignore_errors=True)
+    save_bundle(bundle, folder, half=True)
+    made = load_bundle(folder)
+    reports = {part: _report(made, films, part) for part in ("val", "test")}
+    run = mlflow.get_run(run_id)
+    origin = _origin(made, run, films, commit, bundle_digest(folder), rounding, reports)
+    (folder / ORIGIN).write_text(json.dumps(origin, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    mean_shape = _mean_shape_report(made, films)
+    (folder / CARD).write_text(starter_card(StarterFacts(origin, reports, mean_shape)), encoding="utf-8")
+    return bundle_digest(folder)
+
+
+def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = False) -> tuple[Bundle, Rounding]:
+    """The bundle with its weights rounded in place, and its uncertainty and evidence fitted anew.
+
+    Args:
+        uncalibrated: see `build_starter`.
+
+    Raises:
+        DataError: too few validation films, or too few vertebrae found on them.
+    """
+    val, bare = films.part("val"), replace(bundle, uncertainty=None, evidence=None)
+    exact = Predictor(bare).predict(val)
+    round_to_half(bundle.model)
+    predictions = PredictionSet(val, Predictor(bare).predict(val))
+    bundle = _calibrated(bundle, predictions, uncalibrated)
+    moved = [
+        np.linalg.norm(after.corners_xy - before.corners_xy, axis=-1)[before.presence >= PRESENCE_THRESHOLD].ravel()
+        * (512 / max(film.size_hw))
+        for film, before, after in zip(val, exact, predictions.predictions, strict=True)
+    ]
+    px512 = np.concatenate(moved)
+    rounding = Rounding(float(px512.mean()), float(px512.max()), len(px512)) if len(px512) else Rounding(None, None, 0)
+    return bundle, rounding
+
+
+def _calibrated(bundle: Bundle, predictions: PredictionSet, uncalibrated: bool) -> Bundle:
+    evidence, fitted = Evidence.fit(predictions.predictions), None
+    try:
+        fitted = uncertainty.calibrate(predictions, bundle.config.clinical, bundle.config.uncertainty).model
+        if evidence is None:
+            raise DataError("vertebrae are found on too few validation films to learn how definite corners usually are")
+    except DataError as error:
+        if not uncalibrated:
+            raise
+        log.info("not calibrated: %s", error)
+    return replace(bundle, uncertainty=fitted, evidence=evidence)
+
+
+def _report(bundle: Bundle, films: FilmSet, part: str) -> EvaluationReport:
+    part_films = films.part(part)
+    predictions = PredictionSet(part_films, Predictor(bundle).predict(part_films))
+    return evaluate_predictions(predictions, bundle.config.clinical, _header(films, part))
+
+
+def _mean_shape_report(bundle: Bundle, films: FilmSet) -> EvaluationReport:
+    predictions = bundle.mean_shape.predict_films(films.part("test"))
+    return evaluate_predictions(predictions, bundle.config.clinical, _header(films, "test"))
+
+
+def _header(films: FilmSet, part: str) -> ReportHeader:
+    return ReportHeader(films.name, part, digest(films.part(part), films.slots))
+
+
+def _origin(
+    bundle: Bundle,
+    run: Run,
+    films: FilmSet,
+    commit: str,
+    model_digest: str,
+    rounding: Rounding,
+    reports: dict[str, EvaluationReport],
+) -> dict[str, Any]:
+    """How the model was made, as JSON values."""
+    numbers = {part: {name: e.value for name, e in report.numbers.items()} for part, report in reports.items()}
+    return {
+        "digest": model_digest,
+        "made": datetime.now(UTC).date().isoformat(),
+        "code_commit": commit,
+        "model": bundle.config.model.name,
+        "parameters": parameter_count(bundle.model),
+        "levels": list(bundle.slots.names),
+        "weights_from": run.data.tags["pretrained"],
+        "films": {
+            "name": films.name,
+            **{part: {"films": len(films.part(part)), "sha256": digest(films.part(part), films.slots)}
+               for part in ("train", "val", "test")},
+        },
+        "training": {
+            "threads": torch.get_num_threads(), "epochs": bundle.config.training.epochs, "run": run.info.run_id,
+        },
+        "half_precision": vars(rounding),
+        "machine": {"platform": platform.platform(), "processor": _processor(), "python": platform.python_version()},
+        "packages": {name: version(name) for name in PACKAGES},
+        "metrics": {part: drop_nan(values) for part, values in numbers.items()},
+    }  # fmt: skip
+
+
+def _processor() -> str:
+    """Name of the processor's model; the architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,206 @@
+"""Train the starter model, or resume its training run, and write it to the folder from which `load("starter")` reads.
+
+The same code, recipe, packages and machine give the same digest, also if the training run was killed and resumed: the
+length is counted in film passes, and the numbers of threads and workers are fixed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import TextIOBase
+from pathlib import Path
+from typing import TextIO
+
+import mlflow
+import torch
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config import Config
+from spondylo_ml.config.paths import expanded
+from spondylo_ml.errors import ConfigError, DataError, TrackingError
+from spondylo_ml.serving.bundle import MANIFEST, WEIGHTS
+from spondylo_ml.serving.local_model import DESCRIPTION, ORIGIN
+from spondylo_ml.tracking.provenance import git_commit
+from spondylo_ml.tracking.resume import find_resume
+from spondylo_ml.workflows.train import train
+from starter.build import CARD, build_starter
+from starter.options import LARGEST_MB, StarterOptions, threads
+from starter.recipe import starter_config
+
+log = logging.getLogger(__name__)
+
+FILES = frozenset({DESCRIPTION, WEIGHTS, MANIFEST, ORIGIN, CARD})
+REQUEST, LOG, LOCK, BUILT = "request.json", "starter.log", "lock", "built"
+
+
+@dataclass(frozen=True)
+class Starter:
+    """The starter model that was made.
+
+    Attributes:
+        digest: SHA-256 of its manifest.
+        size_mb: of all its files.
+    """
+
+    folder: Path
+    digest: str
+    size_mb: float
+
+
+def make_starter(options: StarterOptions) -> Starter:
+    """Train, build and store the starter model.
+
+    Raises:
+        ConfigError: the recipe is not repeatable, or differs from that of the training run to resume.
+        SpondyloError: changed code, another process in the same folder, or a model that is too large.
+    """
+    config, commit = starter_config(options.smoke), required_commit(options.changed_code)
+    work, to = (expanded(folder).absolute() for folder in (options.work, options.to))
+    require_replaceable(to)
+    work.mkdir(parents=True, exist_ok=True)
+    with _only_process(work / LOCK), _copied_to(work / LOG):
+        _require_same_request(work / REQUEST, config, commit)
+        torch.set_num_threads(threads(options.smoke))
+        run_id = _trained(config, work)
+        digest = build_starter(run_id, commit, work / BUILT, uncalibrated=options.smoke)
+        size_mb = _require_small(work / BUILT)
+        replace_folder(to, work / BUILT)
+        log.info("starter model of digest %s: %.1f MB in %s", digest, size_mb, to)
+    return Starter(to, digest, size_mb)
+
+
+def summary_text(starter: Starter) -> str:
+    """The last lines on the terminal."""
+    return (
+        f"starter model: {starter.folder}, {starter.size_mb:.1f} MB\ndigest {starter.digest}\n"
+        f"its card: {starter.folder / CARD}"
+    )
+
+
+def required_commit(changed_code: bool) -> str:
+    """The commit of the code, with `+changes` if these are allowed.
+
+    Raises:
+        DataError: the code differs from its commit.
+    """
+    commit = git_commit()
+    if commit.endswith("+changes") and not changed_code:
+        raise DataError(
+            f"the code differs from its commit {commit.removesuffix('+changes')[:12]}: commit it first, or nobody can "
+            "make the same weights again (--changed_code true to make them anyway)"
+        )
+    return commit
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raise `DataError` if the folder has files that no starter model has: all that is in it will be removed."""
+    others = [path.name for path in folder.iterdir() if path.name not in FILES] if folder.is_dir() else []
+    if others or folder.is_file():
+        raise DataError(
+            f"{folder} is not the folder of a starter model{f' (it has {min(others)})' if others else ''}: give "
+            "another one, since the starter model replaces the whole folder"
+        )
+
+
+def replace_folder(to: Path, by: Path) -> None:
+    """Replace a folder by a copy of another, which is complete before the old one is removed."""
+    new = to.with_name(f".{to.name}-new")
+    shutil.rmtree(new, ignore_errors=True)
+    shutil.copytree(by, new)
+    shutil.rmtree(to, ignore_errors=True)
+    new.rename(to)
+
+
+def _trained(config: Config, work: Path) -> str:
+    """Id of the finished training run: an existing run, a resumed one or a new one."""
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
+        os.environ.pop(name, None)
+    mlflow.set_tracking_uri(f"sqlite:///{work}/mlflow.db")
+    client, name = MlflowClient(), str(config.tracking.experiment)
+    existing = client.get_experiment_by_name(name)
+    experiment = existing.experiment_id if existing else client.create_experiment(name, (work / "artifacts").as_uri())
+    runs = client.search_runs([experiment], order_by=["attributes.start_time DESC"])
+    if finished := [run for run in runs if run.info.status == "FINISHED"]:
+        log.info("the training run %s is finished", finished[0].info.run_id)
+        return str(finished[0].info.run_id)
+    for run in runs:
+        try:
+            resume = find_resume(run.info.run_id)
+        except TrackingError:  # killed in its first epoch
+            continue
+        log.info("the training run %s is resumed", run.info.run_id)
+        return train(resume.config, resume).run_id
+    return train(config).run_id
+
+
+def _require_same_request(path: Path, config: Config, commit: str) -> None:
+    """Write the configuration and the commit; raise `ConfigError` if those of the run to resume are others."""
+    request = {"commit": commit, "config": config.model_dump(mode="json")}
+    if not path.exists():
+        path.write_text(json.dumps(request, indent=1), encoding="utf-8")
+        return
+    former = json.loads(path.read_text(encoding="utf-8"))
+    different = [name for name in request if former.get(name) != request[name]]
+    if different:
+        raise ConfigError(
+            f"{path.parent} has the training run of another {' and '.join(different)} (commit {former['commit'][:12]}, "
+            f"now {commit[:12]}): go back to that commit to finish it, or give another folder with --work"
+        )
+
+
+def _require_small(folder: Path) -> float:
+    """The size of all files in MB, at most `LARGEST_MB`."""
+    size_mb = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+    if size_mb > LARGEST_MB:
+        raise DataError(
+            f"the starter model has {size_mb:.1f} MB, at most {LARGEST_MB:g} are allowed: take a smaller one"
+        )
+    return size_mb
+
+
+@contextmanager
+def _only_process(path: Path) -> Iterator[None]:
+    """Hold a lock that the operating system releases when the process ends, however it ends."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(f"another process makes a starter model in {path.parent}: wait for it") from None
+        yield
+
+
+class _Both(TextIOBase):
+    """Writes to two streams."""
+
+    def __init__(self, *streams: TextIO) -> None:
+        self._streams = streams
+
+    def write(self, text: str) -> int:
+        for stream in self._streams:
+            stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        for stream in self._streams:
+            stream.flush()
+
+
+@contextmanager
+def _copied_to(path: Path) -> Iterator[None]:
+    """Append what goes to the terminal to a log file as well."""
+    with path.open("a", encoding="utf-8", buffering=1) as file, redirect_stdout(_Both(sys.stdout, file)):
+        handler = logging.StreamHandler(file)
+        root = logging.getLogger()
+        root.addHandler(handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(handler)

@@ -1,0 +1,42 @@
+"""What `python -m starter` can be asked for. Imports nothing slow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from spondylo_ml.config.resolve import projects_dir
+from spondylo_ml.config.section import Section
+from spondylo_ml.serving.local_model import STARTER, STARTER_FOLDER
+
+THREADS, THREADS_OF_SMOKE = 2, 1
+"""Threads of every starter model, and of its smoke variant: with others the weights differ in their last digits."""
+
+LARGEST_MB = 20.0
+
+
+class StarterOptions(Section):
+    """Where the starter model is trained, and where it is written."""
+
+    work: Path = Field(Path("starter_run"), description="folder of the training run; the same one resumes it")
+    to: Path = Field(STARTER_FOLDER, description="folder of the starter model, which is replaced")
+    smoke: bool = Field(False, description="train the smoke variant, which shows within minutes that everything works")
+    changed_code: bool = Field(
+        False, description="also from code that differs from its commit, whose weights nobody can make again"
+    )
+
+
+def threads(smoke: bool) -> int:
+    """Number of threads that compute."""
+    return THREADS_OF_SMOKE if smoke else THREADS
+
+
+def recipe() -> Path:
+    """The recipe of the starter model."""
+    return projects_dir() / STARTER / "config.yaml"
+
+
+def smoke_recipe() -> Path:
+    """What the smoke variant changes in the recipe."""
+    return projects_dir() / STARTER / "smoke.yaml"
