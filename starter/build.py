@@ -47,9 +47,10 @@ class Rounding:
     """How far half precision moves the corners of the predicted vertebrae on the validation films, px512.
 
     Attributes:
-        mean_px512, largest_px512: None if no vertebra is predicted.
+        median_px512, mean_px512, largest_px512: None if no vertebra is predicted.
     """
 
+    median_px512: float | None
     mean_px512: float | None
     largest_px512: float | None
     n_corners: int
@@ -103,7 +104,9 @@ def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = 
         for film, before, after in zip(val, exact, predictions.predictions, strict=True)
     ]
     px512 = np.concatenate(moved)
-    rounding = Rounding(float(px512.mean()), float(px512.max()), len(px512)) if len(px512) else Rounding(None, None, 0)
+    if not len(px512):
+        return bundle, Rounding(None, None, None, 0)
+    rounding = Rounding(float(np.median(px512)), float(px512.mean()), float(px512.max()), len(px512))
     return bundle, rounding
 
 

@@ -99,6 +99,6 @@ def _rounding_text(rounding: Mapping[str, Any]) -> str:
     if not rounding["n_corners"]:
         return "no vertebra is found on the validation films, so no corner to compare"
     return (
-        f"moves a corner by {rounding['mean_px512']:.3f} px512 on average, at most {rounding['largest_px512']:.2f} "
-        f"({rounding['n_corners']} corners, validation films)"
+        f"moves a corner by {rounding['median_px512']:.3f} px512 (median), {rounding['mean_px512']:.3f} on average, at "
+        f"most {rounding['largest_px512']:.2f} ({rounding['n_corners']} corners, validation films)"
     )
