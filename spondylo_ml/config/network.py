@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from spondylo_ml.config.open_names import OpenNames
 from spondylo_ml.config.section import Dropout, Fraction, Section
 
-MODEL_NAMES = OpenNames("model", "unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net")
+MODEL_NAMES = OpenNames("model", "unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net", "cascade_net")
 LOSS_NAMES = OpenNames("loss", "cross_entropy", "weighted_mse", "focal_mse", "adaptive_wing", "cornernet_focal")
 DROPOUT_LEVELS = 5
 DROPOUT_OF = {
@@ -20,6 +20,7 @@ DROPOUT_OF = {
     "hrnet_w32": "model.hrnet_w32.dropout",
     "keypoint_rcnn": "",
     "maht_net": "model.maht_net.dropout",
+    "cascade_net": "model.cascade_net.dropout",
 }
 """Names of the dropout values of each model; Keypoint R-CNN has none."""
 
@@ -87,6 +88,32 @@ class MAHTNetConfig(Section):
         return self
 
 
+class CascadeNetConfig(Section):
+    """Cascade Net: levels first, then the corners of each body from a grid laid over it."""
+
+    backbone: MAHT_BACKBONES = Field("tf_efficientnet_lite0", description="timm network that extracts the features")
+    width: int = Field(64, ge=8, le=512, description="channels of the decoder at strides 8 and 4, and of the corners")
+    token_width: int = Field(128, ge=32, le=1024, description="width of the tokens at stride 32, a multiple of heads")
+    heads: int = Field(4, ge=1, le=32, description="attention heads")
+    bridge_layers: int = Field(2, ge=1, le=12, description="transformer layers on the tokens")
+    dropout: Dropout = Field(0.1, description="dropout in the transformer")
+    corner_cells: int = Field(20, ge=8, le=64, description="cells along each side of the grid over a body")
+    corner_sigma_cells: float = Field(
+        0.9, ge=0.3, le=4, description="standard deviation of a corner's Gaussian target, cells of the grid"
+    )
+    corner_passes: int = Field(
+        2, ge=1, le=5, description="how often corners are found, each time on the boxes of the corners found before"
+    )
+    corner_weight: float = Field(1.0, gt=0, le=1000, description="weight of the corners' cross entropy")
+    shape_weight: float = Field(1.0, gt=0, le=1000, description="weight of the error of size and tilt")
+
+    @model_validator(mode="after")
+    def _width_divides(self) -> CascadeNetConfig:
+        if self.token_width % self.heads:
+            raise ValueError(f"token_width {self.token_width} must be a multiple of heads ({self.heads})")
+        return self
+
+
 class ModelConfig(Section):
     """The network."""
 
@@ -116,6 +143,7 @@ class ModelConfig(Section):
     hrnet_w32: HRNetConfig = HRNetConfig()
     keypoint_rcnn: KeypointRCNNConfig = KeypointRCNNConfig()
     maht_net: MAHTNetConfig = MAHTNetConfig()
+    cascade_net: CascadeNetConfig = CascadeNetConfig()
 
     @field_validator("encoder_dropout", "decoder_dropout")
     @classmethod
@@ -138,6 +166,7 @@ class ModelConfig(Section):
             "resnet50": self.resnet50.dropout,
             "hrnet_w32": (self.hrnet_w32.dropout,),
             "maht_net": (maht.dropout,) if maht.bridge_layers + maht.attention_layers else (),
+            "cascade_net": (self.cascade_net.dropout,),
         }
         return any(share > 0 for share in dropout.get(self.name, ()))
 

@@ -12,6 +12,7 @@ from spondylo_ml.config.schema import Config
 from spondylo_ml.errors import ConfigError, unknown_name
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.models.cascade_net import CascadeNet
 from spondylo_ml.models.hrnet import HRNetW32
 from spondylo_ml.models.keypoint_rcnn import KeypointRCNN
 from spondylo_ml.models.maht_net import MAHTNet
@@ -38,6 +39,7 @@ MODELS = registry(
         ("hrnet_w32", HRNetW32),
         ("keypoint_rcnn", KeypointRCNN),
         ("maht_net", MAHTNet),
+        ("cascade_net", CascadeNet),
     ]
 )
 

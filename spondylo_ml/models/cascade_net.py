@@ -1,0 +1,292 @@
+"""Cascade Net: which body is which level at stride 8, then the corners of each body from a grid laid over it.
+
+Stage one gives each level a distribution over the cells of the film and "absent", and each cell size and tilt of the
+body on it. `CentreChain` reads the whole spine from them. Stage two samples features of stride 4 under each body, all
+turned and scaled alike, and finds the corners with one network for all bodies: a film of 17 vertebrae is 17 examples.
+It runs more than once, each time on the boxes of the corners found before.
+
+The backbone is an EfficientNet-Lite, cheap on a processor. A transformer over its deepest features tells each place of
+sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of stride 8.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.ops import Conv2dNormActivation
+
+from spondylo_ml.config.network import CascadeNetConfig
+from spondylo_ml.config.schema import Config
+from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.anatomical_attention import PositionCode
+from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
+from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
+from spondylo_ml.models.centre_chain import CentreChain, LevelPath, find_bodies
+from spondylo_ml.models.corner_grids import corner_cross_entropy, decode_grids, mirrored_grids
+from spondylo_ml.models.oriented_boxes import (
+    boxes_of_bodies,
+    covariance_to_px,
+    grid_points,
+    jittered_boxes,
+    mirrored_boxes,
+    sample_boxes,
+    to_frame,
+    to_px,
+)
+
+TAPS = (1, 2, 3, 4)  # strides 4, 8, 16, 32
+SIZE_MULTIPLE = 32
+LEVEL_STRIDE = 8
+FEED_FORWARD = 4
+DECODER_16_WIDTH = 96
+CENTRE_SIGMA_CELLS = 1.0
+START_SIDE_PX = 32.0  # of bodies, by an untrained network
+GREATEST_SIDE_PX = 1024.0
+
+
+class Levels(NamedTuple):
+    """Output of stage one.
+
+    Attributes:
+        log_share: (N, V, h, w) logarithm of each level's share at each cell.
+        log_absent: (N, V) logarithm of its share of "absent"; both sum to 1.
+        shapes: (N, 3, h, w) log width and log height in px, and tilt in radians.
+        features: (N, C, 2 h, 2 w) for stage two.
+    """
+
+    log_share: Tensor
+    log_absent: Tensor
+    shapes: Tensor
+    features: Tensor
+
+
+class CascadeNet(LandmarkModel):
+    """Levels, then corners."""
+
+    def __init__(self, config: Config, slots: SlotRange) -> None:
+        super().__init__(slots)
+        self.config = config
+        self.options = options = config.model.cascade_net
+        self.backbone = timm_features(options.backbone, TAPS)
+        channels = self.backbone.feature_info.channels()  # type: ignore[operator, union-attr]
+        self.decoder = Decoder(channels, options)
+        self.levels = nn.Conv2d(options.width, slots.count, 1)
+        self.absent = nn.Linear(options.token_width, slots.count)
+        self.shapes = nn.Conv2d(options.width, 3, 1)
+        self.corners = _corner_head(options.width)
+        self.chain = CentreChain(slots.count)
+        self.backbone_net = as_backbone(options.backbone, self.backbone)
+        self._grey = grey_mean_std(options.backbone)
+        with torch.no_grad():
+            assert self.shapes.bias is not None
+            self.shapes.bias.copy_(torch.tensor([math.log(START_SIDE_PX), math.log(START_SIDE_PX), 0.0]))
+
+    def forward(self, images: Tensor) -> Levels:
+        """Stage one on (N, 1, H, W) uint8 images.
+
+        Raises:
+            ValueError: height or width is not a multiple of 32.
+        """
+        check_multiple(images, SIZE_MULTIPLE, "Cascade Net")
+        features = self.backbone(network_input(images, self.config.model.coordinate_channels, *self._grey))
+        tokens, at_8, at_4 = self.decoder(features)
+        logits = self.levels(at_8).float()
+        log = torch.cat([logits.flatten(2), self.absent(tokens.mean(dim=1)).float()[..., None]], dim=2)
+        log = log.log_softmax(dim=2)
+        return Levels(log[..., :-1].view_as(logits), log[..., -1], self.shapes(at_8).float(), at_4)
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        """See the base class.
+
+        A level counts in stage one if it is absent from a labelled film, or all its corners are on the image; in stage
+        two in the latter case.
+        """
+        output = self(batch.images)
+        boxes = boxes_of_bodies(batch.corners_xy)
+        complete = ~boxes.isnan().any(dim=-1)
+        absent = ~batch.present & batch.labelled[:, None]
+        return {
+            "levels": level_cross_entropy(output, boxes, complete, absent),
+            "shape": self.options.shape_weight * shape_error(output.shapes, boxes, complete),
+            "corner": self.options.corner_weight * self._corner_loss(output, batch, boxes, complete),
+        }
+
+    def loss_heads(self) -> dict[str, str]:
+        """See the base class."""
+        return {"levels": "levels.", "shape": "shapes.", "corner": "corners."}
+
+    def _corner_loss(self, output: Levels, batch: FilmBatch, boxes: Tensor, complete: Tensor) -> Tensor:
+        if not complete.any():
+            return 0 * output.features.float().sum()
+        around = jittered_boxes(boxes.nan_to_num()) if self.training else boxes.nan_to_num()
+        logits = self._corner_logits(output.features, around, _size_hw(batch.images), complete)
+        target = to_frame(around, batch.corners_xy)[complete]
+        return corner_cross_entropy(logits, target, self.options.corner_sigma_cells)
+
+    def _corner_logits(
+        self, features: Tensor, boxes: Tensor, size_hw: tuple[int, int], chosen: Tensor | None = None
+    ) -> Tensor:
+        """(M, 4, g, g) logits of the corners of the chosen of (N, V, 5) boxes; by default all of them."""
+        cells = self.options.corner_cells
+        sampled = sample_boxes(features, boxes, cells, size_hw)
+        log_side = boxes[..., 2:4].mean(dim=-1).flatten() - math.log(START_SIDE_PX)
+        if chosen is not None:
+            sampled, log_side = sampled[chosen.flatten()], log_side[chosen.flatten()]
+        place = grid_points(cells, boxes.device).permute(2, 0, 1).expand(len(sampled), -1, -1, -1)
+        scale = log_side[:, None, None, None].expand(-1, 1, cells, cells)
+        logits: Tensor = self.corners(torch.cat([sampled, place, scale], dim=1))
+        return logits
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Landmarks:
+        """Corners for all levels; those of an absent one continue the spine by mean steps."""
+        one, other = self._orientations(images)
+        bodies = find_bodies(one.log_share, one.log_absent, one.shapes, LEVEL_STRIDE)
+        path = self.chain.choose(bodies)
+        boxes = self.chain.extended(bodies.boxes, path.body)
+        size_hw = _size_hw(images)
+        corners = covariance = share = torch.empty(0)
+        for _ in range(self.options.corner_passes):
+            grids = decode_grids(self._corner_shares(one.features, other, boxes, size_hw))
+            shape = boxes.shape[:2]
+            corners = to_px(boxes, grids.points.unflatten(0, shape))
+            covariance = covariance_to_px(boxes, grids.covariance.unflatten(0, shape))
+            share = grids.share.unflatten(0, shape)
+            boxes = boxes_of_bodies(corners)
+        share = share * _level_share(bodies.log_share, path)[..., None]
+        limit = torch.tensor([size_hw[1] - 1, size_hw[0] - 1], device=images.device)
+        corners = torch.minimum(corners.clamp_min(0), limit)
+        landmarks = Landmarks(corners, share, path.presence)
+        if self.config.uncertainty.source != "heatmap":
+            return landmarks
+        return landmarks._replace(covariance_px2=covariance, heat_share=share)
+
+    @torch.no_grad()
+    def heat(self, images: Tensor) -> Tensor:
+        """Sum of the shares of all levels, scaled to its peak."""
+        total = self._orientations(images)[0].log_share.exp().sum(dim=1)
+        heat: Tensor = total / total.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
+        return heat
+
+    def _orientations(self, images: Tensor) -> tuple[Levels, Tensor | None]:
+        """Stage one, its levels and shapes averaged with those of the mirrored film, and the latter's features."""
+        output = self(images)
+        if not self.config.heatmap.flip_average:
+            return output, None
+        mirrored = self(images.flip(3))
+        shapes = mirrored.shapes.flip(3) * torch.tensor([1.0, 1.0, -1.0], device=images.device)[:, None, None]
+        averaged = output._replace(
+            log_share=_log_mean(output.log_share, mirrored.log_share.flip(3)),
+            log_absent=_log_mean(output.log_absent, mirrored.log_absent),
+            shapes=(output.shapes + shapes) / 2,
+        )
+        return averaged, mirrored.features
+
+    def _corner_shares(
+        self, features: Tensor, mirrored: Tensor | None, boxes: Tensor, size_hw: tuple[int, int]
+    ) -> Tensor:
+        """(N V, 4, g, g) distributions of the corners, averaged with those on the features of the mirrored film."""
+        shares = _softmax(self._corner_logits(features, boxes, size_hw))
+        if mirrored is None:
+            return shares
+        other = self._corner_logits(mirrored, mirrored_boxes(boxes, size_hw[1]), size_hw)
+        return (shares + mirrored_grids(_softmax(other))) / 2
+
+
+class Decoder(nn.Module):
+    """Transformer over the deepest features, then features upsampled to strides 16, 8 and 4."""
+
+    def __init__(self, channels: list[int], options: CascadeNetConfig) -> None:
+        super().__init__()
+        at_4, at_8, at_16, at_32 = channels
+        width, tokens = options.width, options.token_width
+        self.project = nn.Conv2d(at_32, tokens, 1)
+        self.position = PositionCode(tokens)
+        layer = nn.TransformerEncoderLayer(
+            tokens, options.heads, FEED_FORWARD * tokens, options.dropout, "gelu", batch_first=True, norm_first=True
+        )
+        self.bridge = nn.TransformerEncoder(
+            layer, options.bridge_layers, nn.LayerNorm(tokens), enable_nested_tensor=False
+        )
+        self.to_16 = _merge(at_16 + tokens, DECODER_16_WIDTH)
+        self.to_8 = _merge(at_8 + DECODER_16_WIDTH, width)
+        self.to_4 = _merge(at_4 + width, width)
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Features at strides 4 to 32 to (N, T, d) tokens and features at strides 8 and 4."""
+        at_4, at_8, at_16, at_32 = features
+        grid = self.project(at_32)
+        height, width = grid.shape[2:]
+        tokens = self.bridge(grid.flatten(2).transpose(1, 2) + self.position(height, width))
+        grid = tokens.transpose(1, 2).unflatten(2, (height, width))
+        x = self.to_16(torch.cat([at_16, _doubled(grid)], dim=1))
+        x = self.to_8(torch.cat([at_8, _doubled(x)], dim=1))
+        return tokens, x, self.to_4(torch.cat([at_4, _doubled(x)], dim=1))
+
+
+def level_cross_entropy(output: Levels, boxes: Tensor, complete: Tensor, absent: Tensor) -> Tensor:
+    """Mean cross entropy of the levels that count: a Gaussian around the centre, or "absent"."""
+    height, width = output.log_share.shape[2:]
+    centre = (boxes[..., :2].nan_to_num() + 0.5) / LEVEL_STRIDE - 0.5
+    x, y = (
+        torch.exp(
+            -((torch.arange(size, device=boxes.device) - centre[..., axis, None]) ** 2) / (2 * CENTRE_SIGMA_CELLS**2)
+        )
+        for axis, size in ((0, width), (1, height))
+    )
+    weight = y[..., :, None] * x[..., None, :]
+    weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
+    of_present = -(weight * output.log_share).sum(dim=(2, 3))
+    total = (of_present * complete).sum() - (output.log_absent * absent).sum()
+    return total / (complete.sum() + absent.sum()).clamp(min=1)
+
+
+def shape_error(shapes: Tensor, boxes: Tensor, complete: Tensor) -> Tensor:
+    """Mean absolute error of log width, log height and tilt at the cell of each body's centre."""
+    height, width = shapes.shape[2:]
+    cell = ((boxes[..., :2].nan_to_num() + 0.5) / LEVEL_STRIDE - 0.5).round().long()
+    index = cell[..., 1].clamp(0, height - 1) * width + cell[..., 0].clamp(0, width - 1)
+    predicted = shapes.flatten(2).gather(2, index[:, None].expand(-1, 3, -1)).transpose(1, 2)
+    error = (predicted - boxes[..., 2:].nan_to_num()).abs().mean(dim=-1)
+    return (error * complete).sum() / complete.sum().clamp(min=1)
+
+
+def _level_share(log_share: Tensor, path: LevelPath) -> Tensor:
+    """(N, V) share of each level at its body on the path; 0 for an absent level."""
+    at_body = log_share.gather(2, path.body.clamp_min(0)[..., None])[..., 0].exp()
+    return at_body.clamp(0, 1) * (path.body >= 0)
+
+
+def _merge(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(Conv2dNormActivation(channels, width, 1), Conv2dNormActivation(width, width))
+
+
+def _corner_head(width: int) -> nn.Sequential:
+    """Features with x, y and log size to the logits of four corners."""
+    return nn.Sequential(
+        Conv2dNormActivation(width + 3, width),
+        Conv2dNormActivation(width, width),
+        Conv2dNormActivation(width, width),
+        nn.Conv2d(width, 4, 1),
+    )
+
+
+def _doubled(features: Tensor) -> Tensor:
+    return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    return logits.flatten(2).float().softmax(dim=2).view_as(logits)
+
+
+def _log_mean(one: Tensor, other: Tensor) -> Tensor:
+    return torch.logaddexp(one, other) - math.log(2)
+
+
+def _size_hw(images: Tensor) -> tuple[int, int]:
+    return images.shape[2], images.shape[3]
