@@ -12,7 +12,7 @@ from torch import Tensor
 from uncertain_films import films_with_noise
 
 from spondylo_ml.config import Config, resolve_config
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
 from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.letterbox import Letterbox
@@ -43,7 +43,8 @@ RECIPES = [
     (name, preset)
     for name in MODEL_NAMES
     for preset in PRESETS
-    if preset != "finetune" and (name, preset) != ("keypoint_rcnn", "document")  # has no document preset
+    if preset != "finetune"
+    if preset != "document" or name not in WITHOUT_HEATMAPS  # which the document does not mention
 ]
 
 

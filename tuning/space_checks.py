@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from spondylo_ml.config import Config, field_names
 from spondylo_ml.config.benchmark import DATA_OF_ENTRY
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
 from spondylo_ml.errors import ConfigError, nearest_hint
 from tuning.parameters import CategoricalParameter, Parameter, Scalar, VariantsParameter
 
@@ -64,7 +64,9 @@ def without_effect(name: str, model: str) -> bool:
         return True
     if name in UNET_DROPOUT:
         return model != "unet"
-    return model == "keypoint_rcnn" and name.startswith(("loss.", "heatmap."))
+    if model == "cascade_net" and name == "heatmap.flip_average":
+        return False
+    return model in WITHOUT_HEATMAPS and name.startswith(("loss.", "heatmap."))
 
 
 def _require_known_names(parameters: Mapping[str, Parameter], fixed: Mapping[str, Any], file: str) -> None:

@@ -12,6 +12,9 @@ from spondylo_ml.config.open_names import OpenNames
 from spondylo_ml.config.section import Dropout, Fraction, Section
 
 MODEL_NAMES = OpenNames("model", "unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net", "cascade_net")
+WITHOUT_HEATMAPS = ("keypoint_rcnn", "cascade_net")
+"""Models that are no `HeatmapModel`: their losses are their own, and they have no ONNX export."""
+
 LOSS_NAMES = OpenNames("loss", "cross_entropy", "weighted_mse", "focal_mse", "adaptive_wing", "cornernet_focal")
 DROPOUT_LEVELS = 5
 DROPOUT_OF = {
@@ -20,9 +23,9 @@ DROPOUT_OF = {
     "hrnet_w32": "model.hrnet_w32.dropout",
     "keypoint_rcnn": "",
     "maht_net": "model.maht_net.dropout",
-    "cascade_net": "model.cascade_net.dropout",
+    "cascade_net": "",
 }
-"""Names of the dropout values of each model; Keypoint R-CNN has none."""
+"""Names of the dropout values of each model; Keypoint R-CNN and Cascade Net have none."""
 
 IMAGENET = ("none", "auto", "required")
 """Values of `model.pretrained` that concern ImageNet weights; any other names a model."""
@@ -96,7 +99,6 @@ class CascadeNetConfig(Section):
     token_width: int = Field(128, ge=32, le=1024, description="width of the tokens at stride 32, a multiple of heads")
     heads: int = Field(4, ge=1, le=32, description="attention heads")
     bridge_layers: int = Field(2, ge=1, le=12, description="transformer layers on the tokens")
-    dropout: Dropout = Field(0.1, description="dropout in the transformer")
     corner_cells: int = Field(20, ge=8, le=64, description="cells along each side of the grid over a body")
     corner_sigma_cells: float = Field(
         0.9, ge=0.3, le=4, description="standard deviation of a corner's Gaussian target, cells of the grid"
@@ -166,7 +168,6 @@ class ModelConfig(Section):
             "resnet50": self.resnet50.dropout,
             "hrnet_w32": (self.hrnet_w32.dropout,),
             "maht_net": (maht.dropout,) if maht.bridge_layers + maht.attention_layers else (),
-            "cascade_net": (self.cascade_net.dropout,),
         }
         return any(share > 0 for share in dropout.get(self.name, ()))
 
@@ -196,7 +197,7 @@ class HeatmapConfig(Section):
 
 
 class LossConfig(Section):
-    """Parts of the loss and their weights; Keypoint R-CNN has its own."""
+    """Parts of the loss and their weights; Keypoint R-CNN and Cascade Net have their own."""
 
     heatmap: Annotated[str, LOSS_NAMES] = Field(
         "cross_entropy", description="loss between predicted and target heatmaps"

@@ -208,7 +208,7 @@ class Decoder(nn.Module):
         self.project = nn.Conv2d(at_32, tokens, 1)
         self.position = PositionCode(tokens)
         layer = nn.TransformerEncoderLayer(
-            tokens, options.heads, FEED_FORWARD * tokens, options.dropout, "gelu", batch_first=True, norm_first=True
+            tokens, options.heads, FEED_FORWARD * tokens, 0.0, "gelu", batch_first=True, norm_first=True
         )
         self.bridge = nn.TransformerEncoder(
             layer, options.bridge_layers, nn.LayerNorm(tokens), enable_nested_tensor=False

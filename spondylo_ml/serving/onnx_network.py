@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from spondylo_ml.config import Config
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.models.base import HeatmapModel, LandmarkModel, NetworkOutput
 from spondylo_ml.serving.bundle import NETWORK, Bundle
@@ -94,10 +94,10 @@ def exportable(model: LandmarkModel) -> HeatmapModel:
         ConfigError: it is not, with the reason.
     """
     if not isinstance(model, HeatmapModel):
-        heatmap_models = ", ".join(name for name in MODEL_NAMES if name != "keypoint_rcnn")
         raise ConfigError(
-            f"{type(model).__name__} has no ONNX export: it proposes, sorts and drops boxes film by film, which is no "
-            f"one network from images to maps, and has no maps to compare. Models that have one: {heatmap_models}"
+            f"{type(model).__name__} has no ONNX export: what it finds first on a film decides where it looks next, "
+            "which is not one network from images to maps. Models that have one: "
+            + ", ".join(name for name in MODEL_NAMES if name not in WITHOUT_HEATMAPS)
         )
     if model.config.uncertainty.source == "dropout":
         raise ConfigError(

@@ -13,7 +13,7 @@ from builders import plain_film, square
 from small_models import RECIPES
 
 from spondylo_ml.config import Config, resolve_config
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
 from spondylo_ml.data.batches import FilmBatch, plain_loader
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
@@ -29,10 +29,11 @@ PARAMETERS = {
     "hrnet_w32": 31_777_896,
     "keypoint_rcnn": 59_083_869,
     "maht_net": 27_416_954,
+    "cascade_net": 3_710_875,
 }
 TWO = SlotRange(0, 2)
 ALL_LOSSES = {"coordinate_weight": 0.5, "anatomical_weight": 0.1}
-HEATMAP_MODELS = [name for name in MODEL_NAMES if name != "keypoint_rcnn"]
+HEATMAP_MODELS = [name for name in MODEL_NAMES if name not in WITHOUT_HEATMAPS]
 
 
 def config_of(name: str, **sections: Any) -> Config:
@@ -181,7 +182,7 @@ def test_every_shipped_recipe_computes_its_losses_and_predicts(name: str, preset
     expected = {
         part for part in ("presence", "coordinate", "anatomical", "uncertainty") if weights[f"{part}_weight"] > 0
     }
-    assert name == "keypoint_rcnn" or set(parts) == {"heatmap", *expected}
+    assert name in WITHOUT_HEATMAPS or set(parts) == {"heatmap", *expected}
     assert model.eval().predict(batch.images).corners_xy.shape == (2, 10, 4, 2)
 
 

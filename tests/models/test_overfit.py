@@ -15,9 +15,9 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.training.inference import to_film_predictions
 
-STEPS = {"unet": 100, "resnet50": 120, "hrnet_w32": 120, "keypoint_rcnn": 300, "maht_net": 200}
+STEPS = {"unet": 100, "resnet50": 120, "hrnet_w32": 120, "keypoint_rcnn": 300, "maht_net": 200, "cascade_net": 150}
 LIMIT_PX512 = {"keypoint_rcnn": 4.0}
-SIZE_HW = {"keypoint_rcnn": (256, 192)}  # its regions need bodies of more than a few cells
+SIZE_HW = {"keypoint_rcnn": (256, 192), "cascade_net": (256, 192)}  # they need bodies of more than a few cells
 DEFAULT_SIZE_HW = (128, 96)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

@@ -18,7 +18,7 @@ from small_models import small_bundle
 import spondylo_ml
 from spondylo_ml.clinical.measurement import LevelMeasurement, Measure
 from spondylo_ml.config import ClinicalConfig
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.models.base import HeatmapModel
@@ -28,7 +28,7 @@ from spondylo_ml.serving.onnx_network import OnnxModel, exportable, onnx_network
 from spondylo_ml.serving.onnx_parity import CORNER_LIMIT_PX, TENSOR_LIMIT, FilmPair, LevelPair, Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
 
-HEATMAP_MODELS = [name for name in MODEL_NAMES if name != "keypoint_rcnn"]
+HEATMAP_MODELS = [name for name in MODEL_NAMES if name not in WITHOUT_HEATMAPS]
 FILMS = phantom_films(8, 3, 96).films[:4]
 """Films on which the networks are trained briefly: with random weights they detect no level to grade."""
 

@@ -11,13 +11,13 @@ import pytest
 from studies import RATE, space_of
 
 from spondylo_ml.config import flatten, resolve, resolve_config
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
 from spondylo_ml.errors import ConfigError
 from tuning.space import SHARED_SPACES, Space, SpaceFile, find_space, load_space
 
 PROJECTS = resolve.projects_dir()
 PROJECT_SPACES = [(path.stem, path.parent.name) for path in sorted(PROJECTS.glob("*/space*.yaml"))]
-REFUSED = [("loss", "keypoint_rcnn"), ("augmentation", "keypoint_rcnn")]
+REFUSED = [*(("loss", name) for name in WITHOUT_HEATMAPS), ("augmentation", "keypoint_rcnn")]
 SHARED = [
     (path.stem, model)
     for path in sorted(SHARED_SPACES.glob("*.yaml"))
@@ -259,9 +259,10 @@ def test_parameters_that_no_trial_could_use_are_reported_before_the_study(
         space.check()
 
 
-def test_heatmap_losses_are_rejected_for_a_network_without_heatmaps() -> None:
-    space = load_space(find_space("loss", "keypoint_rcnn"), {"model": {"name": "keypoint_rcnn"}})
-    with pytest.raises(ConfigError, match=r"loss\.heatmap has no effect on keypoint_rcnn"):
+@pytest.mark.parametrize("name", WITHOUT_HEATMAPS)
+def test_heatmap_losses_are_rejected_for_a_network_without_heatmaps(name: str) -> None:
+    space = load_space(find_space("loss", name), {"model": {"name": name}})
+    with pytest.raises(ConfigError, match=rf"loss\.heatmap has no effect on {name}"):
         space.check()
 
 

@@ -91,7 +91,7 @@ def test_training_films_and_a_folder_that_is_not_empty_are_refused(model: Path, 
 
 def test_keypoint_rcnn_is_refused_with_the_reason_and_nothing_is_written(tmp_path: Path) -> None:
     save_bundle(small_bundle("keypoint_rcnn", 128), tmp_path / "rcnn")
-    with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: it proposes, sorts and drops boxes film"):
+    with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: what it finds first on a film decides"):
         workflow.export_onnx(config(tmp_path / "rcnn", tmp_path / "with"))
     assert not (tmp_path / "with").exists()
 
