@@ -121,7 +121,9 @@ def test_different_presence_and_a_model_that_detects_nothing_are_reported() -> N
 
 
 def test_keypoint_rcnn_and_dropout_uncertainty_have_no_onnx_export() -> None:
-    with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: it proposes.*: unet, resnet50, hrnet_w32"):
+    with pytest.raises(
+        ConfigError, match=r"KeypointRCNN has no ONNX export: what it finds first.*: unet, resnet50, hrnet_w32"
+    ):
         onnx_network(small_bundle("keypoint_rcnn", 128))
     bundle = bundle_of("unet")
     assert isinstance(bundle.model, HeatmapModel)

@@ -1,0 +1,91 @@
+"""Cascade Net: its losses by hand, and predictions of mirrored and moved films."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from spondylo_ml.config import Config
+from spondylo_ml.landmarks import SlotRange
+from spondylo_ml.models.base import Landmarks
+from spondylo_ml.models.cascade_net import CascadeNet, Levels, level_cross_entropy, shape_error
+
+SLOTS = SlotRange(0, 2)
+
+
+def net(**values: object) -> CascadeNet:
+    torch.manual_seed(0)
+    tree = {
+        "model": {"name": "cascade_net", "cascade_net": {"width": 16, "token_width": 32}},
+        "training": {"epochs": 1},
+    }
+    return CascadeNet(Config.model_validate({**tree, **values}), SLOTS).eval()
+
+
+def output_of(log_share: Tensor, log_absent: Tensor) -> Levels:
+    height, width = log_share.shape[2:]
+    return Levels(log_share, log_absent, torch.zeros(1, 3, height, width), torch.zeros(1))
+
+
+def test_a_uniform_distribution_costs_the_logarithm_of_the_cells_and_absent() -> None:
+    uniform = -math.log(8 * 8 + 1)
+    output = output_of(torch.full((1, 2, 8, 8), uniform), torch.full((1, 2), uniform))
+    boxes = torch.tensor([[[35.5, 27.5, 3.0, 3.0, 0.0], [torch.nan] * 5]])
+    complete, absent = torch.tensor([[True, False]]), torch.tensor([[False, True]])
+    assert float(level_cross_entropy(output, boxes, complete, absent)) == pytest.approx(math.log(65))
+    assert float(level_cross_entropy(output, boxes, complete, ~absent & ~complete)) == pytest.approx(math.log(65))
+    nothing = torch.zeros(1, 2, dtype=torch.bool)
+    assert float(level_cross_entropy(output, boxes, nothing, nothing)) == 0
+
+
+def test_an_absent_level_costs_the_logarithm_of_its_share_of_absent() -> None:
+    output = output_of(torch.full((1, 1, 4, 4), -9.0), torch.tensor([[math.log(0.25)]]))
+    one = torch.ones(1, 1, dtype=torch.bool)
+    assert float(level_cross_entropy(output, torch.full((1, 1, 5), torch.nan), ~one, one)) == pytest.approx(math.log(4))
+
+
+def test_the_shape_error_is_taken_at_the_cell_of_the_centre() -> None:
+    shapes = torch.full((1, 3, 4, 4), 99.0)
+    shapes[0, :, 2, 1] = torch.tensor([3.5, 3.0, -0.1])
+    boxes = torch.tensor([[[12.0, 20.0, 3.0, 3.0, 0.2], [torch.nan] * 5]])  # the centre is in row 2, column 1
+    complete = torch.tensor([[True, False]])
+    assert float(shape_error(shapes, boxes, complete)) == pytest.approx((0.5 + 0.0 + 0.3) / 3)
+
+
+@pytest.fixture(scope="module")
+def landmarks() -> tuple[Landmarks, Landmarks]:
+    """Of a film and of its mirror image."""
+    model = net()
+    images = torch.randint(0, 255, (2, 1, 96, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return model.predict(images), model.predict(images.flip(3))
+
+
+def test_a_mirrored_film_has_mirrored_corners(landmarks: tuple[Landmarks, Landmarks]) -> None:
+    """Holds exactly because both orientations are averaged."""
+    plain, mirrored = landmarks
+    back = mirrored.corners_xy[:, :, [1, 0, 3, 2]] * torch.tensor([-1.0, 1.0]) + torch.tensor([63.0, 0.0])
+    torch.testing.assert_close(back, plain.corners_xy, atol=0.05, rtol=0)
+    torch.testing.assert_close(mirrored.presence, plain.presence, atol=1e-4, rtol=0)
+
+
+def test_covariances_are_positive_and_shares_are_shares(landmarks: tuple[Landmarks, Landmarks]) -> None:
+    plain = landmarks[0]
+    assert plain.covariance_px2 is not None
+    assert float(torch.linalg.eigvalsh(plain.covariance_px2).min()) > 0
+    assert plain.heat_share is not None
+    assert 0 <= float(plain.heat_share.min()) <= float(plain.heat_share.max()) <= 1
+
+
+def test_without_uncertainty_there_is_no_covariance() -> None:
+    model = net(uncertainty={"source": "none"})
+    assert model.predict(torch.zeros(1, 1, 64, 64, dtype=torch.uint8)).covariance_px2 is None
+
+
+def test_a_film_in_a_batch_is_predicted_as_by_itself() -> None:
+    model = net()
+    images = torch.randint(0, 255, (3, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    together, alone = model.predict(images), model.predict(images[1:2])
+    torch.testing.assert_close(together.corners_xy[1:2], alone.corners_xy, atol=0.01, rtol=0)
