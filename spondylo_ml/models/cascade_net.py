@@ -154,9 +154,9 @@ class CascadeNet(LandmarkModel):
         for _ in range(self.options.corner_passes):
             grids = decode_grids(self._corner_shares(one.features, other, boxes, size_hw))
             shape = boxes.shape[:2]
-            corners = to_px(boxes, grids.points.unflatten(0, shape))
-            covariance = covariance_to_px(boxes, grids.covariance.unflatten(0, shape))
-            share = grids.share.unflatten(0, shape)
+            corners = to_px(boxes, grids.points.view(*shape, 4, 2))
+            covariance = covariance_to_px(boxes, grids.covariance.view(*shape, 4, 2, 2))
+            share = grids.share.view(*shape, 4)
             boxes = boxes_of_bodies(corners)
         share = share * _level_share(bodies.log_share, path)[..., None]
         limit = torch.tensor([size_hw[1] - 1, size_hw[0] - 1], device=images.device)

@@ -97,7 +97,8 @@ def sample_boxes(features: Tensor, boxes: Tensor, cells: int, size_hw: tuple[int
     size = torch.tensor([width, height], device=boxes.device, dtype=boxes.dtype)
     place = (to_px(boxes, points) + 0.5) / size * 2 - 1
     sampled = F.grid_sample(features.float(), place, align_corners=False)
-    return sampled.unflatten(3, (cells, cells)).transpose(1, 2).flatten(0, 1)
+    count, channels, n_boxes, _ = sampled.shape
+    return sampled.transpose(1, 2).reshape(count * n_boxes, channels, cells, cells)
 
 
 def _half_sides(boxes: Tensor) -> Tensor:

@@ -20,10 +20,11 @@ def entries_file(tmp_path: Path, text: str) -> str:
     return str(path)
 
 
-def test_the_default_list_holds_each_model_once() -> None:
+def test_the_default_list_holds_each_of_the_five_models_once() -> None:
     entry_list = read_entries(BenchmarkConfig().entries)
-    assert [entry.model for entry in entry_list.entries] == list(MODEL_NAMES)
-    assert [entry.name for entry in entry_list.entries] == list(MODEL_NAMES)
+    five = [name for name in MODEL_NAMES if name != "cascade_net"]  # which cannot read films of 128 px
+    assert [entry.model for entry in entry_list.entries] == five
+    assert [entry.name for entry in entry_list.entries] == five
     assert all(entry.values == {} for entry in entry_list.entries)
 
 

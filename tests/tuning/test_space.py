@@ -290,7 +290,8 @@ def test_all_points_of_the_architecture_space_use_the_same_films() -> None:
     space = load_space(find_space("architecture", "unet"), {})
     base = space.resolve({}).data
     for point in space.corners():
-        assert space.resolve(point).data == base
+        data = space.resolve(point).data
+        assert data.model_copy(update={"input_side_px": base.input_side_px}) == base  # a model may need larger inputs
 
 
 def test_a_grid_needs_finitely_many_values() -> None:
