@@ -260,6 +260,10 @@ class FilmPrediction:
             `covariance_px2`.
         evidence: how definite the corners are relative to the model's validation films, from 0 (no evidence) to 1 (as
             usual, or no reference to compare with).
+        shift_scores: (2 S + 1,) logarithm of the evidence for the same vertebrae S levels lower, ..., as named, ..., S
+            levels higher; None if the model does not weigh other readings.
+        level_confidence: probability that the levels are right, by these scores, calibrated on the model's validation
+            films; 1 without them.
     """
 
     film_id: str
@@ -270,3 +274,5 @@ class FilmPrediction:
     covariance_px2: FloatArray | None = None
     heat_share: FloatArray | None = None
     evidence: float = 1.0
+    shift_scores: FloatArray | None = None
+    level_confidence: float = 1.0

@@ -23,6 +23,7 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import uncertainty
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.heatmap_evidence import Evidence
+from spondylo_ml.evaluation.level_confidence import LevelConfidence
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
@@ -85,7 +86,7 @@ def build_starter(run_id: str, commit: str, folder: Path, uncalibrated: bool = F
 
 
 def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = False) -> tuple[Bundle, Rounding]:
-    """The bundle with its weights rounded in place, and its uncertainty and evidence fitted anew.
+    """The bundle with its weights rounded in place, and its uncertainty, evidence and confidence in levels fitted anew.
 
     Args:
         uncalibrated: see `build_starter`.
@@ -93,7 +94,7 @@ def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = 
     Raises:
         DataError: too few validation films, or too few vertebrae found on them.
     """
-    val, bare = films.part("val"), replace(bundle, uncertainty=None, evidence=None)
+    val, bare = films.part("val"), replace(bundle, uncertainty=None, evidence=None, level_confidence=None)
     exact = Predictor(bare).predict(val)
     round_to_half(bundle.model)
     predictions = PredictionSet(val, Predictor(bare).predict(val))
@@ -120,7 +121,8 @@ def _calibrated(bundle: Bundle, predictions: PredictionSet, uncalibrated: bool) 
         if not uncalibrated:
             raise
         log.info("not calibrated: %s", error)
-    return replace(bundle, uncertainty=fitted, evidence=evidence)
+    levels = LevelConfidence.fit(predictions.pairs)
+    return replace(bundle, uncertainty=fitted, evidence=evidence, level_confidence=levels)
 
 
 def _report(bundle: Bundle, films: FilmSet, part: str) -> EvaluationReport:

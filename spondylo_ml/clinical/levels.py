@@ -55,7 +55,12 @@ class LevelNaming:
 
 
 def name_levels(
-    vertebrae: Sequence[Vertebra], facing: Facing, levels_from: str, rules: ClinicalConfig, evidence: float = 1.0
+    vertebrae: Sequence[Vertebra],
+    facing: Facing,
+    levels_from: str,
+    rules: ClinicalConfig,
+    evidence: float = 1.0,
+    level_confidence: float = 1.0,
 ) -> LevelNaming:
     """Name vertebrae whose slots count from the sacrum up.
 
@@ -63,17 +68,23 @@ def name_levels(
         facing: stated or inferred; if it is unknown, an assumed sacrum is less certain.
         levels_from: the film's source of its slots; `LEVELS_LABELLED` if labels name the levels.
         evidence: trust in the corners, 0 to 1.
+        level_confidence: the network's probability that not the whole spine is one or two levels off. It has seen the
+            same sacrum, so that the lower of both probabilities counts, not their product.
     """
     labelled_slots = [v.slot for v in vertebrae]
     slots = range(min(labelled_slots), max(labelled_slots) + 1) if labelled_slots else range(0)
     levels = {slot: level_name(slot) for slot in slots}
     if levels_from == LEVELS_LABELLED:
         return LevelNaming(levels, True, 1.0)
-    confidence = sacrum_confidence(vertebrae, facing) * evidence
+    by_shape = sacrum_confidence(vertebrae, facing) * evidence
+    confidence = min(by_shape, level_confidence)
     if confidence >= rules.least_sacrum_confidence:
         return LevelNaming(levels, True, confidence)
     counts = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}
-    why = f"{levels_from}; its shape says so with a probability of {confidence:.2f}" if 0 in levels else "S1 is absent"
+    if by_shape >= rules.least_sacrum_confidence:
+        why = f"the network gives these levels a probability of {confidence:.2f}"
+        return LevelNaming(counts, False, confidence, f"all levels may be one or two too high or too low ({why})")
+    why = f"{levels_from}; its shape says so with a probability of {by_shape:.2f}" if 0 in levels else "S1 is absent"
     return LevelNaming(counts, False, confidence, f"the sacrum was not identified ({why})")
 
 

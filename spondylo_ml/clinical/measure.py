@@ -45,6 +45,7 @@ def measure_film(
     levels_from: str | None = None,
     facing: Facing | None = None,
     evidence: float = 1.0,
+    level_confidence: float = 1.0,
 ) -> FilmMeasurement:
     """Measure everything that can be measured on a film.
 
@@ -53,6 +54,7 @@ def measure_film(
         levels_from: source of the slots of `vertebrae`; the film's if None.
         facing: overrides the film's facing, which is inferred if unknown.
         evidence: the network's evidence for these vertebrae, 0 to 1; 1 for labels.
+        level_confidence: its probability that not all levels are too high or too low; 1 for labels.
 
     Raises:
         DataError: neither labels nor `vertebrae`.
@@ -70,6 +72,7 @@ def measure_film(
         square=film.size_hw[0] == film.size_hw[1],
         levels_from=film.levels_from if levels_from is None else levels_from,
         evidence=evidence,
+        level_confidence=level_confidence,
     )
 
 
@@ -84,6 +87,7 @@ def measure_vertebrae(
     square: bool = False,
     levels_from: str = LEVELS_LABELLED,
     evidence: float = 1.0,
+    level_confidence: float = 1.0,
 ) -> FilmMeasurement:
     """As `measure_film`, without a `Film`.
 
@@ -100,7 +104,7 @@ def measure_vertebrae(
     if len(set(slots)) < len(slots):
         raise DataError(f"level listed more than once; given slots {slots}")
     side = _side(vertebrae, facing, rules, evidence)
-    naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence)
+    naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence, level_confidence)
     scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)
     weak_evidence = WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else ""
     withheld = weak_evidence or scale.withheld or side.reason

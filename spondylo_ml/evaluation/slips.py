@@ -79,7 +79,14 @@ def measure_prediction(
         levels_from: why vertebrae have their slots; the film's own reason if None.
     """
     vertebrae = predicted_vertebrae(prediction)
-    return measure_film(film, rules, vertebrae=vertebrae, levels_from=levels_from, evidence=prediction.evidence)
+    return measure_film(
+        film,
+        rules,
+        vertebrae=vertebrae,
+        levels_from=levels_from,
+        evidence=prediction.evidence,
+        level_confidence=prediction.level_confidence,
+    )
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:

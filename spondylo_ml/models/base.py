@@ -35,6 +35,8 @@ class Landmarks(NamedTuple):
         covariance_px2: (N, V, 4, 2, 2) of each corner's x and y, squared px of the input; None if not estimated.
         heat_share: (N, V, 4) share of the map's heat, or of the dropout passes, around the corner, 0 to 1; None without
             covariance.
+        shift_scores: (N, 2 S + 1) logarithm of the evidence for the same vertebrae S levels lower, ..., as named, ...,
+            S levels higher; None if the model does not weigh other readings.
     """
 
     corners_xy: Tensor
@@ -42,6 +44,7 @@ class Landmarks(NamedTuple):
     presence: Tensor
     covariance_px2: Tensor | None = None
     heat_share: Tensor | None = None
+    shift_scores: Tensor | None = None
 
 
 class LandmarkModel(nn.Module, ABC):

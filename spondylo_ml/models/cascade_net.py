@@ -161,7 +161,7 @@ class CascadeNet(LandmarkModel):
         share = share * _level_share(bodies.log_share, path)[..., None]
         limit = torch.tensor([size_hw[1] - 1, size_hw[0] - 1], device=images.device)
         corners = torch.minimum(corners.clamp_min(0), limit)
-        landmarks = Landmarks(corners, share, path.presence)
+        landmarks = Landmarks(corners, share, path.presence, shift_scores=path.shift_scores)
         if self.config.uncertainty.source != "heatmap":
             return landmarks
         return landmarks._replace(covariance_px2=covariance, heat_share=share)

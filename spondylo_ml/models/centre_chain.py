@@ -55,12 +55,12 @@ class LevelPath(NamedTuple):
     Attributes:
         body: (N, V) index of the body of each level; -1 for an absent one.
         presence: (N, V) probability that the level is present, over all paths.
-        shift_probability: (N, 2 SHIFTS + 1) of the best path moved by -SHIFTS to SHIFTS levels.
+        shift_scores: (N, 2 SHIFTS + 1) score, without steps, of the best path moved by -SHIFTS to SHIFTS levels.
     """
 
     body: Tensor
     presence: Tensor
-    shift_probability: Tensor
+    shift_scores: Tensor
 
 
 class CentreChain(LevelStatistics):
@@ -82,7 +82,7 @@ class CentreChain(LevelStatistics):
             forward.append(torch.logaddexp(summed, start.expand_as(summed)) + share)
         body = _trace_back(torch.stack(best, 1) + after[..., None], came_from)
         presence = _presence(torch.stack(forward, 1), steps, bodies.log_share, after)
-        return LevelPath(body, presence, _shift_probability(bodies, body))
+        return LevelPath(body, presence, _shift_scores(bodies, body))
 
     def _steps(self, boxes: Tensor) -> list[Tensor]:
         """For each pair of neighbouring levels, (N, B, B) score of the step from a body to another."""
@@ -193,8 +193,8 @@ def _presence(forward: Tensor, steps: list[Tensor], log_share: Tensor, after: Te
     return (through - total[:, None]).exp().clamp(0, 1)
 
 
-def _shift_probability(bodies: Bodies, body: Tensor) -> Tensor:
-    """(N, 2 SHIFTS + 1) softmax over the scores of the path with all levels moved down to up."""
+def _shift_scores(bodies: Bodies, body: Tensor) -> Tensor:
+    """(N, 2 SHIFTS + 1) scores of the path with all levels moved down to up; steps hardly depend on the level."""
     on_path = body >= 0
     share = bodies.log_share.gather(2, body.clamp_min(0)[:, None].expand(-1, body.shape[1], -1))  # level, body's slot
     scores = []
@@ -208,4 +208,4 @@ def _shift_probability(bodies: Bodies, body: Tensor) -> Tensor:
         absent[:, levels] = absent[:, levels].masked_fill(used, 0.0)
         score = moved.masked_fill(~used, 0.0).sum(dim=1) + absent.sum(dim=1)
         scores.append(torch.where(outside > 0, score + outside * NEVER, score))
-    return torch.stack(scores, dim=1).softmax(dim=1)
+    return torch.stack(scores, dim=1)

@@ -23,6 +23,7 @@ from spondylo_ml.config import Config, validate
 from spondylo_ml.config.films import LAYOUT_NAMES
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.heatmap_evidence import Evidence
+from spondylo_ml.evaluation.level_confidence import LevelConfidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
@@ -46,6 +47,8 @@ class Bundle:
         mean_shape: baseline predictor from the same training films.
         uncertainty: calibrated on the validation films; None if they were too few or the model estimates no spread.
         evidence: usual definiteness of corners on the validation films; None if they were too few.
+        level_confidence: calibration of the confidence in levels on the validation films; None if they were too few or
+            the model does not weigh other readings.
     """
 
     model: LandmarkModel
@@ -53,6 +56,7 @@ class Bundle:
     mean_shape: MeanShape
     uncertainty: UncertaintyModel | None = None
     evidence: Evidence | None = None
+    level_confidence: LevelConfidence | None = None
 
     @property
     def slots(self) -> SlotRange:
@@ -77,6 +81,7 @@ def save_bundle(bundle: Bundle, folder: Path, half: bool = False) -> None:
         "mean_shape": bundle.mean_shape.to_json(),
         "uncertainty": bundle.uncertainty.model_dump(mode="json") if bundle.uncertainty else None,
         "evidence": bundle.evidence.model_dump(mode="json") if bundle.evidence else None,
+        "level_confidence": bundle.level_confidence.model_dump(mode="json") if bundle.level_confidence else None,
     }
     _write(folder, {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()})
 
@@ -153,6 +158,8 @@ def bundle_from_description(folder: Path, description: Mapping[str, Any], weight
         uncertainty = UncertaintyModel.model_validate(uncertainty_json) if uncertainty_json else None
         evidence_json = description.get("evidence")
         evidence = Evidence.model_validate(evidence_json) if evidence_json else None
+        confidence_json = description.get("level_confidence")
+        level_confidence = LevelConfidence.model_validate(confidence_json) if confidence_json else None
         same_rules = description["clinical_rules"] == stored_rules_digest(description["config"]["clinical"])
     except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -167,7 +174,7 @@ def bundle_from_description(folder: Path, description: Mapping[str, Any], weight
     except RuntimeError as error:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise DataError(f"{folder}: {WEIGHTS} does not fit {config.model.name} ({first[0].strip()})") from None
-    return Bundle(model.eval(), config, mean_shape, uncertainty, evidence)
+    return Bundle(model.eval(), config, mean_shape, uncertainty, evidence, level_confidence)
 
 
 def _with_known_layout(config: Mapping[str, Any]) -> Mapping[str, Any]:

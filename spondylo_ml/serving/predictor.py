@@ -49,12 +49,16 @@ class Predictor:
             with self._lock:
                 landmarks = predict_batch(self._landmarks, batch.images.to(self._compute.device), self._compute)
             rows = [prepared[i] for i in batch.row.tolist()]
-            predictions += map(self._with_evidence, to_film_predictions(rows, landmarks, self._model))
+            predictions += map(self._with_confidence, to_film_predictions(rows, landmarks, self._model))
         return predictions
 
-    def _with_evidence(self, prediction: FilmPrediction) -> FilmPrediction:
-        usual = self._bundle.evidence
-        return replace(prediction, evidence=usual.of(prediction)) if usual else prediction
+    def _with_confidence(self, prediction: FilmPrediction) -> FilmPrediction:
+        usual, levels = self._bundle.evidence, self._bundle.level_confidence
+        return replace(
+            prediction,
+            evidence=usual.of(prediction) if usual else 1.0,
+            level_confidence=levels.of(prediction) if levels else 1.0,
+        )
 
 
 def _chunks(films: Sequence[Film], size: int) -> Iterator[Sequence[Film]]:

@@ -41,6 +41,7 @@ def to_film_predictions(
     """Convert landmarks in px of the input to predictions in px of each original film."""
     corners, score, presence = (part.cpu().double().numpy() for part in landmarks[:3])
     covariance, share = (None if part is None else part.cpu().double().numpy() for part in landmarks[3:5])
+    shifts = None if landmarks.shift_scores is None else landmarks.shift_scores.cpu().double().numpy()
     return [
         FilmPrediction(
             film_id=film.film.film_id,
@@ -50,6 +51,7 @@ def to_film_predictions(
             presence=presence[i],
             covariance_px2=None if covariance is None else film.letterbox.covariance_to_film(covariance[i]),
             heat_share=None if share is None else share[i],
+            shift_scores=None if shifts is None else shifts[i],
         )
         for i, film in enumerate(films)
     ]

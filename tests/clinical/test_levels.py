@@ -90,6 +90,18 @@ def test_the_threshold_is_set_by_the_rules() -> None:
     assert not name_levels(film.vertebrae, film.facing, ASSUMED, strict).known
 
 
+def test_levels_are_withheld_if_the_network_doubts_them_however_clear_the_sacrum_is() -> None:
+    film = tilted_film(5, 0)
+    by_shape = sacrum_confidence(film.vertebrae, film.facing)
+    naming = name_levels(film.vertebrae, film.facing, ASSUMED, DEFAULT_RULES, level_confidence=0.4)
+    assert (naming.known, naming.confidence) == (False, 0.4)
+    assert naming.reason == (
+        "all levels may be one or two too high or too low (the network gives these levels a probability of 0.40)"
+    )
+    sure = name_levels(film.vertebrae, film.facing, ASSUMED, DEFAULT_RULES, level_confidence=0.9999)
+    assert (sure.known, sure.confidence) == (True, min(by_shape, 0.9999))
+
+
 def test_signs_by_hand() -> None:
     """Tops of 100 px, a floor of 50 px: log 2. Level plates and walls in line: no break, not backward."""
     corners = LOWER.copy()

@@ -92,26 +92,26 @@ def test_a_spine_that_fits_one_level_higher_as_well_is_not_certain() -> None:
     # Four readings have the score .5 ** 4: levels 0 to 2, 1 to 3, and 1 and 2 on the lower or the upper two bodies.
     rows = [[0.5, 0.001, 0.001], [0.5, 0.5, 0.001], [0.001, 0.5, 0.5], [0.001, 0.001, 0.5]]
     path = learned_chain().choose(bodies_with(rows, [0.5, 0.001, 0.001, 0.5]))
-    same, up, down = (float(path.shift_probability[0, SHIFTS + k]) for k in (0, 1, -1))
+    same, up, down = (float(path.shift_scores.softmax(dim=1)[0, SHIFTS + k]) for k in (0, 1, -1))
     assert same == pytest.approx(0.5, abs=0.01)
     assert max(up, down) == pytest.approx(0.5, abs=0.01)
     assert path.presence[0, [0, 3]].tolist() == pytest.approx([0.25, 0.25], abs=0.01)
     assert float(path.presence[0, 1]) == pytest.approx(1.0, abs=0.01)
 
 
-def test_the_shift_probability_is_worked_out_by_hand() -> None:
+def test_shift_scores_are_worked_out_by_hand() -> None:
     # One body: level 0 with .6, level 1 with .3; "absent" .4 and .7. Readings: .6 * .7 and .4 * .3.
     path = learned_chain(2).choose(bodies_with([[0.6], [0.3]], [0.4, 0.7], column(1)))
     assert path.body.tolist() == [[0, -1]]
-    expected = torch.tensor([0.42, 0.12]) / 0.54
-    torch.testing.assert_close(path.shift_probability[0, SHIFTS : SHIFTS + 2], expected, atol=1e-4, rtol=0)
-    assert float(path.shift_probability.sum()) == pytest.approx(1.0)
+    expected = torch.tensor([0.42, 0.12])
+    torch.testing.assert_close(path.shift_scores.exp()[0, SHIFTS : SHIFTS + 2], expected, atol=1e-4, rtol=0)
+    assert float(path.shift_scores.softmax(dim=1)[0, SHIFTS]) == pytest.approx(0.42 / 0.54)
 
 
 def test_a_spine_that_would_leave_the_levels_is_not_moved() -> None:
     rows = [[0.5 if abs(body - level) <= 1 else 0.01 for body in range(4)] for level in range(4)]
     path = learned_chain().choose(bodies_with(rows, [0.01] * 4))
-    assert path.shift_probability[0, SHIFTS] == 1.0
+    assert path.shift_scores.softmax(dim=1)[0, SHIFTS] == 1.0
 
 
 def test_absent_levels_continue_the_spine_by_mean_steps() -> None:

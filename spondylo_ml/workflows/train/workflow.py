@@ -18,6 +18,7 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.heatmap_evidence import Evidence
+from spondylo_ml.evaluation.level_confidence import LevelConfidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -154,10 +155,15 @@ def _log_unused(model: LandmarkModel) -> None:
 
 
 def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
-    """The bundle with uncertainty and usual evidence, both fitted on the validation films."""
+    """The bundle with uncertainty, usual evidence and confidence in levels, all fitted on the validation films."""
     predictions = Predictor(bundle, compute).predict_prepared(val)
-    fitted = fit_uncertainty(PredictionSet([film.film for film in val], predictions), bundle.config)
-    return replace(bundle, uncertainty=fitted, evidence=Evidence.fit(predictions))
+    of_films = PredictionSet([film.film for film in val], predictions)
+    return replace(
+        bundle,
+        uncertainty=fit_uncertainty(of_films, bundle.config),
+        evidence=Evidence.fit(predictions),
+        level_confidence=LevelConfidence.fit(of_films.pairs),
+    )
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
