@@ -37,6 +37,10 @@ IMPORTED_BEFORE = (
 )
 
 
+SEARCH_PATH = tuple(filter(None, sys.path))
+"""Where programs find modules: MLflow adds the code in each model that a test loads to the path of this process."""
+
+
 class ForkedProgram:
     """A running program, with the methods of `subprocess.Popen` that the tests use."""
 
@@ -52,7 +56,7 @@ class ForkedProgram:
         self.args = (module, *arguments)
         self._output = tempfile.NamedTemporaryFile(prefix="program-", suffix=".log")  # deleted with this object
         self._process = _server().Process(
-            target=_run, args=(str(folder), self.args, dict(variables), self._output.name, new_group)
+            target=_run, args=(str(folder), SEARCH_PATH, self.args, dict(variables), self._output.name, new_group)
         )
         self._process.start()
 
@@ -106,15 +110,23 @@ def _server() -> ForkServerContext:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
             patch.delenv(name)
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        patch.setenv("PYTHONPATH", os.pathsep.join(SEARCH_PATH))
         forkserver.ensure_running()
     return context
 
 
-def _run(folder: str, program: tuple[str, ...], variables: dict[str, str], output: str, new_group: bool) -> None:
+def _run(
+    folder: str,
+    search_path: tuple[str, ...],
+    program: tuple[str, ...],
+    variables: dict[str, str],
+    output: str,
+    new_group: bool,
+) -> None:
     if new_group:
         os.setpgid(0, 0)
     os.chdir(folder)
+    sys.path[:] = search_path
     os.environ.update(variables)
     file = os.open(output, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):

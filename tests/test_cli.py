@@ -190,7 +190,7 @@ def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> No
         assert f"--{name} " in process.stdout
     text = " ".join(process.stdout.split())
     assert "highest learning rate [> 0, <= 1]" in text
-    assert "{smoke,quick,full,document}" in text
+    assert "{smoke,quick,full,document,finetune}" in text
     assert "films per step [>= 1, <= 1024]" in text
 
 
