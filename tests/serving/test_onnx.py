@@ -29,6 +29,8 @@ from spondylo_ml.serving.onnx_parity import CORNER_LIMIT_PX, TENSOR_LIMIT, FilmP
 from spondylo_ml.serving.onnx_speed import measure_speed
 
 HEATMAP_MODELS = [name for name in MODEL_NAMES if name not in WITHOUT_HEATMAPS]
+EXPORTED = [pytest.param(name, marks=pytest.mark.slow if name == "hrnet_w32" else ()) for name in HEATMAP_MODELS]
+"""The heatmap models; the export of HRNet-W32 takes a minute or more."""
 FILMS = phantom_films(8, 3, 96).films[:4]
 """Films on which the networks are trained briefly: with random weights they detect no level to grade."""
 
@@ -53,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "with"
 
 
-@pytest.mark.parametrize("name", HEATMAP_MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_tensors_corners_and_grades_agree_for_any_number_of_films(name: str) -> None:
     bundle = bundle_of(name)
     parity = compare_networks(bundle, with_onnx(bundle, network_of(name)), FILMS)
@@ -72,7 +74,7 @@ def test_tensors_corners_and_grades_agree_for_any_number_of_films(name: str) -> 
     assert tree["grades"]["different"] == []
 
 
-@pytest.mark.parametrize("name", HEATMAP_MODELS)
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_file_names_its_tensors_and_holds_no_local_path(name: str) -> None:
     graph = onnx.load_from_string(network_of(name)).graph
     assert [item.name for item in graph.input] == ["images"]
