@@ -5,8 +5,8 @@ body on it. `CentreChain` reads the whole spine from them. Stage two samples fea
 turned and scaled alike, and finds the corners with one network for all bodies: a film of 17 vertebrae is 17 examples.
 It runs more than once, each time on the boxes of the corners found before.
 
-The backbone is an EfficientNet-Lite, cheap on a processor. A transformer over its deepest features tells each place of
-sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of stride 8.
+The backbone is an EfficientNet-Lite, cheap on a processor. A transformer over its deepest features lets each place
+see sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of stride 8.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ FEED_FORWARD = 4
 DECODER_16_WIDTH = 96
 CENTRE_SIGMA_CELLS = 1.0
 START_SIDE_PX = 32.0  # of bodies, by an untrained network
-GREATEST_SIDE_PX = 1024.0
 
 
 class Levels(NamedTuple):
@@ -160,6 +159,7 @@ class CascadeNet(LandmarkModel):
             boxes = boxes_of_bodies(corners)
         share = share * _level_share(bodies.log_share, path)[..., None]
         limit = torch.tensor([size_hw[1] - 1, size_hw[0] - 1], device=images.device)
+        # An absent level may continue the spine beyond the image, where no corner can be.
         corners = torch.minimum(corners.clamp_min(0), limit)
         landmarks = Landmarks(corners, share, path.presence, shift_scores=path.shift_scores)
         if self.config.uncertainty.source != "heatmap":

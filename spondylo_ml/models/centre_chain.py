@@ -107,7 +107,6 @@ class CentreChain(LevelStatistics):
             use = reached & ~present[:, slot]
             filled[slot] = torch.where(use[:, None], self._next(filled[slot - 1], slot - 1, up=True), filled[slot])
             reached = reached | present[:, slot]
-        reached = present[:, -1]
         for slot in range(len(filled) - 2, -1, -1):
             use = ~(present[:, : slot + 1].any(dim=1))
             filled[slot] = torch.where(use[:, None], self._next(filled[slot + 1], slot, up=False), filled[slot])
