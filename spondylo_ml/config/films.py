@@ -28,6 +28,9 @@ PhantomCondition = Literal[
 ]  # fmt: skip
 """Conditions under which synthetic films are drawn to test a model."""
 
+TrainingCondition = Literal[PhantomCondition, "chest", "frontal-spine", "limb", "blank", "noise"]
+"""Conditions of further synthetic training films; the last five are no lateral lumbar films."""
+
 Gamma = Annotated[float, Field(ge=0.1, le=10)]
 SMALLEST_RECTANGLE, LARGEST_DOWNSCALE = 0.03, 0.9
 RectangleSide = Annotated[float, Field(ge=SMALLEST_RECTANGLE, le=0.5)]
@@ -83,6 +86,12 @@ class DataConfig(Section):
         None,
         description="draw all synthetic films under one condition, to test a model's robustness; unset: under none",
     )
+    phantom_training_conditions: tuple[TrainingCondition, ...] = Field(
+        (),
+        description="further synthetic films under each of these conditions, for training alone; chest, frontal-spine, "
+        "limb, blank and noise show no lateral lumbar spine: all levels are absent",
+    )
+    phantom_films_per_condition: int = Field(100, ge=1, description="number of those films under each condition")
     val_fraction: Fraction = Field(0.15, description="fraction of patients for validation, if the dataset has no split")
     test_fraction: Fraction = Field(0.10, description="fraction of patients for test, if the dataset has no split")
     split_seed: int = Field(0, ge=0, description="seed of the split by patient and of its folds")

@@ -17,7 +17,7 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.audit.order import check_overlaps
 from spondylo_ml.data.audit.outlines import check_corner_order
-from spondylo_ml.data.conditions import condition_films
+from spondylo_ml.data.conditions import condition_films, training_films_under
 from spondylo_ml.data.films import FileFinding, FilmSet, finding_on, require_usable
 from spondylo_ml.data.folds import splits_by_fold
 from spondylo_ml.data.readers import read_folder
@@ -185,9 +185,15 @@ def _read(config: DataConfig) -> FilmSet:
 def _synthetic(config: DataConfig) -> FilmSet:
     count, seed, side_px = config.phantom_films, config.phantom_seed, config.phantom_long_side_px
     without, slips, additions = config.phantom_without, config.phantom_slips, config.phantom_additions
-    if config.phantom_condition is None:
-        return phantom_films(count, seed, side_px, without, slips, additions)
-    return condition_films(config.phantom_condition, count, seed, side_px, without, slips, additions)
+    if config.phantom_condition is not None:
+        return condition_films(config.phantom_condition, count, seed, side_px, without, slips, additions)
+    films = phantom_films(count, seed, side_px, without, slips, additions)
+    if not config.phantom_training_conditions:
+        return films
+    per_condition = config.phantom_films_per_condition
+    further = training_films_under(config.phantom_training_conditions, per_condition, seed, side_px, without, slips)
+    names = "+".join(sorted(set(config.phantom_training_conditions)))
+    return replace(films, name=f"{films.name}-and-{per_condition}-each-{names}", films=(*films.films, *further))
 
 
 def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) -> None:

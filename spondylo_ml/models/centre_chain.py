@@ -81,7 +81,7 @@ class CentreChain(LevelStatistics):
             summed = torch.logsumexp(forward[-1][:, :, None] + steps[slot - 1], dim=1)
             forward.append(torch.logaddexp(summed, start.expand_as(summed)) + share)
         body = _trace_back(torch.stack(best, 1) + after[..., None], came_from)
-        presence = _presence(torch.stack(forward, 1), steps, bodies.log_share, after)
+        presence = _presence(torch.stack(forward, 1), steps, bodies, after)
         return LevelPath(body, presence, _shift_scores(bodies, body))
 
     def _steps(self, boxes: Tensor) -> list[Tensor]:
@@ -180,15 +180,19 @@ def _trace_back(score: Tensor, came_from: list[Tensor]) -> Tensor:
     return torch.stack(path, dim=1)
 
 
-def _presence(forward: Tensor, steps: list[Tensor], log_share: Tensor, after: Tensor) -> Tensor:
-    """(N, V) share of the paths, weighted by their scores, on which each level is present."""
-    slots = forward.shape[1]
+def _presence(forward: Tensor, steps: list[Tensor], bodies: Bodies, after: Tensor) -> Tensor:
+    """(N, V) share of the paths, weighted by their scores, on which each level is present.
+
+    One more path has no level at all: on a film without a spine, no level is present.
+    """
+    slots, log_share = forward.shape[1], bodies.log_share
     backward = [after[:, -1, None].expand_as(forward[:, -1])]
     for slot in range(slots - 2, -1, -1):
         on = torch.logsumexp(steps[slot] + (log_share[:, slot + 1] + backward[0])[:, None], dim=2)
         backward.insert(0, torch.logaddexp(on, after[:, slot, None].expand_as(on)))
     through = torch.logsumexp(forward + torch.stack(backward, 1), dim=2)
-    total = torch.logsumexp((forward + after[..., None]).flatten(1), dim=1)
+    no_level = bodies.log_absent.sum(dim=1)
+    total = torch.logaddexp(torch.logsumexp((forward + after[..., None]).flatten(1), dim=1), no_level)
     return (through - total[:, None]).exp().clamp(0, 1)
 
 

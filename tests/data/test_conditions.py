@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config import DataConfig
-from spondylo_ml.config.films import PhantomCondition
+from spondylo_ml.config.films import PhantomCondition, TrainingCondition
 from spondylo_ml.data.conditions import CONDITIONS, NOT_LUMBAR, condition_films
 from spondylo_ml.data.conditions.whole_film import MOST_LABELLED, SHARES
 from spondylo_ml.data.loading import load_films
@@ -180,6 +180,23 @@ def test_the_configuration_offers_the_conditions_with_a_truth_and_reaches_the_fi
     by_patient = {film.patient: film.image.read() for film in plain.films}
     for film in loaded.films:
         np.testing.assert_array_equal(film.image.read(), 255 - by_patient[film.patient])
+
+
+def test_training_films_under_conditions_have_patients_of_their_own_and_leave_the_other_parts_as_they_are() -> None:
+    assert get_args(TrainingCondition) == CONDITIONS
+    plain = DataConfig(phantom_films=8, phantom_seed=4, phantom_long_side_px=SIDE)
+    config = plain.model_copy(
+        update={"phantom_training_conditions": ("noise", "coned"), "phantom_films_per_condition": 3}
+    )
+    before, loaded = load_films(plain), load_films(config)
+    assert loaded.name == f"phantom-4-8x{SIDE}px-and-3-each-coned+noise"
+    for part in ("val", "test"):
+        assert [film.film_id for film in loaded.part(part)] == [film.film_id for film in before.part(part)]
+    further = loaded.part("train")[len(before.part("train")) :]
+    assert [film.film_id.split("-")[-1] for film in further] == ["coned"] * 3 + ["noise"] * 3
+    assert all(film.vertebrae for film in further[:3])
+    assert all(film.labelled and not film.vertebrae for film in further[3:])
+    assert not {film.patient for film in further} & {film.patient for film in before.films}
 
 
 def test_a_condition_obeys_styles_and_slips() -> None:

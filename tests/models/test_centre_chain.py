@@ -50,9 +50,11 @@ def brute_force_presence(chain: CentreChain, bodies: Bodies) -> tuple[list[int],
             score = score + sum(steps[first + i][a, b] for i, (a, b) in enumerate(itertools.pairwise(path)))
             scores.append(float(score))
             paths.append([-1] * first + list(path) + [-1] * (levels - last - 1))
+    best = max(zip(scores, paths, strict=True))[1]
+    scores.append(float(absent.sum()))
+    paths.append([-1] * levels)
     weight = torch.tensor(scores).softmax(dim=0)
     on = torch.tensor(paths) >= 0
-    best = max(zip(scores, paths, strict=True))[1]
     return best, (weight[:, None] * on).sum(dim=0)
 
 
@@ -81,6 +83,12 @@ def test_the_whole_spine_outvotes_a_level_that_prefers_its_neighbours_body() -> 
     rows = [[0.9, 0.01, 0.01, 0.01], [0.01, 0.3, 0.65, 0.01], [0.01, 0.3, 0.6, 0.01], [0.01, 0.01, 0.01, 0.9]]
     path = learned_chain().choose(bodies_with(rows, [0.01] * 4))
     assert path.body.tolist() == [[0, 1, 2, 3]]
+
+
+def test_on_a_film_without_a_spine_no_level_is_present() -> None:
+    # Readings: no level .9 * .8, level 0 alone .1 * .8, level 1 alone .9 * .2.
+    path = learned_chain(2).choose(bodies_with([[0.1], [0.2]], [0.9, 0.8], column(1)))
+    torch.testing.assert_close(path.presence[0], torch.tensor([0.08, 0.18]) / 0.98, atol=1e-4, rtol=0)
 
 
 def test_two_levels_never_share_a_body() -> None:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from spondylo_ml.data.conditions.film_sets import CONDITIONS, NOT_LUMBAR, condition_films
+from spondylo_ml.data.conditions.film_sets import CONDITIONS, NOT_LUMBAR, condition_films, training_films_under
 
-__all__ = ["CONDITIONS", "NOT_LUMBAR", "condition_films"]
+__all__ = ["CONDITIONS", "NOT_LUMBAR", "condition_films", "training_films_under"]

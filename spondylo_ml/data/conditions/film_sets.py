@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +25,9 @@ CONDITIONS: tuple[str, ...] = tuple(_SCENES)
 
 NOT_LUMBAR: tuple[str, ...] = tuple(NOT_LUMBAR_SCENES)
 """Names of those whose films are no lateral lumbar films: a model should refuse them."""
+
+TRAINING_SEED = 1_000_000
+"""Added to the seed of further training films, so that none shows a patient of the validation or test films."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,26 @@ def condition_films(
     ]
     plain = dataset_name(count, seed, long_side_px, held_out, distribution, added)
     return FilmSet(kind=PHANTOM_KIND, name=f"{plain}-{condition}", films=tuple(map(_film, images)), slots=SLOTS)
+
+
+def training_films_under(
+    conditions: Sequence[str],
+    count: int,
+    seed: int,
+    long_side_px: int,
+    without: Sequence[str] = (),
+    slips: str = phantom.Slips.CLINIC,
+) -> tuple[Film, ...]:
+    """`count` films under each condition, with all additions, in the training part; each is its own patient.
+
+    Raises:
+        DataError: as `condition_films`.
+    """
+    return tuple(
+        replace(film, patient=film.film_id, split="train")
+        for condition in sorted(set(conditions))
+        for film in condition_films(condition, count, TRAINING_SEED + seed, long_side_px, without, slips).films
+    )
 
 
 def _film(image: ConditionImage) -> Film:
