@@ -12,7 +12,7 @@ from spondylo_ml.data.audit.findings import SEVERITIES, Audit, AuditFinding, Sev
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.landmarks import Film
 from spondylo_ml.pages.figures.audit_charts import dataset_charts
-from spondylo_ml.pages.figures.audit_pictures import draw_finding, draw_labels
+from spondylo_ml.pages.figures.audit_pictures import draw_finding, draw_labelled_film
 from spondylo_ml.pages.render import jpeg_uri, render_page
 
 SAMPLE_HEIGHT_PX = 260
@@ -104,7 +104,7 @@ def _sections(audit: Audit, films: FilmSet, most_pictures: int) -> list[CheckSec
 
 
 def _sample(films: Sequence[Film]) -> list[tuple[str, str]]:
-    pictures = [(film.film_id, draw_labels(film, height_px=SAMPLE_HEIGHT_PX)) for film in films]
+    pictures = [(film.film_id, draw_labelled_film(film, height_px=SAMPLE_HEIGHT_PX)) for film in films]
     return [(name, jpeg_uri(picture)) for name, picture in pictures if picture is not None]
 
 

@@ -27,13 +27,15 @@ BEFORE, AFTER = "#c05a2e", "#2e7d4f"
 SECOND, INTERVAL, STATED, DIAGONAL, NO_DIFFERENCE = "#999999", "#333333", "#333333", "#bbbbbb", "#999"
 """Charts of estimates: bars, values before and after calibration, a second series, and reference lines."""
 
-TRUTH_RGB = (90, 220, 90)
-PREDICTION_RGB = (255, 140, 0)
-HEAT_RGB = (255, 40, 60)
+TRUTH_RGB = (0, 225, 255)
+PREDICTION_RGB = (255, 70, 255)
+MISPLACED_RGB = (255, 225, 60)
+HEAT_RGB = (255, 140, 0)
 TEXT_RGB = (235, 235, 235)
 CONCERNED_RGB = (255, 70, 70)
 LEFT_RGB = (255, 220, 0)
-"""Pictures of films: `CONCERNED_RGB` for the vertebrae of a finding, `LEFT_RGB` for their image-left corners."""
+"""Pictures of films, told apart without red and green: cyan, magenta, yellow and orange. `MISPLACED_RGB` is for
+vertebrae on another level, `CONCERNED_RGB` for the vertebrae of a finding, `LEFT_RGB` for their image-left corners."""
 
 
 def of_run(index: int) -> str:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
 from spondylo_ml.pages.colours import PAGE
-from spondylo_ml.pages.figures.overlay import Picture
+from spondylo_ml.pages.figures.labels import Picture
 
 TEMPLATES = Path(__file__).parent / "templates"
 JPEG_QUALITY = 80

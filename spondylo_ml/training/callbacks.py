@@ -23,7 +23,8 @@ from spondylo_ml.training.module import LandmarkTraining
 from spondylo_ml.training.optimisers import set_frozen
 from spondylo_ml.training.run_log import ColourImage, RunLog
 
-DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence[FloatArray | None]], ColourImage]
+DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence[FloatArray | None], str], ColourImage]
+"""Draws films with predictions and maps; the last argument says what the maps are, such as "heatmaps"."""
 
 
 class EpochReport(Checkpoint):
@@ -135,10 +136,10 @@ class Panel(Callback):
         with pl_module.inference():
             predictions = to_film_predictions(self._films, pl_module.model.predict(images), pl_module.model)
             heat, attention = pl_module.model.heat(images), pl_module.model.attention(images)
-        for key, maps in (("panel/val", heat), ("attention/val", attention)):
+        for key, name, maps in (("panel/val", "heatmaps", heat), ("attention/val", "attention", attention)):
             if maps is None and key != "panel/val":
                 continue
             each: list[FloatArray | None] = [None] * len(self._films)
             if maps is not None:
                 each = list(maps.cpu().double().numpy())
-            self._run_log.image(self._draw(self._films, predictions, each), key, epoch)
+            self._run_log.image(self._draw(self._films, predictions, each, name), key, epoch)

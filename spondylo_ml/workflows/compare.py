@@ -19,8 +19,9 @@ from spondylo_ml.evaluation.report import to_csv
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
-from spondylo_ml.pages.figures.overlay import draw_film, with_legend
+from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.figures.run_charts import draw_learning_curves, side_by_side
+from spondylo_ml.pages.figures.sheet import with_legend
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.mlflow_log import log_params

@@ -25,7 +25,8 @@ from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.landmarks import CORNERS, Film, SlotRange, patient_corners
 from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
-from spondylo_ml.pages.figures.overlay import draw_film, with_legend
+from spondylo_ml.pages.figures.overlay import draw_film
+from spondylo_ml.pages.figures.sheet import with_legend
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor

@@ -61,7 +61,7 @@ def _fit(model: LandmarkModel, config: Config, log: MemoryRunLog, folder: Path) 
         prepared,
         score=lambda _films, _predictions: {"mre_px512": 1.0, "sdr_24px": 0.0},
         run_log=log,
-        draw_panel=lambda _films, _predictions, _heat: np.zeros((1, 1, 3), np.uint8),
+        draw_panel=lambda _films, _predictions, _maps, _name: np.zeros((1, 1, 3), np.uint8),
         folder=folder,
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.pages import colours
-from spondylo_ml.pages.figures.overlay import Picture
+from spondylo_ml.pages.figures.labels import Picture
 
 PANELS = (
     ("share_of_corners_percent", "share of corners, %"),

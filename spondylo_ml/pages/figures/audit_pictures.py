@@ -12,10 +12,12 @@ from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, Vertebra
 from spondylo_ml.pages.colours import CONCERNED_RGB, LEFT_RGB, TRUTH_RGB
-from spondylo_ml.pages.figures.overlay import Picture, draw_outline
+from spondylo_ml.pages.figures.labels import Label, Picture, draw_labels
+from spondylo_ml.pages.figures.lines import draw_edge, draw_outline
 
 PICTURE_HEIGHT_PX = 340
 MOST_FILMS = 4
+NAME_GAP_PX = 6
 CLOSE_UP_BODIES = 3
 CLOSE_UP_SIDE = 1.7
 """Side of the square close-up relative to the longer side of the vertebrae."""
@@ -24,14 +26,14 @@ CLOSE_UP_SIDE = 1.7
 def draw_finding(finding: AuditFinding, films: Mapping[str, Film]) -> Picture | None:
     """(H, W, 3) RGB: the films of a finding side by side, its vertebrae in red; None if no film can be drawn."""
     drawable = [films[name] for name in finding.films[:MOST_FILMS] if name in films]
-    pictures = [draw_labels(film, finding.slots if len(drawable) == 1 else ()) for film in drawable]
+    pictures = [draw_labelled_film(film, finding.slots if len(drawable) == 1 else ()) for film in drawable]
     if len(drawable) == 1 and 0 < len(finding.slots) <= CLOSE_UP_BODIES:
         pictures.append(_close_up(drawable[0], finding.slots))
     drawn = [picture for picture in pictures if picture is not None]
     return np.asarray(np.concatenate(drawn, axis=1), dtype=np.uint8) if drawn else None
 
 
-def draw_labels(film: Film, slots: Sequence[int] = (), height_px: int = PICTURE_HEIGHT_PX) -> Picture | None:
+def draw_labelled_film(film: Film, slots: Sequence[int] = (), height_px: int = PICTURE_HEIGHT_PX) -> Picture | None:
     """(H, W, 3) RGB film with its labels, those of `slots` in red with their level; None if it cannot be read."""
     pixels = _pixels(film)
     if pixels is None:
@@ -63,16 +65,21 @@ def _close_up(film: Film, slots: Sequence[int]) -> Picture | None:
 def _draw(
     picture: Picture, vertebrae: Sequence[Vertebra], slots: Sequence[int], scale: float, origin_xy: FloatArray
 ) -> None:
-    """Draw outlines; a ring on the superior left corner shows swapped corners."""
+    """Draw outlines, with the levels of `slots`; a ring on the superior left corner shows swapped corners."""
+    labels = []
+    for vertebra in vertebrae:
+        draw_edge(picture, vertebra.corners_xy - origin_xy, scale)
     for vertebra in sorted(vertebrae, key=lambda v: v.slot in slots):  # red outlines on top
         concerned = vertebra.slot in slots
         corners = vertebra.corners_xy - origin_xy
-        draw_outline(
-            picture, corners, scale, CONCERNED_RGB if concerned else TRUTH_RGB, vertebra.level if concerned else ""
-        )
+        draw_outline(picture, corners, scale, CONCERNED_RGB if concerned else TRUTH_RGB)
         if vertebra.present[0]:
             x, y = ((corners[0] + 0.5) * scale).astype(int)
             cv2.circle(picture, (int(x), int(y)), 4, LEFT_RGB, 1, cv2.LINE_AA)
+        if concerned and vertebra.present.any():
+            x, y = np.nanmax(corners[:, 0]) * scale + NAME_GAP_PX, np.nanmean(corners[:, 1]) * scale
+            labels.append(Label(vertebra.level, CONCERNED_RGB, (float(x), float(y))))
+    draw_labels(picture, labels)
 
 
 def _pixels(film: Film) -> GreyImage | None:

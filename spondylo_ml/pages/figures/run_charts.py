@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import cv2
 import numpy as np
 
 from spondylo_ml.pages import colours
-from spondylo_ml.pages.figures.overlay import Picture, tile
+from spondylo_ml.pages.figures.labels import Picture, draw_text, text_width_px
+from spondylo_ml.pages.figures.sheet import tile
 
 TITLE_PX = 24
 
@@ -42,9 +42,8 @@ def side_by_side(pictures: Mapping[str, Picture]) -> Picture:
 
 
 def _titled(name: str, picture: Picture) -> Picture:
-    (text_width, _), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 1)
-    width = max(picture.shape[1], text_width + 8)
+    width = max(picture.shape[1], text_width_px(name) + 8)
     out = np.zeros((picture.shape[0] + TITLE_PX, width, 3), dtype=np.uint8)
     out[TITLE_PX:, : picture.shape[1]] = picture
-    cv2.putText(out, name, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colours.TEXT_RGB, 1, cv2.LINE_AA)
+    draw_text(out, name, 4, TITLE_PX / 2, colours.TEXT_RGB)
     return out

@@ -10,7 +10,7 @@ import numpy as np
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, curve_points
 from spondylo_ml.pages import colours
-from spondylo_ml.pages.figures.overlay import Picture
+from spondylo_ml.pages.figures.labels import Picture
 
 Table = Mapping[str, Mapping[str, Estimate]]
 

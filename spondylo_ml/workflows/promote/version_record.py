@@ -21,7 +21,8 @@ from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import film_means, paired_differences
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan, finite_or_none
-from spondylo_ml.pages.figures.overlay import draw_film, with_legend
+from spondylo_ml.pages.figures.overlay import draw_film
+from spondylo_ml.pages.figures.sheet import with_legend
 from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.registry_pages import version_page
@@ -169,7 +170,7 @@ def _log_overlays(one: EvaluatedModel, frozen: FrozenFilms, folder: str, count: 
         path = f"overlays/{label}-{ids[index]}.png"
         mlflow.log_image(picture, artifact_file=f"{folder}/{path}")
         kind = "synthetic film" if frozen.films.kind == PHANTOM_KIND else "film"
-        pictures.append((path, f"{label.split('-')[0]} {kind}, {error[index]:.1f} px512; truth green, model orange"))
+        pictures.append((path, f"{label.split('-')[0]} {kind}, {error[index]:.1f} px512; truth cyan, model magenta"))
     return pictures
 
 

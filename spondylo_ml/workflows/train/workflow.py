@@ -25,7 +25,8 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model, parameter_count
-from spondylo_ml.pages.figures.overlay import draw_film, tile, with_legend
+from spondylo_ml.pages.figures.overlay import draw_film
+from spondylo_ml.pages.figures.sheet import tile, with_legend
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -208,11 +209,14 @@ def score_prepared(films: Sequence[PreparedFilm], predictions: Sequence[FilmPred
 
 
 def draw_panel(
-    films: Sequence[PreparedFilm], predictions: Sequence[FilmPrediction], heat: Sequence[FloatArray | None]
+    films: Sequence[PreparedFilm],
+    predictions: Sequence[FilmPrediction],
+    maps: Sequence[FloatArray | None],
+    map_name: str = "heatmaps",
 ) -> ColourImage:
-    """One picture of the films with their predictions."""
+    """One picture of the films with their predictions and, if there are any, with maps of this name."""
     pictures = [
         draw_film(film.film, prediction, PANEL_HEIGHT_PX, one, film.letterbox)
-        for film, prediction, one in zip(films, predictions, heat, strict=True)
+        for film, prediction, one in zip(films, predictions, maps, strict=True)
     ]
-    return with_legend(tile(pictures, PANEL_COLUMNS))
+    return with_legend(tile(pictures, PANEL_COLUMNS), map_name if any(one is not None for one in maps) else "")
