@@ -32,7 +32,7 @@ from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import find_resume
 from spondylo_ml.workflows.train import train
 from starter.build import CARD, build_starter
-from starter.options import LARGEST_MB, StarterOptions, threads
+from starter.options import LARGEST_MB, THREADS, StarterOptions
 from starter.recipe import starter_config
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def make_starter(options: StarterOptions) -> Starter:
     work.mkdir(parents=True, exist_ok=True)
     with _only_process(work / LOCK), _copied_to(work / LOG):
         _require_same_request(work / REQUEST, config, commit)
-        torch.set_num_threads(threads(options.smoke))
+        torch.set_num_threads(THREADS)
         run_id = _trained(config, work)
         digest = build_starter(run_id, commit, work / BUILT, uncalibrated=options.smoke)
         size_mb = _require_small(work / BUILT)

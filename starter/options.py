@@ -10,8 +10,8 @@ from spondylo_ml.config.resolve import projects_dir
 from spondylo_ml.config.section import Section
 from spondylo_ml.serving.local_model import STARTER, STARTER_FOLDER
 
-THREADS, THREADS_OF_SMOKE = 2, 1
-"""Threads of every starter model, and of its smoke variant: with others the weights differ in their last digits."""
+THREADS = 1
+"""Threads that compute: with others the weights differ in their last digits. One leaves a core to other work."""
 
 LARGEST_MB = 20.0
 
@@ -25,11 +25,6 @@ class StarterOptions(Section):
     changed_code: bool = Field(
         False, description="also from code that differs from its commit, whose weights nobody can make again"
     )
-
-
-def threads(smoke: bool) -> int:
-    """Number of threads that compute."""
-    return THREADS_OF_SMOKE if smoke else THREADS
 
 
 def recipe() -> Path:
