@@ -96,19 +96,21 @@ def decide(
     noise_floor: float | None,
     margins: MarginsConfig,
     floor_source: str = "",
+    over_mean_shape: Gain | None = None,
 ) -> Decision:
     """Decide on a candidate.
 
     Champion: the interval of the gain lies above zero and above the noise floor, and no guarded metric is worse by more
     than its margin. The first model of all needs only a gain over the mean shape whose interval lies above zero.
     Challenger: comparable with the champion, but not all conditions are met. Refused: not comparable with the champion,
-    the same model, or no better than the mean shape.
+    the same model, or not certainly better than the mean shape, whether or not there is a champion.
 
     Args:
         gain: over the champion, or over the mean shape if there is no champion; None if it was not measured because
             the films differ.
         noise_floor: change of the metric by the seed alone, in its unit; None if unknown.
         floor_source: where the noise floor comes from, or which runs have measured one.
+        over_mean_shape: gain over the mean shape; if there is no champion, `gain` itself is taken.
 
     Raises:
         ConfigError: the noise floor is negative or not finite.
@@ -116,11 +118,16 @@ def decide(
     if noise_floor is not None:
         checked_floor(noise_floor, "noise_floor")
     refusals = _refusals(candidate, champion, gain)
-    if refusals or gain is None:
+    over_mean_shape = gain if champion is None else over_mean_shape
+    if not refusals:
+        refusals = _unless_above_mean_shape(over_mean_shape)
+    if refusals or gain is None or over_mean_shape is None:
         return Decision(Verdict.REFUSED, tuple(refusals), ())
+    above_mean_shape = f"it beats {MEAN_SHAPE}: {gain_text(over_mean_shape)}"
     if champion is None:
-        return _first(gain)
+        return Decision(Verdict.CHAMPION, (), ("there is no champion to compare with", above_mean_shape))
     against, in_favour = _on_gain(gain, champion, noise_floor, floor_source)
+    in_favour.append(above_mean_shape)
     if candidate.rules_digest != champion.rules_digest:
         against.append(
             f"its clinical rules ({candidate.rules_digest[:12]}) are not those of "
@@ -162,18 +169,22 @@ def _refusals(candidate: Contender, champion: Contender | None, gain: Gain | Non
     elif gain is None:
         reasons.append("nothing was measured")
     elif math.isnan(gain.estimate.low):
-        reasons.append(
-            f"{gain.metric} has no interval on these films (n {gain.estimate.n}, {gain.estimate.n_patients} patients)"
-        )
+        reasons.append(_without_interval(gain))
     return reasons
 
 
-def _first(gain: Gain) -> Decision:
-    if gain.estimate.low > 0:
-        return Decision(
-            Verdict.CHAMPION, (), ("there is no champion to compare with", f"it beats {MEAN_SHAPE}: {gain_text(gain)}")
-        )
-    return Decision(Verdict.REFUSED, (f"it does not beat {MEAN_SHAPE}: {gain_text(gain)}",), ())
+def _unless_above_mean_shape(gain: Gain | None) -> list[str]:
+    """Reasons to refuse a model that is not certainly better than the mean shape, champion or not."""
+    if gain is None:
+        return [f"no gain over {MEAN_SHAPE} was measured"]
+    if math.isnan(gain.estimate.low):
+        return [_without_interval(gain)]
+    return [] if gain.estimate.low > 0 else [f"it does not beat {MEAN_SHAPE}: {gain_text(gain)}"]
+
+
+def _without_interval(gain: Gain) -> str:
+    e = gain.estimate
+    return f"{gain.metric} has no interval on these films (n {e.n}, {e.n_patients} patients)"
 
 
 def _on_gain(

@@ -30,12 +30,13 @@ def gain(value: float, low: float, high: float) -> Gain:
 
 
 CLEAR = gain(4.0, 2.0, 6.0)
+OVER_MEAN_SHAPE = Gain("mre_px512", Estimate(value=30.0, low=25.0, high=35.0, n=400, n_patients=80))
 
 
 def decide_on(
     candidate: Contender = CANDIDATE, measured_gain: Gain | None = CLEAR, floor: float | None = 1.0
 ) -> Decision:
-    return decide(candidate, CHAMPION, measured_gain, floor, MARGINS)
+    return decide(candidate, CHAMPION, measured_gain, floor, MARGINS, over_mean_shape=OVER_MEAN_SHAPE)
 
 
 def guarded(**changed: float) -> Contender:
@@ -52,7 +53,11 @@ def test_a_clear_gain_within_all_margins_makes_a_champion() -> None:
         "95 % interval of the gain 2.00 to 6.00 (n 400, 80 patients)"
     )
     assert decision.in_favour[1] == "the interval of the gain lies above 1, the noise floor between seeds"
-    assert len(decision.in_favour) == 2 + len(GUARDED), "each guarded metric is listed"
+    assert decision.in_favour[2] == (
+        "it beats the mean shape: mre_px512 better by 30.00, 95 % interval of the gain 25.00 to 35.00 "
+        "(n 400, 80 patients)"
+    )
+    assert len(decision.in_favour) == 3 + len(GUARDED), "each guarded metric is listed"
 
 
 @pytest.mark.parametrize("measured_gain", [gain(1.0, -0.5, 2.5), gain(1.0, 0.0, 2.0), gain(-3.0, -5.0, -1.0)])
@@ -69,7 +74,8 @@ def test_without_a_noise_floor_nothing_replaces_a_champion() -> None:
         "how far another seed alone moves grade_accuracy_all is unknown: give noise_floor, or noise_floor_from=<run "
         "id> of a study with retrain_seeds or of a benchmark",
     )
-    reason = decide(CANDIDATE, CHAMPION, CLEAR, None, MARGINS, "The store has: noise_floor_from=abc (1.2)").against[0]
+    hint = "The store has: noise_floor_from=abc (1.2)"
+    reason = decide(CANDIDATE, CHAMPION, CLEAR, None, MARGINS, hint, OVER_MEAN_SHAPE).against[0]
     assert reason.endswith("or of a benchmark. The store has: noise_floor_from=abc (1.2)")
 
 
@@ -80,7 +86,8 @@ def test_an_invalid_noise_floor_is_an_error(floor: float) -> None:
 
 
 def test_the_source_of_the_noise_floor_is_reported() -> None:
-    decision = decide(CANDIDATE, CHAMPION, CLEAR, 1.0, MARGINS, "measured by study s 12345678: unet 3 seeds; on a val")
+    source = "measured by study s 12345678: unet 3 seeds; on a val"
+    decision = decide(CANDIDATE, CHAMPION, CLEAR, 1.0, MARGINS, source, OVER_MEAN_SHAPE)
     assert decision.in_favour[1] == (
         "the interval of the gain lies above 1, the noise floor between seeds (measured by study s 12345678: unet 3 "
         "seeds; on a val)"
@@ -157,7 +164,8 @@ def test_a_guarded_metric_that_only_the_champion_has_prevents_promotion() -> Non
 
 def test_a_guarded_metric_that_neither_has_is_reported_and_ignored() -> None:
     absent = {"listhesis_sensitivity_all": math.nan}
-    decision = decide(guarded(**absent), replace(CHAMPION, guarded=GUARDED | absent), CLEAR, 1.0, MARGINS)
+    champion = replace(CHAMPION, guarded=GUARDED | absent)
+    decision = decide(guarded(**absent), champion, CLEAR, 1.0, MARGINS, over_mean_shape=OVER_MEAN_SHAPE)
     assert decision.verdict is Verdict.CHAMPION
     assert "listhesis sensitivity, all: version 3 (unet) has no such number here, so that nothing was compared" in (
         decision.in_favour
@@ -168,7 +176,7 @@ def test_all_reasons_are_reported_at_once() -> None:
     decision = decide_on(guarded(detection_recall=90.0, latency_ms=900.0), gain(0.1, -1, 1), None)
     assert decision.verdict is Verdict.CHALLENGER
     assert len(decision.against) == 4
-    assert len(decision.in_favour) == 3
+    assert len(decision.in_favour) == 4
 
 
 def test_different_clinical_rules_prevent_promotion() -> None:
@@ -235,6 +243,23 @@ def test_the_first_model_must_beat_the_mean_shape_and_needs_no_noise_floor() -> 
         worse = decide(CANDIDATE, None, measured_gain, 0.0, MARGINS)
         assert worse.verdict is Verdict.REFUSED
         assert worse.against[0].startswith(f"it does not beat the mean shape: grade_accuracy_all {text}, 95 % interval")
+
+
+@pytest.mark.parametrize(
+    ("mean_shape", "sentence"),
+    [
+        (gain(-20.0, -25.0, -15.0), "it does not beat the mean shape: grade_accuracy_all worse by 20.00"),
+        (gain(1.0, 0.0, 2.0), "it does not beat the mean shape: grade_accuracy_all better by 1.00"),
+        (gain(3.0, math.nan, math.nan), "grade_accuracy_all has no interval on these films"),
+        (None, "no gain over the mean shape was measured"),
+    ],
+)
+def test_beside_a_champion_too_a_model_must_beat_the_mean_shape(mean_shape: Gain | None, sentence: str) -> None:
+    for measured_gain, floor in ((CLEAR, 1.0), (gain(-4.0, -6.0, -2.0), None)):
+        decision = decide(CANDIDATE, CHAMPION, measured_gain, floor, MARGINS, over_mean_shape=mean_shape)
+        assert decision.verdict is Verdict.REFUSED
+        assert len(decision.against) == 1
+        assert decision.against[0].startswith(sentence)
 
 
 @pytest.mark.parametrize(

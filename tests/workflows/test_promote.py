@@ -84,10 +84,13 @@ def test_the_life_of_a_registered_model(training_runs: dict[str, Run], folder: P
     assert aliases_of(client) == {"champion": 1, "challenger": 2}
 
     better = run_promotion(training_runs["better"], training_runs["bad"])
-    assert verdicts(better) == ["champion", "challenger"]
-    assert [outcome.version for outcome in better.outcomes] == [2, 3], "the challenger keeps its version"
+    assert verdicts(better) == ["champion", "refused"], "no challenger that does not beat the mean shape"
+    assert better.outcomes[1].decision.against[0].startswith("it does not beat the mean shape: mre_px512 worse by ")
+    assert [outcome.version for outcome in better.outcomes] == [2, None], (
+        "the champion keeps its version, a refused model gets none"
+    )
     registered = client.get_registered_model("spondylo-landmarks")
-    assert aliases_of(client) == {"champion": 2, "challenger": 3}
+    assert aliases_of(client) == {"champion": 2}
     assert "**Champion: version 2** (unet)" in registered.description
     assert "replaced by version 2: a gain that excludes zero" in registered.description
     assert "Replaced on" in client.get_model_version("spondylo-landmarks", "1").description

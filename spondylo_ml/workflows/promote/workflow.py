@@ -149,8 +149,9 @@ def _decide_one(
     gain = _gain(context, one, against)
     former = champion.contender if champion else None
     decision = decide(
-        contender, former, gain, context.noise_floor.value, context.config.margins, context.noise_floor.source
-    )
+        contender, former, gain, context.noise_floor.value, context.config.margins, context.noise_floor.source,
+        over_mean_shape=_gain(context, one, None),
+    )  # fmt: skip
     artefacts = log_evaluated(one, against, decision, context.frozen, context.bootstrap, context.config)
     if decision.verdict is Verdict.REFUSED:
         return PromotionOutcome(one.trained_run.name, decision, None), champion
@@ -252,6 +253,7 @@ def _contender(context: _PromotionContext, trained_run: TrainedRun, evaluated: E
 
 
 def _gain(context: _PromotionContext, one: EvaluatedModel, champion: EvaluatedModel | None) -> Gain | None:
+    """Gain over the champion, or over the mean shape if that is None."""
     metric = context.config.metric if champion else context.config.first_metric
     other = (champion.values if champion else one.mean_shape_values)[metric]
     differences = paired_differences(
