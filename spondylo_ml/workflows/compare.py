@@ -25,11 +25,12 @@ from spondylo_ml.pages.figures.sheet import with_legend
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.mlflow_log import log_params
-from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.selection import metric_history, top_runs
-from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.shared.common_films import common_films
+from spondylo_ml.workflows.shared.seen_films import SEEN_TAG, SeenFilms, red_line
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ def compare(config: CompareConfig) -> Comparison:
     with open_run(experiment, title) as run_id:
         _log_origin(config, trained_runs, films)
         predictions = {c.name: _predict(c, labelled) for c in trained_runs}
-        data = _comparison_data(title, trained_runs, films, predictions, config)
+        remarks = _log_seen_films([SeenFilms.of(c.name, c.run, labelled) for c in trained_runs])
+        data = _comparison_data(title, trained_runs, films, predictions, config, remarks)
         _log_result(data)
         _log_overlays(data, predictions, config.overlays)
     return Comparison(run_id, data)
@@ -101,6 +103,7 @@ def _comparison_data(
     films: FilmSet,
     predictions: Mapping[str, PredictionSet],
     config: CompareConfig,
+    remarks: tuple[str, ...],
 ) -> ComparisonData:
     rules = trained_runs[0].bundle.config.clinical
     first = next(iter(predictions.values()))
@@ -123,18 +126,18 @@ def _comparison_data(
         films=means,
         curves={c.name: metric_history(c.run.info.run_id, CURVE) for c in trained_runs},
         curve_label=CURVE_LABEL,
-        remarks=tuple(filter(None, (_seen_in_training(c, first.films) for c in trained_runs))),
+        remarks=remarks,
     )
 
 
-def _seen_in_training(trained_run: TrainedRun, films: Sequence[Film]) -> str:
-    """A remark if a run was trained on patients of these films, or may have been; else an empty text."""
-    seen = films_seen_in_training(trained_run.run.info.run_id, films)
-    if seen is None:
-        return f"{trained_run.name}: the films it was trained on are unknown"
-    if not seen:
-        return ""
-    return f"{trained_run.name} was trained on patients of {seen} of these {len(films)} films: its error is too low"
+def _log_seen_films(seen: Sequence[SeenFilms]) -> tuple[str, ...]:
+    """Log on how many of the films each model was trained; returns the warnings."""
+    mlflow.set_tag(SEEN_TAG, ", ".join(one.counts for one in seen))
+    warnings = tuple(one.warning for one in seen if one.warning)
+    if warnings:
+        mlflow.set_tag(DESCRIPTION_TAG, "\n".join(map(red_line, warnings)))
+        mlflow.log_text("\n".join(warnings) + "\n", "remarks.txt")
+    return warnings
 
 
 def _log_origin(config: CompareConfig, trained_runs: Sequence[TrainedRun], films: FilmSet) -> None:
@@ -166,9 +169,6 @@ def _log_result(data: ComparisonData) -> None:
             numbers |= {"_p": d.wilcoxon_p, "_effect": d.rank_biserial}
             metrics = {f"difference_{index}/{d.metric}{end}": value for end, value in numbers.items()}
             mlflow.log_metrics(drop_nan(metrics))
-    if data.remarks:
-        mlflow.log_text("\n".join(data.remarks) + "\n", "remarks.txt")
-        log.warning("%s", "\n".join(data.remarks))
 
 
 def difference_table(data: ComparisonData) -> pd.DataFrame:

@@ -33,7 +33,8 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
-from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.workflows.shared.seen_films import SEEN_TAG, SeenFilms, red_line
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class EvaluationResult:
     Attributes:
         metrics: the metrics under `eval/`, without the prefix; only counts if no film has labels.
         report: estimates with intervals, and tables; None if no film has labels.
+        warning: that the model was trained on some of the films; empty if it was not.
     """
 
     run_id: str
@@ -55,6 +57,7 @@ class EvaluationResult:
     n_films: int
     n_labelled: int
     report: EvaluationReport | None = None
+    warning: str = ""
 
 
 def evaluate(config: EvaluateConfig) -> EvaluationResult:
@@ -77,13 +80,14 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     with open_run(experiment, name) as run_id:
         _log_origin(config, bundle.config, films)
         _log_unusable_labels(part, config.split, films.slots)
+        warning = _log_seen_films(SeenFilms.of(str(trained_run.info.run_name), trained_run, part))
         with tqdm(total=len(part), desc="predicting", unit="film", disable=None) as bar:
             predictions = PredictionSet(part, Predictor(bundle).predict(part, bar.update))
         header = ReportHeader(
             films.name, config.split, digest(part, films.slots), resamples=config.resamples, seed=config.seed
         )
         metrics, report = _log_results(predictions, bundle, config, header)
-    return EvaluationResult(run_id, metrics, len(part), len(predictions.labelled_films), report)
+    return EvaluationResult(run_id, metrics, len(part), len(predictions.labelled_films), report, warning)
 
 
 def film_errors(predictions: PredictionSet) -> pd.DataFrame:
@@ -132,6 +136,14 @@ def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None
     mlflow.set_tags({"judged_run": config.run_id, "model": trained.model.name, "dataset": films.name})
     log_environment()
     log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
+
+
+def _log_seen_films(seen: SeenFilms) -> str:
+    """Log on how many of the films the model was trained; returns the warning."""
+    mlflow.set_tag(SEEN_TAG, seen.counts)
+    if seen.warning:
+        mlflow.set_tag(DESCRIPTION_TAG, red_line(seen.warning))
+    return seen.warning
 
 
 def _log_unusable_labels(films: Sequence[Film], part: str, slots: SlotRange) -> None:

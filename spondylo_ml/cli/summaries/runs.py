@@ -77,7 +77,8 @@ def evaluated(result: EvaluationResult) -> str:
         rows += _evaluation_rows(result.report, metrics) if result.report else []
     else:
         rows.append(("no labels", "predictions and overlays only: nothing can be measured"))
-    return _table([*rows, ("run", result.run_id)]) + "\n" + _where(result.run_id)
+    head = f"warning: {result.warning}\n" if result.warning else ""
+    return head + _table([*rows, ("run", result.run_id)]) + "\n" + _where(result.run_id)
 
 
 def _evaluation_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -140,8 +141,9 @@ def compared(comparison: Comparison) -> str:
     """Summary of a comparison: each run against the first run."""
     data = comparison.data
     blocks = [_against(data, run) for run in data.runs[1:]]
+    warnings = [f"warning: {remark}" for remark in data.remarks]
     note = f"{data.dataset}; in brackets: intervals over patients"
-    return "\n".join([*blocks, *data.remarks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
+    return "\n".join([*warnings, *blocks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
 
 
 def _against(data: ComparisonData, run: str) -> str:

@@ -1,0 +1,73 @@
+"""An evaluation on films that the model was trained on says so: in a tag, in the description, on the terminal."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import mlflow
+import pytest
+from builders import plain_film
+from commands import client_of, environment
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from stores import store_in
+
+from spondylo_ml.cli.summaries.runs import evaluated
+from spondylo_ml.config import EvaluateConfig, validate
+from spondylo_ml.workflows.evaluate import evaluate
+from spondylo_ml.workflows.shared.seen_films import SeenFilms
+
+
+@pytest.fixture
+def trained_run(tmp_path: Path) -> Run:
+    """A run trained on the patients p1 and p2, with p3 for validation."""
+    client = MlflowClient(store_in(tmp_path))
+    experiment = client.create_experiment("one", artifact_location=str(tmp_path / "artifacts"))
+    run = client.create_run(experiment)
+    client.log_text(run.info.run_id, "film,patient,part\na,p1,train\nb,p2,train\nc,p3,val\n", "data/split.csv")
+    return run
+
+
+def test_films_of_training_patients_count_and_those_of_validation_do_not(
+    trained_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_in(tmp_path))
+    try:
+        films = [plain_film("a", patient="p1"), plain_film("other", patient="p2"), plain_film("c", patient="p3")]
+        seen = SeenFilms.of("unet", trained_run, films)
+        unseen = SeenFilms.of("unet", trained_run, films[2:])
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert (seen.seen, seen.counts) == (2, "2 of 3")
+    assert seen.warning == "unet was trained on patients of 2 of these 3 films: its error is too low"
+    assert (unseen.counts, unseen.warning) == ("0 of 1", "")
+
+
+def test_a_run_without_a_split_is_not_taken_for_one_that_has_seen_nothing() -> None:
+    unknown = SeenFilms("unet", None, 4)
+    assert unknown.counts == "unknown of 4"
+    assert unknown.warning == "unet: the films it was trained on are unknown"
+
+
+def test_an_evaluation_on_other_parts_of_the_training_films_warns(
+    tiny_run: tuple[Path, Run, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, tiny, _ = tiny_run
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(environment(folder)["MLFLOW_TRACKING_URI"])
+    options = {"run_id": tiny.info.run_id, "split": "test", "overlays": 0, "resamples": 100}
+    try:
+        config = validate(EvaluateConfig, {**options, "data": {"phantom_films": 23, "split_seed": 5}})
+        result = evaluate(config)
+        output = evaluated(result)
+    finally:
+        mlflow.set_tracking_uri(before)
+    logged = client_of(folder).get_run(result.run_id)
+    counts = re.fullmatch(r"(\d+) of (\d+)", logged.data.tags["films_seen_in_training"])
+    assert counts is not None
+    assert 0 < int(counts[1]) <= int(counts[2]) == result.n_films
+    warning = f"tiny was trained on patients of {counts[1]} of these {counts[2]} films: its error is too low"
+    assert logged.data.tags["mlflow.note.content"].startswith(f"🔴 **{warning}**")
+    assert output.startswith(f"warning: {warning}\n")
