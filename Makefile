@@ -38,7 +38,7 @@ starter:  ## train the starter model (hours; the same command resumes it) and wr
 	$(PYTHON) -m starter
 
 ui:
-	$(PYTHON) -m mlflow ui
+	$(PYTHON) -m spondylo_ml ui
 
 clean:
 	rm -rf build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache

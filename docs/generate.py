@@ -52,7 +52,7 @@ it.
 COMMANDS_INTRO = f"""{NOTE}
 # Commands
 
-A command runs under MLflow or directly; both take the same options:
+A command runs under MLflow (`ui` excepted) or directly; both take the same options:
 
 ```
 mlflow run . -e train -P model=unet -P training.epochs=3 --env-manager local
@@ -78,7 +78,8 @@ def commands_page() -> str:
     short = ", ".join(f"`{name}` is `{long}`" for name, long in SHORT_NAMES.items())
     parts = [COMMANDS_INTRO.format(short_names=short)]
     for command in (*COMMANDS.values(), TUNE):
-        usage = (f"mlflow run . -e {command.name} -P name=value", f"{command.call} --name value")
+        under_mlflow = [f"mlflow run . -e {command.name} -P name=value"] if command.is_project_entry else []
+        usage = [*under_mlflow, f"{command.call} --name value"]
         options = list(_options(command.options, command.takes_config))
         parts.append("\n".join([f"## {command.name}\n", command.summary, "\n```", *usage, "```\n", *options, ""]))
     return "\n".join(parts)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from builders import ap_corners, plain_film, prediction_of
+from mlflow.tracking import MlflowClient
+from stores import store_in
 
 from spondylo_ml.cli.summaries.runs import evaluated
 from spondylo_ml.config import ClinicalConfig
@@ -18,22 +22,26 @@ SIZE_HW = (704, 400)
 
 
 @pytest.fixture(autouse=True)
-def store(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///unused.db")
+def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A run in a store of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(tmp_path))
+    client = MlflowClient(store_in(tmp_path))
+    return str(client.create_run(client.create_experiment("one")).info.run_id)
 
 
-def summary(*slots: SlotRange, shift_px: float = 0.0) -> str:
+def summary(run_id: str, *slots: SlotRange, shift_px: float = 0.0) -> str:
     """Summary of an evaluation of one AP film for each range of slots, with all corners moved."""
     spine = vertebrae_from_sacrum(ap_corners(SIZE_HW)[::-1], first_slot=1)
     films = [plain_film(f"f{i}", spine, SIZE_HW, facing=Facing.NONE) for i in range(len(slots))]
     both = PredictionSet(films, [prediction_of(f, s, (shift_px, 0.0)) for f, s in zip(films, slots, strict=True)])
     report = evaluate_predictions(both, ClinicalConfig(), ReportHeader("films", "test", "0" * 64, resamples=20))
     metrics = score(both) | {"mean_shape_mre_px512": 30.0}
-    return evaluated(EvaluationResult("run", metrics, len(films), len(films), report))
+    return evaluated(EvaluationResult(run_id, metrics, len(films), len(films), report))
 
 
-def test_an_evaluation_of_ap_films_states_their_metrics() -> None:
-    lines = summary(T1_TO_L5, T1_TO_L5, shift_px=30.0).splitlines()
+def test_an_evaluation_of_ap_films_states_their_metrics(run_id: str) -> None:
+    lines = summary(run_id, T1_TO_L5, T1_TO_L5, shift_px=30.0).splitlines()
     (corners,) = (line for line in lines if "AP corners" in line)
     (angles,) = (line for line in lines if "AP angles" in line)
     # (30 / 400)^2 = 0.005625, alike for both patients.
@@ -41,6 +49,6 @@ def test_an_evaluation_of_ap_films_states_their_metrics() -> None:
     assert angles.endswith("Cobb SMAPE 0.00 [0.00, 0.00] %, Cobb CMAE 0.00 [0.00, 0.00] °, n 2")
 
 
-def test_films_without_angles_are_counted() -> None:
-    (angles,) = (line for line in summary(T1_TO_L5, SlotRange(0, 10)).splitlines() if "AP angles" in line)
+def test_films_without_angles_are_counted(run_id: str) -> None:
+    (angles,) = (line for line in summary(run_id, T1_TO_L5, SlotRange(0, 10)).splitlines() if "AP angles" in line)
     assert angles.endswith("n 1, films without angles: 1")

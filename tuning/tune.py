@@ -10,10 +10,10 @@ from typing import Any
 
 import optuna
 
+from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.synthetic import PHANTOM_KIND
-from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.tracking.store import chosen_experiment
 from spondylo_ml.workflows.train.films import load_training_films
 from tuning.cli import checked_space
@@ -76,7 +76,7 @@ def summary_text(result: TuneResult) -> str:
         lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
         lines.append(f"noise floor {_floor_text(spread, study.runs.parent_id)}")
     lines += [f"run         {study.runs.parent_id}; charts: {STUDY_PAGE}, under Artifacts"]
-    return "\n".join([*lines, DISCLAIMER])
+    return "\n".join([*lines, where_to_see(study.runs.parent_id)])
 
 
 def _floor_text(spread: SeedSpread, run_id: str) -> str:

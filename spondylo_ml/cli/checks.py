@@ -35,6 +35,7 @@ from spondylo_ml.config import (
     PromoteConfig,
     RegistryConfig,
     TrainOptions,
+    UiConfig,
     read_entries,
     resolve_config,
     validate,
@@ -132,6 +133,11 @@ def check_promote(config: PromoteConfig) -> None:
 
 
 def check_registry(config: RegistryConfig) -> None:
+    """Check the store."""
+    require_runs()
+
+
+def check_ui(config: UiConfig) -> None:
     """Check the store."""
     require_runs()
 

@@ -35,6 +35,7 @@ class Command:
             has a second argument: these values as the user has set them, nested.
         exit_code_if_failed: returned if the result's `failed` is not empty.
         program: how the command is called.
+        is_project_entry: whether MLproject has it too, for `mlflow run`.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Command:
     takes_config: bool = False
     exit_code_if_failed: int = 0
     program: str = ""
+    is_project_entry: bool = True
 
     @property
     def call(self) -> str:

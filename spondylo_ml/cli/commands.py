@@ -21,6 +21,7 @@ from spondylo_ml.config import (
     PromoteConfig,
     RegistryConfig,
     TrainOptions,
+    UiConfig,
 )
 
 WORKFLOWS, RUNS, FOLDERS = (
@@ -55,6 +56,11 @@ _ROWS = (
         "compare", CompareConfig, f"{WORKFLOWS}.compare:compare",
         "Compare the models of two or more runs on the same films.",
         checks.check_compare, f"{RUNS}:compared",
+    ),
+    Command(
+        "ui", UiConfig, f"{WORKFLOWS}.ui:ui",
+        "Start the MLflow UI on the project's store, and open the runs.",
+        checks.check_ui, is_project_entry=False,
     ),
     Command(
         "audit", AuditConfig, f"{WORKFLOWS}.audit:audit",

@@ -14,6 +14,7 @@ from spondylo_ml.config.commands import (
     PhantomConfig,
     PredictConfig,
     TrainOptions,
+    UiConfig,
 )
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
@@ -25,5 +26,5 @@ __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "ClinicalConfig", "CompareConfig", "Config", "ConvertModelConfig",
     "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig", "ExportOnnxConfig",
     "MarginsConfig", "PhantomConfig", "PredictConfig", "PromoteConfig", "RegistryConfig", "TrainOptions",
-    "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
+    "UiConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, field_validator, 
 from spondylo_ml.config.films import DataConfig, PhantomAddition, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.paths import PathList, expanded
+from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
@@ -180,6 +181,17 @@ class ConvertModelConfig(Section):
         min_length=1, description="model to convert: a local folder, or a run, alias or version as in predict"
     )
     to: Path = Field(description="new or empty folder for the model in the current format")
+
+
+class UiConfig(Section):
+    """Where the MLflow UI listens, and what it opens."""
+
+    port: int = Field(5000, ge=1, le=65535, description="port of the server")
+    host: str = Field("127.0.0.1", min_length=1, description="address on which it listens; 0.0.0.0: for other machines")
+    experiment: str | None = Field(
+        None, min_length=1, description=f"experiment to open; unset: MLFLOW_EXPERIMENT_NAME, or {EXPERIMENT}"
+    )
+    browser: bool = Field(True, description="open the page in a browser, where there is a screen")
 
 
 class PredictConfig(Section):

@@ -89,7 +89,7 @@ def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
     if run is not None:
         _require_local_place(run.info.artifact_uri)
         return
-    existing = _find_experiment(experiment)
+    existing = find_experiment(experiment)
     if existing is not None:
         _require_local_place(existing.artifact_location)
     elif database_url(mlflow.get_tracking_uri()) is not None:
@@ -102,13 +102,13 @@ def experiment_id(name: str) -> str:
     Raises:
         TrackingError: the experiment was deleted, or cannot be created.
     """
-    existing = _find_experiment(name)
+    existing = find_experiment(name)
     if existing is not None:
         return str(existing.experiment_id)
     try:
         return str(MlflowClient().create_experiment(name))
     except MlflowException as error:
-        created_meanwhile = _find_experiment(name)
+        created_meanwhile = find_experiment(name)
         if created_meanwhile is None:
             raise TrackingError(f"experiment {name!r} cannot be created: {str(error).splitlines()[0]}") from None
         return str(created_meanwhile.experiment_id)
@@ -189,8 +189,12 @@ def _not_deleted(run: Run) -> Run:
     return run
 
 
-def _find_experiment(name: str) -> Experiment | None:
-    """The experiment of this name; None if there is none. A deleted experiment keeps its name."""
+def find_experiment(name: str) -> Experiment | None:
+    """The experiment of this name; None if there is none.
+
+    Raises:
+        TrackingError: it was deleted; a deleted experiment keeps its name.
+    """
     existing = MlflowClient().get_experiment_by_name(name)
     if existing is not None and existing.lifecycle_stage != LifecycleStage.ACTIVE:
         number = existing.experiment_id

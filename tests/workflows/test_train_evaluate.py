@@ -60,7 +60,9 @@ def test_train_prints_a_table_and_how_to_open_the_run(tiny_run: tuple[Path, Run,
     folder, tiny, output = tiny_run
     assert f"run             {tiny.info.run_id}" in output
     assert "val mean shape" in output
-    assert f"See it: mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in output
+    page = f"#/experiments/{tiny.info.experiment_id}/runs/{tiny.info.run_id}?workflowType=machine_learning"
+    assert f"See it: http://127.0.0.1:5000/{page}\n" in output
+    assert f"Server: spondylo-ml ui, or mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in output
     assert output.rstrip().endswith("Research software, not a medical device.")
     assert output.count("preset: smoke") == 1, "the configuration is printed once"
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import mlflow
-
+from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
 from spondylo_ml.diagnosis.findings import dead_in
@@ -50,7 +49,7 @@ def trained(result: TrainResult | CrossValidation) -> str:
     ]
     if result.unsent:
         rows.append(("not sent", f"{result.unsent} log calls; their copies are in {result.folder}"))
-    return _table(rows) + "\n" + _where(result.run_id)
+    return _table(rows) + "\n" + where_to_see(result.run_id)
 
 
 def _cross_validated(result: CrossValidation) -> str:
@@ -66,7 +65,7 @@ def _cross_validated(result: CrossValidation) -> str:
                 text += f"; folds: mean {mean}, sd {sd}, n {between['n']:.0f}"
             rows.append((metric, text))
     rows += [("in brackets", "95% intervals over patients, all films out of fold"), ("run", result.run_id)]
-    return _table(rows) + "\n" + _where(result.run_id)
+    return _table(rows) + "\n" + where_to_see(result.run_id)
 
 
 def evaluated(result: EvaluationResult) -> str:
@@ -78,7 +77,7 @@ def evaluated(result: EvaluationResult) -> str:
     else:
         rows.append(("no labels", "predictions and overlays only: nothing can be measured"))
     head = f"warning: {result.warning}\n" if result.warning else ""
-    return head + _table([*rows, ("run", result.run_id)]) + "\n" + _where(result.run_id)
+    return head + _table([*rows, ("run", result.run_id)]) + "\n" + where_to_see(result.run_id)
 
 
 def _evaluation_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -143,7 +142,7 @@ def compared(comparison: Comparison) -> str:
     blocks = [_against(data, run) for run in data.runs[1:]]
     warnings = [f"warning: {remark}" for remark in data.remarks]
     note = f"{data.dataset}; in brackets: intervals over patients"
-    return "\n".join([*warnings, *blocks, note, f"run {comparison.run_id}", _where(comparison.run_id)])
+    return "\n".join([*warnings, *blocks, note, f"run {comparison.run_id}", where_to_see(comparison.run_id)])
 
 
 def _against(data: ComparisonData, run: str) -> str:
@@ -183,7 +182,7 @@ def diagnosed(diagnosis: Diagnosis) -> str:
     ]
     findings = [f"{f.title}: {f.seen}\n  {f.meaning}\n  To do: {f.advice}" for f in diagnosis.findings]
     return "\n".join(
-        [_table(rows), *(findings or ["No finding: nothing needs to be changed."]), _where(diagnosis.run_id)]
+        [_table(rows), *(findings or ["No finding: nothing needs to be changed."]), where_to_see(diagnosis.run_id)]
     )
 
 
@@ -211,7 +210,7 @@ def benchmarked(result: BenchmarkResult) -> str:
         if child.state != FINISHED
     ]
     lines += [*board.remarks(), HOW_TO_READ]
-    return "\n".join([*lines, f"run {result.run_id}", _where(result.run_id)])
+    return "\n".join([*lines, f"run {result.run_id}", where_to_see(result.run_id)])
 
 
 def audited(result: AuditResult) -> str:
@@ -221,7 +220,7 @@ def audited(result: AuditResult) -> str:
     errors = [f"  {audit.on_terminal(finding)}" for finding in audit.of(Severity.ERROR)]
     lines = ["Errors:", *errors] if errors else ["No errors."]
     rows += [("digest", audit.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
-    return "\n".join([_table(rows), *lines, _where(result.run_id)])
+    return "\n".join([_table(rows), *lines, where_to_see(result.run_id)])
 
 
 def predicted(result: PredictionResult) -> str:
@@ -261,19 +260,9 @@ def promoted_or_rolled_back(result: Promotion | Event) -> str:
         reasons += [f"  + {reason}" for reason in outcome.decision.in_favour]
         blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *reasons]))
     champion = "none" if result.champion is None else f"version {result.champion}"
-    return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", _where(result.run_id)])
+    return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", where_to_see(result.run_id)])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
-
-
-def _where(run_id: str) -> str:
-    uri = mlflow.get_tracking_uri()
-    if uri.startswith("http"):
-        experiment = mlflow.get_run(run_id).info.experiment_id
-        look = f"See it: {uri.rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
-    else:
-        look = f"See it: mlflow ui --backend-store-uri {uri}, then http://127.0.0.1:5000"
-    return f"{look}\n{DISCLAIMER}"

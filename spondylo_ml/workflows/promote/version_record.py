@@ -27,6 +27,7 @@ from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, res
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.registry_pages import version_page
 from spondylo_ml.serving.trained_run import TrainedRun
+from spondylo_ml.tracking.addresses import run_path
 from spondylo_ml.tracking.provenance import films_seen_in_training
 from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now
 from spondylo_ml.workflows.promote.frozen_films import EvaluatedModel, FrozenFilms, weights_digest
@@ -99,7 +100,7 @@ def register(
         **{f"guarded.{name}": f"{value:.4g}" for name, value in drop_nan(one.guarded).items()},
     }
     version = registry.add_version(one.trained_run.run, tags)
-    link = f"[run](#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{artefacts.folder}/{CARD})"
+    link = f"[run]({run_path(run.info.experiment_id, run.info.run_id, f'artifacts/{artefacts.folder}/{CARD}')})"
     facts = [
         (
             "films",
