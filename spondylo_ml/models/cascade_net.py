@@ -11,6 +11,7 @@ see sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of s
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import NamedTuple
 
@@ -39,9 +40,12 @@ from spondylo_ml.models.oriented_boxes import (
     to_px,
 )
 
+log = logging.getLogger(__name__)
+
 TAPS = (1, 2, 3, 4)  # strides 4, 8, 16, 32
 SIZE_MULTIPLE = 32
 LEVEL_STRIDE = 8
+SHORTEST_STEP_PX = 2 * LEVEL_STRIDE  # from body to body: peaks of neighbouring cells would merge
 FEED_FORWARD = 4
 DECODER_16_WIDTH = 96
 CENTRE_SIGMA_CELLS = 1.0
@@ -114,6 +118,18 @@ class CascadeNet(LandmarkModel):
             "shape": self.options.shape_weight * shape_error(output.shapes, boxes, complete),
             "corner": self.options.corner_weight * self._corner_loss(output, batch, boxes, complete),
         }
+
+    def learn_shapes(self, corners_xy: Tensor) -> None:
+        """Learn the steps from body to body, and warn if they are too short to tell neighbouring bodies apart."""
+        self.chain.learn(corners_xy)
+        step_px = corners_xy.mean(dim=2).diff(dim=1).norm(dim=-1)
+        median_px = float(step_px[step_px.isfinite()].median()) if step_px.isfinite().any() else math.nan
+        if median_px < SHORTEST_STEP_PX:
+            log.warning(
+                "neighbouring vertebrae are %.1f px apart on the network's input (median), Cascade Net needs %d px: "
+                "raise data.input_side_px or data.input_hw %.1f times",
+                median_px, SHORTEST_STEP_PX, SHORTEST_STEP_PX / median_px,
+            )  # fmt: skip
 
     def loss_heads(self) -> dict[str, str]:
         """See the base class."""

@@ -55,6 +55,24 @@ def test_the_shape_error_is_taken_at_the_cell_of_the_centre() -> None:
     assert float(shape_error(shapes, boxes, complete)) == pytest.approx((0.5 + 0.0 + 0.3) / 3)
 
 
+def test_the_steps_of_the_training_films_are_learned_and_too_short_ones_are_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    body = torch.tensor([[-10.0, -6.0], [10.0, -6.0], [-10.0, 6.0], [10.0, 6.0]])
+    spine = torch.stack([body + torch.tensor([30.0, y]) for y in (60.0, 40.0)])  # 20 px apart
+    model = net()
+    model.learn_shapes(spine.repeat(8, 1, 1, 1))
+    assert bool(model.chain.learned)
+    # Up the body by 20 px, in units of the root of its area of 20 x 12 px.
+    torch.testing.assert_close(
+        model.chain.step_mean, torch.tensor([[0.0, 20 / math.sqrt(240), 0.0, 0.0]]), atol=1e-5, rtol=0
+    )
+    assert not caplog.records
+    model.learn_shapes(spine.repeat(8, 1, 1, 1) / 2)
+    assert "neighbouring vertebrae are 10.0 px apart" in caplog.text
+    assert "1.6 times" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def landmarks() -> tuple[Landmarks, Landmarks]:
     """Of a film and of its mirror image."""
