@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from spondylo_ml.cli.flags import SHORT_NAMES
 from spondylo_ml.config import field_names
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import PRESETS
+from spondylo_ml.tracking.default_experiment import ProjectExperiment
 from tuning.cli import TUNE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +45,12 @@ def test_conda_yaml_and_pyproject_name_the_same_packages() -> None:
     project = _project()
     tuning = project["optional-dependencies"]["tuning"]  # type: ignore[index]  # `mlflow run . -e tune` needs it too
     assert sorted(pip["pip"]) == sorted([*project["dependencies"], *tuning])  # type: ignore[misc]
+
+
+def test_the_package_tells_mlflow_the_experiment_of_the_project() -> None:
+    (reference,) = _project()["entry-points"]["mlflow.default_experiment_provider"].values()  # type: ignore[index]
+    module, _, name = reference.partition(":")
+    assert getattr(importlib.import_module(module), name) is ProjectExperiment
 
 
 def test_torch_and_torchvision_are_pinned_to_compatible_versions() -> None:

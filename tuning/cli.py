@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from spondylo_ml.cli import run_to_end
 from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.requirements import require_films, require_target
-from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_writable
 from tuning.options import STUDIES, TuneOptions

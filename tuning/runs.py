@@ -20,13 +20,14 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.store import FAILURE_TAG, experiment_id
+from spondylo_ml.tracking.store import COMMAND_TAG, FAILURE_TAG, experiment_id
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
 """MLflow's status for each state of a trial. It has none for PRUNED, which the tag `trial_state` records."""
 
 STATE_TAG, STUDY_TAG, TRIAL_TAG = "trial_state", "study", "trial"
 STUDY_STATE_TAG, WORKER_OF_TAG = "study_state", "worker_of"
+STUDY_COMMAND, TRIAL_COMMAND = "tune", "trial"
 LONGEST_TAG, LONGEST_PARAM = 500, 500
 MOST_PARAMS = 100
 """Most parameters that MLflow accepts in one call."""
@@ -61,13 +62,22 @@ class StudyRuns:
         self.parent_id = stored_id or project_run_id or self._create(f"study {self._study}", {})
         self._client.set_tag(self.parent_id, STUDY_TAG, self._study)
         self._client.set_tag(self.parent_id, STUDY_STATE_TAG, "running")
+        self._client.set_tag(self.parent_id, COMMAND_TAG, STUDY_COMMAND)
         if project_run_id == self.parent_id:
             self._client.set_tag(project_run_id, MLFLOW_RUN_NAME, f"study {self._study}")
         return self.parent_id
 
     def start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str = "") -> str:
         """Start a child run of the study's run, or of `parent_id`."""
-        run_id = self._create(name, {**tags, STUDY_TAG: self._study, MLFLOW_PARENT_RUN_ID: parent_id or self.parent_id})
+        run_id = self._create(
+            name,
+            {
+                **tags,
+                COMMAND_TAG: TRIAL_COMMAND,
+                STUDY_TAG: self._study,
+                MLFLOW_PARENT_RUN_ID: parent_id or self.parent_id,
+            },
+        )
         self._log_params(run_id, params)
         return run_id
 

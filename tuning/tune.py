@@ -11,8 +11,8 @@ from typing import Any
 import optuna
 
 from spondylo_ml.cli.summaries.where import where_to_see
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.config.promotion import PromoteConfig
-from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.tracking.store import chosen_experiment
 from spondylo_ml.workflows.train.films import load_training_films

@@ -41,9 +41,8 @@ from spondylo_ml.config import (
     validate,
 )
 from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned_runs
-from spondylo_ml.config.commands import AUDITS
+from spondylo_ml.config.experiments import EXPERIMENT, TOOLS_EXPERIMENT
 from spondylo_ml.config.paths import expanded
-from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_empty_folder, require_writable
 
@@ -97,7 +96,7 @@ def check_compare(config: CompareConfig) -> None:
 def check_audit(config: AuditConfig) -> None:
     """Check the films and the target of the new run."""
     require_films(config.data)
-    require_target(config.experiment, AUDITS)
+    require_target(config.experiment, TOOLS_EXPERIMENT)
 
 
 def check_export(config: ExportConfig) -> None:
@@ -129,7 +128,8 @@ def check_promote(config: PromoteConfig) -> None:
     if config.rollback:
         require_runs()
     else:
-        require_target(config.experiment, experiment_name(require_candidates(config)))
+        require_candidates(config)
+        require_target(config.experiment, TOOLS_EXPERIMENT)
 
 
 def check_registry(config: RegistryConfig) -> None:

@@ -8,16 +8,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
+from spondylo_ml.config.experiments import EXPERIMENT, TOOLS_EXPERIMENT
 from spondylo_ml.config.films import DataConfig, PhantomAddition, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.paths import PathList, expanded
-from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco"]
 Backend = Literal["torch", "onnx"]
-AUDITS = "spondylo-audits"
 
 
 def _sha256(value: str) -> str:
@@ -124,7 +123,7 @@ class AuditConfig(Section):
     pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, most severe first")
     sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
     experiment: str | None = Field(
-        None, min_length=1, description=f"MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or {AUDITS}"
+        None, min_length=1, description=f"MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or {TOOLS_EXPERIMENT}"
     )
 
 

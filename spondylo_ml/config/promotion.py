@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.section import CommaList, Section
@@ -42,7 +43,9 @@ class PromoteConfig(Section):
     )
     chosen_by: str = Field("val_best/mre_px512", min_length=1, description="metric by which the best run is chosen")
     experiment: str | None = Field(
-        None, description="choose only runs of this experiment; the promotion is logged there too"
+        None,
+        description="choose only runs of this experiment; the promotion is logged there too, otherwise in "
+        + TOOLS_EXPERIMENT,
     )
     registered_model: str = Field(REGISTERED_MODEL, pattern=r"^[\w.-]+$", description="name in MLflow's model registry")
     data: DataConfig = Field(

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from spondylo_ml.config.clinical import ClinicalConfig
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.config.films import AugmentationConfig, DataConfig
 from spondylo_ml.config.network import DROPOUT_OF, HeatmapConfig, LossConfig, ModelConfig
 from spondylo_ml.config.optimisation import TrainingConfig
@@ -18,7 +19,6 @@ from spondylo_ml.config.section import Section
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 PRESETS = ("smoke", "quick", "full", "document", "finetune")
-EXPERIMENT = "spondylo-landmarks"
 
 MOVABLE = (
     "tracking.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,16 @@ from mlflow.entities import Experiment, LifecycleStage, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import DataError, SpondyloError, TrackingError
 from spondylo_ml.folders import require_writable
+from spondylo_ml.tracking.experiments import furnish
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store_uri import database_url
 
+log = logging.getLogger(__name__)
+
+COMMAND_TAG = "command"
 RESUMED_FROM, RESUMED_AS = "resumed_from", "resumed_as"
 FAILURE_TAG = "failure"
 PARENT_TAG, DESCRIPTION_TAG = "mlflow.parentRunId", "mlflow.note.content"
@@ -102,16 +108,20 @@ def experiment_id(name: str) -> str:
     Raises:
         TrackingError: the experiment was deleted, or cannot be created.
     """
-    existing = find_experiment(name)
-    if existing is not None:
-        return str(existing.experiment_id)
+    experiment = find_experiment(name) or _create_experiment(name)
+    furnish(experiment)
+    return str(experiment.experiment_id)
+
+
+def _create_experiment(name: str) -> Experiment:
+    client = MlflowClient()
     try:
-        return str(MlflowClient().create_experiment(name))
+        return client.get_experiment(client.create_experiment(name))
     except MlflowException as error:
         created_meanwhile = find_experiment(name)
         if created_meanwhile is None:
             raise TrackingError(f"experiment {name!r} cannot be created: {str(error).splitlines()[0]}") from None
-        return str(created_meanwhile.experiment_id)
+        return created_meanwhile
 
 
 def experiment_of(run: Run) -> str:
@@ -121,12 +131,22 @@ def experiment_of(run: Run) -> str:
 
 @contextmanager
 def open_run(
-    experiment: str, run_name: str, resumed_run_id: str | None = None, system_metrics: bool = False
+    experiment: str,
+    run_name: str,
+    resumed_run_id: str | None = None,
+    system_metrics: bool = False,
+    *,
+    command: str,
+    about: str = "",
 ) -> Iterator[str]:
     """Open a run and yield its id: the run that `mlflow run` opened, the one to resume, or a new one.
 
     Under `mlflow run`, a resumed training run continues in that new run; tags link the two. An error ends the run as
     failed, Ctrl-C as killed. Inside another run, the new run is its child, in its experiment.
+
+    Args:
+        command: becomes a tag.
+        about: id of the run that this one evaluates, and that becomes its parent.
 
     Raises:
         TrackingError: as `require_target`.
@@ -149,6 +169,8 @@ def open_run(
     os.environ.pop("MLFLOW_RUN_ID", None)
     if mlflow_run_id:
         mlflow.set_tag("mlflow.runName", run_name)
+        _prepare_experiment_of_mlflow(active.info.experiment_id)
+    mlflow.set_tags({COMMAND_TAG: command, **({PARENT_TAG: about} if about and not parent else {})})
     if resumed_run_id and resumed_run_id != active_id:
         mlflow.set_tag(RESUMED_FROM, resumed_run_id)
         MlflowClient().set_tag(resumed_run_id, RESUMED_AS, active_id)
@@ -162,6 +184,19 @@ def open_run(
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run("FINISHED")
+
+
+def _prepare_experiment_of_mlflow(number: str) -> None:
+    """Furnish the experiment in which `mlflow run` opened the run, and warn if that is `Default`."""
+    experiment = mlflow.get_experiment(number)
+    furnish(experiment)
+    if experiment.name == Experiment.DEFAULT_EXPERIMENT_NAME:
+        log.warning(
+            "this run is in MLflow's experiment %s: install the project beside mlflow (pip install -e .), or set "
+            "MLFLOW_EXPERIMENT_NAME=%s",
+            experiment.name,
+            EXPERIMENT,
+        )
 
 
 def _run_of_mlflow(resumed_run_id: str | None) -> Run | None:

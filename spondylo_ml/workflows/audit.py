@@ -9,7 +9,7 @@ import mlflow
 import pandas as pd
 
 from spondylo_ml.config import AuditConfig, flatten
-from spondylo_ml.config.commands import AUDITS
+from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
 from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
@@ -44,7 +44,8 @@ def audit(config: AuditConfig) -> AuditResult:
     require_store()
     films, pixels = load_films_to_audit(config.data)
     result = audit_of(films, pixels)
-    with open_run(chosen_experiment(config.experiment, AUDITS), f"audit {films.name}") as run_id:
+    experiment = chosen_experiment(config.experiment, TOOLS_EXPERIMENT)
+    with open_run(experiment, f"audit {films.name}", command="audit") as run_id:
         log_params(flatten(config.model_dump(mode="json")))
         log_environment()
         parts = sorted({film.split or "" for film in films.films})
@@ -57,7 +58,7 @@ def audit(config: AuditConfig) -> AuditResult:
 def _log_report(films: FilmSet, result: Audit, config: AuditConfig) -> None:
     table = audit_film_table(films.films)
     slips = audit_slip_table(films.films)
-    mlflow.set_tags({"dataset": films.name, "command": "audit"})
+    mlflow.set_tag("dataset", films.name)
     mlflow.log_metrics({f"audit/{name}": float(count) for name, count in result.counts().items()})
     mlflow.log_metrics(_dataset_metrics(table, slips))
     mlflow.log_text(table.to_csv(index=False), "audit/films.csv")

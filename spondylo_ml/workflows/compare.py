@@ -64,7 +64,7 @@ def compare(config: CompareConfig) -> Comparison:
         raise DataError(f"{films.name} has no labelled film in its {config.split} part: choose another --split")
     experiment = chosen_experiment(config.experiment, experiment_of(trained_runs[0].run))
     title = f"compare {len(trained_runs)} runs on {films.name} {config.split}"
-    with open_run(experiment, title) as run_id:
+    with open_run(experiment, title, command="compare") as run_id:
         _log_origin(config, trained_runs, films)
         predictions = {c.name: _predict(c, labelled) for c in trained_runs}
         remarks = _log_seen_films([SeenFilms.of(c.name, c.run, labelled) for c in trained_runs])

@@ -82,7 +82,8 @@ def diagnose(config: DiagnoseConfig) -> Diagnosis:
     films = load_films(requested_data(bundle.config.data, config.data))
     experiment = chosen_experiment(config.experiment, experiment_of(trained))
     name = str(trained.info.run_name)
-    with open_run(experiment, f"diagnose {name} on {films.name}") as run_id:
+    title = f"diagnose {name} on {films.name}"
+    with open_run(experiment, title, command="diagnose", about=config.run_id) as run_id:
         digests = _log_origin(config, bundle.config, films)
         train, val = (_labelled(films, part) for part in PARTS)
         for part, part_films in zip(PARTS, (train, val), strict=True):

@@ -77,7 +77,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         raise DataError(f"{films.name} has no {config.split} part: choose another --split")
     experiment = chosen_experiment(config.experiment, experiment_of(trained_run))
     name = f"evaluate {trained_run.info.run_name} on {films.name} {config.split}"
-    with open_run(experiment, name) as run_id:
+    with open_run(experiment, name, command="evaluate", about=config.run_id) as run_id:
         _log_origin(config, bundle.config, films)
         _log_unusable_labels(part, config.split, films.slots)
         warning = _log_seen_films(SeenFilms.of(str(trained_run.info.run_name), trained_run, part))

@@ -67,7 +67,8 @@ def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> ExportR
     from spondylo_ml.tracking.store import open_run
 
     require_store()
-    with open_run("", f"{config.format} of {films.name}"):
+    command = "phantom" if isinstance(config, PhantomConfig) else "export"
+    with open_run("", f"{config.format} of {films.name}", command=command):
         exported = _written(films, config)
         _log(exported, config)
     return exported

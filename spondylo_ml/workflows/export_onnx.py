@@ -67,7 +67,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExportResult:
     if "MLFLOW_RUN_ID" not in os.environ:
         return _check_and_write(source, films, config.seed, folder)
     require_store()
-    with open_run("", f"onnx of {source.name}"):
+    with open_run("", f"onnx of {source.name}", command="export-onnx"):
         mlflow.set_tag("exported_model", source.name)
         log_environment()
         return _check_and_write(source, films, config.seed, folder)

@@ -19,7 +19,7 @@ import mlflow
 import requests
 
 from spondylo_ml.config import UiConfig
-from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.addresses import experiment_path
 from spondylo_ml.tracking.reachable import require_store

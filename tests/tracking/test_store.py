@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,12 @@ from stores import store_in
 
 from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError, FileError, TrackingError
+from spondylo_ml.tracking.default_experiment import ProjectExperiment, entry_point, runs_this_project
+from spondylo_ml.tracking.experiments import DESCRIPTIONS, NOTE
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
-from spondylo_ml.tracking.store import chosen_experiment, failure_text, get_run, open_run, require_target
+from spondylo_ml.tracking.store import chosen_experiment, experiment_id, failure_text, get_run, open_run, require_target
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def test_an_unknown_run_is_reported(sqlite_store: MlflowClient) -> None:
 def test_the_status_of_a_run_follows_the_error_that_ended_it(
     sqlite_store: MlflowClient, error: BaseException, status: str
 ) -> None:
-    with pytest.raises(type(error)), open_run("one", "name") as run_id:
+    with pytest.raises(type(error)), open_run("one", "name", command="test") as run_id:
         raise error
     run = sqlite_store.get_run(run_id)
     assert run.info.status == status
@@ -62,7 +67,7 @@ def test_the_experiment_comes_from_the_option_the_environment_or_the_default(
     monkeypatch.delenv("MLFLOW_EXPERIMENT_ID")
     assert chosen_experiment(None, "default") == "by name"
     assert chosen_experiment("asked", "default") == "asked"
-    with open_run(chosen_experiment(None, "default"), "name") as run_id:
+    with open_run(chosen_experiment(None, "default"), "name", command="test") as run_id:
         pass
     experiment = sqlite_store.get_experiment_by_name("by name")
     assert experiment is not None
@@ -82,7 +87,7 @@ def test_a_deleted_experiment_and_a_deleted_run_are_reported(sqlite_store: Mlflo
     sqlite_store.delete_experiment(number)
     with pytest.raises(TrackingError, match=rf"'old' was deleted: restore it .*--experiment-id {number}\), or give an"):
         require_target("old")
-    with pytest.raises(TrackingError, match=r"'old' was deleted"), open_run("old", "name"):
+    with pytest.raises(TrackingError, match=r"'old' was deleted"), open_run("old", "name", command="test"):
         pytest.fail("no run may be opened there")
 
 
@@ -96,7 +101,7 @@ def test_a_stale_run_id_in_the_environment_is_refused_for_a_new_run(
         require_target("one")
     run_id = sqlite_store.create_run(sqlite_store.create_experiment("one")).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
-    with open_run("another", "name") as opened:
+    with open_run("another", "name", command="test") as opened:
         assert opened == run_id, "the run that `mlflow run` opened is used"
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)  # MLflow removed it from this process
     with pytest.raises(TrackingError, match=rf"MLFLOW_RUN_ID is {run_id}, a run that has ended \(FINISHED\): unset it"):
@@ -194,13 +199,62 @@ def test_child_runs_below_the_run_that_mlflow_opened_are_new_runs(
 ) -> None:
     mlflow_run_id = sqlite_store.create_run(sqlite_store.create_experiment("mlflow run")).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", mlflow_run_id)
-    with open_run("", "parent") as parent:
-        with open_run("", "first") as first:
+    with open_run("", "parent", command="test") as parent:
+        with open_run("", "first", command="test") as first:
             pass
-        with open_run("", "second") as second:
+        with open_run("", "second", command="test") as second:
             pass
         assert sqlite_store.get_run(parent).info.status == "RUNNING"
     assert parent == mlflow_run_id
     assert len({parent, first, second}) == 3
     for child in (first, second):
         assert sqlite_store.get_run(child).data.tags["mlflow.parentRunId"] == parent
+
+
+def test_a_run_has_its_command_and_belongs_to_the_run_that_it_is_about(sqlite_store: MlflowClient) -> None:
+    with open_run("spondylo-landmarks", "trained", command="train") as trained:
+        pass
+    with open_run("spondylo-landmarks", "evaluated", command="evaluate", about=trained) as evaluated:
+        pass
+    tags = sqlite_store.get_run(evaluated).data.tags
+    assert (tags["command"], tags["mlflow.parentRunId"]) == ("evaluate", trained)
+    assert "mlflow.parentRunId" not in sqlite_store.get_run(trained).data.tags
+
+
+def test_the_experiments_have_descriptions_which_a_user_may_change(sqlite_store: MlflowClient) -> None:
+    for name in ("spondylo-landmarks", "spondylo-landmarks-tools"):
+        number = experiment_id(name)
+        assert sqlite_store.get_experiment(number).tags[NOTE] == DESCRIPTIONS[name]
+        sqlite_store.set_experiment_tag(number, NOTE, "mine")
+        assert experiment_id(name) == number
+        assert sqlite_store.get_experiment(number).tags[NOTE] == "mine"
+    assert NOTE not in sqlite_store.get_experiment(experiment_id("my own")).tags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["-e", "train", "-P", "model=unet"], "spondylo-landmarks"),
+        ([], "spondylo-landmarks"),
+        (["--entry-point=phantom"], "spondylo-landmarks-tools"),
+        (["--entry-point", "promote"], "spondylo-landmarks-tools"),
+    ],
+)
+def test_mlflow_run_of_this_project_writes_to_the_experiment_of_the_command(
+    sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch, arguments: list[str], name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/mlflow", "run", str(ROOT), *arguments])
+    provider = ProjectExperiment()
+    assert provider.in_context()
+    assert sqlite_store.get_experiment(provider.get_experiment_id()).name == name
+
+
+def test_other_programs_and_projects_keep_their_experiment(tmp_path: Path) -> None:
+    (tmp_path / "MLproject").write_text("name: another\n")
+    here = str(ROOT)
+    assert not runs_this_project(["/usr/bin/mlflow", "run", str(tmp_path)])
+    assert not runs_this_project(["/usr/bin/mlflow", "ui", here])
+    assert not runs_this_project(["train.py", "run", here])
+    assert runs_this_project(["x/mlflow/__main__.py", "run", "--env-manager", "local", here])
+    assert runs_this_project(["mlflow", "run", "https://host/someone/spondylo_ml.git#projects"])
+    assert entry_point(["mlflow", "run", here, "-e", "audit"]) == "audit"

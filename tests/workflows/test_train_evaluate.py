@@ -82,6 +82,7 @@ def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str])
     output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--split", "val", "--overlays", "1")
     evaluation_run = next(r for r in runs_of(folder) if r.data.tags.get("judged_run") == tiny.info.run_id)
     assert evaluation_run.info.run_id in output
+    assert evaluation_run.data.tags["mlflow.parentRunId"] == tiny.info.run_id
     assert evaluation_run.data.tags["films_seen_in_training"] == "0 of 5"
     assert "warning" not in output
     for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall"):

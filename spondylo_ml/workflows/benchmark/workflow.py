@@ -21,8 +21,8 @@ from spondylo_ml.config.benchmark_plan import (
     planned_runs,
     resumed_plan,
 )
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.config.promotion import FEWEST_SEEDS
-from spondylo_ml.config.schema import EXPERIMENT
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation import leaderboard
@@ -77,7 +77,7 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
     experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
-    with open_run(experiment, title, former.info.run_id if former else None) as run_id:
+    with open_run(experiment, title, former.info.run_id if former else None, command="benchmark") as run_id:
         children = ChildRuns(get_run(run_id))
         if former:
             children.adopt(former.info.run_id)

@@ -109,7 +109,7 @@ def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictC
 def _log(result: PredictionResult) -> None:
     """Log to the run that `mlflow run` opened; MLflow itself has logged the parameters."""
     require_store()
-    with open_run("", f"predict {len(result.films)} films"):
+    with open_run("", f"predict {len(result.films)} films", command="predict"):
         mlflow.set_tags(
             {"predicted_by": result.model, "films": str(len(result.films)), "failed": str(len(result.failed))}
         )

@@ -14,6 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import flatten
+from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
@@ -29,7 +30,7 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
-from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.promote.candidates import NoiseFloor, candidate_runs, noise_floor
 from spondylo_ml.workflows.promote.frozen_films import (
     EvaluatedModel,
@@ -69,8 +70,9 @@ def promote(config: PromoteConfig) -> Promotion:
         registry = Registry(config.registered_model)
         candidates = [fetch_trained_run(run) for run in candidate_runs(config)]
         frozen = load_frozen_films(config, registry.tags(), candidates)
-        experiment = chosen_experiment(config.experiment, experiment_of(candidates[0].run))
-        with open_run(experiment, f"promote {len(candidates)} on {frozen.films.name} {frozen.split}") as run_id:
+        experiment = chosen_experiment(config.experiment, TOOLS_EXPERIMENT)
+        name = f"promote {len(candidates)} on {frozen.films.name} {frozen.split}"
+        with open_run(experiment, name, command="promote") as run_id:
             _log_origin(config, floor, candidates, frozen)
             outcomes = _decide_all(_PromotionContext(config, floor, lock, registry, frozen, run_id), candidates)
             mlflow.set_tag(DESCRIPTION_TAG, promotion_description(outcomes))

@@ -13,7 +13,7 @@ from mlflow.tracking import MlflowClient
 from tqdm import tqdm
 
 from spondylo_ml.config import Config, flatten
-from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
@@ -66,7 +66,7 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
     assert count is not None
     experiment = chosen_experiment(config.tracking.experiment, EXPERIMENT)
     name = config.tracking.run_name or f"{config.model.name} {count} folds"
-    with open_run(experiment, name, resumed.info.run_id if resumed else None) as run_id:
+    with open_run(experiment, name, resumed.info.run_id if resumed else None, command="train") as run_id:
         if resumed is not None:
             _adopt(resumed, run_id)
         mlflow.set_tags({FOLDS_TAG: str(count), "model": config.model.name, "preset": config.preset})

@@ -13,7 +13,7 @@ import yaml
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config, flatten
-from spondylo_ml.config.schema import EXPERIMENT
+from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -89,7 +89,9 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     tracking = config.tracking
     name = tracking.run_name or f"{config.model.name}-{films.name}"
     experiment = chosen_experiment(tracking.experiment, EXPERIMENT)
-    with open_run(experiment, name, resume.run_id if resume else None, tracking.system_metrics) as run_id:
+    with open_run(
+        experiment, name, resume.run_id if resume else None, tracking.system_metrics, command="train"
+    ) as run_id:
         folder = checkpoint_folder(run_id)
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))
