@@ -88,7 +88,8 @@ def fit(
     """Train on `films["train"]` and keep the epoch with the lowest error on `films["val"]`.
 
     Args:
-        folder: for `last.ckpt`, written after each epoch, and `best.ckpt`; both are replaced atomically.
+        folder: for `last.ckpt`, written after each epoch, and `best.ckpt`, which in the end holds the weights alone;
+            both are replaced atomically.
         resume_from: a `last.ckpt` from which training continues.
         learn_shapes: learn the shapes of vertebrae from these films; otherwise the model keeps those that it has.
 
@@ -121,6 +122,7 @@ def fit(
     peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
+    _keep_weights_only(folder / BEST, best)
     model.eval()
     trained_here = len(report.history) > first_epoch
     return FitResult(
@@ -130,6 +132,16 @@ def fit(
         peak_memory_mb=peak_memory if trained_here else math.nan,
         peak_gpu_memory_mb=peak_gpu_memory_mb() if trained_here else math.nan,
     )
+
+
+def _keep_weights_only(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Write the best checkpoint again without the state of optimiser and callbacks, which is twice the weights or more.
+
+    Training goes on from the last one; the weights of the best epoch are all that anyone wants of this one.
+    """
+    smaller = path.with_suffix(".tmp")
+    torch.save({"epoch": checkpoint["epoch"], "state_dict": checkpoint["state_dict"]}, smaller)
+    smaller.replace(path)
 
 
 def _callbacks(

@@ -159,6 +159,10 @@ def test_the_mean_weights_are_validated_and_saved_and_restored_on_resuming(tmp_p
     run(resumed, tmp_path / "parts", tmp_path / "parts" / "last.ckpt", epochs=2, ema_decay=0.5, optimizer="adam")
     assert resumed.at_prediction[-1] == pytest.approx(validated[-1], rel=1e-6)
     assert resumed.at_step[0] == pytest.approx(model.at_step[2], rel=1e-6)
+    best = torch.load(tmp_path / "parts" / "best.ckpt", weights_only=True)
+    assert set(best) == {"epoch", "state_dict"}, "without the states that only the last checkpoint needs"
+    validated_once = resumed.at_prediction[-1] if best["epoch"] == 1 else validated[0]
+    assert float(best["state_dict"]["model.head"]) == pytest.approx(validated_once, rel=1e-6)
 
 
 def test_the_panel_is_drawn_with_the_validated_weights(tmp_path: Path) -> None:
