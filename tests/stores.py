@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 from mlflow.tracking import MlflowClient
+
+MS_A_DAY = 24 * 3600 * 1000
+NOW_MS = 20_000 * MS_A_DAY
+"""The time from which the age of the runs of `add_run` counts."""
+
+TRAINING_TAGS = {"git_commit": "c", "checkpoint_folder": "/nowhere", "model": "unet", "dataset": "phantom"}
 
 
 def store_in(folder: Path) -> str:
@@ -30,3 +37,23 @@ def _empty_store() -> bytes:
         connection.commit()
         connection.close()
         return file.read_bytes()
+
+
+def add_run(
+    client: MlflowClient,
+    name: str = "run",
+    tags: Mapping[str, str] = TRAINING_TAGS,
+    metrics: Mapping[str, float] | None = None,
+    days_old: float = 100,
+    status: str = "FINISHED",
+    parent: str | None = None,
+) -> str:
+    """Add a run that ended so many days before `NOW_MS`, by default a training run; returns its id."""
+    ended = round(NOW_MS - days_old * MS_A_DAY)
+    all_tags = {**tags, **({"mlflow.parentRunId": parent} if parent else {})}
+    run_id = str(client.create_run("0", start_time=ended - 1000, run_name=name, tags=all_tags).info.run_id)
+    for metric, value in (metrics or {}).items():
+        client.log_metric(run_id, metric, value)
+    if status != "RUNNING":
+        client.set_terminated(run_id, status, end_time=ended)
+    return run_id

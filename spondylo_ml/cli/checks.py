@@ -23,6 +23,7 @@ from spondylo_ml.cli.requirements import (
 from spondylo_ml.config import (
     AuditConfig,
     BenchmarkConfig,
+    CleanConfig,
     CompareConfig,
     ConvertModelConfig,
     DataConfig,
@@ -30,6 +31,7 @@ from spondylo_ml.config import (
     EvaluateConfig,
     ExportConfig,
     ExportOnnxConfig,
+    ListConfig,
     PhantomConfig,
     PredictConfig,
     PromoteConfig,
@@ -134,6 +136,23 @@ def check_promote(config: PromoteConfig) -> None:
 
 def check_registry(config: RegistryConfig) -> None:
     """Check the store."""
+    require_runs()
+
+
+def check_list(config: ListConfig) -> None:
+    """Check the metric and the store."""
+    if config.by is not None:
+        from spondylo_ml.evaluation.catalogue import lower_is_better
+
+        lower_is_better(config.by)
+    require_runs()
+
+
+def check_clean(config: CleanConfig) -> None:
+    """Check the metric and the store."""
+    from spondylo_ml.evaluation.catalogue import lower_is_better
+
+    lower_is_better(config.metric)
     require_runs()
 
 

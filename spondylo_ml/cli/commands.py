@@ -10,12 +10,14 @@ from spondylo_ml.cli.command import Command
 from spondylo_ml.config import (
     AuditConfig,
     BenchmarkConfig,
+    CleanConfig,
     CompareConfig,
     ConvertModelConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
     ExportOnnxConfig,
+    ListConfig,
     PhantomConfig,
     PredictConfig,
     PromoteConfig,
@@ -24,10 +26,11 @@ from spondylo_ml.config import (
     UiConfig,
 )
 
-WORKFLOWS, RUNS, FOLDERS = (
+WORKFLOWS, RUNS, FOLDERS, STORE = (
     "spondylo_ml.workflows",
     "spondylo_ml.cli.summaries.runs",
     "spondylo_ml.cli.summaries.folders",
+    "spondylo_ml.cli.summaries.store",
 )
 EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
 
@@ -91,6 +94,16 @@ _ROWS = (
         "registry", RegistryConfig, f"{WORKFLOWS}.registry:show_history",
         "Show who was champion, when, and why replaced.",
         checks.check_registry,
+    ),
+    Command(
+        "list", ListConfig, f"{WORKFLOWS}.list_store:list_store",
+        "List runs, registered models or studies, newest or best first.",
+        checks.check_list, f"{STORE}:listed", is_project_entry=False,
+    ),
+    Command(
+        "clean", CleanConfig, f"{WORKFLOWS}.clean:clean",
+        "List old runs and checkpoints that nothing keeps, and delete them with --delete true.",
+        checks.check_clean, f"{STORE}:cleaned", is_project_entry=False,
     ),
     Command(
         "export-onnx", ExportOnnxConfig, f"{WORKFLOWS}.export_onnx:export_onnx",

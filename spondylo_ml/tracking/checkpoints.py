@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import mlflow
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -34,11 +35,19 @@ def checkpoint_folder(run_id: str) -> Path:
 def checkpoint_folders(run_id: str) -> list[Path]:
     """All folders where a run's checkpoints may be, the likeliest first."""
     try:
-        tagged = MlflowClient().get_run(run_id).data.tags.get(FOLDER_TAG)
+        return folders_of(MlflowClient().get_run(run_id))
     except MlflowException:
-        tagged = None
-    defaults = [checkpoint_root() / run_id, Path.cwd() / CHECKPOINTS / run_id]
-    return list(dict.fromkeys([*([Path(tagged)] if tagged else []), *defaults]))
+        return _default_folders(run_id)
+
+
+def folders_of(run: Run) -> list[Path]:
+    """As `checkpoint_folders`."""
+    tagged = run.data.tags.get(FOLDER_TAG)
+    return list(dict.fromkeys([*([Path(tagged)] if tagged else []), *_default_folders(run.info.run_id)]))
+
+
+def _default_folders(run_id: str) -> list[Path]:
+    return list(dict.fromkeys([checkpoint_root() / run_id, Path.cwd() / CHECKPOINTS / run_id]))
 
 
 def require_checkpoint_place() -> None:

@@ -11,6 +11,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import TrackingError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.search import search_runs
 
 
 def has_model(run: Run) -> bool:
@@ -41,7 +42,7 @@ def top_runs(
         TrackingError: there is no such experiment, or no run has the metric.
         ConfigError: the metric is unknown, or neither lower nor higher values of it are better.
     """
-    runs = [run for run in _finished(experiment) if has_model(run)]
+    runs = [run for run in search_runs("attributes.status = 'FINISHED'", experiment) if has_model(run)]
     runs = [run for run in runs if not models or run.data.tags.get("model") in models]
     ranked = [run for run in runs if metric in run.data.metrics]
     if not ranked:
@@ -67,23 +68,3 @@ def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
     history = MlflowClient().get_metric_history(run_id, metric)
     latest = {entry.step: entry.value for entry in sorted(history, key=lambda entry: entry.timestamp)}
     return sorted(latest.items())
-
-
-def _finished(experiment: str | None) -> list[Run]:
-    client = MlflowClient()
-    experiments = list(client.search_experiments())
-    if experiment is not None:
-        names = [e.name for e in experiments]
-        if experiment not in names:
-            raise TrackingError(unknown_name("experiment", experiment, names))
-        experiments = [e for e in experiments if e.name == experiment]
-    runs: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs(
-            [e.experiment_id for e in experiments], "attributes.status = 'FINISHED'", page_token=token
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return runs

@@ -1,0 +1,76 @@
+"""Summaries of the commands that list and clean the store. Imports nothing slow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from spondylo_ml.cli.summaries.table import aligned
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from spondylo_ml.workflows.clean import Cleaning
+    from spondylo_ml.workflows.list_store import Listing
+
+
+def listed(listing: Listing) -> str:
+    """The table of a list, and how many rows it leaves out."""
+    if len(listing.rows) == 1:
+        return listing.nothing
+    more = [f"and {listing.left_out} more: --count {listing.left_out + len(listing.rows) - 1}"]
+    return "\n".join([*aligned(listing.rows), *(more if listing.left_out else [])])
+
+
+def cleaned(cleaning: Cleaning) -> str:
+    """What was deleted or would be, what is kept and why, and what to do next."""
+    verb = "deleted" if cleaning.deleted else "would be deleted"
+    n_files = sum(len(item.files) for item in cleaning.checkpoints)
+    lines = [
+        f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {megabytes(cleaning.n_bytes)}, {verb}",
+        *_aligned(
+            [*_run_cells(item.run, cleaning), megabytes(item.n_bytes), ", ".join(file.name for file in item.files)]
+            for item in cleaning.checkpoints
+        ),
+        *_kept(cleaning.kept_checkpoints, "with checkpoints kept"),
+        f"runs: {len(cleaning.runs)} {verb}",
+        *_aligned(_run_cells(run, cleaning) for run in cleaning.runs),
+        *_kept(cleaning.kept_runs, "kept"),
+    ]
+    if cleaning.unknown_folders:
+        folders = ", ".join(map(str, cleaning.unknown_folders))
+        lines.append(f"left alone, since they belong to no run of this store: {folders}")
+    return "\n".join([*lines, *_next_step(cleaning)])
+
+
+def _run_cells(run: Run, cleaning: Cleaning) -> list[str]:
+    run_id = run.info.run_id
+    rank = f"rank {cleaning.ranks[run_id]}" if run_id in cleaning.ranks else ""
+    return [run_id, run.info.run_name or "", run.info.status.lower(), f"{cleaning.ages_days[run_id]:.0f} days", rank]
+
+
+def _aligned(rows: Iterable[list[str]]) -> list[str]:
+    """The rows aligned in columns; nothing for no row."""
+    listed_rows = list(rows)
+    return aligned(listed_rows) if listed_rows else []
+
+
+def _kept(counts: Counter[str], what: str) -> Iterator[str]:
+    for reason, count in counts.most_common():
+        yield f"  {count} {what}: {reason}"
+
+
+def _next_step(cleaning: Cleaning) -> Iterator[str]:
+    if not cleaning.deleted:
+        if cleaning.checkpoints or cleaning.runs:
+            yield "Nothing was deleted. To delete what is listed: the same command with --delete true"
+        return
+    if cleaning.runs:
+        yield "Restore a run: mlflow runs restore --run-id <run id>"
+        yield "Remove deleted runs and their artefacts for good: mlflow gc --backend-store-uri <store> --older-than 30d"
+
+
+def megabytes(n_bytes: int) -> str:
+    """A size in megabytes of a million bytes."""
+    return f"{n_bytes / 1e6:,.1f} MB"

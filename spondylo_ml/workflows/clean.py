@@ -1,0 +1,151 @@
+"""`clean`: delete old runs and checkpoints that no rule keeps. Imports no torch, so that it is quick."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+
+from spondylo_ml.config import CleanConfig
+from spondylo_ml.tracking.checkpoints import checkpoint_root, folders_of
+from spondylo_ml.tracking.keeping import Keeping, Limits, registered_runs
+from spondylo_ml.tracking.reachable import require_store
+from spondylo_ml.tracking.resume import RUN_FILE
+from spondylo_ml.tracking.run_kinds import OTHER, kind_of
+from spondylo_ml.tracking.search import search_runs
+from spondylo_ml.tracking.store import OPEN, get_run
+from spondylo_ml.training.run_log import BEST, LAST
+
+
+@dataclass(frozen=True)
+class OldCheckpoints:
+    """Checkpoints of a run that no rule keeps."""
+
+    run: Run
+    files: tuple[Path, ...]
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What `clean` deletes, or would delete.
+
+    Attributes:
+        deleted: whether it was deleted; otherwise it is only listed.
+        kept_runs, kept_checkpoints: number of runs by the reason for which they, or their checkpoints, are kept.
+        unknown_folders: folders beside the checkpoints that belong to no run of this store; they are left alone.
+        ages_days, ranks: by run id; a run without a rank is no training run, or has no value of the metric.
+    """
+
+    deleted: bool
+    checkpoints: tuple[OldCheckpoints, ...]
+    runs: tuple[Run, ...]
+    kept_checkpoints: Counter[str]
+    kept_runs: Counter[str]
+    unknown_folders: tuple[Path, ...]
+    ages_days: dict[str, float]
+    ranks: dict[str, int]
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the checkpoints."""
+        return sum(item.n_bytes for item in self.checkpoints)
+
+
+def clean(config: CleanConfig) -> Cleaning:
+    """List what no rule keeps and, if asked to, delete it.
+
+    Raises:
+        TrackingError: the store or the registry does not answer, or there is no such experiment.
+    """
+    require_store()
+    cleaning = plan_cleaning(config, int(time.time() * 1000))
+    return _carried_out(cleaning) if config.delete else cleaning
+
+
+def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
+    """What no rule keeps at a time, in ms since 1970; deletes nothing.
+
+    Raises:
+        TrackingError: see `clean`.
+    """
+    limits = Limits(config.older_than_days, config.keep_newest, config.keep_best, config.metric)
+    keeping = Keeping(search_runs(), registered_runs(), limits, now_ms)
+    of_deleted = replace(keeping, limits=replace(limits, keep_newest=0, keep_best=0))
+    considered = search_runs(experiment=config.experiment)
+    kept_checkpoints, kept_runs = Counter[str](), Counter[str]()
+    checkpoints, runs = [], []
+    if "checkpoints" in config.what:
+        reasons = [(run, keeping.reason_for_checkpoints(run)) for run in considered]
+        reasons += [(run, of_deleted.reason(run)) for run in search_runs("", config.experiment, deleted=True)]
+        for run, reason in reasons:
+            item = _checkpoints_of(run)
+            if item is not None and reason:
+                kept_checkpoints[reason] += 1
+            elif item is not None:
+                checkpoints.append(item)
+    if "runs" in config.what:
+        for run in considered:
+            if reason := keeping.reason_as_part(run):
+                kept_runs[reason] += 1
+            else:
+                runs.append(run)
+    touched = [*runs, *(item.run for item in checkpoints)]
+    return Cleaning(
+        deleted=False,
+        checkpoints=tuple(checkpoints),
+        runs=tuple(runs),
+        kept_checkpoints=kept_checkpoints,
+        kept_runs=kept_runs,
+        unknown_folders=tuple(_unknown_folders()),
+        ages_days={run.info.run_id: keeping.age_days(run) for run in touched},
+        ranks={run.info.run_id: rank for run in touched if (rank := keeping.ranks.get(run.info.run_id))},
+    )
+
+
+def _checkpoints_of(run: Run) -> OldCheckpoints | None:
+    """The run's checkpoints on this machine; None if it has none, or if a folder does not say that it is the run's."""
+    if kind_of(run) == OTHER:
+        return None
+    for folder in folders_of(run):
+        if _run_id_in(folder) == run.info.run_id:
+            paths = [folder / name for name in (BEST, LAST)]
+            files = tuple(path for path in paths if path.is_file() and not path.is_symlink())
+            return OldCheckpoints(run, files, sum(path.stat().st_size for path in files)) if files else None
+    return None
+
+
+def _run_id_in(folder: Path) -> str:
+    try:
+        return (folder / RUN_FILE).read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _unknown_folders() -> Iterator[Path]:
+    """Folders with checkpoints beside the store that belong to no run of it."""
+    known = {run.info.run_id for deleted in (False, True) for run in search_runs(deleted=deleted)}
+    for folder in sorted(checkpoint_root().glob("*/")):
+        if _run_id_in(folder) not in known and any((folder / name).exists() for name in (BEST, LAST)):
+            yield folder
+
+
+def _carried_out(cleaning: Cleaning) -> Cleaning:
+    """Delete the files and runs; a run that was resumed meanwhile is left alone."""
+    still_ended = [item for item in cleaning.checkpoints if _has_ended(item.run)]
+    for item in still_ended:
+        for file in item.files:
+            file.unlink(missing_ok=True)
+    runs = [run for run in cleaning.runs if _has_ended(run)]
+    for run in runs:
+        MlflowClient().delete_run(run.info.run_id)
+    return replace(cleaning, deleted=True, checkpoints=tuple(still_ended), runs=tuple(runs))
+
+
+def _has_ended(run: Run) -> bool:
+    return get_run(run.info.run_id).info.status not in OPEN
