@@ -39,8 +39,8 @@ def load(
 
     Args:
         model: `starter`, the model that comes with the package; an alias (`champion`) or version of the registered
-            model, `models:/<name>@<alias>`, `models:/<name>/<version>`, `runs:/<run id>/model`, a run id, or the folder
-            of a model.
+            model, `models:/<name>@<alias>`, `models:/<name>/<version>`, `runs:/<run id>/model`, a run by its id or
+            first digits, by its name or as `latest`, or the folder of a model.
         batch_size: films that the network sees at once.
         backend: what computes the network: `torch`, or `onnx` for a folder that `export-onnx` has written.
         digest: SHA-256 of the model's manifest.json; no other model is loaded. The registry and runs keep the digests
@@ -119,7 +119,7 @@ def train(
             Absent: the recipe's; `finetune` if there is a model to go on from; else `quick`.
         data: folder of a dataset; or the section `data`. Absent: synthetic films.
         recipe: YAML file laid over the model's own recipe.
-        resume: run id, or path of a last.ckpt, to resume.
+        resume: run to resume (its id or first digits, its name, or `latest`), or path of a last.ckpt.
         settings: other values of the configuration: `seed=1`, `training={"epochs": 3}`.
 
     Raises:
@@ -145,12 +145,14 @@ def train(
         )
 
     from spondylo_ml.tracking.resume import requested_training
+    from spondylo_ml.tracking.run_names import with_run_ids
     from spondylo_ml.workflows.train import train
+    from spondylo_ml.workflows.train.start import with_run_id
 
-    requested = requested_training(options, values, _config_of_model)
+    requested = requested_training(with_run_ids(options), values, _config_of_model)
     if requested.is_cross_validation:
         raise ConfigError(f"{resume} is a cross-validation: python -m spondylo_ml train --resume {resume}")
-    return train(requested.config, requested.resume)
+    return train(with_run_id(requested.config), requested.resume)
 
 
 def evaluate(
@@ -159,7 +161,7 @@ def evaluate(
     """Evaluate the best model of a run on films, and log the results to a new run.
 
     Args:
-        run_id: MLflow run that trained the model.
+        run_id: run that trained the model: its id or first digits, its name, or `latest`.
         data: folder of a dataset; or the section `data`. Values that are not set are those of the training run.
         split: part of the films: train, val (the default), test or all.
         settings: other values of the command `evaluate`: `resamples=500`.
@@ -180,9 +182,10 @@ def evaluate(
     values = _nested(settings | part, data=_section(data, "path"))
     config = validate(EvaluateConfig, {**values, "run_id": run_id})
 
+    from spondylo_ml.tracking.run_names import with_run_ids
     from spondylo_ml.workflows.evaluate import evaluate
 
-    return evaluate(config)
+    return evaluate(with_run_ids(config))
 
 
 def create_model(model: str | Section = "unet", preset: str = "quick", **settings: Any) -> LandmarkModel:

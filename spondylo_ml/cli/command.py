@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from spondylo_ml.cli.flags import flags_class, given_values
+from spondylo_ml.cli.requirements import require_run_ids
 from spondylo_ml.config import Config, validate
 from spondylo_ml.config.section import Section
 
@@ -77,7 +78,8 @@ class Command:
         Raises:
             SpondyloError: bad input, or an error of the workflow.
         """
-        parsed = self.parse(arguments)
+        options, *values = self.parse(arguments)
+        parsed = (require_run_ids(options), *values)
         self.check(*parsed)
         workflow = load(self.workflow)
         describe = load(self.describe) if self.describe else str

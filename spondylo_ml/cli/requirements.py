@@ -5,15 +5,37 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spondylo_ml.config import CompareConfig, DataConfig, PromoteConfig
 from spondylo_ml.config.paths import expanded
+from spondylo_ml.config.references import references
+from spondylo_ml.config.section import Section
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.serving.local_model import local_model, only_model
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+Options = TypeVar("Options", bound=Section)
+
+
+def require_run_ids(options: Options) -> Options:
+    """Require that the runs which options name by name, beginning or `latest` exist; returns the options with ids.
+
+    Without a store nothing is replaced, and the check of the command reports that there is none.
+
+    Raises:
+        SpondyloError: no such run, more than one, or the store does not answer.
+    """
+    if not references(options) or _missing_store_file() is not None:
+        return options
+    require_store()
+
+    from spondylo_ml.tracking.run_names import with_run_ids
+
+    return with_run_ids(options)
 
 
 def require_films(data: DataConfig) -> None:
@@ -174,12 +196,17 @@ def require_store() -> None:
     require_store()
 
 
-def _require_store_file() -> None:
-    """Require that the file of a local store exists: MLflow would create an empty one."""
+def _missing_store_file() -> Path | None:
+    """The file of a local store that does not exist."""
     from spondylo_ml.tracking.store_uri import sqlite_file, usual_uri
 
     file = sqlite_file(usual_uri())
-    if file is not None and not file.exists():
+    return file if file is not None and not file.exists() else None
+
+
+def _require_store_file() -> None:
+    """Require that the file of a local store exists: MLflow would create an empty one."""
+    if (file := _missing_store_file()) is not None:
         raise TrackingError(
             f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder of mlflow.db, or "
             "set MLFLOW_TRACKING_URI"

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, field_validator
 
 from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.resolve import field_names, flatten, projects_dir, validate
 from spondylo_ml.config.schema import Config
 from spondylo_ml.config.section import CommaList, Section
@@ -88,7 +89,9 @@ class BenchmarkConfig(Section):
     )
     seeds: CommaList[int] = Field((0, 1), min_length=1, description="seeds of each entry, such as 0,1")
     only: CommaList[str] = Field((), description="train only these entries now, such as unet,hrnet_w32")
-    resume: str | None = Field(None, description="run id of a benchmark to continue")
+    resume: Annotated[str | None, RunReference("benchmark")] = Field(
+        None, description="benchmark to continue: the id of its run or its first digits, its name, or latest"
+    )
 
     @field_validator("seeds")
     @classmethod

@@ -12,6 +12,7 @@ from spondylo_ml.config.experiments import EXPERIMENT, TOOLS_EXPERIMENT
 from spondylo_ml.config.films import DataConfig, PhantomAddition, PhantomSlips, PhantomStyle
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.paths import PathList, expanded
+from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
@@ -26,9 +27,10 @@ def _sha256(value: str) -> str:
 
 
 Digest = Annotated[str, StringConstraints(strip_whitespace=True, to_lower=True), AfterValidator(_sha256)]
+RUN_HELP = "its id or first digits, its name, or latest"
 MODEL_HELP = (
-    "starter (the model of the package), alias or version of the registered model, models:/<name>@<alias>, a run id, "
-    "or a local folder"
+    "starter (the model of the package), alias or version of the registered model, models:/<name>@<alias>, a run (its "
+    "id or first digits, its name, or latest), or a local folder"
 )
 DIGEST_HELP = "SHA-256 of the model's manifest.json; no other model is used"
 
@@ -37,7 +39,9 @@ class TrainOptions(Section):
     """Options of `train` beside the configuration of the training run."""
 
     recipe: Path | None = Field(None, description="YAML file laid over the model's own recipe")
-    resume: str | None = Field(None, description="run id, or path of a last.ckpt, to resume")
+    resume: Annotated[str | None, RunReference("resumable", or_checkpoint=True)] = Field(
+        None, description=f"run ({RUN_HELP}) or path of a last.ckpt to resume"
+    )
 
     @property
     def recipe_path(self) -> Path | None:
@@ -48,7 +52,9 @@ class TrainOptions(Section):
 class EvaluateConfig(Section):
     """What to evaluate, and on which films."""
 
-    run_id: str = Field(description="MLflow run whose best model is evaluated")
+    run_id: Annotated[str, RunReference("trained")] = Field(
+        description=f"run whose best model is evaluated: {RUN_HELP}"
+    )
     data: DataConfig = Field(
         default_factory=DataConfig, description="films; values that are not set are those of the training run"
     )
@@ -64,7 +70,9 @@ class EvaluateConfig(Section):
 class DiagnoseConfig(Section):
     """Which run to diagnose."""
 
-    run_id: str = Field(description="MLflow run to examine: its configuration, films and best model")
+    run_id: Annotated[str, RunReference("trained")] = Field(
+        description=f"run to examine, with its configuration, films and best model: {RUN_HELP}"
+    )
     data: DataConfig = Field(
         default_factory=DataConfig, description="films; values that are not set are those of the training run"
     )
@@ -77,8 +85,8 @@ class DiagnoseConfig(Section):
 class CompareConfig(Section):
     """Which runs to compare, and on which films."""
 
-    run_ids: CommaList[str] = Field(
-        (), description="MLflow runs, such as a,b,c; the others are compared with the first"
+    run_ids: Annotated[CommaList[str], RunReference("trained")] = Field(
+        (), description=f"runs, such as a,b,c, each {RUN_HELP}; the others are compared with the first"
     )
     top: int | None = Field(
         None, ge=1, description="instead of run_ids: this many of the best runs by metric, best first"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.section import CommaList, Section
 from spondylo_ml.errors import unknown_name
 
@@ -37,7 +38,9 @@ class MarginsConfig(Section):
 class PromoteConfig(Section):
     """Candidates for the registry, the films to evaluate them on, and the conditions of a promotion."""
 
-    run_ids: CommaList[str] = Field((), description="MLflow runs that are candidates, such as a,b")
+    run_ids: Annotated[CommaList[str], RunReference("trained")] = Field(
+        (), description="runs that are candidates, such as a,b: ids or their first digits, names, or latest"
+    )
     models: CommaList[str] = Field(
         ("hrnet_w32", "maht_net"), description="instead of run_ids: the best run of each of these models"
     )
@@ -65,9 +68,9 @@ class PromoteConfig(Section):
     noise_floor: float | None = Field(
         None, ge=0, description="difference in metric that another seed alone makes; unset: no model replaces another"
     )
-    noise_floor_from: str | None = Field(
+    noise_floor_from: Annotated[str | None, RunReference("noise floor")] = Field(
         None,
-        description="instead of noise_floor: id of a study with retrain_seeds, or of a benchmark, that measured it",
+        description="instead of noise_floor: run of a study with retrain_seeds, or of a benchmark, that measured it",
     )
     margins: MarginsConfig = MarginsConfig()
     latency_films: int = Field(8, ge=1, le=1000, description="films on which to measure the time for one film")

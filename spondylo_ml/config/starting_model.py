@@ -17,7 +17,7 @@ INPUT_SIZE = ("input_side_px", "input_hw")
 WEIGHTS_FROM = ("pretrained", "pretrained_file")
 
 HOW_TO_GO_ON = (
-    "set model.pretrained to starter, a run id, an alias or version of the registered model or a folder, or "
+    "set model.pretrained to starter, a run, an alias or version of the registered model or a folder, or "
     "model.pretrained_file to a file of weights"
 )
 

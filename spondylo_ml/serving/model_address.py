@@ -12,10 +12,12 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.config.references import LATEST, is_whole_id
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.serving.local_model import DESCRIPTION, STARTER
 from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
 from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.run_names import find_run, run_or_none
 from spondylo_ml.tracking.store_uri import uri_without_password
 
 REGISTERED_MODEL = "spondylo-landmarks"
@@ -24,9 +26,10 @@ MODEL_NAME = "model"
 
 FORMS = (
     f"{STARTER}, an alias or version of {REGISTERED_MODEL} (champion, 3), models:/<name>@<alias>, "
-    f"models:/<name>/<version>, runs:/<run id>/{MODEL_NAME}, a run id, or a folder with a {DESCRIPTION}"
+    f"models:/<name>/<version>, runs:/<run id>/{MODEL_NAME}, a run (its id or first digits, its name, or {LATEST}), "
+    f"or a folder with a {DESCRIPTION}"
 )
-_RUN_ID, _ALIAS = re.compile(r"[0-9a-f]{32}"), re.compile(r"[A-Za-z][\w-]*")
+_ALIAS, _ADDRESS = re.compile(r"[A-Za-z][\w-]*"), re.compile(r"(runs|models):/")
 _BY_ALIAS = re.compile(r"models:/([^/@]+)@(.+)")
 _BY_VERSION = re.compile(r"models:/([^/@]+)/(\d+)")
 _BY_ID = re.compile(r"models:/(m-[0-9a-f]+)")
@@ -53,8 +56,9 @@ def model_address(which: str) -> ModelAddress:
         TrackingError: no such alias, or the store cannot be reached.
         DataError: not one of the forms.
     """
-    if _RUN_ID.fullmatch(which):
-        which = f"runs:/{which}/{MODEL_NAME}"
+    run_id = run_id_of_model(which)
+    if run_id is not None:
+        which = f"runs:/{run_id}/{MODEL_NAME}"
     if which.startswith("runs:/"):
         run_id = which.removeprefix("runs:/").split("/")[0]
         return ModelAddress(which, f"run {run_id}", partial(digest_of_run, run_id))
@@ -75,6 +79,37 @@ def model_address(which: str) -> ModelAddress:
     if by_id := _BY_ID.fullmatch(which):
         return ModelAddress(which, by_id[1], lambda: digest_of_run(_run_of(by_id[1])))
     raise DataError(f"no model {which!r}: there is no such folder. Give {FORMS}")
+
+
+def run_id_of_model(which: str) -> str | None:
+    """Id of the run whose model is named: by the id, its first digits, the run's name, or `latest`.
+
+    None for a name of another form. An alias or a version of that name comes first.
+
+    Raises:
+        TrackingError: more than one run has this name, or there is no latest one.
+    """
+    if is_whole_id(which):
+        return which
+    if which == LATEST:
+        return str(find_run(which).info.run_id)
+    if which == STARTER or _ADDRESS.match(which) or _is_registered(which):
+        return None
+    run = run_or_none(which)
+    return None if run is None else str(run.info.run_id)
+
+
+def _is_registered(which: str) -> bool:
+    """Whether the text is an alias or a version of the registered model."""
+    client = MlflowClient()
+    try:
+        if which.isdigit():
+            client.get_model_version(REGISTERED_MODEL, which)
+        else:
+            client.get_model_version_by_alias(REGISTERED_MODEL, which)
+    except (MlflowException, OSError):
+        return False
+    return True
 
 
 def _run_of(model_id: str) -> str:

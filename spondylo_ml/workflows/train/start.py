@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from spondylo_ml.config import TrainOptions
+from spondylo_ml.config import Config, TrainOptions
+from spondylo_ml.config.paths import expanded
+from spondylo_ml.serving.model_address import run_id_of_model
 from spondylo_ml.serving.model_source import config_of_model
 from spondylo_ml.tracking.resume import requested_training
 from spondylo_ml.workflows.train.cross_validate import CrossValidation, cross_validate
@@ -22,6 +25,21 @@ def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> T
         SpondyloError: as `requested_training` and `train`.
     """
     training = requested_training(options, overrides, config_of_model)
+    config = with_run_id(training.config)
     if training.is_cross_validation:
-        return cross_validate(training.config, training.parent)
-    return train(training.config, training.resume)
+        return cross_validate(config, training.parent)
+    return train(config, training.resume)
+
+
+def with_run_id(config: Config) -> Config:
+    """The configuration with the id of the run whose model `model.pretrained` names otherwise.
+
+    What the run records must name the same model later, when another run is the latest.
+
+    Raises:
+        TrackingError: see `run_id_of_model`.
+    """
+    which = config.model.starting_model
+    if which is None or expanded(Path(which)).is_dir() or (run_id := run_id_of_model(which)) is None:
+        return config
+    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": run_id})})
