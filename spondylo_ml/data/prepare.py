@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.data.letterbox import Letterbox
+from spondylo_ml.data.window import Window
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, SlotRange
 
 
@@ -51,6 +52,17 @@ def prepare_film(film: Film, slots: SlotRange, input_hw: tuple[int, int]) -> Pre
         corners_xy=letterbox.to_input(slots.corners(vertebrae)),
         present=present,
     )
+
+
+def prepare_window(prepared: PreparedFilm, window: Window, pixels: GreyImage) -> PreparedFilm:
+    """A window of a film in place of all of it.
+
+    Args:
+        pixels: (H, W) of the film, which a caller of several windows reads once.
+    """
+    letterbox = Letterbox(prepared.letterbox.film_hw, prepared.letterbox.input_hw, window)
+    corners = letterbox.to_input(prepared.letterbox.to_film(prepared.corners_xy))
+    return replace(prepared, letterbox=letterbox, image=letterbox.apply(pixels), corners_xy=corners)
 
 
 def prepare_films(
