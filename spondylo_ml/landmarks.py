@@ -264,6 +264,9 @@ class FilmPrediction:
             levels higher; None if the model does not weigh other readings.
         level_confidence: probability that the levels are right, by these scores, calibrated on the model's validation
             films; 1 without them.
+        quarter_turns: clockwise quarter turns after which the film was read; 0 for a film that was read as it is.
+        remarks: how the film was read, where it was not simply the whole film.
+        refusal: why nothing may be measured on the film; empty if it may.
     """
 
     film_id: str
@@ -276,3 +279,6 @@ class FilmPrediction:
     evidence: float = 1.0
     shift_scores: FloatArray | None = None
     level_confidence: float = 1.0
+    quarter_turns: int = 0
+    remarks: tuple[str, ...] = ()
+    refusal: str = ""

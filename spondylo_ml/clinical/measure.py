@@ -46,6 +46,7 @@ def measure_film(
     facing: Facing | None = None,
     evidence: float = 1.0,
     level_confidence: float = 1.0,
+    refusal: str = "",
 ) -> FilmMeasurement:
     """Measure everything that can be measured on a film.
 
@@ -55,6 +56,7 @@ def measure_film(
         facing: overrides the film's facing, which is inferred if unknown.
         evidence: the network's evidence for these vertebrae, 0 to 1; 1 for labels.
         level_confidence: its probability that not all levels are too high or too low; 1 for labels.
+        refusal: why nothing may be measured on the film at all; empty for labels.
 
     Raises:
         DataError: neither labels nor `vertebrae`.
@@ -73,6 +75,7 @@ def measure_film(
         levels_from=film.levels_from if levels_from is None else levels_from,
         evidence=evidence,
         level_confidence=level_confidence,
+        refusal=refusal,
     )
 
 
@@ -88,6 +91,7 @@ def measure_vertebrae(
     levels_from: str = LEVELS_LABELLED,
     evidence: float = 1.0,
     level_confidence: float = 1.0,
+    refusal: str = "",
 ) -> FilmMeasurement:
     """As `measure_film`, without a `Film`.
 
@@ -103,11 +107,12 @@ def measure_vertebrae(
     slots = [v.slot for v in vertebrae]
     if len(set(slots)) < len(slots):
         raise DataError(f"level listed more than once; given slots {slots}")
+    evidence = 0.0 if refusal else evidence  # so that neither facing nor levels are named
     side = _side(vertebrae, facing, rules, evidence)
     naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence, level_confidence)
     scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)
-    weak_evidence = WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else ""
-    withheld = weak_evidence or scale.withheld or side.reason
+    no_spine = refusal or (WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else "")
+    withheld = no_spine or scale.withheld or side.reason
     lateral = side.facing is not Facing.NONE
     implausible = find_implausible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
     spine = Spine(
@@ -135,7 +140,7 @@ def measure_vertebrae(
         withheld=withheld,
         levels=level_measures.levels(spine),
         bodies=level_measures.bodies(spine),
-        warnings=_warnings(side, naming, levels_from, scale, weak_evidence, implausible.warnings),
+        warnings=_warnings(side, naming, levels_from, scale, no_spine, implausible.warnings),
         rules=rules.model_dump(mode="json"),
         rules_digest=rules_digest(rules),
     )
@@ -181,9 +186,9 @@ def _bodies(vertebrae: Sequence[Vertebra], facing: Facing, scale: Scale) -> Mapp
 
 
 def _warnings(
-    side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, weak_evidence: str, implausible: Sequence[str]
+    side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, no_spine: str, implausible: Sequence[str]
 ) -> tuple[str, ...]:
-    messages = [weak_evidence, scale.withheld, *scale.warnings, *implausible, side.reason, naming.reason]
+    messages = [no_spine, scale.withheld, *scale.warnings, *implausible, side.reason, naming.reason]
     if side.source == "inferred" and not side.reason:
         messages.append(
             f"facing inferred: {side.facing.value}, with a confidence {confidence_in_words(side.confidence)}"

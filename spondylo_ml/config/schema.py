@@ -15,6 +15,7 @@ from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.config.films import AugmentationConfig, DataConfig
 from spondylo_ml.config.network import DROPOUT_OF, HeatmapConfig, LossConfig, ModelConfig
 from spondylo_ml.config.optimisation import TrainingConfig
+from spondylo_ml.config.reading import ReadingConfig
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 
@@ -65,6 +66,7 @@ class Config(Section):
     training: TrainingConfig = TrainingConfig()
     clinical: ClinicalConfig = ClinicalConfig()
     uncertainty: UncertaintyConfig = UncertaintyConfig()
+    reading: ReadingConfig = ReadingConfig()
     tracking: TrackingConfig = TrackingConfig()
 
     @model_validator(mode="after")

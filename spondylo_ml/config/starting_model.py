@@ -12,7 +12,7 @@ Tree = dict[str, Any]
 ConfigOf = Callable[[str], Mapping[str, Any]]
 """Returns the configuration of the model of a name, as in `predict --model`."""
 
-SECTIONS = ("heatmap", "loss", "uncertainty")
+SECTIONS = ("heatmap", "loss", "uncertainty", "reading")
 INPUT_SIZE = ("input_side_px", "input_hw")
 WEIGHTS_FROM = ("pretrained", "pretrained_file")
 
@@ -25,7 +25,8 @@ HOW_TO_GO_ON = (
 def starting_layer(user_values: Mapping[str, Any], config_of: ConfigOf | None) -> Tree:
     """The values that the configuration takes over from the model that `model.pretrained` names; empty if none does.
 
-    They describe the network, its input size and its output: the weights fit no other. Levels are those of the films.
+    They describe the network, its input size, its output and how it reads a film: the weights fit no other. Levels are
+    those of the films.
 
     Args:
         user_values: what the user has set.

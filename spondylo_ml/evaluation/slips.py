@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from spondylo_ml.clinical.facing import infer_facing
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
+from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement, Measure
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.agreement import (
     area_under_curve,
@@ -28,6 +29,8 @@ COLUMNS = (
 """A slip or grade that cannot be measured is NaN, with the reason in `true_withheld` or `pred_withheld`."""
 
 FACING_COLUMNS = ("film_id", "right")
+
+ON_ITS_SIDE = "the film lies on its side, so that its horizontal is not the patient's"
 
 
 def level_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
@@ -75,18 +78,24 @@ def measure_prediction(
 ) -> FilmMeasurement:
     """Measure a film at its predicted corners; evaluation and prediction both do it here.
 
+    Slips and angles between vertebrae do not change if a film is turned. On one that lies on its side, the facing is
+    inferred even if one was given, since left and right are not the patient's, and there is no sacral slope.
+
     Args:
         levels_from: why vertebrae have their slots; the film's own reason if None.
     """
-    vertebrae = predicted_vertebrae(prediction)
-    return measure_film(
+    turned = prediction.quarter_turns != 0
+    measurement = measure_film(
         film,
         rules,
-        vertebrae=vertebrae,
+        vertebrae=predicted_vertebrae(prediction),
         levels_from=levels_from,
+        facing=Facing.UNKNOWN if turned and film.facing is not Facing.NONE else None,
         evidence=prediction.evidence,
         level_confidence=prediction.level_confidence,
+        refusal=prediction.refusal,
     )
+    return replace(measurement, sacral_slope=Measure(np.nan, "deg", ON_ITS_SIDE)) if turned else measurement
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:

@@ -25,6 +25,7 @@ from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.evaluation.heatmap_evidence import Evidence
 from spondylo_ml.evaluation.level_confidence import LevelConfidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
+from spondylo_ml.evaluation.refusal import Refusal
 from spondylo_ml.evaluation.uncertainty import UncertaintyModel
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import LandmarkModel
@@ -49,6 +50,8 @@ class Bundle:
         evidence: usual definiteness of corners on the validation films; None if they were too few.
         level_confidence: calibration of the confidence in levels on the validation films; None if they were too few or
             the model does not weigh other readings.
+        refusal: limit below which a film is refused as not being a lateral lumbar film; None if the validation films
+            were too few, or nothing is to be refused.
     """
 
     model: LandmarkModel
@@ -57,6 +60,7 @@ class Bundle:
     uncertainty: UncertaintyModel | None = None
     evidence: Evidence | None = None
     level_confidence: LevelConfidence | None = None
+    refusal: Refusal | None = None
 
     @property
     def slots(self) -> SlotRange:
@@ -82,6 +86,7 @@ def save_bundle(bundle: Bundle, folder: Path, half: bool = False) -> None:
         "uncertainty": bundle.uncertainty.model_dump(mode="json") if bundle.uncertainty else None,
         "evidence": bundle.evidence.model_dump(mode="json") if bundle.evidence else None,
         "level_confidence": bundle.level_confidence.model_dump(mode="json") if bundle.level_confidence else None,
+        "refusal": bundle.refusal.model_dump(mode="json") if bundle.refusal else None,
     }
     _write(folder, {WEIGHTS: save(state), DESCRIPTION: json.dumps(description, indent=1).encode()})
 
@@ -160,6 +165,8 @@ def bundle_from_description(folder: Path, description: Mapping[str, Any], weight
         evidence = Evidence.model_validate(evidence_json) if evidence_json else None
         confidence_json = description.get("level_confidence")
         level_confidence = LevelConfidence.model_validate(confidence_json) if confidence_json else None
+        refusal_json = description.get("refusal")
+        refusal = Refusal.model_validate(refusal_json) if refusal_json else None
         same_rules = description["clinical_rules"] == stored_rules_digest(description["config"]["clinical"])
     except (ConfigError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise DataError(
@@ -174,7 +181,7 @@ def bundle_from_description(folder: Path, description: Mapping[str, Any], weight
     except RuntimeError as error:
         first = str(error).splitlines()[1:2] or [str(error)]
         raise DataError(f"{folder}: {WEIGHTS} does not fit {config.model.name} ({first[0].strip()})") from None
-    return Bundle(model.eval(), config, mean_shape, uncertainty, evidence, level_confidence)
+    return Bundle(model.eval(), config, mean_shape, uncertainty, evidence, level_confidence, refusal)
 
 
 def _with_known_layout(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ def config_of(which: str) -> Mapping[str, Any]:
         "loss": {"presence_weight": 0.3},
         "data": {"input_hw": [160, 96], "n_slots": 6, "phantom_films": 77},
         "uncertainty": {"samples": 300},
+        "reading": {"crop": True},
         "training": {"epochs": 3},
         "seed": 9,
     }
@@ -46,7 +47,7 @@ def test_the_network_its_input_and_its_output_are_those_of_the_model_and_the_tra
     assert {key: config[f"training.{key}"] for key in preset} == preset
     for key, value in source.items():
         section = key.split(".")[0]
-        if section in ("heatmap", "loss", "uncertainty") or (section == "model" and "pretrained" not in key):
+        if section in ("heatmap", "loss", "uncertainty", "reading") or (section == "model" and "pretrained" not in key):
             assert config[key] == value, key
     assert config["data.input_hw"] == [160, 96]
     assert (config["model.pretrained"], config["seed"]) == (name, 0)

@@ -22,6 +22,7 @@ from spondylo_ml.evaluation.level_confidence import LevelConfidence
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.refusal import Refusal
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model, parameter_count
@@ -158,7 +159,7 @@ def _log_unused(model: LandmarkModel) -> None:
 
 
 def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
-    """The bundle with uncertainty, usual evidence and confidence in levels, all fitted on the validation films."""
+    """The bundle with uncertainty, usual evidence, confidence in levels and refusal, fitted on the validation films."""
     predictions = Predictor(bundle, compute).predict_prepared(val)
     of_films = PredictionSet([film.film for film in val], predictions)
     return replace(
@@ -166,6 +167,7 @@ def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compu
         uncertainty=fit_uncertainty(of_films, bundle.config),
         evidence=Evidence.fit(predictions),
         level_confidence=LevelConfidence.fit(of_films.pairs),
+        refusal=Refusal.fit(of_films.pairs, bundle.config.reading.false_refusals),
     )
 
 
