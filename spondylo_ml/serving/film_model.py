@@ -207,7 +207,8 @@ class FilmModel:
         if calibrated:
             # Seeded by the pixels, so that results do not depend on the name of the film.
             intervals = calibrated.levels(film, prediction, rules, measurement=measurement, seed_name=ready.film_key)
-        warnings = (*film.notes, *_picture_warnings(ready, prediction), *measurement.warnings)
+        remarks = (*film.notes, *prediction.remarks)
+        warnings = (*remarks, *_picture_warnings(ready, prediction), *measurement.warnings)
         return FilmResult(
             film_id=film.film_id,
             film_key=ready.film_key,

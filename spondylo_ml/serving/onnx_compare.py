@@ -17,7 +17,7 @@ from torch import Tensor
 
 from spondylo_ml.clinical.measure import levels_by_geometry
 from spondylo_ml.clinical.measurement import LevelMeasurement
-from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.config import ClinicalConfig, ReadingConfig
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
@@ -42,8 +42,7 @@ def compare_networks(
     """
     if not films:
         raise DataError("at least one film is needed to compare two networks")
-    # Without intervals, which follow from corners and maps and take most of the time.
-    ours, theirs = (FilmModel(replace(b, uncertainty=None), "", COMPUTE, BATCH_SIZE) for b in (bundle, onnx_bundle))
+    ours, theirs = (FilmModel(_once_without_intervals(b), "", COMPUTE, BATCH_SIZE) for b in (bundle, onnx_bundle))
     tensors: dict[str, TensorDifference] = {}
     pairs = []
     with _recorded(bundle.model) as by_torch, _recorded(onnx_bundle.model) as by_onnx:
@@ -57,6 +56,13 @@ def compare_networks(
             by_torch.clear()
             by_onnx.clear()
     return Parity(tensors, tuple(pairs))
+
+
+def _once_without_intervals(bundle: Bundle) -> Bundle:
+    """The model without intervals, which follow from corners and maps and take most of the time, and without second
+    readings on crops, so that both networks see the same pictures."""
+    config = bundle.config.model_copy(update={"reading": ReadingConfig()})
+    return replace(bundle, config=config, uncertainty=None)
 
 
 def points_to_limit(level: LevelMeasurement, rules: ClinicalConfig) -> float:

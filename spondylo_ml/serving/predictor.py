@@ -1,4 +1,4 @@
-"""Predict films with the same preprocessing as in training."""
+"""Predict films with the same preprocessing as in training; as configured, on windows of them too."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.models.monte_carlo import landmark_predictor
 from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.closer_reading import CloserReading, usual_size_px
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE, predict_batch, to_film_predictions
 
@@ -27,6 +28,8 @@ class Predictor:
         # A server calls from several threads, but dropout is switched on and off in the shared network, and each batch
         # in it takes memory.
         self._lock = Lock()
+        reading = bundle.config.reading
+        self._closer = self._closer_reading() if reading.crop or reading.turn else None
 
     def predict(self, films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[FilmPrediction]:
         """One prediction per film, in px of the original film, in order.
@@ -34,16 +37,24 @@ class Predictor:
         Raises:
             DataError: a film's pixels cannot be read.
         """
-        input_hw = self._bundle.config.data.input_hw
-        if input_hw is None:
-            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
         predictions: list[FilmPrediction] = []
         for chunk in _chunks(films, 8 * self._batch_size):
-            predictions += self.predict_prepared(prepare_films(chunk, self._bundle.slots, input_hw, on_film))
+            predictions += self.predict_prepared(prepare_films(chunk, self._bundle.slots, self._input_hw, on_film))
         return predictions
 
     def predict_prepared(self, prepared: Sequence[PreparedFilm]) -> list[FilmPrediction]:
-        """Like `predict`, for films that are already preprocessed for this model."""
+        """Like `predict`, for films that are already preprocessed for this model.
+
+        Raises:
+            DataError: a film must be read again on a window, and its pixels cannot be read.
+        """
+        predictions = self._read(prepared)
+        if self._closer:
+            predictions = [self._closer.best(film, one) for film, one in zip(prepared, predictions, strict=True)]
+        return [replace(prediction, refusal=self._refusal(prediction)) for prediction in predictions]
+
+    def _read(self, prepared: Sequence[PreparedFilm]) -> list[FilmPrediction]:
+        """The predictions on films, or windows of them, as they are."""
         predictions: list[FilmPrediction] = []
         for batch in plain_loader(prepared, self._batch_size):
             with self._lock:
@@ -51,6 +62,24 @@ class Predictor:
             rows = [prepared[i] for i in batch.row.tolist()]
             predictions += map(self._with_confidence, to_film_predictions(rows, landmarks, self._model))
         return predictions
+
+    @property
+    def _input_hw(self) -> tuple[int, int]:
+        input_hw = self._bundle.config.data.input_hw
+        if input_hw is None:
+            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+        return input_hw
+
+    def _closer_reading(self) -> CloserReading:
+        return CloserReading(
+            config=self._bundle.config.reading,
+            usual_px=usual_size_px(self._bundle.mean_shape, self._input_hw),
+            read=self._read,
+            refused=lambda prediction: bool(self._refusal(prediction)),
+        )
+
+    def _refusal(self, prediction: FilmPrediction) -> str:
+        return self._bundle.refusal.of(prediction) if self._bundle.refusal else ""
 
     def _with_confidence(self, prediction: FilmPrediction) -> FilmPrediction:
         usual, levels = self._bundle.evidence, self._bundle.level_confidence
