@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from mlflow.entities import Run
 
+from spondylo_ml.config import ReadingConfig
+from spondylo_ml.data.conditions import NOT_LUMBAR, condition_films
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import DataError
@@ -26,6 +28,7 @@ from spondylo_ml.evaluation.heatmap_evidence import Evidence
 from spondylo_ml.evaluation.level_confidence import LevelConfidence
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.refusal import Refusal
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan
@@ -42,6 +45,10 @@ CARD = "card.md"
 PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "albumentations")
 """Packages on which the weights depend."""
 
+OTHERS_SEED, OTHERS_PER_KIND = 2_000_000, 20
+"""Seed and number, of each kind, of the films without a lumbar spine on which refusals are counted; no model is trained
+on films of this seed."""
+
 
 @dataclass(frozen=True)
 class Rounding:
@@ -57,19 +64,22 @@ class Rounding:
     n_corners: int
 
 
-def build_starter(run_id: str, commit: str, folder: Path, uncalibrated: bool = False) -> str:
+def build_starter(
+    run_id: str, commit: str, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
+) -> str:
     """Write the model of a training run with its card and origin to `folder`, which is replaced; returns its digest.
 
     The weights are rounded to half precision first: calibration and evaluation are those of the rounded model.
 
     Args:
         commit: commit of the code.
+        reading: how the model reads films, on which its weights do not depend; as the run says if None.
         uncalibrated: accept a model that cannot be calibrated, as that of the smoke variant, which finds no vertebra.
 
     Raises:
         DataError: the model cannot be calibrated.
     """
-    trained = fetch_bundle(run_id)
+    trained = _reading_as(fetch_bundle(run_id), reading)
     films = load_films(trained.config.data)
     log.info("the model is rounded to half precision, calibrated on %d films", len(films.part("val")))
     bundle, rounding = rounded_and_calibrated(trained, films, uncalibrated)
@@ -86,7 +96,8 @@ def build_starter(run_id: str, commit: str, folder: Path, uncalibrated: bool = F
 
 
 def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = False) -> tuple[Bundle, Rounding]:
-    """The bundle with its weights rounded in place, and its uncertainty, evidence and confidence in levels fitted anew.
+    """The bundle with its weights rounded in place, and fitted anew what is fitted on validation films: uncertainty,
+    evidence, confidence in levels, refusal.
 
     Args:
         uncalibrated: see `build_starter`.
@@ -94,11 +105,12 @@ def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = 
     Raises:
         DataError: too few validation films, or too few vertebrae found on them.
     """
-    val, bare = films.part("val"), replace(bundle, uncertainty=None, evidence=None, level_confidence=None)
+    val = films.part("val")
+    bare = replace(bundle, uncertainty=None, evidence=None, level_confidence=None, refusal=None)
     exact = Predictor(bare).predict(val)
     round_to_half(bundle.model)
     predictions = PredictionSet(val, Predictor(bare).predict(val))
-    bundle = _calibrated(bundle, predictions, uncalibrated)
+    bundle = _refusing(_calibrated(bare, predictions, uncalibrated), predictions)
     moved = [
         np.linalg.norm(after.corners_xy - before.corners_xy, axis=-1)[before.presence >= PRESENCE_THRESHOLD].ravel()
         * (512 / max(film.size_hw))
@@ -123,6 +135,27 @@ def _calibrated(bundle: Bundle, predictions: PredictionSet, uncalibrated: bool) 
         log.info("not calibrated: %s", error)
     levels = LevelConfidence.fit(predictions.pairs)
     return replace(bundle, uncertainty=fitted, evidence=evidence, level_confidence=levels)
+
+
+def _refusing(bundle: Bundle, predictions: PredictionSet) -> Bundle:
+    """The bundle with its limit of refusal, if there are enough validation films, and its refusals counted."""
+    rate = bundle.config.reading.false_refusals
+    if Refusal.fit(predictions.pairs, rate) is None:
+        return bundle
+    side_px = max(max(film.size_hw) for film in predictions.films)
+    others = [f for kind in NOT_LUMBAR for f in condition_films(kind, OTHERS_PER_KIND, OTHERS_SEED, side_px).films]
+    fitted = Refusal.fit(predictions.pairs, rate, Predictor(bundle).predict(others))
+    assert fitted is not None
+    refusing = replace(bundle, refusal=fitted)
+    fitted = fitted.recounted(Predictor(refusing).predict(others))
+    log.info("refused: %s", fitted.in_words)
+    return replace(refusing, refusal=fitted)
+
+
+def _reading_as(bundle: Bundle, reading: ReadingConfig | None) -> Bundle:
+    if reading is None:
+        return bundle
+    return replace(bundle, config=bundle.config.model_copy(update={"reading": reading}))
 
 
 def _report(bundle: Bundle, films: FilmSet, part: str) -> EvaluationReport:
@@ -168,6 +201,7 @@ def _origin(
             "threads": torch.get_num_threads(), "epochs": bundle.config.training.epochs, "run": run.info.run_id,
         },
         "half_precision": vars(rounding),
+        "refusal": bundle.refusal.model_dump(mode="json") if bundle.refusal else None,
         "machine": {"platform": platform.platform(), "processor": _processor(), "python": platform.python_version()},
         "packages": {name: version(name) for name in PACKAGES},
         "metrics": {part: drop_nan(values) for part, values in numbers.items()},

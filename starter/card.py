@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.refusal import Refusal
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.promotion.card import estimate_text, results
 
@@ -81,6 +82,7 @@ def _how_made(origin: Mapping[str, Any]) -> str:
           for part in ("train", "val", "test")),
         ("training", f"{origin['training']['epochs']} epochs, {origin['training']['threads']} threads"),
         ("half precision", _rounding_text(rounding)),
+        ("refuses a film", _refusal_text(origin["refusal"])),
         ("machine", f"{machine['processor']}, {machine['platform']}, Python {machine['python']}"),
         ("packages", packages),
     ]  # fmt: skip
@@ -93,6 +95,10 @@ The same commit gives the same digest again on the same machine with the same pa
 | --- | --- |
 {table}
 """
+
+
+def _refusal_text(refusal: Mapping[str, Any] | None) -> str:
+    return Refusal.model_validate(refusal).in_words if refusal else "never: too few validation films for a limit"
 
 
 def _rounding_text(rounding: Mapping[str, Any]) -> str:

@@ -70,7 +70,7 @@ def make_starter(options: StarterOptions) -> Starter:
         _require_same_request(work / REQUEST, config, commit)
         torch.set_num_threads(THREADS)
         run_id = _trained(config, work)
-        digest = build_starter(run_id, commit, work / BUILT, uncalibrated=options.smoke)
+        digest = build_starter(run_id, commit, work / BUILT, config.reading, uncalibrated=options.smoke)
         size_mb = _require_small(work / BUILT)
         replace_folder(to, work / BUILT)
         log.info("starter model of digest %s: %.1f MB in %s", digest, size_mb, to)
