@@ -91,7 +91,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
 
 
 def film_errors(predictions: PredictionSet) -> pd.DataFrame:
-    """One row per film with its corner metrics; NaN for a film without labels."""
+    """One row per film with how it was read, whether it was refused, and its corner metrics, NaN without labels."""
     corners = predictions.corners
     by_film = dict(list(corners.groupby("film_id")))
     return pd.DataFrame(
@@ -99,9 +99,11 @@ def film_errors(predictions: PredictionSet) -> pd.DataFrame:
             {
                 "film_id": film.film_id,
                 "labelled": film.labelled,
+                "remarks": "; ".join(prediction.remarks),
+                "refusal": prediction.refusal,
                 **corner_metrics(by_film.get(film.film_id, corners.iloc[:0])),
             }
-            for film in predictions.films
+            for film, prediction in predictions.pairs
         ]
     )
 
