@@ -60,7 +60,7 @@ python -m spondylo_ml train --model unet --training.epochs 3
 ```
 
 Short names: {{short_names}}.
-Lists are separated by commas. `python -m spondylo_ml <command> --help` lists all options.
+Lists are separated by commas. `python -m spondylo_ml <command> --help` lists the common options, `--help-all` all.
 
 `spondylo-ml` is short for `python -m spondylo_ml`. The line `eval "$(spondylo-ml completion bash)"` in `~/.bashrc`
 completes commands, options and values; for zsh the same with `zsh` in `~/.zshrc`; for fish

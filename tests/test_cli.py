@@ -15,7 +15,8 @@ import spondylo_ml
 from spondylo_ml.cli import main
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import given_values
-from spondylo_ml.config import field_names
+from spondylo_ml.cli.studies import tune_command
+from spondylo_ml.config import field_names, resolve_config
 from spondylo_ml.errors import ConfigError
 
 PACKAGE_PARENT = Path(spondylo_ml.__file__).parents[1]
@@ -41,7 +42,13 @@ def spondylo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (("trian",), r"unknown command 'trian'\. Did you mean 'train'\?"),
         (("train", "--training.epoch", "3"), r"option '--training\.epoch'\. Did you mean '--training\.epochs'\?"),
-        (("train", "--lr", "3"), r"option '--lr'\. Did you mean '--training\.learning_rate'\? Nearest: .*train --help"),
+        (
+            ("train", "--learning_rat", "3"),
+            r"option '--learning_rat'\. Did you mean '--training\.learning_rate'\? Nearest: .*train --help-all",
+        ),
+        (("train", "--lr", "3"), r"training\.learning_rate: given '3'\. .* less than or equal to 1"),
+        (("train", "--epochs", "0"), r"training\.epochs: given '0'\. .* greater than or equal to 1"),
+        (("tune", "--trial", "3"), r"unknown option '--trial'\. Did you mean '--trials'\?"),
         (("train", "--model", "unett"), r"model\.name: unknown model 'unett'\. Did you mean 'unet'\? Allowed: .*unet"),
         (("train", "--model=unett"), r"unknown model 'unett'\. Did you mean 'unet'\?"),
         (
@@ -183,7 +190,7 @@ def test_help_lists_the_commands(tmp_path: Path) -> None:
 
 
 def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> None:
-    process = spondylo(tmp_path, "train", "--help")
+    process = spondylo(tmp_path, "train", "--help-all")
     assert process.returncode == 0
     assert process.stderr == ""
     for name in field_names(TRAIN_FLAGS):
@@ -192,6 +199,54 @@ def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> No
     assert "highest learning rate [> 0, <= 1]" in text
     assert "{smoke,quick,full,document,finetune}" in text
     assert "films per step [>= 1, <= 1024]" in text
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_the_short_help_has_ten_options_with_the_defaults_of_the_preset_that_will_run(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = help_of(capsys, "train", "--help")
+    assert text.startswith(
+        "usage: python -m spondylo_ml train [--name value ...]\n\nTrain a model and log it to MLflow.\n"
+    )
+    assert re.findall(r"^  --(\S+)", text, re.M) == [
+        "model", "data", "preset", "epochs", "lr", "batch", "minutes", "name", "seed", "resume"
+    ]  # fmt: skip
+    config = resolve_config()
+    assert re.search(rf"--lr +highest learning rate \[> 0, <= 1\] \(default: {config.training.learning_rate}\)\n", text)
+    assert f"(default: as many as show {config.training.film_passes:,} films)" in text
+    assert "(default: synthetic films)" in text
+    assert "Defaults are those of preset quick of unet on synthetic films." in text
+    assert re.search(r"--help-all lists all \d{3} options", text)
+
+    chosen = resolve_config({"preset": "smoke", "model": {"name": "resnet50"}, "training": {"epochs": 3}})
+    text = help_of(capsys, "train", "-h", "--preset", "smoke", "--model", "resnet50", "--epochs", "3")
+    assert re.search(r"--epochs .* \(default: 3\)\n", text)
+    assert re.search(rf"--batch .* \(default: {chosen.training.batch_size}\)\n", text)
+    assert "Defaults are those of preset smoke of resnet50 on synthetic films." in text
+    (tmp_path / "mine.yaml").write_text("training.batch_size: 7\n")
+    assert "films per step [>= 1, <= 1024] (default: 7)" in help_of(
+        capsys, "train", "--recipe", str(tmp_path / "mine.yaml"), "--help"
+    )
+    assert "not used: training.learning_rate: given '7'" in help_of(capsys, "train", "--lr", "7", "--help")
+
+
+def test_the_short_help_of_other_commands_has_their_own_options(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys, "evaluate", "--help")
+    assert re.findall(r"^  --(\S+)", text, re.M) == [
+        "run_id", "data", "split", "overlays", "resamples", "seed", "experiment"
+    ]  # fmt: skip
+    assert "(required)" in text
+    assert "--trials" in help_of(capsys, "tune", "--help")
+    for command in COMMANDS:
+        assert COMMANDS[command].summary in help_of(capsys, command, "--help")
 
 
 def test_help_is_shown_within_seconds(tmp_path: Path) -> None:
@@ -246,6 +301,16 @@ def test_short_names_are_replaced_by_the_long_ones() -> None:
         assert given_values(TRAIN_FLAGS, arguments) == given_values(
             TRAIN_FLAGS, ["--model.name", "unet", "--data.path", "/films"]
         )
+    assert given_values(TRAIN_FLAGS, ["--epochs", "3", "--lr=1e-3", "--batch", "4", "--name", "first"]) == {
+        "training": {"epochs": "3", "learning_rate": "1e-3", "batch_size": "4"},
+        "tracking": {"run_name": "first"},
+    }
+
+
+def test_tune_without_a_clone_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spondylo_ml.cli.studies.PROJECT", tmp_path)
+    with pytest.raises(ConfigError, match=r"tune needs the folder tuning of a clone .* pip install -e '\.\[tuning\]'"):
+        tune_command()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def complete(script: Path, *words: str) -> list[str]:
 
 
 def test_bash_completes_commands_options_and_values(script: Path) -> None:
-    assert complete(script, "") == [*COMMANDS, "completion"]
+    assert complete(script, "") == [*COMMANDS, "tune", "completion"]
     assert complete(script, "ev") == ["evaluate"]
     assert complete(script, "train", "--training.ep") == ["--training.epochs"]
     assert complete(script, "train", "--preset", "") == list(PRESETS)

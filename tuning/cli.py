@@ -1,4 +1,4 @@
-"""The command line of studies: `python -m tuning --name value ...`.
+"""The command `tune`, also called as `python -m tuning --name value ...`.
 
 It takes the options of the study, and any value of the configuration by its dotted name, which then holds for all
 trials. Nothing slow is imported before they have been checked.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from spondylo_ml.cli import run_to_end
 from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.requirements import require_films, require_target
+from spondylo_ml.cli.studies import INTERRUPTED, SUMMARY
+from spondylo_ml.cli.studies import TUNE as NAME
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_writable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a study; the exit code is 0, 2 for bad input or a study that stopped, 130 for Ctrl-C."""
     command_line = list(sys.argv[1:] if arguments is None else arguments)
-    return run_to_end(lambda: TUNE.run(command_line), "interrupted; the same command resumes the study")
+    return run_to_end(lambda: TUNE.run(command_line), INTERRUPTED)
 
 
 def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:
@@ -38,14 +40,14 @@ def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:
 
 
 TUNE = Command(
-    "tune",
+    NAME,
     TuneOptions,
     "tuning.tune:tune",
-    "Search a space of configurations; the same study name resumes the study, also from several machines at once.",
+    SUMMARY,
     check_tune,
     "tuning.tune:summary_text",
     takes_config=True,
-    program="python -m tuning",
+    common=("model", "space", "trials", "study", "sampler", "pruner", "objectives", "data", "preset", "epochs"),
 )
 
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from spondylo_ml.cli.commands import COMMANDS
+from spondylo_ml.cli.studies import INTERRUPTED, SUMMARY, TUNE, tune_command
 from spondylo_ml.cli.users_folder import enter_users_folder
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 from spondylo_ml.version import __version__
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Ctrl-C.
     """
     command_line = list(sys.argv[1:] if arguments is None else arguments)
-    return run_to_end(lambda: _run(command_line), "interrupted")
+    return run_to_end(lambda: _run(command_line), INTERRUPTED if command_line[:1] == [TUNE] else "interrupted")
 
 
 def run_to_end(work: Callable[[], int], interrupted: str) -> int:
@@ -67,14 +68,16 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(completion_script(arguments[1:]))
         return 0
-    command = COMMANDS.get(arguments[0])
+    command = tune_command() if arguments[0] == TUNE else COMMANDS.get(arguments[0])
     if command is None:
-        raise ConfigError(unknown_name("command", arguments[0], [*COMMANDS, "completion"]))
+        raise ConfigError(unknown_name("command", arguments[0], [*COMMANDS, TUNE, "completion"]))
     return command.run(arguments[1:])
 
 
 def _usage() -> str:
     lines = [f"  {name:13} {command.summary}\n" for name, command in COMMANDS.items()]
+    lines.append(f"  {TUNE:13} {SUMMARY}\n")
     lines.append(f"  {'completion':13} Print a script that completes commands and options in bash, zsh or fish.\n")
     head = "usage: python -m spondylo_ml <command> [--name value ...]\n\n"
-    return head + "".join(lines) + "\n<command> --help lists its options; --version prints the version.\n"
+    foot = "\n<command> --help lists its common options, --help-all all of them; --version prints the version.\n"
+    return head + "".join(lines) + foot

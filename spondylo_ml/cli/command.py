@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from spondylo_ml.cli.flags import flags_class, given_values
+from spondylo_ml.cli.help import HELP, HELP_ALL, short_help
 from spondylo_ml.cli.requirements import require_run_ids
 from spondylo_ml.config import Config, validate
 from spondylo_ml.config.section import Section
@@ -35,7 +36,8 @@ class Command:
         takes_config: whether the command also takes every value of a training run's configuration. Its workflow then
             has a second argument: these values as the user has set them, nested.
         exit_code_if_failed: returned if the result's `failed` is not empty.
-        program: how the command is called.
+        common: the options that `--help` shows, short or dotted; empty: all of `options`.
+        program: how the command is called, if it is not one of `python -m spondylo_ml`.
         is_project_entry: whether MLproject has it too, for `mlflow run`.
     """
 
@@ -48,6 +50,7 @@ class Command:
     takes_config: bool = False
     exit_code_if_failed: int = 0
     program: str = ""
+    common: tuple[str, ...] = ()
     is_project_entry: bool = True
 
     @property
@@ -61,11 +64,17 @@ class Command:
         return flags_class(self.name, self.summary, (self.options, Config) if self.takes_config else (self.options,))
 
     def parse(self, arguments: Sequence[str]) -> tuple[Any, ...]:
-        """The arguments of the command's check and workflow; `--help` prints the help and exits.
+        """The arguments of the command's check and workflow; `--help` and `--help-all` print the help and exit.
 
         Raises:
             ConfigError: an unknown option, or a bad value.
         """
+        if any(argument in HELP for argument in arguments):
+            others = [argument for argument in arguments if argument not in (*HELP, HELP_ALL)]
+            head = (f"usage: {self.call} [--name value ...]", "", self.summary)
+            sys.stdout.write(short_help(self.options, self.flags, self.common, head, others))
+            raise SystemExit(0)
+        arguments = ["--help"] if HELP_ALL in arguments else arguments
         values = given_values(self.flags, arguments, self.call)
         if not self.takes_config:
             return (validate(self.options, values),)

@@ -32,18 +32,20 @@ WORKFLOWS, RUNS, FOLDERS, STORE = (
     "spondylo_ml.cli.summaries.folders",
     "spondylo_ml.cli.summaries.store",
 )
+TEN_COMMON = ("model", "data", "preset", "epochs", "lr", "batch", "minutes", "name", "seed", "resume")
 EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
 
 _ROWS = (
     Command(
         "train", TrainOptions, f"{WORKFLOWS}.train.start:train_as_requested",
         "Train a model and log it to MLflow.",
-        checks.check_train, f"{RUNS}:trained", takes_config=True,
+        checks.check_train, f"{RUNS}:trained", takes_config=True, common=TEN_COMMON,
     ),
     Command(
         "benchmark", BenchmarkConfig, f"{WORKFLOWS}.benchmark:benchmark",
         "Train several entries under one budget of minutes on the same films, and rank them.",
         checks.check_benchmark, f"{RUNS}:benchmarked", takes_config=True, exit_code_if_failed=EXIT_PART_FAILED,
+        common=("entries", "seeds", "minutes", "data", "preset", "only", "resume", "epochs", "batch"),
     ),
     Command(
         "evaluate", EvaluateConfig, f"{WORKFLOWS}.evaluate:evaluate",

@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import CliSettingsSource
 
+from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import SHORT_NAMES
+from spondylo_ml.cli.studies import TUNE, tune_command
 from spondylo_ml.config.open_names import OpenNames
 from spondylo_ml.errors import ConfigError, unknown_name
 
@@ -43,7 +45,7 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(PROGRAM)
     parser.add_argument("--version", action="store_true", help="show the version")
     commands = parser.add_subparsers()
-    for name, command in COMMANDS.items():
+    for name, command in _commands().items():
         options: ArgumentParser = CliSettingsSource[ArgumentParser](command.flags, cli_parse_args=[]).root_parser
         fields = dict(_fields(command.flags))
         by_flag = {flag: action for action in options._actions for flag in action.option_strings}
@@ -63,6 +65,14 @@ def _parser() -> ArgumentParser:
         commands.add_parser(name, parents=[options], help=command.summary, add_help=False)
     commands.add_parser("completion", help=completion_script.__doc__).add_argument("shell", choices=SHELLS)
     return parser
+
+
+def _commands() -> dict[str, Command]:
+    """All commands; an installation that is not a clone has no `tune`."""
+    try:
+        return COMMANDS | {TUNE: tune_command()}
+    except ConfigError:
+        return COMMANDS
 
 
 def _fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

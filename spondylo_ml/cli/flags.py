@@ -18,7 +18,11 @@ from spondylo_ml.config.paths import PATHS
 from spondylo_ml.config.section import Section
 from spondylo_ml.errors import NEAREST, ConfigError, nearest_hint, nearest_names
 
-SHORT_NAMES = {"model": "model.name", "data": "data.path", "minutes": "training.minutes", "folds": "data.folds"}
+SHORT_NAMES = {
+    "model": "model.name", "data": "data.path", "epochs": "training.epochs", "lr": "training.learning_rate",
+    "batch": "training.batch_size", "minutes": "training.minutes", "name": "tracking.run_name", "folds": "data.folds",
+}  # fmt: skip
+"""Short names of values of the configuration; a command's own option of that name comes first."""
 
 
 class _Flags(BaseSettings):
@@ -54,7 +58,7 @@ def given_values(flags: type[BaseSettings], arguments: Sequence[str], call: str 
         )
     except SettingsError as error:
         message = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
-        raise ConfigError(f"{message}. Options are given as --name value; all of them: {call} --help") from None
+        raise ConfigError(f"{message}. Options are given as --name value; all of them: {call} --help-all") from None
     return dict(source()) | typed
 
 
@@ -93,7 +97,7 @@ def _unknown_option(flag: str, names: Sequence[str], call: str) -> str:
     short = [name for name, long in SHORT_NAMES.items() if long in names]
     flags = [f"--{name}" for name in (*names, *short)]
     nearest = ", ".join(nearest_names(f"--{flag}", flags, NEAREST))
-    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', flags)} Nearest: {nearest}. All: {call} --help"
+    return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', flags)} Nearest: {nearest}. All: {call} --help-all"
 
 
 def _without_empty(arguments: Sequence[str]) -> list[str]:

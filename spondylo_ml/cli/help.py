@@ -1,0 +1,116 @@
+"""The short help of a command: what it does, and the options that most users want, with their defaults."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from spondylo_ml.cli.flags import SHORT_NAMES, given_values
+from spondylo_ml.config import Config, field_names, flatten, resolve_config
+from spondylo_ml.config.paths import expanded
+from spondylo_ml.errors import SpondyloError
+
+HELP, HELP_ALL = ("-h", "--help"), "--help-all"
+INDENT, REQUIRED = 22, "required"
+UNSET = {"data.path": "synthetic films", "training.minutes": "no limit", "tracking.run_name": "made by the command"}
+"""What the common values of the configuration mean where they are not set."""
+
+
+def short_help(
+    options: type[BaseModel],
+    flags: type[BaseSettings],
+    common: Sequence[str],
+    head: Sequence[str],
+    arguments: Sequence[str],
+) -> str:
+    """The help, with the defaults that hold beside the arguments.
+
+    Args:
+        options: the command's own options.
+        flags: all its options.
+        common: names of options to show, short or dotted; empty: all of the command's own.
+        head: usage and summary.
+        arguments: what the user has given beside `--help`.
+    """
+    names = field_names(flags)
+    shown = common or [*options.model_fields]
+    if not common and "data.path" in names:
+        shown = ["data" if name == "data" else name for name in shown]
+    fields = dict(_fields(flags))
+    defaults, note = _defaults(options, flags, arguments)
+    lines = [*head, ""]
+    for name in shown:
+        full = name if name in fields else SHORT_NAMES.get(name, name)
+        if full in fields:
+            lines += _option(name, fields[full], defaults.get(full, _default_text(full, fields[full])))
+    return "\n".join([*lines, "", *note, f"{HELP_ALL} lists all {len(names)} options."]) + "\n"
+
+
+def _defaults(
+    options: type[BaseModel], flags: type[BaseSettings], arguments: Sequence[str]
+) -> tuple[Mapping[str, str], Sequence[str]]:
+    """Defaults of the configuration by dotted name, in words, and a note on whose they are."""
+    if "preset" not in flags.model_fields:
+        return {}, []
+    try:
+        values = given_values(flags, arguments)
+        recipe = expanded(Path(values["recipe"])) if "recipe" in values else None
+        overrides = {name: value for name, value in values.items() if name not in options.model_fields}
+        config = resolve_config(overrides, recipe)
+        note: list[str] = []
+    except SpondyloError as error:
+        config, note = resolve_config(), [f"The options given were not used: {error}"]
+    films = "synthetic films" if config.data.path is None else "a folder of films"
+    note.append(f"Defaults are those of preset {config.preset} of {config.model.name} on {films}.")
+    return _in_words(config), note
+
+
+def _in_words(config: Config) -> dict[str, str]:
+    texts = {name: UNSET.get(name, "unset") if value is None else str(value) for name, value in _flat(config).items()}
+    if config.training.epochs is None:
+        texts["training.epochs"] = f"as many as show {config.training.film_passes:,} films"
+    return texts
+
+
+def _flat(config: Config) -> Mapping[str, Any]:
+    return flatten(config.model_dump(mode="json"))
+
+
+def _fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in schema.model_fields.items():
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            yield from _fields(nested, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+def _default_text(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return REQUIRED
+    value = field.get_default(call_default_factory=True)
+    if value is None or value == ():
+        return UNSET.get(name, "")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _option(name: str, field: FieldInfo, default: str) -> list[str]:
+    """The lines of an option: its name, its description, and its default in brackets."""
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    one_of = f" [one of {', '.join(map(str, choices))}]" if choices else ""
+    shown = default if default == REQUIRED else f"default: {default}"
+    text = f"{field.description or ''}{one_of}{f' ({shown})' if default else ''}"
+    width = max(40, shutil.get_terminal_size().columns - INDENT)
+    first, *others = textwrap.wrap(text, width) or [""]
+    head = f"  --{name}"
+    start = [f"{head:<{INDENT}}{first}"] if len(head) < INDENT else [head, " " * INDENT + first]
+    return [*start, *(" " * INDENT + line for line in others)]
