@@ -34,8 +34,10 @@ from spondylo_ml.config import (
     ListConfig,
     PhantomConfig,
     PredictConfig,
+    PreviewOptions,
     PromoteConfig,
     RegistryConfig,
+    ShowConfig,
     TrainOptions,
     UiConfig,
     read_entries,
@@ -137,6 +139,22 @@ def check_promote(config: PromoteConfig) -> None:
 def check_registry(config: RegistryConfig) -> None:
     """Check the store."""
     require_runs()
+
+
+def check_show(config: ShowConfig) -> None:
+    """Check the output folder, the films and the model."""
+    require_empty_folder(expanded(config.to))
+    if config.model is None:
+        require_films(config.data)
+    else:
+        require_given_films(config.data)
+        require_model(config.model, config.digest)
+
+
+def check_preview(options: PreviewOptions, overrides: Mapping[str, Any]) -> None:
+    """Check the output folder, the configuration and the films."""
+    require_empty_folder(expanded(options.to))
+    require_films(resolve_config(overrides, options.recipe_path, config_of_model).data)
 
 
 def check_list(config: ListConfig) -> None:

@@ -20,8 +20,11 @@ from spondylo_ml.config import (
     ListConfig,
     PhantomConfig,
     PredictConfig,
+    PreviewOptions,
     PromoteConfig,
     RegistryConfig,
+    ShowConfig,
+    SpacingConfig,
     TrainOptions,
     UiConfig,
 )
@@ -96,6 +99,22 @@ _ROWS = (
         "registry", RegistryConfig, f"{WORKFLOWS}.registry:show_history",
         "Show who was champion, when, and why replaced.",
         checks.check_registry,
+    ),
+    Command(
+        "show", ShowConfig, f"{WORKFLOWS}.show:show",
+        "Draw films with their labels and a model's predictions and heatmaps, as pictures and on one page.",
+        checks.check_show, f"{STORE}:shown", is_project_entry=False,
+    ),
+    Command(
+        "preview", PreviewOptions, f"{WORKFLOWS}.preview:preview",
+        "Draw training films as the network will see them, prepared and augmented; trains nothing.",
+        checks.check_preview, f"{STORE}:shown", takes_config=True, is_project_entry=False,
+        common=("to", "films", "epochs_shown", "model", "data", "preset", "recipe", "seed"),
+    ),
+    Command(
+        "spacing", SpacingConfig, f"{WORKFLOWS}.spacing:measure_spacing",
+        "Measure the pixel spacing by a known length or a ruler, or read it from a DICOM file, with its uncertainty.",
+        is_project_entry=False,
     ),
     Command(
         "list", ListConfig, f"{WORKFLOWS}.list_store:list_store",

@@ -21,13 +21,14 @@ from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryC
 from spondylo_ml.config.reading import ReadingConfig
 from spondylo_ml.config.resolve import field_names, flatten, nest, resolve_config, validate
 from spondylo_ml.config.schema import Config
+from spondylo_ml.config.show import PreviewOptions, ShowConfig, SpacingConfig
 from spondylo_ml.config.tools import CleanConfig, ListConfig
 from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "CleanConfig", "ClinicalConfig", "CompareConfig", "Config",
     "ConvertModelConfig", "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig",
-    "ExportOnnxConfig", "ListConfig", "MarginsConfig", "PhantomConfig", "PredictConfig", "PromoteConfig",
-    "ReadingConfig", "RegistryConfig", "TrainOptions", "UiConfig", "UncertaintyConfig", "field_names", "flatten",
-    "nest", "read_entries", "resolve_config", "validate",
+    "ExportOnnxConfig", "ListConfig", "MarginsConfig", "PhantomConfig", "PredictConfig", "PreviewOptions",
+    "PromoteConfig", "ReadingConfig", "RegistryConfig", "ShowConfig", "SpacingConfig", "TrainOptions", "UiConfig",
+    "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

@@ -75,5 +75,6 @@ def test_old_runs_and_checkpoints_are_deleted_if_asked_for_and_nothing_else(
     stages = {run_id: client.get_run(run_id).info.lifecycle_stage for run_id in (old, unknown, registered, by_hand)}
     assert stages == {old: "deleted", unknown: "active", registered: "active", by_hand: "active"}
     assert "Restore a run: mlflow runs restore --run-id" in cleaned(result)
+    assert f"mlflow gc --backend-store-uri sqlite:///{tmp_path}/mlflow.db --tracking-uri" in cleaned(result)
     again = clean(CleanConfig.model_validate(ONE_NEWEST | {"delete": True}))
     assert (again.runs, again.checkpoints) == ((), ())

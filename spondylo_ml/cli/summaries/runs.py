@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
+from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
@@ -159,7 +160,7 @@ def _against(data: ComparisonData, run: str) -> str:
     return "\n".join(
         [
             f"{run} against {baseline}",
-            *_aligned(rows),
+            *aligned(rows),
             f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
         ]
     )
@@ -198,8 +199,8 @@ def benchmarked(result: BenchmarkResult) -> str:
     sd, freedom = pooled_sd(board)
     lines = [f"{board.title}: {board.dataset}; {board.budget}"]
     for metrics in quality_tables(board):
-        lines += [*_aligned(quality_rows(board, metrics, with_spread=metrics is QUALITY_TABLES[0])), ""]
-    lines += [*_aligned(cost_rows(board)), ""]
+        lines += [*aligned(quality_rows(board, metrics, with_spread=metrics is QUALITY_TABLES[0])), ""]
+    lines += [*aligned(cost_rows(board)), ""]
     if freedom:
         lines.append(f"MRE between seeds: standard deviation {sd:.2f} px512, {freedom} degree(s) of freedom")
     if (floor := result.noise_floors.get(NOISE_FLOOR + PROMOTED_BY)) is not None:
@@ -240,13 +241,6 @@ def predicted(result: PredictionResult) -> str:
     failed = [f"{n_failed} film(s) without a result:"] if n_failed else []
     failed += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in result.failed]
     return "\n".join([_table(rows), "Names of the films in the results:", *films, *skipped, *failed, DISCLAIMER])
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """One line per row, with the cells aligned in columns."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [f"  {line}".rstrip() for line in lines]
 
 
 def promoted_or_rolled_back(result: Promotion | Event) -> str:

@@ -1,4 +1,4 @@
-"""Summaries of the commands that list and clean the store. Imports nothing slow."""
+"""Summaries of the commands that list and clean the store, or show films. Imports nothing slow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from spondylo_ml.workflows.clean import Cleaning
     from spondylo_ml.workflows.list_store import Listing
+    from spondylo_ml.workflows.show import Shown
 
 
 def listed(listing: Listing) -> str:
@@ -21,6 +22,11 @@ def listed(listing: Listing) -> str:
         return listing.nothing
     more = [f"and {listing.left_out} more: --count {listing.left_out + len(listing.rows) - 1}"]
     return "\n".join([*aligned(listing.rows), *(more if listing.left_out else [])])
+
+
+def shown(result: Shown) -> str:
+    """Where the pictures are."""
+    return f"{result.n_films} film(s) of {result.of_films}: open {result.page}"
 
 
 def cleaned(cleaning: Cleaning) -> str:
@@ -68,7 +74,14 @@ def _next_step(cleaning: Cleaning) -> Iterator[str]:
         return
     if cleaning.runs:
         yield "Restore a run: mlflow runs restore --run-id <run id>"
-        yield "Remove deleted runs and their artefacts for good: mlflow gc --backend-store-uri <store> --older-than 30d"
+        from spondylo_ml.tracking.reachable import store_name
+
+        uri = store_name()
+        store = "<its database>" if uri.startswith("http") else uri
+        yield (
+            "Remove runs that were deleted a month ago or earlier, with their artefacts, for good: "
+            f"mlflow gc --backend-store-uri {store} --tracking-uri {uri} --older-than 30d"
+        )
 
 
 def megabytes(n_bytes: int) -> str:
