@@ -24,7 +24,7 @@ from spondylo_ml.evaluation.slip_conformal import CalibrationLevels, SlipConform
 from spondylo_ml.evaluation.slip_set import LevelPrediction, SlipSet, grade_limits
 from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, film_slips
 from spondylo_ml.evaluation.verdict import NOTHING_KNOWN, level_uncertainty, level_verdict
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, level_name
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, level_name
 
 TRUTH = ("true_slip_percent", "true_grade")
 SAMPLED = ("upper_slot", "pred_slip_percent", "pred_grade", "spread_percent", "endplate_mm", *DIFFICULTY)
@@ -90,6 +90,17 @@ class UncertaintyModel(BaseModel):
             film, prediction, self.corners, rules, self.samples, measurement=measurement, seed_name=seed_name
         )
         return tuple(_level_uncertainty(s, self, rules) for s in slips if not math.isnan(s.spread_percent))
+
+    def corner_regions_px2(self, prediction: FilmPrediction, probability: float) -> dict[int, FloatArray]:
+        """(4, 2, 2) by slot, squared px of the film: each corner is d away with d' M^-1 d <= 1, with this probability.
+
+        Empty where the prediction has no covariances.
+        """
+        if prediction.covariance_px2 is None or prediction.heat_share is None:
+            return {}
+        radius = self.corners.radius(np.array(probability), prediction.heat_share)
+        regions = prediction.covariance_px2 * radius[..., None, None] ** 2
+        return {prediction.slots.first + row: region for row, region in enumerate(regions)}
 
 
 @dataclass(frozen=True)

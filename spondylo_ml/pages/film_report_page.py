@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from spondylo_ml.clinical.measurement import (
 )
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.film_report.report import FilmReport
-from spondylo_ml.landmarks import GreyImage
-from spondylo_ml.pages.figures.film_picture import film_picture
+from spondylo_ml.landmarks import FloatArray, GreyImage
+from spondylo_ml.pages.figures.film_picture import REGION_PERCENT, film_picture
 from spondylo_ml.pages.render import render_page
 
 METHODS = {"endplate": "along the lower superior endplate", "posterior_wall": "from the lower posterior wall"}
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+NARROWEST_AXIS_PERCENT = (-10.0, 30.0)
 _PLACES = {"%": 1, "mm": 1, "deg": 1, "ratio": 2}
 
 
@@ -60,8 +62,27 @@ class Row:
 
 
 @dataclass(frozen=True)
+class IntervalBar:
+    """The slips of a level that cannot be excluded, drawn on an axis that all levels share.
+
+    Attributes:
+        pieces: (start, length) of each interval, percent of the axis.
+        slip: place of the measured slip, percent of the axis.
+        zero: place of no slip, percent of the axis.
+    """
+
+    pieces: tuple[tuple[float, float], ...]
+    slip: float
+    zero: float
+
+
+@dataclass(frozen=True)
 class LevelRow:
-    """One level: its slip and grade, and its row in the table of angles and discs."""
+    """One level: its slip and grade, and its row in the table of angles and discs.
+
+    Attributes:
+        bar: None where the slip has no value or no interval.
+    """
 
     name: str
     grade: int | None
@@ -69,12 +90,19 @@ class LevelRow:
     slip: Cell
     slip_mm: Cell
     interval: dict[str, str]
+    bar: IntervalBar | None
     refer: bool
     disc: Row
 
 
-def film_report_page(report: FilmReport, pixels: GreyImage) -> str:
+def film_report_page(
+    report: FilmReport, pixels: GreyImage, name: str = "", regions_px2: Mapping[int, FloatArray] | None = None
+) -> str:
     """HTML of a film report.
+
+    Args:
+        name: of the film, without patient data, such as its pseudonym; the report's `film_key` if empty.
+        regions_px2: see `film_picture`.
 
     Raises:
         DataError: the pixels do not have the size of the report's film.
@@ -82,7 +110,8 @@ def film_report_page(report: FilmReport, pixels: GreyImage) -> str:
     notes = Footnotes()
     measured = report.measurement
     by_slot = {u.upper_slot: u for u in report.uncertainty}
-    levels = [_level_row(level, by_slot, notes) for level in reversed(measured.levels)]
+    axis = _axis_percent(measured.levels, report.uncertainty)
+    levels = [_level_row(level, by_slot, notes, axis) for level in reversed(measured.levels)]
     bodies = [
         Row(b.name, (_cell(b.wedge_ratio, notes), _cell(b.compression_ratio, notes))) for b in reversed(measured.bodies)
     ]
@@ -92,10 +121,12 @@ def film_report_page(report: FilmReport, pixels: GreyImage) -> str:
     }
     return render_page(
         "film_report.html",
-        title=f"Film {report.film_key}",
+        title=name or f"Film {report.film_key}",
         report=report,
         measured=measured,
-        picture=film_picture(report, pixels),
+        picture=film_picture(report, pixels, regions_px2),
+        with_regions=bool(regions_px2),
+        region_percent=REGION_PERCENT,
         levels=levels,
         discs=_rows_with_values([row.disc for row in levels]),
         bodies=_rows_with_values(bodies),
@@ -107,13 +138,44 @@ def film_report_page(report: FilmReport, pixels: GreyImage) -> str:
     )
 
 
-def write_html(report: FilmReport, pixels: GreyImage, path: Path) -> Path:
-    """Write the page to a file."""
-    path.write_text(film_report_page(report, pixels), encoding="utf-8")
+def write_html(
+    report: FilmReport,
+    pixels: GreyImage,
+    path: Path,
+    name: str = "",
+    regions_px2: Mapping[int, FloatArray] | None = None,
+) -> Path:
+    """Write the page to a file; see `film_report_page`."""
+    path.write_text(film_report_page(report, pixels, name, regions_px2), encoding="utf-8")
     return path
 
 
-def _level_row(level: LevelMeasurement, uncertainties: Mapping[int, LevelUncertainty], notes: Footnotes) -> LevelRow:
+def _axis_percent(levels: Sequence[LevelMeasurement], uncertainties: Sequence[LevelUncertainty]) -> tuple[float, float]:
+    """Lowest and highest slip that the bars of a film show."""
+    values = [*NARROWEST_AXIS_PERCENT, *(x for u in uncertainties for piece in u.pieces_percent for x in piece)]
+    values += [level.slip.value for level in levels if not level.slip.reason]
+    return min(values), max(values)
+
+
+def _bar(
+    level: LevelMeasurement, uncertainty: LevelUncertainty | None, axis: tuple[float, float]
+) -> IntervalBar | None:
+    if uncertainty is None or not uncertainty.pieces_percent or level.slip.reason:
+        return None
+
+    def place(slip: float) -> float:
+        return round(100 * (slip - axis[0]) / (axis[1] - axis[0]), 2)
+
+    pieces = tuple((place(low), round(place(high) - place(low), 2)) for low, high in uncertainty.pieces_percent)
+    return IntervalBar(pieces, place(level.slip.value), place(0.0))
+
+
+def _level_row(
+    level: LevelMeasurement,
+    uncertainties: Mapping[int, LevelUncertainty],
+    notes: Footnotes,
+    axis: tuple[float, float],
+) -> LevelRow:
     """The row of a level; `uncertainties` are by upper slot, and empty if none was computed for the film."""
     uncertainty = uncertainties.get(level.upper_slot)
     return LevelRow(
@@ -123,6 +185,7 @@ def _level_row(level: LevelMeasurement, uncertainties: Mapping[int, LevelUncerta
         slip=_cell(level.slip, notes, signed=True),
         slip_mm=_cell(level.slip_mm, notes, signed=True),
         interval=_interval(uncertainty),
+        bar=_bar(level, uncertainty, axis),
         refer=uncertainty.refer if uncertainty else bool(uncertainties),
         disc=Row(
             level.name,
@@ -154,9 +217,11 @@ def _interval(uncertainty: LevelUncertainty | None) -> dict[str, str]:
     if uncertainty is None:
         return {"range": NOT_KNOWN, "grades": ABSENT, "verdict": f"{NOT_KNOWN}, refer"}
     likely = sorted(uncertainty.grade_probabilities.items(), key=lambda item: -item[1])
-    stated = f" ({100 * uncertainty.coverage:g} %)" if uncertainty.pieces_percent and uncertainty.coverage else ""
+    stated = (
+        f" ({100 * uncertainty.coverage:g}{NO_BREAK}%)" if uncertainty.pieces_percent and uncertainty.coverage else ""
+    )
     return {
         "range": f"{format_slip_intervals(uncertainty.pieces_percent)}{stated}".replace("-", MINUS),
-        "grades": ", ".join(f"{Grade(g).label}: {100 * p:.0f} %" for g, p in likely if p >= 0.005) or ABSENT,
+        "grades": ", ".join(f"{Grade(g).label}: {100 * p:.0f}{NO_BREAK}%" for g, p in likely if p >= 0.005) or ABSENT,
         "verdict": uncertainty.verdict,
     }

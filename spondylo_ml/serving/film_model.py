@@ -28,7 +28,7 @@ from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
 from spondylo_ml.evaluation.verdict import complete_verdicts
 from spondylo_ml.film_report.report import FilmReport, film_key, film_report
-from spondylo_ml.landmarks import Film, FilmPrediction
+from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.serving.predictor import Predictor
@@ -140,6 +140,13 @@ class FilmModel:
             uncertainty=result.uncertainty,
             key=result.film_key,
         )
+
+    def corner_regions_px2(self, result: FilmResult, probability: float) -> dict[int, FloatArray]:
+        """Where each corner lies with this probability, see `UncertaintyModel.corner_regions_px2`; empty if unknown."""
+        calibrated = self.bundle.uncertainty
+        if calibrated is None or result.prediction is None:
+            return {}
+        return calibrated.corner_regions_px2(result.prediction, probability)
 
     def _source(self, film: FilmInput, number: int, details: FilmDetails) -> FilmSource:
         limits = self._limits

@@ -26,6 +26,7 @@ from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
 from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.pages.film_report_page import film_report_page
+from spondylo_ml.pages.gallery_page import GalleryFilm, gallery_page
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
 from tuning.options import StudyOptions
 from tuning.pictures import study_page
@@ -81,6 +82,10 @@ def film_report(name: str) -> str:
     return film_report_page(replace(report_of(film), corners_from=name), film.image.read())
 
 
+def gallery(name: str) -> str:
+    return gallery_page([GalleryFilm(name, slip_text=name, refer=(name,)), GalleryFilm("b", error=name)], name)
+
+
 def study(name: str) -> str:
     optuna_study = optuna.create_study(study_name=name)
     optuna_study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
@@ -88,5 +93,5 @@ def study(name: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    page.__name__: page for page in (audit, comparison, leaderboard, diagnosis, film_report, study)
+    page.__name__: page for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, study)
 }

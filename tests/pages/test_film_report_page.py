@@ -82,12 +82,42 @@ def test_uncertainty_columns_appear_only_if_it_was_computed() -> None:
     assert "Slip interval" not in page_of(film)
     assert "not computed for these corners" in page_of(film)
     rows = rows_of(page_of(film, uncertain=True))
-    assert rows["L5/S1"][-3:] == [
-        "+4.0 to +6.5 or +8.0 to +16.0 (90 %)",
-        "I: 90 %, 0: 10 %",
-        "indeterminate between 0 and I, refer",
+    assert rows["L5/S1"][-2:] == [
+        "+4.0 to +6.5 or +8.0 to +16.0 (90\u00a0%)",
+        "indeterminate between 0 and I, referI: 90\u00a0%, 0: 10\u00a0%",
     ]
-    assert rows["L4/L5"][-3:] == ["not known", "–", "not known, refer"]  # noqa: RUF001
+    assert rows["L4/L5"][-2:] == ["not known", "not known, refer\N{EN DASH}"]
+
+
+def test_intervals_are_drawn_on_one_scale_for_all_levels() -> None:
+    """The scale is from -10 to 30 %: 4 to 6.5 % are 35 to 41.25 % of it, no slip is at 25 %, one of 10 % at 50 %."""
+    page = page_of(film_with(10.0, 0.0), uncertain=True)
+    assert re.findall(r'class="piece" style="left: ([\d.]+)%; width: ([\d.]+)%"', page) == [
+        ("35.0", "6.25"),
+        ("45.0", "20.0"),
+    ]
+    assert re.findall(r'class="(zero|slip)" style="left: ([\d.]+)%"', page) == [("zero", "25.0"), ("slip", "50.0")]
+
+
+def test_the_heading_is_the_name_of_the_film() -> None:
+    film = film_with(10.0)
+    report = report_of(film)
+    assert "<h1>film-1f</h1>" in film_report_page(report, film.image.read(), "film-1f")
+    assert f"<h1>Film {report.film_key}</h1>" in film_report_page(report, film.image.read())
+
+
+def test_an_ellipse_has_the_axes_of_its_region() -> None:
+    """Variances 9 and 4 turned by 30 degrees: half axes of 3 and 2 px."""
+    film, turn = film_with(30.0), np.radians(30)
+    axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    region = axes @ np.diag([9.0, 4.0]) @ axes.T
+    regions = {1: np.stack([region, region, np.full((2, 2), np.nan), region])}
+    picture = film_picture(report_of(film), film.image.read(), regions)
+    ellipses = [s for s in picture.shapes if s.kind == "ellipse"]
+    assert [(e.radii_px, e.angle_deg) for e in ellipses] == [((3.0, 2.0), 30.0)] * 3
+    page = film_report_page(report_of(film), film.image.read(), regions_px2=regions)
+    assert page.count("<ellipse") == 3
+    assert "lies with 90 % probability" in page
 
 
 def test_an_absent_interval_is_shown_as_not_known() -> None:
@@ -96,7 +126,8 @@ def test_an_absent_interval_is_shown_as_not_known() -> None:
     )
     film = film_with(10.0)
     page = film_report_page(film_report(film, measure_film(film), uncertainty=[no_interval]), film.image.read())
-    assert rows_of(page)["L5/S1"][-3:] == ["not known", "V: 70 %, 0: 30 %", "not known, refer"]
+    assert rows_of(page)["L5/S1"][-2:] == ["not known", "not known, referV: 70\u00a0%, 0: 30\u00a0%"]
+    assert 'class="piece"' not in page
 
 
 def test_the_page_is_self_contained_and_holds_no_patient_data(tmp_path: Path) -> None:

@@ -77,6 +77,12 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert sorted(path.stem for path in (out / "overlays").iterdir()) == good
     assert {path.name for path in (out / "reports").iterdir()} == {f"{g}.{s}" for g in good for s in ("html", "json")}
     _assert_the_files_agree(out, good, bad)
+    gallery = (out / "index.html").read_text(encoding="utf-8")
+    assert gallery.count("data:image/jpeg;base64,") == 4
+    assert all(f'href="reports/{name}.html"' in gallery for name in good)
+    assert all(f'data-name="{name}"' in gallery for name in (*good, *bad))
+    assert "2 without a result" in gallery
+    assert f"<h1>{good[0]}</h1>" in (out / "reports" / f"{good[0]}.html").read_text(encoding="utf-8")
 
 
 def _assert_the_files_agree(out: Path, good: list[str], bad: list[str]) -> None:
@@ -104,7 +110,7 @@ def _assert_the_files_agree(out: Path, good: list[str], bad: list[str]) -> None:
     assert report["corners_from"].startswith("unet, folder ")
     picture = cv2.imread(str(out / "overlays" / f"{film_with_spacing['film']}.png"))
     assert picture.shape[0] > 768
-    assert (picture[..., 0] != picture[..., 2]).any(), "something is drawn in colour"
+    assert (picture[..., 1] != picture[..., 2]).any(), "something is drawn in colour"
 
 
 def test_file_names_are_written_on_request_only_and_readable_by_this_user_only(
@@ -122,6 +128,7 @@ def test_file_names_are_written_on_request_only_and_readable_by_this_user_only(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "corners.csv",
         "films.csv",
+        "index.html",
         "levels.csv",
         "names_private.csv",
         "predictions.json",

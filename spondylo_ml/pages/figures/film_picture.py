@@ -6,7 +6,7 @@ The film is not redacted: text burned into it beside the spine is in the picture
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -21,6 +21,8 @@ from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
 LONGEST_SIDE_PX = 1200
 MARGIN_BODIES_XY = (2.0, 1.0)
 """Margin around the corners, in depths of a vertebral body; leaves room for text beside the spine."""
+REGION_PERCENT = 90
+"""Calibrated probability that a corner lies within its ellipse."""
 SHORTEST_ARROW_PERCENT = 2.0  # a shorter arrow has no room for its head
 
 
@@ -29,16 +31,20 @@ class Shape:
     """One SVG shape.
 
     Attributes:
-        kind: outline, plate, corner, arrow, drop, text, "slip start" or "slip end"; selects its style.
+        kind: outline, plate, corner, ellipse, arrow, drop, text, "slip start" or "slip end"; selects its style.
         points: (x, y) in px of the picture.
         text: the text itself, or the tooltip of another shape.
         grade: grade of the slip that the shape shows, if any.
+        radii_px, angle_deg: longer and shorter half axis of an ellipse, and the turn of the longer one from the x axis
+            towards the y axis.
     """
 
     kind: str
     points: tuple[tuple[float, float], ...]
     text: str = ""
     grade: int | None = None
+    radii_px: tuple[float, float] = (0.0, 0.0)
+    angle_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,14 @@ class FilmPicture:
     shapes: tuple[Shape, ...]
 
 
-def film_picture(report: FilmReport, pixels: GreyImage) -> FilmPicture:
+def film_picture(
+    report: FilmReport, pixels: GreyImage, regions_px2: Mapping[int, FloatArray] | None = None
+) -> FilmPicture:
     """The film with its corners, endplates and slips.
+
+    Args:
+        regions_px2: (4, 2, 2) by slot: each corner lies with a probability of `REGION_PERCENT` at a distance d from its
+            place with d' M^-1 d <= 1, in px of the film; NaN where that is unknown.
 
     Raises:
         DataError: the pixels do not have the size of the report's film.
@@ -80,7 +92,7 @@ def film_picture(report: FilmReport, pixels: GreyImage) -> FilmPicture:
         png_base64=base64.b64encode(png.tobytes()).decode("ascii"),
         size_wh=size,
         body_px=_median_depth(list(bodies.values()), size),
-        shapes=tuple(_shapes(report, bodies)),
+        shapes=(*_shapes(report, bodies), *_ellipses(bodies, regions_px2 or {}, to_picture)),
     )
 
 
@@ -125,6 +137,29 @@ def _shapes(report: FilmReport, bodies: dict[int, FloatArray]) -> list[Shape]:
         shapes += [Shape("corner", _points(xy[None]), body.name) for xy in corners if _all_present(xy)]
         if _all_present(corners[:2]):
             shapes.append(Shape("text", _points(np.nanmean(corners, axis=0)[None]), _short(body.name)))
+    return shapes
+
+
+def _ellipses(
+    bodies: Mapping[int, FloatArray], regions_px2: Mapping[int, FloatArray], to_picture: FloatArray
+) -> list[Shape]:
+    shapes = []
+    for slot, corners in bodies.items():
+        for xy, region in zip(corners, regions_px2.get(slot, np.full((4, 2, 2), np.nan)), strict=True):
+            if np.isnan(xy).any() or np.isnan(region).any():
+                continue
+            values, vectors = np.linalg.eigh(region * np.outer(to_picture, to_picture))
+            radii = np.sqrt(np.maximum(values[::-1], 0.0))
+            angle = float(np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))) % 180.0
+            shapes.append(
+                Shape(
+                    "ellipse",
+                    _points(xy[None]),
+                    f"the corner lies in the ellipse with {REGION_PERCENT} % probability",
+                    radii_px=(round(float(radii[0]), 2), round(float(radii[1]), 2)),
+                    angle_deg=round(angle, 1),
+                )
+            )
     return shapes
 
 

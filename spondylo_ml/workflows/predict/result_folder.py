@@ -1,5 +1,6 @@
 """The folder that `predict` writes: tables of all films, and pictures and reports of single films.
 
+    index.html            all films at a glance: pictures, slips, levels to refer
     predictions.json      all results, one row per film (`serving.film_result.COLUMNS`)
     films.csv             one row per film: its state, facing, warnings
     levels.csv            one row per level: slip, interval, grade and their probabilities
@@ -13,6 +14,7 @@ Films go by their pseudonyms, as in runs.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,10 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.film_report.report import write_json
 from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
+from spondylo_ml.pages.figures.film_picture import REGION_PERCENT
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.film_report_page import write_html
+from spondylo_ml.pages.gallery_page import MOST_THUMBNAILS, GalleryFilm, gallery_film, gallery_page, thumbnail_of
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
 
@@ -61,10 +65,12 @@ class ResultFolder:
         if self._reports:
             report = self._model.report(result)
             write_json(report, self.root / "reports" / f"{result.film_id}.json")
-            write_html(report, result.film.image.read(), self.root / "reports" / f"{result.film_id}.html")
+            regions = self._model.corner_regions_px2(result, REGION_PERCENT / 100)
+            path = self.root / "reports" / f"{result.film_id}.html"
+            write_html(report, result.film.image.read(), path, result.film_id, regions)
 
     def write_tables(self) -> None:
-        """Write the tables of all films that were added."""
+        """Write the tables and the gallery of all films that were added."""
         slots = self._model.bundle.slots
         content = {
             "format": FORMAT,
@@ -79,6 +85,23 @@ class ResultFolder:
         films, levels, corners = tables(self._rows, slots.first)
         for name, table in (("films", films), ("levels", levels), ("corners", corners)):
             table.to_csv(self.root / f"{name}.csv", index=False)
+        (self.root / "index.html").write_text(gallery_page(self._gallery(), self._model.name), encoding="utf-8")
+
+    def _gallery(self) -> list[GalleryFilm]:
+        """All films; the least certain ones have a thumbnail, as many as fit into a page."""
+        films = [gallery_film(row, self._report_address(row)) for row in self._rows]
+        if not self._overlays:
+            return films
+        shown = {film.name for film in sorted(films, key=lambda film: film.by_uncertainty)[:MOST_THUMBNAILS]}
+        return [
+            replace(film, thumbnail=thumbnail_of(self.root / "overlays" / f"{film.name}.png"))
+            if film.name in shown and not film.error
+            else film
+            for film in films
+        ]
+
+    def _report_address(self, row: dict[str, Any]) -> str:
+        return f"reports/{row['film']}.html" if self._reports and not row["error"] else ""
 
 
 def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:

@@ -1,0 +1,103 @@
+"""The page of a folder of predictions: each film as a card, and a filter for those that a person must read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from spondylo_ml.pages.figures.labels import Picture
+from spondylo_ml.pages.film_report_page import MINUS
+from spondylo_ml.pages.render import jpeg_uri, render_page
+
+THUMBNAIL_HEIGHT_PX = 240
+MOST_THUMBNAILS = 300
+"""About 3 MB of pictures; the films after these have none."""
+
+
+@dataclass(frozen=True)
+class GalleryFilm:
+    """One film of a gallery.
+
+    Attributes:
+        name: pseudonym of the film.
+        error: why it has no result; empty if it has one.
+        slip_percent: the largest of its slips by size, with its sign; NaN if none is measurable.
+        slip_text: this slip with its level and grade.
+        width_percent: width of its widest slip interval; infinite if a level has none, NaN without levels.
+        refer: levels that a person must read, with their verdicts.
+        n_warnings: number of warnings.
+        report: address of its report relative to the page; empty if there is none.
+        thumbnail: data URI; empty if there is none.
+    """
+
+    name: str
+    error: str = ""
+    slip_percent: float = math.nan
+    slip_text: str = ""
+    width_percent: float = math.nan
+    refer: tuple[str, ...] = ()
+    n_warnings: int = 0
+    report: str = ""
+    thumbnail: str = ""
+
+    @property
+    def by_uncertainty(self) -> tuple[bool, float]:
+        """Sorts the least certain films first, and those without a result before all."""
+        return not self.error, -math.inf if math.isnan(self.width_percent) else -self.width_percent
+
+
+def gallery_film(row: Mapping[str, Any], report: str = "", thumbnail: str = "") -> GalleryFilm:
+    """The film of a row of `predictions.json`."""
+    if row["error"]:
+        return GalleryFilm(row["film"], error=row["error"])
+    levels = row["slips"] or ()
+    widths = [
+        math.inf if level["low_percent"] is None else level["high_percent"] - level["low_percent"] for level in levels
+    ]
+    largest = max(
+        (level for level in levels if level["slip_percent"] is not None),
+        key=lambda level: abs(level["slip_percent"]),
+        default=None,
+    )
+    slip = f"{largest['slip_percent']:+.1f} %".replace("-", MINUS) if largest else ""
+    return GalleryFilm(
+        name=row["film"],
+        slip_percent=largest["slip_percent"] if largest else math.nan,
+        slip_text=f"{largest['level']} {slip}, {largest['grade_name']}" if largest else "no slip is measurable",
+        width_percent=max(widths, default=math.nan),
+        refer=tuple(f"{level['level']}: {level['verdict']}" for level in levels if level["refer"]),
+        n_warnings=len(row["warnings"] or ()),
+        report=report,
+        thumbnail=thumbnail,
+    )
+
+
+def gallery_page(films: Sequence[GalleryFilm], model: str) -> str:
+    """HTML of the films, the least certain first; all pictures are in the page, only the reports are other files."""
+    ordered = sorted(films, key=lambda film: (film.by_uncertainty, film.name))
+    return render_page(
+        "gallery.html",
+        title=f"{len(films)} film{'' if len(films) == 1 else 's'}",
+        model=model,
+        films=ordered,
+        n_refer=sum(bool(film.refer) for film in films),
+        n_failed=sum(bool(film.error) for film in films),
+        n_without_picture=sum(not film.thumbnail and not film.error for film in films),
+        sizes={film.name: 0.0 if math.isnan(film.slip_percent) else abs(film.slip_percent) for film in films},
+    )
+
+
+def thumbnail_of(path: Path) -> str:
+    """Data URI of a small copy of a picture file; empty if there is none."""
+    picture = cv2.imread(str(path))
+    if picture is None:
+        return ""
+    scale = THUMBNAIL_HEIGHT_PX / picture.shape[0]
+    size = (max(1, round(picture.shape[1] * scale)), THUMBNAIL_HEIGHT_PX)
+    small: Picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., ::-1]
+    return jpeg_uri(small)
