@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
-from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.film_report_page import MINUS
 from spondylo_ml.pages.render import jpeg_uri, render_page
 
@@ -99,5 +99,5 @@ def thumbnail_of(path: Path) -> str:
         return ""
     scale = THUMBNAIL_HEIGHT_PX / picture.shape[0]
     size = (max(1, round(picture.shape[1] * scale)), THUMBNAIL_HEIGHT_PX)
-    small: Picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)[..., ::-1]
-    return jpeg_uri(small)
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return jpeg_uri(np.asarray(small[..., ::-1], dtype=np.uint8))

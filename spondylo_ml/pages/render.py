@@ -6,7 +6,6 @@ import base64
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,6 +16,9 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
 from spondylo_ml.pages.colours import PAGE
 from spondylo_ml.pages.figures.labels import Picture
+from spondylo_ml.pages.plotly_library import chart_html, plotly_library
+
+__all__ = ["Chart", "chart_html", "jpeg_uri", "render_page"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 JPEG_QUALITY = 80
@@ -50,13 +52,8 @@ def render_page(template: str, **values: object) -> str:
         lstrip_blocks=True,
     )
     environment.tests["nan"] = math.isnan
-    environment.globals.update(disclaimer=DISCLAIMER, colours=PAGE, plotly_library=_plotly_library)
+    environment.globals.update(disclaimer=DISCLAIMER, colours=PAGE, plotly_library=plotly_library)
     return environment.get_template(template).render(values)
-
-
-def chart_html(figure: Any) -> Markup:
-    """A Plotly figure as HTML for a page of `charts`; Plotly escapes the text in it."""
-    return Markup(figure.to_html(full_html=False, include_plotlyjs=False, config={"displayModeBar": False}))
 
 
 def jpeg_uri(picture: Picture) -> str:
@@ -71,9 +68,3 @@ def jpeg_uri(picture: Picture) -> str:
     if not success:
         raise DataError(f"a picture of shape {picture.shape} cannot be encoded as JPEG")
     return "data:image/jpeg;base64," + base64.b64encode(np.asarray(data).tobytes()).decode()
-
-
-def _plotly_library() -> Markup:
-    from plotly.offline import get_plotlyjs
-
-    return Markup(get_plotlyjs())

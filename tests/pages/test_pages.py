@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import re
 from html.parser import HTMLParser
 
 import pytest
 from pages import PAGES
+from plotly.graph_objects import Bar, Figure
+from plotly.offline import get_plotlyjs
+
+from spondylo_ml.pages.plotly_library import CHART_TYPE, chart_html, plotly_library
 
 NAME = "<script>alert('name')</script><b>"
 
@@ -48,3 +54,19 @@ def test_a_page_loads_no_other_file(kind: str) -> None:
 def test_a_page_has_the_disclaimer_in_its_footer(kind: str) -> None:
     (footer,) = re.findall(r"<footer>(.*?)</footer>", PAGES[kind]("plain"), re.S)
     assert "ot a medical device" in footer
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_is_small(kind: str) -> None:
+    assert len(PAGES[kind]("plain").encode()) < 3_000_000
+
+
+def test_the_library_of_charts_is_packed_without_loss() -> None:
+    (packed,) = re.findall(r'atob\("(.*?)"\)', plotly_library())
+    assert gzip.decompress(base64.b64decode(packed)).decode() == get_plotlyjs()
+
+
+def test_charts_wait_for_their_library() -> None:
+    chart = chart_html(Figure(Bar(x=[1], y=[2])))
+    assert re.findall(r"<script[^>]*>", chart) == [f'<script type="{CHART_TYPE}">']
+    assert f'script[type="{CHART_TYPE}"]' in plotly_library()
