@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.entities import Run
 from tqdm import tqdm
 
 from spondylo_ml.config import ClinicalConfig, Config, EvaluateConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
 from spondylo_ml.data.loading import first_of, impossible_labels, load_films, requested_data, require_usable_corner
+from spondylo_ml.data.synthetic import PHANTOM_KIND
+from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.film_ranking import best_median_worst
@@ -34,12 +37,25 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.workflows.shared.run_page import RunFacts, log_run_page, results_in_markdown
 from spondylo_ml.workflows.shared.seen_films import SEEN_TAG, SeenFilms, red_line
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, log_curves, log_levels
 
 log = logging.getLogger(__name__)
 
 OVERLAY_HEIGHT_PX = 768
+FILES = (
+    ("report/numbers.csv", "all metrics with their intervals"),
+    ("report/", "the same by level, source, sex, age, facing and cause"),
+    ("films.csv", "errors of each film"),
+    ("vertebrae.csv", "errors of each vertebra"),
+    ("corners.csv", "each true corner, where it was predicted, and the cause of its error"),
+    ("levels.csv", "true and predicted slip and grade of each level"),
+    ("uncertainty/levels.csv", "interval, grade probabilities and verdict of each level, if the model gives them"),
+    ("predictions.csv", "each predicted corner, on films without labels too"),
+    ("overlays/", "the best, median and worst films in full size"),
+)
+"""Artefacts that the page names."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +103,24 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
             films.name, config.split, digest(part, films.slots), resamples=config.resamples, seed=config.seed
         )
         metrics, report = _log_results(predictions, bundle, config, header)
+        if report is not None:
+            about = _page_facts(name, trained_run, bundle, films)
+            about = replace(about, warning=warning, mean_shape_mre_px512=metrics["mean_shape_mre_px512"])
+            _log_page(about, predictions, report, bundle)
     return EvaluationResult(run_id, metrics, len(part), len(predictions.labelled_films), report, warning)
+
+
+def _page_facts(title: str, trained_run: Run, bundle: Bundle, films: FilmSet) -> RunFacts:
+    trained_in = f"{trained_run.info.run_name} {trained_run.info.run_id}"
+    facts = [("model", bundle.config.model.name), ("trained in", trained_in), ("films", films.name)]
+    return RunFacts(title, facts, synthetic=films.kind == PHANTOM_KIND, files=FILES)
+
+
+def _log_page(about: RunFacts, predictions: PredictionSet, report: EvaluationReport, bundle: Bundle) -> None:
+    """Log the page of the evaluation, and its headline as the run's description."""
+    log_run_page(about, predictions, report, bundle.config.clinical)
+    first = f"{red_line(about.warning)}\n" if about.warning else ""
+    mlflow.set_tag(DESCRIPTION_TAG, f"{first}{results_in_markdown(report)}\n\n{DISCLAIMER}\n")
 
 
 def film_errors(predictions: PredictionSet) -> pd.DataFrame:

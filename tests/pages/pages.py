@@ -6,10 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import optuna
 import pandas as pd
+from builders import prediction_of
 from reports import film_with, report_of
 
+from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
@@ -19,15 +22,19 @@ from spondylo_ml.diagnosis.dead_channels import LayerChannels
 from spondylo_ml.diagnosis.findings import DiagnosisFinding
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import check_result
+from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
 from spondylo_ml.evaluation.paired import PairedDifference
+from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
 from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.pages.gallery_page import GalleryFilm, gallery_page
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
+from spondylo_ml.pages.run_page import RunPageData, run_page
 from tuning.options import StudyOptions
 from tuning.pictures import study_page
 
@@ -55,7 +62,9 @@ def comparison(name: str) -> str:
             curves={name: [(1, 3.0)], "other": []},
             curve_label="error",
             remarks=(name,),
-        )
+            settings={name: {name: name, "other": "b"}, "seed": {name: "0", "other": "0"}},
+        ),
+        [(name, np.zeros((8, 8, 3), np.uint8))],
     )
 
 
@@ -82,6 +91,19 @@ def film_report(name: str) -> str:
     return film_report_page(replace(report_of(film), corners_from=name), film.image.read())
 
 
+def run(name: str) -> str:
+    film = film_with(30.0)
+    predictions = PredictionSet([film], [prediction_of(film, SlotRange(0, 2), (3.0, 0.0))])
+    report = evaluate_predictions(predictions, ClinicalConfig(), ReportHeader(name, "val", "0" * 64, resamples=0))
+    pictures = [(name, np.zeros((8, 8, 3), np.uint8))]
+    curves = {"validation MRE": [(1, 30.0), (2, 2.0)], "training loss": [(1, 3.0), (2, 1.0)]}
+    levels = predictions.slips(ClinicalConfig()).assign(film_id=name)
+    facts, files = [("model", name)], [(name, name)]
+    return run_page(
+        RunPageData(name, facts, report, True, name, 9.0, {name: name}, curves, pictures, levels, pictures[0][1], files)
+    )
+
+
 def gallery(name: str) -> str:
     return gallery_page([GalleryFilm(name, slip_text=name, refer=(name,)), GalleryFilm("b", error=name)], name)
 
@@ -93,5 +115,5 @@ def study(name: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    page.__name__: page for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, study)
+    page.__name__: page for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, run, study)
 }

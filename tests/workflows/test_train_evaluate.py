@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -96,6 +97,23 @@ def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str])
     assert {Path(path).name.split("-")[0] for path in overlays} == {"best", "median", "worst"}
     _assert_tables_agree(folder, evaluation_run)
     _assert_report_is_logged(folder, evaluation_run)
+    _assert_pages(folder, tiny, evaluation_run)
+
+
+def _assert_pages(folder: Path, training_run: Run, evaluation_run: Run) -> None:
+    """Both runs have a page with the films and the same error; the evaluation's description has it too."""
+    error = f"{training_run.data.metrics['val_best/mre_px512']:.2f}"
+    pages = []
+    for each in (training_run, evaluation_run):
+        path = client_of(folder).download_artifacts(each.info.run_id, "index.html")
+        pages.append(Path(path).read_text(encoding="utf-8"))
+    for page in pages:
+        assert f"<td>MRE px512</td><td>{error}</td>" in page
+        assert re.findall("<figcaption>(.*?)</figcaption>", page) == ["best", "median", "worst"]
+        assert "<h2>By level</h2>" in page
+        assert len(page) < 5_000_000
+    assert "<h2>Learning curves</h2>" in pages[0]
+    assert f"| MRE px512 | {error} |" in evaluation_run.data.tags["mlflow.note.content"]
 
 
 def _assert_tables_agree(folder: Path, evaluation_run: Run) -> None:

@@ -44,6 +44,7 @@ from spondylo_ml.workflows.shared.audit_log import log_audit
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
+from spondylo_ml.workflows.train.run_page import log_training_page
 from spondylo_ml.workflows.train.starting_weights import FEWEST_FILMS_FOR_SHAPES, load_starting_weights
 from spondylo_ml.workflows.train.validation_report import log_validation_report
 
@@ -117,8 +118,9 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
-        bundle = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
+        bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = _log_result(result, bundle, trivial)
+        log_training_page(result, bundle, predictions, trivial, films.name, {})
         if tracking.standing:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
@@ -158,17 +160,21 @@ def _log_unused(model: LandmarkModel) -> None:
         mlflow.log_text("\n".join(unused) + "\n", "unused_parameters.txt")
 
 
-def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> Bundle:
-    """The bundle with uncertainty, usual evidence, confidence in levels and refusal, fitted on the validation films."""
+def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compute) -> tuple[Bundle, PredictionSet]:
+    """The bundle with uncertainty, usual evidence, confidence in levels and refusal, fitted on the validation films.
+
+    Also returns the predictions on these films.
+    """
     predictions = Predictor(bundle, compute).predict_prepared(val)
     of_films = PredictionSet([film.film for film in val], predictions)
-    return replace(
+    fitted = replace(
         bundle,
         uncertainty=fit_uncertainty(of_films, bundle.config),
         evidence=Evidence.fit(predictions),
         level_confidence=LevelConfidence.fit(of_films.pairs),
         refusal=Refusal.fit(of_films.pairs, bundle.config.reading.false_refusals),
     )
+    return fitted, of_films
 
 
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
@@ -200,7 +206,7 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float)
 {best["val/sdr_24px"]:.1f} % |
 | mean shape (trivial predictor) | {mean_shape_mre_px512:.2f} | | | |
 
-The whole configuration is `config.yaml` under Artifacts, pictures of validation films under `images`.
+`index.html` under Artifacts shows the results with films, curves and tables; `config.yaml` is the whole configuration.
 Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
 
 {DISCLAIMER}
