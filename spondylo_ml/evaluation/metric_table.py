@@ -61,6 +61,8 @@ PLACEHOLDERS = {
     "angle": "main|upper|lower",
     "name": ".+",
     "entry": "[^/]+",
+    "run": "[^/]+",
+    "baseline": "[^/]+",
 }
 """Regular expression by placeholder; any other stands for a word of letters, digits and underscores."""
 
@@ -275,7 +277,8 @@ PREFIXES = (
     Affix("cost/", "What a training run cost."),
     Affix("time/", "Time of an epoch."),
     Affix("diagnosis/", "Films of a diagnosis."),
-    Affix("difference_<number>/", "Paired difference of compared run `<number>` from the first."),
+    Affix("<run> minus <baseline>/", "Paired difference of a compared run from the first."),
+    Affix("difference_<number>/", "The same in runs of version 0.1, for compared run `<number>`."),
     Affix("noise_floor/", "Difference that another seed alone makes: 95 % of pairs of seeds differ by less.", _LOWER),
     Affix("<entry>/noise_floor/", "The noise floor of one entry of a benchmark.", _LOWER),
     Affix("best/", "Best trial of a study."),

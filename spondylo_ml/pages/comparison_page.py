@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -12,8 +12,10 @@ import pandas as pd
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
+from spondylo_ml.evaluation.run_verdict import RunVerdict, run_verdict
 from spondylo_ml.pages import colours
-from spondylo_ml.pages.render import Chart, chart_html, render_page
+from spondylo_ml.pages.figures.labels import Picture
+from spondylo_ml.pages.render import Chart, chart_html, jpeg_uri, render_page
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ComparisonData:
         films: mean error of each film in px512, with a column for each run; indexed by film.
         curves: (epoch, value) of `curve_label` by run.
         remarks: what limits the comparison, such as runs trained on other films.
+        settings: value of each setting by run, by the name of the setting.
     """
 
     title: str
@@ -38,10 +41,24 @@ class ComparisonData:
     curves: Mapping[str, Sequence[tuple[int, float]]]
     curve_label: str
     remarks: tuple[str, ...] = ()
+    settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def different_settings(self) -> dict[str, Mapping[str, str]]:
+        """The settings that are not the same in all runs."""
+        return {name: of_run for name, of_run in self.settings.items() if len(set(of_run.values())) > 1}
+
+    def verdicts(self) -> list[RunVerdict]:
+        """The verdict on each run but the baseline."""
+        return [run_verdict(run, self.runs[0], rows) for run, rows in self.differences.items()]
 
 
-def comparison_page(data: ComparisonData) -> str:
-    """HTML with tables of the metrics and of the differences, and interactive charts."""
+def comparison_page(data: ComparisonData, pictures: Sequence[tuple[str, Picture]] = ()) -> str:
+    """HTML with the verdict, the settings that differ, tables, interactive charts, and films.
+
+    Args:
+        pictures: (caption, picture) of films with the predictions of all runs side by side.
+    """
     figures = {
         "Metrics with intervals": _metrics_figure(data),
         "Error of each film": _films_figure(data),
@@ -53,10 +70,20 @@ def comparison_page(data: ComparisonData) -> str:
         dataset=data.dataset,
         baseline=data.runs[0],
         remarks=data.remarks,
+        verdicts=data.verdicts(),
+        settings=_settings_table(data),
+        same_settings=len(data.settings) - len(data.different_settings),
+        pictures=[(caption, jpeg_uri(picture)) for caption, picture in pictures],
         metrics=_metrics_table(data),
         differences=[(run, _differences_table(rows)) for run, rows in data.differences.items()],
         charts=[Chart(title, chart_html(figure)) for title, figure in figures.items()],
     )
+
+
+def _settings_table(data: ComparisonData) -> list[list[str]]:
+    """A head, then a row for each setting that differs; empty if none does."""
+    rows = [[name, *(of_run.get(run, "") for run in data.runs)] for name, of_run in data.different_settings.items()]
+    return [["setting", *data.runs], *rows] if rows else []
 
 
 def interval_text(estimate: Estimate, digits: int = 2) -> str:
@@ -85,7 +112,7 @@ def _metrics_table(data: ComparisonData) -> list[list[str]]:
         definition = metric_definition(metric)
         cells = [interval_text(estimate, definition.digits) for estimate in estimates]
         counts = " / ".join(_distinct(str(estimate.n) for estimate in estimates))
-        rows.append([metric, definition.unit, *cells, counts])
+        rows.append([metric, definition.unit, *(cell.replace(" [", "\n[") for cell in cells), counts])
     return rows
 
 
@@ -93,7 +120,7 @@ def _differences_table(differences: Sequence[PairedDifference]) -> list[list[str
     """A head, then a row for each metric."""
     rows = [["metric", "difference", "Wilcoxon p", "effect", "n", "patients better", "worse", "same"]]
     for d in differences:
-        difference = interval_text(d.difference, metric_definition(d.metric).digits + 1)
+        difference = interval_text(d.difference, metric_definition(d.metric).digits + 1).replace(" [", "\n[")
         p, effect = number_text(d.wilcoxon_p, ".2g"), number_text(d.rank_biserial, "+.2f")
         counts = (d.difference.n, d.n_better, d.n_worse, d.n_same)
         rows.append([d.metric, difference, p, effect, *map(str, counts)])

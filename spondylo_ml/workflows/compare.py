@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,12 @@ from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.paired import film_means, paired_differences, paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import to_csv
+from spondylo_ml.evaluation.run_verdict import METRICS as VERDICT_METRICS
+from spondylo_ml.evaluation.run_verdict import RunVerdict
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
+from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.figures.run_charts import draw_learning_curves, side_by_side
 from spondylo_ml.pages.figures.sheet import with_legend
@@ -37,6 +41,9 @@ log = logging.getLogger(__name__)
 CURVE, CURVE_LABEL = "val/mre_px512", "validation MRE, px512"
 OVERLAY_HEIGHT_PX = 640
 RANKED_BY = "mre_px512"
+PAGE = "index.html"
+FILMS_ON_PAGE = 2
+"""Most improved, and most worsened, of each run."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ def compare(config: CompareConfig) -> Comparison:
         predictions = {c.name: _predict(c, labelled) for c in trained_runs}
         remarks = _log_seen_films([SeenFilms.of(c.name, c.run, labelled) for c in trained_runs])
         data = _comparison_data(title, trained_runs, films, predictions, config, remarks)
-        _log_result(data)
-        _log_overlays(data, predictions, config.overlays)
+        pictures = _log_overlays(data, predictions, config.overlays)
+        _log_result(data, pictures)
     return Comparison(run_id, data)
 
 
@@ -127,7 +134,19 @@ def _comparison_data(
         curves={c.name: metric_history(c.run.info.run_id, CURVE) for c in trained_runs},
         curve_label=CURVE_LABEL,
         remarks=remarks,
+        settings=_settings(trained_runs),
     )
+
+
+def _settings(trained_runs: Sequence[TrainedRun]) -> dict[str, dict[str, str]]:
+    """The configuration of each run by setting, without where it was logged."""
+    each = {c.name: flatten(c.bundle.config.model_dump(mode="json")) for c in trained_runs}
+    names = [name for name in next(iter(each.values())) if not name.startswith("tracking.")]
+    return {name: {run: str(values.get(name)) for run, values in each.items()} for name in names}
+
+
+def _in_markdown(verdict: RunVerdict) -> str:
+    return "\n".join([f"**{verdict.sentence}**", "", *(f"* {text}" for text in verdict.details)])
 
 
 def _log_seen_films(seen: Sequence[SeenFilms]) -> tuple[str, ...]:
@@ -153,7 +172,7 @@ def _log_origin(config: CompareConfig, trained_runs: Sequence[TrainedRun], films
     log_dataset(films, ("train", "val", "test") if config.split == "all" else (config.split,))
 
 
-def _log_result(data: ComparisonData) -> None:
+def _log_result(data: ComparisonData, pictures: Sequence[tuple[str, Picture]]) -> None:
     mlflow.log_text(to_csv(data.numbers).rename(columns={"group": "run"}).to_csv(index=False), "runs.csv")
     mlflow.log_text(difference_table(data).to_csv(index=False), "differences.csv")
     by_film = data.films.copy()
@@ -161,14 +180,21 @@ def _log_result(data: ComparisonData) -> None:
         by_film[f"change: {run}"] = by_film[run] - by_film[data.runs[0]]
     mlflow.log_text(by_film.to_csv(), "films.csv")
     mlflow.log_image(draw_learning_curves(data.curves, data.curve_label), artifact_file="learning_curves.png")
-    mlflow.log_text(comparison_page(data), "comparison.html")
+    mlflow.log_text(comparison_page(data, pictures), PAGE)
+    mlflow.set_tag(DESCRIPTION_TAG, "\n\n".join([*map(red_line, data.remarks), *map(_in_markdown, data.verdicts())]))
     for index, (run, differences) in enumerate(data.differences.items(), start=1):
         mlflow.set_tag(f"compared.{index}", run)
+        names = f"{_in_metric_name(run)} minus {_in_metric_name(data.runs[0])}"
         for d in differences:
-            numbers = {"": d.difference.value, "_low": d.difference.low, "_high": d.difference.high}
-            numbers |= {"_p": d.wilcoxon_p, "_effect": d.rank_biserial}
-            metrics = {f"difference_{index}/{d.metric}{end}": value for end, value in numbers.items()}
-            mlflow.log_metrics(drop_nan(metrics))
+            if d.metric in VERDICT_METRICS:  # differences.csv has all
+                numbers = {"": d.difference.value, "_low": d.difference.low, "_high": d.difference.high}
+                metrics = {f"{names}/{d.metric}{end}": value for end, value in numbers.items()}
+                mlflow.log_metrics(drop_nan(metrics | {f"{names}/{d.metric}_p": d.wilcoxon_p}))
+
+
+def _in_metric_name(run: str) -> str:
+    """The name of a run without what MLflow refuses in the name of a metric."""
+    return re.sub(r"[^\w .-]", "_", run)
 
 
 def difference_table(data: ComparisonData) -> pd.DataFrame:
@@ -191,8 +217,11 @@ def difference_table(data: ComparisonData) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _log_overlays(data: ComparisonData, predictions: Mapping[str, PredictionSet], count: int) -> None:
-    """Draw the films whose error changed most, with the predictions of all models."""
+def _log_overlays(
+    data: ComparisonData, predictions: Mapping[str, PredictionSet], count: int
+) -> list[tuple[str, Picture]]:
+    """Draw the films whose error changed most, with the predictions of all models; returns those for the page."""
+    shown = []
     films = predictions[data.runs[0]].films
     place = {film.film_id: index for index, film in enumerate(films)}
     for index, run in enumerate(data.runs[1:], start=1):
@@ -203,6 +232,10 @@ def _log_overlays(data: ComparisonData, predictions: Mapping[str, PredictionSet]
                 i = place[film_id]
                 pictures = {n: draw_film(*predictions[n].pairs[i], OVERLAY_HEIGHT_PX) for n in data.runs}
                 name = f"overlays/run-{index}-{label}-{rank}-{film_id}.png"
-                mlflow.log_image(with_legend(side_by_side(pictures)), artifact_file=name)
+                sheet = with_legend(side_by_side(pictures))
+                mlflow.log_image(sheet, artifact_file=name)
+                if rank <= FILMS_ON_PAGE:
+                    shown.append((f"{run}: {label} by {abs(change[film_id]):.1f} px512", sheet))
                 if goes_by_pseudonym(films[i]):  # only the terminal shows file names
                     log.info("overlay of run %d, %s %d: %s", index, label, rank, terminal_name(films[i]))
+    return shown

@@ -48,6 +48,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("eval/oks_ap75_low", False),
         ("time/films_per_s", False),
         ("difference_2/grade_accuracy_all", False),
+        ("unet lr2e-3 3 1a2b3c4d minus unet 5e6f7a8b/mre_px512_low", True),
         ("difference_2/mre_px512_effect", False),
         ("seeds/sdr_24px_mean", False),
         ("out_of_fold/grade_kappa", False),

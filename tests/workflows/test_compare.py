@@ -53,7 +53,7 @@ def test_a_comparison_is_logged_to_its_own_run(
     assert comparison_run.data.tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
     assert f"other {other.info.run_id[:8]} against tiny {tiny.info.run_id[:8]}" in output
     assert "Wilcoxon p" in output
-    files = {"comparison.html", "differences.csv", "films.csv", "runs.csv", "learning_curves.png", "environment.txt"}
+    files = {"index.html", "differences.csv", "films.csv", "runs.csv", "learning_curves.png", "environment.txt"}
     assert files <= set(artifacts_of(folder, comparison_run.info.run_id))
     overlays = artifacts_of(folder, comparison_run.info.run_id, "overlays")
     assert 1 <= len(overlays) <= 2
@@ -81,15 +81,21 @@ def test_differences_equal_the_values_of_runs_and_films(comparison: tuple[Path, 
     assert row["n_better"] + row["n_worse"] + row["n_same"] == row["n_patients"]
     films = _csv(folder, comparison_run, "films.csv")
     assert list(films[f"change: {second}"]) == pytest.approx(list(films[second] - films[first]))
-    assert comparison_run.data.metrics["difference_1/mre_px512"] == pytest.approx(row["value"])
+    assert comparison_run.data.metrics[f"{second} minus {first}/mre_px512"] == pytest.approx(row["value"])
 
 
 def test_the_page_is_self_contained(comparison: tuple[Path, Run, str]) -> None:
     folder, comparison_run, _ = comparison
-    path = client_of(folder).download_artifacts(comparison_run.info.run_id, "comparison.html")
+    path = client_of(folder).download_artifacts(comparison_run.info.run_id, "index.html")
     html = Path(path).read_text(encoding="utf-8")
     assert re.search(r"<script[^>]*\ssrc=|<link\s", html) is None
     assert html.count("Plotly.newPlot(") == 3
+    assert len(html) < 5_000_000
+    assert 'class="verdict"' in html
+    verdict = comparison_run.data.tags["mlflow.note.content"]
+    assert re.search(r"\*\*.*(is better than|is worse than|No clear difference|in some ways).*\*\*", verdict)
+    assert "<td>training.epochs</td>" in html
+    assert "<td>training.batch_size</td>" not in html, "only settings that differ are listed"
     assert "Research software, not a medical device." in html
 
 
