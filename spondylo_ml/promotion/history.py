@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 
+import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from spondylo_ml.errors import TrackingError
 
-LONGEST_JSON = 4500
+LONGEST_TEXT = 4500
 """A registered model's tag holds 5000 characters in PostgreSQL."""
 
 
@@ -48,23 +49,27 @@ class Event(BaseModel):
     promotion_run: str = ""
 
     def to_text(self) -> str:
-        """JSON that fits into a tag; if there are too many reasons, the last ones are only in the promotion run."""
+        """YAML that fits into a tag, legible in MLflow; reasons that are too many are only in the promotion run."""
         event = self
-        while len(text := event.model_dump_json()) > LONGEST_JSON and len(event.reasons) > 1:
+        while len(text := _in_yaml(event)) > LONGEST_TEXT and len(event.reasons) > 1:
             event = event.model_copy(update={"reasons": (*event.reasons[:-2], "more in the promotion's run")})
         return text
 
     @classmethod
     def from_text(cls, text: str) -> Event:
-        """The inverse of `to_text`.
+        """The inverse of `to_text`; reads the JSON of version 0.1 too, which is YAML as well.
 
         Raises:
             TrackingError: the text is not an event.
         """
         try:
-            return cls.model_validate_json(text)
-        except ValidationError:
+            return cls.model_validate(yaml.safe_load(text))
+        except (ValidationError, yaml.YAMLError):
             raise TrackingError(f"the history contains an invalid event: {text[:80]!r}") from None
+
+
+def _in_yaml(event: Event) -> str:
+    return yaml.safe_dump(event.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=LONGEST_TEXT)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from builders import plain_film, prediction_of, square
 
@@ -28,7 +30,7 @@ FACTS = CardFacts(
     origin={"git_commit": "abc", "weights_digest": "def"},
     mean_shape={"mre_px512": Estimate(value=76.1, low=70.0, high=80.0, n=8)},
     guarded={"latency_ms": 12.345, "calibration_error": math.nan},
-    pictures=[("overlays/best-1.png", "best synthetic film")],
+    pictures=[("best synthetic film", np.zeros((8, 8, 3), np.uint8))],
     films_seen=0,
 )
 DECISION = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
@@ -44,32 +46,34 @@ def report() -> EvaluationReport:
 
 def test_the_card_states_intended_use_results_and_limits(report: EvaluationReport) -> None:
     card = model_card(FACTS, report, DECISION)
-    headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
+    headings = re.findall("<h2>(.*?)</h2>", card)
     assert headings == [
+        "Why it is challenger and not champion",
+        "Results",
+        "Films",
         "Intended use",
         "Training data",
-        "Results",
-        "Why it is challenger and not champion",
         "Limits",
-        "Pictures",
+        "Guarded when another model replaces it",
         "Origin",
     ]
     assert "Research software, not a medical device." in card
-    assert "| MRE px512 | 3.00 (3.00 to 3.00), n 24 | 76.10 (70.00 to 80.00), n 8 |" in card
-    assert "3 labelled films of 3 patients; it was\ntrained on none of them" in card
+    assert "<td>MRE px512</td><td>3.00 (3.00 to 3.00), n 24</td><td>76.10 (70.00 to 80.00), n 8</td>" in card
+    assert "3 labelled films of 3 patients; it was trained on none of them" in card
     assert "8,650,192 parameters" in card
-    assert "* MRE px512: Mean distance between true and predicted corner (mean radial error)." in card
-    assert "| time per film ms | 12.3 |" in card
-    assert "| coverage error points | none |" in card
-    assert "* too slow\n\nIn its favour:\n\n* a gain" in card
-    assert "![best synthetic film](overlays/best-1.png)" in card
-    assert "| git_commit | `abc` |" in card
+    assert "Mean distance between true and predicted corner (mean radial error)." in card
+    assert "<td>time per film ms</td><td>12.3</td>" in card
+    assert "<td>coverage error points</td><td>none</td>" in card
+    assert "<li>too slow</li></ul>" in card
+    assert "<li>a gain</li></ul>" in card
+    assert re.search('<img src="data:image/jpeg;base64,[^"]+" alt="best synthetic film">', card)
+    assert '<td>git_commit</td><td class="words"><code>abc</code></td>' in card
 
 
 def test_the_card_calls_synthetic_films_synthetic_and_real_ones_not(report: EvaluationReport) -> None:
     synthetic = model_card(FACTS, report, DECISION)
-    assert "**Synthetic films**: they say nothing about real films." in synthetic
-    assert "These are **synthetic** films" in synthetic
+    assert "<b>Synthetic films</b>: they say nothing about real films." in synthetic
+    assert "These are <b>synthetic</b> films" in synthetic
     assert "It was evaluated on synthetic films alone." in synthetic
     real_facts = replace(
         FACTS, synthetic_training=False, synthetic_films=False, training_films="lateral", films_seen=2, pictures=[]

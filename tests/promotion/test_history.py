@@ -6,7 +6,7 @@ import pytest
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.decision import Decision, Verdict
-from spondylo_ml.promotion.history import LONGEST_JSON, Event, EventKind, former_champion, reigns
+from spondylo_ml.promotion.history import LONGEST_TEXT, Event, EventKind, former_champion, reigns
 from spondylo_ml.promotion.registry_pages import LONGEST_PAGE, history_text, model_page, version_page, with_later_event
 
 
@@ -36,11 +36,19 @@ def test_an_event_is_unchanged_when_written_and_read() -> None:
         assert Event.from_text(one.to_text()) == one
 
 
+def test_an_event_reads_as_text_and_the_json_of_version_0_1_is_read() -> None:
+    assert "kind: promoted\n" in FIRST.to_text()
+    assert "- it is the first model\n" in FIRST.to_text()
+    assert "{" not in FIRST.to_text()
+    for one in ALL:
+        assert Event.from_text(one.model_dump_json()) == one
+
+
 def test_an_event_with_too_many_reasons_keeps_the_first_and_a_note() -> None:
     long_event = SECOND.model_copy(update={"reasons": tuple(f"{i} " + "x" * 300 for i in range(30))})
     text = long_event.to_text()
     shortened = Event.from_text(text)
-    assert len(text) <= LONGEST_JSON
+    assert len(text) <= LONGEST_TEXT
     assert shortened.reasons[0] == long_event.reasons[0]
     assert shortened.reasons[-1] == "more in the promotion's run"
     assert 5 < len(shortened.reasons) < 30

@@ -120,28 +120,28 @@ def _assert_version_is_documented(folder: Path, training_run: Run, promotion: Pr
     tags, run = version.tags, client.get_run(promotion.run_id)
     assert version.run_id == training_run.info.run_id
     assert tags["frozen_films.digest"] == run.data.tags["data_digest.test"]
-    assert tags["training_films.train"] == training_run.data.tags["data_digest.train"]
-    assert tags["clinical_rules"] == training_run.data.tags["clinical_rules"]
-    assert tags["git_commit"] == training_run.data.tags["git_commit"]
-    assert tags["parameter_count"] == training_run.data.params["parameter_count"]
-    assert all(len(tags[name]) == 64 for name in ("weights_digest", "environment_digest"))
+    assert len(tags) <= 12, "few enough to be read"
+    assert len(tags["weights_digest"]) == 64
     assert (tags["status"], tags["promotion_run"]) == ("champion", promotion.run_id)
     card_folder = tags["model_card"].rsplit("/", 1)[0]
     root = Path(client.download_artifacts(promotion.run_id, card_folder))
     report = EvaluationReport.load(root / "report")
     mre = report.numbers["mre_px512"]
-    assert tags["metric.mre_px512"] == f"{mre.value:.2f} ({mre.low:.2f} to {mre.high:.2f}), n {mre.n}"
+    result = f"{mre.value:.2f} ({mre.low:.2f} to {mre.high:.2f}), n {mre.n}"
+    assert f"| MRE px512 | {result} |" in version.description
     assert json.loads((root / "decision.json").read_text())["verdict"] == "champion"
     differences = pd.read_csv(root / "differences.csv").set_index("metric")
     assert differences.loc["mre_px512", "high"] < 0
-    card = (root / "model_card.md").read_text()
-    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
-    assert len(pictures) == 3
-    assert all((root / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    card = (root / "model_card.html").read_text()
+    assert card.count("data:image/jpeg;base64,") == 3
+    assert len(list((root / "overlays").glob("*.png"))) == 3
+    origin = [training_run.data.tags[name] for name in ("data_digest.train", "clinical_rules", "git_commit")]
+    assert all(f"<code>{value}</code>" in card for value in origin)
+    assert result in card
     for phrase in (
         "Research use",
         "not a medical device",
-        "**synthetic** films",
+        "<b>synthetic</b> films",
         "Intended use",
         "Limits",
         "8,650,192",
@@ -186,7 +186,7 @@ def test_an_untrained_model_is_refused_and_the_run_says_why(
     assert {p.name for p in root.iterdir()} == {
         "decision.json",
         "differences.csv",
-        "model_card.md",
+        "model_card.html",
         "overlays",
         "report",
     }

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import yaml
 from tqdm import tqdm
 
 from spondylo_ml.config import ClinicalConfig, DataConfig, validate
@@ -92,7 +92,7 @@ def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates
         DataError: no labelled film in the part; or there is no champion, and the candidates' films differ.
     """
     split = config.split or tags.get(SPLIT, "test")
-    champions_data = validate(DataConfig, json.loads(tags[FILMS])) if FILMS in tags else None
+    champions_data = validate(DataConfig, yaml.safe_load(tags[FILMS])) if FILMS in tags else None
     data = champions_data or candidates[0].bundle.config.data
     requested = bool(config.data.model_fields_set)
     if requested:

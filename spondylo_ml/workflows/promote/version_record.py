@@ -20,10 +20,11 @@ from spondylo_ml.evaluation.film_ranking import best_median_worst
 from spondylo_ml.evaluation.intervals import PatientBootstrap
 from spondylo_ml.evaluation.paired import film_means, paired_differences
 from spondylo_ml.models.zoo import parameter_count
-from spondylo_ml.nan import drop_nan, finite_or_none
+from spondylo_ml.nan import finite_or_none
+from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.figures.sheet import with_legend
-from spondylo_ml.promotion.card import CardFacts, estimate_text, model_card, results
+from spondylo_ml.promotion.card import CardFacts, model_card, results
 from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.registry_pages import version_page
 from spondylo_ml.serving.trained_run import TrainedRun
@@ -33,7 +34,9 @@ from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now
 from spondylo_ml.workflows.promote.frozen_films import EvaluatedModel, FrozenFilms, weights_digest
 
 OVERLAY_HEIGHT_PX = 640
-CARD = "model_card.md"
+CARD = "model_card.html"
+ORIGIN_TAGS = ("training_run", "weights_digest", FILMS_DIGEST)
+"""What of a model's origin a version has as tags; the rest is on its card."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +90,14 @@ def register(
         raise ValueError("versions are registered within the run of a promotion; none is active")
     results_shown = results(one.report.numbers)
     tags = {
-        **artefacts.facts.origin,
+        **{name: artefacts.facts.origin[name] for name in ORIGIN_TAGS},
         "model": artefacts.facts.model,
-        "parameter_count": str(artefacts.facts.parameter_count),
         "synthetic_films": str(artefacts.facts.synthetic_films).lower(),
         STATUS: "judged",
         "decision": decision.verdict.value,
         "decided": when,
         "promotion_run": run.info.run_id,
         "model_card": f"{artefacts.folder}/{CARD}",
-        **{f"metric.{name}": estimate_text(name, one.report.numbers[name]) for name, _, _ in results_shown},
-        **{f"guarded.{name}": f"{value:.4g}" for name, value in drop_nan(one.guarded).items()},
     }
     version = registry.add_version(one.trained_run.run, tags)
     link = f"[run]({run_path(run.info.experiment_id, run.info.run_id, f'artifacts/{artefacts.folder}/{CARD}')})"
@@ -110,7 +110,7 @@ def register(
         *((label, text) for _, label, text in results_shown),
         ("trained on", artefacts.facts.training_films),
         ("model", f"{artefacts.facts.model}, {artefacts.facts.parameter_count:,} parameters"),
-        ("code, data, rules, environment", "digests in the tags"),
+        ("code, data, rules, environment", "digests on the model card"),
     ]
     registry.describe_version(
         version, version_page(decision, when[:10], facts, f"{link}: model card, report, pictures")
@@ -139,7 +139,7 @@ def origin_of(trained_run: TrainedRun, frozen: FrozenFilms) -> dict[str, str]:
 
 
 def _facts(
-    one: EvaluatedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, str]]
+    one: EvaluatedModel, frozen: FrozenFilms, registered_model: str, pictures: list[tuple[str, Picture]]
 ) -> CardFacts:
     trained_run = one.trained_run
     config, tags = trained_run.bundle.config, trained_run.run.data.tags
@@ -161,17 +161,16 @@ def _facts(
     )
 
 
-def _log_overlays(one: EvaluatedModel, frozen: FrozenFilms, folder: str, count: int) -> list[tuple[str, str]]:
-    """Draw the best, median and worst films; returns paths relative to the card, with captions."""
+def _log_overlays(one: EvaluatedModel, frozen: FrozenFilms, folder: str, count: int) -> list[tuple[str, Picture]]:
+    """Draw the best, median and worst films; returns captions and pictures."""
     ids = [film.film_id for film in frozen.labelled]
     error = film_means(one.values["mre_px512"]).reindex(ids).to_numpy(dtype=np.float64)
     pictures = []
     for label, index in best_median_worst(error, count):
         picture = with_legend(draw_film(frozen.labelled[index], one.predictions.predictions[index], OVERLAY_HEIGHT_PX))
-        path = f"overlays/{label}-{ids[index]}.png"
-        mlflow.log_image(picture, artifact_file=f"{folder}/{path}")
+        mlflow.log_image(picture, artifact_file=f"{folder}/overlays/{label}-{ids[index]}.png")
         kind = "synthetic film" if frozen.films.kind == PHANTOM_KIND else "film"
-        pictures.append((path, f"{label.split('-')[0]} {kind}, {error[index]:.1f} px512; truth cyan, model magenta"))
+        pictures.append((f"{label.split('-')[0]} {kind}, {error[index]:.1f} px512", picture))
     return pictures
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from collections.abc import Mapping, Sequence
@@ -290,7 +289,7 @@ def _film_tags(frozen: FrozenFilms) -> dict[str, str]:
     return {
         FILMS_DIGEST: frozen.digest,
         SPLIT: frozen.split,
-        FILMS: json.dumps(frozen.data.model_dump(mode="json")),
+        FILMS: yaml.safe_dump(frozen.data.model_dump(mode="json"), sort_keys=False),
     }
 
 
