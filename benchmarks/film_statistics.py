@@ -15,7 +15,7 @@ from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Film, FloatArray
-from spondylo_ml.pages.figures.overlay import Picture
+from spondylo_ml.pages.figures.labels import Picture
 
 SIDE_PX = 256
 """Height at which films are compared; finer detail depends on the size at which a film was exported."""

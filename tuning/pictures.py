@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,21 +13,47 @@ from optuna.trial import TrialState
 
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 from tuning.options import StudyOptions
+from tuning.summary import BEST_RECIPE
+from tuning.tickets import TRIAL_RUN_ID
 
 RATE, SIGMA = "training.learning_rate", "heatmap.sigma_cells"
 MOST_CONTOURS = 4
+MOST_SHOWN = 10
 Figure = Any
 
 
 def study_page(study: Study, options: StudyOptions) -> str:
-    """HTML with every chart that the study's trials allow, and the reason why any other is missing."""
-    trials = len(study.get_trials(deepcopy=False))
+    """HTML with the best trials and every chart that the study's trials allow; a chart that is missing has a reason."""
+    trials = study.get_trials(deepcopy=False)
+    counts = Counter(trial.state.name.lower() for trial in trials)
     return render_page(
-        "charts.html",
+        "study.html",
         title=f"Study {study.study_name}",
-        summary=f"{trials} trials; {', '.join(options.objectives)} on the validation part",
+        summary=f"{len(trials)} trials; {', '.join(options.objectives)} on the validation part",
+        counts=", ".join(f"{count} {state}" for state, count in sorted(counts.items())),
+        best=best_rows(study, options),
+        recipe=BEST_RECIPE,
         charts=[_chart(title, draw) for title, draw in _figures(study, options).items()],
     )
+
+
+def best_rows(study: Study, options: StudyOptions) -> list[list[str]]:
+    """A head, then the best complete trials by the first objective, or those that no other beats in both objectives."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    sign = -1.0 if options.directions[0] == "maximize" else 1.0
+    front = study.best_trials if len(options.objectives) > 1 and complete else complete
+    ordered = sorted(front, key=lambda trial: (sign * trial.values[0], trial.number))[:MOST_SHOWN]
+    names = list(dict.fromkeys(name for trial in ordered for name in trial.params))
+    rows = [["rank", "trial", *options.objectives, *names, "run"]]
+    for rank, trial in enumerate(ordered, start=1):
+        values = [f"{value:.4g}" for value in trial.values]
+        settings = [_setting(trial.params.get(name, "")) for name in names]
+        rows.append([str(rank), str(trial.number), *values, *settings, trial.user_attrs.get(TRIAL_RUN_ID, "")])
+    return rows if len(rows) > 1 else []
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figure]]:
@@ -34,20 +61,20 @@ def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figu
     goal = options.objectives[0]
     two = len(options.objectives) > 1
     of: dict[str, Any] = {"target_name": goal} | ({"target": lambda trial: trial.values[0]} if two else {})
-    charts: dict[str, Callable[[], Figure]] = {
-        "Optimisation history": lambda: visualization.plot_optimization_history(study, **of),
+    names: list[str] = list(options.objectives)
+    return {
         "Importance of the parameters": lambda: _importances(study, options, of),
+        "Learning rate and sigma": lambda: _rate_and_sigma(study, of),
+        **(
+            {"Pareto front": lambda: visualization.plot_pareto_front(study, target_names=names)}
+            if two
+            else {"Value after each report, pruned trials dashed": lambda: _intermediate(study)}
+        ),
+        "Optimisation history": lambda: visualization.plot_optimization_history(study, **of),
         "Slices": lambda: visualization.plot_slice(study, **of),
         "Contours": lambda: visualization.plot_contour(study, params=_contour_names(study), **of),
         "Parallel coordinates": lambda: visualization.plot_parallel_coordinate(study, **of),
-        "Learning rate and sigma": lambda: _rate_and_sigma(study, of),
     }
-    if two:
-        names: list[str] = list(options.objectives)
-        charts["Pareto front"] = lambda: visualization.plot_pareto_front(study, target_names=names)
-    else:
-        charts["Value after each report, pruned trials dashed"] = lambda: _intermediate(study)
-    return charts
 
 
 def _importances(study: Study, options: StudyOptions, of: dict[str, Any]) -> Figure:
@@ -101,4 +128,5 @@ def _chart(title: str, draw: Callable[[], Figure]) -> Chart:
         return Chart(title, Markup(), f"not drawn: {error}")
     if not figure.data:
         return Chart(title, Markup(), "not drawn: too few complete trials")
+    figure.update_layout(title=None, template="plotly_white", margin={"l": 60, "r": 20, "t": 30, "b": 50})
     return Chart(title, chart_html(figure))

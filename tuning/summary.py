@@ -17,7 +17,7 @@ from tuning.options import StudyOptions
 from tuning.parameters import json_value
 from tuning.space import Space, point_text
 
-BEST_RECIPE, STUDY_PAGE = "best.yaml", "study.html"
+BEST_RECIPE, STUDY_PAGE = "best.yaml", "index.html"
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import pandas as pd
 
-from spondylo_ml.data.audit.findings import SEVERITIES, Audit, AuditFinding, Severity, in_order
+from spondylo_ml.data.audit.findings import SEVERITIES, Audit, AuditFinding, Severity, worst_first
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.landmarks import Film
 from spondylo_ml.pages.figures.audit_charts import dataset_charts
@@ -91,16 +91,26 @@ def _sections(audit: Audit, films: FilmSet, most_pictures: int) -> list[CheckSec
     by_name: dict[str, Film] = {film.film_id: film for film in films.films}
     # Findings of readers name the file; in most layouts that is the film's name with a suffix.
     by_name |= {film.path.name: film for film in films.films if film.path}
-    pictures_left = most_pictures
+    ordered = worst_first(audit.findings)
+    drawn = _pictures(ordered, by_name, most_pictures)
     sections = []
-    for (severity, check), group in groupby(in_order(audit.findings), key=lambda f: (f.severity, f.check)):
-        section_findings = []
-        for finding in group:
-            picture = draw_finding(finding, by_name) if pictures_left > 0 and severity is not Severity.REMARK else None
-            pictures_left -= picture is not None
-            section_findings.append(ShownFinding(finding, None if picture is None else jpeg_uri(picture)))
-        sections.append(CheckSection(severity.value, check, MEANING.get(check, ""), tuple(section_findings)))
+    by_section = sorted(ordered, key=lambda f: (SEVERITIES.index(f.severity), f.check))  # stable: the worst stay first
+    for (severity, check), group in groupby(by_section, key=lambda f: (f.severity, f.check)):
+        shown = tuple(ShownFinding(finding, drawn.get(id(finding))) for finding in group)
+        sections.append(CheckSection(severity.value, check, MEANING.get(check, ""), shown))
     return sections
+
+
+def _pictures(findings: Sequence[AuditFinding], by_name: Mapping[str, Film], most_pictures: int) -> dict[int, str]:
+    """Picture of each of the first findings that can be drawn, by the `id` of the finding; none of remarks."""
+    pictures: dict[int, str] = {}
+    for finding in findings:
+        if len(pictures) == most_pictures:
+            break
+        picture = None if finding.severity is Severity.REMARK else draw_finding(finding, by_name)
+        if picture is not None:
+            pictures[id(finding)] = jpeg_uri(picture)
+    return pictures
 
 
 def _sample(films: Sequence[Film]) -> list[tuple[str, str]]:

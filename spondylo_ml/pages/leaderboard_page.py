@@ -78,10 +78,10 @@ def leaderboard_page(board: Leaderboard) -> str:
         title=f"Benchmark: {board.title}",
         board=board,
         remarks=board.remarks(),
-        quality_tables=[_on_two_lines(quality_rows(board, metrics)) for metrics in quality_tables(board)],
+        quality_tables=[_ranked(_on_two_lines(quality_rows(board, metrics))) for metrics in quality_tables(board)],
         how_to_read=HOW_TO_READ,
         noise=_noise_text(board),
-        cost=cost_rows(board),
+        cost=_that_ran(cost_rows(board)),
         runs=_child_rows(board),
         charts=[Chart(title, chart_html(figure)) for title, figure in figures.items()],
     )
@@ -98,6 +98,20 @@ def _noise_text(board: Leaderboard) -> str:
 def _on_two_lines(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """The spread between seeds below its mean, so that all columns fit on the page."""
     return [[cell.replace(" sd ", "\nsd ") for cell in row] for row in rows]
+
+
+def _that_ran(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows with some value; the table of training runs says why others have none."""
+    return [list(row) for row in rows if not all(cell.startswith("none") for cell in row[1:])]
+
+
+def _ranked(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The rows of entries that ran, with their rank in front; the mean shape has none."""
+    head, *entries = rows
+    ran = [row for row in entries if not row[1].startswith("0/")]
+    names = [row[0] for row in ran if row[0] != MEAN_SHAPE]
+    ranks = ["" if row[0] == MEAN_SHAPE else str(1 + names.index(row[0])) for row in ran]
+    return [["rank", *head], *([rank, *row] for rank, row in zip(ranks, ran, strict=True))]
 
 
 def _metric(row: pd.Series, name: str, with_spread: bool) -> str:
@@ -124,6 +138,7 @@ def _child_rows(board: Leaderboard) -> list[list[str]]:
 
 
 def _error_figure(board: Leaderboard) -> Any:
+    """Entries from the best at the top; names stand beside their rows, where long ones are legible."""
     import plotly.graph_objects as go
 
     table = entries_table(board).dropna(subset=["mre_px512"])
@@ -135,9 +150,9 @@ def _error_figure(board: Leaderboard) -> Any:
     }
     figure = go.Figure()
     figure.add_scatter(
-        x=table["entry"].tolist(),
-        y=table["mre_px512"].tolist(),
-        error_y=limits,
+        y=table["entry"].tolist(),
+        x=table["mre_px512"].tolist(),
+        error_x=limits,
         mode="markers",
         name="mean over seeds",
         marker={"color": colours.of_run(0), "size": 13, "symbol": "diamond"},
@@ -145,14 +160,15 @@ def _error_figure(board: Leaderboard) -> Any:
     seeds = children_table(board)
     seeds = seeds[seeds["state"] == FINISHED]
     figure.add_scatter(
-        x=seeds["entry"].tolist(),
-        y=seeds["mre_px512"].tolist(),
+        y=seeds["entry"].tolist(),
+        x=seeds["mre_px512"].tolist(),
         mode="markers",
         name="one seed",
         text=[f"seed {seed}" for seed in seeds["seed"]],
         marker={"color": colours.of_run(1), "size": 8},
     )
-    return _laid_out(_with_error_axis(figure, [*table["mre_px512"], *seeds["mre_px512"]]))
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    return _laid_out(_with_error_axis(figure, [*table["mre_px512"], *seeds["mre_px512"]], "x"))
 
 
 def _rates_figure(board: Leaderboard) -> Any:
@@ -198,16 +214,12 @@ def _cost_figure(board: Leaderboard) -> Any:
     return _laid_out(_with_error_axis(figure, table["mre_px512"].tolist()))
 
 
-def _with_error_axis(figure: Any, errors_px512: Sequence[float]) -> Any:
+def _with_error_axis(figure: Any, errors_px512: Sequence[float], axis: str = "y") -> Any:
     """Logarithmic if errors span more than tenfold: a run that learnt nothing does not flatten the others."""
     errors = [error for error in errors_px512 if not math.isnan(error)]
     wide = bool(errors) and min(errors) > 0 and max(errors) > 10 * min(errors)
-    if wide:
-        figure.update_yaxes(type="log", tickvals=LOG_TICKS)
-    else:
-        figure.update_yaxes(type="linear", rangemode="tozero")
-    figure.update_yaxes(title="MRE, px512")
-    return figure
+    scale = {"type": "log", "tickvals": LOG_TICKS} if wide else {"type": "linear", "rangemode": "tozero"}
+    return figure.update_layout({f"{axis}axis": {**scale, "title": "MRE, px512"}})
 
 
 def _laid_out(figure: Any) -> Any:

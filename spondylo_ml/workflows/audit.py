@@ -23,7 +23,7 @@ from spondylo_ml.workflows.shared.audit_log import log_audit
 
 log = logging.getLogger(__name__)
 
-REPORT = "audit.html"
+REPORT = "index.html"
 
 
 @dataclass(frozen=True)

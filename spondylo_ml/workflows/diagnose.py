@@ -41,7 +41,7 @@ from spondylo_ml.training.inference import inference
 
 log = logging.getLogger(__name__)
 
-PAGE, FILE = "diagnosis.html", "diagnosis.json"
+PAGE, FILE = "index.html", "diagnosis.json"
 PARTS = ("train", "val")
 OTHER_FILMS = DiagnosisFinding(
     "other films",

@@ -87,7 +87,7 @@ def test_errors_that_span_more_than_a_factor_of_ten_have_a_logarithmic_axis() ->
         )
         error, rates, cost = chart_layouts(leaderboard_page(board))
         assert rates["yaxis"]["range"] == [0, 100]
-        return [error["yaxis"]["type"], cost["yaxis"]["type"]]
+        return [error["xaxis"]["type"], cost["yaxis"]["type"]]
 
     assert axes(39.0) == ["linear", "linear"]
     assert axes(41.0) == ["log", "log"]
@@ -103,6 +103,14 @@ def test_metrics_are_in_three_tables_with_units_in_the_header() -> None:
     ]
     assert "<td>5.00 [4.50, 5.50]<br><small>sd 1.41 (4.00 to 6.00, n 2)</small></td>" in page
     assert '"SDR@6","SDR@12"' in page.replace(" ", "")
+
+
+def test_entries_have_ranks_and_those_that_did_not_run_have_no_row_among_the_results() -> None:
+    page = leaderboard_page(BOARD)
+    first, *_ = re.findall("<table>.*?</table>", page, re.S)
+    rows = [re.findall("<td[^>]*>(.*?)</td>", row)[:2] for row in re.findall("<tr>.*?</tr>", first, re.S)[1:]]
+    assert rows == [["1", "first"], ["", "mean shape"]]
+    assert "<td>second</td>" in page, "in the table of training runs"
 
 
 def test_metrics_of_ap_films_have_a_table_if_there_are_such_films() -> None:

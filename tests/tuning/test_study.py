@@ -111,14 +111,14 @@ def test_the_best_trial_is_described_and_its_recipe_can_be_trained(tmp_path: Pat
     note = parent_of(study).data.tags["mlflow.note.content"]
     assert f"| {summary.best.number} | {summary.best.value:.4g} |" in note
     assert "train --recipe best.yaml" in note
-    assert {"best.yaml", "study.html", "trials.csv"} <= artifacts(study)
+    assert {"best.yaml", "index.html", "trials.csv"} <= artifacts(study)
     assert path.read_text(encoding="utf-8").startswith(f"# Trial {summary.best.number} of study described: mre_px512")
 
 
 def test_the_page_contains_every_chart(tmp_path: Path) -> None:
     study = study_in(tmp_path, "drawn", trials=6, pruner="median", pruner_startup_trials=2, pruner_warmup=0)
     study.run(bowl)
-    page = Path(mlflow.artifacts.download_artifacts(run_id=study.runs.parent_id, artifact_path="study.html"))
+    page = Path(mlflow.artifacts.download_artifacts(run_id=study.runs.parent_id, artifact_path="index.html"))
     text = page.read_text(encoding="utf-8")
     for title in (
         "Optimisation history",
@@ -139,7 +139,7 @@ def test_the_page_contains_every_chart(tmp_path: Path) -> None:
 def test_a_chart_that_cannot_be_drawn_says_why(tmp_path: Path) -> None:
     study = study_in(tmp_path, "small", space_of({"training.learning_rate": RATE}), trials=1)
     study.run(bowl)
-    page = mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/study.html")
+    page = mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/index.html")
     assert "not drawn: this study does not search both" in page
     assert "not drawn: fewer than two parameters that all trials have" in page
 
@@ -288,7 +288,7 @@ def test_two_objectives_searched_by_nsga2_give_a_pareto_front(tmp_path: Path) ->
     assert states(study) == ["COMPLETE"] * 5
     assert len(summary.front) == 5, "a gain in one objective is a loss in the other"
     assert "Trials that no other beats in both" in parent_of(study).data.tags["mlflow.note.content"]
-    assert "Pareto front" in mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/study.html")
+    assert "Pareto front" in mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/index.html")
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

@@ -57,7 +57,7 @@ def test_the_audit_of_a_damaged_folder_logs_all_findings(damaged_folder: Path, t
     assert len(table) == len(tree["findings"])
     assert table.loc[table["severity"] == "error", "check"].tolist() == ["bad_file", "duplicate"]
     assert len(pd.read_csv(files / "audit" / "films.csv")) == 9
-    _assert_page_is_self_contained((files / "audit.html").read_text(encoding="utf-8"))
+    _assert_page_is_self_contained((files / "index.html").read_text(encoding="utf-8"))
 
 
 def _assert_page_is_self_contained(html: str) -> None:
@@ -77,7 +77,7 @@ def test_synthetic_films_are_audited_without_a_folder(tmp_path: Path) -> None:
     audit_run, files = only_run(tmp_path)
     assert audit_run.data.metrics["audit/errors"] == 0
     assert audit_run.data.metrics["films/slips"] > 20
-    html = (files / "audit.html").read_text(encoding="utf-8")
+    html = (files / "index.html").read_text(encoding="utf-8")
     assert "Synthetic films." in html
     assert "Slip by level" in html
 

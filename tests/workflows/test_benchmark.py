@@ -69,7 +69,7 @@ def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_othe
     assert (parent.info.status, one.info.status, other.info.status) == ("FAILED", "FINISHED", "FAILED")
     assert parent.data.tags["failure"] == "1 training run(s) failed: see children.csv"
     assert f"failed: other seed 0: {other.data.tags['failure']}" in output
-    assert {"leaderboard.csv", "children.csv", "leaderboard.html", "benchmark.json"} <= set(
+    assert {"leaderboard.csv", "children.csv", "index.html", "benchmark.json"} <= set(
         artifacts_of(tmp_path, parent.info.run_id)
     )
     rows = table(tmp_path, parent.info.run_id, "leaderboard.csv")

@@ -29,7 +29,7 @@ def test_a_diagnosis_is_logged_to_its_own_run_which_names_the_model(diagnosis: t
     assert tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
     assert diagnosis_run.data.metrics["diagnosis/checks_failed"] == 0
     assert diagnosis_run.data.metrics["diagnosis/mre_px512"] == pytest.approx(tiny.data.metrics["val_best/mre_px512"])
-    assert {"diagnosis.json", "diagnosis.html"} <= set(artifacts_of(folder, diagnosis_run.info.run_id))
+    assert {"diagnosis.json", "index.html"} <= set(artifacts_of(folder, diagnosis_run.info.run_id))
     assert tiny.data.metrics == client_of(folder).get_run(tiny.info.run_id).data.metrics
 
 
@@ -64,7 +64,7 @@ def test_the_json_holds_the_whole_diagnosis(diagnosis: tuple[Path, Run, Run, str
 
 def test_the_page_is_self_contained(diagnosis: tuple[Path, Run, Run, str]) -> None:
     folder, _, diagnosis_run, _ = diagnosis
-    path = client_of(folder).download_artifacts(diagnosis_run.info.run_id, "diagnosis.html")
+    path = client_of(folder).download_artifacts(diagnosis_run.info.run_id, "index.html")
     html = Path(path).read_text(encoding="utf-8")
     assert "Diagnosis of tiny" in html
     assert "Synthetic films." in html

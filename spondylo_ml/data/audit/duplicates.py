@@ -86,7 +86,8 @@ def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[A
         if len(parts) > 1:
             message += f", in {' and '.join(parts)}: a network would be evaluated on films that it was trained on"
         severity = Severity.ERROR if len(parts) > 1 else Severity.WARNING
-        findings.append(AuditFinding(severity, "duplicate", tuple(films[i].film_id for i in group), message))
+        names = tuple(films[i].film_id for i in group)
+        findings.append(AuditFinding(severity, "duplicate", names, message, excess=float(len(group))))
     return findings
 
 

@@ -43,6 +43,7 @@ class AuditFinding:
         message: what is wrong and what was expected.
         slots: the vertebrae concerned, on the first film.
         left_out: what training can leave out because of it.
+        excess: how far the film is off, comparable within one check only; 0 where that is not measured.
     """
 
     severity: Severity
@@ -51,6 +52,7 @@ class AuditFinding:
     message: str
     slots: tuple[int, ...] = ()
     left_out: LeftOut = LeftOut.NOTHING
+    excess: float = field(default=0.0, compare=False)
 
     def __str__(self) -> str:
         return f"{self.check}: {', '.join(self.films)}: {self.message}"
@@ -108,6 +110,17 @@ def in_order(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
     """The findings sorted by severity, then by check, film and message."""
     rank = {severity: index for index, severity in enumerate(SEVERITIES)}
     return tuple(sorted(findings, key=lambda f: (rank[f.severity], f.check, f.films, f.slots, f.message)))
+
+
+def worst_first(findings: Iterable[AuditFinding]) -> tuple[AuditFinding, ...]:
+    """The findings sorted by severity, then the worst of each check, then the second worst of each check, and so on."""
+    places: Counter[tuple[Severity, str]] = Counter()
+    ranked = []
+    for finding in sorted(in_order(findings), key=lambda f: -f.excess):
+        key = (finding.severity, finding.check)
+        ranked.append((SEVERITIES.index(finding.severity), places[key], finding.check, finding))
+        places[key] += 1
+    return tuple(finding for *_, finding in sorted(ranked, key=lambda entry: entry[:3]))
 
 
 def require_no_errors(audit: Audit, on_audit_error: str, where: object) -> None:

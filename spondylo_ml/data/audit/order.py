@@ -70,7 +70,13 @@ def check_overlaps(films: Sequence[Film]) -> list[AuditFinding]:
     """Errors for bodies of a film, adjacent or not, that overlap more than bones can."""
     return [
         AuditFinding(
-            Severity.ERROR, "overlap", (film.film_id,), str(overlap), (overlap.lower, overlap.upper), LeftOut.FILM
+            Severity.ERROR,
+            "overlap",
+            (film.film_id,),
+            str(overlap),
+            (overlap.lower, overlap.upper),
+            LeftOut.FILM,
+            excess=overlap.share,
         )
         for film in films
         for overlap in overlaps(film.vertebrae or (), impossible_slots(film.vertebrae or ()))
@@ -99,7 +105,10 @@ def check_neighbours(bodies: Bodies) -> list[AuditFinding]:
             )
         else:
             continue
-        findings.append(AuditFinding(Severity.WARNING, check, (bodies.film_id(int(index)),), message, slots))
+        excess = share if check == "overlap" else abs(float(np.log(ratio)))
+        findings.append(
+            AuditFinding(Severity.WARNING, check, (bodies.film_id(int(index)),), message, slots, excess=excess)
+        )
     return findings
 
 

@@ -57,7 +57,8 @@ def _of_films(
             details.append(f"{name} ({_largest_residual(rows, row, STEP_PARTS if steps else BODY_PARTS)})")
         check, what = ("body_step", "unusual place of") if steps else ("body_shape", "unusual shape of")
         message = f"{what} {', '.join(details)}"
-        findings.append(AuditFinding(Severity.WARNING, check, (film_id,), message, tuple(sorted(slots))))
+        excess = float(distance[film_rows[0]])
+        findings.append(AuditFinding(Severity.WARNING, check, (film_id,), message, tuple(sorted(slots)), excess=excess))
     return findings
 
 

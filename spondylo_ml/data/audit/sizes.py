@@ -42,6 +42,7 @@ def check_film_sizes(films: Sequence[Film]) -> list[AuditFinding]:
                 "film_size",
                 (films[i].film_id,),
                 f"{films[i].size_hw[1]} x {films[i].size_hw[0]} px: {name} {values[i]:.4g}, {usual:.4g} is usual",
+                excess=float(abs(z[i])),
             )
             for i in map(
                 int, np.flatnonzero((np.abs(z) > OUTLIER_Z) & (np.abs(np.log(values / usual)) > np.log(FILM_FACTOR)))
@@ -62,6 +63,7 @@ def check_body_sizes(bodies: Bodies) -> list[AuditFinding]:
             "body_size",
             (bodies.films[i].film_id,),
             f"bodies are {shares[i]:.1%} of the film's longer side wide, {usual:.1%} is usual",
+            excess=float(abs(z[i])),
         )
         for i in map(int, np.flatnonzero(np.abs(z) > OUTLIER_Z))
     ]
@@ -104,7 +106,8 @@ def check_stretch(bodies: Bodies) -> list[AuditFinding]:
             if film.aspect_given:
                 message = f"{message}; a pixel aspect of {film.pixel_aspect:g} is given, is that right?"
         if unusual:
-            findings.append(AuditFinding(Severity.WARNING, check, (film.film_id,), message))
+            excess = float(abs(np.log(factor)))
+            findings.append(AuditFinding(Severity.WARNING, check, (film.film_id,), message, excess=excess))
     return findings
 
 

@@ -30,7 +30,7 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], labe
     axes.set(xlabel="epoch", ylabel=label)
     axes.spines[["top", "right"]].set_visible(False)
     if curves:
-        axes.legend(frameon=False)
+        figure.legend(loc="outside upper left", frameon=False, ncols=2, fontsize=8)  # above, where it covers nothing
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(pixels[..., :3])

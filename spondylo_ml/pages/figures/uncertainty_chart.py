@@ -32,7 +32,7 @@ def draw_uncertainty(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 7), layout="constrained")
+    figure = Figure(figsize=(13, 9), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     (corners, slips), (by_level, by_grade) = figure.subplots(2, 2)
     _draw_corners(corners, before, after)
@@ -40,8 +40,13 @@ def draw_uncertainty(
     referral = tables["referral"]
     for axes, kind in ((by_level, "level"), (by_grade, "grade")):
         _draw_referral(axes, {ALL: referral[ALL]} | {name: referral[name] for name in tables[f"uncertainty_by_{kind}"]})
-    for axes in (corners, slips, by_level, by_grade):
+    titles = ("Corners: coverage of their regions", "Slips and grades: coverage, and number of levels",
+              "Accuracy against referral, by level", "Accuracy against referral, by true grade")  # fmt: skip
+    for axes, title in zip((corners, slips, by_level, by_grade), titles, strict=True):
         axes.spines[["top", "right"]].set_visible(False)
+        axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=6)
+        if axes.get_legend_handles_labels()[0]:  # outside, so that it covers nothing
+            axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
     canvas.draw()  # type: ignore[no-untyped-call]
     pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(pixels[..., :3])
@@ -52,7 +57,6 @@ def _draw_corners(axes: Any, before: Mapping[float, float], after: Mapping[float
     for name, coverage, colour in (("before", before, colours.BEFORE), ("after calibration", after, colours.AFTER)):
         axes.plot([100 * p for p in coverage], [100 * c for c in coverage.values()], "o-", color=colour, label=name)
     axes.set(xlabel="nominal coverage of corners, %", ylabel="true corners inside, %", xlim=(45, 100), ylim=(0, 102))
-    axes.legend(loc="lower right")
 
 
 def _draw_slips(axes: Any, groups: Table, stated: float) -> None:
@@ -69,7 +73,6 @@ def _draw_slips(axes: Any, groups: Table, stated: float) -> None:
     counts = [numbers["slip_set_coverage"].n for numbers in groups.values()]
     axes.set_xticks(rows, [f"{name}: {n}" for name, n in zip(groups, counts, strict=True)], fontsize=7, rotation=45)
     axes.set(ylabel=f"coverage, % (stated: {100 * stated:g})", ylim=(40, 102))
-    axes.legend(loc="lower left")
 
 
 def _draw_referral(axes: Any, groups: Table) -> None:
@@ -79,4 +82,3 @@ def _draw_referral(axes: Any, groups: Table) -> None:
             style = {"color": "black", "linewidth": 2} if name == ALL else {"linewidth": 1}
             axes.plot([share for share, _ in points], [e.value for _, e in points], label=name, **style)
     axes.set(xlabel="surest levels kept, the others referred, %", ylabel="grade accuracy of those kept, %")
-    axes.legend(loc="lower left", fontsize=8)

@@ -42,7 +42,7 @@ from spondylo_ml.workflows.train.validation_report import MODEL_REPORT, read_val
 log = logging.getLogger(__name__)
 
 PLAN_FILE = "benchmark.json"
-TABLE_FILE, CHILDREN_FILE, PAGE_FILE = "leaderboard.csv", "children.csv", "leaderboard.html"
+TABLE_FILE, CHILDREN_FILE, PAGE_FILE = "leaderboard.csv", "children.csv", "index.html"
 
 
 @dataclass(frozen=True)

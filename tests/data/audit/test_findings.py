@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from spondylo_ml.data.audit.findings import Audit, AuditFinding, Severity, in_order, require_no_errors
+from spondylo_ml.data.audit.findings import Audit, AuditFinding, Severity, in_order, require_no_errors, worst_first
 from spondylo_ml.errors import DataError
 
 ERROR = AuditFinding(Severity.ERROR, "duplicate", ("a", "b"), "2 films of the same exposure")
@@ -14,6 +14,13 @@ REMARK = AuditFinding(Severity.REMARK, "reader_remark", ("d.json",), "reordered"
 
 def test_the_worst_comes_first() -> None:
     assert in_order([REMARK, WARNING, ERROR]) == (ERROR, WARNING, REMARK)
+
+
+def test_the_worst_of_each_check_comes_before_the_second_worst_of_any() -> None:
+    far, near = (replace(WARNING, films=(name,), excess=excess) for name, excess in (("z", 9.0), ("a", 1.0)))
+    shape = AuditFinding(Severity.WARNING, "body_shape", ("m",), "unusual shape of L3", excess=2.0)
+    assert worst_first([near, REMARK, shape, far, ERROR]) == (ERROR, shape, far, near, REMARK)
+    assert Audit((far, near), "data", True).digest == Audit((near, replace(far, excess=0.0)), "data", True).digest
 
 
 def test_the_digest_follows_the_findings_and_the_data_and_not_their_order() -> None:
