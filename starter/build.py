@@ -110,7 +110,7 @@ def rounded_and_calibrated(bundle: Bundle, films: FilmSet, uncalibrated: bool = 
     exact = Predictor(bare).predict(val)
     round_to_half(bundle.model)
     predictions = PredictionSet(val, Predictor(bare).predict(val))
-    bundle = _refusing(_calibrated(bare, predictions, uncalibrated), predictions)
+    bundle = refusing(_calibrated(bare, predictions, uncalibrated), predictions)
     moved = [
         np.linalg.norm(after.corners_xy - before.corners_xy, axis=-1)[before.presence >= PRESENCE_THRESHOLD].ravel()
         * (512 / max(film.size_hw))
@@ -137,8 +137,12 @@ def _calibrated(bundle: Bundle, predictions: PredictionSet, uncalibrated: bool) 
     return replace(bundle, uncertainty=fitted, evidence=evidence, level_confidence=levels)
 
 
-def _refusing(bundle: Bundle, predictions: PredictionSet) -> Bundle:
-    """The bundle with its limit of refusal, if there are enough validation films, and its refusals counted."""
+def refusing(bundle: Bundle, predictions: PredictionSet) -> Bundle:
+    """The bundle with its limit of refusal, if there are enough validation films, and its refusals counted.
+
+    Args:
+        predictions: of the bundle without the limit on the validation films.
+    """
     rate = bundle.config.reading.false_refusals
     if Refusal.fit(predictions.pairs, rate) is None:
         return bundle
@@ -146,10 +150,9 @@ def _refusing(bundle: Bundle, predictions: PredictionSet) -> Bundle:
     others = [f for kind in NOT_LUMBAR for f in condition_films(kind, OTHERS_PER_KIND, OTHERS_SEED, side_px).films]
     fitted = Refusal.fit(predictions.pairs, rate, Predictor(bundle).predict(others))
     assert fitted is not None
-    refusing = replace(bundle, refusal=fitted)
-    fitted = fitted.recounted(Predictor(refusing).predict(others))
+    fitted = fitted.recounted(Predictor(replace(bundle, refusal=fitted)).predict(others))
     log.info("refused: %s", fitted.in_words)
-    return replace(refusing, refusal=fitted)
+    return replace(bundle, refusal=fitted)
 
 
 def _reading_as(bundle: Bundle, reading: ReadingConfig | None) -> Bundle:

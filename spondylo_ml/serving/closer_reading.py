@@ -198,6 +198,6 @@ def _highest(first: Reading, others: Sequence[Reading]) -> Reading:
 
 def _overlapping(length: int, extent: float) -> tuple[list[int], int]:
     """First px of intervals that cover a length, neighbours sharing at least half, and their common length, px."""
-    whole = min(length, max(1, round(extent)))
+    whole = min(length, math.ceil(extent))
     count = math.ceil(2 * (length - whole) / whole) + 1
     return np.linspace(0, length - whole, count).round().astype(int).tolist(), whole
