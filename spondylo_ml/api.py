@@ -242,12 +242,12 @@ def read_films(folder: Folder, kind: str = "auto", **settings: Any) -> FilmSet:
 
 
 def draw_phantoms(count: int = 10, seed: int = 0, **settings: Any) -> FilmSet:
-    """Draw synthetic lateral films with exact labels; each film has another patient.
+    """Draw synthetic films with exact labels; each film has another patient.
 
     Args:
         count: number of films.
         seed: the same seed draws the same films.
-        settings: other values of the command `phantom`: `long_side_px`, `without`, `slips`, `additions`.
+        settings: other values of the command `phantom`: `long_side_px`, `view`, `without`, `slips`, `additions`.
 
     Raises:
         ConfigError: an unknown name, with the nearest, or a value that is not allowed.
@@ -259,9 +259,9 @@ def draw_phantoms(count: int = 10, seed: int = 0, **settings: Any) -> FilmSet:
     """
     config = validate(DrawConfig, {**settings, "count": count, "seed": seed})
 
-    from spondylo_ml.data.synthetic import phantom_films
+    from spondylo_ml.data.loading import draw_films
 
-    return phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips, config.additions)
+    return draw_films(config)
 
 
 def measure(film: Film | Sequence[Vertebra], *, facing: str | None = None, **rules: Any) -> FilmMeasurement:

@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from spondylo_ml.config.experiments import EXPERIMENT, TOOLS_EXPERIMENT
-from spondylo_ml.config.films import DataConfig, PhantomAddition, PhantomSlips, PhantomStyle
+from spondylo_ml.config.films import (
+    DataConfig,
+    PhantomAddition,
+    PhantomSlips,
+    PhantomStyle,
+    PhantomView,
+    require_no_lateral_values,
+)
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.paths import PathList, expanded
 from spondylo_ml.config.references import RunReference
@@ -149,6 +156,7 @@ class DrawConfig(Section):
     count: int = Field(200, ge=1, le=1_000_000, description="number of synthetic films")
     seed: int = Field(0, ge=0, description="seed of the films")
     long_side_px: int = Field(640, ge=64, le=2048, description="longer side of a film, px")
+    view: PhantomView = Field("lateral", description="lateral (lumbar spine), or frontal (T1 to L5 with scoliosis)")
     without: tuple[PhantomStyle, ...] = Field((), description="styles to exclude, such as print,aged")
     slips: PhantomSlips = Field(
         "clinic", description="slips: as in a clinic, or even (all levels, directions and grades equally often)"
@@ -156,6 +164,11 @@ class DrawConfig(Section):
     additions: tuple[PhantomAddition, ...] = Field(
         (), description="parts drawn in a later, more realistic way, such as sacrum; none: the first generator's films"
     )
+
+    @model_validator(mode="after")
+    def _lateral_values_for_lateral_films(self) -> DrawConfig:
+        require_no_lateral_values(self, self.view)
+        return self
 
 
 class PhantomConfig(DrawConfig):

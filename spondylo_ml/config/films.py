@@ -19,6 +19,9 @@ PhantomStyle = Literal[
 PhantomSlips = Literal["clinic", "even"]
 """Distributions of slips on synthetic films."""
 
+PhantomView = Literal["lateral", "frontal"]
+"""Views of synthetic films: lateral films of the lumbar spine, or frontal ones of the whole spine."""
+
 PhantomAddition = Literal["sacrum", "surroundings", "cortex"]
 """Parts of a synthetic film that are drawn in a later way than that of the first generator."""
 
@@ -36,10 +39,29 @@ SMALLEST_RECTANGLE, LARGEST_DOWNSCALE = 0.03, 0.9
 RectangleSide = Annotated[float, Field(ge=SMALLEST_RECTANGLE, le=0.5)]
 """Side of a rectangle as a fraction of the input's."""
 
+LATERAL_ONLY = ("slips", "additions", "condition", "training_conditions")
+"""What only lateral synthetic films have, in the names of the values that set it."""
+
 LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
 """The one synthetic dataset that all presets of all models share, so that their models can be compared."""
+
+
+def require_no_lateral_values(section: Section, view: str, prefix: str = "") -> None:
+    """Raise `ValueError` if frontal films are to have what only lateral ones have.
+
+    Args:
+        prefix: what the names of `LATERAL_ONLY` begin with in this section.
+    """
+    fields = type(section).model_fields
+    names = [name for part in LATERAL_ONLY if (name := prefix + part) in fields]
+    set_names = [name for name in names if getattr(section, name) != fields[name].default]
+    if view == "frontal" and set_names:
+        raise ValueError(
+            f"{' and '.join(set_names)} change lateral films only, and {prefix}view is frontal: leave them out, or set "
+            f"{prefix}view to lateral"
+        )
 
 
 class DataConfig(Section):
@@ -66,6 +88,11 @@ class DataConfig(Section):
     phantom_seed: int = Field(0, ge=0, description="seed of the synthetic films")
     phantom_long_side_px: int = Field(
         PHANTOM_LONG_SIDE_PX, ge=64, le=2048, description="longer side of a synthetic film, px"
+    )
+    phantom_view: PhantomView = Field(
+        "lateral",
+        description="view of the synthetic films: lateral (lumbar spine), or frontal (T1 to L5 with scoliosis, the "
+        "levels of spineweb16)",
     )
     phantom_without: tuple[PhantomStyle, ...] = Field(
         (), description="styles excluded from the synthetic films, such as print,aged"
@@ -125,6 +152,11 @@ class DataConfig(Section):
     def _fold_is_one_of_them(self) -> DataConfig:
         if self.fold is not None and (self.folds is None or self.fold > self.folds):
             raise ValueError(f"fold is {self.fold}, folds {self.folds}: give folds too, and one of 1 to folds as fold")
+        return self
+
+    @model_validator(mode="after")
+    def _lateral_values_for_lateral_films(self) -> DataConfig:
+        require_no_lateral_values(self, self.phantom_view, "phantom_")
         return self
 
     @model_validator(mode="after")

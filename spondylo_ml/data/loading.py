@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from spondylo_ml.clinical.outlines import impossible_slots
 from spondylo_ml.config import DataConfig, validate
+from spondylo_ml.config.commands import DrawConfig
+from spondylo_ml.config.films import LATERAL_ONLY
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.duplicates import SamePair, find_same, same_groups
 from spondylo_ml.data.audit.findings import Audit
@@ -20,6 +22,7 @@ from spondylo_ml.data.audit.outlines import check_corner_order
 from spondylo_ml.data.conditions import condition_films, training_films_under
 from spondylo_ml.data.films import FileFinding, FilmSet, finding_on, require_usable
 from spondylo_ml.data.folds import splits_by_fold
+from spondylo_ml.data.frontal import frontal_films
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, parts_in_words, require_parts
 from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
@@ -43,7 +46,7 @@ def requested_data(base: DataConfig, requested: DataConfig) -> DataConfig:
     """Lay the values that were set in `requested` over those of `base`, which usually are a run's training films.
 
     Kind, levels and folds of `base` are not kept for another folder; folder, levels and folds are not kept for
-    synthetic films.
+    synthetic films, nor levels, folds and what only lateral films have for another view of them.
 
     Raises:
         ConfigError: the values contradict each other.
@@ -54,6 +57,9 @@ def requested_data(base: DataConfig, requested: DataConfig) -> DataConfig:
         tree |= {"kind": "auto", "first_slot": None, "n_slots": None, "max_films": None, "folds": None, "fold": None}
     elif values.get("kind") == "phantom":
         tree |= {"path": None, "first_slot": None, "n_slots": None, "folds": None, "fold": None}
+    if values.get("phantom_view", base.phantom_view) != base.phantom_view:
+        tree |= {"first_slot": None, "n_slots": None, "folds": None, "fold": None}
+        tree |= {name: DataConfig.model_fields[name].default for name in (f"phantom_{part}" for part in LATERAL_ONLY)}
     return validate(DataConfig, tree | values)
 
 
@@ -185,6 +191,8 @@ def _read(config: DataConfig) -> FilmSet:
 def _synthetic(config: DataConfig) -> FilmSet:
     count, seed, side_px = config.phantom_films, config.phantom_seed, config.phantom_long_side_px
     without, slips, additions = config.phantom_without, config.phantom_slips, config.phantom_additions
+    if config.phantom_view == "frontal":
+        return frontal_films(count, seed, side_px, without)
     if config.phantom_condition is not None:
         return condition_films(config.phantom_condition, count, seed, side_px, without, slips, additions)
     films = phantom_films(count, seed, side_px, without, slips, additions)
@@ -194,6 +202,17 @@ def _synthetic(config: DataConfig) -> FilmSet:
     further = training_films_under(config.phantom_training_conditions, per_condition, seed, side_px, without, slips)
     names = "+".join(sorted(set(config.phantom_training_conditions)))
     return replace(films, name=f"{films.name}-and-{per_condition}-each-{names}", films=(*films.films, *further))
+
+
+def draw_films(config: DrawConfig) -> FilmSet:
+    """The synthetic films that `config` names.
+
+    Raises:
+        DataError: no style is left.
+    """
+    if config.view == "frontal":
+        return frontal_films(config.count, config.seed, config.long_side_px, config.without)
+    return phantom_films(config.count, config.seed, config.long_side_px, config.without, config.slips, config.additions)
 
 
 def require_usable_corner(films: Sequence[Film], part: str, slots: SlotRange) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spondylo_ml.config import PhantomConfig
-from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.loading import draw_films
 from spondylo_ml.workflows.export import ExportResult, with_parts, write_films
 
 
@@ -13,7 +13,4 @@ def draw_phantoms(config: PhantomConfig) -> ExportResult:
     Raises:
         DataError: a target folder that is not empty, or too few films for the parts of the layout.
     """
-    films = phantom_films(
-        config.count, config.seed, config.long_side_px, config.without, config.slips, config.additions
-    )
-    return write_films(with_parts(films, config.format, config.val_fraction, config.seed), config)
+    return write_films(with_parts(draw_films(config), config.format, config.val_fraction, config.seed), config)
