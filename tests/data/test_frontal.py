@@ -202,7 +202,7 @@ def test_nothing_lateral_is_measured_on_a_frontal_film() -> None:
 
 
 def test_frontal_films_pass_the_audit_of_their_labels() -> None:
-    findings = check_labels(frontal_films(120, 1, 352))
+    findings = check_labels(frontal_films(40, 1, 352))
     assert [str(f) for f in findings if f.severity is Severity.ERROR] == []
 
 

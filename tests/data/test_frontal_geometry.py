@@ -96,7 +96,7 @@ def real(real_data: Path) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def synthetic() -> pd.DataFrame:
-    films = [frontal_film(3, index, 896) for index in range(1000)]
+    films = [frontal_film(3, index, 896) for index in range(500)]
     return pd.DataFrame([features(film.framing.labelled_px[::-1], film.size_hw) for film in films])
 
 

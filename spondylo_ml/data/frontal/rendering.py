@@ -38,7 +38,7 @@ def attenuation(framing: FrontalFraming, rng: np.random.Generator) -> FloatMap:
     bone *= 1 + np.float32(0.05) * rough(rng, framing.size_hw, max(framing.unit_px * 0.05, 1.5))
     bone += vertebral_bodies(framing, rng)
     total = tissue - np.minimum(air, 0.85 * tissue) + hila_and_breasts(framing, rng) + jaw(framing, rng)
-    total += bone * np.float32(rng.uniform(0.6, 1.1)) + objects(framing, rng)
+    total += bone * np.float32(rng.uniform(0.5, 1.05)) + objects(framing, rng)
     return np.asarray(np.maximum(total, 0.0), dtype=np.float32)
 
 

@@ -49,14 +49,14 @@ def soft_tissue(framing: FrontalFraming, rng: np.random.Generator) -> FloatMap:
 def _muscles(framing: FrontalFraming, rng: np.random.Generator) -> FloatMap:
     """The erectors along the spine, and the psoas muscles from T12 down and outward."""
     layer, unit = Layer(framing.size_hw), framing.unit_px
-    value = int(rng.uniform(0, 90))
+    value = int(rng.uniform(60, 255))
     low, high = framing.centres_px[0], framing.centres_px[6]
     for side in (-1, 1):
         inner = framing.centres_px[6:0:-1] + np.array([side * 0.35, 0.0]) * unit
         outer = np.stack([low, (low + high) / 2]) + np.array([[side * 1.9, 0.5], [side * 1.35, 0.0]]) * unit
         layer.fill(np.concatenate([inner, outer]), value)
     layer.stroke(framing.centres_px[::-1], 255, unit * rng.uniform(0.9, 1.35))
-    return layer.weighted(rng.uniform(0.2, 0.8), unit * rng.uniform(0.06, 0.25))
+    return layer.weighted(rng.uniform(0.05, 0.5), unit * rng.uniform(0.06, 0.25))
 
 
 def lungs(framing: FrontalFraming, rng: np.random.Generator) -> FloatMap:
