@@ -82,7 +82,7 @@ class FrontalFraming:
 
     def axis_px(self, slot: float, right: float = 0.0) -> FloatArray:
         """(2,) the point of `beside_axis` for one slot and distance."""
-        return self.beside_axis(np.array([[slot, right]]))[0]
+        return np.asarray(self.beside_axis(np.array([[slot, right]]))[0])
 
 
 def random_framing(rng: np.random.Generator, spine: FrontalSpine, long_side_px: int, style: Style) -> FrontalFraming:
