@@ -33,6 +33,14 @@ IMAGENET = ("none", "auto", "required")
 MAHT_BACKBONES = Literal["tf_efficientnet_lite0", "tf_efficientnet_lite2", "tf_efficientnetv2_s", "tf_efficientnetv2_m"]
 
 
+class UNetConfig(Section):
+    """U-Net."""
+
+    width: int = Field(
+        36, ge=4, le=256, description="channels of the highest level; those of the deeper ones are in proportion"
+    )
+
+
 class ResNet50Config(Section):
     """ResNet-50 with transposed convolutions."""
 
@@ -141,6 +149,7 @@ class ModelConfig(Section):
     decoder_dropout: tuple[Dropout, ...] = Field(
         (0.0,) * DROPOUT_LEVELS, description="unet: dropout in each of the 5 decoder levels, deepest first"
     )
+    unet: UNetConfig = UNetConfig()
     resnet50: ResNet50Config = ResNet50Config()
     hrnet_w32: HRNetConfig = HRNetConfig()
     keypoint_rcnn: KeypointRCNNConfig = KeypointRCNNConfig()

@@ -1,7 +1,7 @@
-"""U-Net with 8,650,192 parameters at 40 channels (the presence head not counted).
+"""U-Net with 8,650,192 parameters at 40 channels (the presence head not counted) and the default width.
 
 Ronneberger et al., U-Net: Convolutional Networks for Biomedical Image Segmentation (MICCAI 2015), with batch
-normalisation, six levels and the widths below.
+normalisation and six levels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from spondylo_ml.models.base import HeatmapModel, NetworkOutput, check_multiple,
 from spondylo_ml.models.convolutions import two_convolutions
 
 WIDTHS = (36, 72, 144, 256, 256, 256)
+"""Channels of each level, top first, at the default `model.unet.width`."""
+
 SIZE_MULTIPLE = 2 ** (len(WIDTHS) - 1)
 
 
@@ -24,14 +26,15 @@ class UNet(HeatmapModel):
 
     def __init__(self, config: Config, slots: SlotRange) -> None:
         super().__init__(config, slots, stride=1)
+        widths = tuple(width * config.model.unet.width // WIDTHS[0] for width in WIDTHS)
         self.encoder = nn.ModuleList(
-            two_convolutions(before, width) for before, width in zip((3, *WIDTHS[:-1]), WIDTHS, strict=True)
+            two_convolutions(before, width) for before, width in zip((3, *widths[:-1]), widths, strict=True)
         )
-        below, width = WIDTHS[:0:-1], WIDTHS[-2::-1]
+        below, width = widths[:0:-1], widths[-2::-1]
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, w, 2, stride=2) for b, w in zip(below, width, strict=True))
         self.decoder = nn.ModuleList(two_convolutions(2 * w, w) for w in width)
-        self.heatmaps = self.heatmap_head(WIDTHS[0])
-        self.presence = nn.Linear(2 * WIDTHS[-1], slots.count)
+        self.heatmaps = self.heatmap_head(widths[0])
+        self.presence = nn.Linear(2 * widths[-1], slots.count)
         self.encoder_dropout = nn.ModuleList(nn.Dropout2d(p) for p in config.model.encoder_dropout)
         self.decoder_dropout = nn.ModuleList(nn.Dropout2d(p) for p in config.model.decoder_dropout)
 

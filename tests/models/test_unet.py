@@ -51,6 +51,15 @@ def test_forty_channels_need_8_650_192_parameters() -> None:
     assert sum(p.numel() for p in model.parameters()) == 8_650_192 + 2 * 256 * 10 + 10  # the presence head
 
 
+@pytest.mark.parametrize(("width", "widths"), [(9, [9, 18, 36, 64, 64, 64]), (50, [50, 100, 200, 355, 355, 355])])
+def test_the_width_scales_all_levels(width: int, widths: list[int]) -> None:
+    model = build_model(Config.model_validate({"training": {"epochs": 1}, "model": {"unet": {"width": width}}}), TWO)
+    assert isinstance(model, UNet)
+    assert [level[0].out_channels for level in model.encoder] == widths  # type: ignore[index]
+    assert [level[0].out_channels for level in model.decoder] == widths[-2::-1]  # type: ignore[index]
+    assert model.eval().predict(noise(32, 32, 1)).corners_xy.shape == (1, 2, 4, 2)
+
+
 @pytest.mark.parametrize(("height", "width"), [(96, 32), (32, 96), (64, 64)])
 def test_tall_and_wide_inputs_give_maps_of_their_size(height: int, width: int) -> None:
     model = build_model(config_of(), TWO).eval()

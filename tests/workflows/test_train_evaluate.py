@@ -31,7 +31,7 @@ def test_a_run_logs_its_configuration_origin_and_metrics(tiny_run: tuple[Path, R
     assert tiny.info.run_name == "tiny"
     assert tiny.data.params["config.training.epochs"] == "2"
     assert tiny.data.params["config.data.input_hw"].startswith("[")
-    assert tiny.data.params["parameter_count"] == "8650192"
+    assert tiny.data.params["parameter_count"] == "542608"
     tags = tiny.data.tags
     assert tags["dataset"] == "phantom-0-24x256px"
     assert tags["pretrained"] == "none"
