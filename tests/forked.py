@@ -34,6 +34,7 @@ IMPORTED_BEFORE = (
     "spondylo_ml.workflows.promote",
     "spondylo_ml.workflows.train",
     "tuning.study",
+    "preloaded",
 )
 
 
