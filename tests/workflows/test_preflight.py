@@ -36,7 +36,9 @@ def test_train_prints_the_checks_in_one_line_and_logs_them(tiny_run: tuple[Path,
     assert rows[1]["limit"] == 0.1
 
 
-def test_the_checks_do_not_change_the_training_run(tiny_run: tuple[Path, Run, str], tmp_path: Path) -> None:
+def test_two_runs_with_one_seed_are_equal_with_and_without_the_checks(
+    tiny_run: tuple[Path, Run, str], tmp_path: Path
+) -> None:
     _, tiny, _ = tiny_run
     output = run(tmp_path, "train", *TINY, "--training.preflight", "false")
     assert "checks before training" not in output
@@ -45,6 +47,7 @@ def test_the_checks_do_not_change_the_training_run(tiny_run: tuple[Path, Run, st
     for name, value in tiny.data.metrics.items():
         if not name.startswith("time/"):
             assert unchecked.data.metrics[name] == value, name
+    assert unchecked.data.tags["data_digest.train"] == tiny.data.tags["data_digest.train"]
 
 
 def _detached(module: nn.Module, inputs: object, output: Tensor) -> Tensor:

@@ -68,16 +68,6 @@ def test_train_prints_a_table_and_how_to_open_the_run(tiny_run: tuple[Path, Run,
     assert output.count("preset: smoke") == 1, "the configuration is printed once"
 
 
-def test_two_runs_with_one_seed_are_equal(tiny_run: tuple[Path, Run, str], tmp_path: Path) -> None:
-    _, tiny, _ = tiny_run
-    run(tmp_path, "train", *TINY)
-    second = runs_of(tmp_path)[0]
-    for name, value in tiny.data.metrics.items():
-        if not name.startswith("time/"):
-            assert second.data.metrics[name] == value, name
-    assert second.data.tags["data_digest.train"] == tiny.data.tags["data_digest.train"]
-
-
 def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str]) -> None:
     folder, tiny, _ = tiny_run
     output = run(folder, "evaluate", "--run_id", tiny.info.run_id, "--split", "val", "--overlays", "1")
