@@ -33,6 +33,7 @@ SAME_CORNER_PX = 0.01
 CONFIG = Config.model_validate(
     {
         "training": {"epochs": 1},
+        "model": {"unet": {"width": 9}},
         "data": {"input_hw": list(INPUT_HW)},
         "uncertainty": {"samples": 100},
     }
@@ -65,7 +66,7 @@ def unet_bundle() -> Bundle:
 
 
 def small_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
-    """A network of the quick recipe with random weights that predicts every vertebra as present.
+    """A network of the quick recipe (U-Net: half as wide) with random weights that predicts every vertebra as present.
 
     Batch norm is fitted to eight films. A few `steps` of training on them give the maps clear peaks and separate the
     vertebrae, which random weights do not.
@@ -74,7 +75,7 @@ def small_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
     config = resolve_config(
         {
             "preset": "quick",
-            "model": {"name": name},
+            "model": {"name": name, "unet": {"width": 18}},
             "data": {"input_hw": [side_px, side_px]},
             "training": {"precision": "fp32"},
         }

@@ -34,12 +34,15 @@ EXPORTED = [pytest.param(name, marks=pytest.mark.slow if name == "hrnet_w32" els
 FILMS = phantom_films(8, 3, 96).films[:4]
 """Films on which the networks are trained briefly: with random weights they detect no level to grade."""
 
+STEPS = {"unet": 30, "resnet50": 12, "hrnet_w32": 30, "maht_net": 30}
+"""Training steps after which levels can be graded; each takes up to a second."""
+
 PASSED = {"passed": True}
 
 
 @cache
 def bundle_of(name: str) -> Bundle:
-    return small_bundle(name, steps=30)
+    return small_bundle(name, steps=STEPS[name])
 
 
 @cache
