@@ -1,4 +1,6 @@
-"""A worker with an objective of known duration: `stub_worker.py <storage> <study> <trials> <seconds per trial>`.
+"""A worker with an objective of known duration.
+
+    stub_worker.py <storage> <study> <trials> <seconds per trial> [<seconds between heartbeats>]
 
 Prints a line when a trial begins, and at the end the time between the objectives of consecutive trials.
 """
@@ -21,7 +23,8 @@ BEAT_S = 5
 
 
 def main() -> None:
-    storage, name, trials, seconds = sys.argv[1:5]
+    storage, name, trials, seconds, *beat = sys.argv[1:]
+    beat_s = int(beat[0]) if beat else BEAT_S
     signal.signal(signal.SIGINT, signal.default_int_handler)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # as `python -m tuning` does
     end_times: list[float] = []
@@ -38,7 +41,7 @@ def main() -> None:
         end_times.append(time.monotonic())
         return result
 
-    study_in(Path.cwd(), name, storage=storage, trials=int(trials), heartbeat_s=BEAT_S).run(objective)
+    study_in(Path.cwd(), name, storage=storage, trials=int(trials), heartbeat_s=beat_s).run(objective)
     if gaps_s:
         print_line(
             f"between trials: mean {statistics.mean(gaps_s):.3f} s, median {statistics.median(gaps_s):.3f} s, "

@@ -77,7 +77,8 @@ def test_a_trial_killed_by_sigkill_fails_and_is_retried_once_with_its_parameters
 
 def test_a_trial_killed_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
     for _ in range(2):
-        worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "twice", "1", "600")
+        # The second worker notices after three heartbeats that the first was killed.
+        worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "twice", "1", "600", "1")
         try:
             wait_for_trial(worker)
         finally:
