@@ -54,7 +54,10 @@ def draw_uncertainty(
 
 def _draw_corners(axes: Any, before: Mapping[float, float], after: Mapping[float, float]) -> None:
     axes.plot([0, 100], [0, 100], color=colours.DIAGONAL, linewidth=1)
-    for name, coverage, colour in (("before", before, colours.BEFORE), ("after calibration", after, colours.AFTER)):
+    for name, coverage, colour in (
+        ("before calibration", before, colours.BEFORE),
+        ("after calibration", after, colours.AFTER),
+    ):
         axes.plot([100 * p for p in coverage], [100 * c for c in coverage.values()], "o-", color=colour, label=name)
     axes.set(xlabel="nominal coverage of corners, %", ylabel="true corners inside, %", xlim=(45, 100), ylim=(0, 102))
 
