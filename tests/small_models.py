@@ -65,7 +65,7 @@ def unet_bundle() -> Bundle:
     return Bundle(model.eval(), CONFIG, MeanShape.fit(films, SLOTS), fitted_uncertainty())
 
 
-def small_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
+def small_bundle(name: str, side_px: int = 64, steps: int = 0, unet_width: int = 18) -> Bundle:
     """A network of the quick recipe (U-Net: half as wide) with random weights that predicts every vertebra as present.
 
     Batch norm is fitted to eight films. A few `steps` of training on them give the maps clear peaks and separate the
@@ -75,7 +75,7 @@ def small_bundle(name: str, side_px: int = 64, steps: int = 0) -> Bundle:
     config = resolve_config(
         {
             "preset": "quick",
-            "model": {"name": name, "unet": {"width": 18}},
+            "model": {"name": name, "unet": {"width": unet_width}},
             "data": {"input_hw": [side_px, side_px]},
             "training": {"precision": "fp32"},
         }

@@ -301,7 +301,7 @@ def test_each_backend_is_timed_at_both_batch_sizes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", HEATMAP_MODELS)
 def test_two_hundred_films_of_all_grades_agree(name: str) -> None:
-    bundle = small_bundle(name, 128, steps=60)
+    bundle = small_bundle(name, 128, steps=60, unet_width=36)
     films = phantom_films(200, 730_001, 640, slips="even").films
     parity = compare_networks(bundle, with_onnx(bundle, onnx_network(bundle)), films)
     assert parity.problems() == ()

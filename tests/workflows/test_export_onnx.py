@@ -27,7 +27,7 @@ FEW = ("--films", "3", "--long_side_px", "192")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A U-Net trained just enough that a few levels can be graded."""
     folder = tmp_path_factory.mktemp("model") / "unet"
-    save_bundle(small_bundle("unet", steps=40), folder)
+    save_bundle(small_bundle("unet", steps=40, unet_width=36), folder)
     return folder
 
 
