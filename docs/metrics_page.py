@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spondylo_ml.evaluation.headline import HEADLINE
 from spondylo_ml.evaluation.metric_table import PREFIXES, SECTIONS, SUFFIXES, Affix, Direction, MetricDefinition
 
 INTRODUCTION = """# Metrics
@@ -31,14 +32,16 @@ The table of all metrics is `spondylo_ml/evaluation/metric_table.py`.
 * `report/report.json` of an evaluation holds each value with its interval, the number of observations behind it and the
   number without a value, and the same by level, corner, source, sex, age and facing.
 
-A run logs a metric as `<prefix><name><suffix>`, such as `eval/sdr_6px_low`. The column "better" says which values are
-better; `-` is for counts, settings and rates with a target.
+A run logs a metric as `<prefix><name><suffix>`, such as `eval/sdr_6px`. The column "better" says which values are
+better; `-` is for counts, settings and rates with a target. A run logs only these of its kept weights, rounded, and the
+first six in every epoch: {headline}. All others are in its `metrics.json`, those of each epoch in `epochs.csv`,
+intervals and strata in the tables of `report/`.
 """
 
 
 def metrics_page() -> str:
     """The page, in Markdown."""
-    parts = [INTRODUCTION]
+    parts = [INTRODUCTION.format(headline=", ".join(f"`{name}`" for name in HEADLINE))]
     for title, metrics in SECTIONS.items():
         parts += [f"## {title}\n", _table(("name", "unit", "better", "meaning"), [_row(m) for m in metrics])]
     for title, affixes in (("Prefixes", PREFIXES), ("Suffixes", SUFFIXES)):

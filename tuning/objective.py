@@ -13,8 +13,9 @@ import torch
 
 from spondylo_ml.config import ClinicalConfig, Config
 from spondylo_ml.data.prepare import PreparedFilm
+from spondylo_ml.evaluation.headline import headline
 from spondylo_ml.evaluation.mean_shape import MeanShape
-from spondylo_ml.evaluation.out_of_fold import OutOfFold
+from spondylo_ml.evaluation.out_of_fold import OutOfFold, pooled_headline
 from spondylo_ml.evaluation.paired import paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
@@ -25,6 +26,7 @@ from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
+from spondylo_ml.tracking.run_metrics import BEST, METRICS_FILE, metrics_text
 from spondylo_ml.training.cost import WARM_UP_CALLS, latency_ms
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.fit import FitResult, fit
@@ -79,8 +81,10 @@ class TrainingObjective:
         if self.n_folds > 1:
             return self._over_folds(attempt)
         numbers, predictions = self._train(attempt.config, self.films, attempt.run_id, 0, attempt.report)
-        files = self._values(PredictionSet(self.films.val, predictions), attempt.config.clinical) if predictions else {}
-        return TrialResult([numbers[goal] for goal in self.goals], _best(numbers), files)
+        files = {METRICS_FILE: metrics_text(numbers)}
+        if predictions:
+            files |= self._values(PredictionSet(self.films.val, predictions), attempt.config.clinical)
+        return TrialResult([numbers[goal] for goal in self.goals], self._headline(numbers), files)
 
     def _over_folds(self, attempt: Attempt) -> TrialResult:
         """The mean over folds, reported after each; all films together are also evaluated out of fold."""
@@ -94,8 +98,14 @@ class TrainingObjective:
             attempt.report(numbers[self.goals[0]], index)
         means = {name: float(np.mean([numbers[name] for numbers in metrics])) for name in metrics[0]}
         out_of_fold, files = pooled.evaluate(attempt.config.clinical)
+        files[METRICS_FILE] = metrics_text(means)
         files |= self._values(pooled.prediction_set(), attempt.config.clinical)
-        return TrialResult([means[goal] for goal in self.goals], _best(means) | out_of_fold, files)
+        logged = self._headline(means) | pooled_headline(out_of_fold)
+        return TrialResult([means[goal] for goal in self.goals], logged, files)
+
+    def _headline(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of a trial's run, named as those of a training run."""
+        return headline(numbers, BEST, (*self.goals, "best_epoch", "epochs"))
 
     def _values(self, predictions: PredictionSet, rules: ClinicalConfig) -> dict[str, str]:
         return {VALUES_FILE: values_text(paired_values(predictions, rules))} if self.keep_values else {}
@@ -183,7 +193,3 @@ def _one_film_latency_ms(model: LandmarkModel, film: PreparedFilm) -> float:
 
 def _ignore_report(value: float, epoch: int) -> None:
     """Epochs of a fold are not reported: folds are compared, not epochs."""
-
-
-def _best(numbers: Mapping[str, float]) -> dict[str, float]:
-    return {f"val_best/{name}": value for name, value in numbers.items()}

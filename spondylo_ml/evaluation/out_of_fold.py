@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.films import digest
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
+from spondylo_ml.evaluation.headline import headline
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange
 
 PART = "out of fold"
 FOLDER = "out_of_fold"
+
+
+def pooled_headline(pooled: Mapping[str, float]) -> dict[str, float]:
+    """Of the values of `OutOfFold.evaluate`, those that a run logs as metrics."""
+    return headline({name.removeprefix(f"{FOLDER}/"): value for name, value in pooled.items()}, f"{FOLDER}/")
 
 
 @dataclass

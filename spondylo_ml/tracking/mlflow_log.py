@@ -13,7 +13,7 @@ import mlflow
 from mlflow.entities import Metric
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.nan import drop_nan
+from spondylo_ml.evaluation.headline import epoch_headline
 from spondylo_ml.training.run_log import ColourImage, FolderRunLog
 
 QUEUE_SIZE = 1000
@@ -24,7 +24,7 @@ Call = Callable[[], object]
 
 
 class MlflowRunLog:
-    """Sends in the background, in order, and keeps a copy on disk.
+    """Sends the headline metrics in the background, in order, and keeps a copy of all metrics on disk.
 
     Failed calls are retried until `close`. Calls that were not sent by then are counted; their content is in the folder
     (`metrics.jsonl`, one epoch per line, and `images/`).
@@ -105,16 +105,16 @@ class MlflowRunLog:
 def _metrics(values: Mapping[str, float], epoch: int) -> list[Metric]:
     now = int(time.time() * 1000)
     # NaN stands for "nothing to measure" and is left out: MLflow's charts would draw it as a point.
-    return [Metric(name, value, now, epoch) for name, value in drop_nan(values).items()]
+    return [Metric(name, value, now, epoch) for name, value in epoch_headline(values).items()]
 
 
-def log_params(config: Mapping[str, object]) -> None:
-    """Log the resolved configuration under the prefix `config.`: `mlflow run` logs plain names as strings.
+def log_params(values: Mapping[str, object], prefix: str = "config.") -> None:
+    """Log values of the configuration under the prefix `config.`: `mlflow run` logs plain names as strings.
 
     Parameters that the run already has are kept: MLflow does not allow changing them, and a resumed run may use another
     tracking store or number of workers.
     """
-    named = {f"config.{name}": value for name, value in config.items()}
+    named = {f"{prefix}{name}": value for name, value in values.items()}
     run = mlflow.active_run()
     logged = mlflow.get_run(run.info.run_id).data.params if run else {}
     mlflow.log_params({name: value for name, value in named.items() if name not in logged})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,7 +13,9 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import TrackingError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.run_metrics import all_metrics, metric_of
 from spondylo_ml.tracking.search import search_runs
+from spondylo_ml.tracking.store import find_experiment
 
 
 def has_model(run: Run) -> bool:
@@ -44,13 +48,14 @@ def top_runs(
     """
     runs = [run for run in search_runs("attributes.status = 'FINISHED'", experiment) if has_model(run)]
     runs = [run for run in runs if not models or run.data.tags.get("model") in models]
-    ranked = [run for run in runs if metric in run.data.metrics]
+    values = {run.info.run_id: metric_of(run, metric) for run in runs}
+    ranked = [run for run in runs if not math.isnan(values[run.info.run_id])]
     if not ranked:
-        names = {name for run in runs for name in run.data.metrics}
+        names = {name for run in runs for name in all_metrics(run)}
         hint = unknown_name("metric", metric, names) if names else "Train one first, or leave out --models."
         raise TrackingError(f"no finished run with a model has {metric!r} in {store_name()}. {hint}")
     sign = 1 if lower_is_better(metric) else -1
-    ranked.sort(key=lambda run: (sign * run.data.metrics[metric], run.info.start_time))
+    ranked.sort(key=lambda run: (sign * values[run.info.run_id], run.info.start_time))
     if not per_model:
         return ranked[:count]
     counts: Counter[str] = Counter()
@@ -68,3 +73,16 @@ def metric_history(run_id: str, metric: str) -> list[tuple[int, float]]:
     history = MlflowClient().get_metric_history(run_id, metric)
     latest = {entry.step: entry.value for entry in sorted(history, key=lambda entry: entry.timestamp)}
     return sorted(latest.items())
+
+
+def numbered_name(experiment: str, name: str) -> str:
+    """The name with the number of its run: `unet lr2e-3 #3` for the third of this name in the experiment."""
+    found = find_experiment(experiment)
+    if found is None:
+        return f"{name} #1"
+    pattern = re.compile(rf"{re.escape(name)} #(\d+)")
+    # In MLflow's filters % and _ are wildcards; the expression above decides.
+    similar = name.replace("'", "_")
+    runs = MlflowClient().search_runs([found.experiment_id], f"attributes.run_name LIKE '{similar} #%'")
+    numbers = [int(match[1]) for run in runs if (match := pattern.fullmatch(str(run.info.run_name)))]
+    return f"{name} #{max(numbers, default=0) + 1}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +20,12 @@ from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.film_ranking import best_median_worst
+from spondylo_ml.evaluation.headline import headline
 from spondylo_ml.evaluation.metrics import corner_metrics, score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
 from spondylo_ml.landmarks import CORNERS, Film, SlotRange, patient_corners
-from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.figures.sheet import with_legend
@@ -36,6 +35,7 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
+from spondylo_ml.tracking.run_metrics import EVALUATION, METRICS_FILE, metrics_text
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.workflows.shared.run_page import RunFacts, log_run_page, results_in_markdown
 from spondylo_ml.workflows.shared.seen_films import SEEN_TAG, SeenFilms, red_line
@@ -63,7 +63,7 @@ class EvaluationResult:
     """The result of `evaluate`.
 
     Attributes:
-        metrics: the metrics under `eval/`, without the prefix; only counts if no film has labels.
+        metrics: all of `metrics.json`, of which the run logs a few under `eval/`; only counts if no film has labels.
         report: estimates with intervals, and tables; None if no film has labels.
         warning: that the model was trained on some of the films; empty if it was not.
     """
@@ -217,10 +217,8 @@ def _log_results(
         ranking = by_film["mre_px512"].to_numpy(dtype=float)
     else:
         mlflow.set_tag("unlabelled", "true")
-    mlflow.log_metrics({f"eval/{name}": value for name, value in drop_nan(metrics).items()})
-    mlflow.log_text(
-        json.dumps({name: finite_or_none(value) for name, value in metrics.items()}, indent=1), "metrics.json"
-    )
+    mlflow.log_metrics(headline(metrics, EVALUATION))
+    mlflow.log_text(metrics_text(metrics), METRICS_FILE)
     for label, index in best_median_worst(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions.predictions[index], OVERLAY_HEIGHT_PX))
         mlflow.log_image(picture, artifact_file=f"overlays/{label}-{films[index].film_id}.png")
@@ -240,7 +238,7 @@ def _with_uncertainty(
     uncertainty = evaluate_uncertainty(levels, predictions, model, bootstrap)
     if uncertainty is None:
         return report, {}
-    log_curves(uncertainty, "eval/", model.coverage)
+    log_curves(uncertainty, model.coverage)
     return uncertainty.added_to(report), uncertainty.metrics()
 
 

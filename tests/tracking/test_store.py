@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -21,6 +22,8 @@ from spondylo_ml.errors import ConfigError, FileError, TrackingError
 from spondylo_ml.tracking.default_experiment import ProjectExperiment, entry_point, runs_this_project
 from spondylo_ml.tracking.experiments import DESCRIPTIONS, NOTE
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
+from spondylo_ml.tracking.run_metrics import METRICS_FILE, all_metrics, metric_of, metrics_text
+from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import chosen_experiment, experiment_id, failure_text, get_run, open_run, require_target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -155,7 +158,7 @@ def test_restore_sends_only_the_epochs_missing_in_the_store(sqlite_store: Mlflow
     log.restore(history)
     assert log.close() == 0
     sent = [(m.step, m.value) for m in sqlite_store.get_metric_history(run_id, "val/mre_px512")]
-    assert sent == [(1, 10.0), (2, 5.0), (3, 10.0 / 3)]
+    assert sent == [(1, 10.0), (2, 5.0), (3, 3.33)]
 
 
 def test_a_store_outage_during_training_loses_nothing_and_is_tagged(
@@ -258,3 +261,31 @@ def test_other_programs_and_projects_keep_their_experiment(tmp_path: Path) -> No
     assert runs_this_project(["x/mlflow/__main__.py", "run", "--env-manager", "local", here])
     assert runs_this_project(["mlflow", "run", "https://host/someone/spondylo_ml.git#projects"])
     assert entry_point(["mlflow", "run", here, "-e", "audit"]) == "audit"
+
+
+def test_runs_of_one_name_are_numbered_in_their_experiment(sqlite_store: MlflowClient) -> None:
+    assert numbered_name("one", "unet lr2e-3") == "unet lr2e-3 #1"
+    number = experiment_id("one")
+    for name in ("unet lr2e-3 #1", "unet lr2e-3 #7", "unet lr2e-3 s1.0 #9", "mine", "unet lr2e-3 #x"):
+        sqlite_store.create_run(number, run_name=name)
+    assert numbered_name("one", "unet lr2e-3") == "unet lr2e-3 #8"
+    assert numbered_name("one", "it's") == "it's #1"
+    assert numbered_name("two", "unet lr2e-3") == "unet lr2e-3 #1"
+
+
+def test_a_metric_that_is_not_logged_is_read_from_the_file_and_one_of_an_old_run_from_the_run(
+    sqlite_store: MlflowClient,
+) -> None:
+    number = experiment_id("one")
+    old, new = (sqlite_store.create_run(number, run_name=name) for name in ("old", "new"))
+    for run, value in ((old, 7.123456), (new, 5.12)):
+        sqlite_store.log_metric(run.info.run_id, "val_best/mre_px512", value)
+    sqlite_store.log_metric(old.info.run_id, "val_best/sdr_12px", 60.0)
+    text = metrics_text({"mre_px512": 5.123456, "sdr_12px": 70.0, "mre_mm": float("nan")})
+    sqlite_store.log_text(new.info.run_id, text, METRICS_FILE)
+    old, new = (sqlite_store.get_run(run.info.run_id) for run in (old, new))
+    assert (metric_of(old, "val_best/sdr_12px"), metric_of(new, "val_best/sdr_12px")) == (60.0, 70.0)
+    assert all_metrics(new)["val_best/mre_px512"] == 5.123456
+    assert all_metrics(old) == {"val_best/mre_px512": 7.123456, "val_best/sdr_12px": 60.0}
+    assert math.isnan(metric_of(new, "val_best/mre_mm"))
+    assert math.isnan(metric_of(old, "val_best/no_such_metric"))

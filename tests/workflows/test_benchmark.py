@@ -74,9 +74,11 @@ def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_othe
     )
     rows = table(tmp_path, parent.info.run_id, "leaderboard.csv")
     assert set(rows) == {"one", "other", "mean shape"}
-    assert float(rows["one"]["mre_px512"]) == pytest.approx(one.data.metrics["val_best/mre_px512"])
+    assert float(rows["one"]["mre_px512"]) == pytest.approx(one.data.metrics["val_best/mre_px512"], abs=0.005)
     assert float(rows["one"]["mre_px512_low"]) <= float(rows["one"]["mre_px512"])
-    assert float(rows["mean shape"]["mre_px512"]) == pytest.approx(one.data.metrics["val/mean_shape_mre_px512"])
+    assert float(rows["mean shape"]["mre_px512"]) == pytest.approx(
+        one.data.metrics["val/mean_shape_mre_px512"], abs=0.005
+    )
     assert all(float(rows["one"][name]) > 0 for name in ("latency_ms", "films_per_s", "peak_memory_mb", "training_s"))
     assert (rows["one"]["parameters"], rows["one"]["best_epoch"]) == ("542608.0", "1.0")
     assert (rows["other"]["n_finished"], rows["other"]["n_failed"], rows["other"]["mre_px512"]) == ("0", "1", "")

@@ -11,7 +11,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from commands import artifacts_of, client_of, run, runs_of
+from commands import all_metrics_of, artifacts_of, client_of, run, runs_of
 from mlflow.entities import LoggedModelOutput, Run
 from stores import store_in
 
@@ -67,7 +67,7 @@ def test_the_values_equal_those_of_each_runs_validation(
     for trained_run in two_tiny_runs[1:]:
         name = f"{trained_run.info.run_name} {trained_run.info.run_id[:8]}"
         for metric in ("mre_px512", "sdr_24px", "instance_sdr_24px"):
-            assert runs[name, metric] == pytest.approx(trained_run.data.metrics[f"val_best/{metric}"])
+            assert runs[name, metric] == pytest.approx(all_metrics_of(folder, trained_run)[metric])
 
 
 def test_differences_equal_the_values_of_runs_and_films(comparison: tuple[Path, Run, str]) -> None:

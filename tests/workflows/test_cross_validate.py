@@ -33,14 +33,15 @@ def test_each_film_is_evaluated_out_of_fold_and_an_interrupted_fold_resumes(tmp_
     assert (parent.info.status, sorted(folds)) == ("FINISHED", ["1", "2"])
     metrics = parent.data.metrics
     values = [folds[fold].data.metrics["val_best/mre_px512"] for fold in ("1", "2")]
-    assert metrics["folds/mre_px512_mean"] == pytest.approx(np.mean(values))
-    assert metrics["folds/mre_px512_sd"] == pytest.approx(np.std(values, ddof=1))
-    assert metrics["folds/mre_px512_n"] == 2
+    assert metrics["folds/mre_px512_mean"] == pytest.approx(np.mean(values), abs=0.01)
+    assert metrics["folds/mre_px512_sd"] == pytest.approx(np.std(values, ddof=1), abs=0.015)
     films = load_films(DataConfig(phantom_films=24, val_fraction=0.2, test_fraction=0.2))
     development_films = [film for film in films.films if film.split != "test"]
-    assert metrics["out_of_fold/mre_px512_n"] == sum(4 * len(film.vertebrae or ()) for film in development_films)
+    n_corners = sum(4 * len(film.vertebrae or ()) for film in development_films)
     assert min(values) <= metrics["out_of_fold/mre_px512"] <= max(values)
-    assert re.search(rf"  mre_px512 +{metrics['out_of_fold/mre_px512']:.2f} \[.*; folds: mean .*, n 2", output)
+    assert re.search(
+        rf"  mre_px512 +{metrics['out_of_fold/mre_px512']:.2f} \[.*, n {n_corners}; folds: mean .*, n 2", output
+    )
     path = client_of(tmp_path).download_artifacts(parent.info.run_id, "out_of_fold/folds.csv")
     rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8"))))
     assert sorted(row["film"] for row in rows) == sorted(film.film_id for film in development_films)

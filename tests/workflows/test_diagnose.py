@@ -28,7 +28,8 @@ def test_a_diagnosis_is_logged_to_its_own_run_which_names_the_model(diagnosis: t
     assert (tags["diagnosed_run"], tags["model"], tags["command"]) == (tiny.info.run_id, "unet", "diagnose")
     assert tags["data_digest.val"] == tiny.data.tags["data_digest.val"]
     assert diagnosis_run.data.metrics["diagnosis/checks_failed"] == 0
-    assert diagnosis_run.data.metrics["diagnosis/mre_px512"] == pytest.approx(tiny.data.metrics["val_best/mre_px512"])
+    error = tiny.data.metrics["val_best/mre_px512"]
+    assert diagnosis_run.data.metrics["diagnosis/mre_px512"] == pytest.approx(error, abs=0.005)
     assert {"diagnosis.json", "index.html"} <= set(artifacts_of(folder, diagnosis_run.info.run_id))
     assert tiny.data.metrics == client_of(folder).get_run(tiny.info.run_id).data.metrics
 

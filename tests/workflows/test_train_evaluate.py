@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders import mendeley_folder
-from commands import TINY, artifacts_of, client_of, environment, run, runs_of, start
+from commands import TINY, all_metrics_of, artifacts_of, client_of, environment, run, runs_of, start
 from mlflow.entities import Run
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.phantom import phantom_film, render
+from spondylo_ml.evaluation.headline import EPOCH
 from spondylo_ml.evaluation.report import EvaluationReport
 
-TRAIN_METRICS = ("mre_px512", "mre_px", "sdr_6px", "sdr_12px", "sdr_18px", "sdr_24px", "presence_recall")
+MOST_METRICS, MOST_PARAMETERS = 30, 15
 
 
 def test_a_run_logs_its_configuration_origin_and_metrics(tiny_run: tuple[Path, Run, str]) -> None:
@@ -43,11 +44,34 @@ def test_a_run_logs_its_configuration_origin_and_metrics(tiny_run: tuple[Path, R
         "phantom-0-24x256px-val",
     }
     assert {"config.yaml", "environment.txt", "data", "images"} <= set(artifacts_of(folder, tiny.info.run_id))
-    for part in ("train", "val"):
-        assert {f"{part}/{name}" for name in TRAIN_METRICS} <= tiny.data.metrics.keys()
+    metrics, best = tiny.data.metrics, all_metrics_of(folder, tiny)
+    assert {f"val/{name}" for name in EPOCH} <= metrics.keys()
+    assert {"mre_px", "sdr_12px", "sdr_18px", "n_corners", "n_false_vertebrae", "slip_mae_percent"} <= best.keys()
+    assert metrics["val_best/mre_px512"] == pytest.approx(best["mre_px512"], abs=0.005)
+    assert metrics["val_best/grade_accuracy_all"] == pytest.approx(best["grade_accuracy_all"], abs=0.05)
     assert "mean shape (trivial predictor)" in tags["mlflow.note.content"]
-    assert {"learning_rate", "train/loss", "train/loss_heatmap", "train/loss_presence"} <= tiny.data.metrics.keys()
-    assert {"time/epoch_s", "time/films_per_s", "val/mean_shape_mre_px512"} <= tiny.data.metrics.keys()
+    of_training = {"train/loss", "train/loss_heatmap", "train/loss_presence", "train/mre_px512", "train/sdr_6px"}
+    assert {name for name in metrics if name.startswith("train/")} == of_training
+    assert {"learning_rate", "time/epoch_s", "val/mean_shape_mre_px512"} <= metrics.keys()
+    assert len(metrics) <= MOST_METRICS
+    assert len(tiny.data.params) <= MOST_PARAMETERS
+    epochs = pd.read_csv(client_of(folder).download_artifacts(tiny.info.run_id, "epochs.csv"))
+    assert list(epochs["epoch"]) == [1, 2]
+    assert {"train/sdr_24px", "val/mre_px", "time/films_per_s"} <= set(epochs.columns)
+
+
+def test_a_run_has_the_settings_that_differ_from_its_recipe_and_those_that_everyone_compares(
+    tiny_run: tuple[Path, Run, str],
+) -> None:
+    _, tiny, _ = tiny_run
+    params = tiny.data.params
+    assert (params["config.model.name"], params["config.preset"], params["films"]) == (
+        "unet", "smoke", "phantom-0-24x256px",
+    )  # fmt: skip
+    assert {"config.training.learning_rate", "config.heatmap.sigma_cells", "config.seed"} <= params.keys()
+    assert params["config.data.max_films"] == "24"
+    assert "config.augmentation.flip_probability" not in params
+    assert "val_fraction=0.2" in tiny.data.tags["settings"]
 
 
 def test_the_first_learning_rate_is_not_zero_and_each_epoch_has_its_step(tiny_run: tuple[Path, Run, str]) -> None:
@@ -76,10 +100,15 @@ def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str])
     assert evaluation_run.data.tags["mlflow.parentRunId"] == tiny.info.run_id
     assert evaluation_run.data.tags["films_seen_in_training"] == "0 of 5"
     assert "warning" not in output
-    for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall"):
-        assert evaluation_run.data.metrics[f"eval/{name}"] == pytest.approx(tiny.data.metrics[f"val_best/{name}"])
-    mean_shape_error = evaluation_run.data.metrics["eval/mean_shape_mre_px512"]
-    assert mean_shape_error == pytest.approx(tiny.data.metrics["val/mean_shape_mre_px512"])
+    evaluated, best = all_metrics_of(folder, evaluation_run), all_metrics_of(folder, tiny)
+    for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall", "grade_accuracy_all", "mean_shape_mre_px512"):
+        assert evaluated[name] == pytest.approx(best[name]), name
+    logged = {n.removeprefix("eval/"): v for n, v in evaluation_run.data.metrics.items() if n.startswith("eval/")}
+    assert len(logged) <= MOST_METRICS
+    same = {n.removeprefix("val_best/"): v for n, v in tiny.data.metrics.items() if n.startswith("val_best/")}
+    assert {name: logged.get(name) for name in same if name != "epoch"} == {
+        n: v for n, v in same.items() if n != "epoch"
+    }
     files = {"metrics.json", "films.csv", "vertebrae.csv", "corners.csv", "predictions.csv", "overlays", "report"}
     assert files <= set(artifacts_of(folder, evaluation_run.info.run_id))
     overlays = artifacts_of(folder, evaluation_run.info.run_id, "overlays")
@@ -124,12 +153,12 @@ def _assert_report_is_logged(folder: Path, evaluation_run: Run) -> None:
     assert {"numbers.csv", "anatomy.csv", "by_level.csv", "slips_by_level.csv"} <= {p.name for p in root.iterdir()}
     assert report.data_digest == evaluation_run.data.tags["data_digest.val"]
     mre = report.numbers["mre_px512"]
-    metrics = evaluation_run.data.metrics
-    assert metrics["eval/mre_px512"] == pytest.approx(mre.value)
-    assert (metrics["eval/mre_px512_low"], metrics["eval/mre_px512_high"]) == pytest.approx((mre.low, mre.high))
-    assert metrics["eval/mre_px512_low"] < metrics["eval/mre_px512"] < metrics["eval/mre_px512_high"]
+    metrics = all_metrics_of(folder, evaluation_run)
+    assert metrics["mre_px512"] == pytest.approx(mre.value)
+    assert (metrics["mre_px512_low"], metrics["mre_px512_high"]) == pytest.approx((mre.low, mre.high))
+    assert metrics["mre_px512_low"] < metrics["mre_px512"] < metrics["mre_px512_high"]
     kinds = ("localisation", "level_shift", "side_flip", "corner_swap", "missed", "false")
-    assert sum(metrics[f"eval/share_{kind}"] for kind in kinds) == pytest.approx(100)
+    assert sum(metrics[f"share_{kind}"] for kind in kinds) == pytest.approx(100)
 
 
 def test_another_dataset_is_evaluated_and_an_unlabelled_part_only_predicted(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import math
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric
-from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import Config
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration, uncertainty
+from spondylo_ml.evaluation.headline import headline
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
@@ -28,7 +26,8 @@ log = logging.getLogger(__name__)
 
 WITHHELD_TAG = "uncertainty_withheld"
 VAL_PREFIX = "val_uncertainty/"
-PICTURE, LEVELS = "uncertainty/curves.png", "uncertainty/levels.csv"
+PICTURE, CURVES = "uncertainty/curves.png", "uncertainty/curves.csv"
+LEVELS, NUMBERS = "uncertainty/levels.csv", "uncertainty/numbers.json"
 
 Coverage = Mapping[float, float]
 
@@ -70,7 +69,8 @@ class UncertaintyReport:
 def fit_uncertainty(predictions: PredictionSet, config: Config) -> UncertaintyModel | None:
     """Calibrate on the validation films and log the coverage; None, with the reason logged, if that is impossible.
 
-    The metrics under `val_uncertainty/` are cross-fitted: each patient is evaluated by a calibration on the others.
+    The metrics under `val_uncertainty/`, and all others in `NUMBERS`, are cross-fitted: each patient is evaluated by a
+    calibration on the others.
     """
     if config.uncertainty.source == "none":
         return None
@@ -83,8 +83,9 @@ def fit_uncertainty(predictions: PredictionSet, config: Config) -> UncertaintyMo
     bootstrap = PatientBootstrap([film.patient for film in predictions.films])
     report = _report(fitted.levels, fitted.coverage_before, fitted.coverage_after, bootstrap)
     warn_if_less_accurate(report, config.uncertainty.kept_accuracy)
-    mlflow.log_metrics({VAL_PREFIX + name: value for name, value in report.metrics().items()})
-    log_curves(report, VAL_PREFIX, fitted.model.coverage)
+    mlflow.log_metrics(headline(report.metrics(), VAL_PREFIX, ("corner_coverage_90_after",)))
+    mlflow.log_text(json.dumps(report.metrics(), indent=1), NUMBERS)
+    log_curves(report, fitted.model.coverage)
     log_levels(fitted.levels)
     mlflow.log_text(fitted.model.model_dump_json(indent=1), "uncertainty/model.json")
     return fitted.model
@@ -122,26 +123,19 @@ def log_levels(levels: pd.DataFrame) -> None:
     mlflow.log_text(levels.drop(columns="patient").to_csv(index=False), LEVELS)
 
 
-def log_curves(report: UncertaintyReport, prefix: str, stated: float) -> None:
-    """Log the curves as a picture, and as metrics whose step is the abscissa in percent.
+def log_curves(report: UncertaintyReport, stated: float) -> None:
+    """Log the curves as a picture and a table.
 
-    The abscissa is the nominal coverage, or the share of the levels that is not referred.
+    The abscissa, in percent, is the nominal coverage, or the share of the levels that is not referred.
     """
     curves = {
         "corner_coverage_curve_before": {round(100 * p): 100 * c for p, c in report.before.items()},
         "corner_coverage_curve_after": {round(100 * p): 100 * c for p, c in report.after.items()},
         "referral_curve": {share: e.value for share, e in curve_points(report.tables["referral"][ALL])},
     }
-    run, now = mlflow.active_run(), int(1000 * time.time())
-    if run is None:
-        raise ValueError("curves are logged within a run; none is active")
-    points = [
-        Metric(prefix + name, value, now, step)
-        for name, curve in curves.items()
-        for step, value in curve.items()
-        if not math.isnan(value)
-    ]
-    MlflowClient().log_batch(run.info.run_id, metrics=points)
+    points = [(name, step, value) for name, curve in curves.items() for step, value in curve.items()]
+    table = pd.DataFrame(points, columns=["curve", "at_percent", "value_percent"])
+    mlflow.log_text(table.to_csv(index=False), CURVES)
     picture = draw_uncertainty(report.before, report.after, report.tables, stated)
     mlflow.log_image(picture, artifact_file=PICTURE)
 

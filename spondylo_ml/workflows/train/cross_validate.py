@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from tqdm import tqdm
@@ -17,8 +19,9 @@ from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import TrackingError
+from spondylo_ml.evaluation.headline import EPOCH, rounded
 from spondylo_ml.evaluation.leaderboard import spread_statistics
-from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold
+from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold, pooled_headline
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -26,13 +29,15 @@ from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
+from spondylo_ml.tracking.run_metrics import BEST, all_metrics
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.train.workflow import train
 
 log = logging.getLogger(__name__)
 
 FOLD_PARAM = "config.data.fold"
-BEST = "val_best/"
+LOGGED = ("mean", "sd")
+FOLDS_TABLE = f"{FOLDER}/between_folds.csv"
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,7 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
         run_ids = tuple(_fold_run(config, fold, run_id, name) for fold in range(1, count + 1))
         pooled, files = _evaluate_out_of_fold(config, run_ids)
         between = _spread_between_folds(run_ids)
-        mlflow.log_metrics(drop_nan(pooled))
-        for metric, numbers in between.items():
-            mlflow.log_metrics({f"folds/{metric}_{part}": v for part, v in drop_nan(numbers).items()})
+        _log_metrics(pooled, between)
         for path, text in files.items():
             mlflow.log_text(text, path)
         result = CrossValidation(run_id, run_ids, pooled, between)
@@ -152,15 +155,26 @@ def _evaluate_out_of_fold(config: Config, run_ids: Sequence[str]) -> tuple[dict[
 
 def _spread_between_folds(run_ids: Sequence[str]) -> dict[str, dict[str, float]]:
     """Mean and spread of the folds' best validation metrics, by metric."""
-    runs = [get_run(run_id).data.metrics for run_id in run_ids]
+    runs = [all_metrics(get_run(run_id)) for run_id in run_ids]
     names = sorted({name for metrics in runs for name in metrics if name.startswith(BEST)})
     out = {}
     for name in names:
-        values = [metrics[name] for metrics in runs if name in metrics]
+        values = [v for metrics in runs if not math.isnan(v := metrics.get(name, math.nan))]
+        if not values:
+            continue
         numbers = spread_statistics(values)
         numbers["n"] = numbers.pop("n_seeds")
         out[name.removeprefix(BEST)] = {"mean": sum(values) / len(values), **numbers}
     return out
+
+
+def _log_metrics(pooled: Mapping[str, float], between: Mapping[str, Mapping[str, float]]) -> None:
+    """Log the headline of the pooled metrics, and mean and spread of those of an epoch; the rest is in tables."""
+    mlflow.log_metrics(pooled_headline(pooled))
+    spread = {f"{name}_{part}": v for name in EPOCH for part, v in between.get(name, {}).items() if part in LOGGED}
+    mlflow.log_metrics({f"folds/{name}": rounded(name, value) for name, value in drop_nan(spread).items()})
+    rows = pd.DataFrame.from_dict({name: dict(numbers) for name, numbers in between.items()}, orient="index")
+    mlflow.log_text(rows.to_csv(index_label="metric"), FOLDS_TABLE)
 
 
 def _description(result: CrossValidation) -> str:

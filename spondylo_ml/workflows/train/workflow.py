@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import mlflow
 import yaml
 
 from spondylo_ml.clinical.rules import rules_digest
-from spondylo_ml.config import Config, flatten
+from spondylo_ml.config import Config
+from spondylo_ml.config.differences import recipe_differences, short_run_name
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm
@@ -32,19 +32,22 @@ from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
-from spondylo_ml.tracking.mlflow_log import MlflowRunLog, log_params
+from spondylo_ml.tracking.mlflow_log import MlflowRunLog
 from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, write_run_folder
+from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.shared.audit_log import log_audit
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
+from spondylo_ml.workflows.train.best_epoch import log_best_epoch
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
 from spondylo_ml.workflows.train.run_page import log_training_page
+from spondylo_ml.workflows.train.settings import log_settings
 from spondylo_ml.workflows.train.starting_weights import FEWEST_FILMS_FOR_SHAPES, load_starting_weights
 from spondylo_ml.workflows.train.validation_report import log_validation_report
 
@@ -84,19 +87,21 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     """
     require_store()
     films, audit, left_out = load_training_films(config)
+    differences = recipe_differences(config)
     config = resolve_from_films(config, films)
     log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     compute = choose_compute(config.training)
     log.info("device %s, precision %s: %s", compute.device, compute.precision, compute.reason)
     tracking = config.tracking
-    name = tracking.run_name or f"{config.model.name}-{films.name}"
     experiment = chosen_experiment(tracking.experiment, EXPERIMENT)
+    name = tracking.run_name or numbered_name(experiment, short_run_name(config.model.name, differences))
     with open_run(
         experiment, name, resume.run_id if resume else None, tracking.system_metrics, command="train"
     ) as run_id:
         folder = checkpoint_folder(run_id)
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))
+        log_settings(config, films.name, differences)
         _log_origin(config, films, compute)
         log_audit(audit)
         mlflow.set_tags({"left_out_vertebrae": str(left_out.vertebrae), "left_out_films": str(left_out.whole_films)})
@@ -119,8 +124,10 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         finally:
             unsent = run_log.close()
         bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
-        model_uri = _log_result(result, bundle, trivial)
-        log_training_page(result, bundle, predictions, trivial, films.name, {})
+        log_best_epoch(result, predictions, config.clinical, trivial)
+        mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, trivial))
+        model_uri = log_bundle(bundle, step=result.best_epoch)
+        log_training_page(result, bundle, predictions, trivial, films.name, differences)
         if tracking.standing:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
@@ -128,9 +135,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
 
 
 def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
-    dump = config.model_dump(mode="json")
-    log_params(flatten(dump))
-    mlflow.log_text(yaml.safe_dump(dump, sort_keys=False), "config.yaml")
+    mlflow.log_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "config.yaml")
     log_environment()
     log_dataset(films, ("train", "val"))
     mlflow.set_tags(
@@ -180,18 +185,6 @@ def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compu
 def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
     val = [film for film in films.part("val") if film.labelled]
     return score(mean_shape.predict_films(val))["mre_px512"]
-
-
-def _log_result(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
-    mlflow.log_metric("val/mean_shape_mre_px512", mean_shape_mre_px512)
-    best = {
-        f"val_best/{name.removeprefix('val/')}": value
-        for name, value in result.best.items()
-        if name.startswith(("val/", "epoch")) and not math.isnan(value)
-    }
-    mlflow.log_metrics(best)
-    mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, mean_shape_mre_px512))
-    return log_bundle(bundle, step=result.best_epoch)
 
 
 def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
