@@ -67,7 +67,7 @@ _ROWS = (
     ),
     Command(
         "ui", UiConfig, f"{WORKFLOWS}.ui:ui",
-        "Start the MLflow UI on the project's store, and open the runs.",
+        "Start the MLflow UI on the project's store, and open the leaderboard.",
         checks.check_ui, is_project_entry=False,
     ),
     Command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,7 @@ from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
 from spondylo_ml.serving.local_model import STARTER_FOLDER, only_model
-from spondylo_ml.serving.model_address import MODEL_NAME
+from spondylo_ml.serving.model_address import MODEL_NAME, model_uri_of_run
 from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
 
@@ -39,6 +40,7 @@ _SLIP: dict[str, DataType | Array] = {
     "grade_set": Array(DataType.long), "refer": DataType.boolean, "verdict": DataType.string,
 }  # fmt: skip
 _SLOT_VALUES = Array(DataType.double)
+_FORBIDDEN = re.compile(r"[^\w()+=,]+")
 
 OUTPUT: dict[str, DataType | Array] = {
     "film_key": DataType.string,
@@ -74,15 +76,19 @@ SIGNATURE = ModelSignature(
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
-def log_bundle(bundle: Bundle, step: int) -> str:
-    """Log the model to the active run and its digest as a tag of the run; returns the model's MLflow URI."""
+def log_bundle(bundle: Bundle, step: int, name: str = MODEL_NAME) -> str:
+    """Log the model to the active run and its digest as a tag of the run; returns the model's MLflow URI.
+
+    Args:
+        name: of the model in MLflow, such as a run's name; characters that MLflow does not allow there are replaced.
+    """
     package = Path(__file__).resolve().parents[1]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as code:
         save_bundle(bundle, Path(folder))
         digest = bundle_digest(Path(folder))
         copytree(package, Path(code) / package.name, ignore=_not_code)
         logged = mlflow.pyfunc.log_model(
-            name=MODEL_NAME,
+            name=_FORBIDDEN.sub("-", name).strip("-") or MODEL_NAME,
             python_model=str(package / "serving" / "pyfunc_entry.py"),
             artifacts={BUNDLE: folder},
             model_config={FILMS_BELOW: "", DIGEST: digest},  # a loading program can only set keys that are named here
@@ -104,7 +110,7 @@ def fetch_bundle(run_id: str) -> Bundle:
         DataError: the files are damaged or changed.
     """
     try:
-        folder = mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{MODEL_NAME}")
+        folder = mlflow.artifacts.download_artifacts(model_uri_of_run(run_id))
     except (MlflowException, OSError):
         raise TrackingError(
             f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"

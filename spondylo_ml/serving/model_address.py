@@ -22,7 +22,7 @@ from spondylo_ml.tracking.store_uri import uri_without_password
 
 REGISTERED_MODEL = "spondylo-landmarks"
 MODEL_NAME = "model"
-"""Name of the model that a run logs."""
+"""Name of a run's model in an address, whatever the model is called in MLflow."""
 
 FORMS = (
     f"{STARTER}, an alias or version of {REGISTERED_MODEL} (champion, 3), models:/<name>@<alias>, "
@@ -60,8 +60,9 @@ def model_address(which: str) -> ModelAddress:
     if run_id is not None:
         which = f"runs:/{run_id}/{MODEL_NAME}"
     if which.startswith("runs:/"):
-        run_id = which.removeprefix("runs:/").split("/")[0]
-        return ModelAddress(which, f"run {run_id}", partial(digest_of_run, run_id))
+        run_id, _, name = which.removeprefix("runs:/").partition("/")
+        uri = model_uri_of_run(run_id) if name == MODEL_NAME else which
+        return ModelAddress(uri, f"run {run_id}", partial(digest_of_run, run_id))
     if which.isdigit():
         which = f"models:/{REGISTERED_MODEL}/{which}"
     elif _ALIAS.fullmatch(which):
@@ -110,6 +111,22 @@ def _is_registered(which: str) -> bool:
     except (MlflowException, OSError):
         return False
     return True
+
+
+def model_uri_of_run(run_id: str) -> str:
+    """The address of the model that a run logged, whatever it is called."""
+    model_id = model_id_of_run(run_id)
+    return f"models:/{model_id}" if model_id else f"runs:/{run_id}/{MODEL_NAME}"
+
+
+def model_id_of_run(run_id: str) -> str | None:
+    """MLflow's id of the model that a run logged, of the latest step if there are several; None if there is none."""
+    try:
+        run = MlflowClient().get_run(run_id)
+    except MlflowException:
+        return None
+    outputs = run.outputs.model_outputs if run.outputs else []
+    return str(max(outputs, key=lambda output: output.step).model_id) if outputs else None
 
 
 def _run_of(model_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What an experiment of the project has from the start: its description."""
+"""What an experiment of the project has from the start: its description, and views of its runs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.experiments import EXPERIMENT, LEARNING_COMMANDS, TOOLS_EXPERIMENT
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.tracking.views import view_tags
 
 NOTE = "mlflow.note.content"
 _LEARNING = ", ".join(f"`{command}`" for command in LEARNING_COMMANDS if command != "main")
@@ -14,9 +15,10 @@ _LEARNING = ", ".join(f"`{command}`" for command in LEARNING_COMMANDS if command
 DESCRIPTIONS = {
     EXPERIMENT: f"""Corners of vertebrae and spondylolisthesis on lateral X-rays: the runs of {_LEARNING}.
 
-The tag `command` of a run names its command. Evaluations and diagnoses are children of the training run that they \
-are about, trials of their study, seeds and folds of their benchmark or cross-validation. Runs of all other commands \
-(audits, promotions, exports, predictions) are in the experiment `{TOOLS_EXPERIMENT}`.
+Views of the runs are in the list *Views*: Leaderboard, Test results, Studies, Compare. The tag `command` of a run \
+names its command. Evaluations and diagnoses are children of the training run that they are about, trials of their \
+study, seeds and folds of their benchmark or cross-validation. Runs of all other commands (audits, promotions, \
+exports, predictions) are in the experiment `{TOOLS_EXPERIMENT}`.
 
 {DISCLAIMER}
 """,
@@ -29,7 +31,14 @@ are about, trials of their study, seeds and folds of their benchmark or cross-va
 
 
 def furnish(experiment: Experiment) -> None:
-    """Give an experiment of the project its description; what a user has written there stays."""
+    """Give an experiment its description and its views; what a user has written or changed there stays.
+
+    An experiment that the user has named has no description, and all but that of tools have views.
+    """
+    tags = {} if experiment.name == TOOLS_EXPERIMENT else view_tags(experiment.tags)
     text = DESCRIPTIONS.get(experiment.name)
     if text is not None and NOTE not in experiment.tags:
-        MlflowClient().set_experiment_tag(experiment.experiment_id, NOTE, text)
+        tags[NOTE] = text
+    client = MlflowClient()
+    for name, value in tags.items():
+        client.set_experiment_tag(experiment.experiment_id, name, value)

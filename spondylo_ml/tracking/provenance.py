@@ -10,30 +10,21 @@ from pathlib import Path
 
 import mlflow
 import pandas as pd
-from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.meta_dataset import MetaDataset
 from mlflow.exceptions import MlflowException
 
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.landmarks import Film
+from spondylo_ml.tracking.film_dataset import FilmDataset
 
 SPLIT_FILE = "data/split.csv"
-DIGEST_LENGTH = 36
-"""Longest digest of a dataset that MLflow stores; the full one is a tag of the run."""
 
 
 def log_dataset(films: FilmSet, parts: Sequence[str]) -> dict[str, str]:
     """Log each part as a dataset input of the active run; return the digest of each part."""
     digests = {}
     for part in parts:
-        part_films = films.part(part)
-        digests[part] = digest(part_films, films.slots)
-        # Describes the films, not their location: the same films in another folder are the same dataset.
-        source = CodeDatasetSource({"kind": films.kind, "dataset": films.name, "part": part, "films": len(part_films)})
-        dataset = MetaDataset(  # type: ignore[abstract]  # as MLflow itself does
-            source, name=f"{films.name}-{part}", digest=digests[part][:DIGEST_LENGTH]
-        )
-        mlflow.log_input(dataset, context=part)
+        digests[part] = digest(films.part(part), films.slots)
+        mlflow.log_input(FilmDataset(films, part, digests[part]), context=part)
         mlflow.set_tag(f"data_digest.{part}", digests[part])
     return digests
 

@@ -27,6 +27,10 @@ DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence
 """Draws films with predictions and maps; the last argument says what the maps are, such as "heatmaps"."""
 
 
+PANEL, ATTENTION = "val/panel", "val/panel_attention"
+"""Keys of the pictures. MLflow sorts charts by the part before the slash: so they stand with the validation error."""
+
+
 class EpochReport(Checkpoint):
     """Sends each epoch's metrics to the run log, and keeps the history across a resume.
 
@@ -118,7 +122,7 @@ class TrainingBar(TQDMProgressBar):
 
 
 class Panel(Callback):
-    """Draws the same validation films with predictions and attention every few epochs and after the last one.
+    """Draws the same validation films with predictions and attention before training, every few epochs, and at the end.
 
     It comes before the callback that swaps in averaged weights for validation, and so draws with those weights.
     """
@@ -126,18 +130,31 @@ class Panel(Callback):
     def __init__(self, films: Sequence[PreparedFilm], draw: DrawPanel, run_log: RunLog, every_epochs: int) -> None:
         self._films, self._draw, self._run_log, self._every = films, draw, run_log, every_epochs
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw step 0 of a new run, which shows what training changes."""
+        assert isinstance(pl_module, LandmarkTraining)
+        if trainer.global_step:
+            return
+        modes = [(module, module.training) for module in pl_module.modules()]
+        pl_module.eval()
+        self._draw_all(pl_module, 0)
+        for module, mode in modes:
+            module.training = mode
+
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw and send the panel if it is due."""
         assert isinstance(pl_module, LandmarkTraining)
         epoch = trainer.current_epoch + 1
-        if epoch % self._every and epoch != trainer.max_epochs and not trainer.should_stop:
-            return
+        if epoch % self._every == 0 or epoch == trainer.max_epochs or trainer.should_stop:
+            self._draw_all(pl_module, epoch)
+
+    def _draw_all(self, pl_module: LandmarkTraining, epoch: int) -> None:
         images = torch.cat([batch.images for batch in plain_loader(self._films, FILMS_AT_ONCE)]).to(pl_module.device)
         with pl_module.inference():
             predictions = to_film_predictions(self._films, pl_module.model.predict(images), pl_module.model)
             heat, attention = pl_module.model.heat(images), pl_module.model.attention(images)
-        for key, name, maps in (("panel/val", "heatmaps", heat), ("attention/val", "attention", attention)):
-            if maps is None and key != "panel/val":
+        for key, name, maps in ((PANEL, "heatmaps", heat), (ATTENTION, "attention", attention)):
+            if maps is None and key != PANEL:
                 continue
             each: list[FloatArray | None] = [None] * len(self._films)
             if maps is not None:

@@ -31,7 +31,9 @@ from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.figures.sheet import with_legend
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.model_address import model_id_of_run
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
@@ -217,7 +219,9 @@ def _log_results(
         ranking = by_film["mre_px512"].to_numpy(dtype=float)
     else:
         mlflow.set_tag("unlabelled", "true")
-    mlflow.log_metrics(headline(metrics, EVALUATION))
+    # Linked to the model and the films, so that the Models tab has them beside those of training.
+    measured_on = dataset_of_metrics(header.dataset, header.part, header.data_digest)
+    mlflow.log_metrics(headline(metrics, EVALUATION), model_id=model_id_of_run(config.run_id), dataset=measured_on)
     mlflow.log_text(metrics_text(metrics), METRICS_FILE)
     for label, index in best_median_worst(ranking, config.overlays):
         picture = with_legend(draw_film(films[index], predictions.predictions[index], OVERLAY_HEIGHT_PX))

@@ -1,4 +1,4 @@
-"""`ui`: start MLflow's server on the project's store, and open the runs."""
+"""`ui`: start MLflow's server on the project's store, and open the leaderboard."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from spondylo_ml.config import UiConfig
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.addresses import experiment_path
+from spondylo_ml.tracking.experiments import furnish
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import chosen_experiment, find_experiment
+from spondylo_ml.tracking.views import LEADERBOARD
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +57,12 @@ def ui(config: UiConfig) -> str:
 
 
 def opening_path(requested: str | None) -> str:
-    """The part of the address after that of the server: the runs of the experiment, or all experiments."""
+    """The part of the address after that of the server: the experiment's leaderboard, or all experiments."""
     experiment = find_experiment(chosen_experiment(requested, EXPERIMENT))
-    return experiment_path(experiment.experiment_id if experiment else "")
+    if experiment is None:
+        return experiment_path("")
+    furnish(experiment)
+    return experiment_path(experiment.experiment_id, LEADERBOARD)
 
 
 @contextmanager

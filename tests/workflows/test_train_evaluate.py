@@ -23,7 +23,7 @@ from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.evaluation.headline import EPOCH
 from spondylo_ml.evaluation.report import EvaluationReport
 
-MOST_METRICS, MOST_PARAMETERS = 30, 15
+MOST_METRICS, MOST_PARAMETERS = 30, 16
 
 
 def test_a_run_logs_its_configuration_origin_and_metrics(tiny_run: tuple[Path, Run, str]) -> None:

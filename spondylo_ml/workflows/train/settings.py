@@ -11,8 +11,8 @@ from spondylo_ml.config import Config, flatten
 from spondylo_ml.config.differences import COMPARED, settings_text
 from spondylo_ml.tracking.mlflow_log import log_params
 
-MOST_DIFFERENCES = 3
-"""Most parameters besides those of `COMPARED`: with more than some fifteen in all, captions hide the pictures."""
+MOST_DIFFERENCES = 2
+"""Most parameters besides those of `COMPARED`: with many more than fifteen in all, captions hide the pictures."""
 
 FOLD = "data.fold"
 SETTINGS_TAG = "settings"

@@ -32,6 +32,7 @@ from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
+from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
 from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
 from spondylo_ml.tracking.reachable import require_store
@@ -43,7 +44,8 @@ from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.shared.audit_log import log_audit
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
-from spondylo_ml.workflows.train.best_epoch import log_best_epoch
+from spondylo_ml.workflows.train.best_epoch import MeasuredModel, log_best_epoch
+from spondylo_ml.workflows.train.examples import log_examples
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
 from spondylo_ml.workflows.train.run_page import log_training_page
@@ -102,7 +104,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))
         log_settings(config, films.name, differences)
-        _log_origin(config, films, compute)
+        digests = _log_origin(config, films, compute)
         log_audit(audit)
         mlflow.set_tags({"left_out_vertebrae": str(left_out.vertebrae), "left_out_films": str(left_out.whole_films)})
         run_log = MlflowRunLog(run_id, folder)
@@ -124,9 +126,11 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         finally:
             unsent = run_log.close()
         bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
-        log_best_epoch(result, predictions, config.clinical, trivial)
-        mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, trivial))
-        model_uri = log_bundle(bundle, step=result.best_epoch)
+        model_uri = log_bundle(bundle, result.best_epoch, name)
+        measured_on = dataset_of_metrics(films.name, "val", digests["val"])
+        log_best_epoch(result, predictions, config.clinical, trivial, MeasuredModel(model_uri, measured_on))
+        picture = log_examples(predictions, result.best_epoch) if tracking.panel_films else ""
+        mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, trivial, picture))
         log_training_page(result, bundle, predictions, trivial, films.name, differences)
         if tracking.standing:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
@@ -134,10 +138,11 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     return TrainResult(run_id, folder, config, result, trivial, unsent)
 
 
-def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
+def _log_origin(config: Config, films: FilmSet, compute: Compute) -> dict[str, str]:
+    """Log where the run comes from; returns the digest of each part of the films."""
     mlflow.log_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), "config.yaml")
     log_environment()
-    log_dataset(films, ("train", "val"))
+    digests = log_dataset(films, ("train", "val"))
     mlflow.set_tags(
         {
             "model": config.model.name,
@@ -153,6 +158,7 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> None:
     if remarks:
         mlflow.log_text("\n".join(remark.in_run() for remark in remarks) + "\n", "data/remarks.txt")
     log_split(films)
+    return digests
 
 
 def _log_unused(model: LandmarkModel) -> None:
@@ -187,7 +193,7 @@ def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
     return score(mean_shape.predict_films(val))["mre_px512"]
 
 
-def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float) -> str:
+def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float, picture: str) -> str:
     """Markdown for the page of the run: metrics of the best epoch, the mean shape's, and how to train it again."""
     best, config = result.best, bundle.config
     films = config.data.kind
@@ -199,7 +205,11 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float)
 {best["val/sdr_24px"]:.1f} % |
 | mean shape (trivial predictor) | {mean_shape_mre_px512:.2f} | | | |
 
-`index.html` under Artifacts shows the results with films, curves and tables; `config.yaml` is the whole configuration.
+{picture}
+
+`index.html` under Artifacts shows the results with films, curves and tables; `config.yaml` is the whole configuration, \
+`metrics.json` and `epochs.csv` have all metrics. Pictures of the same validation films from step 0 on are among the \
+charts, under `val`.
 Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
 
 {DISCLAIMER}

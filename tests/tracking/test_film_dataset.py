@@ -1,0 +1,35 @@
+"""What MLflow's pages show of a part of the films."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from builders import plain_film, square
+
+from spondylo_ml.data.films import digest
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.tracking.film_dataset import FilmDataset, dataset_of_metrics, profile_of
+
+
+def test_a_dataset_has_a_profile_a_schema_and_the_digest_of_its_films() -> None:
+    films = phantom_films(6, 0, 128)
+    films = replace(films, films=tuple(replace(film, split="val") for film in films.films))
+    whole = digest(films.part("val"), films.slots)
+    stored = FilmDataset(films, "val", whole).to_dict()
+    assert (stored["name"], stored["digest"]) == (f"{films.name}-val", whole[:36])
+    profile = json.loads(stored["profile"])
+    assert (profile["films"], profile["labelled"], profile["patients"]) == (6, 6, 6)
+    assert profile["vertebrae"]["L5"] == 6
+    assert 0 < sum(profile["grades"].values()) <= 6 * 9
+    assert [column["name"] for column in json.loads(stored["schema"])["mlflow_colspec"]][:2] == ["film", "patient"]
+    linked = dataset_of_metrics(films.name, "val", whole)
+    assert (linked.name, linked.digest) == (stored["name"], stored["digest"])
+
+
+def test_films_without_labels_are_counted_and_have_no_levels() -> None:
+    films = [plain_film("a", (square(1, 5, 5),)), plain_film("b", ()), plain_film("c", None)]
+    profile = profile_of(films)
+    assert (profile["films"], profile["labelled"]) == (3, 2)
+    assert sum(profile["vertebrae"].values()) == 1
+    assert profile["grades"] == {}
