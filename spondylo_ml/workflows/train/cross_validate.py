@@ -14,7 +14,8 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from tqdm import tqdm
 
-from spondylo_ml.config import Config, flatten
+from spondylo_ml.config import Config
+from spondylo_ml.config.differences import recipe_differences
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -25,12 +26,12 @@ from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold, pooled_headlin
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
-from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
 from spondylo_ml.tracking.run_metrics import BEST, all_metrics
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
+from spondylo_ml.workflows.train.settings import log_settings
 from spondylo_ml.workflows.train.workflow import train
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
             _adopt(resumed, run_id)
         mlflow.set_tags({FOLDS_TAG: str(count), "model": config.model.name, "preset": config.preset})
         mlflow.log_text(config.model_dump_json(indent=1), CROSS_VALIDATION_FILE)
-        log_params(flatten(config.model_dump(mode="json")))
+        log_settings(config, recipe_differences(config))
         log_environment()
         run_ids = tuple(_fold_run(config, fold, run_id, name) for fold in range(1, count + 1))
         pooled, files = _evaluate_out_of_fold(config, run_ids)

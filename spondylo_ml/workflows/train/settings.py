@@ -19,17 +19,18 @@ SETTINGS_TAG = "settings"
 LONGEST_TAG = 5000
 
 
-def log_settings(config: Config, films: str, differences: Mapping[str, Any]) -> None:
+def log_settings(config: Config, differences: Mapping[str, Any], films: str = "") -> None:
     """Log the settings that everyone compares and those that differ from the recipe, to the active run.
 
     The whole configuration is the artefact `config.yaml`; the tag `settings` has all differences in a few words.
 
     Args:
-        films: name of the dataset.
+        films: name of the dataset; empty where the films are not read yet.
     """
     values = flatten(config.model_dump(mode="json"))
     shown = [*COMPARED, *([FOLD] if config.data.fold is not None else [])]
     others = [name for name in differences if name not in shown]
     log_params({name: values[name] for name in [*shown, *others[:MOST_DIFFERENCES]]})
-    log_params({"films": films}, prefix="")
+    if films:
+        log_params({"films": films}, prefix="")
     mlflow.set_tag(SETTINGS_TAG, settings_text(differences)[:LONGEST_TAG] or "as the recipe")

@@ -103,7 +103,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         folder = checkpoint_folder(run_id)
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))
-        log_settings(config, films.name, differences)
+        log_settings(config, differences, films.name)
         digests = _log_origin(config, films, compute)
         log_audit(audit)
         mlflow.set_tags({"left_out_vertebrae": str(left_out.vertebrae), "left_out_films": str(left_out.whole_films)})
@@ -207,9 +207,9 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float,
 
 {picture}
 
-`index.html` under Artifacts shows the results with films, curves and tables; `config.yaml` is the whole configuration, \
-`metrics.json` and `epochs.csv` have all metrics. Pictures of the same validation films from step 0 on are among the \
-charts, under `val`.
+`index.html` under Artifacts shows the results with films, curves and tables; `config.yaml` is the whole \
+configuration, `metrics.json` and `epochs.csv` have all metrics. Pictures of the same validation films from step 0 on \
+are among the charts, under `val`.
 Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
 
 {DISCLAIMER}
