@@ -1,4 +1,4 @@
-"""What somebody sees who opens the MLflow UI of a small store: the leaderboard, and a run's picture."""
+"""What somebody sees who opens the MLflow UI of a small store: the leaderboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from servers import free_port
 from small_store import ERRORS, write_small_store
 from stores import store_in
 
-from spondylo_ml.tracking.addresses import run_path
 from spondylo_ml.tracking.views import LEADERBOARD, VIEWS
 from spondylo_ml.workflows.ui import opening_path, serving
 
@@ -23,24 +22,16 @@ WIDE_PX = 2600
 """Wide enough for all columns: MLflow's table has only the visible ones in its page."""
 
 
-def test_the_leaderboard_opens_with_its_columns_and_order_and_a_run_with_its_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_leaderboard_opens_with_its_columns_and_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     require_browser()
     SCREENSHOTS.mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path)
     before, store = mlflow.get_tracking_uri(), store_in(tmp_path)
     mlflow.set_tracking_uri(store)
     try:
-        client = MlflowClient()
-        best = client.get_run(write_small_store(client)["maht_net #1"]).info
+        write_small_store(MlflowClient())
         with serving(store, "127.0.0.1", free_port()) as (address, _), browser_page() as page:
             _assert_leaderboard(page, f"{address}/{opening_path(None)}")
-            page.goto(f"{address}/{run_path(best.experiment_id, best.run_id)}")
-            picture = page.get_by_alt_text("best, median and worst validation film")
-            picture.wait_for()
-            page.wait_for_function("image => image.naturalWidth == 600", arg=picture.element_handle())
-            page.screenshot(path=SCREENSHOTS / "run-1000.png")
     finally:
         mlflow.set_tracking_uri(before)
 
@@ -72,7 +63,7 @@ def _from_left_to_right(page: Any) -> list[str]:
 def _names_from_top(page: Any) -> list[str]:
     """The names of the runs."""
     places = page.eval_on_selector_all(
-        ".ag-cell[col-id='attributes.`Run Name`']",
+        ".ag-cell[col-id='attributes.`Run Name`'] a",
         "cells => cells.map(c => [c.getBoundingClientRect().top, c.innerText.trim()])",
     )
     return [name for _, name in sorted(places)]
