@@ -15,10 +15,10 @@ PROGRAM = "python -m starter"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make the starter model; the exit code is 0, 2 for bad input, 130 for Ctrl-C."""
+    """Make the starter model; the exit code is 0, 2 for bad input, 130 for Ctrl-C, 143 for SIGTERM."""
     command_line = list(sys.argv[1:] if arguments is None else arguments)
     return run_to_end(
-        lambda: STARTER_COMMAND.run(command_line), "interrupted; the same command resumes the training run"
+        lambda: STARTER_COMMAND.run(command_line), STARTER_COMMAND.name, "The same command resumes the training run."
     )
 
 

@@ -23,6 +23,7 @@ LAYERS = {
     "spacing": 0,
     "nan": 0,
     "disclaimer": 0,
+    "termination": 0,
     "config": 0,
     "clinical": 0,
     "data": 1,

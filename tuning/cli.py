@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from spondylo_ml.cli import run_to_end
 from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.requirements import require_films, require_target
-from spondylo_ml.cli.studies import INTERRUPTED, SUMMARY
+from spondylo_ml.cli.studies import RESUMES, SUMMARY
 from spondylo_ml.cli.studies import TUNE as NAME
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import ConfigError
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a study; the exit code is 0, 2 for bad input or a study that stopped, 130 for Ctrl-C."""
+    """Run a study; the exit code is 0, 2 for bad input or a study that stopped, 130 for Ctrl-C, 143 for SIGTERM."""
     command_line = list(sys.argv[1:] if arguments is None else arguments)
-    return run_to_end(lambda: TUNE.run(command_line), INTERRUPTED)
+    return run_to_end(lambda: TUNE.run(command_line), TUNE.name, RESUMES)
 
 
 def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:

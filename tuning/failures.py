@@ -7,7 +7,7 @@ import gc
 import sys
 
 from spondylo_ml.errors import NonFiniteLossError, SpondyloError
-from spondylo_ml.tracking.store import failure_text
+from spondylo_ml.tracking.outcome import failure_text
 
 OUT_OF_MEMORY, LOSS_NOT_FINITE = "out of memory", "loss is not finite"
 

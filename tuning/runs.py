@@ -18,9 +18,10 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.nan import drop_nan
+from spondylo_ml.tracking.outcome import ERROR_TAG, clear_outcome, record_reason, red_line
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.store import COMMAND_TAG, FAILURE_TAG, experiment_id
+from spondylo_ml.tracking.store import COMMAND_TAG, experiment_id
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
 """MLflow's status for each state of a trial. It has none for PRUNED, which the tag `trial_state` records."""
@@ -52,10 +53,11 @@ class StudyRuns:
         Raises:
             TrackingError: the store does not have the study's run.
         """
-        project_run_id = os.environ.get("MLFLOW_RUN_ID")
+        project_run_id = os.environ.pop("MLFLOW_RUN_ID", None)  # it is this study's from now on
         if stored_id:
             self._require(stored_id)
             self._client.update_run(stored_id, status="RUNNING")
+            clear_outcome(stored_id)
             if project_run_id and project_run_id != stored_id:
                 self._client.set_tag(project_run_id, WORKER_OF_TAG, stored_id)
                 self._client.set_tag(project_run_id, MLFLOW_RUN_NAME, f"worker of {self._study}")
@@ -86,7 +88,9 @@ class StudyRuns:
         now = int(time.time() * 1000)
         tags = [RunTag(STATE_TAG, state)]
         if reason:
-            tags.append(RunTag(FAILURE_TAG if state == "FAIL" else "reason", reason[:LONGEST_TAG]))
+            tags.append(RunTag(ERROR_TAG if state == "FAIL" else "reason", reason[:LONGEST_TAG]))
+        if reason and state == "FAIL":
+            tags.append(RunTag(MLFLOW_RUN_NOTE, red_line(reason)))
         values = [Metric(name, value, now, 0) for name, value in drop_nan(metrics or {}).items()]
         self._client.log_batch(run_id, metrics=values, tags=tags)
         self._client.set_terminated(run_id, STATES[state])
@@ -116,8 +120,10 @@ class StudyRuns:
         logged = self._client.get_run(self.parent_id).data.params
         self._log_params(self.parent_id, {key: value for key, value in params.items() if key not in logged})
 
-    def end_parent(self, state: str) -> None:
-        """End the study's run as `finished`, `stopped` or `interrupted`."""
+    def end_parent(self, state: str, reason: str = "") -> None:
+        """End the study's run as `finished`, `stopped` or `interrupted`, the latter two with the reason."""
+        if reason:
+            record_reason(self.parent_id, reason)
         self._client.set_tag(self.parent_id, STUDY_STATE_TAG, state)
         status = {"finished": "FINISHED", "stopped": "FAILED", "interrupted": "KILLED"}[state]
         self._client.set_terminated(self.parent_id, status)

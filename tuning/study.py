@@ -18,6 +18,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from spondylo_ml.errors import ConfigError
+from spondylo_ml.termination import cause_of
 from tuning import tickets
 from tuning.attempt import Objective
 from tuning.options import DEFAULT_TRIALS, STUDIES, StudyOptions
@@ -74,11 +75,11 @@ class OpenStudy:
         )
         try:
             worker.work()
-        except KeyboardInterrupt:
-            self._finish("interrupted")
+        except KeyboardInterrupt as interrupt:
+            self._finish("interrupted", f"stopped by {cause_of(interrupt)}. The same command resumes the study")
             raise
-        except HopelessStudyError:
-            self._finish("stopped")
+        except HopelessStudyError as error:
+            self._finish("stopped", error.in_run())
             raise
         return self._finish("finished")
 
@@ -112,7 +113,7 @@ class OpenStudy:
             self._write(summary)
             self.study.set_user_attr(PAGE_OF, summary.states)
 
-    def _finish(self, state: str) -> StudySummary:
+    def _finish(self, state: str, reason: str = "") -> StudySummary:
         """Write the results; end the study's run once no worker has a trial running."""
         summary = self.summary()
         if self.parent_id:
@@ -120,7 +121,7 @@ class OpenStudy:
         with self.lock.held():
             self._write_last_page(summary)
             if not tickets.has(self.study, TrialState.RUNNING):
-                self.runs.end_parent(state)
+                self.runs.end_parent(state, reason)
             if summary.best is not None:
                 path = STUDIES / self.name / BEST_RECIPE
                 path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +40,6 @@ def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
         overrides: nested configuration values that hold for all trials.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    _interrupt_on_sigterm()
     space, name = checked_space(options, overrides)
     base = space.resolve({})
     films = DevelopmentFilms.of(load_training_films(base)[0])
@@ -70,7 +67,7 @@ def summary_text(result: TuneResult) -> str:
             f"parameters  {point_text(point_of(summary.best))}",
             f"recipe      {path}; train it: python -m spondylo_ml train --recipe {path}",
         ]
-    if not math.isnan(summary.reports_saved):
+    if summary.reports_saved > 0:  # not if NaN: nothing was reported
         lines.append(f"pruning     saved {summary.reports_saved:.0%} of the reports")
     if spread is not None:
         lines.append(f"seeds       {len(spread.values)}: {spread.objective} {spread.mean:.4g}, sd {spread.sd:.3g}")
@@ -85,12 +82,3 @@ def _floor_text(spread: SeedSpread, run_id: str) -> str:
     if floor is None:
         return f"of {metric} not measured: two training runs that have it are needed"
     return f"{metric} {floor:.3g} (95 % of pairs of seeds differ by less); use it: promote --noise_floor_from {run_id}"
-
-
-def _interrupt_on_sigterm() -> None:
-    """Treat SIGTERM, by which a cluster ends a job, as Ctrl-C: the trial is enqueued again."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)

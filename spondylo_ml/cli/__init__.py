@@ -10,12 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from spondylo_ml.cli.commands import COMMANDS
-from spondylo_ml.cli.studies import INTERRUPTED, SUMMARY, TUNE, tune_command
+from spondylo_ml.cli.opened_run import explained_in_run
+from spondylo_ml.cli.studies import RESUMES, SUMMARY, TUNE, tune_command
 from spondylo_ml.cli.users_folder import enter_users_folder
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
+from spondylo_ml.termination import Terminated, cause_of, raise_on_sigterm
 from spondylo_ml.version import __version__
 
-EXIT_BAD_INPUT, EXIT_INTERRUPTED = 2, 130
+EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
 PATH_ERRORS = (
     errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG,
@@ -27,21 +29,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code.
 
     0; 1 if training runs of a benchmark failed; 2 for bad input; 3 if `predict` could not read some films; 130 for
-    Ctrl-C.
+    Ctrl-C; 143 for SIGTERM.
     """
     command_line = list(sys.argv[1:] if arguments is None else arguments)
-    return run_to_end(lambda: _run(command_line), INTERRUPTED if command_line[:1] == [TUNE] else "interrupted")
+    command = command_line[0] if command_line else ""
+    return run_to_end(lambda: _run(command_line), command, RESUMES if command == TUNE else "")
 
 
-def run_to_end(work: Callable[[], int], interrupted: str) -> int:
+def run_to_end(work: Callable[[], int], command: str, advice: str = "") -> int:
     """Run `work` in the user's folder and return its exit code; an error that a user can act on is one line on stderr.
 
     Args:
-        interrupted: the line that is printed after Ctrl-C.
+        command: the name of the command.
+        advice: how to go on after Ctrl-C or SIGTERM.
     """
     try:
-        enter_users_folder()
-        return work()
+        with raise_on_sigterm(), explained_in_run(command):
+            enter_users_folder()
+            return work()
     except SpondyloError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_BAD_INPUT
@@ -51,9 +56,11 @@ def run_to_end(work: Callable[[], int], interrupted: str) -> int:
         path = error.filename if error.filename is not None else "a file"
         sys.stderr.write(f"error: {path}: {error.strerror}\n")
         return EXIT_BAD_INPUT
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{interrupted}\n")
-        return EXIT_INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        notes = getattr(interrupt, "__notes__", [])
+        how_to_go_on = [advice] if advice else notes[-1:]  # the last one is that of the outermost run
+        sys.stderr.write("\n".join([f"stopped by {cause_of(interrupt)}", *how_to_go_on]) + "\n")
+        return EXIT_TERMINATED if isinstance(interrupt, Terminated) else EXIT_INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:

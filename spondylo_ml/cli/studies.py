@@ -11,7 +11,7 @@ from spondylo_ml.errors import ConfigError
 
 TUNE = "tune"
 SUMMARY = "Search a space of configurations; the same study name resumes the study, also from several machines at once."
-INTERRUPTED = "interrupted; the same command resumes the study"
+RESUMES = "The same command resumes the study."
 
 
 def tune_command() -> Command:

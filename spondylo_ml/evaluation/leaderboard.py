@@ -28,7 +28,7 @@ COSTS = (
 RANKED_BY = "mre_px512"
 MEAN_SHAPE = "mean shape"
 
-FINISHED, FAILED, CUT, NOT_RUN = "finished", "failed", "cut", "not run"
+STATES = FINISHED, FAILED, CUT, NOT_RUN = "finished", "failed", "cut", "not run"
 
 
 @dataclass(frozen=True)
@@ -158,6 +158,21 @@ def entries_table(board: Leaderboard) -> pd.DataFrame:
     mean_shape_row |= _metric_cells([board.mean_shape] if board.mean_shape else [], seeds=False)
     table = pd.DataFrame([*rows, mean_shape_row])
     return table.sort_values(RANKED_BY, kind="stable", na_position="last").reset_index(drop=True)
+
+
+def best_entry(board: Leaderboard) -> tuple[str, dict[str, float]]:
+    """The entry with the lowest error, and its means over the finished seeds by metric; "" and {} without a run."""
+    means = {
+        entry: {metric: float(row[metric]) for metric in METRICS}
+        for entry, row in entries_table(board).set_index("entry").iterrows()
+        if entry != MEAN_SHAPE and not math.isnan(row[RANKED_BY])
+    }
+    return next(((str(entry), numbers) for entry, numbers in means.items()), ("", {}))
+
+
+def counts_by_state(board: Leaderboard) -> dict[str, int]:
+    """Number of the planned training runs in each state, the states without any included."""
+    return {state: sum(child.state == state for child in board.children) for state in STATES}
 
 
 def children_table(board: Leaderboard) -> pd.DataFrame:

@@ -249,7 +249,8 @@ SECTIONS: dict[str, tuple[MetricDefinition, ...]] = {
         _M("audit/<severity>", "<severity>", "", _LOWER, 0, "Findings of an audit, by severity."),
         _M("audit/check/<check>", "<check>", "", _LOWER, 0, "Findings of the audit's check `<check>`."),
     ),
-    "Studies": (
+    "Studies and benchmarks": (
+        _M("trainings/<state>", "<state> training runs", "", _NEITHER, 0, "Training runs of a benchmark, by state."),
         _M("trials/<state>", "<state> trials", "", _NEITHER, 0, "Trials of a study that are in the state `<state>`."),
         _M("best/trial", "best trial", "", _NEITHER, 0, "Number of the best trial of a study."),
         _M("objective/<number>", "objective <number>", "", _NEITHER, 4, "Value of a trial's objective, by place."),
@@ -267,7 +268,7 @@ SECTIONS: dict[str, tuple[MetricDefinition, ...]] = {
 PREFIXES = (
     Affix("train/", "Training films, of an epoch."),
     Affix("val/", "Validation films, of an epoch."),
-    Affix("val_best/", "Validation films, of the epoch whose weights are kept."),
+    Affix("val_best/", "Validation films, of the epoch whose weights are kept; of a benchmark, its best entry."),
     Affix("val_uncertainty/", "Validation films, each patient by a calibration on the others."),
     Affix("eval/", "Films of an evaluation."),
     Affix("<level>/", "Levels of this name alone, such as `eval/L5-S1/referred_percent`."),

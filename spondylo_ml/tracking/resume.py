@@ -18,7 +18,7 @@ from spondylo_ml.config.resolve import merge
 from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.config.starting_model import ConfigOf
 from spondylo_ml.errors import ConfigError, TrackingError
-from spondylo_ml.tracking.checkpoints import checkpoint_folders, checkpoint_root
+from spondylo_ml.tracking.checkpoints import checkpoint_folder, checkpoint_folders, checkpoint_root
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store import RESUMED_AS, get_run, is_run
 from spondylo_ml.training.run_log import LAST
@@ -147,6 +147,17 @@ def resumed_config(original: Config, overrides: Mapping[str, Any]) -> Config:
         changes = ", ".join(f"{name} was {before[name]!r}, given {after[name]!r}" for name in different)
         raise ConfigError(f"a resumed run keeps its configuration; leave these out or start a new run: {changes}")
     return changed
+
+
+def how_to_resume(run_id: str) -> str:
+    """A sentence with the command that resumes a training run; empty while it has no checkpoint on this machine."""
+    checkpoint = checkpoint_folder(run_id) / LAST
+    return f"Resume it: python -m spondylo_ml train --resume {run_id}" if checkpoint.is_file() else ""
+
+
+def how_to_resume_folds(run_id: str) -> str:
+    """The same for a cross-validation, which resumes with the fold that is not finished."""
+    return f"Resume it: python -m spondylo_ml train --resume {run_id}"
 
 
 def write_run_folder(folder: Path, run_id: str, config: Config) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from traceback import extract_tb
 from urllib.parse import unquote, urlparse
 
 import mlflow
@@ -16,9 +15,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.experiments import EXPERIMENT
-from spondylo_ml.errors import DataError, SpondyloError, TrackingError
+from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.folders import require_writable
 from spondylo_ml.tracking.experiments import furnish
+from spondylo_ml.tracking.outcome import OPEN, clear_outcome, record_error, record_stop
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store_uri import database_url
 
@@ -26,12 +26,8 @@ log = logging.getLogger(__name__)
 
 COMMAND_TAG = "command"
 RESUMED_FROM, RESUMED_AS = "resumed_from", "resumed_as"
-FAILURE_TAG = "failure"
 PARENT_TAG, DESCRIPTION_TAG = "mlflow.parentRunId", "mlflow.note.content"
 """Tags by which MLflow nests runs and describes them on their pages."""
-
-OPEN = ("RUNNING", "SCHEDULED")
-"""Statuses of a run that can be written to."""
 
 
 def get_run(run_id: str) -> Run:
@@ -138,15 +134,18 @@ def open_run(
     *,
     command: str,
     about: str = "",
+    how_to_resume: Callable[[str], str] = lambda run_id: "",
 ) -> Iterator[str]:
     """Open a run and yield its id: the run that `mlflow run` opened, the one to resume, or a new one.
 
     Under `mlflow run`, a resumed training run continues in that new run; tags link the two. An error ends the run as
-    failed, Ctrl-C as killed. Inside another run, the new run is its child, in its experiment.
+    failed, Ctrl-C and SIGTERM as killed; a tag and the description say why. Inside another run, the new run is its
+    child, in its experiment.
 
     Args:
         command: becomes a tag.
         about: id of the run that this one evaluates, and that becomes its parent.
+        how_to_resume: a sentence with the command that goes on with the run of this id; empty if it cannot be resumed.
 
     Raises:
         TrackingError: as `require_target`.
@@ -171,17 +170,18 @@ def open_run(
         mlflow.set_tag("mlflow.runName", run_name)
         _prepare_experiment_of_mlflow(active.info.experiment_id)
     mlflow.set_tags({COMMAND_TAG: command, **({PARENT_TAG: about} if about and not parent else {})})
+    if run_id:
+        clear_outcome(run_id)
     if resumed_run_id and resumed_run_id != active_id:
         mlflow.set_tag(RESUMED_FROM, resumed_run_id)
         MlflowClient().set_tag(resumed_run_id, RESUMED_AS, active_id)
     try:
         yield active_id
-    except KeyboardInterrupt:
-        mlflow.end_run("KILLED")
+    except KeyboardInterrupt as interrupt:
+        mlflow.end_run(record_stop(active_id, interrupt, how_to_resume(active_id)))
         raise
     except BaseException as error:
-        mlflow.set_tag(FAILURE_TAG, failure_text(error)[:500])
-        mlflow.end_run("FAILED")
+        mlflow.end_run(record_error(active_id, error, how_to_resume(active_id)))
         raise
     mlflow.end_run("FINISHED")
 
@@ -249,23 +249,3 @@ def _require_local_place(uri: str) -> None:
         require_writable(Path(unquote(parts.path)))
     except DataError as error:
         raise TrackingError(f"artefacts of runs cannot be written: {error}") from None
-
-
-def _is_ours(file: Path, package: Path) -> bool:
-    """Whether the file is in this package; not this module, which every error of a run passes."""
-    return file.is_relative_to(package) and file != Path(__file__)
-
-
-def failure_text(error: BaseException) -> str:
-    """The text of an error for a run: the message of our own errors, otherwise its type and the place in our code.
-
-    Messages of other libraries may contain paths of films; only the terminal shows those.
-    """
-    name = type(error).__name__
-    if isinstance(error, SpondyloError):
-        return f"{name}: {error.in_run()}"
-    package = Path(__file__).resolve().parents[1]
-    frames = [frame for frame in extract_tb(error.__traceback__) if _is_ours(Path(frame.filename), package)]
-    if not frames:
-        return name
-    return f"{name} in {Path(frames[-1].filename).relative_to(package).as_posix()}, line {frames[-1].lineno}"

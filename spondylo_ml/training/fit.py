@@ -19,12 +19,14 @@ import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.termination import Terminated
 from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, TrainingBar
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
@@ -211,16 +213,22 @@ def _without_lightning_hints() -> Iterator[None]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt on Ctrl-C, where Lightning would ignore further interrupts and exit the program."""
+    """Raise KeyboardInterrupt on Ctrl-C, and its subclass on SIGTERM, where Lightning would exit the program.
+
+    After Ctrl-C Lightning ignores further ones and exits with code 1; after SIGTERM it exits with code 0.
+    """
     handler = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SIGTERMException:
+        raise Terminated from None
     except SystemExit as exit_request:
-        if not isinstance(exit_request.__context__, KeyboardInterrupt):
+        interrupt = exit_request.__context__
+        if not isinstance(interrupt, KeyboardInterrupt):
             raise
         if handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from None
+        raise type(interrupt) from None
 
 
 def _some_labelled(films: Sequence[PreparedFilm], count: int) -> list[PreparedFilm]:

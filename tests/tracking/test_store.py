@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -19,12 +20,14 @@ from stores import store_in
 
 from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError, FileError, TrackingError
+from spondylo_ml.termination import Terminated, raise_on_sigterm
 from spondylo_ml.tracking.default_experiment import ProjectExperiment, entry_point, runs_this_project
 from spondylo_ml.tracking.experiments import DESCRIPTIONS, NOTE
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
+from spondylo_ml.tracking.outcome import failure_text
 from spondylo_ml.tracking.run_metrics import METRICS_FILE, all_metrics, metric_of, metrics_text
 from spondylo_ml.tracking.selection import numbered_name
-from spondylo_ml.tracking.store import chosen_experiment, experiment_id, failure_text, get_run, open_run, require_target
+from spondylo_ml.tracking.store import chosen_experiment, experiment_id, get_run, open_run, require_target
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,15 +49,58 @@ def test_an_unknown_run_is_reported(sqlite_store: MlflowClient) -> None:
         get_run("nope")
 
 
-@pytest.mark.parametrize(("error", "status"), [(ValueError("bad"), "FAILED"), (KeyboardInterrupt(), "KILLED")])
-def test_the_status_of_a_run_follows_the_error_that_ended_it(
-    sqlite_store: MlflowClient, error: BaseException, status: str
+@pytest.mark.parametrize(
+    ("error", "status", "reason", "stopped_by"),
+    [
+        (ValueError("Jane.png"), "FAILED", "ValueError. Resume it: again {run}", None),
+        (ConfigError("epochs: too few"), "FAILED", "ConfigError: epochs: too few", None),
+        (KeyboardInterrupt(), "KILLED", "stopped by Ctrl-C. Resume it: again {run}", "Ctrl-C"),
+        (Terminated(), "KILLED", "stopped by SIGTERM. Resume it: again {run}", "SIGTERM"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+)
+def test_a_run_that_does_not_finish_says_why_and_how_to_go_on(
+    sqlite_store: MlflowClient, error: BaseException, status: str, reason: str, stopped_by: str | None
 ) -> None:
-    with pytest.raises(type(error)), open_run("one", "name", command="test") as run_id:
-        raise error
-    run = sqlite_store.get_run(run_id)
+    def fail() -> None:
+        resume = "Resume it: again {}".format
+        with open_run("one", "name", command="test", how_to_resume=resume):
+            mlflow.set_tag("mlflow.note.content", "| a | table |")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    (run,) = sqlite_store.search_runs([sqlite_store.get_experiment_by_name("one").experiment_id])
+    run_id = run.info.run_id
+    reason = reason.format(run=run_id)
     assert run.info.status == status
-    assert run.data.tags.get("failure") == ("ValueError" if status == "FAILED" else None)
+    assert run.data.tags["error"] == reason
+    assert run.data.tags.get("stopped_by") == stopped_by
+    assert run.data.tags["mlflow.note.content"] == f"🔴 **{reason}**\n\n| a | table |"
+    assert getattr(error, "__notes__", []) == [f"Resume it: again {run_id}"] * ("Resume" in reason)
+
+    with open_run("one", "name", resumed_run_id=run_id, command="test"):
+        resumed = sqlite_store.get_run(run_id)
+        assert {"error", "stopped_by"} & resumed.data.tags.keys() == set(), "the former attempt's end is cleared"
+        assert resumed.data.tags["mlflow.note.content"] == "| a | table |"
+
+
+def test_the_first_sigterm_raises_in_the_main_thread_and_later_ones_do_not_disturb_the_tidying_up() -> None:
+    before, done = signal.getsignal(signal.SIGTERM), []
+
+    def work() -> None:
+        with raise_on_sigterm():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("work")
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)
+                done.append("tidied up")
+
+    with pytest.raises(Terminated):
+        work()
+    assert done == ["tidied up"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_the_experiment_comes_from_the_option_the_environment_or_the_default(

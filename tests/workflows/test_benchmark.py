@@ -67,14 +67,22 @@ def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_othe
     parent = parent_of(tmp_path)
     one, other = (children_of(tmp_path, parent.info.run_id)[name] for name in ("one", "other"))
     assert (parent.info.status, one.info.status, other.info.status) == ("FAILED", "FINISHED", "FAILED")
-    assert parent.data.tags["failure"] == "1 training run(s) failed: see children.csv"
-    assert f"failed: other seed 0: {other.data.tags['failure']}" in output
+    assert parent.data.tags["error"] == "1 training run(s) failed: see children.csv"
+    assert f"failed: other seed 0: {other.data.tags['error']}" in output
     assert {"leaderboard.csv", "children.csv", "index.html", "benchmark.json"} <= set(
         artifacts_of(tmp_path, parent.info.run_id)
     )
     rows = table(tmp_path, parent.info.run_id, "leaderboard.csv")
     assert set(rows) == {"one", "other", "mean shape"}
     assert float(rows["one"]["mre_px512"]) == pytest.approx(one.data.metrics["val_best/mre_px512"], abs=0.005)
+    assert parent.data.metrics["val_best/mre_px512"] == pytest.approx(one.data.metrics["val_best/mre_px512"], abs=0.005)
+    assert {name: value for name, value in parent.data.metrics.items() if name.startswith("trainings/")} == {
+        "trainings/finished": 1,
+        "trainings/failed": 1,
+        "trainings/cut": 0,
+        "trainings/not_run": 0,
+    }
+    assert parent.data.tags["best_entry"] == "one"
     assert float(rows["one"]["mre_px512_low"]) <= float(rows["one"]["mre_px512"])
     assert float(rows["mean shape"]["mre_px512"]) == pytest.approx(
         one.data.metrics["val/mean_shape_mre_px512"], abs=0.005
@@ -83,7 +91,7 @@ def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_othe
     assert (rows["one"]["parameters"], rows["one"]["best_epoch"]) == ("542608.0", "1.0")
     assert (rows["other"]["n_finished"], rows["other"]["n_failed"], rows["other"]["mre_px512"]) == ("0", "1", "")
     child_rows = table(tmp_path, parent.info.run_id, "children.csv")
-    assert child_rows["other"]["reason"] == other.data.tags["failure"]
+    assert child_rows["other"]["reason"] == other.data.tags["error"]
 
 
 def test_the_noise_floor_is_measured_per_observation_and_read_by_promote(tmp_path: Path) -> None:

@@ -60,12 +60,12 @@ def test_a_new_child_run_is_opened_below_the_parent(client: MlflowClient, parent
 def test_an_interrupted_child_resumes_in_its_run_and_drops_its_failure_tag(client: MlflowClient, parent: Run) -> None:
     children = ChildRuns(parent)
     first = children.prepare(PLANNED, None)
-    client.set_tag(first.run_id, "failure", "ended by SIGKILL")
+    client.set_tag(first.run_id, "error", "ended by SIGKILL")
     checkpoint(first.run_id, epoch=3)
     again = children.prepare(PLANNED, children.find()["a", 0])
     assert (again.run_id, again.resumed) == (first.run_id, True)
     assert again.reason == "resumed after epoch 3, from its last checkpoint"
-    assert "failure" not in client.get_run(first.run_id).data.tags
+    assert "error" not in client.get_run(first.run_id).data.tags
 
 
 def test_a_child_without_a_local_checkpoint_starts_again_in_a_new_run(client: MlflowClient, parent: Run) -> None:

@@ -87,6 +87,25 @@ def test_an_unknown_run_or_model_is_reported_in_one_line(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+def test_a_command_that_ends_before_it_opens_its_run_names_that_run_and_says_why(tmp_path: Path) -> None:
+    client = client_of(tmp_path)
+    run_id = client.create_run("0", run_name="gentle-fox-123").info.run_id
+    ((code, stderr, torch),) = run_all(tmp_path, [["train", "--training.epoch", "1"]], MLFLOW_RUN_ID=run_id)
+    assert (code, torch) == (2, False)
+    failed = client.get_run(run_id)
+    assert (failed.info.run_name, failed.info.status) == ("train, not started", "FAILED")
+    reason = failed.data.tags["error"]
+    assert reason.startswith("ConfigError: unknown option '--training.epoch'. Did you mean '--training.epochs'?")
+    assert stderr == reason.replace("ConfigError", "error", 1) + "\n"
+    assert failed.data.tags["mlflow.note.content"] == f"🔴 **{reason}**"
+
+    ended = client.get_run(run_id).info.end_time
+    run_all(tmp_path, [["train", "--training.epoch", "2"]], MLFLOW_RUN_ID=run_id)
+    assert (client.get_run(run_id).info.end_time, client.get_run(run_id).data.tags["error"]) == (ended, reason), (
+        "a run that has ended is left alone"
+    )
+
+
 @pytest.mark.parametrize("command", [["train", "--preset", "smoke"], ["phantom", "--to", "out", "--count", "2"]])
 def test_a_stale_run_id_ends_a_command_before_it_starts_work(tmp_path: Path, command: list[str]) -> None:
     client_of(tmp_path).search_experiments()

@@ -19,7 +19,7 @@ from spondylo_ml.data.audit.findings import AuditFinding, Severity, require_no_e
 from spondylo_ml.data.loading import load_audited_films
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
-from spondylo_ml.tracking.store import failure_text
+from spondylo_ml.tracking.outcome import failure_text
 from spondylo_ml.workflows.phantom import draw_phantoms
 
 PLANTED = ("Zebulon", "Quixworth")
@@ -94,7 +94,7 @@ def test_a_film_that_fails_a_run_is_named_on_the_terminal_only(dataset: Path, tm
     (named_file,) = re.findall(rf"error: ({PLANTED[0]} .*)\.png: not an image that can be read", output)
     (failed,) = runs_of(tmp_path)
     assert failed.info.status == "FAILED"
-    assert failed.data.tags["failure"].startswith(f"FileError: {pseudonym(named_file)}: not an image that can be read")
+    assert failed.data.tags["error"].startswith(f"FileError: {pseudonym(named_file)}: not an image that can be read")
     assert_no_name_in(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""A killed training run resumes and ends as if it had not been interrupted."""
+"""A training run that was stopped or killed resumes and ends as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_run_killed_within_an_epoch_resumes_and_equals_an_uninterrupted_one(
-    uninterrupted: Path, tmp_path: Path, workers: str
+@pytest.mark.parametrize(("workers", "by"), [("0", signal.SIGTERM), ("1", signal.SIGKILL)], ids=["SIGTERM", "SIGKILL"])
+def test_a_run_stopped_within_an_epoch_resumes_and_equals_an_uninterrupted_one(
+    uninterrupted: Path, tmp_path: Path, workers: str, by: signal.Signals
 ) -> None:
-    run_id = _train_and_kill(tmp_path)
+    run_id = _train_and_stop(tmp_path, by)
 
     output = run(tmp_path, "train", "--resume", run_id, "--training.workers", workers)
 
     assert run_id in output
     assert _run_ids(tmp_path) == [run_id], "resumed in the same run"
+    tags = MlflowClient(environment(tmp_path)["MLFLOW_TRACKING_URI"]).get_run(run_id).data.tags
+    assert {"error", "stopped_by"} & tags.keys() == set()
+    assert "stopped by" not in tags["mlflow.note.content"]
     _assert_same_weights(uninterrupted, tmp_path)
     resumed_history, expected_history = (
         _histories(tmp_path, run_id),
@@ -48,7 +51,7 @@ def test_a_run_killed_within_an_epoch_resumes_and_equals_an_uninterrupted_one(
 def test_another_configuration_is_refused_and_under_mlflow_run_the_new_run_resumes(
     tmp_path: Path,
 ) -> None:
-    run_id = _train_and_kill(tmp_path)
+    run_id = _train_and_stop(tmp_path, signal.SIGKILL)
     process = start(tmp_path, "train", "--resume", run_id, "--training.learning_rate", "0.5")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
@@ -77,8 +80,8 @@ def test_the_error_says_where_the_checkpoint_was_looked_for(tmp_path: Path, targ
     assert f"Runs with a checkpoint in {tmp_path}/checkpoints: none" in output
 
 
-def _train_and_kill(folder: Path) -> str:
-    """Kill -9 a training run during the third epoch; its run id."""
+def _train_and_stop(folder: Path, by: signal.Signals) -> str:
+    """Send a training run this signal during the third epoch; its run id."""
     process = start(folder, "train", *TINY, "--training.epochs", str(EPOCHS))
     try:
         deadline = time.monotonic() + 200
@@ -89,10 +92,25 @@ def _train_and_kill(folder: Path) -> str:
             assert time.monotonic() < deadline, "no second epoch in 200 s"
             time.sleep(0.01)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert len(_lines(metric_files[0])) < EPOCHS, "killed too late: training was over"
-    return metric_files[0].parent.name
+        process.send_signal(by)
+        output, _ = process.communicate(timeout=100)
+    assert len(_lines(metric_files[0])) < EPOCHS, "stopped too late: training was over"
+    run_id = metric_files[0].parent.name
+    if by is signal.SIGTERM:
+        _assert_stop_is_explained(folder, run_id, process.returncode, output)
+    return run_id
+
+
+def _assert_stop_is_explained(folder: Path, run_id: str, code: int | None, output: str) -> None:
+    """SIGTERM is no success: exit code, status, tags, description and terminal say so, with the command to go on."""
+    advice = f"Resume it: python -m spondylo_ml train --resume {run_id}"
+    assert code == 143, output
+    assert output.endswith(f"stopped by SIGTERM\n{advice}\n")
+    stopped = MlflowClient(environment(folder)["MLFLOW_TRACKING_URI"]).get_run(run_id)
+    assert stopped.info.status == "KILLED"
+    assert stopped.data.tags["error"] == f"stopped by SIGTERM. {advice}"
+    assert stopped.data.tags["stopped_by"] == "SIGTERM"
+    assert stopped.data.tags["mlflow.note.content"].startswith(f"🔴 **stopped by SIGTERM. {advice}**")
 
 
 def _lines(path: Path) -> list[str]:

@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import mlflow
 import psutil
@@ -22,8 +21,10 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.benchmark_plan import PlannedRun
 from spondylo_ml.errors import TrackingError
+from spondylo_ml.termination import Terminated, raise_on_sigterm
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
-from spondylo_ml.tracking.store import FAILURE_TAG, PARENT_TAG
+from spondylo_ml.tracking.outcome import clear_outcome, error_of, record_reason
+from spondylo_ml.tracking.store import PARENT_TAG
 from spondylo_ml.training.run_log import LAST
 
 log = logging.getLogger(__name__)
@@ -71,8 +72,7 @@ class ChildRuns:
         _require_ended(run_id, planned.name)
         checkpoint = checkpoint_folder(run_id) / LAST
         if checkpoint.is_file():
-            if FAILURE_TAG in former.data.tags:
-                self._client.delete_tag(run_id, FAILURE_TAG)
+            clear_outcome(run_id)
             epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] + 1
             return Start(run_id, True, f"resumed after epoch {epoch}, from its last checkpoint")
         new_id = self._create(planned)
@@ -120,8 +120,8 @@ class ChildRuns:
         run = self._client.get_run(run_id)
         if code == 0 or run.info.status == "KILLED":
             return
-        if FAILURE_TAG not in run.data.tags:
-            self._client.set_tag(run_id, FAILURE_TAG, _reason(code))
+        if not error_of(run):
+            record_reason(run_id, _reason(code))
         if run.info.status == "RUNNING":
             self._client.set_terminated(run_id, "KILLED" if code < 0 else "FAILED")
 
@@ -138,20 +138,14 @@ def _run_to_end(command: list[str], variables: Mapping[str, str], folder: Path) 
     process = subprocess.Popen(command, env=os.environ | variables)
     started = psutil.Process(process.pid).create_time()
     (folder / PROCESS_FILE).write_text(json.dumps({"pid": process.pid, "born": started}), encoding="utf-8")
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGINT)
-        raise KeyboardInterrupt
-
-    # Ctrl-C reaches both processes, SIGTERM only this one.
-    previous_handler = signal.signal(signal.SIGTERM, interrupt)
     try:
-        return process.wait()
-    except KeyboardInterrupt:
+        with raise_on_sigterm():
+            return process.wait()
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt, Terminated):  # Ctrl-C reaches both processes
+            process.terminate()
         process.wait()
         raise
-    finally:
-        signal.signal(signal.SIGTERM, previous_handler)
 
 
 def _require_ended(run_id: str, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,12 +31,14 @@ from spondylo_ml.evaluation.leaderboard import BenchmarkRun, Leaderboard, childr
 from spondylo_ml.evaluation.paired import PairedValues
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
 from spondylo_ml.tracking.mlflow_log import log_params
+from spondylo_ml.tracking.outcome import STOPPED_TAG, error_of, record_reason
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.seed_values import read_values
-from spondylo_ml.tracking.store import DESCRIPTION_TAG, FAILURE_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.benchmark.children import ChildRuns
 from spondylo_ml.workflows.train.validation_report import MODEL_REPORT, read_validation_report
 
@@ -77,7 +80,8 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
     experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
-    with open_run(experiment, title, former.info.run_id if former else None, command="benchmark") as run_id:
+    former_id = former.info.run_id if former else None
+    with open_run(experiment, title, former_id, command="benchmark", how_to_resume=_how_to_resume) as run_id:
         children = ChildRuns(get_run(run_id))
         if former:
             children.adopt(former.info.run_id)
@@ -93,11 +97,8 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
         if c.state == leaderboard.FAILED or (c.state == leaderboard.CUT and (c.entry, c.seed) in tried)
     )
     if failed:
-        client = MlflowClient()
-        client.set_tag(run_id, FAILURE_TAG, f"{len(failed)} training run(s) failed: see {CHILDREN_FILE}")
-        client.set_terminated(run_id, "FAILED")
-    elif former and FAILURE_TAG in get_run(run_id).data.tags:
-        MlflowClient().delete_tag(run_id, FAILURE_TAG)
+        record_reason(run_id, f"{len(failed)} training run(s) failed: see {CHILDREN_FILE}")
+        MlflowClient().set_terminated(run_id, "FAILED")
     return BenchmarkResult(run_id, board, failed, floors)
 
 
@@ -115,6 +116,10 @@ def find_benchmark(run_id: str) -> Run:
             f"run {run_id} is not a benchmark: copy the id of the parent run. To resume a training run: train --resume"
         )
     return run
+
+
+def _how_to_resume(run_id: str) -> str:
+    return f"Resume it: python -m spondylo_ml benchmark --resume {run_id}"
 
 
 def _read_plan(run: Run) -> Plan:
@@ -159,13 +164,22 @@ def _log(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Leaderbo
     mlflow.log_text(entries_table(board).to_csv(index=False), TABLE_FILE)
     mlflow.log_text(children_table(board).to_csv(index=False), CHILDREN_FILE)
     mlflow.log_text(leaderboard_page(board), PAGE_FILE)
-    finished = sum(child.state == leaderboard.FINISHED for child in board.children)
-    mlflow.set_tag(
-        DESCRIPTION_TAG,
-        f"{finished} of {len(board.children)} training runs finished. The leaderboard is `{PAGE_FILE}` in Artifacts, "
-        f"its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\n{DISCLAIMER}",
-    )
+    counts = leaderboard.counts_by_state(board)
+    mlflow.log_metrics({f"trainings/{state.replace(' ', '_')}": count for state, count in counts.items()})
+    entry, means = leaderboard.best_entry(board)
+    mlflow.log_metrics({f"val_best/{name}": value for name, value in drop_nan(means).items()})
+    mlflow.set_tags({"best_entry": entry or "none", DESCRIPTION_TAG: _description(board, entry, means)})
     return board
+
+
+def _description(board: Leaderboard, best: str, means: Mapping[str, float]) -> str:
+    finished = leaderboard.counts_by_state(board)[leaderboard.FINISHED]
+    mre = means.get(leaderboard.RANKED_BY, math.nan)
+    first = f"Best: **{best}**, validation MRE {mre:.2f} px512. " if best else ""
+    return (
+        f"{first}{finished} of {len(board.children)} training runs finished. The leaderboard is `{PAGE_FILE}` in "
+        f"Artifacts, its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\n{DISCLAIMER}"
+    )
 
 
 def log_noise_floor(board: Leaderboard) -> dict[str, float]:
@@ -220,10 +234,11 @@ def _child(planned_run: PlannedRun, run: Run | None) -> tuple[BenchmarkRun, Eval
     if run is None:
         return child, None
     child = replace(child, run_id=run.info.run_id, device=run.data.tags.get("compute", ""))
-    failure = run.data.tags.get(FAILURE_TAG, "")
     if run.info.status != "FINISHED":
-        state = leaderboard.FAILED if failure else leaderboard.CUT
-        return replace(child, state=state, reason=failure or "interrupted: continue it with --resume"), None
+        failure = error_of(run)
+        if failure and STOPPED_TAG not in run.data.tags:
+            return replace(child, state=leaderboard.FAILED, reason=failure), None
+        return replace(child, state=leaderboard.CUT, reason="interrupted: continue it with --resume"), None
     try:
         validation = read_validation_report(run)
     except TrackingError as error:

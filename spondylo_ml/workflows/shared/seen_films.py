@@ -46,8 +46,3 @@ class SeenFilms:
         if not self.seen:
             return ""
         return f"{self.name} was trained on patients of {self.seen} of these {self.n_films} films: its error is too low"
-
-
-def red_line(warning: str) -> str:
-    """The first line of a description in MLflow, whose Markdown has no colours but those of symbols."""
-    return f"🔴 **{warning}**\n"

@@ -28,7 +28,13 @@ from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
-from spondylo_ml.tracking.resume import CROSS_VALIDATION_FILE, FOLDS_TAG, find_resume, resumed_config
+from spondylo_ml.tracking.resume import (
+    CROSS_VALIDATION_FILE,
+    FOLDS_TAG,
+    find_resume,
+    how_to_resume_folds,
+    resumed_config,
+)
 from spondylo_ml.tracking.run_metrics import BEST, all_metrics
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
 from spondylo_ml.workflows.train.settings import log_settings
@@ -72,7 +78,8 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
     assert count is not None
     experiment = chosen_experiment(config.tracking.experiment, EXPERIMENT)
     name = config.tracking.run_name or f"{config.model.name} {count} folds"
-    with open_run(experiment, name, resumed.info.run_id if resumed else None, command="train") as run_id:
+    resumed_id = resumed.info.run_id if resumed else None
+    with open_run(experiment, name, resumed_id, command="train", how_to_resume=how_to_resume_folds) as run_id:
         if resumed is not None:
             _adopt(resumed, run_id)
         mlflow.set_tags({FOLDS_TAG: str(count), "model": config.model.name, "preset": config.preset})

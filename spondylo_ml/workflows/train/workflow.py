@@ -36,7 +36,7 @@ from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
 from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
 from spondylo_ml.tracking.reachable import require_store
-from spondylo_ml.tracking.resume import Resume, write_run_folder
+from spondylo_ml.tracking.resume import Resume, how_to_resume, write_run_folder
 from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.training.device import Compute, choose_compute
@@ -97,9 +97,8 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     tracking = config.tracking
     experiment = chosen_experiment(tracking.experiment, EXPERIMENT)
     name = tracking.run_name or numbered_name(experiment, short_run_name(config.model.name, differences))
-    with open_run(
-        experiment, name, resume.run_id if resume else None, tracking.system_metrics, command="train"
-    ) as run_id:
+    resumed_id, system_metrics = resume.run_id if resume else None, tracking.system_metrics
+    with open_run(experiment, name, resumed_id, system_metrics, command="train", how_to_resume=how_to_resume) as run_id:
         folder = checkpoint_folder(run_id)
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))

@@ -1,0 +1,128 @@
+"""How a run ended if it did not finish: the reason, as a tag and as the first line of its description."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from traceback import extract_tb
+
+import mlflow
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from spondylo_ml.errors import SpondyloError
+from spondylo_ml.termination import cause_of
+
+ERROR_TAG, STOPPED_TAG = "error", "stopped_by"
+"""Why a run failed or was stopped; what stopped it, which an error did not."""
+
+OLD_ERROR_TAG = "failure"
+"""What the tag was called before; runs of older stores have it."""
+
+LONGEST_TAG = 500
+RED = "🔴 **"
+OPEN = ("RUNNING", "SCHEDULED")
+"""Statuses of a run that can be written to."""
+
+
+def red_line(text: str) -> str:
+    """The first line of a description in MLflow, whose Markdown has no colours but those of symbols."""
+    return f"{RED}{text}**\n"
+
+
+def record_error(run_id: str, error: BaseException, advice: str = "") -> str:
+    """Record that an error ends the run; returns the status in which it ends.
+
+    Args:
+        advice: how to go on, for errors that do not say it themselves.
+    """
+    advice = "" if isinstance(error, SpondyloError) else advice
+    _record(run_id, failure_text(error)[:LONGEST_TAG], advice)
+    if advice:
+        error.add_note(advice)
+    return "FAILED"
+
+
+def record_stop(run_id: str, interrupt: KeyboardInterrupt, advice: str = "") -> str:
+    """Record that SIGTERM or Ctrl-C ends the run; returns the status in which it ends.
+
+    Args:
+        advice: how to go on; it is also added to the exception, for the terminal.
+    """
+    cause = cause_of(interrupt)
+    _record(run_id, f"stopped by {cause}", advice)
+    MlflowClient().set_tag(run_id, STOPPED_TAG, cause)
+    if advice:
+        interrupt.add_note(advice)
+    return "KILLED"
+
+
+def record_reason(run_id: str, reason: str) -> None:
+    """Record in words why a run failed."""
+    _record(run_id, reason[:LONGEST_TAG], "")
+
+
+def error_of(run: Run) -> str:
+    """Why a run failed or was stopped; empty if it was neither."""
+    return str(run.data.tags.get(ERROR_TAG) or run.data.tags.get(OLD_ERROR_TAG, ""))
+
+
+def clear_outcome(run_id: str) -> None:
+    """Remove what a former attempt recorded, before the run goes on."""
+    client = MlflowClient()
+    tags = client.get_run(run_id).data.tags
+    for name in (ERROR_TAG, OLD_ERROR_TAG, STOPPED_TAG):
+        if name in tags:
+            client.delete_tag(run_id, name)
+    description = tags.get(MLFLOW_RUN_NOTE, "")
+    if ERROR_TAG in tags and description.startswith(RED):
+        client.set_tag(run_id, MLFLOW_RUN_NOTE, description.partition("\n\n")[2])
+
+
+def end_unopened_run(command: str, error: BaseException | None) -> None:
+    """Name the run that `mlflow run` opened for a command, if the command has not opened it itself.
+
+    With an error, also record it and end the run: MLflow would give it a random name and no reason.
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if not run_id or mlflow.get_run(run_id).info.status not in OPEN:
+        return
+    client = MlflowClient()
+    if error is None:
+        client.set_tag(run_id, MLFLOW_RUN_NAME, command)
+        return
+    client.set_tag(run_id, MLFLOW_RUN_NAME, f"{command}, not started")
+    if isinstance(error, KeyboardInterrupt):
+        status = record_stop(run_id, error)
+    else:
+        status = record_error(run_id, error)
+    client.set_terminated(run_id, status)
+
+
+def failure_text(error: BaseException) -> str:
+    """The text of an error for a run: the message of our own errors, otherwise its type and the place in our code.
+
+    Messages of other libraries may contain paths of films; only the terminal shows those.
+    """
+    name = type(error).__name__
+    if isinstance(error, SpondyloError):
+        return f"{name}: {error.in_run()}"
+    package = Path(__file__).resolve().parents[1]
+    frames = [frame for frame in extract_tb(error.__traceback__) if _is_ours(Path(frame.filename), package)]
+    if not frames:
+        return name
+    return f"{name} in {Path(frames[-1].filename).relative_to(package).as_posix()}, line {frames[-1].lineno}"
+
+
+def _is_ours(file: Path, package: Path) -> bool:
+    """Whether the file is in this package; not the module that opens runs, which every error of a run passes."""
+    return file.is_relative_to(package) and file != package / "tracking" / "store.py"
+
+
+def _record(run_id: str, reason: str, advice: str) -> None:
+    client = MlflowClient()
+    description = client.get_run(run_id).data.tags.get(MLFLOW_RUN_NOTE, "")
+    sentence = f"{reason}. {advice}" if advice else reason
+    client.set_tag(run_id, ERROR_TAG, sentence)
+    client.set_tag(run_id, MLFLOW_RUN_NOTE, "\n\n".join(filter(None, [red_line(sentence).rstrip(), description])))
