@@ -18,6 +18,8 @@ from tuning.parameters import json_value
 from tuning.space import Space, point_text
 
 BEST_RECIPE, STUDY_PAGE = "best.yaml", "index.html"
+REPLACED = "replaced"
+STATES = (*(state.name.lower() for state in TrialState), REPLACED)
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ class StudySummary:
     reports_saved: float
 
     def metrics(self) -> dict[str, float]:
-        """Metrics for the study's run."""
-        out = {f"trials/{state}": float(count) for state, count in self.states.items()}
+        """Metrics for the study's run; a count that fell to 0 replaces the one that was logged before."""
+        out = {f"trials/{state}": float(self.states.get(state, 0)) for state in STATES}
         if self.best is not None:
             out |= {f"best/{name}": v for name, v in zip(self.objectives, self.best.values, strict=True)}
             out["best/trial"] = float(self.best.number)
@@ -56,10 +58,10 @@ class StudySummary:
         head = f"Study **{self.name}**: {counts}.\n"
         if self.best is None:
             return head + "\nNo trial is complete yet.\n"
-        saved = "" if math.isnan(self.reports_saved) else f"\nPruning saved {self.reports_saved:.0%} of the reports.\n"
+        saved = f"Pruning saved {self.reports_saved:.0%} of the reports.\n\n" if self.reports_saved > 0 else ""
         rows = [trial_row(trial, self.objectives) for trial in self.front]
         best = "Best trial" if len(self.objectives) == 1 else "Trials that no other beats in both"
-        return f"""{head}{saved}
+        return f"""{head}
 {best} (on the validation part, on which it was chosen):
 
 | trial | {" | ".join(self.objectives)} | parameters | run |
@@ -69,7 +71,7 @@ class StudySummary:
 Train it: download `{BEST_RECIPE}` from Artifacts, then `python -m spondylo_ml train --recipe {BEST_RECIPE}`, or
 `mlflow run . -e train -P recipe={BEST_RECIPE}`. Pictures: `{STUDY_PAGE}`; all trials: `trials.csv`.
 
-{DISCLAIMER}
+{saved}{DISCLAIMER}
 """
 
 
@@ -79,7 +81,7 @@ def summarise(study: Study, space: Space, options: StudyOptions) -> StudySummary
     replaced_numbers = tickets.replaced(trials)
     states: dict[str, int] = {}
     for trial in trials:
-        state = "replaced" if trial.number in replaced_numbers else trial.state.name.lower()
+        state = REPLACED if trial.number in replaced_numbers else trial.state.name.lower()
         states[state] = states.get(state, 0) + 1
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     sign = -1.0 if options.directions[0] == "maximize" else 1.0

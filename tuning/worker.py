@@ -168,8 +168,9 @@ class Worker:
         tags = {TRIAL_TAG: str(trial.number), "model": str(model)}
         if retry_of is not None:
             tags["retry_of"] = str(retry_of)
-        params = {f"tuned.{name}": value for name, value in point.items()}
-        params |= {f"config.{name}": value for name, value in settings.items() if name not in point}
+        # Named as in a training run, so that MLflow shows both in one column; a variant itself is no setting.
+        params = {f"config.{name}": value for name, value in settings.items()}
+        params |= {f"tuned.{name}": value for name, value in point.items() if name not in settings}
         run_id = self.runs.start(f"{self.child} {trial.number:03d}", tags, params)
         trial.set_user_attr(tickets.TRIAL_RUN_ID, run_id)
         return run_id

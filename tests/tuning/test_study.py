@@ -48,7 +48,7 @@ def test_a_study_is_a_parent_run_with_one_child_per_trial_with_state_and_reason(
     runs = children(study)
     assert [run.info.run_name for run in runs] == [f"trial {i:03d}" for i in range(6)]
     assert [run.info.status for run in runs] == ["FINISHED", *["FAILED"] * 4, "FINISHED"]
-    reasons = [run.data.tags.get("failure", "") for run in runs]
+    reasons = [run.data.tags.get("error", "") for run in runs]
     assert reasons[0] == reasons[5] == ""
     assert reasons[1].startswith("loss is not finite in epoch 2, step 3: heatmap=nan")
     assert reasons[2] == "out of memory"
@@ -56,12 +56,15 @@ def test_a_study_is_a_parent_run_with_one_child_per_trial_with_state_and_reason(
     assert reasons[4] == "KeyError", "messages of other libraries may name a film"
     assert summary.states == {"complete": 2, "fail": 4}
     trial = study.study.get_trials()[0]
-    assert float(runs[0].data.params["tuned.training.learning_rate"]) == trial.params["training.learning_rate"]
-    assert set(runs[0].data.params) == {"tuned.training.learning_rate", "tuned.heatmap.sigma_cells"}
+    assert float(runs[0].data.params["config.training.learning_rate"]) == trial.params["training.learning_rate"]
+    assert set(runs[0].data.params) == {"config.training.learning_rate", "config.heatmap.sigma_cells"}
     assert parent_of(study).data.params["config.training.optimizer"] == "adamw", "shared by all trials"
     assert runs[0].data.metrics["objective/0"] == trial.value
     assert parent_of(study).info.status == "FINISHED"
-    assert parent_of(study).data.metrics["trials/fail"] == 4
+    parent = parent_of(study)
+    counts = {name.removeprefix("trials/"): v for name, v in parent.data.metrics.items() if name.startswith("trials/")}
+    assert counts == {"complete": 2, "fail": 4, "pruned": 0, "running": 0, "waiting": 0, "replaced": 0}
+    assert "Pruning" not in parent.data.tags["mlflow.note.content"], "nothing was pruned"
 
 
 @pytest.mark.parametrize("raises", [False, True])
@@ -93,9 +96,9 @@ def test_a_trial_with_an_invalid_configuration_has_a_run_that_says_why(tmp_path:
     assert states(study) == ["COMPLETE", "FAIL"]
     good, bad = children(study)
     assert (good.info.status, bad.info.status) == ("FINISHED", "FAILED")
-    assert bad.data.params == {"tuned.model.maht_net.width": "33"}
+    assert bad.data.params == {"config.model.maht_net.width": "33"}
     assert bad.data.tags["model"] == "maht_net"
-    assert "width 33 must be a multiple of heads (8) and of 4" in bad.data.tags["failure"]
+    assert "width 33 must be a multiple of heads (8) and of 4" in bad.data.tags["error"]
 
 
 def test_the_best_trial_is_described_and_its_recipe_can_be_trained(tmp_path: Path) -> None:

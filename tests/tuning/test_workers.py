@@ -70,7 +70,7 @@ def test_a_trial_killed_by_sigkill_fails_and_is_retried_once_with_its_parameters
     assert retry.params == killed.params
     runs = {run.data.tags["trial"]: run for run in children(study)}
     assert runs[str(killed.number)].info.status == "FAILED"
-    assert "its worker was lost" in runs[str(killed.number)].data.tags["failure"]
+    assert "its worker was lost" in runs[str(killed.number)].data.tags["error"]
     assert runs[str(retry.number)].data.tags["retry_of"] == str(killed.number)
     assert len(runs) == 4
 
