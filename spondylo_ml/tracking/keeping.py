@@ -14,8 +14,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.evaluation.catalogue import lower_is_better
+from spondylo_ml.tracking.outcome import OPEN
 from spondylo_ml.tracking.run_kinds import BENCHMARK, CROSS_VALIDATION, OTHER, STUDY, TRAINING, kind_of, parent_of
-from spondylo_ml.tracking.store import OPEN
 
 MS_A_DAY = 24 * 3600 * 1000
 PROMOTION = "promote"

@@ -14,11 +14,12 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config import CleanConfig
 from spondylo_ml.tracking.checkpoints import checkpoint_root, folders_of
 from spondylo_ml.tracking.keeping import Keeping, Limits, registered_runs
+from spondylo_ml.tracking.outcome import OPEN
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import RUN_FILE
 from spondylo_ml.tracking.run_kinds import OTHER, kind_of
 from spondylo_ml.tracking.search import search_runs
-from spondylo_ml.tracking.store import OPEN, get_run
+from spondylo_ml.tracking.store import get_run
 from spondylo_ml.training.run_log import BEST, LAST
 
 
