@@ -21,6 +21,7 @@ from spondylo_ml.errors import NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction, SlotRange
 from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.base import LandmarkModel, Landmarks
+from spondylo_ml.training.callbacks import ProgressLines
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.module import Score
@@ -151,7 +152,7 @@ def test_the_mean_weights_are_validated_and_saved_and_restored_on_resuming(tmp_p
     steps = [head for head, _ in model.at_step]
     first_two = steps[1:3]
     mean = (first_two[0] + first_two[1]) / 2
-    validated = model.at_prediction
+    validated = model.at_prediction[1:]  # the first is that of the picture of step 0
     assert validated[0] == pytest.approx(mean, rel=1e-5)
     assert steps[2] < validated[0], "training continues from the plain weights"
     run(RecordingModel(), tmp_path / "parts", epochs=1, ema_decay=0.5, optimizer="adam")
@@ -193,3 +194,17 @@ def test_ctrl_c_is_raised_and_its_handler_is_restored(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(RecordingModel(), tmp_path, run_log=InterruptingRunLog())
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_where_there_is_no_terminal_lines_say_how_far_an_epoch_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(RecordingModel(), tmp_path / "quick")
+    assert "step" not in capsys.readouterr().out, "an epoch of a second needs none"
+    monkeypatch.setattr("spondylo_ml.training.fit.ProgressLines", lambda: ProgressLines(every_s=0))
+    run(RecordingModel(), tmp_path / "slow")
+    lines = [line.partition("  ")[::2] for line in capsys.readouterr().out.splitlines() if "step" in line]
+    assert [(epoch, rest.split("  ")[0]) for epoch, rest in lines] == [
+        ("epoch 1/2", "step 1/2"),
+        ("epoch 2/2", "step 1/2"),
+    ]
