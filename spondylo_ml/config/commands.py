@@ -49,6 +49,7 @@ class TrainOptions(Section):
     resume: Annotated[str | None, RunReference("resumable", or_checkpoint=True)] = Field(
         None, description=f"run ({RUN_HELP}) or path of a last.ckpt to resume"
     )
+    print_config: bool = Field(False, description="print the whole configuration before the training run")
 
     @property
     def recipe_path(self) -> Path | None:

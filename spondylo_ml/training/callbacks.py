@@ -27,6 +27,9 @@ DrawPanel = Callable[[Sequence[PreparedFilm], Sequence[FilmPrediction], Sequence
 """Draws films with predictions and maps; the last argument says what the maps are, such as "heatmaps"."""
 
 
+PROGRESS_EVERY_S = 20.0
+"""Seconds without a line after which one says that training goes on."""
+
 PANEL, ATTENTION = "val/panel", "val/panel_attention"
 """Keys of the pictures. MLflow sorts charts by the part before the slash: so they stand with the validation error."""
 
@@ -119,6 +122,32 @@ class TrainingBar(TQDMProgressBar):
     def init_validation_tqdm(self) -> Tqdm:
         """A hidden bar."""
         return Tqdm(disable=True)
+
+
+class ProgressLines(Callback):
+    """A line every 20 s within an epoch, where the output is no terminal and there is no progress bar."""
+
+    def __init__(self, every_s: float = PROGRESS_EVERY_S) -> None:
+        self._every_s = every_s
+        self._started = self._last = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._started = self._last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Say how far the epoch is, if that was not said for a while."""
+        now, done, count = time.monotonic(), batch_idx + 1, int(trainer.num_training_batches)
+        if now - self._last < self._every_s or done == count:
+            return
+        self._last = now
+        left_s = (now - self._started) / done * (count - done)
+        tqdm.write(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {done}/{count}  {left_s:.0f} s to its end"
+        )
+        sys.stdout.flush()
 
 
 class Panel(Callback):

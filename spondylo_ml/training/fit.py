@@ -28,7 +28,7 @@ from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.termination import Terminated
 from spondylo_ml.training.budget import Budget
-from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, TrainingBar
+from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE
@@ -152,7 +152,7 @@ def _callbacks(
     """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
     training = config.training
     callbacks: list[Callback] = [
-        TrainingBar(refresh_rate=10 if sys.stderr.isatty() else 0),
+        TrainingBar(refresh_rate=10) if sys.stderr.isatty() else ProgressLines(),
         ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
         ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False),
         report,
@@ -181,6 +181,7 @@ def _trainer(config: Config, compute: Compute, callbacks: list[Callback], folder
         accumulate_grad_batches=training.accumulate_batches,
         callbacks=callbacks,
         logger=False,
+        enable_progress_bar=any(isinstance(callback, TrainingBar) for callback in callbacks),
         num_sanity_val_steps=0,
         enable_model_summary=False,
         default_root_dir=folder,

@@ -99,6 +99,14 @@ class Audit:
         """The findings of one severity."""
         return tuple(finding for finding in self.findings if finding.severity is severity)
 
+    def with_warnings_as_remarks(self) -> Audit:
+        """The same findings, of which those that are unusual rather than wrong are only worth knowing."""
+        findings = [
+            replace(finding, severity=Severity.REMARK) if finding.severity is Severity.WARNING else finding
+            for finding in self.findings
+        ]
+        return replace(self, findings=in_order(findings))
+
     def counts(self) -> dict[str, int]:
         """Number of findings by severity, and by check."""
         by_severity = {f"{severity.value}s": len(self.of(severity)) for severity in SEVERITIES}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from spondylo_ml.config import Config, TrainOptions
 from spondylo_ml.config.paths import expanded
@@ -13,6 +16,8 @@ from spondylo_ml.serving.model_source import config_of_model
 from spondylo_ml.tracking.resume import requested_training
 from spondylo_ml.workflows.train.cross_validate import CrossValidation, cross_validate
 from spondylo_ml.workflows.train.workflow import TrainResult, train
+
+log = logging.getLogger(__name__)
 
 
 def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> TrainResult | CrossValidation:
@@ -26,6 +31,8 @@ def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> T
     """
     training = requested_training(options, overrides, config_of_model)
     config = with_run_id(training.config)
+    if options.print_config:
+        log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     if training.is_cross_validation:
         return cross_validate(config, training.parent)
     return train(config, training.resume)

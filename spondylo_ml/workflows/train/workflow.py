@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import yaml
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config
-from spondylo_ml.config.differences import recipe_differences, short_run_name
+from spondylo_ml.config.differences import recipe_differences, settings_text, short_run_name
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.prepare import PreparedFilm
@@ -91,7 +92,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     films, audit, left_out = load_training_films(config)
     differences = recipe_differences(config)
     config = resolve_from_films(config, films)
-    log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    log.info("%s", _plan_text(config, differences))
     compute = choose_compute(config.training)
     log.info("device %s, precision %s: %s", compute.device, compute.precision, compute.reason)
     tracking = config.tracking
@@ -135,6 +136,17 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, folder, config, result, trivial, unsent)
+
+
+def _plan_text(config: Config, differences: Mapping[str, Any]) -> str:
+    """What will be trained, in a line: the model, how it differs from its recipe, the size and length."""
+    settings = settings_text(differences) or "as its recipe"
+    input_hw, training = config.data.input_hw or (0, 0), config.training
+    length = f"{training.minutes:g} min" if training.minutes is not None else f"{training.epochs} epochs"
+    return (
+        f"training {config.model.name}, preset {config.preset}, {settings}: input {input_hw[0]} x {input_hw[1]} px, "
+        f"{length}, {training.batch_size} films a batch"
+    )
 
 
 def _log_origin(config: Config, films: FilmSet, compute: Compute) -> dict[str, str]:
