@@ -145,6 +145,7 @@ def test_a_user_error_ends_with_code_2_and_a_message_on_stderr_only(
 ) -> None:
     # In this process, because each new one takes a second to start.
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     assert main(arguments) == 2
     output, errors = capsys.readouterr()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import mlflow
 import pytest
 from builders import ap_corners, plain_film, prediction_of
 from mlflow.tracking import MlflowClient
@@ -22,12 +24,14 @@ SIZE_HW = (704, 400)
 
 
 @pytest.fixture(autouse=True)
-def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A run in a store of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_in(tmp_path))
-    client = MlflowClient(store_in(tmp_path))
-    return str(client.create_run(client.create_experiment("one")).info.run_id)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_in(tmp_path))
+    client = MlflowClient()
+    yield str(client.create_run(client.create_experiment("one")).info.run_id)
+    mlflow.set_tracking_uri(before)
 
 
 def summary(run_id: str, *slots: SlotRange, shift_px: float = 0.0) -> str:

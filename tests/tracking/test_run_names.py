@@ -101,7 +101,8 @@ def test_a_model_is_named_like_its_run_but_aliases_and_versions_come_first(clien
     champion = add_model(client, add_run(client, "champion", days_old=1))
     assert run_id_of_model("latest") == champion
     assert run_id_of_model("champion") == champion
-    assert model_address(run_id[:8]).uri == f"runs:/{run_id}/model"
+    (model,) = client.get_run(run_id).outputs.model_outputs
+    assert model_address(run_id[:8]).uri == f"models:/{model.model_id}"
     client.create_registered_model("spondylo-landmarks")
     client.create_model_version("spondylo-landmarks", f"runs:/{run_id}/model", run_id)
     client.set_registered_model_alias("spondylo-landmarks", "champion", "1")

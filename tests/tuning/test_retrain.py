@@ -73,7 +73,8 @@ def verdict(n_right: int, n_before: int, run_id: str) -> str:
     }
     champion = Contender("version 1 (unet)", "a" * 64, "f" * 64, guards, 0, "r" * 64)
     candidate = replace(champion, name="better", weights_digest="b" * 64)
-    decision = decide(candidate, champion, gain_of(difference), floor.value, MarginsConfig(), floor.source)
+    gain = gain_of(difference)
+    decision = decide(candidate, champion, gain, floor.value, MarginsConfig(), floor.source, over_mean_shape=gain)
     assert any("the noise floor between seeds (measured by study" in reason for reason in decision.reasons)
     return decision.verdict.value
 
