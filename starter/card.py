@@ -80,7 +80,7 @@ def _how_made(origin: Mapping[str, Any]) -> str:
         ("films", films["name"]),
         *((f"{part} films", f"{films[part]['films']}, digest `{films[part]['sha256']}`")
           for part in ("train", "val", "test")),
-        ("training", f"{origin['training']['epochs']} epochs, {origin['training']['threads']} threads"),
+        ("training", f"{origin['training']['epochs']} epochs, {origin['training']['threads']} thread(s)"),
         ("half precision", _rounding_text(rounding)),
         ("refuses a film", _refusal_text(origin["refusal"])),
         ("machine", f"{machine['processor']}, {machine['platform']}, Python {machine['python']}"),
