@@ -89,7 +89,9 @@ def test_train_prints_a_table_and_how_to_open_the_run(tiny_run: tuple[Path, Run,
     assert f"See it: http://127.0.0.1:5000/{page}\n" in output
     assert f"Server: spondylo-ml ui, or mlflow ui --backend-store-uri sqlite:///{folder}/mlflow.db" in output
     assert output.rstrip().endswith("Research software, not a medical device.")
-    assert output.count("preset: smoke") == 1, "the configuration is printed once"
+    (plan,) = (line for line in output.splitlines() if line.startswith("training unet, preset smoke, "))
+    assert plan.endswith(": input 64 x 64 px, 2 epochs, 4 films a batch")
+    assert "weight_decay" not in output, "the configuration is printed only on request"
 
 
 def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str]) -> None:
