@@ -12,7 +12,7 @@ import pytest
 
 CHROMIUM = Path("/usr/bin/chromium")
 OPTIONS = ("--no-sandbox", "--disable-background-networking", "--disable-gpu")
-TIMEOUT_MS = 30_000
+TIMEOUT_MS = 60_000
 
 
 def require_browser() -> None:
