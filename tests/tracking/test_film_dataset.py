@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
 from builders import plain_film, square
 
 from spondylo_ml.data.films import digest
@@ -33,3 +34,13 @@ def test_films_without_labels_are_counted_and_have_no_levels() -> None:
     assert (profile["films"], profile["labelled"]) == (3, 2)
     assert sum(profile["vertebrae"].values()) == 1
     assert profile["grades"] == {}
+
+
+def test_slips_are_counted_on_a_limited_number_of_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    films = phantom_films(6, 0, 128).films
+    whole = profile_of(films)
+    monkeypatch.setattr("spondylo_ml.tracking.film_dataset.MOST_GRADED_FILMS", 2)
+    limited = profile_of(films)
+    assert (whole["graded_films"], limited["graded_films"]) == (6, 2)
+    assert limited["grades"] == profile_of([films[0], films[5]])["grades"]
+    assert limited["vertebrae"] == whole["vertebrae"]
