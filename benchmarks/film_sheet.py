@@ -18,7 +18,9 @@ from spondylo_ml.data.frontal import frontal_film
 from spondylo_ml.data.frontal import render as render_frontal
 from spondylo_ml.data.phantom import ADDITION_NAMES, phantom_film, render
 from spondylo_ml.landmarks import GreyImage
-from spondylo_ml.pages.figures.overlay import TRUTH_RGB, Picture, draw_outline
+from spondylo_ml.pages.colours import TRUTH_RGB
+from spondylo_ml.pages.figures.labels import Picture
+from spondylo_ml.pages.figures.lines import draw_outline
 
 HEIGHT_PX = 300
 GAP_PX = 4
@@ -58,7 +60,7 @@ def _frontal(seed: int, index: int, with_truth: bool) -> Picture:
     grey = cv2.resize(render_frontal(film), size, interpolation=cv2.INTER_AREA)
     picture = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     for vertebra in film.vertebrae if with_truth else ():
-        draw_outline(picture, vertebra.corners_xy, scale, TRUTH_RGB, "")
+        draw_outline(picture, vertebra.corners_xy, scale, TRUTH_RGB)
     return picture
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import shtab
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_settings import CliSettingsSource
 
@@ -17,6 +16,7 @@ from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import SHORT_NAMES
 from spondylo_ml.cli.studies import TUNE, tune_command
 from spondylo_ml.config.open_names import OpenNames
+from spondylo_ml.config.resolve import all_fields
 from spondylo_ml.errors import ConfigError, unknown_name
 
 PROGRAM = "spondylo-ml"
@@ -47,7 +47,7 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers()
     for name, command in _commands().items():
         options: ArgumentParser = CliSettingsSource[ArgumentParser](command.flags, cli_parse_args=[]).root_parser
-        fields = dict(_fields(command.flags))
+        fields = dict(all_fields(command.flags))
         by_flag = {flag: action for action in options._actions for flag in action.option_strings}
         for short, long in SHORT_NAMES.items():
             if long in fields and short not in fields:
@@ -73,15 +73,6 @@ def _commands() -> dict[str, Command]:
         return COMMANDS | {TUNE: tune_command()}
     except ConfigError:
         return COMMANDS
-
-
-def _fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for key, field in schema.model_fields.items():
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            yield from _fields(nested, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", field
 
 
 def _values(field: FieldInfo) -> list[str] | None:

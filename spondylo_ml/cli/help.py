@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 from spondylo_ml.cli.flags import SHORT_NAMES, given_values
 from spondylo_ml.config import Config, field_names, flatten, resolve_config
 from spondylo_ml.config.paths import expanded
+from spondylo_ml.config.resolve import all_fields
 from spondylo_ml.errors import SpondyloError
 
 HELP, HELP_ALL = ("-h", "--help"), "--help-all"
@@ -43,7 +44,7 @@ def short_help(
     shown = common or [*options.model_fields]
     if not common and "data.path" in names:
         shown = ["data" if name == "data" else name for name in shown]
-    fields = dict(_fields(flags))
+    fields = dict(all_fields(flags))
     defaults, note = _defaults(options, flags, arguments)
     lines = [*head, ""]
     for name in shown:
@@ -81,15 +82,6 @@ def _in_words(config: Config) -> dict[str, str]:
 
 def _flat(config: Config) -> Mapping[str, Any]:
     return flatten(config.model_dump(mode="json"))
-
-
-def _fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in schema.model_fields.items():
-        nested = field.annotation
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            yield from _fields(nested, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", field
 
 
 def _default_text(name: str, field: FieldInfo) -> str:

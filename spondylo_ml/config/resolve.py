@@ -10,11 +10,12 @@ over it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import PRESETS, Config
@@ -170,16 +171,19 @@ def nest(dotted: Mapping[str, Any]) -> Tree:
     return tree
 
 
-def field_names(schema: type[BaseModel], prefix: str = "") -> list[str]:
+def field_names(schema: type[BaseModel]) -> list[str]:
     """List the dotted names of all values of a schema."""
-    names: list[str] = []
-    for key, info in schema.model_fields.items():
-        nested = info.annotation
+    return [name for name, _ in all_fields(schema)]
+
+
+def all_fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Each value of a schema, those of its sections included, with its dotted name."""
+    for key, field in schema.model_fields.items():
+        nested = field.annotation
         if isinstance(nested, type) and issubclass(nested, BaseModel):
-            names += field_names(nested, f"{prefix}{key}.")
+            yield from all_fields(nested, f"{prefix}{key}.")
         else:
-            names.append(f"{prefix}{key}")
-    return names
+            yield f"{prefix}{key}", field
 
 
 def _without_other_length(layer: Mapping[str, Any]) -> Tree:

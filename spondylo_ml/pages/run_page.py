@@ -100,7 +100,6 @@ def headline_rows(report: EvaluationReport, mean_shape_mre_px512: float) -> list
             continue
         metric = metric_definition(name)
         value, _, interval = interval_text(estimate, metric.digits).partition(" ")
-        interval = interval.replace(" ", NO_BREAK)
         beside = (
             f" The mean shape, which ignores the film: {mean_shape_mre_px512:.2f}."
             if name == "mre_px512" and not math.isnan(mean_shape_mre_px512)
@@ -111,7 +110,7 @@ def headline_rows(report: EvaluationReport, mean_shape_mre_px512: float) -> list
             [
                 metric.heading,
                 value,
-                interval.replace(" ", "\N{NO-BREAK SPACE}"),
+                interval.replace(" ", NO_BREAK),
                 f"{estimate.n}{absent}",
                 metric.meaning + beside,
             ]

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from mlflow.entities import Run
 
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG
-from spondylo_ml.tracking.store import PARENT_TAG
+from spondylo_ml.tracking.store import COMMAND_TAG, PARENT_TAG
 
-COMMAND_TAG = "command"
 TRAINING, STUDY, TRIAL, BENCHMARK, CROSS_VALIDATION = "train", "tune", "trial", "benchmark", "cross-validation"
 GROUPS = (STUDY, TRIAL, BENCHMARK, CROSS_VALIDATION)
 """Kinds of runs whose children are parts of them."""
