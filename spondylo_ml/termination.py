@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a program which is asked to end tidies up as it does after Ctrl-C.
+"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C.
 
 A cluster, `timeout`, a container or a service manager ends a program by this signal.
 """
@@ -23,7 +23,7 @@ def cause_of(interrupt: KeyboardInterrupt) -> str:
 
 @contextmanager
 def raise_on_sigterm() -> Iterator[None]:
-    """Raise `Terminated` in the main thread on the first SIGTERM; later ones must not disturb the tidying up."""
+    """Raise `Terminated` in the main thread on the first SIGTERM; later ones must not interrupt the cleanup."""
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
         return

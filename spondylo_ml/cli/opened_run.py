@@ -1,4 +1,4 @@
-"""The run that `mlflow run` opens before a command starts: it is named, and told why a command ended early."""
+"""The run that `mlflow run` opens before a command starts gets a name, and the reason if the command ends early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run sets otherwise than its recipe, and the few settings that everyone compares."""
+"""How the settings of a training run differ from its recipe, and the few settings that everyone compares."""
 
 from __future__ import annotations
 

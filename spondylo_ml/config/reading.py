@@ -31,7 +31,7 @@ class ReadingConfig(Section):
     )
     turn: bool = Field(
         False,
-        description="read a film turned by 90 degrees either way if fewer vertebrae than scan_below are found upright",
+        description="read a film turned by 90 degrees either way if fewer than four vertebrae are found upright",
     )
     false_refusals: float = Field(
         0.01,

@@ -42,7 +42,7 @@ def is_beginning_of_id(text: str) -> bool:
 
 
 def references(options: Section) -> Mapping[str, RunReference]:
-    """The options that are set and name runs otherwise than by their ids."""
+    """The options that are set and name runs in another way than by their ids."""
     found = {}
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)

@@ -1,7 +1,7 @@
 """How much a network sees on a film: the number of its vertebrae, each weighted by how definite it is.
 
 The measure exists for every network, needs no labels and does not depend on the size of the film, so that it compares
-two readings of one film, and tells a film of the lumbar spine from others.
+two readings of one film, and separates films of the lumbar spine from others.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ def run_verdict(run: str, baseline: str, differences: Sequence[PairedDifference]
     A metric is clearly better or worse if the interval of its difference excludes 0. The metrics are correlated and
     not corrected for their number, so the count says less than the details.
     """
-    judged = [d for d in differences if d.metric in METRICS]
-    if not judged:
+    deciding = [d for d in differences if d.metric in METRICS]
+    if not deciding:
         return RunVerdict(f"{run} cannot be compared with {baseline}: no metric has values for both.", ())
-    better = [d for d in judged if _gain(d) > 0]
-    clearly_better, clearly_worse = ([d for d in judged if _clear(d) and sign * _gain(d) > 0] for sign in (1, -1))
-    counts = f"better on {len(better)} of {len(judged)} metrics, clearly on {len(clearly_better)}"
+    better = [d for d in deciding if _gain(d) > 0]
+    clearly_better, clearly_worse = ([d for d in deciding if _clear(d) and sign * _gain(d) > 0] for sign in (1, -1))
+    counts = f"better on {len(better)} of {len(deciding)} metrics, clearly on {len(clearly_better)}"
     if clearly_better and not clearly_worse:
         sentence = f"{run} is better than {baseline}: {counts}."
     elif clearly_worse and not clearly_better:
@@ -47,7 +47,7 @@ def run_verdict(run: str, baseline: str, differences: Sequence[PairedDifference]
         sentence = f"{run} is better in some ways and worse in others: {counts}, clearly worse on {len(clearly_worse)}."
     else:
         sentence = f"No clear difference between {run} and {baseline}: every interval includes no difference."
-    return RunVerdict(sentence, tuple(difference_text(d) for d in ([d for d in judged if _clear(d)] or judged[:1])))
+    return RunVerdict(sentence, tuple(difference_text(d) for d in ([d for d in deciding if _clear(d)] or deciding[:1])))
 
 
 def difference_text(d: PairedDifference) -> str:

@@ -34,7 +34,7 @@ HEAT_RGB = (255, 140, 0)
 TEXT_RGB = (235, 235, 235)
 CONCERNED_RGB = (255, 70, 70)
 LEFT_RGB = (255, 220, 0)
-"""Pictures of films, told apart without red and green: cyan, magenta, yellow and orange. `MISPLACED_RGB` is for
+"""Pictures of films, distinguishable without red and green: cyan, magenta, yellow and orange. `MISPLACED_RGB` is for
 vertebrae on another level, `CONCERNED_RGB` for the vertebrae of a finding, `LEFT_RGB` for their image-left corners."""
 
 

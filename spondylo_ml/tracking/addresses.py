@@ -9,7 +9,7 @@ import mlflow
 from spondylo_ml.tracking.store import get_run
 
 LOCAL_SERVER = "http://127.0.0.1:5000"
-"""Where `spondylo-ml ui` and `mlflow ui` listen unless told otherwise."""
+"""Where `spondylo-ml ui` and `mlflow ui` listen by default."""
 
 MODEL_TRAINING = {"workflowType": "machine_learning"}
 """Without it, MLflow 3.17 opens its pages for language models, on which an experiment has no runs."""

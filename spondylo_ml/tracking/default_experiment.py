@@ -1,4 +1,4 @@
-"""Tells `mlflow run` the experiment for a run of this project; otherwise MLflow would create the run in `Default`.
+"""The experiment that `mlflow run` uses for a run of this project; otherwise MLflow would create the run in `Default`.
 
 MLflow finds the class through the entry point `mlflow.default_experiment_provider` of the installed package, and asks
 it only where the user names no experiment. MLflow imports this module while it is itself being imported, so the methods

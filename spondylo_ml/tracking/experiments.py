@@ -30,7 +30,7 @@ exports, predictions) are in the experiment `{TOOLS_EXPERIMENT}`.
 }
 
 
-def furnish(experiment: Experiment) -> None:
+def prepare_experiment(experiment: Experiment) -> None:
     """Give an experiment its description and its views; what a user has written or changed there stays.
 
     An experiment that the user has named has no description, and all but that of tools have views.

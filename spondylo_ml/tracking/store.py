@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.folders import require_writable
-from spondylo_ml.tracking.experiments import furnish
+from spondylo_ml.tracking.experiments import prepare_experiment
 from spondylo_ml.tracking.outcome import OPEN, clear_outcome, record_error, record_stop
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store_uri import database_url
@@ -105,7 +105,7 @@ def experiment_id(name: str) -> str:
         TrackingError: the experiment was deleted, or cannot be created.
     """
     experiment = find_experiment(name) or _create_experiment(name)
-    furnish(experiment)
+    prepare_experiment(experiment)
     return str(experiment.experiment_id)
 
 
@@ -187,9 +187,9 @@ def open_run(
 
 
 def _prepare_experiment_of_mlflow(number: str) -> None:
-    """Furnish the experiment in which `mlflow run` opened the run, and warn if that is `Default`."""
+    """Prepare the experiment in which `mlflow run` opened the run, and warn if that is `Default`."""
     experiment = mlflow.get_experiment(number)
-    furnish(experiment)
+    prepare_experiment(experiment)
     if experiment.name == Experiment.DEFAULT_EXPERIMENT_NAME:
         log.warning(
             "this run is in MLflow's experiment %s: install the project beside mlflow (pip install -e .), or set "

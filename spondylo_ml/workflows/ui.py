@@ -22,7 +22,7 @@ from spondylo_ml.config import UiConfig
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.addresses import experiment_path
-from spondylo_ml.tracking.experiments import furnish
+from spondylo_ml.tracking.experiments import prepare_experiment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import chosen_experiment, find_experiment
 from spondylo_ml.tracking.views import LEADERBOARD
@@ -61,7 +61,7 @@ def opening_path(requested: str | None) -> str:
     experiment = find_experiment(chosen_experiment(requested, EXPERIMENT))
     if experiment is None:
         return experiment_path("")
-    furnish(experiment)
+    prepare_experiment(experiment)
     return experiment_path(experiment.experiment_id, LEADERBOARD)
 
 

@@ -31,16 +31,16 @@ def shown(result: Shown) -> str:
 
 def cleaned(cleaning: Cleaning) -> str:
     """What was deleted or would be, what is kept and why, and what to do next."""
-    verb = "deleted" if cleaning.deleted else "would be deleted"
+    state = "deleted" if cleaning.deleted else "would be deleted"
     n_files = sum(len(item.files) for item in cleaning.checkpoints)
     lines = [
-        f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {megabytes(cleaning.n_bytes)}, {verb}",
+        f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {megabytes(cleaning.n_bytes)}, {state}",
         *_aligned(
             [*_run_cells(item.run, cleaning), megabytes(item.n_bytes), ", ".join(file.name for file in item.files)]
             for item in cleaning.checkpoints
         ),
         *_kept(cleaning.kept_checkpoints, "with checkpoints kept"),
-        f"runs: {len(cleaning.runs)} {verb}",
+        f"runs: {len(cleaning.runs)} {state}",
         *_aligned(_run_cells(run, cleaning) for run in cleaning.runs),
         *_kept(cleaning.kept_runs, "kept"),
     ]
