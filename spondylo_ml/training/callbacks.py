@@ -127,8 +127,9 @@ class TrainingBar(TQDMProgressBar):
 class ProgressLines(Callback):
     """A line every 20 s within an epoch, where the output is no terminal and there is no progress bar."""
 
-    def __init__(self, every_s: float = PROGRESS_EVERY_S) -> None:
-        self._every_s = every_s
+    def __init__(self, every_s: float = PROGRESS_EVERY_S, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
+        """Args: seconds_left: time left in the budget, which may end the epoch early."""
+        self._every_s, self._seconds_left = every_s, seconds_left
         self._started = self._last = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -143,7 +144,7 @@ class ProgressLines(Callback):
         if now - self._last < self._every_s or done == count:
             return
         self._last = now
-        left_s = (now - self._started) / done * (count - done)
+        left_s = max(0.0, min((now - self._started) / done * (count - done), self._seconds_left()))
         tqdm.write(
             f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  step {done}/{count}  {left_s:.0f} s to its end"
         )

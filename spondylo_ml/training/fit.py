@@ -111,7 +111,8 @@ def fit(
     panel = Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs)
     if resume_from is None:
         _warn_about_random_backbone(model, config)
-    callbacks = [budget, *_callbacks(model, config, folder, report, panel if panel_films else None)]
+    progress = TrainingBar(refresh_rate=10) if sys.stderr.isatty() else ProgressLines(seconds_left=budget.seconds_left)
+    callbacks = [budget, progress, *_callbacks(model, config, folder, report, panel if panel_films else None)]
     trainer = _trainer(config, compute, callbacks, folder)
     first_epoch = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
     loader = train_loader(
@@ -152,7 +153,6 @@ def _callbacks(
     """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
     training = config.training
     callbacks: list[Callback] = [
-        TrainingBar(refresh_rate=10) if sys.stderr.isatty() else ProgressLines(),
         ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
         ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False),
         report,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -201,10 +202,18 @@ def test_where_there_is_no_terminal_lines_say_how_far_an_epoch_is(
 ) -> None:
     run(RecordingModel(), tmp_path / "quick")
     assert "step" not in capsys.readouterr().out, "an epoch of a second needs none"
-    monkeypatch.setattr("spondylo_ml.training.fit.ProgressLines", lambda: ProgressLines(every_s=0))
+    monkeypatch.setattr("spondylo_ml.training.fit.ProgressLines", lambda seconds_left: ProgressLines(0, seconds_left))
     run(RecordingModel(), tmp_path / "slow")
     lines = [line.partition("  ")[::2] for line in capsys.readouterr().out.splitlines() if "step" in line]
     assert [(epoch, rest.split("  ")[0]) for epoch, rest in lines] == [
         ("epoch 1/2", "step 1/2"),
         ("epoch 2/2", "step 1/2"),
     ]
+
+
+def test_the_lines_know_the_time_that_is_left_in_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
+    trainer = SimpleNamespace(num_training_batches=1000, current_epoch=0, max_epochs=1)
+    lines = ProgressLines(0, seconds_left=lambda: 0.0)
+    lines.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
+    lines.on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == "epoch 1/1  step 1/1000  0 s to its end\n"

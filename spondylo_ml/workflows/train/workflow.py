@@ -116,6 +116,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
+            log.info("preparing %d films", len(films.part("train")) + len(films.part("val")))
             prepared = prepare_parts(config, films.part("train"), films.part("val"), films.slots)
             check_before_training(model, config, compute, prepared)
             result = fit(
@@ -125,6 +126,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             )  # fmt: skip
         finally:
             unsent = run_log.close()
+        log.info("evaluating epoch %d on %d validation films", result.best_epoch, len(prepared["val"]))
         bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = log_bundle(bundle, result.best_epoch, name)
         measured_on = dataset_of_metrics(films.name, "val", digests["val"])
