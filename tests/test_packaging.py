@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from mlflow.tracking.default_experiment.abstract_context import DefaultExperimentProvider
 
 import spondylo_ml
 from spondylo_ml.cli.command import Command
@@ -22,7 +23,6 @@ from spondylo_ml.cli.flags import SHORT_NAMES
 from spondylo_ml.config import field_names
 from spondylo_ml.config.network import MODEL_NAMES
 from spondylo_ml.config.schema import PRESETS
-from spondylo_ml.tracking.default_experiment import ProjectExperiment
 from tuning.cli import TUNE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,13 @@ def test_conda_yaml_and_pyproject_name_the_same_packages() -> None:
 def test_the_package_tells_mlflow_the_experiment_of_the_project() -> None:
     (reference,) = _project()["entry-points"]["mlflow.default_experiment_provider"].values()  # type: ignore[index]
     module, _, name = reference.partition(":")
-    assert getattr(importlib.import_module(module), name) is ProjectExperiment
+    assert issubclass(getattr(importlib.import_module(module), name), DefaultExperimentProvider)
+
+
+def test_importing_mlflow_with_the_plugin_leaves_the_package_to_a_models_own_code() -> None:
+    code = "import mlflow, spondylo_mlflow_plugin, sys; print('spondylo_ml' in sys.modules)"
+    process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert process.stdout.strip() == "False", process.stderr
 
 
 def test_torch_and_torchvision_are_pinned_to_compatible_versions() -> None:

@@ -21,13 +21,13 @@ from stores import store_in
 from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError, FileError, TrackingError
 from spondylo_ml.termination import Terminated, raise_on_sigterm
-from spondylo_ml.tracking.default_experiment import ProjectExperiment, entry_point, runs_this_project
 from spondylo_ml.tracking.experiments import DESCRIPTIONS, NOTE
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
 from spondylo_ml.tracking.outcome import failure_text
 from spondylo_ml.tracking.run_metrics import METRICS_FILE, all_metrics, metric_of, metrics_text
 from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import chosen_experiment, experiment_id, get_run, open_run, require_target
+from spondylo_mlflow_plugin import ProjectExperiment, entry_point, runs_this_project
 
 ROOT = Path(__file__).resolve().parents[2]
 

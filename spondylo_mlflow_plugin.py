@@ -1,8 +1,9 @@
 """The experiment that `mlflow run` uses for a run of this project; otherwise MLflow would create the run in `Default`.
 
 MLflow finds the class through the entry point `mlflow.default_experiment_provider` of the installed package, and asks
-it only where the user names no experiment. MLflow imports this module while it is itself being imported, so the methods
-import what they need.
+it only where the user names no experiment. Every `import mlflow` imports this module. It therefore lies outside the
+package `spondylo_ml`, which it imports only in `mlflow run`: a registered model brings its own code, and Python would
+use the installed package in its place if that had been imported before.
 """
 
 from __future__ import annotations
