@@ -21,6 +21,7 @@ from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folder, checkpoint_folders, checkpoint_root
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store import RESUMED_AS, get_run, is_run
+from spondylo_ml.training.checkpoint_files import previous_of, replace_file, whole_checkpoint
 from spondylo_ml.training.run_log import LAST
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
@@ -90,7 +91,8 @@ def find_resume(run_or_checkpoint: str) -> Resume:
     """Find the training run of a run id or of the path of a `last.ckpt`.
 
     Raises:
-        TrackingError: no such checkpoint on this machine; the message lists the places.
+        TrackingError: no such checkpoint on this machine (the message lists the places), or it and the one before it
+            are damaged.
     """
     path = expanded(Path(run_or_checkpoint))
     is_checkpoint = path.suffix == ".ckpt"
@@ -99,6 +101,11 @@ def find_resume(run_or_checkpoint: str) -> Resume:
     folder = next((folder for folder in folders if _missing(folder, name) is None), None)
     if folder is None:
         raise TrackingError(_not_found(run_or_checkpoint, [str(_missing(folder, name)) for folder in folders]))
+    if whole_checkpoint(folder / name) is None:
+        raise TrackingError(
+            f"cannot resume {run_or_checkpoint!r}: {folder / name} is damaged, and there is no whole checkpoint before "
+            "it: start a new run"
+        )
     try:
         config = validate(Config, json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")))
     except (ConfigError, ValueError) as error:
@@ -163,13 +170,16 @@ def how_to_resume_folds(run_id: str) -> str:
 def write_run_folder(folder: Path, run_id: str, config: Config) -> None:
     """Write the run's id and its configuration beside the weights."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONFIG_FILE).write_text(config.model_dump_json(indent=1), encoding="utf-8")
-    (folder / RUN_FILE).write_text(run_id, encoding="utf-8")
+    replace_file(folder / CONFIG_FILE, config.model_dump_json(indent=1).encode())
+    replace_file(folder / RUN_FILE, run_id.encode())
 
 
 def _missing(folder: Path, name: str) -> Path | None:
-    """Return the first file of a run folder that does not exist."""
-    return next((path for path in (folder / name, folder / CONFIG_FILE, folder / RUN_FILE) if not path.is_file()), None)
+    """Return the first file of a run folder that does not exist; for the checkpoint, the one before it will do."""
+    checkpoint = folder / name
+    if not checkpoint.is_file() and previous_of(checkpoint).is_file():
+        checkpoint = previous_of(checkpoint)
+    return next((path for path in (checkpoint, folder / CONFIG_FILE, folder / RUN_FILE) if not path.is_file()), None)
 
 
 def _not_found(what: str, missing: list[str]) -> str:

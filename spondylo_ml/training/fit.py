@@ -18,7 +18,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from spondylo_ml.config.schema import Config
@@ -29,6 +29,7 @@ from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.termination import Terminated
 from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
+from spondylo_ml.training.checkpoints import MovableCheckpoint, SafeCheckpointIO, prepare_to_resume, write_checkpoint
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE
@@ -91,13 +92,14 @@ def fit(
 
     Args:
         folder: for `last.ckpt`, written after each epoch, and `best.ckpt`, which in the end holds the weights alone;
-            both are replaced atomically.
-        resume_from: a `last.ckpt` from which training continues.
+            see `checkpoint_files` on how they are written.
+        resume_from: a `last.ckpt` from which training continues; a damaged one is replaced by the one before it.
         learn_shapes: learn the shapes of vertebrae from these films; otherwise the model keeps those that it has.
 
     Raises:
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteMetricError: the validation error became NaN or infinite.
+        DataError: the checkpoints of the run to resume are damaged.
     """
     training = config.training
     torch.manual_seed(config.seed)
@@ -114,7 +116,7 @@ def fit(
     progress = TrainingBar(refresh_rate=10) if sys.stderr.isatty() else ProgressLines(seconds_left=budget.seconds_left)
     callbacks = [budget, progress, *_callbacks(model, config, folder, report, panel if panel_films else None)]
     trainer = _trainer(config, compute, callbacks, folder)
-    first_epoch = torch.load(resume_from, map_location="cpu", weights_only=True)["epoch"] + 1 if resume_from else 0
+    first_epoch = prepare_to_resume(resume_from, folder) + 1 if resume_from else 0
     loader = train_loader(
         films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch,
         training.shown_per_epoch(len(films["train"])),
@@ -142,9 +144,8 @@ def _keep_weights_only(path: Path, checkpoint: Mapping[str, Any]) -> None:
 
     Training goes on from the last one; the weights of the best epoch are all that anyone wants of this one.
     """
-    smaller = path.with_suffix(".tmp")
-    torch.save({"epoch": checkpoint["epoch"], "state_dict": checkpoint["state_dict"]}, smaller)
-    smaller.replace(path)
+    smaller = {"epoch": checkpoint["epoch"], "state_dict": checkpoint["state_dict"]}
+    write_checkpoint(smaller, path, keep_previous=False)
 
 
 def _callbacks(
@@ -153,8 +154,10 @@ def _callbacks(
     """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
     training = config.training
     callbacks: list[Callback] = [
-        ModelCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
-        ModelCheckpoint(folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False),
+        MovableCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
+        MovableCheckpoint(
+            folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False
+        ),
         report,
     ]
     if training.early_stop_patience:
@@ -186,6 +189,7 @@ def _trainer(config: Config, compute: Compute, callbacks: list[Callback], folder
         enable_model_summary=False,
         default_root_dir=folder,
         deterministic="warn",
+        plugins=[SafeCheckpointIO()],
     )
 
 

@@ -53,8 +53,19 @@ class FolderRunLog:
     def restore(self, history: list[dict[str, Any]]) -> None:
         """See `RunLog`."""
         path = self._folder / METRICS_FILE
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        logged = {json.loads(line)["epoch"] for line in lines}
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        whole = [line for line in lines if _is_json(line)]
+        if whole != lines:  # the machine went down while a line was written
+            path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+        logged = {json.loads(line)["epoch"] for line in whole}
         for row in history:
             if row["epoch"] not in logged:
                 self.metrics({name: value for name, value in row.items() if name != "epoch"}, row["epoch"])
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True

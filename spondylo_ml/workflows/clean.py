@@ -20,7 +20,7 @@ from spondylo_ml.tracking.resume import RUN_FILE
 from spondylo_ml.tracking.run_kinds import OTHER, kind_of
 from spondylo_ml.tracking.search import search_runs
 from spondylo_ml.tracking.store import get_run
-from spondylo_ml.training.run_log import BEST, LAST
+from spondylo_ml.training.checkpoint_files import files_in
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,7 @@ def _checkpoints_of(run: Run) -> OldCheckpoints | None:
         return None
     for folder in folders_of(run):
         if _run_id_in(folder) == run.info.run_id:
-            paths = [folder / name for name in (BEST, LAST)]
-            files = tuple(path for path in paths if path.is_file() and not path.is_symlink())
+            files = tuple(files_in(folder))
             return OldCheckpoints(run, files, sum(path.stat().st_size for path in files)) if files else None
     return None
 
@@ -132,7 +131,7 @@ def _unknown_folders() -> Iterator[Path]:
     """Folders with checkpoints beside the store that belong to no run of it."""
     known = {run.info.run_id for deleted in (False, True) for run in search_runs(deleted=deleted)}
     for folder in sorted(checkpoint_root().glob("*/")):
-        if _run_id_in(folder) not in known and any((folder / name).exists() for name in (BEST, LAST)):
+        if _run_id_in(folder) not in known and files_in(folder):
             yield folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowCl
 
 def write_checkpoint(folder: Path, run_id: str) -> None:
     write_run_folder(folder, run_id, resolve_config({"seed": 5}))
-    (folder / "last.ckpt").write_bytes(b"")
+    with zipfile.ZipFile(folder / "last.ckpt", "w") as archive:
+        archive.writestr("weights", b"1234")
 
 
 def new_run(client: MlflowClient) -> str:
@@ -74,6 +76,20 @@ def test_a_damaged_configuration_beside_a_checkpoint_is_reported(client: MlflowC
     write_checkpoint(folder, run_id)
     (folder / "config.json").write_text("{")
     with pytest.raises(TrackingError, match=r"config\.json is damaged, or of another version"):
+        find_resume(run_id)
+
+
+def test_a_damaged_checkpoint_is_reported_unless_the_one_before_it_is_whole(client: MlflowClient) -> None:
+    run_id = new_run(client)
+    folder = checkpoint_folder(run_id)
+    write_checkpoint(folder, run_id)
+    last, previous = folder / "last.ckpt", folder / "last-previous.ckpt"
+    last.rename(previous)
+    assert find_resume(run_id).checkpoint == last, "the machine may stop while the one replaces the other"
+    last.write_bytes(b"")
+    assert find_resume(run_id).checkpoint == last, "training replaces it by the one before"
+    previous.unlink()
+    with pytest.raises(TrackingError, match=r"last\.ckpt is damaged, and there is no whole checkpoint before it"):
         find_resume(run_id)
 
 

@@ -29,3 +29,13 @@ def test_restoring_adds_only_missing_epochs(tmp_path: Path) -> None:
     log.restore([{"epoch": 1, "loss": 9.0}, {"epoch": 2, "loss": 0.25}])
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert rows == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+
+
+def test_a_line_that_a_power_cut_left_unfinished_is_logged_again(tmp_path: Path) -> None:
+    log = FolderRunLog(tmp_path)
+    history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    log.restore(history)
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    log.restore(history)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == history

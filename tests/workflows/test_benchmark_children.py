@@ -73,7 +73,7 @@ def test_a_child_without_a_local_checkpoint_starts_again_in_a_new_run(client: Ml
     first = children.prepare(PLANNED, None)
     again = children.prepare(PLANNED, children.find()["a", 0])
     assert again.run_id != first.run_id
-    assert (again.resumed, again.reason) == (False, "started again: there is no checkpoint of it on this machine")
+    assert (again.resumed, again.reason) == (False, "started again: there is no whole checkpoint of it on this machine")
     replaced = client.get_run(first.run_id)
     assert replaced.info.status == "KILLED"
     assert replaced.data.tags["superseded_by"] == again.run_id

@@ -25,6 +25,7 @@ from spondylo_ml.termination import Terminated, raise_on_sigterm
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.outcome import clear_outcome, error_of, record_reason
 from spondylo_ml.tracking.store import PARENT_TAG
+from spondylo_ml.training.checkpoint_files import whole_checkpoint
 from spondylo_ml.training.run_log import LAST
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,8 @@ class ChildRuns:
             return Start(self._create(planned), False, "started")
         run_id = former.info.run_id
         _require_ended(run_id, planned.name)
-        checkpoint = checkpoint_folder(run_id) / LAST
-        if checkpoint.is_file():
+        checkpoint = whole_checkpoint(checkpoint_folder(run_id) / LAST)
+        if checkpoint is not None:
             clear_outcome(run_id)
             epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] + 1
             return Start(run_id, True, f"resumed after epoch {epoch}, from its last checkpoint")
@@ -79,7 +80,7 @@ class ChildRuns:
         self._client.set_tag(run_id, SUPERSEDED_TAG, new_id)
         if former.info.status == "RUNNING":
             self._client.set_terminated(run_id, "KILLED")
-        return Start(new_id, False, "started again: there is no checkpoint of it on this machine")
+        return Start(new_id, False, "started again: there is no whole checkpoint of it on this machine")
 
     def train(self, planned: PlannedRun, start: Start) -> None:
         """Train in a separate process and wait for its end; the run's status and failure tag record the outcome."""

@@ -40,6 +40,7 @@ from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, how_to_resume, write_run_folder
 from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
+from spondylo_ml.training.checkpoint_files import remove_previous
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
@@ -129,6 +130,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
         log.info("evaluating epoch %d on %d validation films", result.best_epoch, len(prepared["val"]))
         bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = log_bundle(bundle, result.best_epoch, name)
+        remove_previous(folder)
         measured_on = dataset_of_metrics(films.name, "val", digests["val"])
         log_best_epoch(result, predictions, config.clinical, trivial, MeasuredModel(model_uri, measured_on))
         picture = log_examples(predictions, result.best_epoch) if tracking.panel_films else ""
