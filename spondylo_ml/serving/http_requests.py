@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import StringIO
 from typing import Any
 
@@ -28,6 +28,9 @@ SERVER = "mlflow.pyfunc.scoring_server.app"
 
 MAX_BODY_BYTES = 128 << 20
 MAX_FILMS = 128
+MAX_COLUMNS = 16
+"""More than a table of films has; a wrong name among fewer is answered with the nearest right one."""
+
 MAX_MESSAGE_CHARACTERS = 1000
 """Length of an error message, since MLflow's messages may quote the request."""
 
@@ -69,9 +72,15 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any,
     if len(data) > MAX_BODY_BYTES:
         return _too_large(f"{len(data) / 2**20:.1f} MiB", f"{MAX_BODY_BYTES / 2**20:g} MiB")
     try:
-        table = parse_table(data, input_schema)
+        tree = parse_json(data)
+        n_films, n_columns = table_size(tree)
+        if n_films > MAX_FILMS:
+            return _too_large(f"{n_films} films", f"{MAX_FILMS} films")
+        if n_columns > MAX_COLUMNS:
+            return _too_large(f"{n_columns} columns", f"{MAX_COLUMNS} columns")
+        table = parse_table(tree, input_schema)
         check(table)
-        if len(table) > MAX_FILMS:
+        if len(table) > MAX_FILMS:  # columns that name their rows differently
             return _too_large(f"{len(table)} films", f"{MAX_FILMS} films")
         predictions = model.predict(table)
     except MlflowException as error:
@@ -86,11 +95,11 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any,
     return InvocationsResponse(stream.getvalue(), 200, JSON)
 
 
-def parse_table(data: bytes, input_schema: Any) -> pd.DataFrame:
-    """The table in the body of a request, with columns of the types in the schema.
+def parse_json(data: bytes) -> dict[str, Any]:
+    """The body of a request: one table in one of the forms `TABLES`.
 
     Raises:
-        MlflowException: not JSON, not one table in one of the forms `TABLES`, or values of a wrong type.
+        MlflowException: not JSON, or not one table.
     """
     try:
         tree = json.loads(data)
@@ -100,6 +109,43 @@ def parse_table(data: bytes, input_schema: Any) -> pd.DataFrame:
     if not isinstance(tree, dict) or len(tree) != 1 or not tree.keys() <= set(TABLES):
         content = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
         raise _bad_request(f"the body holds one table as {' or '.join(TABLES)}; given {content[:200]}")
+    return tree
+
+
+def table_size(tree: Mapping[str, Any]) -> tuple[int, int]:
+    """Number of rows and columns of a table at least; 0 for what MLflow refuses to read.
+
+    They are counted before pandas sees the table, since it makes a cell for each row and column: 20,000 rows, each with
+    a column of its own, take 240 KB as JSON and gigabytes as a table.
+    """
+    ((form, table),) = tree.items()
+    if form == "dataframe_split" and isinstance(table, dict):
+        rows = table.get("data")
+        return max(map(_length, (rows, table.get("index")))), max(_length(table.get("columns")), _n_columns(rows))
+    return _length(table), _n_columns(table)
+
+
+def _n_columns(rows: object) -> int:
+    """Number of different names in records, or the length of the longest row of cells."""
+    if isinstance(rows, dict):  # pandas takes each key for a column
+        return len(rows)
+    listed = rows if isinstance(rows, list) else []
+    names = {name for row in listed if isinstance(row, dict) for name in row}
+    return max([len(names), *(len(row) for row in listed if isinstance(row, list))])
+
+
+def _length(part: object) -> int:
+    if isinstance(part, dict):  # columns of pandas: the rows are their content
+        return max(map(_length, part.values()), default=0)
+    return len(part) if isinstance(part, list) else 0
+
+
+def parse_table(tree: Mapping[str, Any], input_schema: Any) -> pd.DataFrame:
+    """The table of a request, with columns of the types in the schema.
+
+    Raises:
+        MlflowException: not a table, or values of a wrong type.
+    """
     try:
         table: pd.DataFrame = scoring_server.infer_and_parse_data(tree, input_schema)
     except MlflowException:

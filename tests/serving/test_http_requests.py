@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import tracemalloc
 from types import ModuleType
 from typing import Any
 
@@ -27,7 +28,7 @@ class Failing:
 
 
 def accept(table: object) -> None:
-    """Accept any table."""
+    """Accept any table, also one of other columns than the model's."""
 
 
 def respond(body: bytes) -> tuple[int, dict[str, Any]]:
@@ -39,6 +40,46 @@ def test_a_too_large_body_is_refused_before_it_is_parsed() -> None:
     status, answer_json = respond(bytes(MAX_BODY_BYTES + 2**20))
     assert (status, answer_json["error_code"]) == (413, "CONTENT_TOO_LARGE")
     assert answer_json["message"] == "a request of 129.0 MiB: at most 128 MiB are read, send fewer at once"
+
+
+TOO_MANY = {
+    "films": ({"dataframe_records": [{"image": ""}] * 129}, "129 films: at most 128"),
+    "rows": ({"dataframe_split": {"columns": ["image"], "data": [[""]] * 129}}, "129 films: at most 128"),
+    "rows by column": ({"dataframe_split": {"data": {"image": [""] * 129}}}, "129 films: at most 128"),
+    "rows by name": (
+        {
+            "dataframe_split": {
+                "data": {"image": {f"{n}": "" for n in range(100)}, "b": {f"b{n}": "" for n in range(99)}}
+            }
+        },
+        "199 films: at most 128",
+    ),
+    "index": ({"dataframe_split": {"columns": ["image"], "index": list(range(129)), "data": [[""]]}}, "129 films: at"),
+    "columns": ({"dataframe_records": [{f"c{n}": 0} for n in range(128)]}, "128 columns: at most 16"),
+    "column names": ({"dataframe_split": {"columns": [f"c{n}" for n in range(17)], "data": []}}, "17 columns: at most"),
+    "cells": ({"dataframe_split": {"columns": ["image"], "data": [["", *range(17)]]}}, "18 columns: at most 16"),
+    "cells without names": ({"dataframe_records": [list(range(17))]}, "17 columns: at most 16"),
+}
+
+
+@pytest.mark.parametrize("case", TOO_MANY)
+def test_too_many_rows_or_columns_are_refused(case: str) -> None:
+    table, reason = TOO_MANY[case]
+    status, answer_json = respond(json.dumps(table).encode())
+    assert (status, answer_json["error_code"]) == (413, "CONTENT_TOO_LARGE")
+    assert f"a request of {reason}" in answer_json["message"]
+
+
+def test_a_small_request_for_a_huge_table_costs_no_memory() -> None:
+    body = json.dumps({"dataframe_records": [{f"c{n}": 0} for n in range(3000)]}).encode()
+    tracemalloc.start()
+    try:
+        status, _ = respond(body)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert status == 413
+    assert peak_bytes < 5e6, "as a table it has 9 million cells"
 
 
 def test_a_failing_model_gives_status_500_and_its_message_goes_to_the_log_only(
