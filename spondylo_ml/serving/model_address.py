@@ -16,6 +16,7 @@ from spondylo_ml.config.references import LATEST, is_whole_id
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.serving.local_model import DESCRIPTION, STARTER
 from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
+from spondylo_ml.tracking.logged_models import logged_model
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.run_names import find_run, run_or_none
 from spondylo_ml.tracking.store_uri import uri_without_password
@@ -120,13 +121,12 @@ def model_uri_of_run(run_id: str) -> str:
 
 
 def model_id_of_run(run_id: str) -> str | None:
-    """MLflow's id of the model that a run logged, of the latest step if there are several; None if there is none."""
+    """MLflow's id of the model that a run logged, see `logged_model`; None if there is none."""
     try:
-        run = MlflowClient().get_run(run_id)
+        model = logged_model(MlflowClient().get_run(run_id))
     except MlflowException:
         return None
-    outputs = run.outputs.model_outputs if run.outputs else []
-    return str(max(outputs, key=lambda output: output.step).model_id) if outputs else None
+    return None if model is None else str(model.model_id)
 
 
 def _run_of(model_id: str) -> str:

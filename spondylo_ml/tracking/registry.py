@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run, require_same_digest
+from spondylo_ml.tracking.logged_models import logged_model
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store_uri import uri_without_password
 
@@ -98,8 +99,8 @@ class Registry:
             TrackingError: the run has logged no model, or its digest is not that of its version.
         """
         run_id = run.info.run_id
-        outputs = run.outputs.model_outputs if run.outputs else []
-        if not outputs:
+        model = logged_model(run)
+        if model is None:
             raise TrackingError(f"run {run_id} has logged no model that could be registered")
         tags = {**tags, BUNDLE_DIGEST: digest_of_run(run_id)}
         versions = self._client.search_model_versions(f"name = '{self.name}' and run_id = '{run_id}'")
@@ -110,9 +111,8 @@ class Registry:
             return newest
         if self._model() is None:
             self._client.create_registered_model(self.name)
-        model_id = max(outputs, key=lambda output: output.step).model_id
         return self._client.create_model_version(
-            self.name, f"models:/{model_id}", run_id, dict(tags), model_id=model_id
+            self.name, f"models:/{model.model_id}", run_id, dict(tags), model_id=model.model_id
         )
 
     def tag_version(self, version: ModelVersion, tags: Mapping[str, str]) -> None:

@@ -34,6 +34,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowCl
 def add_model(client: MlflowClient, run_id: str) -> str:
     model = client.create_logged_model("0", "model", run_id)
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 1)])
+    client.finalize_logged_model(model.model_id, "READY")
     return run_id
 
 
