@@ -20,6 +20,7 @@ from spondylo_ml.folders import require_writable
 from spondylo_ml.tracking.experiments import prepare_experiment
 from spondylo_ml.tracking.outcome import OPEN, clear_outcome, record_error, record_stop
 from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.run_process import process_tags
 from spondylo_ml.tracking.store_uri import database_url
 
 log = logging.getLogger(__name__)
@@ -169,12 +170,12 @@ def open_run(
     if mlflow_run_id:
         mlflow.set_tag("mlflow.runName", run_name)
         _prepare_experiment_of_mlflow(active.info.experiment_id)
-    mlflow.set_tags({COMMAND_TAG: command, **({PARENT_TAG: about} if about and not parent else {})})
+    mlflow.set_tags({COMMAND_TAG: command, **process_tags(), **({PARENT_TAG: about} if about and not parent else {})})
     if run_id:
         clear_outcome(run_id)
     if resumed_run_id and resumed_run_id != active_id:
         mlflow.set_tag(RESUMED_FROM, resumed_run_id)
-        MlflowClient().set_tag(resumed_run_id, RESUMED_AS, active_id)
+        _leave(resumed_run_id, active_id)
     try:
         yield active_id
     except KeyboardInterrupt as interrupt:
@@ -184,6 +185,14 @@ def open_run(
         mlflow.end_run(record_error(active_id, error, how_to_resume(active_id)))
         raise
     mlflow.end_run("FINISHED")
+
+
+def _leave(former_id: str, run_id: str) -> None:
+    """Note that a run goes on in another one, and end it if it was killed before it could end itself."""
+    client = MlflowClient()
+    client.set_tag(former_id, RESUMED_AS, run_id)
+    if client.get_run(former_id).info.status in OPEN:
+        client.set_terminated(former_id, "KILLED")
 
 
 def _prepare_experiment_of_mlflow(number: str) -> None:

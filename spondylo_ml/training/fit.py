@@ -154,10 +154,8 @@ def _callbacks(
     """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
     training = config.training
     callbacks: list[Callback] = [
-        MovableCheckpoint(folder, BEST.removesuffix(".ckpt"), MONITOR, mode="min", enable_version_counter=False),
-        MovableCheckpoint(
-            folder, LAST.removesuffix(".ckpt"), save_on_train_epoch_end=True, enable_version_counter=False
-        ),
+        MovableCheckpoint(folder, Path(BEST).stem, MONITOR, mode="min", enable_version_counter=False),
+        MovableCheckpoint(folder, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False),
         report,
     ]
     if training.early_stop_patience:

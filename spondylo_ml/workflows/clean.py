@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import CleanConfig
 from spondylo_ml.tracking.checkpoints import checkpoint_root, folders_of
+from spondylo_ml.tracking.dead_runs import dead_runs, end_dead_runs
 from spondylo_ml.tracking.keeping import Keeping, Limits, registered_runs
 from spondylo_ml.tracking.outcome import OPEN
 from spondylo_ml.tracking.reachable import require_store
@@ -40,6 +41,7 @@ class Cleaning:
         deleted: whether it was deleted; otherwise it is only listed.
         kept_runs, kept_checkpoints: number of runs by the reason for which they, or their checkpoints, are kept.
         unknown_folders: folders beside the checkpoints that belong to no run of this store; they are left alone.
+        killed: runs whose state was set to KILLED, since their process was killed.
         ages_days, ranks: by run id; a run without a rank is no training run, or has no value of the metric.
     """
 
@@ -51,6 +53,7 @@ class Cleaning:
     unknown_folders: tuple[Path, ...]
     ages_days: dict[str, float]
     ranks: dict[str, int]
+    killed: tuple[Run, ...] = ()
 
     @property
     def n_bytes(self) -> int:
@@ -59,13 +62,15 @@ class Cleaning:
 
 
 def clean(config: CleanConfig) -> Cleaning:
-    """List what no rule keeps and, if asked to, delete it.
+    """List what no rule keeps and, if asked to, delete it. Runs that were killed get the state KILLED in any case.
 
     Raises:
         TrackingError: the store or the registry does not answer, or there is no such experiment.
     """
     require_store()
-    cleaning = plan_cleaning(config, int(time.time() * 1000))
+    killed = dead_runs()
+    end_dead_runs(killed)
+    cleaning = replace(plan_cleaning(config, int(time.time() * 1000)), killed=tuple(killed))
     return _carried_out(cleaning) if config.delete else cleaning
 
 

@@ -33,6 +33,7 @@ from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.model_address import model_id_of_run
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
@@ -88,6 +89,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         SpondyloError: no such run or model, bad films, or no film in the requested part.
     """
     require_store()
+    name_dead_runs()
     trained_run = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
     films = load_films(requested_data(bundle.config.data, config.data), for_training=False)

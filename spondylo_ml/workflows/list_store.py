@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config import ListConfig
 from spondylo_ml.errors import TrackingError, unknown_name
 from spondylo_ml.evaluation.catalogue import format_value, lower_is_better, metric_definition
+from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.reachable import require_store, store_name
 from spondylo_ml.tracking.registry import STATUS
 from spondylo_ml.tracking.run_kinds import BENCHMARK, STUDY, kind_of, without_parts
@@ -47,6 +48,7 @@ def list_store(config: ListConfig) -> Listing:
         ConfigError: neither lower nor higher values of the metric are better.
     """
     require_store()
+    name_dead_runs()
     list_one: dict[str, Callable[[ListConfig], Listing]] = {
         "runs": _list_runs,
         "models": _list_models,

@@ -80,9 +80,7 @@ def test_without_any_whole_checkpoint_the_run_cannot_resume(tmp_path: Path) -> N
     last, best = tmp_path / "last.ckpt", tmp_path / "best.ckpt"
     content = best.read_bytes()
     best.write_bytes(content[:-30])
-    with pytest.raises(
-        DataError, match=r"best\.ckpt, with the weights of the best epoch, is missing or damaged: start"
-    ):
+    with pytest.raises(DataError, match=r"best\.ckpt, with the weights .*, is missing or damaged: start"):
         prepare_to_resume(last, tmp_path)
     best.write_bytes(content)
     last.write_bytes(b"")

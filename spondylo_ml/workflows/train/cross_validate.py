@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold, pooled_headlin
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import (
@@ -37,6 +39,7 @@ from spondylo_ml.tracking.resume import (
 )
 from spondylo_ml.tracking.run_metrics import BEST, all_metrics
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
+from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.workflows.train.settings import log_settings
 from spondylo_ml.workflows.train.workflow import train
 
@@ -79,7 +82,11 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
     experiment = chosen_experiment(config.tracking.experiment, EXPERIMENT)
     name = config.tracking.run_name or f"{config.model.name} {count} folds"
     resumed_id = resumed.info.run_id if resumed else None
-    with open_run(experiment, name, resumed_id, command="train", how_to_resume=how_to_resume_folds) as run_id:
+    with (
+        training_lock(checkpoint_folder(resumed_id)) if resumed_id else nullcontext(),
+        open_run(experiment, name, resumed_id, command="train", how_to_resume=how_to_resume_folds) as run_id,
+        nullcontext() if run_id == resumed_id else training_lock(checkpoint_folder(run_id)),
+    ):
         if resumed is not None:
             _adopt(resumed, run_id)
         mlflow.set_tags({FOLDS_TAG: str(count), "model": config.model.name, "preset": config.preset})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,16 @@ from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
+from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.film_dataset import dataset_of_metrics
+from spondylo_ml.tracking.logged_models import delete_unfinished_models
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
 from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, how_to_resume, write_run_folder
 from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
+from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.training.checkpoint_files import remove_previous
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
@@ -87,9 +91,17 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     """Train as configured, or continue the run of `resume`; log everything to MLflow.
 
     Raises:
-        SpondyloError: bad films, a store that does not answer, or a loss that is not finite.
+        SpondyloError: bad films, a store that does not answer, a run that another process trains, or a loss that is not
+            finite.
     """
     require_store()
+    with training_lock(resume.checkpoint.parent) if resume else nullcontext():
+        name_dead_runs(except_run=resume.run_id if resume else None)
+        return _train(config, resume)
+
+
+def _train(config: Config, resume: Resume | None) -> TrainResult:
+    """The same; nobody else trains the run to resume."""
     films, audit, left_out = load_training_films(config)
     differences = recipe_differences(config)
     config = resolve_from_films(config, films)
@@ -99,9 +111,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
     tracking = config.tracking
     experiment = chosen_experiment(tracking.experiment, EXPERIMENT)
     name = tracking.run_name or numbered_name(experiment, short_run_name(config.model.name, differences))
-    resumed_id, system_metrics = resume.run_id if resume else None, tracking.system_metrics
-    with open_run(experiment, name, resumed_id, system_metrics, command="train", how_to_resume=how_to_resume) as run_id:
-        folder = checkpoint_folder(run_id)
+    with _open_training_run(experiment, name, resume, tracking.system_metrics) as (run_id, folder):
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))
         log_settings(config, differences, films.name)
@@ -140,6 +150,24 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, folder, config, result, trivial, unsent)
+
+
+@contextmanager
+def _open_training_run(
+    experiment: str, name: str, resume: Resume | None, system_metrics: bool
+) -> Iterator[tuple[str, Path]]:
+    """Open the run, see `open_run`; its id, and the folder of its checkpoints, in which nobody else trains."""
+    resumed_id = resume.run_id if resume else None
+    with open_run(experiment, name, resumed_id, system_metrics, command="train", how_to_resume=how_to_resume) as run_id:
+        folder = checkpoint_folder(run_id)
+        with (
+            nullcontext()
+            if resume and resume.checkpoint.parent.resolve() == folder.resolve()
+            else training_lock(folder)
+        ):
+            if delete_unfinished_models(run_id):
+                log.info("deleted a model that was not logged to the end, since the run was killed meanwhile")
+            yield run_id, folder
 
 
 def _plan_text(config: Config, differences: Mapping[str, Any]) -> str:

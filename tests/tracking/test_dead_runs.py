@@ -1,0 +1,99 @@
+"""Runs whose process was killed: found with certainty on the same machine, left alone elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow.tracking import MlflowClient
+from stores import TRAINING_TAGS, add_run, store_in
+
+from spondylo_ml.cli.summaries.store import cleaned
+from spondylo_ml.config import CleanConfig
+from spondylo_ml.tracking.dead_runs import dead_runs, name_dead_runs
+from spondylo_ml.tracking.run_process import process_tags
+from spondylo_ml.workflows.clean import clean
+
+RUN = """
+import time
+from spondylo_ml.tracking.store import open_run
+with open_run("here", "unet #1", command="train") as run_id:
+    print(run_id, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    monkeypatch.chdir(tmp_path)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_in(tmp_path))
+    yield MlflowClient()
+    mlflow.set_tracking_uri(before)
+
+
+def dead_ids() -> list[str]:
+    return [run.info.run_id for run in dead_runs()]
+
+
+def test_a_killed_run_is_named_and_gets_its_state(client: MlflowClient, caplog: pytest.LogCaptureFixture) -> None:
+    store = {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
+    with subprocess.Popen(
+        [sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True, env=os.environ | store
+    ) as process:
+        try:
+            assert process.stdout is not None
+            run_id = process.stdout.readline().strip()
+            assert client.get_run(run_id).info.status == "RUNNING"
+            assert dead_ids() == [], "it lives"
+        finally:
+            process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert dead_ids() == [run_id], "nobody has asked for its exit code yet"
+    assert dead_ids() == [run_id]
+    name_dead_runs(except_run=run_id)
+    assert caplog.text == ""
+    name_dead_runs()
+    name_dead_runs()
+    (message,) = caplog.messages
+    assert message.startswith(
+        f"run {run_id} (unet #1) was killed: the store shows it as running, but process {process.pid}"
+    )
+    assert message.endswith("python -m spondylo_ml clean sets its state to KILLED")
+
+    cleaning = clean(CleanConfig())
+    run = client.get_run(run_id)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["error"].startswith(f"killed: process {process.pid} on ")
+    assert run.data.tags["error"].endswith("ended without a word")
+    assert f"run {run_id} was killed: its state is no longer RUNNING but KILLED" in cleaned(cleaning)
+    assert clean(CleanConfig()).killed == ()
+
+
+def test_only_what_is_certain_is_taken_for_dead(client: MlflowClient) -> None:
+    own = process_tags()
+    boot, namespace, ticks = own["process_started"].split()
+    others = {
+        "another process has the id": own | {"process_started": f"{boot} {namespace} {int(ticks) + 1}"},
+        "the machine was restarted": own | {"process_started": f"0-0 {namespace} {ticks}"},
+        "the id is free": own | {"process_id": "4194999"},
+    }
+    alive = [
+        own,
+        own | {"process_host": "another machine", "process_id": "4194999"},
+        own | {"process_started": f"{boot} pid:[1] 5"},
+        {},
+    ]
+    for tags in alive:
+        add_run(client, tags=TRAINING_TAGS | tags, status="RUNNING")
+    assert dead_ids() == []
+    for why, tags in others.items():
+        run_id = add_run(client, tags=TRAINING_TAGS | tags, status="RUNNING")
+        assert run_id in dead_ids(), why
+        client.set_terminated(run_id, "KILLED")
+        assert dead_ids() == []
