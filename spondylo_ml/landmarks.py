@@ -153,6 +153,7 @@ class Film:
         sex: of the patient, F or M; empty if unknown.
         age_years: of the patient when the film was taken; None if unknown.
         notes: what a reader of results on this film must know; collected while its pixels were read.
+        reader: name of the person who placed the corners; empty if unknown. It never goes into a run.
 
     Raises:
         DataError: a value outside its range, or vertebrae that are not in order.
@@ -174,6 +175,7 @@ class Film:
     age_years: int | None = None
     aspect_given: bool = False
     notes: tuple[str, ...] = ()
+    reader: str = ""
 
     def __post_init__(self) -> None:
         if min(self.size_hw) < 1:

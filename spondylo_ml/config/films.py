@@ -42,7 +42,9 @@ RectangleSide = Annotated[float, Field(ge=SMALLEST_RECTANGLE, le=0.5)]
 LATERAL_ONLY = ("slips", "additions", "condition", "training_conditions")
 """What only lateral synthetic films have, in the names of the values that set it."""
 
-LAYOUT_NAMES = OpenNames("layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "folder")
+LAYOUT_NAMES = OpenNames(
+    "layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "label-studio", "folder"
+)
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256
 """The one synthetic dataset that all presets of all models share, so that their models can be compared."""

@@ -16,13 +16,22 @@ from spondylo_ml.data.readers.mendeley import MendeleyReader
 from spondylo_ml.data.readers.pairing import files_in, group_by_stem, images_in
 from spondylo_ml.data.readers.parts import folders_in, parse_part
 from spondylo_ml.data.readers.spineweb16 import SpineWeb16Reader
+from spondylo_ml.data.readers.tools.label_studio import LabelStudioReader
 from spondylo_ml.data.readers.yolo import YoloReader
 from spondylo_ml.errors import DataError
 
 _PLAIN: Reader = FolderReader()
 READERS: dict[str, Reader] = {
     reader.kind: reader
-    for reader in (MendeleyReader(), SpineWeb16Reader(), BuuReader(), CocoReader(), YoloReader(), _PLAIN)
+    for reader in (
+        MendeleyReader(),
+        SpineWeb16Reader(),
+        BuuReader(),
+        CocoReader(),
+        YoloReader(),
+        LabelStudioReader(),
+        _PLAIN,
+    )
 }
 
 PARENTS, CHILDREN = 4, 2  # levels up and down that are searched for the folder that was probably meant

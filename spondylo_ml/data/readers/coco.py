@@ -10,8 +10,9 @@ Crowds, boxes of other categories and annotations without keypoints are skipped 
 Optional fields of an image extend the standard: `patient`, `facing` (left, right, none, unknown), `pixel_spacing_mm`
 ([x, y] or one number) and `pixel_spacing_from` (its source), `pixel_aspect` (null: stretched by an unknown amount;
 absent: from the spacing, or 1), `split` (train, val, test; else from the name of the JSON file), `labelled` (false: a
-film without labels on purpose), `sex` (F or M), `age_years`, and `levels_from` (assumed S1, assumed L5: the named
-levels rest on that assumption about the lowest vertebra; label: they do not). Films appear under pseudonyms in runs.
+film without labels on purpose), `sex` (F or M), `age_years`, `reader` (who placed the corners) and `levels_from`
+(assumed S1, assumed L5: the named levels rest on that assumption about the lowest vertebra; label: they do not).
+Films appear under pseudonyms in runs.
 """
 
 from __future__ import annotations
@@ -110,8 +111,16 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         path=path,
         sex=parse_sex(fields.get("sex", ""), path.name, "image"),
         age_years=parse_age(fields["age_years"], path.name, "image") if "age_years" in fields else None,
+        reader=_reader(fields.get("reader"), path.name),
     )
     return ReadFilm(film, as_findings(path.name, (*notes, *remarks)))
+
+
+def _reader(reader: object, file: str) -> str:
+    """Name of the reader; empty if the field is absent."""
+    if reader is not None and not is_id(reader):
+        raise FileError(file, "reader must be a word or a number", f", found {str(reader)[:20]!r}")
+    return "" if reader is None else str(reader).strip()
 
 
 def _patient(patient: object, file: str) -> str | None:

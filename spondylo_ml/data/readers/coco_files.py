@@ -14,6 +14,7 @@ from spondylo_ml.data.readers.coco_entries import Entry, is_id
 from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.pairing import files_in, images_in
 from spondylo_ml.data.readers.parts import find_part, folders_in, parse_part
+from spondylo_ml.data.readers.tools.label_studio import is_export
 from spondylo_ml.errors import FileError
 
 ROBOFLOW = "_annotations.coco.json"
@@ -58,7 +59,7 @@ class _Source:
 
 def has_annotations(root: Path) -> bool:
     """Whether there are images and annotations, in the usual folders or as Roboflow exports them."""
-    usual = (root / "images").is_dir() and bool(_usual_files(root))
+    usual = (root / "images").is_dir() and not all(map(is_export, _usual_files(root)))
     return usual or any(images_in(path.parent) for path in _roboflow_files(root))
 
 

@@ -4,7 +4,8 @@ Columns, in any order; only the first is required, and cells may be empty: `file
 `patient`, `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px, both or none),
 `pixel_aspect` (width of a pixel over its height, or unknown), `labelled` (no: the film has no label on purpose), `sex`
 (F or M), `age_years`, `levels_from` (assumed S1, assumed L5: the level names in the label rest on that assumption
-about the lowest vertebra; label: they do not) and `spacing_from` (source of the spacing).
+about the lowest vertebra; label: they do not), `spacing_from` (source of the spacing) and `reader` (who placed the
+corners; never written to a run).
 
 As spreadsheets write them, words may be in any case, ages may end in ".0", and yes and no may be TRUE and FALSE or 1
 and 0. See `text` for the accepted encodings and separators.
@@ -13,7 +14,7 @@ and 0. See `text` for the accepted encodings and separators.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from spondylo_ml.data.films import FileFinding
@@ -39,6 +40,7 @@ COLUMNS = (
     "age_years",
     "levels_from",
     "spacing_from",
+    "reader",
 )
 SEPARATE_PATIENT = "counted as a separate patient"
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
@@ -56,6 +58,7 @@ class FilmRow:
     age_years: int | None = None
     pixel_aspect: StatedAspect = None
     levels_from: str | None = None
+    reader: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def read_films_csv(root: Path) -> FilmsCsv:
         if name not in COLUMNS:
             raise FileError(FILMS_CSV, unknown_name("column", name, COLUMNS))
     numbered = rows_by_film(FILMS_CSV, rows)
-    parsed = {stem: _parse_row(cells, f"row {number}") for stem, (number, cells) in numbered.items()}
+    parsed = {stem: parse_row(cells, FILMS_CSV, f"row {number}") for stem, (number, cells) in numbered.items()}
     return FilmsCsv(parsed, "patient" in names, tuple(notes))
 
 
@@ -198,6 +201,7 @@ def with_row(film: Film, row: FilmRow) -> Film:
         aspect_given=aspect_given,
         sex=row.sex or film.sex,
         age_years=film.age_years if row.age_years is None else row.age_years,
+        reader=row.reader or film.reader,
     )
 
 
@@ -246,23 +250,54 @@ def parse_aspect(value: object, file: str, where: str) -> StatedAspect:
         raise FileError(file, f"{where}: {error}", f", found {str(value)[:20]!r}") from None
 
 
-def _parse_row(cells: dict[str, str], where: str) -> FilmRow:
+def parse_row(cells: Mapping[str, str], file: str, where: str) -> FilmRow:
+    """Metadata from the cells of a film by `COLUMNS`.
+
+    Args:
+        file: name of the file that holds them, for messages.
+
+    Raises:
+        FileError: an invalid value.
+    """
     spacing = [cells.get(name, "") for name in ("spacing_x_mm", "spacing_y_mm")]
     if bool(spacing[0]) != bool(spacing[1]):
-        raise FileError(FILMS_CSV, f"{where}: spacing_x_mm and spacing_y_mm must be given together or not at all")
-    x_y = parse_floats(spacing, FILMS_CSV, f"{where}: spacing") if spacing[0] else []
+        raise FileError(file, f"{where}: spacing_x_mm and spacing_y_mm must be given together or not at all")
+    x_y = parse_floats(spacing, file, f"{where}: spacing") if spacing[0] else []
     labelled = cells.get("labelled") or "yes"
     if labelled.lower() not in YES_NO:
-        raise FileError(FILMS_CSV, f"{where}: labelled must be yes or no", f", found {labelled[:20]!r}")
+        raise FileError(file, f"{where}: labelled must be yes or no", f", found {labelled[:20]!r}")
     return FilmRow(
         patient=same_form(cells.get("patient", "")) or None,
-        facing=parse_facing(cells["facing"], FILMS_CSV, where) if cells.get("facing") else Facing.UNKNOWN,
-        spacing=parse_spacing(x_y[0], x_y[1], cells.get("spacing_from") or FILMS_CSV, FILMS_CSV, where)
-        if x_y
-        else None,
+        facing=parse_facing(cells["facing"], file, where) if cells.get("facing") else Facing.UNKNOWN,
+        spacing=parse_spacing(x_y[0], x_y[1], cells.get("spacing_from") or file, file, where) if x_y else None,
         labelled=YES_NO[labelled.lower()],
-        sex=parse_sex(cells.get("sex", ""), FILMS_CSV, where),
-        age_years=parse_age(cells["age_years"], FILMS_CSV, where) if cells.get("age_years") else None,
-        pixel_aspect=parse_aspect(cells.get("pixel_aspect", ""), FILMS_CSV, where),
-        levels_from=levels_from_of(cells.get("levels_from"), FILMS_CSV, where),
+        sex=parse_sex(cells.get("sex", ""), file, where),
+        age_years=parse_age(cells["age_years"], file, where) if cells.get("age_years") else None,
+        pixel_aspect=parse_aspect(cells.get("pixel_aspect", ""), file, where),
+        levels_from=levels_from_of(cells.get("levels_from"), file, where),
+        reader=same_form(cells.get("reader", "")).strip(),
     )
+
+
+def says_unlabelled(cells: Mapping[str, str]) -> bool:
+    """Whether the cells of a film say that it has no label on purpose."""
+    return YES_NO.get(cells.get("labelled", "").lower()) is False
+
+
+def merged_rows(one: FilmRow, other: FilmRow, file: str) -> FilmRow:
+    """What two sources say about a film together.
+
+    Raises:
+        FileError: they contradict each other.
+    """
+    values, unset = {}, FilmRow()
+    for item in fields(FilmRow):
+        first, second, default = (getattr(row, item.name) for row in (one, other, unset))
+        if default not in (first, second) and first != second:
+            raise FileError(
+                file,
+                f"{item.name} differs between the annotations and {FILMS_CSV}: correct one",
+                f", {first} and {second}",
+            )
+        values[item.name] = second if first == default else first
+    return FilmRow(**values)

@@ -63,6 +63,7 @@ def _read_film(path: Path, row: FilmRow) -> ReadFilm:
             pixel_aspect=aspect,
             aspect_given=aspect_given,
             path=path,
+            reader=row.reader,
         )
     )
 

@@ -170,6 +170,7 @@ def _read_film(job: _Job, classes: Classes) -> ReadFilm:
         pixel_aspect=aspect,
         aspect_given=aspect_given,
         path=job.image,
+        reader=row.reader,
     )
     return ReadFilm(film, as_findings(job.image.name, remarks))
 

@@ -57,7 +57,12 @@ def _image(number: int, placed: PlacedFilm) -> dict[str, Any]:
         entry["pixel_spacing_from"] = film.spacing.provenance
     if film.aspect_given or film.pixel_aspect != (film.spacing.pixel_aspect if film.spacing else 1.0):
         entry["pixel_aspect"] = film.pixel_aspect
-    optional = {"split": film.split, "sex": film.sex or None, "age_years": film.age_years}
+    optional = {
+        "split": film.split,
+        "sex": film.sex or None,
+        "age_years": film.age_years,
+        "reader": film.reader or None,
+    }
     return entry | {name: value for name, value in optional.items() if value is not None}
 
 

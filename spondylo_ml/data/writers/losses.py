@@ -64,6 +64,8 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
         yield "pixel aspect, right by assumption alone"
     if film.split != read.split:
         yield "part"
+    if film.reader != read.reader:
+        yield "reader's name"
     if film.sex != read.sex:
         yield "sex"
     if film.age_years != read.age_years:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
-from spondylo_ml.data.levels_from import levels_from_word
-from spondylo_ml.data.readers.films_csv import COLUMNS, FILMS_CSV
 from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
 from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
+from spondylo_ml.data.writers.films_table import write_films_csv
 from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Film, Vertebra
-from spondylo_ml.spacing import UNKNOWN_ASPECT, resolve_pixel_aspect
 
 
 class YoloWriter:
@@ -48,10 +45,7 @@ class YoloWriter:
             "kpt_names": {slot: list(CORNERS) for slot in range(len(LEVELS))},
         }
         (to / CLASSES_FILE).write_text(yaml.safe_dump(dataset, sort_keys=False), encoding="utf-8")
-        with (to / FILMS_CSV).open("w", encoding="utf-8", newline="") as stream:
-            table = csv.writer(stream, lineterminator="\n")
-            table.writerow(COLUMNS)
-            table.writerows(_row(placed) for placed in films)
+        write_films_csv(films, to)
 
 
 def _line(vertebra: Vertebra, size_hw: tuple[int, int]) -> str:
@@ -63,22 +57,3 @@ def _line(vertebra: Vertebra, size_hw: tuple[int, int]) -> str:
         point = (repr(float(x) / width), repr(float(y) / height)) if present else ("0.0", "0.0")
         fields += [*point, str((VISIBLE if visible else HIDDEN) if present else 0)]
     return " ".join(fields)
-
-
-def _row(placed: PlacedFilm) -> list[str]:
-    film = placed.film
-    spacing = (repr(film.spacing.x_mm), repr(film.spacing.y_mm)) if film.spacing else ("", "")
-    age = "" if film.age_years is None else str(film.age_years)
-    labelled = "yes" if film.labelled else "no"
-    levels_from = levels_from_word(film) if film.vertebrae else ""
-    provenance = film.spacing.provenance if film.spacing else ""
-    cells = [placed.image.name, film.patient, str(film.facing), *spacing, _aspect(film), labelled, film.sex, age]
-    return [*cells, levels_from, provenance]
-
-
-def _aspect(film: Film) -> str:
-    """Cell of the pixel aspect; empty if it follows from the spacing or is assumed."""
-    if film.pixel_aspect is None:
-        return UNKNOWN_ASPECT
-    is_default = film.pixel_aspect == resolve_pixel_aspect(None, film.spacing)[0]
-    return "" if is_default and not film.aspect_given else repr(film.pixel_aspect)

@@ -17,9 +17,10 @@ from spondylo_ml.data.writers.dataset import write_dataset
 from spondylo_ml.landmarks import CORNERS, Film, FloatArray
 
 SIZE_HW = (400, 200)
-LABELLED = ("mendeley", "spineweb16", "buu", "coco", "yolo")
+TOOLS = ("label-studio",)
+LABELLED = ("mendeley", "spineweb16", "buu", "coco", "yolo", *TOOLS)
 KINDS = (*LABELLED, "folder")
-PRIVATE = ("coco", "yolo", "folder")
+PRIVATE = ("coco", "yolo", "folder", *TOOLS)
 
 
 def corners_of(film: Film) -> FloatArray:
@@ -141,12 +142,39 @@ def coco_tree(corners: Corners) -> dict[str, list[dict[str, object]]]:
     }
 
 
+def _write_label_studio(root: Path, corners: Corners) -> None:
+    write_film(root / "images" / "one.png")
+    (root / "export.json").write_text(json.dumps([label_studio_task(corners)]), encoding="utf-8")
+
+
+def label_studio_task(corners: Corners) -> dict[str, object]:
+    """A task of one film as Label Studio exports it: keypoints joined to boxes that name no level."""
+    size = {"original_width": SIZE_HW[1], "original_height": SIZE_HW[0], "image_rotation": 0, "to_name": "image"}
+    results: list[dict[str, object]] = []
+    for number, quad in enumerate(reversed(corners)):
+        box = {"x": 40, "y": 10, "width": 20, "height": 10, "rotation": 0, "rectanglelabels": ["vertebra"]}
+        common = {**size, "origin": "manual"}
+        results.append({**common, "id": f"box{number}", "type": "rectanglelabels", "from_name": "box", "value": box})
+        for name, (x, y) in zip(CORNERS, quad, strict=True):
+            point = {"x": percent(x, SIZE_HW[1]), "y": percent(y, SIZE_HW[0]), "width": 0.3, "keypointlabels": [name]}
+            where = {"id": f"{number}{name}", "parentID": f"box{number}", "from_name": "kp", "type": "keypointlabels"}
+            results.append({**common, **where, "value": point})
+    annotation = {"id": 7, "completed_by": 1, "result": results, "was_cancelled": False, "lead_time": 41.5}
+    data = {"image": "/data/upload/3/0a1b2c3d-one.png"}
+    return {"id": 12, "annotations": [annotation], "predictions": [], "data": data, "project": 3}
+
+
+def percent(value: object, side_px: int) -> object:
+    return value / side_px * 100 if isinstance(value, float) else value
+
+
 _WRITE: dict[str, Callable[[Path, Corners], None]] = {
     "mendeley": _write_mendeley,
     "spineweb16": _write_spineweb16,
     "buu": _write_buu,
     "coco": _write_coco,
     "yolo": _write_yolo,
+    "label-studio": _write_label_studio,
 }
 
 

@@ -22,10 +22,11 @@ from spondylo_ml.landmarks import Facing, Film, SlotRange, Vertebra
 from spondylo_ml.spacing import Spacing
 
 SIZE_HW = (400, 200)
+CARRY_ALL = ("coco", "yolo", "label-studio")
 
 
 def rich_films() -> FilmSet:
-    """Two patients and three parts; both facings; a hidden and an absent corner; an unlabelled film."""
+    """Two patients and three parts; both facings; a reader; a hidden and an absent corner; an unlabelled film."""
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(7))
     hidden = replace(bodies[2], visible=np.array([True, False, True, True]))
     absent = bodies[3].corners_xy.copy()
@@ -42,6 +43,7 @@ def rich_films() -> FilmSet:
             pixel_aspect=spacing.pixel_aspect,
             sex="F",
             age_years=61,
+            reader="Dr Ödön Ott",
         ),
         film("b", (*bodies[:2], hidden, *bodies[3:]), patient="p", split="train", facing=Facing.RIGHT),
         film("c", (*bodies[:3], Vertebra(3, absent), *bodies[4:]), patient="q", split="val", facing=Facing.UNKNOWN),
@@ -71,7 +73,7 @@ def assert_same_labels(before: Film, after: Film) -> None:
         np.testing.assert_array_equal(one.visible, other.visible)
 
 
-@pytest.mark.parametrize("kind", ["coco", "yolo"])
+@pytest.mark.parametrize("kind", CARRY_ALL)
 def test_the_formats_for_custom_films_lose_nothing(kind: str, tmp_path: Path) -> None:
     films = rich_films()
     bodies = films.films[0].vertebrae or ()
@@ -91,7 +93,7 @@ def test_the_formats_for_custom_films_lose_nothing(kind: str, tmp_path: Path) ->
         np.testing.assert_array_equal(before.image.read(), read.image.read())
         assert (read.split, read.facing, read.size_hw) == (before.split, before.facing, before.size_hw)
         assert (read.film_id, read.patient) == (pseudonym(before.film_id), pseudonym(before.patient))
-        assert read.levels_from == before.levels_from
+        assert (read.levels_from, read.reader) == (before.levels_from, before.reader)
         assert (read.spacing is None) == (before.spacing is None)
         assert (read.pixel_aspect, read.sex, read.age_years) == (before.pixel_aspect, before.sex, before.age_years)
     spacing = after["a"].spacing
@@ -121,7 +123,7 @@ def test_an_invalid_pixel_aspect_makes_a_bad_file(value: object, message: str, t
     assert message in finding.reason
 
 
-@pytest.mark.parametrize("kind", ["coco", "yolo"])
+@pytest.mark.parametrize("kind", CARRY_ALL)
 def test_films_that_were_read_are_written_again_under_the_same_names(kind: str, tmp_path: Path) -> None:
     first = write_dataset(rich_films(), kind, tmp_path / "first").films
     second = write_dataset(read_folder(tmp_path / "first"), kind, tmp_path / "second")
@@ -141,6 +143,7 @@ def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -
         "facing": 3,
         "spacing": 1,
         "stretch: slips and angles of these films will be wrong": 1,
+        "reader's name": 1,
         "sex": 1,
         "age": 1,
         "patient": 2,
@@ -175,6 +178,7 @@ def test_buu_carries_the_lumbar_spine_and_lists_the_rest(tmp_path: Path) -> None
         "spacing": 1,
         "stretch: slips and angles of these films will be wrong": 1,
         "part": 2,
+        "reader's name": 1,
         "sex": 1,
         "age": 1,
         "patient": 2,
@@ -229,7 +233,7 @@ def test_synthetic_films_come_back_with_their_exact_corners(kind: str, tmp_path:
             np.testing.assert_array_equal(before.image.read(), after[before.film_id].image.read())
 
 
-@pytest.mark.parametrize("kind", ["coco", "yolo"])
+@pytest.mark.parametrize("kind", CARRY_ALL)
 def test_assumed_levels_stay_assumed_in_every_layout(kind: str, tmp_path: Path) -> None:
     bodies = tuple(square(slot, 80, 330 - 50 * slot, 30) for slot in range(6))
     films = FilmSet("test", "test", (film("a", bodies, split="train"),), SlotRange(0, 10))
