@@ -2,7 +2,8 @@
 
 PNG, JPEG, TIFF and BMP, recognised by content and not by suffix; 8 or 16 bit (TIFF also floating point), grey or
 colour. EXIF orientation is applied. Colour becomes grey by the usual weights of red, green and blue. Refused because it
-is unclear what to show: a TIFF of several pages, and an image whose content lies in its transparency alone.
+is unclear what to show: a TIFF of several pages, an image whose content lies in its transparency alone, and one whose
+orientation programs read differently (see `orientation`).
 
 Pillow reads the headers, OpenCV decodes: Pillow reduces 16-bit colour to 8 bits.
 """
@@ -22,6 +23,8 @@ from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
+
+from spondylo_ml.data.orientation import doubt_about_orientation
 
 UNREADABLE = "not an image that can be read (broken, empty, or another format)"
 IN_ALPHA = "the image is only in the alpha channel (every pixel has the same colour): save it without transparency"
@@ -51,16 +54,18 @@ class ImageHeader:
         size_hw: (H, W) of the film as it is shown.
         pages_hw: (H, W) of each page.
         has_alpha: whether pixels have a transparency.
+        doubt: why it is unclear how to turn the film; empty where it is not.
     """
 
     size_hw: tuple[int, int]
     pages_hw: tuple[tuple[int, int], ...]
     has_alpha: bool
+    doubt: str = ""
 
     def reason_against(self) -> str:
         """Why the file is not one film; empty where it is."""
         if len(self.pages_hw) < 2:
-            return ""
+            return self.doubt
         sizes = ", ".join(f"{width} x {height}" for height, width in self.pages_hw[:_MOST_PAGES_SHOWN])
         more = ", ..." if len(self.pages_hw) > _MOST_PAGES_SHOWN else ""
         return f"a TIFF of {len(self.pages_hw)} pages ({sizes}{more} px): save the one that is the film as its own file"
@@ -78,7 +83,8 @@ def image_header(data: bytes) -> ImageHeader | None:
         return None
     with image:
         try:
-            header = ImageHeader(_shown_size_hw(image), _pages_hw(image), image.has_transparency_data)
+            doubt = doubt_about_orientation(image, data)
+            header = ImageHeader(_shown_size_hw(image), _pages_hw(image), image.has_transparency_data, doubt)
             return header if _is_whole(image, data) else None
         except Exception:  # Pillow raises many types on a damaged header
             return None
