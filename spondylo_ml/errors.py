@@ -92,6 +92,13 @@ class NonFiniteLossError(SpondyloError):
         )
 
 
+class OutOfMemoryError(SpondyloError):
+    """A device had no memory left for a training step."""
+
+    def __init__(self, device: str, batch_size: int, advice: str) -> None:
+        super().__init__(f"out of memory on {device} with batches of {batch_size} film(s): {advice}")
+
+
 class NoUsableCornerError(DataError):
     """A split without a single valid corner, on which nothing can be trained or evaluated."""
 

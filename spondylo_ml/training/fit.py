@@ -34,6 +34,7 @@ from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE
 from spondylo_ml.training.module import LandmarkTraining, Score
+from spondylo_ml.training.out_of_memory import naming_batch_size
 from spondylo_ml.training.run_log import BEST, LAST, RunLog
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ def fit(
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteMetricError: the validation error became NaN or infinite.
         DataError: the checkpoints of the run to resume are damaged.
+        OutOfMemoryError: the device has too little memory for the batch size.
     """
     training = config.training
     torch.manual_seed(config.seed)
@@ -122,7 +124,7 @@ def fit(
         training.shown_per_epoch(len(films["train"])),
     )  # fmt: skip
     val_loaders = [plain_loader(part, FILMS_AT_ONCE) for part in evaluated.values()]
-    with _without_lightning_hints(), _interruptible():
+    with _without_lightning_hints(), _interruptible(), naming_batch_size(training, compute.device):
         trainer.fit(module, loader, val_loaders, ckpt_path=resume_from, weights_only=True)
     peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)

@@ -18,7 +18,7 @@ from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.synthetic import phantom_films
-from spondylo_ml.errors import NonFiniteMetricError
+from spondylo_ml.errors import NonFiniteMetricError, OutOfMemoryError
 from spondylo_ml.landmarks import FilmPrediction, SlotRange
 from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.base import LandmarkModel, Landmarks
@@ -188,6 +188,21 @@ class InterruptingRunLog(MemoryRunLog):
 
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
         raise KeyboardInterrupt
+
+
+class TooLargeModel(RecordingModel):
+    """Needs more memory than any machine has."""
+
+    def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
+        return {"line": torch.empty(1 << 60, dtype=torch.uint8).sum() * self.head}
+
+
+def test_out_of_memory_names_the_batch_size_to_try(tmp_path: Path) -> None:
+    message = "on cpu with batches of 2 .*: start a new run with training.batch_size=1; with .*accumulate_batches=2"
+    with pytest.raises(OutOfMemoryError, match=message):
+        run(TooLargeModel(), tmp_path / "two")
+    with pytest.raises(OutOfMemoryError, match=r"on cpu with batches of 1 .*: lower data\.input_side_px, or"):
+        run(TooLargeModel(), tmp_path / "one", batch_size=1)
 
 
 def test_ctrl_c_is_raised_and_its_handler_is_restored(tmp_path: Path) -> None:
