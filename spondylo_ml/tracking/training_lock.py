@@ -40,12 +40,12 @@ def training_lock(folder: Path) -> Iterator[None]:
             log.warning("%s cannot be locked (%s): do not train this run twice at a time", path, error.strerror)
         else:
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.write(f"process {os.getpid()} on {socket.gethostname()} trains this run")
             file.flush()
         yield
 
 
 def _held(path: Path) -> str:
     # Closing a second opening of the file would release a lock of this process; another process holds this one.
-    holder = path.read_text(encoding="utf-8", errors="replace")[:200] or "another process"
-    return f"{path.parent} is in use: {holder} trains this run. Wait for it, or end it, then try again"
+    holder = path.read_text(encoding="utf-8", errors="replace")[:200] or "another process trains this run"
+    return f"{path.parent} is in use: {holder}. Wait for it, or end it, then try again"
