@@ -227,3 +227,14 @@ def _enqueue_missing_trials(study: Study, options: StudyOptions, space: Space) -
     n_new = tickets.top_up(study, count, grid)
     if n_before:
         log.info("resuming study %s: %d trials exist, %d more are enqueued", study.study_name, n_before, n_new)
+    else:
+        log.info("%s", _plan_text(study.study_name, n_new, options, space))
+
+
+def _plan_text(name: str, n_trials: int, options: StudyOptions, space: Space) -> str:
+    """What a new study will do, in a line."""
+    folds = f", each over {options.folds} folds" if options.folds > 1 else ""
+    return (
+        f"study {name}: {n_trials} trials{folds} of {', '.join(space.names)}; sampler {options.sampler}, "
+        f"pruner {options.pruner}, objective {' and '.join(options.objectives)}"
+    )

@@ -22,6 +22,9 @@ LEADERBOARD = "leaderboard"
 CHART_SECTIONS = ("val", "val_best", "eval", "out_of_fold", "train", "val_uncertainty", "time", "cost")
 """Sections of the charts in their order; MLflow would sort them by name."""
 
+PANEL, EXAMPLES = "val/panel", "val/best_median_worst"
+"""Pictures of validation films that each training run logs; `CHART_SECTIONS` has their section."""
+
 WIDTHS_PX = {"tags": 110, "params": 130, "metrics": 130}
 FIRST_WIDTH_PX = 165
 """Of the first column, by whose metric the runs are sorted: its head also holds the arrow."""
@@ -36,6 +39,8 @@ class View:
         runs: filter in MLflow's syntax; it matches runs of earlier versions too.
         order_by: column.
         columns: in their order, as (kind, name), where kind is metrics, params or tags.
+        pictures: keys of pictures that all of these runs have; MLflow puts the first one before the charts of its
+            section and the last one behind them.
     """
 
     key: str
@@ -44,6 +49,7 @@ class View:
     order_by: str
     ascending: bool
     columns: tuple[tuple[str, str], ...]
+    pictures: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
         """The state as the UI itself keeps it."""
@@ -61,12 +67,27 @@ class View:
             "columnWidths": {column_id(kind, name): WIDTHS_PX[kind] for kind, name in self.columns}
             | {columns[0]: FIRST_WIDTH_PX},
             "isAccordionReordered": True,
-            "compareRunCharts": [],
+            "compareRunCharts": [_picture_card(key) for key in self.pictures],
             "compareRunSections": [
                 {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False}
                 for name in CHART_SECTIONS
             ],
         }
+
+
+def _picture_card(key: str) -> dict[str, Any]:
+    """A card of the charts with the pictures of a key, without the runs' parameters, which would cover half of it."""
+    return {
+        "uuid": key,
+        "type": "IMAGE",
+        "metricSectionId": key.partition("/")[0],
+        "imageKeys": [key],
+        "step": 0,
+        "showRunParams": False,
+        "runsCountToCompare": 10,
+        "isGenerated": True,
+        "deleted": False,
+    }
 
 
 def column_id(kind: str, name: str) -> str:
@@ -94,6 +115,7 @@ VIEWS = (
             ("tags", "dataset"),
             ("tags", "preset"),
         ),
+        (PANEL, EXAMPLES),
     ),
     View(
         "test-results",

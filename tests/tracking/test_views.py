@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spondylo_ml.evaluation.catalogue import find_metric
 from spondylo_ml.evaluation.headline import HEADLINE
-from spondylo_ml.tracking.views import TAG, VIEWS, View, compressed, decompressed, view_tags
+from spondylo_ml.tracking.views import EXAMPLES, PANEL, TAG, VIEWS, View, compressed, decompressed, view_tags
 
 
 def test_a_state_is_compressed_as_the_ui_does() -> None:
@@ -46,3 +46,11 @@ def test_the_columns_of_a_view_are_metrics_that_runs_log(view: View) -> None:
 
 def test_the_charts_open_with_the_validation_error() -> None:
     assert next(section["name"] for section in VIEWS[0].state()["compareRunSections"]) == "val"
+
+
+def test_pictures_are_shown_without_the_parameters_of_their_runs() -> None:
+    state = VIEWS[0].state()
+    sections = [section["uuid"] for section in state["compareRunSections"]]
+    cards = [(card["imageKeys"], card["showRunParams"]) for card in state["compareRunCharts"]]
+    assert cards == [([PANEL], False), ([EXAMPLES], False)]
+    assert {card["metricSectionId"] for card in state["compareRunCharts"]} <= set(sections)

@@ -22,6 +22,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.evaluation.headline import EPOCH
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.tracking.views import EXAMPLES, PANEL
 
 MOST_METRICS, MOST_PARAMETERS = 30, 16
 
@@ -44,6 +45,8 @@ def test_a_run_logs_its_configuration_origin_and_metrics(tiny_run: tuple[Path, R
         "phantom-0-24x256px-val",
     }
     assert {"config.yaml", "environment.txt", "data", "images"} <= set(artifacts_of(folder, tiny.info.run_id))
+    pictures = artifacts_of(folder, tiny.info.run_id, "images")
+    assert {PANEL, EXAMPLES} <= {name.removeprefix("images/").partition("+")[0].replace("~", "/") for name in pictures}
     metrics, best = tiny.data.metrics, all_metrics_of(folder, tiny)
     assert {f"val/{name}" for name in EPOCH} <= metrics.keys()
     assert {"mre_px", "sdr_12px", "sdr_18px", "n_corners", "n_false_vertebrae", "slip_mae_percent"} <= best.keys()

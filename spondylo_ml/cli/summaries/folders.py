@@ -11,17 +11,22 @@ if TYPE_CHECKING:
     from spondylo_ml.workflows.export import ExportResult
     from spondylo_ml.workflows.export_onnx import OnnxExportResult
 
+LISTED_REMARKS = 10
+
 
 def exported(result: ExportResult) -> str:
     """Summary of an export of films."""
     films, folder = result.written.films, result.written.folder
     labelled = sum(film.labelled for film in films.films)
+    remarks = (*films.bad_files, *films.notes)
     lines = [
         f"{len(films.films)} film(s), {labelled} with labels, written as {films.kind} to {folder}",
         f"digest {result.digest}",
         *(f"not stored by this layout: {loss}" for loss in result.written.losses),
-        *(f"remark when read back: {finding}" for finding in (*films.bad_files, *films.notes)),
+        *(f"remark when read back: {remark}" for remark in remarks[:LISTED_REMARKS]),
     ]
+    if len(remarks) > LISTED_REMARKS:
+        lines.append(f"and {len(remarks) - LISTED_REMARKS} more")
     return "\n".join(lines)
 
 

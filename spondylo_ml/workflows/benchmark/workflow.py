@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,6 +77,9 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     plan = resumed_plan(_read_plan(former), config, overrides) if former else make_plan(config, overrides)
     selected = chosen_entries(plan, config.only)
     planned = planned_runs(plan)
+    trained = [one.entry for one in planned if one.entry in selected]
+    names = ", ".join(dict.fromkeys(trained))
+    log.info("benchmark of %s: %d training run(s), %s", names, len(trained), _budget_text(plan, planned))
     first = planned[0].config
     title = f"benchmark: {plan.entries.title}"
     experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
@@ -127,6 +130,10 @@ def _read_plan(run: Run) -> Plan:
         return validate(Plan, mlflow.artifacts.load_dict(f"runs:/{run.info.run_id}/{PLAN_FILE}"))
     except (MlflowException, OSError):
         raise TrackingError(f"run {run.info.run_id} has no {PLAN_FILE}: start a new benchmark") from None
+
+
+def _budget_text(plan: Plan, planned: Sequence[PlannedRun]) -> str:
+    return f"{planned[0].config.training.minutes:g} minutes each, seeds {', '.join(map(str, plan.seeds))}"
 
 
 def _log_plan(plan: Plan) -> None:
@@ -222,7 +229,7 @@ def read_board(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Le
     return Leaderboard(
         title=plan.entries.title,
         dataset=films,
-        budget=f"{planned[0].config.training.minutes:g} minutes each, seeds {', '.join(map(str, plan.seeds))}",
+        budget=_budget_text(plan, planned),
         children=tuple(child for child, _ in children_and_reports),
         mean_shape=mean_shape.numbers if mean_shape else {},
     )

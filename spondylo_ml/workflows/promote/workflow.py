@@ -38,7 +38,13 @@ from spondylo_ml.workflows.promote.frozen_films import (
     load_frozen_films,
     weights_digest,
 )
-from spondylo_ml.workflows.promote.result import Promotion, PromotionOutcome, promotion_description
+from spondylo_ml.workflows.promote.result import (
+    Promotion,
+    PromotionOutcome,
+    plan_text,
+    promotion_description,
+    version_name,
+)
 from spondylo_ml.workflows.promote.version_record import log_evaluated, log_refused, register
 
 log = logging.getLogger(__name__)
@@ -63,13 +69,13 @@ def promote(config: PromoteConfig) -> Promotion:
         DataError: no films to evaluate on, or they do not have the metric.
     """
     require_store()
-    log.info("%s", yaml.safe_dump(config.model_dump(mode="json", exclude={"data"}), sort_keys=False))
     floor = noise_floor(config)
     with promotion_lock(config.registered_model, config.break_lock) as lock:
         registry = Registry(config.registered_model)
         candidates = [fetch_trained_run(run) for run in candidate_runs(config)]
         frozen = load_frozen_films(config, registry.tags(), candidates)
         experiment = chosen_experiment(config.experiment, TOOLS_EXPERIMENT)
+        log.info("%s", plan_text(registry.champion(), candidates, frozen, floor.value))
         name = f"promote {len(candidates)} on {frozen.films.name} {frozen.split}"
         with open_run(experiment, name, command="promote") as run_id:
             _log_origin(config, floor, candidates, frozen)
@@ -179,7 +185,7 @@ def _decide_one(
         page = with_later_event(champion.version.description or "", event_text)
         context.registry.describe_version(champion.version, page)
     context.registry.describe(model_page(context.registry.name, context.registry.events()))
-    as_version = replace(contender, name=_version_name(version))
+    as_version = replace(contender, name=version_name(version))
     return outcome, Champion(context.registry.version(int(version.version)), one.trained_run, as_version)
 
 
@@ -206,7 +212,7 @@ def _current_champion(context: _PromotionContext) -> Champion | None:
     require_same_digest(version, digest_of_run(version.run_id or ""))
     films_digest = context.registry.tags().get(FILMS_DIGEST, "unknown")
     contender = Contender(
-        _version_name(version),
+        version_name(version),
         weights_digest(trained_run.bundle),
         films_digest,
         {},
@@ -291,7 +297,3 @@ def _film_tags(frozen: FrozenFilms) -> dict[str, str]:
         SPLIT: frozen.split,
         FILMS: yaml.safe_dump(frozen.data.model_dump(mode="json"), sort_keys=False),
     }
-
-
-def _version_name(version: ModelVersion) -> str:
-    return f"version {version.version} ({version.tags.get('model', 'unknown')})"
