@@ -68,9 +68,9 @@ def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figu
         **(
             {"Pareto front": lambda: visualization.plot_pareto_front(study, target_names=names)}
             if two
-            else {"Value after each report, pruned trials dashed": lambda: _intermediate(study)}
+            else {"Value after each report, pruned trials dashed": lambda: _intermediate(study, options)}
         ),
-        "Optimisation history": lambda: visualization.plot_optimization_history(study, **of),
+        "Optimisation history": lambda: _history(study, of),
         "Slices": lambda: visualization.plot_slice(study, **of),
         "Contours": lambda: visualization.plot_contour(study, params=_contour_names(study), **of),
         "Parallel coordinates": lambda: visualization.plot_parallel_coordinate(study, **of),
@@ -83,7 +83,15 @@ def _importances(study: Study, options: StudyOptions, of: dict[str, Any]) -> Fig
         # With a target function, Optuna explains low values, regardless of the direction of the objective.
         sign = -1.0 if options.directions[0] == "maximize" else 1.0
         of = of | {"target": lambda trial: sign * trial.values[0]}
-    return visualization.plot_param_importances(study, **of)
+    figure = visualization.plot_param_importances(study, **of)
+    return figure.update_layout(xaxis_title="importance; the sum is 1", yaxis_title=None)
+
+
+def _history(study: Study, of: dict[str, Any]) -> Figure:
+    """Optuna's chart of the value of each trial, in our words."""
+    figure = visualization.plot_optimization_history(study, **of)
+    figure.for_each_trace(lambda line: line.update(name="best so far"), selector={"name": "Best Value"})
+    return figure.update_layout(xaxis_title="trial")
 
 
 def _rate_and_sigma(study: Study, of: dict[str, Any]) -> Figure:
@@ -92,7 +100,7 @@ def _rate_and_sigma(study: Study, of: dict[str, Any]) -> Figure:
     return visualization.plot_contour(study, params=[RATE, SIGMA], **of)
 
 
-def _intermediate(study: Study) -> Figure:
+def _intermediate(study: Study, options: StudyOptions) -> Figure:
     """Optuna's chart, with the curves of pruned trials dashed."""
     if not any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
         raise ValueError("nothing was reported yet")
@@ -102,7 +110,8 @@ def _intermediate(study: Study) -> Figure:
         if curve.name in pruned:
             curve.line.dash = "dash"
             curve.name += " (pruned)"
-    return figure
+    step = "fold" if options.folds > 1 else "epoch"
+    return figure.update_layout(xaxis_title=step, yaxis_title=options.objectives[0])
 
 
 def _contour_names(study: Study) -> list[str]:

@@ -56,14 +56,19 @@ def difference_text(d: PairedDifference) -> str:
     unit = "points" if metric.unit.startswith("%") else metric.unit
     estimate, digits = d.difference, metric.digits
     interval = "" if math.isnan(estimate.low) else f" [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-    return f"{metric.label} {estimate.value:+.{digits}f} {unit}{interval}{_p_text(d.wilcoxon_p)}"
+    return f"{metric.label} {estimate.value:+.{digits}f} {unit}{interval}{_p_of(d)}"
 
 
-def _p_text(p: float) -> str:
-    """A p value as papers write it; empty if there is none."""
+def _p_of(d: PairedDifference) -> str:
+    p = p_text(d.wilcoxon_p)
+    return f", p {p}" if p.startswith("<") else f", p = {p}" if p else ""
+
+
+def p_text(p: float) -> str:
+    """A p value as papers write it, such as `.004` or `< .001`; empty if it is NaN."""
     if math.isnan(p):
         return ""
-    return ", p < .001" if p < 0.001 else f", p = {p:.3f}".replace("0.", ".")
+    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def _gain(d: PairedDifference) -> float:

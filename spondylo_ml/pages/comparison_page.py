@@ -12,7 +12,7 @@ import pandas as pd
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
-from spondylo_ml.evaluation.run_verdict import RunVerdict, run_verdict
+from spondylo_ml.evaluation.run_verdict import RunVerdict, p_text, run_verdict
 from spondylo_ml.pages import colours
 from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.render import Chart, chart_html, jpeg_uri, render_page
@@ -121,7 +121,7 @@ def _differences_table(differences: Sequence[PairedDifference]) -> list[list[str
     rows = [["metric", "difference", "Wilcoxon p", "effect", "n", "patients better", "worse", "same"]]
     for d in differences:
         difference = interval_text(d.difference, metric_definition(d.metric).digits + 1).replace(" [", "\n[")
-        p, effect = number_text(d.wilcoxon_p, ".2g"), number_text(d.rank_biserial, "+.2f")
+        p, effect = p_text(d.wilcoxon_p) or "none", number_text(d.rank_biserial, "+.2f")
         counts = (d.difference.n, d.n_better, d.n_worse, d.n_same)
         rows.append([d.metric, difference, p, effect, *map(str, counts)])
     return rows

@@ -72,7 +72,7 @@ def _histogram(films: pd.DataFrame, column: str, label: str, width: float | None
         values = group[column].astype(float).tolist()
         colour = colours.PARTS.get(str(part))
         figure.add_histogram(x=values, xbins=bins, nbinsx=40, name=str(part) or "no part", marker_color=colour)
-    return figure.update_xaxes(title=label).update_yaxes(title="films")
+    return figure.update_xaxes(title=label, dtick=1 if width == 1 else None).update_yaxes(title="films")
 
 
 def _counts(films: pd.DataFrame, column: str) -> go.Figure | None:

@@ -41,6 +41,7 @@ def learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Any:
             "side": "right",
             "showgrid": False,
             "nticks": 6,
+            "ticks": "outside",
             "tickmode": "auto",
         },
         xaxis={"title": "epoch"},
