@@ -16,6 +16,7 @@ from spondylo_ml.data.readers.mendeley import MendeleyReader
 from spondylo_ml.data.readers.pairing import files_in, group_by_stem, images_in
 from spondylo_ml.data.readers.parts import folders_in, parse_part
 from spondylo_ml.data.readers.spineweb16 import SpineWeb16Reader
+from spondylo_ml.data.readers.tools.cvat import CvatReader
 from spondylo_ml.data.readers.tools.label_studio import LabelStudioReader
 from spondylo_ml.data.readers.yolo import YoloReader
 from spondylo_ml.errors import DataError
@@ -30,6 +31,7 @@ READERS: dict[str, Reader] = {
         CocoReader(),
         YoloReader(),
         LabelStudioReader(),
+        CvatReader(),
         _PLAIN,
     )
 }

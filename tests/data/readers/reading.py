@@ -17,7 +17,7 @@ from spondylo_ml.data.writers.dataset import write_dataset
 from spondylo_ml.landmarks import CORNERS, Film, FloatArray
 
 SIZE_HW = (400, 200)
-TOOLS = ("label-studio",)
+TOOLS = ("label-studio", "cvat")
 LABELLED = ("mendeley", "spineweb16", "buu", "coco", "yolo", *TOOLS)
 KINDS = (*LABELLED, "folder")
 PRIVATE = ("coco", "yolo", "folder", *TOOLS)
@@ -164,6 +164,34 @@ def label_studio_task(corners: Corners) -> dict[str, object]:
     return {"id": 12, "annotations": [annotation], "predictions": [], "data": data, "project": 3}
 
 
+def _write_cvat(root: Path, corners: Corners) -> None:
+    write_film(root / "images" / "one.png")
+    skeletons = "".join(
+        '<skeleton label="vertebra" source="manual" z_order="0">'
+        + "".join(
+            f'<points label="{name}" outside="0" occluded="0" points="{as_text(x)},{as_text(y)}"></points>'
+            for name, (x, y) in zip(CORNERS, quad, strict=True)
+        )
+        + "</skeleton>"
+        for quad in reversed(corners)
+    )
+    write_cvat_file(root, skeletons)
+
+
+def write_cvat_file(root: Path, shapes: str, meta: str = "", image: str = "") -> None:
+    """CVAT's file with the shapes of one film."""
+    (root / "annotations.xml").write_text(
+        f'''<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta><task><id>5</id><name>lumbar</name><mode>annotation</mode>{meta}</task><dumped>2024-01-01</dumped></meta>
+  <image id="0" name="one.png" width="{SIZE_HW[1]}" height="{SIZE_HW[0]}"{image}>{shapes}</image>
+</annotations>
+''',
+        encoding="utf-8",
+    )
+
+
 def percent(value: object, side_px: int) -> object:
     return value / side_px * 100 if isinstance(value, float) else value
 
@@ -175,6 +203,7 @@ _WRITE: dict[str, Callable[[Path, Corners], None]] = {
     "coco": _write_coco,
     "yolo": _write_yolo,
     "label-studio": _write_label_studio,
+    "cvat": _write_cvat,
 }
 
 

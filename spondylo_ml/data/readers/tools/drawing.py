@@ -77,10 +77,15 @@ class Drawing:
 
 @dataclass(frozen=True)
 class DrawnBox:
-    """A box that names the vertebra of the points in it; sides in the unit of the film."""
+    """A box that names the vertebra of the points in it; sides in the unit of the film.
+
+    Attributes:
+        turned: whether the box was turned, so that its sides do not show what lies in it.
+    """
 
     words: Words
     xyxy: tuple[float, float, float, float]
+    turned: bool = False
 
     def holds(self, point: DrawnPoint) -> bool:
         """Whether the point lies in the box or on its edge."""
@@ -94,8 +99,12 @@ def in_boxes(
     """The bodies of boxes, with the points that lie in them, and the points that lie in none.
 
     Raises:
-        FileError: a point lies in several boxes.
+        FileError: a point lies in several boxes, or a box is turned.
     """
+    if loose and any(box.turned for box in boxes):
+        raise FileError(
+            file, "a box is turned, so that the points in it cannot be told: join them to it, or turn it back"
+        )
     members: list[list[DrawnPoint]] = [[] for _ in boxes]
     outside = []
     for point in loose:

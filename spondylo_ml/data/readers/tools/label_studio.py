@@ -229,7 +229,7 @@ def _numbers(region: _Region, names: Sequence[str], film: str) -> list[float]:
 
 def _box(region: _Region, film: str) -> DrawnBox:
     x, y, width, height = _numbers(region, ("x", "y", "width", "height"), film)
-    return DrawnBox(region.words, (x, y, x + width, y + height))
+    return DrawnBox(region.words, (x, y, x + width, y + height), turned=bool(region.value.get("rotation")))
 
 
 def _point(region: _Region, film: str) -> DrawnPoint:
