@@ -23,7 +23,7 @@ from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
-Layout = Literal["mendeley", "yolo", "buu", "coco", "label-studio", "cvat"]
+Layout = Literal["mendeley", "yolo", "buu", "coco", "label-studio", "cvat", "labelme", "slicer"]
 Backend = Literal["torch", "onnx"]
 
 

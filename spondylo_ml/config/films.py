@@ -43,7 +43,19 @@ LATERAL_ONLY = ("slips", "additions", "condition", "training_conditions")
 """What only lateral synthetic films have, in the names of the values that set it."""
 
 LAYOUT_NAMES = OpenNames(
-    "layout", "auto", "phantom", "mendeley", "spineweb16", "buu", "coco", "yolo", "label-studio", "cvat", "folder"
+    "layout",
+    "auto",
+    "phantom",
+    "mendeley",
+    "spineweb16",
+    "buu",
+    "coco",
+    "yolo",
+    "label-studio",
+    "cvat",
+    "labelme",
+    "slicer",
+    "folder",
 )
 
 PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX = 1800, 256

@@ -18,6 +18,8 @@ from spondylo_ml.data.readers.parts import folders_in, parse_part
 from spondylo_ml.data.readers.spineweb16 import SpineWeb16Reader
 from spondylo_ml.data.readers.tools.cvat import CvatReader
 from spondylo_ml.data.readers.tools.label_studio import LabelStudioReader
+from spondylo_ml.data.readers.tools.labelme import LabelMeReader
+from spondylo_ml.data.readers.tools.slicer import SlicerReader
 from spondylo_ml.data.readers.yolo import YoloReader
 from spondylo_ml.errors import DataError
 
@@ -32,6 +34,8 @@ READERS: dict[str, Reader] = {
         YoloReader(),
         LabelStudioReader(),
         CvatReader(),
+        LabelMeReader(),
+        SlicerReader(),
         _PLAIN,
     )
 }

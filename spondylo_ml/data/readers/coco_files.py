@@ -15,6 +15,8 @@ from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.pairing import files_in, images_in
 from spondylo_ml.data.readers.parts import find_part, folders_in, parse_part
 from spondylo_ml.data.readers.tools.label_studio import is_export
+from spondylo_ml.data.readers.tools.labelme import is_label
+from spondylo_ml.data.readers.tools.slicer import is_markups
 from spondylo_ml.errors import FileError
 
 ROBOFLOW = "_annotations.coco.json"
@@ -59,7 +61,7 @@ class _Source:
 
 def has_annotations(root: Path) -> bool:
     """Whether there are images and annotations, in the usual folders or as Roboflow exports them."""
-    usual = (root / "images").is_dir() and not all(map(is_export, _usual_files(root)))
+    usual = (root / "images").is_dir() and not all(map(_of_a_tool, _usual_files(root)))
     return usual or any(images_in(path.parent) for path in _roboflow_files(root))
 
 
@@ -109,6 +111,11 @@ def inner_name(file_name: str) -> str:
 def _usual_files(root: Path) -> list[Path]:
     flat = [path for path in files_in(root, (".json",)) if path.name.lower().startswith("annotations")]
     return [*flat, *files_in(root / "annotations", (".json",))]
+
+
+def _of_a_tool(path: Path) -> bool:
+    """Whether a JSON file is that of a labelling tool with a format of its own."""
+    return is_export(path) or is_label(path) or is_markups(path)
 
 
 def _roboflow_files(root: Path) -> list[Path]:

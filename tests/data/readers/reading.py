@@ -14,10 +14,10 @@ from builders import ap_corners, mendeley_folder, spineweb_folder, write_image, 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.writers.dataset import write_dataset
-from spondylo_ml.landmarks import CORNERS, Film, FloatArray
+from spondylo_ml.landmarks import CORNERS, LEVELS, Film, FloatArray
 
 SIZE_HW = (400, 200)
-TOOLS = ("label-studio", "cvat")
+TOOLS = ("label-studio", "cvat", "labelme", "slicer")
 LABELLED = ("mendeley", "spineweb16", "buu", "coco", "yolo", *TOOLS)
 KINDS = (*LABELLED, "folder")
 PRIVATE = ("coco", "yolo", "folder", *TOOLS)
@@ -192,6 +192,55 @@ def write_cvat_file(root: Path, shapes: str, meta: str = "", image: str = "") ->
     )
 
 
+def _write_labelme(root: Path, corners: Corners) -> None:
+    write_film(root / "images" / "one.png")
+    points = [
+        labelme_shape(name, [xy], group_id=number)
+        for number, quad in enumerate(reversed(corners))
+        for name, xy in zip(CORNERS, quad, strict=True)
+    ]
+    write_labelme_file(root, points)
+
+
+def labelme_shape(label: str, points: object, shape_type: str = "point", **more: object) -> dict[str, object]:
+    """A shape as LabelMe writes it."""
+    common = {"group_id": None, "description": "", "shape_type": shape_type, "flags": {}, "mask": None}
+    return {"label": label, "points": points, **common, **more}
+
+
+def write_labelme_file(root: Path, shapes: list[dict[str, object]], **more: object) -> None:
+    """LabelMe's file of one film."""
+    size = {"imageHeight": SIZE_HW[0], "imageWidth": SIZE_HW[1]}
+    tree = {
+        "version": "5.4.1",
+        "flags": {},
+        "shapes": shapes,
+        "imagePath": "one.png",
+        "imageData": None,
+        **size,
+        **more,
+    }
+    (root / "images" / "one.json").write_text(json.dumps(tree), encoding="utf-8")
+
+
+def _write_slicer(root: Path, corners: Corners) -> None:
+    write_film(root / "images" / "one.png")
+    levels = LEVELS[len(corners) - 1 :: -1]
+    rows = [
+        f"vtkMRMLMarkupsFiducialNode_{i},{as_text(x)},{as_text(y)},0,0,0,0,1,1,1,0,{level}_{name},,"
+        for i, (level, quad) in enumerate(zip(levels, reversed(corners), strict=True))
+        for name, (x, y) in zip(CORNERS, quad, strict=True)
+    ]
+    write_fcsv_file(root, rows)
+
+
+def write_fcsv_file(root: Path, rows: list[str], system: str = "LPS") -> None:
+    """3D Slicer's older file of one film."""
+    columns = "id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
+    header = ["# Markups fiducial file version = 4.11", f"# CoordinateSystem = {system}", f"# columns = {columns}"]
+    (root / "images" / "one.fcsv").write_text("\n".join([*header, *rows]) + "\n", encoding="utf-8")
+
+
 def percent(value: object, side_px: int) -> object:
     return value / side_px * 100 if isinstance(value, float) else value
 
@@ -204,6 +253,8 @@ _WRITE: dict[str, Callable[[Path, Corners], None]] = {
     "yolo": _write_yolo,
     "label-studio": _write_label_studio,
     "cvat": _write_cvat,
+    "labelme": _write_labelme,
+    "slicer": _write_slicer,
 }
 
 

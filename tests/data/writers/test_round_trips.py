@@ -22,7 +22,7 @@ from spondylo_ml.landmarks import Facing, Film, SlotRange, Vertebra
 from spondylo_ml.spacing import Spacing
 
 SIZE_HW = (400, 200)
-CARRY_ALL = ("coco", "yolo", "label-studio", "cvat")
+CARRY_ALL = ("coco", "yolo", "label-studio", "cvat", "labelme", "slicer")
 
 
 def rich_films() -> FilmSet:
