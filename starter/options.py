@@ -10,8 +10,8 @@ from spondylo_ml.config.resolve import projects_dir
 from spondylo_ml.config.section import Section
 from spondylo_ml.serving.local_model import STARTER, STARTER_FOLDER
 
-THREADS = 2
-"""Threads that compute: with others the weights differ in their last digits."""
+THREADS = 1
+"""Threads that compute: with others the weights differ in their last digits. One leaves a core to other work."""
 
 LARGEST_MB = 20.0
 

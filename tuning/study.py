@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+import yaml
 from mlflow.exceptions import MlflowException
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from spondylo_ml.config.differences import COMPARED
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.termination import cause_of
 from tuning import tickets
@@ -37,6 +39,7 @@ PAGE_DUE, PAGE_OF = "page_due", "page_of"
 """When the study's page is due again, in seconds since 1970, and the trial counts that the last page showed: one worker
 draws the page for all."""
 
+CONFIGURATION = "config.yaml"  # artefact: what all trials share
 PAGE_EVERY_S = 15.0
 PAGE_SHARE = 0.05
 """Share of one worker's time that drawing the study's page may take."""
@@ -212,9 +215,10 @@ def _open_parent_run(study: Study, runs: StudyRuns, options: StudyOptions, space
     if stored_id is None:
         study.set_user_attr(PARENT, parent_id)
         study.set_user_attr(PAGE_DUE, time.time() + PAGE_EVERY_S)
-        study_params = options.model_dump(mode="json", exclude={"storage"})
-        params = {f"study.{name}": value for name, value in study_params.items()}
-        runs.parent_params(params | {f"config.{name}": value for name, value in space.base.items()})
+        given = options.model_dump(mode="json", exclude={"storage"}, exclude_defaults=True)
+        shared = {f"config.{name}": space.base[name] for name in COMPARED if name in space.base}
+        runs.parent_params({f"study.{name}": value for name, value in given.items()} | shared)
+        runs.keep(parent_id, {CONFIGURATION: yaml.safe_dump(dict(space.base), sort_keys=False)})
 
 
 def _enqueue_missing_trials(study: Study, options: StudyOptions, space: Space) -> None:

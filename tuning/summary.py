@@ -12,6 +12,7 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.headline import rounded
 from tuning import tickets
 from tuning.options import StudyOptions
 from tuning.parameters import json_value
@@ -48,7 +49,8 @@ class StudySummary:
         """Metrics for the study's run; a count that fell to 0 replaces the one that was logged before."""
         out = {f"trials/{state}": float(self.states.get(state, 0)) for state in STATES}
         if self.best is not None:
-            out |= {f"best/{name}": v for name, v in zip(self.objectives, self.best.values, strict=True)}
+            best = zip(self.objectives, self.best.values, strict=True)
+            out |= {f"val_best/{name}": rounded(name, value) for name, value in best}
             out["best/trial"] = float(self.best.number)
         return out | {"pruning/reports_saved": self.reports_saved}
 

@@ -282,7 +282,7 @@ PREFIXES = (
     Affix("difference_<number>/", "The same in runs of version 0.1, for compared run `<number>`."),
     Affix("noise_floor/", "Difference that another seed alone makes: 95 % of pairs of seeds differ by less.", _LOWER),
     Affix("<entry>/noise_floor/", "The noise floor of one entry of a benchmark.", _LOWER),
-    Affix("best/", "Best trial of a study."),
+    Affix("best/", "Best trial of a study, in older runs; now `val_best/`."),
     Affix("seeds/", "The best configuration of a study, over seeds."),
 )
 

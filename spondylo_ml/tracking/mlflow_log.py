@@ -11,6 +11,7 @@ from typing import Any
 
 import mlflow
 from mlflow.entities import Metric
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.evaluation.headline import epoch_headline
@@ -19,6 +20,7 @@ from spondylo_ml.training.run_log import ColourImage, FolderRunLog
 QUEUE_SIZE = 1000
 RETRY_SECONDS = 5.0
 OUTAGE_TAG = "tracking_outage"
+VALIDATION_ERROR = "val/mre_px512"
 
 Call = Callable[[], object]
 
@@ -30,8 +32,14 @@ class MlflowRunLog:
     (`metrics.jsonl`, one epoch per line, and `images/`).
     """
 
-    def __init__(self, run_id: str, folder: Path, retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(
+        self, run_id: str, folder: Path, system_metrics: bool = False, retry_seconds: float = RETRY_SECONDS
+    ) -> None:
         self._run_id, self._copy, self._retry_seconds = run_id, FolderRunLog(folder), retry_seconds
+        self._monitor: SystemMetricsMonitor | None = None
+        if system_metrics:
+            self._monitor = SystemMetricsMonitor(run_id, resume_logging=True)  # type: ignore[no-untyped-call]
+        self._first_epoch = True
         self._client = MlflowClient()
         self._queue: queue.Queue[Call | None] = queue.Queue(QUEUE_SIZE)
         self._closing = threading.Event()
@@ -43,7 +51,16 @@ class MlflowRunLog:
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
         """See `RunLog`."""
         self._copy.metrics(values, epoch)
-        self._put(lambda: self._client.log_batch(self._run_id, metrics=_metrics(values, epoch)))
+        if self._first_epoch:
+            # MLflow's page that compares runs opens with the metric that was logged first.
+            self._first_epoch = False
+            error = {name: value for name, value in values.items() if name == VALIDATION_ERROR}
+            values = {name: value for name, value in values.items() if name not in error}
+            self._put(lambda: self._client.log_batch(self._run_id, metrics=_metrics(error, epoch)))
+            if self._monitor is not None:
+                self._put(self._monitor.start)
+        others = values
+        self._put(lambda: self._client.log_batch(self._run_id, metrics=_metrics(others, epoch)))
 
     def image(self, image: ColourImage, key: str, epoch: int) -> None:
         """See `RunLog`."""
@@ -56,7 +73,7 @@ class MlflowRunLog:
             return
 
         def send() -> None:
-            logged = {m.step for m in self._client.get_metric_history(self._run_id, "val/mre_px512")}
+            logged = {m.step for m in self._client.get_metric_history(self._run_id, VALIDATION_ERROR)}
             for row in history:
                 if row["epoch"] not in logged:
                     values = {name: value for name, value in row.items() if name != "epoch"}
@@ -69,6 +86,8 @@ class MlflowRunLog:
         self._closing.set()
         self._put(None)
         self._worker.join(timeout_s)
+        if self._monitor is not None:
+            self._monitor.finish()  # type: ignore[no-untyped-call]
         return self.dropped + self._queue.qsize()
 
     def _put(self, call: Call | None) -> None:

@@ -50,10 +50,16 @@ def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
 
 
 def log_environment() -> None:
-    """Log installed packages as an artefact, and commit, Python and platform as tags of the active run."""
+    """Log Python, platform and installed packages as an artefact, and the commit as a tag of the active run."""
     packages = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
-    mlflow.log_text("\n".join(packages) + "\n", "environment.txt")
-    mlflow.set_tags({"git_commit": git_commit(), "python": platform.python_version(), "platform": platform.platform()})
+    machine = [f"# Python {platform.python_version()}", f"# {platform.platform()}"]
+    mlflow.log_text("\n".join([*machine, *packages]) + "\n", "environment.txt")
+    mlflow.set_tag("git_commit", git_commit())
+
+
+def nonzero_tags(**counts: int) -> dict[str, str]:
+    """Tags for counts of what went wrong or is unusual; none for a count of 0, so that the others are seen."""
+    return {name: str(count) for name, count in counts.items() if count}
 
 
 def git_commit() -> str:

@@ -131,7 +131,6 @@ def open_run(
     experiment: str,
     run_name: str,
     resumed_run_id: str | None = None,
-    system_metrics: bool = False,
     *,
     command: str,
     about: str = "",
@@ -162,7 +161,6 @@ def open_run(
         experiment_id=None if run_id else where or experiment_id(experiment),
         run_name=None if run_id else run_name,
         nested=parent is not None,
-        log_system_metrics=system_metrics,
     )
     active_id = active.info.run_id
     # MLflow unsets the variable only if it read the id itself; otherwise a child would reopen its parent.

@@ -23,6 +23,7 @@ from spondylo_ml.tracking.search import search_runs
 ID_LETTERS = 8
 SHOWN = ("mre_px512", "sdr_24px")
 PREFIXES = ("val_best/", "eval/", "out_of_fold/", "best/")
+BEST_OF_STUDY = ("val_best/", "best/")  # the latter in older studies
 """Prefixes of the metrics that stand for a whole run, the first that a run has is shown."""
 
 
@@ -153,7 +154,7 @@ def _trials(run: Run) -> str:
 
 def _best(run: Run) -> Iterable[str]:
     for name, value in sorted(run.data.metrics.items()):
-        if name.startswith("best/") and name != "best/trial":
+        if name.startswith(BEST_OF_STUDY) and name != "best/trial":
             yield f"{metric_definition(name).heading} {_value(value, name)}"
 
 

@@ -193,7 +193,27 @@ def test_metrics_arrive_in_order_and_nan_is_left_out(sqlite_store: MlflowClient,
     assert [(m.step, m.value) for m in sqlite_store.get_metric_history(run_id, "a")] == [(1, 1.5), (2, 2.5)]
     run = sqlite_store.get_run(run_id)
     assert "b" not in run.data.metrics
+    assert not any(name.startswith("system/") for name in run.data.metrics)
     assert (tmp_path / "copy" / "images" / "panel-val-0002.png").is_file()
+
+
+def test_the_validation_error_is_the_first_metric_of_a_run(
+    sqlite_store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    run_id = sqlite_store.create_run(sqlite_store.create_experiment("one")).info.run_id
+    log = MlflowRunLog(run_id, tmp_path / "copy", system_metrics=True)
+    log.metrics({"learning_rate": 0.1, "train/loss": 2.0, "val/mre_px512": 9.0}, epoch=1)
+
+    names: list[str] = []
+    deadline = time.monotonic() + 30
+    while not any(name.startswith("system/") for name in names) and time.monotonic() < deadline:
+        time.sleep(0.05)
+        names = list(sqlite_store.get_run(run_id).data.metrics)
+    assert log.close() == 0
+    assert any(name.startswith("system/") for name in names)
+    assert names[0] == "val/mre_px512", "MLflow's page that compares runs opens with the first metric"
+    assert {"learning_rate", "train/loss"} <= set(names)
 
 
 def test_restore_sends_only_the_epochs_missing_in_the_store(sqlite_store: MlflowClient, tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ def test_a_study_is_a_parent_run_with_one_child_per_trial_with_state_and_reason(
     assert runs[0].data.metrics["objective/0"] == trial.value
     assert parent_of(study).info.status == "FINISHED"
     parent = parent_of(study)
+    assert len(parent.data.params) <= 20
+    assert parent.data.metrics["val_best/mre_px512"] == pytest.approx(summary.best.value, rel=0.01)
     counts = {name.removeprefix("trials/"): v for name, v in parent.data.metrics.items() if name.startswith("trials/")}
     assert counts == {"complete": 2, "fail": 4, "pruned": 0, "running": 0, "waiting": 0, "replaced": 0}
     assert "Pruning" not in parent.data.tags["mlflow.note.content"], "nothing was pruned"

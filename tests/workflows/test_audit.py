@@ -52,7 +52,8 @@ def test_the_audit_of_a_damaged_folder_logs_all_findings(damaged_folder: Path, t
     assert audit_run.data.metrics["films/count"] == 9
     assert {path.name for path in (files / "audit").iterdir()} == FILES
     tree = json.loads((files / "audit" / "findings.json").read_text(encoding="utf-8"))
-    assert tree["digest"] == audit_run.data.tags["audit_digest"]
+    assert len(tree["digest"]) == 64
+    assert tree["images_checked"] is True
     table = pd.read_csv(files / "audit" / "findings.csv")
     assert len(table) == len(tree["findings"])
     assert table.loc[table["severity"] == "error", "check"].tolist() == ["bad_file", "duplicate"]
@@ -110,8 +111,6 @@ def test_training_despite_audit_errors_logs_the_findings(damaged_folder: Path, t
     )
     audit_run, files = only_run(tmp_path)
     assert audit_run.data.tags["audit_errors"] == "1"
-    assert len(audit_run.data.tags["audit_digest"]) == 64
-    assert audit_run.data.tags["audit_images_checked"] == "true"
     assert "duplicate" in (files / "audit" / "findings.csv").read_text(encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ def test_runs_are_listed_newest_first_or_best_first(client: MlflowClient) -> Non
 
 
 def test_parts_of_a_study_are_listed_only_if_asked_for(client: MlflowClient) -> None:
-    study = add_run(client, "study s", STUDY_TAGS, {"trials/complete": 3, "trials/fail": 1, "best/mre_px512": 7.5})
+    study = add_run(client, "study s", STUDY_TAGS, {"trials/complete": 3, "trials/fail": 1, "val_best/mre_px512": 7.5})
     add_run(client, "trial 001", TRIAL_TAGS, parent=study)
     add_run(client, "evaluate", {"git_commit": "c", "judged_run": "x"}, {"eval/mre_px512": 8.0}, days_old=5)
     assert [row[1] for row in list_store(ListConfig()).rows[1:]] == ["evaluate", "study s"]

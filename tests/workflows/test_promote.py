@@ -13,7 +13,8 @@ import pytest
 from commands import LEARNS, aliases_of, client_of, environment, run, runs_of
 from mlflow.entities import Run
 
-from spondylo_ml.config import PromoteConfig, RegistryConfig, validate
+from spondylo_ml.clinical.rules import rules_digest
+from spondylo_ml.config import ClinicalConfig, PromoteConfig, RegistryConfig, validate
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.workflows.promote import Promotion, promote
@@ -135,7 +136,8 @@ def _assert_version_is_documented(folder: Path, training_run: Run, promotion: Pr
     card = (root / "model_card.html").read_text()
     assert card.count("data:image/jpeg;base64,") == 3
     assert len(list((root / "overlays").glob("*.png"))) == 3
-    origin = [training_run.data.tags[name] for name in ("data_digest.train", "clinical_rules", "git_commit")]
+    origin = [training_run.data.tags[name] for name in ("data_digest.train", "git_commit")]
+    origin.append(rules_digest(ClinicalConfig()))
     assert all(f"<code>{value}</code>" in card for value in origin)
     assert result in card
     for phrase in (

@@ -8,22 +8,17 @@ import mlflow
 import pandas as pd
 
 from spondylo_ml.data.audit.findings import Audit
+from spondylo_ml.tracking.provenance import nonzero_tags
 
 
 def log_audit(audit: Audit) -> None:
-    """Log digest and counts as tags of the active run, and the findings as CSV and JSON in `audit/`."""
+    """Log counts of errors and warnings as tags of the active run, and the findings as CSV and JSON in `audit/`."""
     counts = audit.counts()
-    mlflow.set_tags(
-        {
-            "audit_digest": audit.digest,
-            "audit_errors": str(counts["errors"]),
-            "audit_warnings": str(counts["warnings"]),
-            "audit_images_checked": str(audit.images_checked).lower(),
-        }
-    )
+    mlflow.set_tags(nonzero_tags(audit_errors=counts["errors"], audit_warnings=counts["warnings"]))
     mlflow.log_text(findings_table(audit).to_csv(index=False), "audit/findings.csv")
     rows = [finding.to_json() for finding in audit.findings]
-    mlflow.log_text(json.dumps({"digest": audit.digest, "findings": rows}, indent=1), "audit/findings.json")
+    content = {"digest": audit.digest, "images_checked": audit.images_checked, "findings": rows}
+    mlflow.log_text(json.dumps(content, indent=1), "audit/findings.json")
 
 
 def findings_table(audit: Audit) -> pd.DataFrame:

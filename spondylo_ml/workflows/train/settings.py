@@ -29,7 +29,8 @@ def log_settings(config: Config, differences: Mapping[str, Any], films: str = ""
     """
     values = flatten(config.model_dump(mode="json"))
     shown = [*COMPARED, *([FOLD] if config.data.fold is not None else [])]
-    others = [name for name in differences if name not in shown]
+    # The parameter `films` already says which films these are.
+    others = sorted((name for name in differences if name not in shown), key=lambda name: name.startswith("data."))
     log_params({name: values[name] for name in [*shown, *others[:MOST_DIFFERENCES]]})
     if films:
         log_params({"films": films}, prefix="")

@@ -12,7 +12,6 @@ from typing import Any
 import mlflow
 import yaml
 
-from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import Config
 from spondylo_ml.config.differences import recipe_differences, settings_text, short_run_name
 from spondylo_ml.config.experiments import EXPERIMENT
@@ -38,7 +37,7 @@ from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.logged_models import delete_unfinished_models
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
-from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split
+from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split, nonzero_tags
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, how_to_resume, write_run_folder
 from spondylo_ml.tracking.selection import numbered_name
@@ -111,14 +110,14 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
     tracking = config.tracking
     experiment = chosen_experiment(tracking.experiment, EXPERIMENT)
     name = tracking.run_name or numbered_name(experiment, short_run_name(config.model.name, differences))
-    with _open_training_run(experiment, name, resume, tracking.system_metrics) as (run_id, folder):
+    with _open_training_run(experiment, name, resume) as (run_id, folder):
         write_run_folder(folder, run_id, config)
         mlflow.set_tag(FOLDER_TAG, str(folder))
         log_settings(config, differences, films.name)
         digests = _log_origin(config, films, compute)
         log_audit(audit)
-        mlflow.set_tags({"left_out_vertebrae": str(left_out.vertebrae), "left_out_films": str(left_out.whole_films)})
-        run_log = MlflowRunLog(run_id, folder)
+        mlflow.set_tags(nonzero_tags(left_out_vertebrae=left_out.vertebrae, left_out_films=left_out.whole_films))
+        run_log = MlflowRunLog(run_id, folder, tracking.system_metrics)
         try:
             model = build_model(config, films.slots)
             mlflow.log_params({"parameter_count": parameter_count(model)})
@@ -153,12 +152,10 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
 
 
 @contextmanager
-def _open_training_run(
-    experiment: str, name: str, resume: Resume | None, system_metrics: bool
-) -> Iterator[tuple[str, Path]]:
+def _open_training_run(experiment: str, name: str, resume: Resume | None) -> Iterator[tuple[str, Path]]:
     """Open the run, see `open_run`; its id, and the folder of its checkpoints, in which nobody else trains."""
     resumed_id = resume.run_id if resume else None
-    with open_run(experiment, name, resumed_id, system_metrics, command="train", how_to_resume=how_to_resume) as run_id:
+    with open_run(experiment, name, resumed_id, command="train", how_to_resume=how_to_resume) as run_id:
         folder = checkpoint_folder(run_id)
         with (
             nullcontext()
@@ -191,10 +188,8 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> dict[str, s
             "model": config.model.name,
             "dataset": films.name,
             "preset": config.preset,
-            "clinical_rules": rules_digest(config.clinical),
-            "compute": f"{compute.device} {compute.precision} ({compute.reason})",
-            "bad_files": str(len(films.bad_files)),
-            "reader_remarks": str(len(films.notes)),
+            "compute": f"{compute.device} {compute.precision}",
+            **nonzero_tags(bad_files=len(films.bad_files), reader_remarks=len(films.notes)),
         }
     )
     remarks = [*films.bad_files, *films.notes, *films.overflow()]
@@ -208,8 +203,8 @@ def _log_unused(model: LandmarkModel) -> None:
     """Log names and number of the parameters that get no gradient from the configured loss."""
     unused = sorted(model.unused_parameters())
     count = sum(p.numel() for name, p in model.named_parameters() if name in unused)
-    mlflow.set_tag("unused_parameters", str(count))
     if unused:
+        mlflow.set_tag("unused_parameters", str(count))
         log.info("%d parameters get no gradient; they are listed in unused_parameters.txt", count)
         mlflow.log_text("\n".join(unused) + "\n", "unused_parameters.txt")
 
