@@ -14,6 +14,7 @@ from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.loading import audit_of, load_films_to_audit
+from spondylo_ml.data.readers.recognition import Recognition, recognition_of
 from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
@@ -28,11 +29,16 @@ REPORT = "index.html"
 
 @dataclass(frozen=True)
 class AuditResult:
-    """The result of `audit`."""
+    """The result of `audit`.
+
+    Attributes:
+        recognition: what the folder was recognised as; None for synthetic films.
+    """
 
     run_id: str
     audit: Audit
     n_films: int
+    recognition: Recognition | None = None
 
 
 def audit(config: AuditConfig) -> AuditResult:
@@ -52,7 +58,9 @@ def audit(config: AuditConfig) -> AuditResult:
         log_dataset(films, [part for part in parts if part])
         log_audit(result)
         _log_report(films, result, config)
-    return AuditResult(run_id, result, len(films.films))
+    path = config.data.path
+    recognition = recognition_of(path.expanduser(), config.data.kind, films) if path is not None else None
+    return AuditResult(run_id, result, len(films.films), recognition)
 
 
 def _log_report(films: FilmSet, result: Audit, config: AuditConfig) -> None:

@@ -42,6 +42,10 @@ def only_run(folder: Path) -> tuple[Run, Path]:
 
 def test_the_audit_of_a_damaged_folder_logs_all_findings(damaged_folder: Path, tmp_path: Path) -> None:
     output = run(tmp_path, "audit", "--data", str(damaged_folder))
+    assert re.search(r"layout +mendeley \(the only layout that fits\): ", output)
+    assert re.search(
+        r"how sure +not sure: 1 file\(s\) that cannot be used; \d film\(s\) without names of levels", output
+    )
     assert re.search(r"errors +2", output)
     assert "duplicate: " in output
     assert "bad_file: broken.png" in output

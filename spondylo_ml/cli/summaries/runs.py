@@ -215,13 +215,18 @@ def benchmarked(result: BenchmarkResult) -> str:
 
 
 def audited(result: AuditResult) -> str:
-    """Summary of an audit: all errors, and the number of other findings."""
-    audit = result.audit
-    rows = [("films", str(result.n_films)), *((name, str(count)) for name, count in audit.counts().items())]
+    """Summary of an audit: what was recognised, all errors, and the number of other findings."""
+    audit, recognition = result.audit, result.recognition
+    proposal = ["", recognition.proposal] if recognition and recognition.proposal else []
+    rows = [
+        *(recognition.facts if recognition else ()),
+        ("films", str(result.n_films)),
+        *((name, str(count)) for name, count in audit.counts().items()),
+    ]
     errors = [f"  {audit.on_terminal(finding)}" for finding in audit.of(Severity.ERROR)]
     lines = ["Errors:", *errors] if errors else ["No errors."]
     rows += [("digest", audit.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
-    return "\n".join([_table(rows), *lines, where_to_see(result.run_id)])
+    return "\n".join([_table(rows), *proposal, *lines, where_to_see(result.run_id)])
 
 
 def predicted(result: PredictionResult) -> str:

@@ -82,7 +82,7 @@ class PointNames:
     def _of(self, name: str) -> Meaning | None:
         if name in self.names:
             return self.names[name]
-        slot, rest = self._level(name)
+        slot, rest = self.split_level(name)
         rest = " ".join(word for word in rest.split() if word not in _FILLERS)
         if not rest:
             return Meaning(slot)
@@ -91,8 +91,8 @@ class PointNames:
         corner = _CORNERS.get(rest.replace(" ", ""))
         return Meaning(slot, corner) if corner else None
 
-    def _level(self, name: str) -> tuple[int | None, str]:
-        """Slot of the level in a name, and the rest of the name."""
+    def split_level(self, name: str) -> tuple[int | None, str]:
+        """Slot of the level in a name in `plain` form, and the rest of the name."""
         for word in sorted(self.levels, key=len, reverse=True):
             padded = f" {name} "
             if f" {word} " in padded:
