@@ -24,6 +24,7 @@ from spondylo_ml.config.section import CommaList, Fraction, Section
 from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco", "label-studio", "cvat", "labelme", "slicer"]
+DraftFormat = Literal["label-studio", "cvat", "labelme", "slicer", "coco"]
 Backend = Literal["torch", "onnx"]
 
 
@@ -229,6 +230,9 @@ class PredictConfig(Section):
     )
     digest: Digest | None = Field(None, description=DIGEST_HELP)
     to: Path = Field(description="new or empty folder for the results")
+    format: DraftFormat | None = Field(
+        None, description="also write the predictions to drafts/, to be corrected in a labelling tool"
+    )
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
     batch_size: int = Field(8, ge=1, le=256, description="films per batch")

@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
 
 from spondylo_ml.data.pseudonyms import pseudonym
+from spondylo_ml.data.readers import read_folder
 from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.film_result import COLUMNS
 
@@ -62,7 +63,8 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = start(tmp_path, "predict", "--films", str(films), "--model", str(model), "--to", "out")
+    common = ("predict", "--films", str(films), "--model", str(model))
+    process = start(tmp_path, *common, "--to", "out", "--format", "cvat")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
     assert "6, 4 with results" in output
@@ -77,6 +79,11 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert sorted(path.stem for path in (out / "overlays").iterdir()) == good
     assert {path.name for path in (out / "reports").iterdir()} == {f"{g}.{s}" for g in good for s in ("html", "json")}
     _assert_the_files_agree(out, good, bad)
+    drafts = read_folder(out / "drafts")
+    assert drafts.kind == "cvat"
+    assert drafts.bad_files == ()
+    assert sorted(film.path.stem for film in drafts.films if film.path) == good
+    assert all(0 < len(film.vertebrae or ()) <= 10 for film in drafts.films)
     gallery = (out / "index.html").read_text(encoding="utf-8")
     assert gallery.count("data:image/jpeg;base64,") == 4
     assert all(f'href="reports/{name}.html"' in gallery for name in good)

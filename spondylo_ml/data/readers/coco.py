@@ -43,7 +43,7 @@ from spondylo_ml.data.readers.coco_files import ROBOFLOW, Job, has_annotations, 
 from spondylo_ml.data.readers.fields import finite_numbers
 from spondylo_ml.data.readers.films_csv import parse_age, parse_facing, parse_sex, parse_spacing
 from spondylo_ml.data.readers.parts import parse_part
-from spondylo_ml.data.readers.remarks import Remark, as_findings
+from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, Vertebra
@@ -113,7 +113,7 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         age_years=parse_age(fields["age_years"], path.name, "image") if "age_years" in fields else None,
         reader=_reader(fields.get("reader"), path.name),
     )
-    return ReadFilm(film, as_findings(path.name, (*notes, *remarks)))
+    return ReadFilm(film, as_findings(path.name, (*notes, *remarks, *draft_remarks(film.reader))))
 
 
 def _reader(reader: object, file: str) -> str:

@@ -64,7 +64,7 @@ def predict(config: PredictConfig) -> PredictionResult:
     """
     inputs = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
-    folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports)
+    folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports, config.format)
     failed = []
     try:
         for film, film_result in zip(inputs.films, _with_progress(model, inputs.films, config), strict=True):

@@ -22,7 +22,7 @@ from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, v
 from spondylo_ml.data.readers.films_csv import FilmRow, film_stem, merged_rows, parse_row, read_films_csv
 from spondylo_ml.data.readers.pairing import duplicate_stems, files_in, group_by_stem, images_in
 from spondylo_ml.data.readers.parts import folders_in, parse_part, unread_subfolders
-from spondylo_ml.data.readers.remarks import Remark, as_findings
+from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks
 from spondylo_ml.data.readers.tools.assemble import Label, bodies_of, label_of
 from spondylo_ml.data.readers.tools.drawing import Drawing
 from spondylo_ml.data.readers.tools.mapping import Mapping, read_mapping
@@ -175,6 +175,7 @@ def _read_film(job: _Job, mapping: Mapping, scale: Scale) -> ReadFilm:
         if not drawing.fields.get("labelled"):
             raise FileError(file, "no label: nothing is drawn; if this is intended, say labelled: no in films.csv")
         vertebrae = ()
+    remarks += draft_remarks(row.reader)
     film = _film(job, row, label.facing if label else row.facing, size_hw, vertebrae, levels_from)
     return ReadFilm(film, as_findings(file, remarks))
 
