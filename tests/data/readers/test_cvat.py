@@ -91,6 +91,12 @@ def test_film_fields_subset_and_reader(tmp_path: Path) -> None:
     assert (film.facing, film.split, film.reader) == (Facing.LEFT, "val", "ott")
     (film,) = read(tmp_path, "".join(skeletons()), "<owner><username>boss</username></owner>").films
     assert film.reader == ""
+    named = tag.replace("</tag>", '<attribute name="reader">Anna Ott</attribute></tag>')
+    films = read(tmp_path, "".join(skeletons()) + named, meta)
+    assert films.films[0].reader == "Anna Ott"
+    assert [(note.reason, note.doubt) for note in films.notes] == [
+        ("the attribute reader of its tag and the assignee differ: the attribute is taken", False)
+    ]
 
 
 def test_an_image_without_shapes_needs_to_say_so(tmp_path: Path) -> None:

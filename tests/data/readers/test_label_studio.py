@@ -201,10 +201,45 @@ def test_films_csv_may_not_contradict_the_task(tmp_path: Path) -> None:
         ("https://example.org/a.jpg?token=1", "a.jpg"),
         ("images\\a.png", "a.png"),
         ("deadbeef.png", "deadbeef.png"),
+        ("/data/local-files/?d=images/20240115-smith.png", "20240115-smith.png"),
+        ("https://example.org/films/20240115-smith.png", "20240115-smith.png"),
+        ("https://example.org/studio/data/upload/3/20240115-smith.png", "smith.png"),
+        ("s3://bucket/data/upload/20240115-smith.png", "20240115-smith.png"),
     ],
 )
 def test_the_film_of_an_address(address: str, name: str) -> None:
     assert film_name(address) == name
+
+
+@pytest.mark.parametrize(
+    ("data", "change", "message"),
+    [
+        (
+            {"image2": "two.png"},
+            {"to_name": "image2"},
+            "its task has several films, and its results are not on image, so that theirs is unknown: make a task for",
+        ),
+        ({}, {"to_name": "second"}, "its results are on several films (to_name)"),
+        ({"image2": "two.png"}, {"item_index": 1}, "its task has pages (item_index)"),
+    ],
+)
+def test_the_regions_of_two_films_are_not_mixed(tmp_path: Path, data: Task, change: Task, message: str) -> None:
+    one = task()
+    one["data"] |= data
+    assert_boxes(read(tmp_path, one), ("S1", "L5", "L4", "L3", "L2", "L1"))
+    results_of(one)[1].update(change)
+    (why,) = reasons(read(tmp_path, one))
+    assert message in why
+
+
+def test_results_that_are_all_on_the_second_film_are_not_those_of_the_first(tmp_path: Path) -> None:
+    one = task()
+    for entry in results_of(one):
+        entry["to_name"] = "image2"
+    assert reasons(read(tmp_path, one)) == []
+    one["data"]["image2"] = "two.png"
+    (why,) = reasons(read(tmp_path, one))
+    assert "its task has several films, and its results are not on image" in why
 
 
 def test_two_tasks_of_one_film_and_the_short_export_are_errors(tmp_path: Path) -> None:

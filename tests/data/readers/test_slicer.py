@@ -73,10 +73,40 @@ def test_undefined_points_are_absent_and_described_ones_hidden(tmp_path: Path) -
     one = node()
     one["controlPoints"][2] |= {"position": "", "positionStatus": "undefined"}
     one["controlPoints"][1]["description"] = "hidden"
-    (film,) = read(tmp_path, one).films
-    sacrum = (film.vertebrae or ())[0]
+    one["controlPoints"][4]["positionStatus"] = "missing"
+    one["controlPoints"].append({"label": "F-1", "position": [0, 0, 0], "positionStatus": "preview"})
+    films = read(tmp_path, one)
+    sacrum, l5 = (films.films[0].vertebrae or ())[:2]
     np.testing.assert_array_equal(sacrum.present, [True, True, False, True])
     np.testing.assert_array_equal(sacrum.visible, [True, False, False, True])
+    np.testing.assert_array_equal(l5.present, [False, True, True, True])
+    assert [note.reason for note in films.notes] == ["1 point(s) were about to be placed (preview): skipped"]
+
+
+def test_the_status_of_a_position_in_an_fcsv_file(tmp_path: Path) -> None:
+    path = one_film("slicer", tmp_path) / "images" / "one.fcsv"
+    *header, first, second, third = path.read_text().splitlines()
+    rows = [f"{row},2,0" for row in header[3:]]
+    never = ["1,0,0,0,0,0,0,1,1,1,0,L3_superior_left,,,0,0", "1,0,0,0,0,0,0,1,1,1,0,L3_superior_right,,,3,0"]
+    preview = "1,5,5,0,0,0,0,1,1,1,0,F-1,,,1,0"
+    rows = [never[0] if ",L3_superior_left," in r else never[1] if ",L3_superior_right," in r else r for r in rows]
+    path.write_text("\n".join([*header[:3], *rows, f"{first},2,0", f"{second},2", third, preview]))
+    films = read_folder(tmp_path)
+    assert reasons(films) == []
+    levels = {v.level: v for v in films.films[0].vertebrae or ()}
+    np.testing.assert_array_equal(levels["L3"].present, [False, False, True, True])
+    expected = np.array(boxes(), dtype=float)
+    expected[3, :2] = np.nan
+    np.testing.assert_array_equal(corners_of(films.films[0]), expected)
+    assert [note.reason for note in films.notes] == ["1 point(s) were about to be placed (preview): skipped"]
+
+
+@pytest.mark.parametrize("surplus", [",4,0", ",2,0,0", ",", ",defined", ",2,x"])
+def test_other_surplus_cells_of_an_fcsv_file_are_refused(surplus: str, tmp_path: Path) -> None:
+    path = one_film("slicer", tmp_path) / "images" / "one.fcsv"
+    path.write_text(path.read_text().rstrip() + surplus)
+    (why,) = reasons(read_folder(tmp_path))
+    assert "a row has more cells than the line of columns" in why
 
 
 def test_closed_curves_are_named_after_their_level(tmp_path: Path) -> None:
@@ -147,6 +177,10 @@ def test_a_jpeg_film_with_a_resolution_is_written_where_slicer_shows_it(tmp_path
         (lambda n: n.update(coordinateUnits="um"), "coordinateUnits must be mm"),
         (lambda n: n["controlPoints"][0].update(position=[1, 2, 30]), "does not lie in the plane of the film"),
         (lambda n: n["controlPoints"][0].update(position=[1, 2]), "the position of a point must be [x, y, z]"),
+        (
+            lambda n: n["controlPoints"][0].update(positionStatus="placed"),
+            "positionStatus must be one of undefined, preview, defined, missing, found 'placed'",
+        ),
         (lambda n: n["controlPoints"][0].update(label="F-1"), "1 name(s) of points or bodies are not understood"),
         (lambda n: n.update(coordinateSystem="RAS"), "lies far outside the film"),
         (lambda n: n.update(controlPoints=[]), "no label: nothing is drawn"),

@@ -78,14 +78,25 @@ def test_drafts_of_label_studio_are_predictions_until_they_are_annotations(tmp_p
     assert films.films[0].reader == "ott@example.org"
 
 
-def test_an_assignee_in_cvat_signs_a_draft(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["task", "job", "project/tasks/task"])
+def test_an_assignee_in_cvat_does_not_sign_a_draft(place: str, tmp_path: Path) -> None:
     write("cvat", tmp_path)
     path = tmp_path / "annotations.xml"
-    meta = "<meta><task><assignee><username>ott</username></assignee></task></meta>"
-    path.write_text(path.read_text().replace("<version>", f"{meta}<version>"))
+    names = place.split("/")
+    before, after = "".join(f"<{name}>" for name in names), "".join(f"</{name}>" for name in reversed(names))
+    meta = f"<meta>{before}<id>5</id><assignee><username>ott</username></assignee>{after}</meta>"
+    text = (
+        path.read_text().replace("<version>", f"{meta}<version>").replace('<image id="0"', '<image id="0" task_id="5"')
+    )
+    path.write_text(text)
     films = read_folder(tmp_path)
     assert_corners(films)
+    assert [(note.reason, note.doubt) for note in films.notes] == [(UNCORRECTED, True)]
+    assert films.films[0].reader == f"draft of {MODEL}"
+    path.write_text(text.replace(f"draft of {MODEL}", "ott"))
+    films = read_folder(tmp_path)
     assert films.notes == ()
+    assert films.films[0].reader == "ott"
 
 
 def test_coco_has_the_score_of_each_keypoint(tmp_path: Path) -> None:

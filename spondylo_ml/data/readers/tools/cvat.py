@@ -3,7 +3,8 @@
 A vertebra is a skeleton with a point for each corner (a point that is outside is an absent corner, an occluded one
 cannot be seen); or points and boxes of one group; or points in a box; or a shape of four points, or a polygon, labelled
 with the level. The level is the label of the whole or its attribute `level`. A tag may have attributes named as the
-columns of `films.csv`. The reader is the assignee of the job or task.
+columns of `films.csv`. The reader is the tag's attribute `reader`, or else the assignee of the job or task: who is
+assigned need not have drawn or corrected anything.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.films_csv import COLUMNS
 from spondylo_ml.data.readers.parts import parse_part
-from spondylo_ml.data.readers.remarks import Remark
+from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing, DrawnBody, DrawnBox, DrawnPoint, Words, in_boxes
 from spondylo_ml.data.readers.tools.mapping import Mapping as NameMapping
@@ -30,6 +31,7 @@ NAMING = ("level", "corner")
 
 UNSET = ("", "__undefined__")
 SHAPES = ("skeleton", "points", "polygon", "box")
+TWO_READERS = "the attribute reader of its tag and the assignee differ: the attribute is taken"
 
 
 class CvatReader:
@@ -91,9 +93,15 @@ def _image(path: Path, image: Element, readers: Mapping[str | None, str]) -> Dra
     if not name:
         raise FileError(path.name, "an image has no name")
     fields = _fields(image)
-    reader = readers.get(image.get("task_id")) or readers.get(None) or fields.get("reader", "")
+    assignee = readers.get(image.get("task_id")) or readers.get(None) or ""
+    stated = fields.get("reader", "")
+    differ = stated and assignee and stated != assignee and not stated.startswith(DRAFT_OF)
     drawing = Drawing(
-        path, name, fields={**fields, "reader": reader}, part=parse_part(image.get("subset", "")), size_hw=None
+        path,
+        name,
+        fields={**fields, "reader": stated or assignee},
+        part=parse_part(image.get("subset", "")),
+        remarks=(Remark(TWO_READERS),) if differ else (),
     )
     try:
         return _drawn(replace(drawing, size_hw=_size_hw(image, name)), image)
@@ -136,10 +144,8 @@ def _drawn(drawing: Drawing, image: Element) -> Drawing:
     loose = [points[0] for shape in single if shape.tag == "points" and len(points := _points(shape, film)) == 1]
     boxes = tuple(_box(shape, film) for shape in single if shape.tag == "box")
     boxed, outside = in_boxes(tuple(loose), boxes, film)
-    remarks = (
-        (Remark(f"{others} shape(s) that are no points, boxes, skeletons or polygons: skipped"),) if others else ()
-    )
-    return replace(drawing, bodies=(*bodies, *boxed), loose=outside, remarks=remarks)
+    skipped = [Remark(f"{others} shape(s) that are no points, boxes, skeletons or polygons: skipped")] if others else []
+    return replace(drawing, bodies=(*bodies, *boxed), loose=outside, remarks=(*drawing.remarks, *skipped))
 
 
 def _skeleton(shape: Element, film: str) -> DrawnBody:

@@ -11,27 +11,30 @@ has no keypoint. Coordinates are percent of the film's width and height. A task'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.names import FILM_SUFFIXES
-from spondylo_ml.data.readers.fields import finite_numbers, read_json
+from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.films_csv import COLUMNS, says_unlabelled
-from spondylo_ml.data.readers.remarks import Remark
 from spondylo_ml.data.readers.tools import dataset
-from spondylo_ml.data.readers.tools.drawing import Drawing, DrawnBody, DrawnBox, DrawnPoint, Words, in_boxes
+from spondylo_ml.data.readers.tools.drawing import Drawing
+from spondylo_ml.data.readers.tools.label_studio_regions import ONE_FILM, drawn, films_of
 from spondylo_ml.data.readers.tools.mapping import Mapping as NameMapping
 from spondylo_ml.errors import FileError
 
 JSON = (".json",)
-HIDDEN_CHOICES = {"hidden", "occluded", "not visible"}
+IMAGE = "image"
+"""Usual name of the film in a task's data, and of the tag that shows it."""
+
 MIN_EXPORT = "is Label Studio's JSON-MIN export, which leaves out what is needed: export it as JSON"
 
 _KEYS = re.compile(r'"(annotations|predictions|completions|keypointlabels|original_width)"\s*:')
+_UPLOADS = "/data/upload/"
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")
 """Label Studio writes this before the names of uploaded files."""
 
@@ -60,17 +63,6 @@ class LabelStudioReader:
         return dataset.read_dataset(self.kind, root, self.files(root), self.parse, dataset.no_scale)
 
 
-@dataclass(frozen=True)
-class _Region:
-    """A region of the film: all results with one id."""
-
-    kind: str
-    words: Words
-    value: Mapping[str, Any]
-    hidden: bool
-    parent: str | None
-
-
 def is_export(path: Path) -> bool:
     """Whether a file begins as a list of tasks."""
     text = dataset.head(path).lstrip()
@@ -92,10 +84,12 @@ def tasks_of(path: Path, reader: str | None) -> list[Drawing]:
 
 
 def film_name(address: str) -> str:
-    """The file name in the address of a film, without what Label Studio writes before it."""
+    """The file name in the address of a film, without what Label Studio writes before the name of an uploaded one."""
     parts = urlsplit(address)
     inner = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
-    return _UPLOAD.sub("", PurePosixPath(inner.replace("\\", "/")).name, count=1)
+    name = PurePosixPath(inner.replace("\\", "/")).name
+    uploaded = _UPLOADS in parts.path and parts.scheme in ("", "http", "https")
+    return _UPLOAD.sub("", name, count=1) if uploaded else name
 
 
 def _task(path: Path, task: Mapping[str, Any], number: int, reader: str | None) -> Drawing:
@@ -107,20 +101,37 @@ def _task(path: Path, task: Mapping[str, Any], number: int, reader: str | None) 
         annotation, drafts = _annotation(task, drawing.film, reader)
         if annotation is None:
             return replace(drawing, error=None if says_unlabelled(drawing.fields) else drafts)
-        return _drawn(drawing, annotation)
+        _require_labelled_film(data, annotation, drawing.film)
+        person = _reader(annotation) or drawing.fields.get("reader", "")
+        return drawn(replace(drawing, fields={**drawing.fields, "reader": person}), annotation.get("result"))
     except FileError as error:
         return replace(drawing, error=error)
 
 
 def _film(path: Path, data: Mapping[str, Any], number: int) -> str:
     """The film's name: the only value of the task's data that is the address of a film."""
-    names = {key: film_name(value) for key, value in data.items() if isinstance(value, str) and key not in COLUMNS}
-    films = [name for name in names.values() if PurePosixPath(name).suffix.lower() in FILM_SUFFIXES]
+    films = _films(data)
     if len(films) == 1:
-        return films[0]
-    if "image" in names:
-        return names["image"]
-    raise FileError(path.name, f"task {number}: its data has {len(films)} films, one is needed: name it image")
+        return next(iter(films.values()))
+    image = data.get(IMAGE)
+    if isinstance(image, str):
+        return film_name(image)
+    raise FileError(path.name, f"task {number}: its data has {len(films)} films, one is needed: name it {IMAGE}")
+
+
+def _films(data: Mapping[str, Any]) -> dict[str, str]:
+    """The names of the films in a task's data, by their keys."""
+    names = {key: film_name(value) for key, value in data.items() if isinstance(value, str) and key not in COLUMNS}
+    return {key: name for key, name in names.items() if PurePosixPath(name).suffix.lower() in FILM_SUFFIXES}
+
+
+def _require_labelled_film(data: Mapping[str, Any], annotation: Mapping[str, Any], film: str) -> None:
+    """Raise `FileError` if it is not certain which of a task's films was labelled: only the configuration says that."""
+    if len(_films(data)) > 1 and films_of(annotation.get("result")) - {IMAGE}:
+        raise FileError(
+            film,
+            f"its task has several films, and its results are not on {IMAGE}, so that theirs is unknown: {ONE_FILM}",
+        )
 
 
 def _fields(data: Mapping[str, Any]) -> dict[str, str]:
@@ -155,104 +166,3 @@ def _reader(annotation: Mapping[str, Any]) -> str:
         full = " ".join(str(person[key]) for key in ("first_name", "last_name") if person.get(key))
         return str(person.get("email") or full or person.get("id") or "")
     return "" if person is None else str(person)
-
-
-def _drawn(drawing: Drawing, annotation: Mapping[str, Any]) -> Drawing:
-    results = annotation.get("result")
-    if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
-        raise FileError(drawing.film, "the result of an annotation must be a list of objects")
-    regions = _regions(results, drawing.film)
-    boxes = {key: _box(region, drawing.film) for key, region in regions.items() if region.kind == "rectangle"}
-    points = {key: _point(region, drawing.film) for key, region in regions.items() if region.kind == "keypoint"}
-    joined = {key: parent for key in points if (parent := regions[key].parent) in boxes}
-    loose = tuple(point for key, point in points.items() if key not in joined)
-    bodies, outside = in_boxes(loose, tuple(boxes.values()), drawing.film)
-    children = {box: tuple(points[key] for key, parent in joined.items() if parent == box) for box in boxes}
-    bodies = tuple(replace(body, points=body.points + children[box]) for box, body in zip(boxes, bodies, strict=True))
-    polygons = tuple(_polygon(region, drawing.film) for region in regions.values() if region.kind == "polygon")
-    others = [region for region in regions.values() if region.kind not in ("rectangle", "keypoint", "polygon")]
-    remarks = [Remark(f"{len(others)} region(s) that are no points, boxes or polygons: skipped")] if others else []
-    person = _reader(annotation) or drawing.fields.get("reader", "")
-    return replace(
-        drawing,
-        bodies=(*bodies, *polygons),
-        loose=outside,
-        size_hw=_size_hw(results, drawing.film),
-        fields={**drawing.fields, "reader": person},
-        remarks=tuple(remarks),
-    )
-
-
-def _regions(results: Sequence[Mapping[str, Any]], film: str) -> dict[str, _Region]:
-    """Regions by id. Several results may share an id: geometry, labels and choices of one region."""
-    regions: dict[str, _Region] = {}
-    for number, result in enumerate(results):
-        if result.get("image_rotation"):
-            raise FileError(film, "the film was turned in Label Studio: turn it back there, and export again")
-        value = result.get("value")
-        if not isinstance(value, dict) or result.get("type") == "relation":
-            continue
-        key = str(result.get("id", number))
-        words = tuple(str(word) for words in _labels(value) for word in words)
-        hidden = any(str(choice).lower() in HIDDEN_CHOICES for choice in value.get("choices", ()))
-        kind = str(result.get("type", "")).removesuffix("labels")
-        old = regions.get(key, _Region("", (), {}, False, None))
-        regions[key] = _Region(
-            kind if not old.kind or old.kind in ("", "choices") else old.kind,
-            tuple(dict.fromkeys((*old.words, *words))),
-            {**old.value, **value},
-            old.hidden or hidden,
-            result.get("parentID") or old.parent,
-        )
-    for one, other in _relations(results):
-        for point, box in ((one, other), (other, one)):
-            if point in regions and box in regions and regions[point].kind == "keypoint":
-                regions[point] = replace(regions[point], parent=regions[point].parent or box)
-    return {key: region for key, region in regions.items() if region.kind not in ("choices", "")}
-
-
-def _labels(value: Mapping[str, Any]) -> Iterator[list[object]]:
-    for key, words in value.items():
-        if key.endswith("labels") and isinstance(words, list):
-            yield words
-
-
-def _relations(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    for result in results:
-        if result.get("type") == "relation":
-            yield str(result.get("from_id")), str(result.get("to_id"))
-
-
-def _numbers(region: _Region, names: Sequence[str], film: str) -> list[float]:
-    return finite_numbers([region.value.get(name) for name in names], film, f"{', '.join(names)} of a region")
-
-
-def _box(region: _Region, film: str) -> DrawnBox:
-    x, y, width, height = _numbers(region, ("x", "y", "width", "height"), film)
-    return DrawnBox(region.words, (x, y, x + width, y + height), turned=bool(region.value.get("rotation")))
-
-
-def _point(region: _Region, film: str) -> DrawnPoint:
-    x, y = _numbers(region, ("x", "y"), film)
-    return DrawnPoint(region.words, (x, y), region.hidden)
-
-
-def _polygon(region: _Region, film: str) -> DrawnBody:
-    points = region.value.get("points")
-    if not isinstance(points, list) or not all(isinstance(point, list) and len(point) == 2 for point in points):
-        raise FileError(film, "a polygon must have points [x, y]")
-    pairs = [finite_numbers(point, film, "points of a polygon") for point in points]
-    return DrawnBody(region.words, tuple(DrawnPoint((), (x, y)) for x, y in pairs))
-
-
-def _size_hw(results: Sequence[Mapping[str, Any]], film: str) -> tuple[int, int] | None:
-    """The film's size in px, as the results give it; None if they do not."""
-    sizes = {
-        (r["original_height"], r["original_width"]) for r in results if "original_height" in r and "original_width" in r
-    }
-    if len(sizes) > 1:
-        raise FileError(film, "its results give the film several sizes")
-    if not sizes:
-        return None
-    height, width = finite_numbers(sizes.pop(), film, "original_height and original_width")
-    return int(height), int(width)

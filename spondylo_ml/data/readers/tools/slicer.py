@@ -1,8 +1,9 @@
 """3D Slicer's Markups: `<film>.mrk.json` or `<film>.fcsv` beside the film.
 
 A vertebra is points whose labels name level and corner, such as L5_superior_left; or a closed curve of four points, or
-a list of points, named after the level. A point whose position is undefined is an absent corner, as is one that is not
-listed; one with the description `hidden` cannot be seen. `films.csv` holds what is known about films.
+a list of points, named after the level. A point whose position is undefined or missing is an absent corner, as is one
+that is not listed; one that was about to be placed (preview) is skipped; one with the description `hidden` cannot be
+seen. `films.csv` holds what is known about films.
 
 Positions are mm, in LPS (x to the patient's left, y backward) or RAS, where both have the other sign. Slicer shows a
 film with its columns along L and its rows along P, the centre of the first pixel at 0, so that x and y in LPS are px
@@ -22,6 +23,7 @@ import numpy as np
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.fields import finite_numbers, parse_floats, read_json
+from spondylo_ml.data.readers.remarks import Remark
 from spondylo_ml.data.readers.text import decode_text
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing, DrawnBody, DrawnPoint
@@ -32,7 +34,11 @@ from spondylo_ml.landmarks import FloatArray
 
 SUFFIXES = (".json", ".fcsv")
 MARKUPS, FIDUCIALS = ".mrk.json", ".fcsv"
-HIDDEN, UNDEFINED = "hidden", "undefined"
+HIDDEN, UNDEFINED, PREVIEW, DEFINED, MISSING = "hidden", "undefined", "preview", "defined", "missing"
+STATUSES = (UNDEFINED, PREVIEW, DEFINED, MISSING)
+"""Whether a point has a position, in the order of Slicer's numbers for it."""
+
+ABSENT = (UNDEFINED, MISSING)
 LARGEST_DEPTH_MM = 1.0
 """A film is a plane at depth 0: points further from it were not placed on the film, or the film has another origin."""
 
@@ -102,7 +108,8 @@ def _json(drawing: Drawing, mapping: NameMapping) -> Drawing:
             bodies.append(DrawnBody((str(node.get("name") or ""),), points))
         else:
             loose += points
-    return replace(drawing, bodies=tuple(bodies), loose=tuple(loose))
+    n_preview = sum(entry.get("positionStatus") == PREVIEW for node in nodes for entry in node["controlPoints"])
+    return replace(drawing, bodies=tuple(bodies), loose=tuple(loose), remarks=_preview_remarks(n_preview))
 
 
 def _control_points(node: Mapping[str, Any], film: str) -> tuple[DrawnPoint, ...]:
@@ -115,13 +122,17 @@ def _control_points(node: Mapping[str, Any], film: str) -> tuple[DrawnPoint, ...
         raise FileError(film, "controlPoints must be a list of objects, as 3D Slicer writes them")
     points = []
     for entry in entries:
-        status = entry.get("positionStatus", "defined")
-        if status == "preview":
+        status = entry.get("positionStatus", DEFINED)
+        if status not in STATUSES:
+            raise FileError(
+                film, f"positionStatus must be one of {', '.join(STATUSES)}", f", found {str(status)[:20]!r}"
+            )
+        if status == PREVIEW:
             continue
         position = entry.get("position")
-        if status != UNDEFINED and (not isinstance(position, list) or len(position) != 3):
+        if status not in ABSENT and (not isinstance(position, list) or len(position) != 3):
             raise FileError(film, "the position of a point must be [x, y, z]")
-        numbers = None if status == UNDEFINED else finite_numbers(position or (), film, "positions")
+        numbers = None if status in ABSENT else finite_numbers(position or (), film, "positions")
         points.append(_point(entry.get("label"), numbers, sign, entry.get("description"), film))
     return tuple(points)
 
@@ -139,15 +150,38 @@ def _fcsv(drawing: Drawing, mapping: NameMapping) -> Drawing:
     if not {"x", "y", "z", "label"} <= set(names):
         raise FileError(drawing.file.name, "its line of columns must name x, y, z and label")
     rows = csv.reader(io.StringIO("\n".join(line for line in text.splitlines() if not line.startswith("#"))))
-    loose = tuple(_row(dict(zip(names, row, strict=False)), sign, drawing.film) for row in rows if any(row))
-    return replace(drawing, loose=loose)
+    filled = [row for row in rows if any(row)]
+    statuses = [_status(row[len(names) :], drawing.film) for row in filled]
+    loose = tuple(
+        _row(dict(zip(names, row, strict=False)), status in ABSENT, sign, drawing.film)
+        for row, status in zip(filled, statuses, strict=True)
+        if status != PREVIEW
+    )
+    return replace(drawing, loose=loose, remarks=_preview_remarks(statuses.count(PREVIEW)))
 
 
-def _row(cells: Mapping[str, str], sign: float, film: str) -> DrawnPoint:
+def _status(surplus: Sequence[str], film: str) -> str:
+    """Status of a row's position: Slicer writes its number, then another one, after the cells that it names."""
+    if not surplus:
+        return DEFINED
+    if len(surplus) > 2 or surplus[0] not in map(str, range(len(STATUSES))) or not all(c.isdecimal() for c in surplus):
+        raise FileError(
+            film,
+            "a row has more cells than the line of columns: only the number of the position's status, 0 to 3, and one "
+            "more number may follow",
+        )
+    return STATUSES[int(surplus[0])]
+
+
+def _row(cells: Mapping[str, str], absent: bool, sign: float, film: str) -> DrawnPoint:
     if any(name not in cells for name in ("x", "y", "z", "label")):
         raise FileError(film, "a row has fewer cells than the line of columns")
-    numbers = parse_floats([cells[axis] for axis in "xyz"], film, "positions")
+    numbers = None if absent else parse_floats([cells[axis] for axis in "xyz"], film, "positions")
     return _point(cells["label"], numbers, sign, cells.get("desc"), film)
+
+
+def _preview_remarks(count: int) -> tuple[Remark, ...]:
+    return (Remark(f"{count} point(s) were about to be placed (preview): skipped"),) if count else ()
 
 
 def _point(label: object, position: Sequence[float] | None, sign: float, description: object, film: str) -> DrawnPoint:
