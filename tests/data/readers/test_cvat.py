@@ -125,6 +125,19 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, shapes: str, messag
     assert message in why
 
 
+def test_a_box_without_points_is_remarked_on(tmp_path: Path) -> None:
+    box = '<box label="S1" xtl="1" ytl="1" xbr="2" ybr="2"/>'
+    films = read(tmp_path, box + "".join(skeletons()[1:]))
+    assert len(films.films[0].vertebrae or ()) == 6
+    assert [(note.reason, note.doubt) for note in films.notes] == [
+        (
+            "1 vertebra(e) are boxes without points, read as vertebrae without corners: place the points, or delete "
+            "the boxes",
+            True,
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -132,6 +145,8 @@ def test_what_cannot_be_read_says_what_to_do(tmp_path: Path, shapes: str, messag
         ("</annotations>", "", "not valid XML"),
         ("<annotations>", '<!DOCTYPE a [<!ENTITY x "y">]><annotations>', "has a document type (<!DOCTYPE ...>)"),
         ('name="one.png"', "", "an image has no name"),
+        ('encoding="utf-8"', 'encoding="gb2312"', "its encoding is not supported: save it as UTF-8"),
+        ('encoding="utf-8"', 'encoding="no-such"', "its encoding is not supported: save it as UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_read(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ from reading import SIZE_HW, boxes, corners_of, label_studio_task, reasons, writ
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers import find_reader, read_folder
+from spondylo_ml.data.readers.tools.dataset import read_drawings
+from spondylo_ml.data.readers.tools.drawing import Drawing
 from spondylo_ml.data.readers.tools.label_studio import film_name
+from spondylo_ml.data.readers.tools.mapping import Mapping
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.landmarks import CORNERS, LEVELS, Facing
 
@@ -137,11 +141,122 @@ def test_of_several_annotations_the_mapping_chooses_the_reader(tmp_path: Path) -
     (first,) = one["annotations"]
     first["completed_by"] = {"id": 4, "email": "ott@example.org", "first_name": "Anna"}
     one["annotations"] += [{**first, "completed_by": 5, "result": []}, {**first, "was_cancelled": True}]
+    (tmp_path / "mapping.yaml").write_text("reader: nobody\n")
+    (why,) = reasons(read(tmp_path, one))
+    assert why == ("no label: none of its 2 annotations is by the reader in mapping.yaml, but of ott@example.org, 5")
+    (tmp_path / "mapping.yaml").unlink()
     (why,) = reasons(read(tmp_path, one))
     assert "2 annotations of one film: choose one by reader in mapping.yaml, of ott@example.org, 5" in why
     (tmp_path / "mapping.yaml").write_text("reader: ott@example.org\n")
-    (film,) = read_folder(tmp_path).films
-    assert film.reader == "ott@example.org"
+    films = read_folder(tmp_path)
+    assert films.films[0].reader == "ott@example.org"
+    assert films.notes == ()
+    (tmp_path / "mapping.yaml").write_text("reader: nobody\n")
+    films = read(tmp_path, {**one, "annotations": [first]})
+    assert films.films[0].reader == "ott@example.org"
+    assert [note.reason for note in films.notes] == [
+        "its only annotation does not name the reader in mapping.yaml: it is read all the same"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stated", "person", "reader"),
+    [
+        ("Anna Ott", 5, "Anna Ott"),
+        ("Anna Ott", {"id": 5}, "Anna Ott"),
+        ("Anna Ott", {"first_name": "Anna", "last_name": "Ott"}, "Anna Ott"),
+        ("draft of u_net", {"email": "ott@example.org"}, "draft of u_net"),
+        ("", 5, "5"),
+    ],
+)
+def test_a_stated_reader_counts_more_than_a_number(tmp_path: Path, stated: str, person: object, reader: str) -> None:
+    one = task()
+    one["data"]["reader"] = stated
+    one["annotations"][0]["completed_by"] = person
+    films = read(tmp_path, one)
+    assert films.films[0].reader == reader
+    assert [note.doubt for note in films.notes] == [True] * reader.startswith("draft of ")
+
+
+def test_two_names_of_the_reader_are_an_error(tmp_path: Path) -> None:
+    one = task()
+    one["data"]["reader"] = "Anna Ott"
+    one["annotations"][0]["completed_by"] = {"email": "eva@example.org"}
+    (why,) = reasons(read(tmp_path, one))
+    assert why == (
+        "the reader in its task's data and the person who annotated differ: correct one, Anna Ott and eva@example.org"
+    )
+
+
+@pytest.mark.parametrize("kind", ["textarea", "rating", "number", "choices"])
+def test_what_is_said_of_a_keypoint_does_not_replace_it(tmp_path: Path, kind: str) -> None:
+    one = task()
+    said = [{**entry, "type": kind, "value": {"x": 1, "y": 1, kind: []}} for entry in results_of(one)]
+    one["annotations"][0]["result"] = [*said, *results_of(one)]
+    films = read(tmp_path, one)
+    assert_boxes(films)
+    assert films.notes == ()
+
+
+def test_two_regions_with_one_id_are_refused(tmp_path: Path) -> None:
+    one = task()
+    results_of(one).append({**results_of(one)[1], "value": {**results_of(one)[1]["value"], "x": 1}})
+    (why,) = reasons(read(tmp_path, one))
+    assert "two different regions have one id" in why
+
+
+def test_only_a_box_is_the_parent_of_a_keypoint(tmp_path: Path) -> None:
+    one = task()
+    points = [entry for entry in results_of(one) if "parentID" in entry]
+    between = [{"type": "relation", "from_id": a["id"], "to_id": b["id"]} for a, b in pairwise(points)]
+    joins = [{"type": "relation", "from_id": entry["id"], "to_id": entry.pop("parentID")} for entry in points]
+    one["annotations"][0]["result"] = [*results_of(one), *between, *joins]
+    assert_boxes(read(tmp_path, one))
+    results_of(one).append({"type": "relation", "from_id": "box1", "to_id": points[0]["id"]})
+    (why,) = reasons(read(tmp_path, one))
+    assert "a keypoint is joined with two boxes: keep one" in why
+
+
+def test_a_box_without_points_is_remarked_on(tmp_path: Path) -> None:
+    one = task()
+    for number in range(6):
+        results_of(one)[5 * number]["value"]["rectanglelabels"] = [LEVELS[5 - number]]
+    one["annotations"][0]["result"] = [e for e in results_of(one) if e.get("parentID") != "box0"]
+    films = read(tmp_path, one)
+    assert [v.present.any() for v in films.films[0].vertebrae or ()] == [True] * 5 + [False]
+    (note,) = [note for note in films.notes if note.doubt]
+    assert note.reason.startswith("1 vertebra(e) are boxes without points, read as vertebrae without corners")
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"data": {"note": "no film"}}, "task 0: its data has 0 films, one is needed: name it image"),
+        ({"data": {"image": "//[abc"}}, "task 0: its data has 0 films, one is needed: name it image"),
+        ({"data": []}, "task 0: its data must be names and values"),
+        ({"id": 1}, "task 0: its data must be names and values"),
+        (None, "task 0: its data must be names and values"),
+    ],
+)
+def test_a_task_that_cannot_be_read_leaves_the_others(tmp_path: Path, bad: Any, message: str) -> None:
+    films = read(tmp_path, bad, task())
+    assert reasons(films) == [message]
+    assert len(films.films) == 1
+
+
+def test_a_note_that_looks_like_an_address_is_no_film(tmp_path: Path) -> None:
+    one = task()
+    one["data"]["note"] = "//[abc"
+    assert_boxes(read(tmp_path, one))
+
+
+def test_what_a_parser_did_not_foresee_is_a_finding_of_its_file(tmp_path: Path) -> None:
+    def parse(path: Path, mapping: Mapping) -> list[Drawing]:
+        raise KeyError("Smith^John")
+
+    drawings, bad = read_drawings(tmp_path, [tmp_path / "a.json"], parse, Mapping())
+    assert drawings == []
+    assert [(finding.file, finding.reason) for finding in bad] == [("a.json", "cannot be read (KeyError)")]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +277,9 @@ def test_of_several_annotations_the_mapping_chooses_the_reader(tmp_path: Path) -
             lambda t: results_of(t)[1].pop("parentID") and results_of(t)[1]["value"].update(x=1),
             "belongs to no vertebra",
         ),
+        (lambda t: results_of(t)[1].update(original_width=[200]), "original_height and original_width must be finite"),
+        (lambda t: results_of(t)[1].update(parentID=["box0"]), "the parentID of a result must be the id of a region"),
+        (lambda t: results_of(t)[1]["value"].update(choices="hidden"), "the choices of a result must be a list"),
         (lambda t: t["data"].update(facing="up"), "facing must be one of"),
         (lambda t: t["data"].update(labelled="no"), "has a label, but is said to have none"),
     ],
@@ -240,6 +358,12 @@ def test_results_that_are_all_on_the_second_film_are_not_those_of_the_first(tmp_
     one["data"]["image2"] = "two.png"
     (why,) = reasons(read(tmp_path, one))
     assert "its task has several films, and its results are not on image" in why
+
+
+def test_choices_may_be_null(tmp_path: Path) -> None:
+    one = task()
+    results_of(one)[1]["value"]["choices"] = None
+    assert_boxes(read(tmp_path, one))
 
 
 def test_two_tasks_of_one_film_and_the_short_export_are_errors(tmp_path: Path) -> None:

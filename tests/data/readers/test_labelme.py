@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 from reading import boxes, corners_of, labelme_shape, reasons, write_film, write_labelme_file
 
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.readers import read_folder
+from spondylo_ml.data.readers import find_reader, read_folder
 from spondylo_ml.data.writers.dataset import write_dataset
+from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import CORNERS, LEVELS, Facing
 
 Shapes = list[dict[str, object]]
+ONE_BOX_WITHOUT_POINTS = (
+    "1 vertebra(e) are boxes without points, read as vertebrae without corners: place the points, or delete the boxes"
+)
 
 
 def read(root: Path, shapes: Shapes, **more: object) -> FilmSet:
@@ -55,6 +60,32 @@ def test_points_groups_rectangles_and_polygons(tmp_path: Path) -> None:
     ]
 
 
+def test_a_rectangle_in_a_group_without_points_is_a_box_like_any_other(tmp_path: Path) -> None:
+    inside = [labelme_shape(name, [xy]) for name, xy in zip(CORNERS, boxes()[0], strict=True)]
+    box = labelme_shape("S1", [[70, 320], [130, 380]], "rectangle", group_id=1)
+    films = read(tmp_path, [*inside, box, *named(1)])
+    assert_boxes(films)
+    assert films.notes == ()
+    films = read(tmp_path, [labelme_shape("S1", [[1, 1], [2, 2]], "rectangle", group_id=1), *named(1)])
+    (film,) = films.films
+    assert [v.level for v in film.vertebrae or () if not v.present.any()] == ["S1"]
+    assert [note.reason for note in films.notes] == [ONE_BOX_WITHOUT_POINTS]
+
+
+def test_a_file_whose_image_stands_before_its_shapes_is_recognised(tmp_path: Path) -> None:
+    read(tmp_path, named())
+    path = tmp_path / "images" / "one.json"
+    tree = json.loads(path.read_text())
+    shapes = tree.pop("shapes")
+    tree["imageData"] = "A" * (1 << 17)
+    path.write_text(json.dumps({**tree, "shapes": shapes}))
+    assert find_reader(tmp_path).kind == "labelme"
+    assert_boxes(read_folder(tmp_path))
+    path.write_text('{"imagePath": "one.png", "note": 1}')
+    with pytest.raises(DataError, match="has no such layout"):
+        find_reader(tmp_path)
+
+
 def test_flags_and_fields_of_the_film(tmp_path: Path) -> None:
     shapes = named()
     shapes[0]["flags"] = {"hidden": True}
@@ -83,6 +114,7 @@ def test_a_vertebra_without_a_corner_is_listed_as_a_loss(tmp_path: Path) -> None
     films = read(tmp_path / "first", [labelme_shape("L5", [[1, 1], [2, 2]], "rectangle"), *named(2)])
     (film,) = films.films
     assert [v.present.any() for v in film.vertebrae or ()] == [False, True, True, True, True]
+    assert [(note.reason, note.doubt) for note in films.notes] == [(ONE_BOX_WITHOUT_POINTS, True)]
     losses = write_dataset(films, "labelme", tmp_path / "second").losses
     assert [str(loss) for loss in losses] == ["vertebrae: 1 film(s)"]
     for kind in ("label-studio", "cvat", "slicer"):

@@ -18,6 +18,9 @@ from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import CORNERS, MIRRORED_CORNERS, PATIENT_CORNERS, Facing, FloatArray, level_name
 
 MOST_NAMES = 6
+WITHOUT_POINTS = (
+    "{} vertebra(e) are boxes without points, read as vertebrae without corners: place the points, or delete the boxes"
+)
 FACING_FROM_NAMES = "facing {}: from the sides of the corners that are named anterior"
 
 
@@ -91,7 +94,8 @@ def label_of(bodies: Sequence[Body], facing: Facing, file: str, scale: FloatArra
     corners = np.stack([xy for xy, _, _ in placed]) * scale
     hidden, named = np.stack([mask for _, mask, _ in placed]), [is_named for _, _, is_named in placed]
     slots = [body.slot for body in bodies]
-    remarks = []
+    n_empty = sum(not body.points for body in bodies)
+    remarks = [Remark(WITHOUT_POINTS.format(n_empty), doubt=True)] if n_empty else []
     if any(patient):
         shown = _facing_of(corners[patient], facing, file)
         if facing is Facing.UNKNOWN:

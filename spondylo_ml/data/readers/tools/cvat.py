@@ -67,7 +67,7 @@ def images_of(path: Path) -> list[Drawing]:
     """The drawing of each image; what is wrong with one is the error of its drawing.
 
     Raises:
-        FileError: not CVAT for images 1.1, or an image without a name.
+        FileError: not CVAT for images 1.1.
     """
     root = read_xml(path)
     if root.find("track") is not None:
@@ -91,7 +91,7 @@ def _readers(root: Element) -> dict[str | None, str]:
 def _image(path: Path, image: Element, readers: Mapping[str | None, str]) -> Drawing:
     name = image.get("name")
     if not name:
-        raise FileError(path.name, "an image has no name")
+        return Drawing(path, "", error=FileError(path.name, "an image has no name"))
     fields = _fields(image)
     assignee = readers.get(image.get("task_id")) or readers.get(None) or ""
     stated = fields.get("reader", "")

@@ -78,13 +78,20 @@ class _Job:
 def read_drawings(
     root: Path, files: Iterable[Path], parse: Parse, mapping: Mapping
 ) -> tuple[list[Drawing], list[FileFinding]]:
-    """The drawings of all files, and findings on files that cannot be read."""
-    drawings, bad = [], []
+    """The drawings of all files; and findings on files that cannot be read, and on drawings whose film is not known."""
+    drawings, bad = list[Drawing](), list[FileFinding]()
     for path in files:
         try:
-            drawings += parse(path, mapping)
+            found = parse(path, mapping)
         except FileError as error:
             bad.append(as_finding(error))
+            continue
+        except Exception as error:
+            # As in `read_each`: a message may quote the file.
+            bad.append(FileFinding(path.name, f"cannot be read ({type(error).__name__})"))
+            continue
+        bad += [as_finding(drawing.error) for drawing in found if drawing.error and not drawing.film]
+        drawings += [drawing for drawing in found if drawing.film or not drawing.error]
     return drawings, bad
 
 

@@ -52,7 +52,7 @@ class Drawing:
 
     Attributes:
         file: the annotation file.
-        film: name of the film, as the file gives it.
+        film: name of the film, as the file gives it; empty, with an error, if it gives none.
         bodies: points that are joined.
         loose: points that are not.
         unit: of all points; percent is that of the film's width and height, mm that of 3D Slicer.

@@ -21,6 +21,7 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.names import FILM_SUFFIXES
 from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.films_csv import COLUMNS, says_unlabelled
+from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing
 from spondylo_ml.data.readers.tools.label_studio_regions import ONE_FILM, drawn, films_of
@@ -31,6 +32,7 @@ JSON = (".json",)
 IMAGE = "image"
 """Usual name of the film in a task's data, and of the tag that shows it."""
 
+OTHER_READER = "its only annotation does not name the reader in mapping.yaml: it is read all the same"
 MIN_EXPORT = "is Label Studio's JSON-MIN export, which leaves out what is needed: export it as JSON"
 
 _KEYS = re.compile(r'"(annotations|predictions|completions|keypointlabels|original_width)"\s*:')
@@ -73,37 +75,49 @@ def tasks_of(path: Path, reader: str | None) -> list[Drawing]:
     """The drawing of each task; what is wrong with a task is the error of its drawing.
 
     Raises:
-        FileError: not a list of tasks, or a task without a film.
+        FileError: not a list of tasks with data.
     """
     tasks = read_json(path)
-    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+    if not isinstance(tasks, list) or (tasks and not any(isinstance(task, dict) for task in tasks)):
         raise FileError(path.name, "must be a list of tasks, as Label Studio exports it as JSON")
-    if any("data" not in task for task in tasks):
+    if tasks and not any(isinstance(task, dict) and "data" in task for task in tasks):
         raise FileError(path.name, MIN_EXPORT)
     return [_task(path, task, number, reader) for number, task in enumerate(tasks)]
 
 
 def film_name(address: str) -> str:
-    """The file name in the address of a film, without what Label Studio writes before the name of an uploaded one."""
-    parts = urlsplit(address)
+    """The file name in the address of a film, without what Label Studio writes before the name of an uploaded one.
+
+    Empty if the address cannot be parsed.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
     inner = parse_qs(parts.query).get("d", [unquote(parts.path)])[0]
     name = PurePosixPath(inner.replace("\\", "/")).name
     uploaded = _UPLOADS in parts.path and parts.scheme in ("", "http", "https")
     return _UPLOAD.sub("", name, count=1) if uploaded else name
 
 
-def _task(path: Path, task: Mapping[str, Any], number: int, reader: str | None) -> Drawing:
-    data = task["data"]
-    if not isinstance(data, dict):
-        raise FileError(path.name, f"task {number}: data must be names and values")
-    drawing = Drawing(path, _film(path, data, number), unit="percent", fields=_fields(data))
+def _task(path: Path, task: object, number: int, reader: str | None) -> Drawing:
+    data = task.get("data") if isinstance(task, dict) else None
+    if not isinstance(task, dict) or not isinstance(data, dict):
+        return Drawing(path, "", error=FileError(path.name, f"task {number}: its data must be names and values"))
+    try:
+        drawing = Drawing(path, _film(path, data, number), unit="percent", fields=_fields(data))
+    except FileError as error:
+        return Drawing(path, "", error=error)
     try:
         annotation, drafts = _annotation(task, drawing.film, reader)
         if annotation is None:
             return replace(drawing, error=None if says_unlabelled(drawing.fields) else drafts)
         _require_labelled_film(data, annotation, drawing.film)
-        person = _reader(annotation) or drawing.fields.get("reader", "")
-        return drawn(replace(drawing, fields={**drawing.fields, "reader": person}), annotation.get("result"))
+        person = _agreed_reader(annotation, drawing.fields.get("reader", ""), drawing.film)
+        other = reader is not None and reader not in (person, _reader(annotation))
+        remarks = (Remark(OTHER_READER),) if other else ()
+        drawing = replace(drawing, fields={**drawing.fields, "reader": person}, remarks=remarks)
+        return drawn(drawing, annotation.get("result"))
     except FileError as error:
         return replace(drawing, error=error)
 
@@ -114,8 +128,8 @@ def _film(path: Path, data: Mapping[str, Any], number: int) -> str:
     if len(films) == 1:
         return next(iter(films.values()))
     image = data.get(IMAGE)
-    if isinstance(image, str):
-        return film_name(image)
+    if isinstance(image, str) and (name := film_name(image)):
+        return name
     raise FileError(path.name, f"task {number}: its data has {len(films)} films, one is needed: name it {IMAGE}")
 
 
@@ -146,10 +160,17 @@ def _annotation(
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise FileError(film, "annotations must be a list of objects: export the tasks as JSON")
     done = [entry for entry in entries if not entry.get("was_cancelled")]
+    names = ", ".join(dict.fromkeys(_reader(entry) or "unknown" for entry in done))
     if reader is not None and len(done) > 1:
-        done = [entry for entry in done if _reader(entry) == reader]
+        chosen = [entry for entry in done if _reader(entry) == reader]
+        if not chosen:
+            raise FileError(
+                film,
+                f"no label: none of its {len(done)} annotations is by the reader in mapping.yaml",
+                f", but of {names}",
+            )
+        done = chosen
     if len(done) > 1:
-        names = ", ".join(dict.fromkeys(_reader(entry) or "unknown" for entry in done))
         raise FileError(
             film, f"{len(done)} annotations of one film: choose one by reader in mapping.yaml", f", of {names}"
         )
@@ -157,6 +178,22 @@ def _annotation(
         return done[0], None
     drafts = " (only predictions, which are drafts)" if task.get("predictions") else ""
     return None, FileError(film, f"no label: its task has no annotation{drafts}")
+
+
+def _agreed_reader(annotation: Mapping[str, Any], stated: str, film: str) -> str:
+    """Who placed the corners: the reader in the task's data, or else the person who annotated.
+
+    Label Studio may export no more than the number of that person, which contradicts no name. Importing a draft as an
+    annotation makes the person who imported it its author: a draft stays one.
+    """
+    person, stated = _reader(annotation), stated.strip()
+    if stated and person and person != stated and not person.isdecimal() and not stated.startswith(DRAFT_OF):
+        raise FileError(
+            film,
+            "the reader in its task's data and the person who annotated differ: correct one",
+            f", {stated} and {person}",
+        )
+    return stated or person
 
 
 def _reader(annotation: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ HIDDEN_CHOICES = {"hidden", "occluded", "not visible"}
 GEOMETRIES = ("rectangle", "keypoint", "polygon", "ellipse", "brush", "bitmask", "vector")
 """Kinds of results that draw; others say something about what is drawn."""
 
+SIZE = ("original_height", "original_width")
 ONE_FILM = "make a task for each film, and label them there"
 
 
@@ -44,7 +45,7 @@ def drawn(drawing: Drawing, results: object) -> Drawing:
     regions = _regions(results, drawing.film)
     boxes = {key: _box(region, drawing.film) for key, region in regions.items() if region.kind == "rectangle"}
     points = {key: _point(region, drawing.film) for key, region in regions.items() if region.kind == "keypoint"}
-    joined = {key: parent for key in points if (parent := regions[key].parent) in boxes}
+    joined = _boxes_of_points(regions, results, drawing.film)
     loose = tuple(point for key, point in points.items() if key not in joined)
     bodies, outside = in_boxes(loose, tuple(boxes.values()), drawing.film)
     children = {box: tuple(points[key] for key, parent in joined.items() if parent == box) for box in boxes}
@@ -85,30 +86,55 @@ def _kind(result: Mapping[str, Any]) -> str:
 
 def _regions(results: Sequence[Mapping[str, Any]], film: str) -> dict[str, _Region]:
     """Regions by id. Several results may share an id: geometry, labels and choices of one region."""
-    regions: dict[str, _Region] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for number, result in enumerate(results):
         if result.get("image_rotation"):
             raise FileError(film, "the film was turned in Label Studio: turn it back there, and export again")
-        value = result.get("value")
-        if not isinstance(value, dict) or result.get("type") == "relation":
+        if isinstance(result.get("value"), dict) and result.get("type") != "relation":
+            key = f"result {number}" if result.get("id") is None else str(result["id"])
+            groups.setdefault(key, []).append(result)
+    regions = {key: _region(members, film) for key, members in groups.items()}
+    return {key: region for key, region in regions.items() if region.kind}
+
+
+def _region(members: Sequence[Mapping[str, Any]], film: str) -> _Region:
+    """The region of results with one id: the result that draws says where it is, whatever stands first."""
+    shapes = [(_kind(result), _place(result["value"])) for result in members if _kind(result) in GEOMETRIES]
+    if any(shape != shapes[0] for shape in shapes[1:]):
+        raise FileError(film, "two different regions have one id: delete one in Label Studio, and draw it again")
+    said = [kind for result in members if (kind := _kind(result)) not in ("", "choices")]
+    kind, value = shapes[0] if shapes else (said[0] if said else "", {})
+    words = [str(word) for result in members for words in _labels(result["value"]) for word in words]
+    parents = [parent for result in members if (parent := result.get("parentID")) is not None]
+    if not all(isinstance(parent, str | int) for parent in parents):
+        raise FileError(film, "the parentID of a result must be the id of a region")
+    hidden = any(_says_hidden(result["value"], film) for result in members)
+    return _Region(kind, tuple(dict.fromkeys(words)), value, hidden, str(parents[0]) if parents else None)
+
+
+def _place(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value[name] for name in ("x", "y", "width", "height", "rotation", "points") if name in value}
+
+
+def _says_hidden(value: Mapping[str, Any], film: str) -> bool:
+    choices = value.get("choices")
+    if choices is not None and not isinstance(choices, list):
+        raise FileError(film, "the choices of a result must be a list")
+    return any(str(choice).lower() in HIDDEN_CHOICES for choice in choices or ())
+
+
+def _boxes_of_points(regions: Mapping[str, _Region], results: Sequence[Mapping[str, Any]], film: str) -> dict[str, str]:
+    """The box of each keypoint that is joined with one, by the region tree or by a relation in either direction."""
+    pairs = [(key, region.parent) for key, region in regions.items() if region.parent is not None]
+    pairs += [pair for one, other in _relations(results) for pair in ((one, other), (other, one))]
+    kinds = {key: region.kind for key, region in regions.items()}
+    joined: dict[str, str] = {}
+    for point, box in pairs:
+        if (kinds.get(point), kinds.get(box)) != ("keypoint", "rectangle"):
             continue
-        key = str(result.get("id", number))
-        words = tuple(str(word) for words in _labels(value) for word in words)
-        hidden = any(str(choice).lower() in HIDDEN_CHOICES for choice in value.get("choices", ()))
-        kind = _kind(result)
-        old = regions.get(key, _Region("", (), {}, False, None))
-        regions[key] = _Region(
-            kind if not old.kind or old.kind in ("", "choices") else old.kind,
-            tuple(dict.fromkeys((*old.words, *words))),
-            {**old.value, **value},
-            old.hidden or hidden,
-            result.get("parentID") or old.parent,
-        )
-    for one, other in _relations(results):
-        for point, box in ((one, other), (other, one)):
-            if point in regions and box in regions and regions[point].kind == "keypoint":
-                regions[point] = replace(regions[point], parent=regions[point].parent or box)
-    return {key: region for key, region in regions.items() if region.kind not in ("choices", "")}
+        if joined.setdefault(point, box) != box:
+            raise FileError(film, "a keypoint is joined with two boxes: keep one parent or relation")
+    return joined
 
 
 def _labels(value: Mapping[str, Any]) -> Iterator[list[object]]:
@@ -148,11 +174,12 @@ def _polygon(region: _Region, film: str) -> DrawnBody:
 def _size_hw(results: Sequence[Mapping[str, Any]], film: str) -> tuple[int, int] | None:
     """The film's size in px, as the results give it; None if they do not."""
     sizes = {
-        (r["original_height"], r["original_width"]) for r in results if "original_height" in r and "original_width" in r
+        tuple(finite_numbers([r[name] for name in SIZE], film, " and ".join(SIZE)))
+        for r in results
+        if all(name in r for name in SIZE)
     }
     if len(sizes) > 1:
         raise FileError(film, "its results give the film several sizes")
-    if not sizes:
-        return None
-    height, width = finite_numbers(sizes.pop(), film, "original_height and original_width")
-    return int(height), int(width)
+    for height, width in sizes:
+        return int(height), int(width)
+    return None

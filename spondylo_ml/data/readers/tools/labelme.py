@@ -28,6 +28,7 @@ FIELDS, HIDDEN = "film", "hidden"
 SHAPES = ("point", "polygon", "rectangle")
 
 _KEY = re.compile(r'"shapes"\s*:')
+_IMAGE_KEY = re.compile(r'"(imageData|imagePath)"\s*:')
 
 Shape = Mapping[str, Any]
 
@@ -59,7 +60,12 @@ class LabelMeReader:
 def is_label(path: Path) -> bool:
     """Whether a file begins as LabelMe's."""
     text = dataset.head(path).lstrip()
-    return text.startswith("{") and _KEY.search(text) is not None
+    if not text.startswith("{"):
+        return False
+    if _KEY.search(text):
+        return True
+    # The image may stand before the shapes, and is longer than the part that is read here.
+    return _IMAGE_KEY.search(text) is not None and path.stat().st_size > dataset.HEAD_BYTES
 
 
 def drawing_of(path: Path) -> Drawing:
@@ -73,7 +79,8 @@ def drawing_of(path: Path) -> Drawing:
     if not isinstance(tree, dict) or not isinstance(shapes, list) or not all(isinstance(s, dict) for s in shapes):
         raise FileError(path.name, "shapes must be a list of objects, as LabelMe writes them")
     image = tree.get("imagePath")
-    film = PurePosixPath(image.replace("\\", "/")).name if isinstance(image, str) and image else path.stem
+    film = PurePosixPath(image.replace("\\", "/")).name if isinstance(image, str) else ""
+    film = film or path.stem
     drawing = Drawing(path, film)
     try:
         drawing = replace(drawing, fields=_fields(tree.get(FIELDS), film), size_hw=_size_hw(tree, film))
@@ -105,8 +112,11 @@ def _drawn(drawing: Drawing, shapes: Sequence[Shape]) -> Drawing:
     for shape in known:
         if shape.get("group_id") is not None:
             groups.setdefault(str(shape["group_id"]), []).append(shape)
-    bodies = [body for members in groups.values() for body in _group(members, film)]
-    single = [shape for shape in known if shape.get("group_id") is None]
+    whole = [members for members in groups.values() if any(_kind(shape) == "point" for shape in members)]
+    bodies = [_group(members, film) for members in whole]
+    # Without a point, a group joins nothing: its shapes are read one by one.
+    grouped = {id(shape) for members in whole for shape in members}
+    single = [shape for shape in known if id(shape) not in grouped]
     bodies += [_polygon(shape, film) for shape in single if _kind(shape) == "polygon"]
     loose = tuple(_points(shape, film)[0] for shape in single if _kind(shape) == "point")
     boxes = tuple(_box(shape, film) for shape in single if _kind(shape) == "rectangle")
@@ -116,12 +126,10 @@ def _drawn(drawing: Drawing, shapes: Sequence[Shape]) -> Drawing:
     return replace(drawing, bodies=(*bodies, *boxed), loose=outside, remarks=remarks)
 
 
-def _group(members: Sequence[Shape], film: str) -> list[DrawnBody]:
-    """The vertebra of a group: its points, named by its other shapes; else each polygon."""
+def _group(members: Sequence[Shape], film: str) -> DrawnBody:
+    """The vertebra of a group: its points, named by its other shapes."""
     points = tuple(point for shape in members if _kind(shape) == "point" for point in _points(shape, film))
-    if not points:
-        return [_polygon(shape, film) for shape in members if _kind(shape) == "polygon"]
-    return [DrawnBody(tuple(word for s in members if _kind(s) != "point" for word in _words(s)), points)]
+    return DrawnBody(tuple(word for s in members if _kind(s) != "point" for word in _words(s)), points)
 
 
 def _kind(shape: Shape) -> str:

@@ -22,7 +22,7 @@ def read_xml(path: Path) -> Element:
     """The root element of a file.
 
     Raises:
-        FileError: the file cannot be opened, is not XML, or has a document type.
+        FileError: the file cannot be opened, is not XML, has an encoding that is not supported, or has a document type.
     """
     builder = TreeBuilder()
     parser = expat.ParserCreate()
@@ -36,6 +36,8 @@ def read_xml(path: Path) -> Element:
         raise FileError(path.name, f"cannot be opened ({type(error).__name__})") from None
     except expat.ExpatError:
         raise FileError(path.name, "not valid XML (truncated, or another format)") from None
+    except (ValueError, LookupError):
+        raise FileError(path.name, "its encoding is not supported: save it as UTF-8") from None
     except _DoctypeError:
         raise FileError(
             path.name, "has a document type (<!DOCTYPE ...>), which annotations do not need: remove it"
