@@ -73,6 +73,7 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any,
         return _too_large(f"{len(data) / 2**20:.1f} MiB", f"{MAX_BODY_BYTES / 2**20:g} MiB")
     try:
         tree = parse_json(data)
+        require_plain_names(tree)
         n_films, n_columns = table_size(tree)
         if n_films > MAX_FILMS:
             return _too_large(f"{n_films} films", f"{MAX_FILMS} films")
@@ -110,6 +111,24 @@ def parse_json(data: bytes) -> dict[str, Any]:
         content = ", ".join(sorted(tree)) or "nothing" if isinstance(tree, dict) else f"a JSON {type(tree).__name__}"
         raise _bad_request(f"the body holds one table as {' or '.join(TABLES)}; given {content[:200]}")
     return tree
+
+
+def require_plain_names(tree: Mapping[str, Any]) -> None:
+    """Refuse lists and objects where a table names its columns and rows.
+
+    pandas takes lists of lists for names of several levels, and the keys of an object for names: a request of a few KB
+    with n columns and n rows named like that gets n x n cells, which `table_size` cannot count.
+
+    Raises:
+        MlflowException: `columns` or `index` of `dataframe_split` is an object, or a list of lists or objects.
+    """
+    table = tree.get("dataframe_split")
+    for part in ("columns", "index") if isinstance(table, dict) else ():
+        names = table.get(part)
+        if isinstance(names, dict) or (
+            isinstance(names, list) and any(isinstance(name, list | dict) for name in names)
+        ):
+            raise _bad_request(f"{part} of dataframe_split is a list of plain names; given lists or objects")
 
 
 def table_size(tree: Mapping[str, Any]) -> tuple[int, int]:

@@ -82,6 +82,35 @@ def test_a_small_request_for_a_huge_table_costs_no_memory() -> None:
     assert peak_bytes < 5e6, "as a table it has 9 million cells"
 
 
+NAMES = {
+    "lists": [list(range(3000))],
+    "objects": [{f"c{n}": 0} for n in range(3000)],
+    "an object": {f"c{n}": 0 for n in range(3000)},
+}
+
+
+@pytest.mark.parametrize("part", ["columns", "index"])
+@pytest.mark.parametrize("form", NAMES)
+def test_names_of_several_levels_are_refused_before_they_become_a_huge_table(form: str, part: str) -> None:
+    plain = {"columns": ["image"], "index": [0], "data": []}
+    status, answer_json = respond(json.dumps({"dataframe_split": plain | {part: NAMES[form]}}).encode())
+    assert (status, answer_json["error_code"]) == (400, "BAD_REQUEST")
+    assert f"{part} of dataframe_split is a list of plain names; given lists or objects" in answer_json["message"]
+
+
+def test_a_small_split_table_with_names_of_several_levels_costs_no_memory() -> None:
+    levels = [list(range(3000))]
+    body = json.dumps({"dataframe_split": {"columns": levels, "index": levels, "data": []}}).encode()
+    tracemalloc.start()
+    try:
+        status, _ = respond(body)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert status == 400
+    assert peak_bytes < 5e6, "as a table it has 9 million cells"
+
+
 def test_a_failing_model_gives_status_500_and_its_message_goes_to_the_log_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
