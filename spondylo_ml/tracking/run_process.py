@@ -2,7 +2,7 @@
 
 Only the machine of the process can tell. A process id alone does not: another process may have it by now, and it means
 nothing after a restart of the machine. Therefore the tags also hold when the process started, counted from the start of
-the machine.
+the machine. What cannot be read, such as processes that the system hides, says nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from mlflow.entities import Run
 from spondylo_ml.tracking.outcome import OPEN
 
 HOST, PID, STARTED = "process_host", "process_id", "process_started"
+ENDED = "ended"
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 def process_tags() -> dict[str, str]:
@@ -32,18 +34,22 @@ def process_tags() -> dict[str, str]:
 def has_died(run: Run) -> bool:
     """Whether the store shows the run as running although its process has ended, which was on this machine.
 
-    False wherever that is not certain: for another machine or container, and a run without these tags.
+    False wherever that is not certain: for another machine or container, for what this system does not tell, and a run
+    without these tags.
     """
     tags = run.data.tags
     pid, then = tags.get(PID, ""), _Start.parse(tags.get(STARTED, ""))
-    if run.info.status not in OPEN or tags.get(HOST) != _host() or not pid.isdigit():
+    if run.info.status not in OPEN or tags.get(HOST) != _host() or not pid.isdecimal():
         return False
-    if then is None:  # this system does not tell when a process started
-        return not psutil.pid_exists(int(pid))
     here = _Start.of(os.getpid())
-    if here is None or here.boot != then.boot:
-        return here is not None
-    return here.namespace == then.namespace and _Start.of(int(pid)) != then
+    if then is None or here is None:  # some systems do not tell when a process started: then neither is known
+        return then is here and _is_absent(int(pid))
+    if here.boot != then.boot:  # restarted, or another machine of the same name
+        return bool(_machine_id())
+    if here.namespace != then.namespace:
+        return False
+    now = _Start.of(int(pid))
+    return _is_absent(int(pid)) if now is None else now != then
 
 
 def process_text(run: Run) -> str:
@@ -53,7 +59,10 @@ def process_text(run: Run) -> str:
 
 @dataclass(frozen=True)
 class _Start:
-    """When a process started: the start of the machine, the namespace of process ids, and clock ticks since then."""
+    """When a process started: the start of the machine, the namespace of process ids, and clock ticks since then.
+
+    Instead of the ticks, `ENDED` for a process that has ended and whose exit code nobody has asked for.
+    """
 
     boot: str
     namespace: str
@@ -69,21 +78,38 @@ class _Start:
 
     @classmethod
     def of(cls, pid: int) -> _Start | None:
-        """That of a process that lives; None if there is none, or the system is not Linux."""
+        """That of a process; None if there is none, it cannot be read, or the system is not Linux."""
         try:
             boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
             namespace = os.readlink(_PROC / "self/ns/pid")
             state, *numbers = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None
-        return None if state in "ZX" else cls(boot, namespace, numbers[18])  # a zombie has ended
+        return cls(boot, namespace, ENDED if state in "ZX" else numbers[18])
+
+
+def _is_absent(pid: int) -> bool:
+    """Whether the system says that no process has this id."""
+    if os.name == "nt":  # os.kill would end the process
+        return not psutil.pid_exists(pid)
+    try:
+        os.kill(pid, 0)  # psutil looks into /proc as well, where a living process may be hidden
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _host() -> str:
+    """The name of this machine, with a digest of its id where it has one: many are called localhost."""
+    return f"{socket.gethostname()} {hashlib.sha256(b'spondylo_ml' + _machine_id()).hexdigest()[:12]}"
 
 
 @cache
-def _host() -> str:
-    """The name of this machine, with a digest of its id where it has one: many are called localhost."""
+def _machine_id() -> bytes:
+    """What tells this machine from others of its name; empty if it has nothing like that."""
     try:
-        number = Path("/etc/machine-id").read_bytes().strip()
+        return _MACHINE_ID.read_bytes().strip()
     except OSError:
-        number = b""
-    return f"{socket.gethostname()} {hashlib.sha256(b'spondylo_ml' + number).hexdigest()[:12]}"
+        return b""

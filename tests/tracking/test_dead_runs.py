@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from stores import TRAINING_TAGS, add_run, store_in
 
 from spondylo_ml.cli.summaries.store import cleaned
 from spondylo_ml.config import CleanConfig
+from spondylo_ml.tracking import run_process
 from spondylo_ml.tracking.dead_runs import dead_runs, name_dead_runs
 from spondylo_ml.tracking.run_process import process_tags
 from spondylo_ml.workflows.clean import clean
@@ -35,6 +37,21 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowCl
     mlflow.set_tracking_uri(store_in(tmp_path))
     yield MlflowClient()
     mlflow.set_tracking_uri(before)
+
+
+@pytest.fixture
+def machine_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file with the id of this machine, which a test may change."""
+    path = tmp_path / "machine-id"
+    path.write_text("b" * 32)
+    monkeypatch.setattr(run_process, "_MACHINE_ID", path)
+    run_process._machine_id.cache_clear()
+    yield path
+    run_process._machine_id.cache_clear()
+
+
+FREE_ID = "4194999"
+"""An id that no process of Linux can have."""
 
 
 def dead_ids() -> list[str]:
@@ -75,17 +92,18 @@ def test_a_killed_run_is_named_and_gets_its_state(client: MlflowClient, caplog: 
     assert clean(CleanConfig()).killed == ()
 
 
-def test_only_what_is_certain_is_taken_for_dead(client: MlflowClient) -> None:
+def test_only_what_is_certain_is_taken_for_dead(client: MlflowClient, machine_id: Path) -> None:
     own = process_tags()
     boot, namespace, ticks = own["process_started"].split()
     others = {
         "another process has the id": own | {"process_started": f"{boot} {namespace} {int(ticks) + 1}"},
         "the machine was restarted": own | {"process_started": f"0-0 {namespace} {ticks}"},
-        "the id is free": own | {"process_id": "4194999"},
+        "the id is free": own | {"process_id": FREE_ID},
     }
     alive = [
         own,
-        own | {"process_host": "another machine", "process_id": "4194999"},
+        own | {"process_host": "another machine", "process_id": FREE_ID},
+        own | {"process_started": "", "process_id": FREE_ID},
         own | {"process_started": f"{boot} pid:[1] 5"},
         {},
     ]
@@ -97,3 +115,46 @@ def test_only_what_is_certain_is_taken_for_dead(client: MlflowClient) -> None:
         assert run_id in dead_ids(), why
         client.set_terminated(run_id, "KILLED")
         assert dead_ids() == []
+
+
+@pytest.mark.parametrize("content", ["", "\n", None], ids=["empty", "blank", "missing"])
+def test_another_machine_of_the_same_name_is_not_this_one(
+    client: MlflowClient, machine_id: Path, content: str | None
+) -> None:
+    own = process_tags()
+    assert own["process_host"].startswith(socket.gethostname() + " ")
+    _, namespace, ticks = own["process_started"].split()
+    of_other = {"process_started": f"0-0 {namespace} {ticks}", "process_id": FREE_ID}
+    machine_id.write_text("c" * 32)
+    run_process._machine_id.cache_clear()
+    add_run(client, tags=TRAINING_TAGS | own | of_other, status="RUNNING")
+    assert dead_ids() == [], "it has another id"
+
+    machine_id.unlink()
+    if content is not None:
+        machine_id.write_text(content)
+    run_process._machine_id.cache_clear()
+    own = process_tags()
+    add_run(client, tags=TRAINING_TAGS | own | of_other, status="RUNNING")
+    assert dead_ids() == [], "neither has an id, as in many containers"
+    ended = add_run(client, tags=TRAINING_TAGS | own | {"process_id": FREE_ID}, status="RUNNING")
+    assert dead_ids() == [ended], "since it was started, only this machine has this boot id"
+
+
+def test_a_process_that_the_system_hides_is_not_taken_for_dead(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = process_tags()
+    boot, namespace, _ = own["process_started"].split()
+    hiding = tmp_path / "proc"  # as /proc mounted with hidepid=2: only one's own processes
+    for name in ("sys/kernel/random/boot_id", f"{os.getpid()}/stat"):
+        (hiding / name).parent.mkdir(parents=True)
+        (hiding / name).write_text((Path("/proc") / name).read_text())
+    (hiding / "self/ns").mkdir(parents=True)
+    (hiding / "self/ns/pid").symlink_to(namespace)
+    monkeypatch.setattr(run_process, "_PROC", hiding)
+    parent = own | {"process_id": str(os.getppid()), "process_started": f"{boot} {namespace} 5"}
+    add_run(client, tags=TRAINING_TAGS | parent, status="RUNNING")
+    assert dead_ids() == []
+    ended = add_run(client, tags=TRAINING_TAGS | parent | {"process_id": FREE_ID}, status="RUNNING")
+    assert dead_ids() == [ended]
