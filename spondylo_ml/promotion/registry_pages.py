@@ -39,7 +39,8 @@ def version_page(decision: Decision, when: str, facts: Sequence[tuple[str, str]]
         facts: (name, value) pairs, in order.
         promotion: link to the run that logged the decision.
     """
-    lines = [f"**{decision.verdict.capitalize()}** by the promotion of {when} ({promotion}).", ""]
+    # Without bold face: MLflow's list of versions shows the beginning as it is written.
+    lines = [f"{decision.verdict.capitalize()} by the promotion of {when} ({promotion}).", ""]
     lines += [f"### {HEADINGS[decision.verdict]}", *(f"* {reason}" for reason in decision.reasons), ""]
     if decision.against and decision.in_favour:
         lines += ["### What speaks for it", *(f"* {reason}" for reason in decision.in_favour), ""]

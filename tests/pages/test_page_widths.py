@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from browsing import browser_page, require_browser
-from pages import PAGES
+from sample_pages import PAGES
 
 WIDTH_PX = 700
 NAME = "unet lr2e-3 s1.0 #3 1a2b3c4d"

@@ -8,9 +8,9 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from pages import PAGES
 from plotly.graph_objects import Bar, Figure
 from plotly.offline import get_plotlyjs
+from sample_pages import PAGES
 
 from spondylo_ml.pages.plotly_library import CHART_TYPE, chart_html, plotly_library
 

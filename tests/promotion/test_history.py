@@ -115,11 +115,11 @@ def test_a_page_with_many_champions_lists_the_newest_and_counts_the_rest() -> No
 def test_the_page_of_a_version_states_the_decision_and_later_events() -> None:
     decision = Decision(Verdict.CHALLENGER, ("too slow",), ("a gain",))
     page = version_page(decision, "2026-05-01", [("films", "phantom-0 | test")], "[run](#/x)")
-    assert page.startswith("**Challenger** by the promotion of 2026-05-01 ([run](#/x)).")
+    assert page.startswith("Challenger by the promotion of 2026-05-01 ([run](#/x)).")
     assert "### Why it is challenger and not champion\n* too slow\n" in page
     assert "### What speaks for it\n* a gain\n" in page
     assert "| films | phantom-0 / test |" in page
-    assert with_later_event(page, "Rolled back.").startswith("**Rolled back.**\n\n**Challenger**")
+    assert with_later_event(page, "Rolled back.").startswith("**Rolled back.**\n\nChallenger")
     many = Decision(Verdict.CHALLENGER, tuple("x" * 300 for _ in range(40)), ())
     assert len(version_page(many, "2026-05-01", [], "")) <= LONGEST_PAGE
 
