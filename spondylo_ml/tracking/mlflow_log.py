@@ -71,6 +71,7 @@ class MlflowRunLog:
         """See `RunLog`."""
         if not history:
             return
+        self._copy.restore(history)
 
         def send() -> None:
             logged = {m.step for m in self._client.get_metric_history(self._run_id, VALIDATION_ERROR)}

@@ -21,8 +21,7 @@ from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folder, checkpoint_folders, checkpoint_root
 from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store import RESUMED_AS, get_run, is_run
-from spondylo_ml.training.checkpoint_files import previous_of, replace_file, whole_checkpoint
-from spondylo_ml.training.run_log import LAST
+from spondylo_ml.training.checkpoint_files import LAST, previous_of, replace_file, whole_checkpoint
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"
 FOLDS_TAG, CROSS_VALIDATION_FILE = "folds", "cross_validation.json"
@@ -93,6 +92,7 @@ def find_resume(run_or_checkpoint: str) -> Resume:
     Raises:
         TrackingError: no such checkpoint on this machine (the message lists the places), or it and the one before it
             are damaged.
+        OSError: the checkpoint cannot be read.
     """
     path = expanded(Path(run_or_checkpoint))
     is_checkpoint = path.suffix == ".ckpt"

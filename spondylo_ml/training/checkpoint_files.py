@@ -6,12 +6,14 @@ for a disk that damages what it holds. Imports no torch, so that commands that o
 
 from __future__ import annotations
 
+import io
 import os
 import zipfile
 import zlib
 from pathlib import Path
 
-from spondylo_ml.training.run_log import BEST, LAST
+LAST, BEST = "last.ckpt", "best.ckpt"
+"""Checkpoints of a training run, in the same folder."""
 
 PARTIAL = ".partial"
 
@@ -21,10 +23,30 @@ def previous_of(checkpoint: Path) -> Path:
     return checkpoint.with_stem(f"{checkpoint.stem}-previous")
 
 
+def damaged_of(checkpoint: Path) -> Path:
+    """Where the checkpoint is kept if it is damaged."""
+    return checkpoint.with_stem(f"{checkpoint.stem}-damaged")
+
+
 def files_in(folder: Path) -> list[Path]:
-    """The checkpoints of a folder with those before them, and what a killed process left of others."""
-    named = [file for name in (BEST, LAST) for file in (folder / name, previous_of(folder / name))]
-    return [file for file in (*named, *map(_partial_of, named)) if file.is_file() and not file.is_symlink()]
+    """The checkpoints of a folder with those before them, damaged ones, and what a killed process left of others."""
+    both = [folder / name for name in (BEST, LAST)]
+    named = [file for checkpoint in both for file in (checkpoint, previous_of(checkpoint))]
+    listed = (*named, *map(damaged_of, both), *map(_partial_of, named))
+    return [file for file in listed if file.is_file() and not file.is_symlink()]
+
+
+def replace_by_previous(checkpoint: Path) -> str:
+    """Put the checkpoint before it in the place of one that is not whole; returns in words what was wrong.
+
+    A damaged file is kept as `damaged_of(checkpoint)`.
+    """
+    wrong = f"{checkpoint} is missing"
+    if checkpoint.exists():
+        checkpoint.replace(damaged_of(checkpoint))
+        wrong = f"{checkpoint} is damaged (now {damaged_of(checkpoint).name})"
+    previous_of(checkpoint).replace(checkpoint)
+    return wrong
 
 
 def remove_partial(folder: Path) -> None:
@@ -65,16 +87,28 @@ def replace_file(path: Path, content: bytes | memoryview, keep_previous: bool = 
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether all bytes of a checkpoint are those that were written: torch itself does not verify their sums."""
+    """Whether there is a checkpoint and all its bytes are those that were written: torch does not verify their sums.
+
+    Raises:
+        OSError: it cannot be read, which is no damage: the network may fail, or too many files be open.
+    """
     try:
-        with zipfile.ZipFile(checkpoint) as archive:
+        content = checkpoint.read_bytes()  # by itself: zipfile takes some errors of reading for damage
+    except FileNotFoundError:
+        return False
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return archive.testzip() is None
     except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return False
 
 
 def whole_checkpoint(checkpoint: Path) -> Path | None:
-    """The checkpoint, the one before it if it is damaged or absent, or None if both are."""
+    """The checkpoint, the one before it if it is damaged or absent, or None if both are.
+
+    Raises:
+        OSError: see `is_whole`.
+    """
     return next((file for file in (checkpoint, previous_of(checkpoint)) if is_whole(file)), None)
 
 

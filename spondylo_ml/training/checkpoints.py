@@ -15,13 +15,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from spondylo_ml.errors import DataError
 from spondylo_ml.training.checkpoint_files import (
+    BEST,
     is_whole,
     previous_of,
     remove_partial,
+    replace_by_previous,
     replace_file,
     whole_checkpoint,
 )
-from spondylo_ml.training.run_log import BEST
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +69,8 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path, keep_previous: b
 def prepare_to_resume(checkpoint: Path, folder: Path) -> int:
     """Bring the checkpoints of a stopped run into a state from which it resumes; the last one's epoch, from 0.
 
-    A damaged checkpoint is replaced by the one before it. So is a best one of an epoch whose last one was not written:
-    that epoch is trained again. What was left of unfinished files is removed.
+    A damaged checkpoint is moved aside, and the one before it takes its place. So it does for a best one of an epoch
+    whose last one was not written: that epoch is trained again. What was left of unfinished files is removed.
 
     Args:
         checkpoint: the last checkpoint.
@@ -77,12 +78,17 @@ def prepare_to_resume(checkpoint: Path, folder: Path) -> int:
 
     Raises:
         DataError: there is no whole last checkpoint, or none of the best epoch up to it.
+        OSError: a checkpoint cannot be read; all are left as they are.
     """
     source, best = checkpoint.parent, checkpoint.parent / BEST
     remove_partial(source)
     epoch = _epoch(_restored(checkpoint))
-    if is_whole(previous_of(best)) and not (is_whole(best) and _epoch(best) <= epoch):
-        previous_of(best).replace(best)
+    best_is_whole = is_whole(best)
+    if is_whole(previous_of(best)) and not (best_is_whole and _epoch(best) <= epoch):
+        if best_is_whole:
+            previous_of(best).replace(best)
+        else:
+            log.warning("%s: the best epoch before it is taken", replace_by_previous(best))
     if not is_whole(best):
         raise DataError(f"{best}, with the weights of the best epoch, is missing or damaged: start a new run")
     if folder != source:
@@ -92,14 +98,15 @@ def prepare_to_resume(checkpoint: Path, folder: Path) -> int:
 
 
 def _restored(checkpoint: Path) -> Path:
-    """The checkpoint; a damaged one is first replaced by the one before it, with a message."""
+    """The checkpoint; the one before it first takes the place of a damaged one, with a message."""
     whole = whole_checkpoint(checkpoint)
     if whole is None:
         raise DataError(f"{checkpoint} is damaged, and there is no whole checkpoint before it: start a new run")
     if whole != checkpoint:
-        log.warning("%s is damaged: the run resumes from the checkpoint before it, of epoch %d",
-                    checkpoint, _epoch(whole) + 1)  # fmt: skip
-        whole.replace(checkpoint)
+        epoch = _epoch(whole)
+        log.warning(
+            "%s: the run resumes from the checkpoint before it, of epoch %d", replace_by_previous(checkpoint), epoch + 1
+        )
     return checkpoint
 
 

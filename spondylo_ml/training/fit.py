@@ -29,13 +29,14 @@ from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.termination import Terminated
 from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
+from spondylo_ml.training.checkpoint_files import BEST, LAST
 from spondylo_ml.training.checkpoints import MovableCheckpoint, SafeCheckpointIO, prepare_to_resume, write_checkpoint
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE
 from spondylo_ml.training.module import LandmarkTraining, Score
 from spondylo_ml.training.out_of_memory import naming_batch_size
-from spondylo_ml.training.run_log import BEST, LAST, RunLog
+from spondylo_ml.training.run_log import RunLog
 
 log = logging.getLogger(__name__)
 

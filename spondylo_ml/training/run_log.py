@@ -11,10 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-METRICS_FILE = "metrics.jsonl"
-LAST, BEST = "last.ckpt", "best.ckpt"
-"""Checkpoints of a training run, in the same folder."""
+from spondylo_ml.training.checkpoint_files import replace_file
 
+METRICS_FILE = "metrics.jsonl"
 ColourImage = NDArray[np.uint8]
 """(H, W, 3) RGB."""
 
@@ -29,7 +28,11 @@ class RunLog(Protocol):
         """Log an image of one epoch."""
 
     def restore(self, history: list[dict[str, Any]]) -> None:
-        """Log epochs from before a resume, except those that the store already has."""
+        """Log epochs from before a resume, except those that the store already has.
+
+        Args:
+            history: the epochs up to the checkpoint from which training goes on; empty for a new run.
+        """
 
 
 class FolderRunLog:
@@ -42,7 +45,7 @@ class FolderRunLog:
     def metrics(self, values: Mapping[str, float], epoch: int) -> None:
         """See `RunLog`."""
         with (self._folder / METRICS_FILE).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"epoch": epoch, **values}) + "\n")
+            stream.write(_line({"epoch": epoch, **values}) + "\n")
 
     def image(self, image: ColourImage, key: str, epoch: int) -> None:
         """See `RunLog`."""
@@ -51,21 +54,29 @@ class FolderRunLog:
         cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
 
     def restore(self, history: list[dict[str, Any]]) -> None:
-        """See `RunLog`."""
+        """See `RunLog`.
+
+        Epochs after the history are removed, since they are trained and logged again; so is a line that was cut off
+        when the machine went down.
+        """
+        if not history:
+            return
         path = self._folder / METRICS_FILE
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-        whole = [line for line in lines if _is_json(line)]
-        if whole != lines:  # the machine went down while a line was written
-            path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-        logged = {json.loads(line)["epoch"] for line in whole}
-        for row in history:
-            if row["epoch"] not in logged:
-                self.metrics({name: value for name, value in row.items() if name != "epoch"}, row["epoch"])
+        before = path.read_bytes() if path.is_file() else b""
+        logged = {_epoch_of(line): line for line in before.decode("utf-8", errors="replace").splitlines()}
+        lines = [logged.get(row["epoch"], _line(row)) for row in history]
+        after = "".join(f"{line}\n" for line in lines).encode()
+        if after != before:
+            replace_file(path, after)
 
 
-def _is_json(line: str) -> bool:
+def _line(row: Mapping[str, Any]) -> str:
+    return json.dumps({"epoch": row["epoch"], **row})
+
+
+def _epoch_of(line: str) -> int | None:
+    """The epoch of a line of `metrics.jsonl`; None if the line is not whole."""
     try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+        return int(json.loads(line)["epoch"])
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -225,6 +226,8 @@ def test_restore_sends_only_the_epochs_missing_in_the_store(sqlite_store: Mlflow
     assert log.close() == 0
     sent = [(m.step, m.value) for m in sqlite_store.get_metric_history(run_id, "val/mre_px512")]
     assert sent == [(1, 10.0), (2, 5.0), (3, 3.33)]
+    copied = [json.loads(line)["epoch"] for line in (tmp_path / "copy" / "metrics.jsonl").read_text().splitlines()]
+    assert copied == [1, 2, 3], "in the copy on disk, too"
 
 
 def test_a_store_outage_during_training_loses_nothing_and_is_tagged(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import resource
 import signal
 import subprocess
@@ -99,6 +101,34 @@ def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_taken(
     assert previous_of(checkpoint).read_bytes() == archive(b"a" * 99)
     previous_of(checkpoint).unlink()
     assert whole_checkpoint(checkpoint) is None
+
+
+def no_more_files(path: Path) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+
+def broken_disk(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # its first bytes cannot be read
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="only Linux has a file that opens and cannot be read")
+@pytest.mark.parametrize(("fail", "number"), [(no_more_files, errno.EMFILE), (broken_disk, errno.EIO)])
+def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_damaged(
+    tmp_path: Path, fail: Callable[[Path], None], number: int
+) -> None:
+    checkpoint = tmp_path / "last.ckpt"
+    replace_file(checkpoint, archive(b"1"), keep_previous=True)
+    replace_file(checkpoint, archive(b"2"), keep_previous=True)
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        fail(checkpoint)
+        with pytest.raises(OSError, match=os.strerror(number)) as caught:
+            whole_checkpoint(checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert caught.value.errno == number
+    assert previous_of(checkpoint).read_bytes() == archive(b"1")
 
 
 def test_where_there_are_no_hard_links_the_one_before_is_kept_too(

@@ -13,6 +13,7 @@ from test_fit import RecordingModel, run
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import FilmPrediction
+from spondylo_ml.training.checkpoint_files import files_in
 from spondylo_ml.training.checkpoints import prepare_to_resume
 
 
@@ -50,7 +51,9 @@ def test_a_damaged_last_checkpoint_costs_one_epoch_and_no_more(
 
     result = run(RecordingModel(), stopped, last, epochs=3)
 
-    assert f"{last} is damaged: the run resumes from the checkpoint before it, of epoch 1" in caplog.text
+    message = f"{last} is damaged (now last-damaged.ckpt): the run resumes from the checkpoint before it, of epoch 1"
+    assert message in caplog.text
+    assert (stopped / "last-damaged.ckpt").read_bytes() == content
     assert [row["epoch"] for row in result.history] == [1, 2, 3]
     assert head_of(last) == head_of(whole / "last.ckpt")
     assert not list(stopped.glob("*.partial"))
@@ -73,6 +76,18 @@ def test_a_best_checkpoint_of_an_epoch_that_was_not_finished_is_replaced_by_the_
     assert prepare_to_resume(last, tmp_path) == 0
     assert epoch_of(best) == 0
     assert not previous.exists()
+
+
+def test_a_damaged_best_checkpoint_is_kept_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("last", "best-previous"):
+        torch.save({"epoch": 0}, tmp_path / f"{name}.ckpt")
+    best = tmp_path / "best.ckpt"
+    best.write_bytes(b"damaged")
+    assert prepare_to_resume(tmp_path / "last.ckpt", tmp_path) == 0
+    assert epoch_of(best) == 0
+    assert (tmp_path / "best-damaged.ckpt").read_bytes() == b"damaged"
+    assert f"{best} is damaged (now best-damaged.ckpt): the best epoch before it is taken" in caplog.text
+    assert tmp_path / "best-damaged.ckpt" in files_in(tmp_path), "clean finds it"
 
 
 def test_without_any_whole_checkpoint_the_run_cannot_resume(tmp_path: Path) -> None:

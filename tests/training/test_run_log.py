@@ -39,3 +39,34 @@ def test_a_line_that_a_power_cut_left_unfinished_is_logged_again(tmp_path: Path)
     path.write_bytes(path.read_bytes()[:-9])
     log.restore(history)
     assert [json.loads(line) for line in path.read_text().splitlines()] == history
+
+
+def rows_in(folder: Path) -> list[object]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_cut_of_the_last_newline_alone_joins_no_lines(tmp_path: Path) -> None:
+    log = FolderRunLog(tmp_path)
+    history = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]
+    log.restore(history)
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes()[:-1])
+    log.restore(history)
+    log.metrics({"loss": 0.125}, 3)
+    assert rows_in(tmp_path) == [*history, {"epoch": 3, "loss": 0.125}]
+
+
+def test_an_epoch_that_is_trained_again_is_logged_once(tmp_path: Path) -> None:
+    log = FolderRunLog(tmp_path)
+    for epoch, loss in ((1, 0.5), (2, 0.25)):
+        log.metrics({"loss": loss}, epoch)
+    log.restore([{"epoch": 1, "loss": 0.5}])  # the last checkpoint was damaged
+    log.metrics({"loss": 0.2}, 2)
+    assert rows_in(tmp_path) == [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.2}]
+
+
+def test_a_new_run_removes_nothing(tmp_path: Path) -> None:
+    log = FolderRunLog(tmp_path)
+    log.metrics({"loss": 0.5}, 1)
+    log.restore([])
+    assert rows_in(tmp_path) == [{"epoch": 1, "loss": 0.5}]

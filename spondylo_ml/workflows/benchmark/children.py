@@ -25,8 +25,7 @@ from spondylo_ml.termination import Terminated, raise_on_sigterm
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.outcome import clear_outcome, error_of, record_reason
 from spondylo_ml.tracking.store import PARENT_TAG
-from spondylo_ml.training.checkpoint_files import whole_checkpoint
-from spondylo_ml.training.run_log import LAST
+from spondylo_ml.training.checkpoint_files import LAST, whole_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +65,7 @@ class ChildRuns:
 
         Raises:
             TrackingError: a process on this machine still trains it.
+            OSError: its checkpoint cannot be read.
         """
         if former is None:
             return Start(self._create(planned), False, "started")
