@@ -123,7 +123,9 @@ def require_plain_names(tree: Mapping[str, Any]) -> None:
         MlflowException: `columns` or `index` of `dataframe_split` is an object, or a list of lists or objects.
     """
     table = tree.get("dataframe_split")
-    for part in ("columns", "index") if isinstance(table, dict) else ():
+    if not isinstance(table, dict):
+        return
+    for part in ("columns", "index"):
         names = table.get(part)
         if isinstance(names, dict) or (
             isinstance(names, list) and any(isinstance(name, list | dict) for name in names)
