@@ -6,17 +6,19 @@ import logging
 from collections.abc import Iterable
 
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.tracking.outcome import record_reason
+from spondylo_ml.tracking.outcome import LONGEST_TAG, record_reason
 from spondylo_ml.tracking.resume import how_to_resume
 from spondylo_ml.tracking.run_process import has_died, process_text
 from spondylo_ml.tracking.search import search_runs
 
 log = logging.getLogger(__name__)
 
+_NONE_KNOWN = "none known"
 _named: set[str] = set()
-"""Runs of which this process has spoken: a cross-validation trains five times."""
+"""Runs of which this process has spoken, or `_NONE_KNOWN`: a cross-validation trains five times."""
 
 
 def dead_runs() -> list[Run]:
@@ -27,9 +29,20 @@ def dead_runs() -> list[Run]:
 def name_dead_runs(except_run: str | None = None) -> None:
     """Say which runs were killed and are still shown as running, and what to do.
 
+    A store that does not answer is only said, once: no command needs this.
+
     Args:
         except_run: id of a run that is about to be resumed.
     """
+    try:
+        _name_dead_runs(except_run)
+    except (MlflowException, OSError) as error:
+        if _NONE_KNOWN not in _named:
+            _named.add(_NONE_KNOWN)
+            log.warning("whether other runs were killed is not known: %s", _in_one_line(error))
+
+
+def _name_dead_runs(except_run: str | None) -> None:
     for run in dead_runs():
         run_id = run.info.run_id
         if run_id not in _named and run_id != except_run:
@@ -40,12 +53,23 @@ def name_dead_runs(except_run: str | None = None) -> None:
             )  # fmt: skip
 
 
-def end_dead_runs(runs: Iterable[Run]) -> None:
-    """Set the state of these runs to KILLED, with the reason."""
+def end_dead_runs(runs: Iterable[Run]) -> dict[str, str]:
+    """Set the state of these runs to KILLED, with the reason; returns why the store refused it, by run id."""
+    refusals = {}
     for run in runs:
         run_id = run.info.run_id
-        record_reason(run_id, f"killed: {process_text(run)} ended without a word. {how_to_resume(run_id)}".rstrip(". "))
-        MlflowClient().set_terminated(run_id, "KILLED")
+        reason = f"killed: {process_text(run)} ended without a word. {how_to_resume(run_id)}".rstrip(". ")
+        try:
+            MlflowClient().set_terminated(run_id, "KILLED")
+            record_reason(run_id, reason)
+        except (MlflowException, OSError) as error:
+            refusals[run_id] = _in_one_line(error)
+    return refusals
+
+
+def _in_one_line(error: Exception) -> str:
+    """The error without the SQL that MLflow quotes after it."""
+    return " ".join(str(error).partition("[SQL:")[0].split())[:LONGEST_TAG] or type(error).__name__
 
 
 def _what_to_do(run_id: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mlflow.entities import Run
@@ -42,6 +42,7 @@ class Cleaning:
         kept_runs, kept_checkpoints: number of runs by the reason for which they, or their checkpoints, are kept.
         unknown_folders: folders beside the checkpoints that belong to no run of this store; they are left alone.
         killed: runs whose state was set to KILLED, since their process was killed.
+        refusals: why the store refused that for other runs, by run id.
         ages_days, ranks: by run id; a run without a rank is no training run, or has no value of the metric.
     """
 
@@ -54,6 +55,7 @@ class Cleaning:
     ages_days: dict[str, float]
     ranks: dict[str, int]
     killed: tuple[Run, ...] = ()
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_bytes(self) -> int:
@@ -68,9 +70,10 @@ def clean(config: CleanConfig) -> Cleaning:
         TrackingError: the store or the registry does not answer, or there is no such experiment.
     """
     require_store()
-    killed = dead_runs()
-    end_dead_runs(killed)
-    cleaning = replace(plan_cleaning(config, int(time.time() * 1000)), killed=tuple(killed))
+    dead = dead_runs()
+    refusals = end_dead_runs(dead)
+    killed = tuple(run for run in dead if run.info.run_id not in refusals)
+    cleaning = replace(plan_cleaning(config, int(time.time() * 1000)), killed=killed, refusals=refusals)
     return _carried_out(cleaning) if config.delete else cleaning
 
 

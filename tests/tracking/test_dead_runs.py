@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from stores import TRAINING_TAGS, add_run, store_in
 
@@ -158,3 +160,45 @@ def test_a_process_that_the_system_hides_is_not_taken_for_dead(
     assert dead_ids() == []
     ended = add_run(client, tags=TRAINING_TAGS | parent | {"process_id": FREE_ID}, status="RUNNING")
     assert dead_ids() == [ended]
+
+
+def change_database(folder: Path, statement: str) -> None:
+    connection = sqlite3.connect(folder / "mlflow.db")
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+def test_a_run_whose_state_may_not_be_changed_is_listed_and_the_others_are_ended(
+    client: MlflowClient, tmp_path: Path
+) -> None:
+    tags = TRAINING_TAGS | process_tags() | {"process_id": FREE_ID}
+    first, refused, last = (add_run(client, tags=tags, status="RUNNING") for _ in range(3))
+    change_database(
+        tmp_path,
+        f"CREATE TRIGGER refuse BEFORE UPDATE ON runs WHEN NEW.run_uuid = '{refused}' "
+        "BEGIN SELECT RAISE(ABORT, 'only its owner may'); END",
+    )
+    cleaning = clean(CleanConfig())
+    states = {run_id: client.get_run(run_id).info.status for run_id in (first, refused, last)}
+    assert states == {first: "KILLED", refused: "RUNNING", last: "KILLED"}
+    assert {run.info.run_id for run in cleaning.killed} == {first, last}
+    (line,) = [line for line in cleaned(cleaning).splitlines() if refused in line]
+    assert line.startswith(f"run {refused} was killed, but the store refused to record it: ")
+    assert line.endswith("only its owner may"), "without the SQL that MLflow quotes"
+    assert "error" not in client.get_run(refused).data.tags
+
+
+def test_a_store_that_does_not_tell_which_runs_are_dead_is_only_said_once(
+    client: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert dead_ids() == []
+    change_database(tmp_path, "ALTER TABLE runs RENAME TO moved")
+    with pytest.raises(MlflowException):
+        dead_runs()
+    name_dead_runs()
+    name_dead_runs()
+    messages = [record.getMessage() for record in caplog.records if record.name.startswith("spondylo_ml")]
+    (message,) = messages
+    assert message.startswith("whether other runs were killed is not known: ")
+    assert "no such table: runs" in message

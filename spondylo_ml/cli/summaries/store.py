@@ -35,6 +35,10 @@ def cleaned(cleaning: Cleaning) -> str:
     n_files = sum(len(item.files) for item in cleaning.checkpoints)
     lines = [
         *(f"run {item.info.run_id} was killed: its state is no longer RUNNING but KILLED" for item in cleaning.killed),
+        *(
+            f"run {run_id} was killed, but the store refused to record it: {why}"
+            for run_id, why in cleaning.refusals.items()
+        ),
         f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {megabytes(cleaning.n_bytes)}, {state}",
         *_aligned(
             [*_run_cells(item.run, cleaning), megabytes(item.n_bytes), ", ".join(file.name for file in item.files)]
