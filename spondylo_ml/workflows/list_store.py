@@ -23,8 +23,10 @@ from spondylo_ml.tracking.search import search_runs
 ID_LETTERS = 8
 SHOWN = ("mre_px512", "sdr_24px")
 PREFIXES = ("val_best/", "eval/", "out_of_fold/", "best/")
-BEST_OF_STUDY = ("val_best/", "best/")  # the latter in older studies
 """Prefixes of the metrics that stand for a whole run, the first that a run has is shown."""
+
+BEST_OF_STUDY = ("val_best/", "best/")
+"""Prefixes of the best value of a study; the latter is that of older studies."""
 
 
 @dataclass(frozen=True)
