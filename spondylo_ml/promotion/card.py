@@ -61,8 +61,23 @@ def model_card(facts: CardFacts, report: EvaluationReport, decision: Decision) -
         guarded=_guarded_rows(facts),
         why=HEADINGS[decision.verdict],
         decision=decision,
+        intended_use=_intended_use(report),
         limits=_limits(facts, report),
         pictures=[(caption, jpeg_uri(picture)) for caption, picture in facts.pictures],
+    )
+
+
+def _intended_use(report: EvaluationReport) -> str:
+    cobb = report.numbers.get("cobb_smape_percent")
+    if cobb is not None and cobb.n:
+        return (
+            "Research on frontal radiographs of the whole spine: the model proposes the four corners of each vertebra, "
+            "from which Cobb angles are measured. A reader checks every film."
+        )
+    return (
+        "Research on lateral lumbar radiographs: the model proposes the four corners of each vertebra, from which slip "
+        "and Meyerding grade are measured with their uncertainty. A reader checks every film, and reads levels marked "
+        "for referral without the model."
     )
 
 

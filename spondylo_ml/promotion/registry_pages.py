@@ -83,7 +83,7 @@ def _event_text(event: Event) -> str:
 def _model_page(name: str, rows: Sequence[Reign], n_shown: int, films: str) -> str:
     champion = rows[0]
     lines = [
-        f"Corners of vertebrae on lateral lumbar radiographs. **Champion: version {champion.version}** "
+        f"Corners of vertebrae on radiographs of the spine. **Champion: version {champion.version}** "
         f"({champion.model}), since {_day(champion.since)}.",
         "",
         "### Why it is champion",

@@ -70,6 +70,14 @@ def test_the_card_states_intended_use_results_and_limits(report: EvaluationRepor
     assert '<td>git_commit</td><td class="words"><code>abc</code></td>' in card
 
 
+def test_the_intended_use_is_that_of_the_films_evaluated(report: EvaluationReport) -> None:
+    assert "Research on lateral lumbar radiographs" in model_card(FACTS, report, DECISION)
+    cobb = {"cobb_smape_percent": Estimate(value=8.0, low=7.0, high=9.0, n=64)}
+    frontal = model_card(FACTS, report.model_copy(update={"numbers": report.numbers | cobb}), DECISION)
+    assert "Research on frontal radiographs of the whole spine" in frontal
+    assert "lateral lumbar" not in frontal
+
+
 def test_the_card_calls_synthetic_films_synthetic_and_real_ones_not(report: EvaluationReport) -> None:
     synthetic = model_card(FACTS, report, DECISION)
     assert "<b>Synthetic films</b>: they say nothing about real films." in synthetic
