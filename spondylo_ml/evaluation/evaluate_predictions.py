@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
@@ -148,7 +149,7 @@ def _slips_by(
         patients = predictions.patients(rows["film_id"])
         error = rows["pred_slip_percent"] - rows["true_slip_percent"]
         right = (rows["pred_grade"] == rows["true_grade"]).where(rows["pred_grade"].notna())
-        table[f"grade {float(str(group)):.0f}" if column == "true_grade" else str(group)] = {
+        table[f"grade {Grade(int(float(str(group)))).label}" if column == "true_grade" else str(group)] = {
             "slip_mae_percent": bootstrap.mean(error.abs(), patients),
             "slip_bias_percent": bootstrap.mean(error, patients),
             "grade_accuracy": bootstrap.mean(100 * right.astype(float), patients),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.evaluation.intervals import Estimate, Estimates, PatientBootstrap
 from spondylo_ml.evaluation.uncertainty import PROBABILITIES
 from spondylo_ml.landmarks import FloatArray
@@ -90,7 +91,10 @@ def curve_points(numbers: Mapping[str, Estimate]) -> list[tuple[int, Estimate]]:
 def _groups(levels: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
     """Rows by group: levels from the sacrum up, or rising grades. Groups without a prediction are left out."""
     order = levels.groupby(column)[{"level": "upper_slot", "true_grade": "true_grade"}[column]].min().dropna()
-    names = {key: str(key) if column == "level" else f"grade {order[key]:.0f}" for key in order.sort_values().index}
+    names = {
+        key: str(key) if column == "level" else f"grade {Grade(int(first)).label}"
+        for key, first in order.sort_values().items()
+    }
     return {name: levels[levels[column] == key] for key, name in names.items()}
 
 

@@ -81,7 +81,7 @@ def test_tables_break_down_by_level_corner_and_film_attributes(report: Evaluatio
     assert set(tables["by_sex"]) == {"F", "unknown"}
     assert tables["by_age_band"]["60-69"]["mre_px512"].n == 48
     assert list(tables["slips_by_level"]) == ["L5/S1", "L4/L5"]
-    assert list(tables["slips_by_grade"]) == ["grade 0", "grade 1", "grade 2"]
+    assert list(tables["slips_by_grade"]) == ["grade 0", "grade I", "grade II"]
     n = sum(row["mre_px512"].n for row in tables["by_level"].values())
     assert n == report.numbers["mre_px512"].n
 

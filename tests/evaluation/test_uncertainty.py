@@ -205,9 +205,9 @@ def test_the_estimates_match_a_hand_calculation() -> None:
     assert numbers["slip_set_width_percent"].value == pytest.approx(6.5)
     tables = by_group(levels, bootstrap)
     assert list(tables["uncertainty_by_level"]) == ["L5/S1", "L4/L5"]
-    assert list(tables["uncertainty_by_grade"]) == ["grade 0", "grade 1"]
-    assert tables["uncertainty_by_grade"]["grade 1"]["slip_set_coverage"].value == 50
-    assert set(tables["referral"]) == {"all", "L5/S1", "L4/L5", "grade 0", "grade 1"}
+    assert list(tables["uncertainty_by_grade"]) == ["grade 0", "grade I"]
+    assert tables["uncertainty_by_grade"]["grade I"]["slip_set_coverage"].value == 50
+    assert set(tables["referral"]) == {"all", "L5/S1", "L4/L5", "grade 0", "grade I"}
 
 
 def test_accuracy_rises_as_less_certain_levels_are_referred() -> None:
