@@ -28,4 +28,5 @@ def best_median_worst(errors: FloatArray, count: int) -> list[tuple[str, int]]:
             if index not in used:
                 used.add(index)
                 films.append((f"{label}-{rank}", index))
-    return films
+    # A film that is the worst of a few is called that rather than the median; the median still comes second.
+    return sorted(films)

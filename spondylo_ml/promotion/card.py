@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,8 +105,13 @@ def _result_rows(facts: CardFacts, report: EvaluationReport) -> list[list[str]]:
     rows = [["metric", "this model", "mean shape (ignores the film)", "meaning"]]
     for name, label, text in results(report.numbers):
         beside = estimate_text(name, facts.mean_shape[name]) if name in facts.mean_shape else ""
-        rows.append([label, text, beside, metric_definition(name).meaning])
+        rows.append([label, _two_lines(text), _two_lines(beside), metric_definition(name).meaning])
     return rows
+
+
+def _two_lines(estimate: str) -> str:
+    """The value, and its interval and number of observations below it, as the tables of pages take it."""
+    return re.sub(",? ", "\n", estimate, count=1)
 
 
 def _guarded_rows(facts: CardFacts) -> list[list[str]]:

@@ -58,7 +58,8 @@ def test_the_card_states_intended_use_results_and_limits(report: EvaluationRepor
         "Origin",
     ]
     assert "Research software, not a medical device." in card
-    assert "<td>MRE px512</td><td>3.00 (3.00 to 3.00), n 24</td><td>76.10 (70.00 to 80.00), n 8</td>" in card
+    value, beside = ("3.00<br><small>(3.00 to 3.00), n 24</small>", "76.10<br><small>(70.00 to 80.00), n 8</small>")
+    assert f"<td>MRE px512</td><td>{value}</td><td>{beside}</td>" in card
     assert "3 labelled films of 3 patients; it was trained on none of them" in card
     assert "8,650,192 parameters" in card
     assert "Mean distance between true and predicted corner (mean radial error)." in card

@@ -75,7 +75,7 @@ def _pictures(predictions: PredictionSet, rules: ClinicalConfig, count: int) -> 
     """The best, the median and the worst labelled films."""
     films = predictions.films
     errors = film_means(paired_values(predictions, rules)["mre_px512"]).reindex([film.film_id for film in films])
-    chosen = sorted(best_median_worst(errors.to_numpy(dtype=np.float64), count))  # best, median, worst
+    chosen = best_median_worst(errors.to_numpy(dtype=np.float64), count)
     return [
         (label.removesuffix("-1") if count == 1 else label, draw_film(*predictions.pairs[index], FILM_HEIGHT_PX))
         for label, index in chosen
