@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
 import sys
 import types
 
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from spondylo_ml.cli.command import Command, load
 from spondylo_ml.cli.commands import COMMANDS
+from spondylo_ml.cli.overview import SUMMARIES
 from spondylo_ml.config import field_names
 from spondylo_ml.config.section import Section
 from spondylo_ml.errors import ConfigError
@@ -28,6 +30,15 @@ def test_workflow_and_check_take_the_options_and_the_summary_is_a_sentence(comma
         assert len(inspect.signature(load(command.describe)).parameters) == 1
     assert command.summary.endswith(".")
     assert command.summary[0].isupper()
+
+
+def test_the_usage_line_of_each_command_comes_from_a_list_that_is_quick_to_import() -> None:
+    assert {command.name: command.summary for command in ROWS} == {
+        name: text for name, text in SUMMARIES.items() if name != "completion"
+    }
+    code = "import sys; from spondylo_ml.cli import main; main(['--help']); assert 'pydantic' not in sys.modules"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert f"  train         {SUMMARIES['train']}\n" in printed
 
 
 def test_the_flags_of_a_command_are_its_options_and_the_configuration() -> None:

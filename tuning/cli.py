@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from spondylo_ml.cli import run_to_end
 from spondylo_ml.cli.command import Command
+from spondylo_ml.cli.overview import RESUMES_STUDY, SUMMARIES
+from spondylo_ml.cli.overview import TUNE as NAME
 from spondylo_ml.cli.requirements import require_films, require_target
-from spondylo_ml.cli.studies import RESUMES, SUMMARY
-from spondylo_ml.cli.studies import TUNE as NAME
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_writable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a study; the exit code is 0, 2 for bad input or a study that stopped, 130 for Ctrl-C, 143 for SIGTERM."""
     command_line = list(sys.argv[1:] if arguments is None else arguments)
-    return run_to_end(lambda: TUNE.run(command_line), TUNE.name, RESUMES)
+    return run_to_end(lambda: TUNE.run(command_line), TUNE.name, RESUMES_STUDY)
 
 
 def check_tune(options: TuneOptions, overrides: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ TUNE = Command(
     NAME,
     TuneOptions,
     "tuning.tune:tune",
-    SUMMARY,
+    SUMMARIES[NAME],
     check_tune,
     "tuning.tune:summary_text",
     takes_config=True,

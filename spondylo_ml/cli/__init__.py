@@ -8,14 +8,17 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
-from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.opened_run import explained_in_run
-from spondylo_ml.cli.studies import RESUMES, SUMMARY, TUNE, tune_command
+from spondylo_ml.cli.overview import RESUMES_STUDY, SUMMARIES, TUNE
 from spondylo_ml.cli.users_folder import enter_users_folder
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 from spondylo_ml.termination import Terminated, cause_of, raise_on_sigterm
 from spondylo_ml.version import __version__
+
+if TYPE_CHECKING:
+    from spondylo_ml.cli.command import Command
 
 EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_TERMINATED = 2, 130, 143
 
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     command_line = list(sys.argv[1:] if arguments is None else arguments)
     command = command_line[0] if command_line else ""
-    return run_to_end(lambda: _run(command_line), command, RESUMES if command == TUNE else "")
+    return run_to_end(lambda: _run(command_line), command, RESUMES_STUDY if command == TUNE else "")
 
 
 def run_to_end(work: Callable[[], int], command: str, advice: str = "") -> int:
@@ -75,16 +78,24 @@ def _run(arguments: list[str]) -> int:
 
         sys.stdout.write(completion_script(arguments[1:]))
         return 0
-    command = tune_command() if arguments[0] == TUNE else COMMANDS.get(arguments[0])
-    if command is None:
-        raise ConfigError(unknown_name("command", arguments[0], [*COMMANDS, TUNE, "completion"]))
-    return command.run(arguments[1:])
+    if arguments[0] not in SUMMARIES:
+        raise ConfigError(unknown_name("command", arguments[0], SUMMARIES))
+    return _command(arguments[0]).run(arguments[1:])
+
+
+def _command(name: str) -> Command:
+    """The command, whose options take a while to import."""
+    if name == TUNE:
+        from spondylo_ml.cli.studies import tune_command
+
+        return tune_command()
+    from spondylo_ml.cli.commands import COMMANDS
+
+    return COMMANDS[name]
 
 
 def _usage() -> str:
-    lines = [f"  {name:13} {command.summary}\n" for name, command in COMMANDS.items()]
-    lines.append(f"  {TUNE:13} {SUMMARY}\n")
-    lines.append(f"  {'completion':13} Print a script that completes commands and options in bash, zsh or fish.\n")
+    lines = [f"  {name:13} {summary}\n" for name, summary in SUMMARIES.items()]
     head = "usage: python -m spondylo_ml <command> [--name value ...]\n\n"
     foot = "\n<command> --help lists its common options, --help-all all of them; --version prints the version.\n"
     return head + "".join(lines) + foot

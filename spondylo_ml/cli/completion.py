@@ -14,7 +14,8 @@ from pydantic_settings import CliSettingsSource
 from spondylo_ml.cli.command import Command
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.cli.flags import SHORT_NAMES
-from spondylo_ml.cli.studies import TUNE, tune_command
+from spondylo_ml.cli.overview import TUNE
+from spondylo_ml.cli.studies import tune_command
 from spondylo_ml.config.open_names import OpenNames
 from spondylo_ml.config.resolve import all_fields
 from spondylo_ml.errors import ConfigError, unknown_name

@@ -61,7 +61,7 @@ def _defaults(
     if "preset" not in flags.model_fields:
         return {}, []
     try:
-        values = given_values(flags, arguments)
+        values = given_values(flags, arguments) if arguments else {}
         recipe = expanded(Path(values["recipe"])) if "recipe" in values else None
         overrides = {name: value for name, value in values.items() if name not in options.model_fields}
         config = resolve_config(overrides, recipe)

@@ -6,12 +6,9 @@ import sys
 from importlib import import_module
 
 from spondylo_ml.cli.command import Command
+from spondylo_ml.cli.overview import TUNE
 from spondylo_ml.cli.users_folder import PROJECT
 from spondylo_ml.errors import ConfigError
-
-TUNE = "tune"
-SUMMARY = "Search a space of configurations; the same study name resumes the study, also from several machines at once."
-RESUMES = "The same command resumes the study."
 
 
 def tune_command() -> Command:
