@@ -90,6 +90,9 @@ class Command:
         options, *values = self.parse(arguments)
         parsed = (require_run_ids(options), *values)
         self.check(*parsed)
+        if self.takes_config:  # what trains imports the most, many seconds of it
+            sys.stdout.write(f"{self.name}: the options are valid; loading PyTorch, Lightning and MLflow\n")
+            sys.stdout.flush()
         workflow = load(self.workflow)
         describe = load(self.describe) if self.describe else str
         _start_logging(self.workflow.split(".")[0])
