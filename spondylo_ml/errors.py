@@ -70,6 +70,10 @@ class TrackingError(SpondyloError):
     """The MLflow store cannot be reached, or lacks a requested run, artifact or version."""
 
 
+class RunInUseError(TrackingError):
+    """A run on which another process works; it must be left as it is."""
+
+
 class ParityError(SpondyloError):
     """An exported network whose outputs differ from the model's."""
 

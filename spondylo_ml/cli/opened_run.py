@@ -29,7 +29,7 @@ def _end_unopened_run(command: str, error: BaseException | None) -> None:
 
     from mlflow.exceptions import MlflowException
 
-    from spondylo_ml.tracking.outcome import end_unopened_run
+    from spondylo_ml.tracking.unopened_run import end_unopened_run
 
     try:
         end_unopened_run(command, error)

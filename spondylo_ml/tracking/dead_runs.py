@@ -7,12 +7,15 @@ from collections.abc import Iterable
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
+from spondylo_ml.errors import TrackingError
+from spondylo_ml.tracking.claim import existing_folders_locked
+from spondylo_ml.tracking.killed import set_killed
 from spondylo_ml.tracking.outcome import LONGEST_TAG, record_reason
 from spondylo_ml.tracking.resume import how_to_resume
 from spondylo_ml.tracking.run_process import has_died, process_text
 from spondylo_ml.tracking.search import search_runs
+from spondylo_ml.tracking.store import get_run
 
 log = logging.getLogger(__name__)
 
@@ -21,9 +24,16 @@ _named: set[str] = set()
 """Runs of which this process has spoken, or `_NONE_KNOWN`: a cross-validation trains five times."""
 
 
-def dead_runs() -> list[Run]:
-    """The runs that were killed on this machine and are still shown as running, newest first."""
-    return [run for run in search_runs("attributes.status = 'RUNNING'") if has_died(run)]
+def dead_runs(experiment: str | None = None) -> list[Run]:
+    """The runs that were killed on this machine and are still shown as running, newest first.
+
+    Args:
+        experiment: name of the only experiment to search; None: all.
+
+    Raises:
+        TrackingError: there is no such experiment.
+    """
+    return [run for run in search_runs("attributes.status = 'RUNNING'", experiment) if has_died(run)]
 
 
 def name_dead_runs(except_run: str | None = None) -> None:
@@ -53,18 +63,27 @@ def _name_dead_runs(except_run: str | None) -> None:
             )  # fmt: skip
 
 
-def end_dead_runs(runs: Iterable[Run]) -> dict[str, str]:
-    """Set the state of these runs to KILLED, with the reason; returns why the store refused it, by run id."""
-    refusals = {}
+def end_dead_runs(runs: Iterable[Run]) -> tuple[list[Run], dict[str, str]]:
+    """Set the state of these runs to KILLED, with the reason, unless one was resumed meanwhile.
+
+    Returns the runs whose state was set, and why that of others could not be, by run id.
+    """
+    ended, refusals = [], {}
     for run in runs:
-        run_id = run.info.run_id
-        reason = f"killed: {process_text(run)} ended without a word. {how_to_resume(run_id)}".rstrip(". ")
         try:
-            MlflowClient().set_terminated(run_id, "KILLED")
-            record_reason(run_id, reason)
-        except (MlflowException, OSError) as error:
-            refusals[run_id] = _in_one_line(error)
-    return refusals
+            with existing_folders_locked(run, "sets its state to KILLED"):
+                if has_died(get_run(run.info.run_id)):
+                    _end(run)
+                    ended.append(run)
+        except (MlflowException, TrackingError, OSError) as error:
+            refusals[run.info.run_id] = _in_one_line(error)
+    return ended, refusals
+
+
+def _end(run: Run) -> None:
+    run_id = run.info.run_id
+    set_killed(run)
+    record_reason(run_id, f"killed: {process_text(run)} ended without a word. {how_to_resume(run_id)}".rstrip(". "))
 
 
 def _in_one_line(error: Exception) -> str:

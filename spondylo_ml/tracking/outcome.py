@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from traceback import extract_tb
 
-import mlflow
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from spondylo_ml.errors import SpondyloError
 from spondylo_ml.termination import cause_of
+
+log = logging.getLogger(__name__)
 
 ERROR_TAG, STOPPED_TAG = "error", "stopped_by"
 """Why a run failed or was stopped; what stopped it, which an error did not."""
@@ -31,31 +33,31 @@ def red_line(text: str) -> str:
     return f"{RED}{text}**\n"
 
 
-def record_error(run_id: str, error: BaseException, advice: str = "") -> str:
-    """Record that an error ends the run; returns the status in which it ends.
+def end_status(error: BaseException) -> str:
+    """The status in which an error, Ctrl-C or SIGTERM ends a run."""
+    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+
+
+def record_end(run_id: str, error: BaseException, how_to_resume: Callable[[str], str] = lambda run_id: "") -> None:
+    """Record why a run ends. If that fails it is only said: the error itself matters more.
 
     Args:
-        advice: how to go on, for errors that do not say it themselves.
+        error: the error, Ctrl-C or SIGTERM that ends it.
+        how_to_resume: a sentence on how to go on with the run of this id. It is also added to the error, for the
+            terminal; errors of our own say themselves what to do.
     """
-    advice = "" if isinstance(error, SpondyloError) else advice
-    _record(run_id, failure_text(error)[:LONGEST_TAG], advice)
-    if advice:
-        error.add_note(advice)
-    return "FAILED"
-
-
-def record_stop(run_id: str, interrupt: KeyboardInterrupt, advice: str = "") -> str:
-    """Record that SIGTERM or Ctrl-C ends the run; returns the status in which it ends.
-
-    Args:
-        advice: how to go on; it is also added to the exception, for the terminal.
-    """
-    cause = cause_of(interrupt)
-    _record(run_id, f"stopped by {cause}", advice)
-    MlflowClient().set_tag(run_id, STOPPED_TAG, cause)
-    if advice:
-        interrupt.add_note(advice)
-    return "KILLED"
+    try:
+        advice = "" if isinstance(error, SpondyloError) else how_to_resume(run_id)
+        if advice:
+            error.add_note(advice)
+        if isinstance(error, KeyboardInterrupt):
+            cause = cause_of(error)
+            _record(run_id, f"stopped by {cause}", advice)
+            MlflowClient().set_tag(run_id, STOPPED_TAG, cause)
+        else:
+            _record(run_id, failure_text(error)[:LONGEST_TAG], advice)
+    except Exception as failure:
+        log.warning("run %s does not say why it ended: the store failed (%s)", run_id, type(failure).__name__)
 
 
 def record_reason(run_id: str, reason: str) -> None:
@@ -78,26 +80,6 @@ def clear_outcome(run_id: str) -> None:
     description = tags.get(MLFLOW_RUN_NOTE, "")
     if ERROR_TAG in tags and description.startswith(RED):
         client.set_tag(run_id, MLFLOW_RUN_NOTE, description.partition("\n\n")[2])
-
-
-def end_unopened_run(command: str, error: BaseException | None) -> None:
-    """Name the run that `mlflow run` opened for a command, if the command has not opened it itself.
-
-    With an error, also record it and end the run: MLflow would give it a random name and no reason.
-    """
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    if not run_id or mlflow.get_run(run_id).info.status not in OPEN:
-        return
-    client = MlflowClient()
-    if error is None:
-        client.set_tag(run_id, MLFLOW_RUN_NAME, command)
-        return
-    client.set_tag(run_id, MLFLOW_RUN_NAME, f"{command}, not started")
-    if isinstance(error, KeyboardInterrupt):
-        status = record_stop(run_id, error)
-    else:
-        status = record_error(run_id, error)
-    client.set_terminated(run_id, status)
 
 
 def failure_text(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The process that works on a run, as tags of the run, and whether it has died without ending the run.
+"""The process that works on a run, as tags of the run, and whether it lives or has died without ending the run.
 
 Only the machine of the process can tell. A process id alone does not: another process may have it by now, and it means
 nothing after a restart of the machine. Therefore the tags also hold when the process started, counted from the start of
@@ -11,12 +11,14 @@ import hashlib
 import os
 import socket
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
 from pathlib import Path
 
 import psutil
 from mlflow.entities import Run
 
+from spondylo_ml.errors import RunInUseError
 from spondylo_ml.tracking.outcome import OPEN
 
 HOST, PID, STARTED = "process_host", "process_id", "process_started"
@@ -31,25 +33,58 @@ def process_tags() -> dict[str, str]:
     return {HOST: _host(), PID: str(os.getpid()), STARTED: str(started) if started else ""}
 
 
-def has_died(run: Run) -> bool:
-    """Whether the store shows the run as running although its process has ended, which was on this machine.
+class ProcessState(Enum):
+    """What is certain of the process of a run.
 
-    False wherever that is not certain: for another machine or container, for what this system does not tell, and a run
-    without these tags.
+    UNKNOWN for another machine or container, for what this system does not tell, and for a run without these tags.
     """
-    tags = run.data.tags
-    pid, then = tags.get(PID, ""), _Start.parse(tags.get(STARTED, ""))
-    if run.info.status not in OPEN or tags.get(HOST) != _host() or not pid.isdecimal():
-        return False
+
+    OWN = "this process"
+    LIVES = "lives"
+    DIED = "died"
+    UNKNOWN = "unknown"
+
+
+def process_state(run: Run) -> ProcessState:
+    """What is certain of the process that last opened the run."""
+    pid, then = run.data.tags.get(PID, ""), _Start.parse(run.data.tags.get(STARTED, ""))
+    if run.data.tags.get(HOST) != _host() or not pid.isdecimal():
+        return ProcessState.UNKNOWN
     here = _Start.of(os.getpid())
     if then is None or here is None:  # some systems do not tell when a process started: then neither is known
-        return then is here and _is_absent(int(pid))
+        return _died_or_unknown(then is here and _is_absent(int(pid)))
     if here.boot != then.boot:  # restarted, or another machine of the same name
-        return bool(_machine_id())
+        return _died_or_unknown(bool(_machine_id()))
     if here.namespace != then.namespace:
-        return False
+        return ProcessState.UNKNOWN
     now = _Start.of(int(pid))
-    return _is_absent(int(pid)) if now is None else now != then
+    if now is None:
+        return _died_or_unknown(_is_absent(int(pid)))
+    if now != then:
+        return ProcessState.DIED
+    return ProcessState.OWN if int(pid) == os.getpid() else ProcessState.LIVES
+
+
+def has_died(run: Run) -> bool:
+    """Whether the store shows the run as running although its process has certainly ended."""
+    return run.info.status in OPEN and process_state(run) is ProcessState.DIED
+
+
+def is_abandoned(run: Run) -> bool:
+    """Whether the store shows the run as running although its process has certainly ended, or none has opened it."""
+    return has_died(run) or (run.info.status in OPEN and HOST not in run.data.tags)
+
+
+def require_free(run: Run) -> None:
+    """Require that no other process works on a run.
+
+    Raises:
+        RunInUseError: one does, on this machine.
+    """
+    if run.info.status in OPEN and process_state(run) is ProcessState.LIVES:
+        raise RunInUseError(
+            f"run {run.info.run_id} is in use: {process_text(run)} works on it. Wait for it, or end it, then try again"
+        )
 
 
 def process_text(run: Run) -> str:
@@ -86,6 +121,10 @@ class _Start:
         except OSError:
             return None
         return cls(boot, namespace, ENDED if state in "ZX" else numbers[18])
+
+
+def _died_or_unknown(died: bool) -> ProcessState:
+    return ProcessState.DIED if died else ProcessState.UNKNOWN
 
 
 def _is_absent(pid: int) -> bool:

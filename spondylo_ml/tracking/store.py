@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 import mlflow
-from mlflow.entities import Experiment, LifecycleStage, Run
+from mlflow.entities import Experiment, LifecycleStage, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -18,9 +18,10 @@ from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.folders import require_writable
 from spondylo_ml.tracking.experiments import prepare_experiment
-from spondylo_ml.tracking.outcome import OPEN, clear_outcome, record_error, record_stop
+from spondylo_ml.tracking.killed import set_killed
+from spondylo_ml.tracking.outcome import OPEN, clear_outcome, end_status, record_end
 from spondylo_ml.tracking.reachable import store_name
-from spondylo_ml.tracking.run_process import process_tags
+from spondylo_ml.tracking.run_process import is_abandoned, process_tags, process_text, require_free
 from spondylo_ml.tracking.store_uri import database_url
 
 log = logging.getLogger(__name__)
@@ -83,12 +84,9 @@ def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
     """Check that `open_run` with these arguments can work: the run or experiment exists, artefacts can be written.
 
     Raises:
-        TrackingError: `MLFLOW_RUN_ID` names a run that is not in this store or has ended; the run to resume or the
-            experiment was deleted; or artefacts cannot be written.
+        TrackingError: as `run_to_open`; the experiment was deleted; or artefacts cannot be written.
     """
-    run = _run_of_mlflow(resumed_run_id)
-    if run is None and resumed_run_id is not None:
-        run = _not_deleted(get_run(resumed_run_id))
+    run = run_to_open(resumed_run_id)
     if run is not None:
         _require_local_place(run.info.artifact_uri)
         return
@@ -97,6 +95,21 @@ def require_target(experiment: str, resumed_run_id: str | None = None) -> None:
         _require_local_place(existing.artifact_location)
     elif database_url(mlflow.get_tracking_uri()) is not None:
         _require_local_place("mlruns")  # where MLflow stores artefacts of new experiments of a database
+
+
+def run_to_open(resumed_run_id: str | None = None) -> Run | None:
+    """The run with which `open_run` goes on: the one of `mlflow run`, or the one to resume. None: it creates a run.
+
+    Raises:
+        TrackingError: `MLFLOW_RUN_ID` names a run that is not in this store or has ended; or the run was deleted.
+        RunInUseError: another process works on the run.
+    """
+    run = None if mlflow.active_run() else _run_of_mlflow(resumed_run_id)
+    if run is None and resumed_run_id is not None:
+        run = _not_deleted(get_run(resumed_run_id))
+    if run is not None:
+        require_free(run)
+    return run
 
 
 def experiment_id(name: str) -> str:
@@ -154,43 +167,68 @@ def open_run(
     if parent is None:
         require_target(experiment, resumed_run_id)
     mlflow_run_id = None if parent else os.environ.get("MLFLOW_RUN_ID")
-    run_id = mlflow_run_id or resumed_run_id
-    where = parent.info.experiment_id if parent else None
-    active = mlflow.start_run(
-        run_id=run_id,
-        experiment_id=None if run_id else where or experiment_id(experiment),
-        run_name=None if run_id else run_name,
-        nested=parent is not None,
-    )
-    active_id = active.info.run_id
-    # MLflow unsets the variable only if it read the id itself; otherwise a child would reopen its parent.
-    os.environ.pop("MLFLOW_RUN_ID", None)
-    if mlflow_run_id:
-        mlflow.set_tag("mlflow.runName", run_name)
-        _prepare_experiment_of_mlflow(active.info.experiment_id)
-    mlflow.set_tags({COMMAND_TAG: command, **process_tags(), **({PARENT_TAG: about} if about and not parent else {})})
-    if run_id:
-        clear_outcome(run_id)
-    if resumed_run_id and resumed_run_id != active_id:
-        mlflow.set_tag(RESUMED_FROM, resumed_run_id)
-        _leave(resumed_run_id, active_id)
+    tags = {COMMAND_TAG: command, **process_tags(), **({PARENT_TAG: about} if about and not parent else {})}
     try:
-        yield active_id
-    except KeyboardInterrupt as interrupt:
-        mlflow.end_run(record_stop(active_id, interrupt, how_to_resume(active_id)))
-        raise
+        run_id = _start(mlflow_run_id or resumed_run_id, experiment, run_name, tags, parent)
+        # MLflow unsets the variable only if it read the id itself; otherwise a child would reopen its parent.
+        os.environ.pop("MLFLOW_RUN_ID", None)
+        if mlflow_run_id:
+            mlflow.set_tag("mlflow.runName", run_name)
+            _prepare_experiment_of_mlflow(get_run(run_id).info.experiment_id)
+        if resumed_run_id and resumed_run_id != run_id:
+            _leave(resumed_run_id, run_id)
+        yield run_id
     except BaseException as error:
-        mlflow.end_run(record_error(active_id, error, how_to_resume(active_id)))
+        _end(error, parent, how_to_resume)
         raise
     mlflow.end_run("FINISHED")
+
+
+def _start(known_id: str | None, experiment: str, run_name: str, tags: Mapping[str, str], parent: Run | None) -> str:
+    """Start the run of this id again, or a new one; returns its id.
+
+    It has the tags of this process before it is shown as running: `clean` would take it for killed.
+    """
+    nested = parent is not None
+    if known_id:
+        MlflowClient().log_batch(known_id, tags=[RunTag(name, value) for name, value in tags.items()])
+        mlflow.start_run(run_id=known_id, nested=nested)
+        clear_outcome(known_id)
+        return known_id
+    where = parent.info.experiment_id if parent else experiment_id(experiment)
+    started = mlflow.start_run(experiment_id=where, run_name=run_name, nested=nested, tags=dict(tags))
+    return str(started.info.run_id)
+
+
+def _end(error: BaseException, parent: Run | None, how_to_resume: Callable[[str], str]) -> None:
+    """End the active run, unless it is the parent: the error came before the run was started."""
+    run = mlflow.active_run()
+    if run is None or (parent is not None and run.info.run_id == parent.info.run_id):
+        return
+    try:
+        record_end(run.info.run_id, error, how_to_resume)
+    finally:  # also after another Ctrl-C: at the end of the program MLflow would end the run as finished
+        _set_ended(end_status(error))
+
+
+def _set_ended(status: str) -> None:
+    """End the active run in this status; a store that fails is only said, since the error that ends the run matters."""
+    try:
+        mlflow.end_run(status)
+    except Exception as failure:
+        log.warning("the run stays RUNNING in the store, which failed (%s)", type(failure).__name__)
 
 
 def _leave(former_id: str, run_id: str) -> None:
     """Note that a run goes on in another one, and end it if it was killed before it could end itself."""
     client = MlflowClient()
+    client.set_tag(run_id, RESUMED_FROM, former_id)
     client.set_tag(former_id, RESUMED_AS, run_id)
-    if client.get_run(former_id).info.status in OPEN:
-        client.set_terminated(former_id, "KILLED")
+    former = client.get_run(former_id)
+    if is_abandoned(former):
+        set_killed(former)
+    elif former.info.status in OPEN:
+        log.warning("run %s stays RUNNING: whether %s has ended is not known here", former_id, process_text(former))
 
 
 def _prepare_experiment_of_mlflow(number: str) -> None:

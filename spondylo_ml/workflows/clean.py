@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import CleanConfig
+from spondylo_ml.errors import RunInUseError
 from spondylo_ml.tracking.checkpoints import checkpoint_root, folders_of
+from spondylo_ml.tracking.claim import existing_folders_locked
 from spondylo_ml.tracking.dead_runs import dead_runs, end_dead_runs
 from spondylo_ml.tracking.keeping import Keeping, Limits, registered_runs
 from spondylo_ml.tracking.outcome import OPEN
@@ -41,8 +44,8 @@ class Cleaning:
         deleted: whether it was deleted; otherwise it is only listed.
         kept_runs, kept_checkpoints: number of runs by the reason for which they, or their checkpoints, are kept.
         unknown_folders: folders beside the checkpoints that belong to no run of this store; they are left alone.
-        killed: runs whose state was set to KILLED, since their process was killed.
-        refusals: why the store refused that for other runs, by run id.
+        killed: runs of the experiments asked for whose state was set to KILLED, since their process was killed.
+        refusals: why that was not possible for other runs, by run id.
         ages_days, ranks: by run id; a run without a rank is no training run, or has no value of the metric.
     """
 
@@ -66,14 +69,14 @@ class Cleaning:
 def clean(config: CleanConfig) -> Cleaning:
     """List what no rule keeps and, if asked to, delete it. Runs that were killed get the state KILLED in any case.
 
+    Both only in the experiment that is named, if one is.
+
     Raises:
         TrackingError: the store or the registry does not answer, or there is no such experiment.
     """
     require_store()
-    dead = dead_runs()
-    refusals = end_dead_runs(dead)
-    killed = tuple(run for run in dead if run.info.run_id not in refusals)
-    cleaning = replace(plan_cleaning(config, int(time.time() * 1000)), killed=killed, refusals=refusals)
+    killed, refusals = end_dead_runs(dead_runs(config.experiment))
+    cleaning = replace(plan_cleaning(config, int(time.time() * 1000)), killed=tuple(killed), refusals=refusals)
     return _carried_out(cleaning) if config.delete else cleaning
 
 
@@ -145,15 +148,32 @@ def _unknown_folders() -> Iterator[Path]:
 
 def _carried_out(cleaning: Cleaning) -> Cleaning:
     """Delete the files and runs; a run that was resumed meanwhile is left alone."""
-    still_ended = [item for item in cleaning.checkpoints if _has_ended(item.run)]
-    for item in still_ended:
-        for file in item.files:
+    checkpoints = tuple(item for item in cleaning.checkpoints if _files_deleted(item))
+    runs = tuple(run for run in cleaning.runs if _run_deleted(run))
+    return replace(cleaning, deleted=True, checkpoints=checkpoints, runs=runs)
+
+
+def _files_deleted(item: OldCheckpoints) -> bool:
+    with _unless_resumed(item.run) as ended:
+        for file in item.files if ended else ():
             file.unlink(missing_ok=True)
-    runs = [run for run in cleaning.runs if _has_ended(run)]
-    for run in runs:
-        MlflowClient().delete_run(run.info.run_id)
-    return replace(cleaning, deleted=True, checkpoints=tuple(still_ended), runs=tuple(runs))
+    return ended
 
 
-def _has_ended(run: Run) -> bool:
-    return get_run(run.info.run_id).info.status not in OPEN
+def _run_deleted(run: Run) -> bool:
+    with _unless_resumed(run) as ended:
+        if ended:
+            MlflowClient().delete_run(run.info.run_id)
+    return ended
+
+
+@contextmanager
+def _unless_resumed(run: Run) -> Iterator[bool]:
+    """Whether the run has still ended; nobody can resume it on this machine until the block ends."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(existing_folders_locked(run, "deletes this run or its checkpoints"))
+        except RunInUseError:
+            yield False
+        else:
+            yield get_run(run.info.run_id).info.status not in OPEN

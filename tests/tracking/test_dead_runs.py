@@ -9,18 +9,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from stores import TRAINING_TAGS, add_run, store_in
+from stores import NOW_MS, TRAINING_TAGS, add_run, store_in
 
 from spondylo_ml.cli.summaries.store import cleaned
 from spondylo_ml.config import CleanConfig
+from spondylo_ml.errors import RunInUseError, TrackingError
 from spondylo_ml.tracking import run_process
-from spondylo_ml.tracking.dead_runs import dead_runs, name_dead_runs
+from spondylo_ml.tracking.dead_runs import dead_runs, end_dead_runs, name_dead_runs
 from spondylo_ml.tracking.run_process import process_tags
+from spondylo_ml.tracking.store import open_run
+from spondylo_ml.tracking.unopened_run import end_unopened_run
 from spondylo_ml.workflows.clean import clean
 
 RUN = """
@@ -90,7 +94,7 @@ def test_a_killed_run_is_named_and_gets_its_state(client: MlflowClient, caplog: 
     assert run.info.status == "KILLED"
     assert run.data.tags["error"].startswith(f"killed: process {process.pid} on ")
     assert run.data.tags["error"].endswith("ended without a word")
-    assert f"run {run_id} was killed: its state is no longer RUNNING but KILLED" in cleaned(cleaning)
+    assert f"run {run_id} (unet #1) was killed: its state is no longer RUNNING but KILLED" in cleaned(cleaning)
     assert clean(CleanConfig()).killed == ()
 
 
@@ -184,7 +188,7 @@ def test_a_run_whose_state_may_not_be_changed_is_listed_and_the_others_are_ended
     assert states == {first: "KILLED", refused: "RUNNING", last: "KILLED"}
     assert {run.info.run_id for run in cleaning.killed} == {first, last}
     (line,) = [line for line in cleaned(cleaning).splitlines() if refused in line]
-    assert line.startswith(f"run {refused} was killed, but the store refused to record it: ")
+    assert line.startswith(f"run {refused} was killed, but its state could not be changed: ")
     assert line.endswith("only its owner may"), "without the SQL that MLflow quotes"
     assert "error" not in client.get_run(refused).data.tags
 
@@ -202,3 +206,74 @@ def test_a_store_that_does_not_tell_which_runs_are_dead_is_only_said_once(
     (message,) = messages
     assert message.startswith("whether other runs were killed is not known: ")
     assert "no such table: runs" in message
+
+
+def add_dead_run(client: MlflowClient) -> str:
+    """A run that the store shows as running, and whose process has ended."""
+    return add_run(client, tags=TRAINING_TAGS | process_tags() | {"process_id": FREE_ID}, status="RUNNING")
+
+
+def test_clean_does_not_end_a_run_that_is_resumed_at_that_moment(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = add_dead_run(client)
+    start_run, killed = mlflow.start_run, []
+
+    def start_and_clean(**options: Any) -> mlflow.ActiveRun:
+        started = start_run(**options)
+        killed.extend(clean(CleanConfig()).killed)
+        return started
+
+    monkeypatch.setattr(mlflow, "start_run", start_and_clean)
+    with open_run("", "resumed", run_id, command="train"):
+        assert killed == []
+        resumed = client.get_run(run_id)
+        assert resumed.info.status == "RUNNING"
+        assert "error" not in resumed.data.tags
+
+
+def test_a_run_that_was_resumed_since_the_store_was_asked_is_not_ended(client: MlflowClient) -> None:
+    run_id = add_dead_run(client)
+    (seen,) = dead_runs()
+    with open_run("", "resumed", run_id, command="train"):
+        assert end_dead_runs([seen]) == ([], {})
+        assert client.get_run(run_id).info.status == "RUNNING"
+
+
+def test_clean_ends_runs_of_the_experiment_asked_for_at_the_time_last_known(client: MlflowClient) -> None:
+    silent, other = add_dead_run(client), add_dead_run(client)
+    client.log_metric(other, "a", 1.0, timestamp=NOW_MS, step=2)
+    client.log_metric(other, "b", 1.0, timestamp=NOW_MS - 5, step=1)
+    client.create_experiment("elsewhere")
+    assert clean(CleanConfig(experiment="elsewhere")).killed == ()
+    assert client.get_run(silent).info.status == client.get_run(other).info.status == "RUNNING"
+    with pytest.raises(TrackingError, match="unknown experiment 'nowhere'"):
+        clean(CleanConfig(experiment="nowhere"))
+
+    assert {run.info.run_id for run in clean(CleanConfig(experiment="Default")).killed} == {silent, other}
+    assert client.get_run(other).info.end_time == NOW_MS, "of its last metric"
+    assert client.get_run(silent).info.end_time == client.get_run(silent).info.start_time
+
+
+def test_a_run_of_a_living_process_is_refused_and_left_as_it_is(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = process_tags()
+    boot, namespace, _ = own["process_started"].split()
+    parent = run_process._Start.of(os.getppid())
+    assert parent is not None
+    of_parent = {"process_id": str(os.getppid()), "process_started": f"{boot} {namespace} {parent.ticks}"}
+    run_id = add_run(client, tags=TRAINING_TAGS | own | of_parent, status="RUNNING")
+    before = client.get_run(run_id).to_dictionary()
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    for error in (TrackingError("of the second process"), None):
+        end_unopened_run("train", error)
+    with (
+        pytest.raises(RunInUseError, match=f"run {run_id} is in use: process {os.getppid()} on .* works on it. Wait"),
+        open_run("", "second", command="evaluate"),
+    ):
+        pass
+    monkeypatch.delenv("MLFLOW_RUN_ID")
+    with pytest.raises(RunInUseError), open_run("", "second", run_id, command="train"):
+        pass
+    assert client.get_run(run_id).to_dictionary() == before

@@ -7,10 +7,12 @@ import math
 import os
 import re
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -26,7 +28,7 @@ from spondylo_ml.tracking.experiments import DESCRIPTIONS, NOTE
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
 from spondylo_ml.tracking.outcome import failure_text
 from spondylo_ml.tracking.run_metrics import METRICS_FILE, all_metrics, metric_of, metrics_text
-from spondylo_ml.tracking.selection import numbered_name
+from spondylo_ml.tracking.selection import metric_history, numbered_name
 from spondylo_ml.tracking.store import chosen_experiment, experiment_id, get_run, open_run, require_target
 from spondylo_mlflow_plugin import ProjectExperiment, entry_point, runs_this_project
 
@@ -84,6 +86,40 @@ def test_a_run_that_does_not_finish_says_why_and_how_to_go_on(
         resumed = sqlite_store.get_run(run_id)
         assert {"error", "stopped_by"} & resumed.data.tags.keys() == set(), "the former attempt's end is cleared"
         assert resumed.data.tags["mlflow.note.content"] == "| a | table |"
+
+
+def test_sigterm_before_the_work_starts_ends_the_run_as_killed(
+    sqlite_store: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_run = mlflow.start_run
+
+    def start_and_terminate(**options: Any) -> mlflow.ActiveRun:
+        start_run(**options)
+        raise Terminated
+
+    monkeypatch.setattr(mlflow, "start_run", start_and_terminate)
+    with pytest.raises(Terminated), open_run("one", "name", command="test"):
+        pytest.fail("the work did not start")
+    assert mlflow.active_run() is None, "MLflow ends it as finished with the program"
+    (run,) = sqlite_store.search_runs([sqlite_store.get_experiment_by_name("one").experiment_id])
+    assert (run.info.status, run.data.tags["error"]) == ("KILLED", "stopped by SIGTERM")
+
+
+def test_a_store_that_fails_at_the_end_does_not_hide_the_error(
+    sqlite_store: MlflowClient, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def lose_the_store() -> None:
+        with open_run("one", "name", command="test"):
+            connection = sqlite3.connect(tmp_path / "mlflow.db")
+            connection.execute("ALTER TABLE runs RENAME TO moved")
+            connection.close()
+            raise ValueError("the error that matters")
+
+    with pytest.raises(ValueError, match="the error that matters"):
+        lose_the_store()
+    assert mlflow.active_run() is None
+    assert "does not say why it ended: the store failed (MlflowException)" in caplog.text
+    assert "stays RUNNING in the store, which failed (MlflowException)" in caplog.text
 
 
 def test_the_first_sigterm_raises_in_the_main_thread_and_later_ones_do_not_disturb_the_tidying_up() -> None:
@@ -264,6 +300,13 @@ def test_if_the_store_never_returns_the_unsent_calls_are_counted_and_the_copy_is
         log.metrics({"a": float(epoch)}, epoch)
     assert log.close(timeout_s=30) == 3
     assert len((tmp_path / "copy" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_of_an_epoch_that_was_logged_twice_the_later_value_is_read(sqlite_store: MlflowClient) -> None:
+    run_id = sqlite_store.create_run("0").info.run_id
+    for step, value, timestamp in ((1, 9.0, 1), (2, 7.0, 4), (2, 8.0, 2), (3, 6.0, 5)):
+        sqlite_store.log_metric(run_id, "val/mre_px512", value, timestamp=timestamp, step=step)
+    assert metric_history(run_id, "val/mre_px512") == [(1, 9.0), (2, 7.0), (3, 6.0)]
 
 
 def test_child_runs_below_the_run_that_mlflow_opened_are_new_runs(

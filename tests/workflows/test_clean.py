@@ -70,7 +70,7 @@ def test_old_runs_and_checkpoints_are_deleted_if_asked_for_and_nothing_else(
 
     result = clean(CleanConfig.model_validate(ONE_NEWEST | {"delete": True}))
     assert (ids(result), result.deleted, result.n_bytes) == ([old], True, 100)
-    assert sorted(path.name for path in elsewhere.iterdir()) == ["metrics.jsonl", "run_id.txt"]
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["metrics.jsonl", "run_id.txt", "training.lock"]
     assert len(list(tmp_path.rglob("*.ckpt"))) == 8
     stages = {run_id: client.get_run(run_id).info.lifecycle_stage for run_id in (old, unknown, registered, by_hand)}
     assert stages == {old: "deleted", unknown: "active", registered: "active", by_hand: "active"}

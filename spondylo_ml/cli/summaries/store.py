@@ -34,9 +34,9 @@ def cleaned(cleaning: Cleaning) -> str:
     state = "deleted" if cleaning.deleted else "would be deleted"
     n_files = sum(len(item.files) for item in cleaning.checkpoints)
     lines = [
-        *(f"run {item.info.run_id} was killed: its state is no longer RUNNING but KILLED" for item in cleaning.killed),
+        *(f"run {_named(item)} was killed: its state is no longer RUNNING but KILLED" for item in cleaning.killed),
         *(
-            f"run {run_id} was killed, but the store refused to record it: {why}"
+            f"run {run_id} was killed, but its state could not be changed: {why}"
             for run_id, why in cleaning.refusals.items()
         ),
         f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {megabytes(cleaning.n_bytes)}, {state}",
@@ -53,6 +53,10 @@ def cleaned(cleaning: Cleaning) -> str:
         folders = ", ".join(map(str, cleaning.unknown_folders))
         lines.append(f"left alone, since they belong to no run of this store: {folders}")
     return "\n".join([*lines, *_next_step(cleaning)])
+
+
+def _named(run: Run) -> str:
+    return f"{run.info.run_id} ({run.info.run_name})" if run.info.run_name else str(run.info.run_id)
 
 
 def _run_cells(run: Run, cleaning: Cleaning) -> list[str]:

@@ -33,12 +33,15 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
+from spondylo_ml.tracking.checkpoints import checkpoint_folder
+from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import STOPPED_TAG, error_of, record_reason
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.seed_values import read_values
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
+from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.workflows.benchmark.children import ChildRuns
 from spondylo_ml.workflows.train.validation_report import MODEL_REPORT, read_validation_report
 
@@ -84,7 +87,11 @@ def benchmark(config: BenchmarkConfig, overrides: Mapping[str, Any]) -> Benchmar
     title = f"benchmark: {plan.entries.title}"
     experiment = chosen_experiment(first.tracking.experiment, EXPERIMENT)
     former_id = former.info.run_id if former else None
-    with open_run(experiment, title, former_id, command="benchmark", how_to_resume=_how_to_resume) as run_id:
+    with (
+        claim_run(former_id),
+        open_run(experiment, title, former_id, command="benchmark", how_to_resume=_how_to_resume) as run_id,
+        training_lock(checkpoint_folder(run_id)),
+    ):
         children = ChildRuns(get_run(run_id))
         if former:
             children.adopt(former.info.run_id)

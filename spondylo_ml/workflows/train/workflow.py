@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
+from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.logged_models import delete_unfinished_models
@@ -94,8 +95,9 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
             finite.
     """
     require_store()
-    with training_lock(resume.checkpoint.parent) if resume else nullcontext():
-        name_dead_runs(except_run=resume.run_id if resume else None)
+    resumed_id = resume.run_id if resume else None
+    with claim_run(resumed_id, resume.checkpoint if resume else None):
+        name_dead_runs(except_run=resumed_id)
         return _train(config, resume)
 
 
@@ -157,11 +159,7 @@ def _open_training_run(experiment: str, name: str, resume: Resume | None) -> Ite
     resumed_id = resume.run_id if resume else None
     with open_run(experiment, name, resumed_id, command="train", how_to_resume=how_to_resume) as run_id:
         folder = checkpoint_folder(run_id)
-        with (
-            nullcontext()
-            if resume and resume.checkpoint.parent.resolve() == folder.resolve()
-            else training_lock(folder)
-        ):
+        with training_lock(folder):
             if delete_unfinished_models(run_id):
                 log.info("deleted a model that was not logged to the end, since the run was killed meanwhile")
             yield run_id, folder
