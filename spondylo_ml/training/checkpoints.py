@@ -13,16 +13,16 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.fabric.utilities.types import _PATH
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from spondylo_ml.errors import DataError
 from spondylo_ml.training.checkpoint_files import (
     BEST,
+    damaged_of,
     is_whole,
     previous_of,
     remove_partial,
     replace_by_previous,
     replace_file,
-    whole_checkpoint,
 )
+from spondylo_ml.training.resume_point import MONITOR, ResumePoint, find_resume_point
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,13 @@ class MovableCheckpoint(ModelCheckpoint):
     """Keeps its state when the folder was moved, or the run resumes in another one.
 
     Lightning then forgets which epoch was best, and a worse one would replace it.
+
+    Attributes:
+        kept_error: validation error of the weights in the checkpoint, if that is not the error in the state: the
+            checkpoint of the best epoch was lost, and an epoch that is better than these weights shall replace them.
     """
+
+    kept_error: float | None = None
 
     @property
     def state_key(self) -> str:
@@ -52,6 +58,9 @@ class MovableCheckpoint(ModelCheckpoint):
         for name in ("best_model_path", "kth_best_model_path", "last_model_path"):
             moved[name] = self._here(moved[name]) if moved.get(name) else ""
         moved["best_k_models"] = {self._here(path): score for path, score in moved.get("best_k_models", {}).items()}
+        if self.kept_error is not None:
+            error = torch.tensor(self.kept_error)
+            moved |= {"best_model_score": error, "kth_value": error, "best_k_models": {moved["best_model_path"]: error}}
         super().load_state_dict(moved | {"dirpath": self.dirpath})
 
     def _here(self, path: str) -> str:
@@ -66,8 +75,8 @@ def write_checkpoint(checkpoint: Mapping[str, Any], path: Path, keep_previous: b
     replace_file(path, buffer.getbuffer(), keep_previous)
 
 
-def prepare_to_resume(checkpoint: Path, folder: Path) -> int:
-    """Bring the checkpoints of a stopped run into a state from which it resumes; the last one's epoch, from 0.
+def prepare_to_resume(checkpoint: Path, folder: Path) -> ResumePoint:
+    """Bring the checkpoints of a stopped run into a state from which it resumes.
 
     A damaged checkpoint is moved aside, and the one before it takes its place. So it does for a best one of an epoch
     whose last one was not written: that epoch is trained again. What was left of unfinished files is removed.
@@ -77,38 +86,37 @@ def prepare_to_resume(checkpoint: Path, folder: Path) -> int:
         folder: where training goes on; the best checkpoint is copied to it if it is another one.
 
     Raises:
-        DataError: there is no whole last checkpoint, or none of the best epoch up to it.
+        DataError: there is no whole last checkpoint, or none of a best epoch up to it.
         OSError: a checkpoint cannot be read; all are left as they are.
     """
-    source, best = checkpoint.parent, checkpoint.parent / BEST
+    source, best = checkpoint.parent, checkpoint.with_name(BEST)
+    point = find_resume_point(checkpoint)
     remove_partial(source)
-    epoch = _epoch(_restored(checkpoint))
-    best_is_whole = is_whole(best)
-    if is_whole(previous_of(best)) and not (best_is_whole and _epoch(best) <= epoch):
-        if best_is_whole:
-            previous_of(best).replace(best)
-        else:
-            log.warning("%s: the best epoch before it is taken", replace_by_previous(best))
-    if not is_whole(best):
-        raise DataError(f"{best}, with the weights of the best epoch, is missing or damaged: start a new run")
+    if point.best != best:
+        _replace_best(best, point)
+    if point.last != checkpoint:
+        wrong = replace_by_previous(checkpoint)
+        log.warning("%s: the run resumes from the checkpoint before it, of epoch %d", wrong, point.epoch + 1)
+    if (lost := point.lost_best) is not None:
+        log.warning("the weights of epoch %d, the best with %s %.4g, are lost", lost["epoch"], MONITOR, lost[MONITOR])
     if folder != source:
         folder.mkdir(parents=True, exist_ok=True)
         replace_file(folder / BEST, best.read_bytes())
-    return epoch
+    return point
 
 
-def _restored(checkpoint: Path) -> Path:
-    """The checkpoint; the one before it first takes the place of a damaged one, with a message."""
-    whole = whole_checkpoint(checkpoint)
-    if whole is None:
-        raise DataError(f"{checkpoint} is damaged, and there is no whole checkpoint before it: start a new run")
-    if whole != checkpoint:
-        epoch = _epoch(whole)
-        log.warning(
-            "%s: the run resumes from the checkpoint before it, of epoch %d", replace_by_previous(checkpoint), epoch + 1
-        )
-    return checkpoint
+def _replace_best(best: Path, point: ResumePoint) -> None:
+    """Put the checkpoint that was found for the best epoch in the place of the best one, which is damaged or too new.
 
-
-def _epoch(checkpoint: Path) -> int:
-    return int(torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["epoch"])
+    A last one is copied: it is still needed.
+    """
+    if best.exists() and not is_whole(best):
+        best.replace(damaged_of(best))
+        wrong = f"{best} is damaged (now {damaged_of(best).name})"
+    else:
+        wrong = f"{best} is missing or of another epoch"
+    if point.best == previous_of(best):
+        point.best.replace(best)
+    else:
+        replace_file(best, point.best.read_bytes())
+    log.warning("%s: the weights of epoch %d are taken from %s", wrong, point.best_epoch + 1, point.best.name)

@@ -36,11 +36,11 @@ from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE
 from spondylo_ml.training.module import LandmarkTraining, Score
 from spondylo_ml.training.out_of_memory import naming_batch_size
+from spondylo_ml.training.resume_point import MONITOR, ResumePoint, lost_best
 from spondylo_ml.training.run_log import RunLog
 
 log = logging.getLogger(__name__)
 
-MONITOR = "val/mre_px512"
 LIGHTNING_HINTS = (
     ".*does not have many workers.*",
     ".*number of training batches.*",
@@ -54,7 +54,8 @@ class FitResult:
     """The result of `fit`; the trained model itself holds the best epoch's weights.
 
     Attributes:
-        best_epoch: epoch with the lowest validation MRE, from 1.
+        best_epoch: epoch of the kept weights, from 1: the one with the lowest validation MRE, unless its weights were
+            lost with a damaged checkpoint, see `lost_best`.
         history: metrics of each epoch.
         training_s: duration of the epochs with their validations, before a resume included.
         peak_memory_mb, peak_gpu_memory_mb: peak memory of this process, with loading films but without the loader's
@@ -69,8 +70,21 @@ class FitResult:
 
     @property
     def best(self) -> dict[str, Any]:
-        """Metrics of the best epoch."""
+        """Metrics of the kept weights."""
         return next(row for row in self.history if row["epoch"] == self.best_epoch)
+
+    @property
+    def lost_best(self) -> Mapping[str, Any] | None:
+        """Metrics of the epoch with the lowest validation error, if its weights were lost and others are kept."""
+        return lost_best(self.history, self.best_epoch)
+
+    @property
+    def epoch_text(self) -> str:
+        """The epoch of the kept weights and the number of epochs; also a better epoch whose weights were lost."""
+        text = f"{self.best_epoch} of {self.history[-1]['epoch']}"
+        if (lost := self.lost_best) is None:
+            return text
+        return f"{text}; the weights of the best, {lost['epoch']} with MRE {lost[MONITOR]:.2f} px512, were lost"
 
     @property
     def films_per_s(self) -> float:
@@ -117,9 +131,10 @@ def fit(
     if resume_from is None:
         _warn_about_random_backbone(model, config)
     progress = TrainingBar(refresh_rate=10) if sys.stderr.isatty() else ProgressLines(seconds_left=budget.seconds_left)
-    callbacks = [budget, progress, *_callbacks(model, config, folder, report, panel if panel_films else None)]
+    point = prepare_to_resume(resume_from, folder) if resume_from else None
+    first_epoch = point.epoch + 1 if point else 0
+    callbacks = [budget, progress, *_callbacks(model, config, folder, report, panel if panel_films else None, point)]
     trainer = _trainer(config, compute, callbacks, folder)
-    first_epoch = prepare_to_resume(resume_from, folder) + 1 if resume_from else 0
     loader = train_loader(
         films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch,
         training.shown_per_epoch(len(films["train"])),
@@ -152,12 +167,19 @@ def _keep_weights_only(path: Path, checkpoint: Mapping[str, Any]) -> None:
 
 
 def _callbacks(
-    model: LandmarkModel, config: Config, folder: Path, report: EpochReport, panel: Panel | None
+    model: LandmarkModel,
+    config: Config,
+    folder: Path,
+    report: EpochReport,
+    panel: Panel | None,
+    point: ResumePoint | None,
 ) -> list[Callback]:
     """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
     training = config.training
+    best = MovableCheckpoint(folder, Path(BEST).stem, MONITOR, mode="min", enable_version_counter=False)
+    best.kept_error = point.best_error if point and point.lost_best else None
     callbacks: list[Callback] = [
-        MovableCheckpoint(folder, Path(BEST).stem, MONITOR, mode="min", enable_version_counter=False),
+        best,
         MovableCheckpoint(folder, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False),
         report,
     ]

@@ -43,7 +43,7 @@ def trained(result: TrainResult | CrossValidation) -> str:
         return _cross_validated(result)
     best = result.fit.best
     rows = [
-        ("best epoch", f"{result.fit.best_epoch} of {result.fit.history[-1]['epoch']}"),
+        ("best epoch" if result.fit.lost_best is None else "kept epoch", result.fit.epoch_text),
         *((f"val {metric_definition(name).label}", _value(name, best[f"val/{name}"])) for name in TRAINED_METRICS),
         ("val mean shape", f"{result.mean_shape_mre_px512:.2f} px512 (the trivial predictor)"),
         ("run", result.run_id),

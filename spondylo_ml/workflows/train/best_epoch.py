@@ -18,6 +18,9 @@ from spondylo_ml.training.fit import FitResult
 
 VALIDATION = "val/"
 TRAINING_TIME = "time/training_s"
+LOST_BEST_TAG = "lost_best_epoch"
+"""The epoch with the lowest validation error, if its weights were lost and the metrics are those of another epoch."""
+
 EPOCHS_FILE = "epochs.csv"
 """All metrics of all epochs; the run logs the headline alone."""
 
@@ -54,6 +57,8 @@ def log_best_epoch(
         slips = slip_agreement(levels, predictions.patients(levels["film_id"]), predictions.bootstrap(resamples=0))
         numbers |= {name: estimate.value for name, estimate in slips.items()}
     numbers["epoch"] = float(result.best_epoch)
+    if result.lost_best is not None:
+        mlflow.set_tag(LOST_BEST_TAG, str(result.lost_best["epoch"]))
     mlflow.log_metrics(headline(numbers, BEST), model_id=measured.model_id, dataset=measured.films)
     if not math.isnan(result.training_s):
         mlflow.log_metric(TRAINING_TIME, rounded(TRAINING_TIME, result.training_s))

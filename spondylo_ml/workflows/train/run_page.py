@@ -67,7 +67,7 @@ def _facts(result: FitResult, bundle: Bundle, dataset: str) -> list[tuple[str, s
         ("model", f"{config.model.name}, {parameter_count(bundle.model):,} parameters"),
         ("preset", config.preset),
         ("films", dataset),
-        ("best epoch", f"{result.best_epoch} of {result.history[-1]['epoch']}"),
+        ("best epoch" if result.lost_best is None else "kept epoch", result.epoch_text),
         ("trained for", f"{result.training_s / 60:.1f} min"),
     ]
 

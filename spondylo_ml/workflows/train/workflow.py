@@ -233,7 +233,8 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float,
     """Markdown for the page of the run: metrics of the best epoch, the mean shape's, and how to train it again."""
     best, config = result.best, bundle.config
     films = config.data.kind
-    return f"""**{config.model.name}**, preset {config.preset}, films: {films}; best epoch {result.best_epoch}.
+    return f"""**{config.model.name}**, preset {config.preset}, films: {films}; \
+{"best" if result.lost_best is None else "kept"} epoch {result.epoch_text}.
 
 | validation | MRE px512 | median px512 | SDR@6 | SDR@24 |
 | --- | --- | --- | --- | --- |
