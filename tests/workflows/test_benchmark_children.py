@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from stores import store_in
 from spondylo_ml.config import resolve_config
 from spondylo_ml.config.benchmark_plan import PlannedRun
 from spondylo_ml.errors import TrackingError
+from spondylo_ml.tracking.resume import write_run_folder
+from spondylo_ml.tracking.run_process import process_tags
 from spondylo_ml.workflows.benchmark.children import ChildRuns
 from spondylo_ml.workflows.benchmark.workflow import find_benchmark
 
@@ -40,10 +43,13 @@ def parent(client: MlflowClient) -> Run:
     return client.create_run("0", tags={"benchmark": "five models"})
 
 
-def checkpoint(run_id: str, epoch: int) -> None:
+def checkpoint(run_id: str, epoch: int) -> Path:
+    """Write the checkpoints of a run; returns their folder."""
     folder = Path("checkpoints") / run_id
-    folder.mkdir(parents=True)
-    torch.save({"epoch": epoch - 1}, folder / "last.ckpt")
+    write_run_folder(folder, run_id, PLANNED.config)
+    for name in ("last.ckpt", "best.ckpt"):
+        torch.save({"epoch": epoch - 1}, folder / name)
+    return folder
 
 
 def test_a_new_child_run_is_opened_below_the_parent(client: MlflowClient, parent: Run) -> None:
@@ -73,7 +79,7 @@ def test_a_child_without_a_local_checkpoint_starts_again_in_a_new_run(client: Ml
     first = children.prepare(PLANNED, None)
     again = children.prepare(PLANNED, children.find()["a", 0])
     assert again.run_id != first.run_id
-    assert (again.resumed, again.reason) == (False, "started again: there is no whole checkpoint of it on this machine")
+    assert (again.resumed, again.reason) == (False, "started again: there is no checkpoint of it on this machine")
     replaced = client.get_run(first.run_id)
     assert replaced.info.status == "KILLED"
     assert replaced.data.tags["superseded_by"] == again.run_id
@@ -95,6 +101,41 @@ def test_a_child_that_a_left_over_process_still_trains_is_left_alone(client: Mlf
     ended.wait()
     path.write_text(json.dumps({"pid": ended.pid, "born": 1.0}))
     assert children.prepare(PLANNED, children.find()["a", 0]).resumed
+
+
+@pytest.mark.parametrize("damaged", ["last.ckpt", "best.ckpt", "config.json"])
+def test_a_child_with_damaged_files_starts_again_and_says_why(client: MlflowClient, parent: Run, damaged: str) -> None:
+    children = ChildRuns(parent)
+    first = children.prepare(PLANNED, None)
+    (checkpoint(first.run_id, epoch=2) / damaged).write_bytes(b"damaged")
+    again = children.prepare(PLANNED, children.find()["a", 0])
+    assert not again.resumed
+    assert re.match(rf"started again: .*{re.escape(damaged)}.* damaged", again.reason)
+
+
+def test_a_child_that_may_live_on_another_machine_keeps_its_state(
+    client: MlflowClient, parent: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    children = ChildRuns(parent)
+    first = children.prepare(PLANNED, None)
+    for name, value in (process_tags() | {"process_host": "elsewhere 0123"}).items():
+        client.set_tag(first.run_id, name, value)
+    again = children.prepare(PLANNED, children.find()["a", 0])
+    assert again.run_id != first.run_id
+    assert client.get_run(first.run_id).info.status == "RUNNING"
+    assert (
+        f"a seed 0: run {first.run_id} stays RUNNING, since whether process {os.getpid()} on elsewhere" in caplog.text
+    )
+
+
+def test_a_child_that_was_refused_does_not_end_the_run_of_another_process(client: MlflowClient, parent: Run) -> None:
+    children = ChildRuns(parent)
+    run_id = children.prepare(PLANNED, None).run_id
+    for name, value in process_tags().items():
+        client.set_tag(run_id, name, value)
+    before = client.get_run(run_id).to_dictionary()
+    children._record_end(run_id, 2)
+    assert client.get_run(run_id).to_dictionary() == before
 
 
 def test_children_follow_the_benchmark_into_the_run_that_resumes_it(client: MlflowClient, parent: Run) -> None:

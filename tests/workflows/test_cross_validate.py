@@ -6,16 +6,23 @@ import csv
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from commands import TINY, artifacts_of, client_of, run, runs_of
 from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from stores import add_run
 
-from spondylo_ml.config import DataConfig
+from spondylo_ml.config import Config, DataConfig, resolve_config
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import Film
+from spondylo_ml.tracking.checkpoints import checkpoint_folder
+from spondylo_ml.tracking.resume import Resume, write_run_folder
+from spondylo_ml.workflows.train import cross_validate
 
 ARGUMENTS = (*TINY, "--training.epochs", "1", "--folds", "2")
 
@@ -54,13 +61,41 @@ def test_each_film_is_evaluated_out_of_fold_and_an_interrupted_fold_resumes(tmp_
     client.set_terminated(parent.info.run_id, "KILLED")
     resumed_output = run(tmp_path, "train", "--resume", parent.info.run_id, "--training.workers", "0")
     assert f"fold 1 of 2: finished already, kept (run {folds['1'].info.run_id})" in resumed_output
-    assert f"fold 2 of 2: resumed from its last checkpoint (run {folds['2'].info.run_id})" in resumed_output
+    assert f"fold 2 of 2: resumed after epoch 1 (run {folds['2'].info.run_id})" in resumed_output
     resumed, resumed_folds = parent_and_folds(tmp_path)
     assert resumed.info.status == resumed_folds["2"].info.status == "FINISHED"
     assert {fold: child.info.run_id for fold, child in resumed_folds.items()} == {
         fold: child.info.run_id for fold, child in folds.items()
     }
     assert resumed.data.metrics["out_of_fold/mre_px512"] == pytest.approx(metrics["out_of_fold/mre_px512"])
+
+
+def test_a_fold_whose_checkpoints_are_damaged_is_trained_anew_and_that_is_said(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = resolve_config({"preset": "smoke", "data": {"folds": 2}})
+    parent = add_run(client, tags={"folds": "2"}, status="RUNNING")
+    former = add_run(client, parent=parent, status="KILLED")
+    client.log_param(former, "config.data.fold", "2")
+    folder = checkpoint_folder(former)
+    write_run_folder(folder, former, config)
+    torch.save({"epoch": 1}, folder / "last.ckpt")
+    (folder / "best.ckpt").write_bytes(b"damaged")
+    started: list[Resume | None] = []
+
+    def train(config: Config, resume: Resume | None = None) -> SimpleNamespace:  # the real one takes half a minute
+        started.append(resume)
+        return SimpleNamespace(run_id="new")
+
+    monkeypatch.setattr(cross_validate, "train", train)
+    caplog.set_level("INFO", "spondylo_ml")
+    assert cross_validate._fold_run(config, 2, parent, "unet") == "new"
+    assert started == [None]
+    first, second = (record.getMessage() for record in caplog.records if record.name.startswith("spondylo_ml"))
+    assert first.startswith(
+        f"unet: fold 2 of 2: run {former} cannot be resumed: {folder / 'best.ckpt'}, with the weights"
+    )
+    assert second == "unet: fold 2 of 2: started"
 
 
 def test_the_folds_divide_the_films_outside_the_test_part() -> None:

@@ -14,18 +14,19 @@ from pathlib import Path
 
 import mlflow
 import psutil
-import torch
 import yaml
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.benchmark_plan import PlannedRun
-from spondylo_ml.errors import TrackingError
+from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.termination import Terminated, raise_on_sigterm
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
-from spondylo_ml.tracking.outcome import clear_outcome, error_of, record_reason
+from spondylo_ml.tracking.killed import set_killed
+from spondylo_ml.tracking.outcome import OPEN, clear_outcome, error_of, record_reason
+from spondylo_ml.tracking.run_process import is_abandoned, process_text, require_free
 from spondylo_ml.tracking.store import PARENT_TAG
-from spondylo_ml.training.checkpoint_files import LAST, whole_checkpoint
+from spondylo_ml.workflows.train.resumable import find_resumable
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class ChildRuns:
         return {(run.data.tags[ENTRY_TAG], int(run.data.tags[SEED_TAG])): run for run in reversed(runs)}
 
     def prepare(self, planned: PlannedRun, former: Run | None) -> Start:
-        """Prepare the former run if its checkpoint is on this machine, or else a new run.
+        """Prepare the former run if it can be resumed on this machine, or else a new run.
 
         Raises:
             TrackingError: a process on this machine still trains it.
@@ -71,16 +72,13 @@ class ChildRuns:
             return Start(self._create(planned), False, "started")
         run_id = former.info.run_id
         _require_ended(run_id, planned.name)
-        checkpoint = whole_checkpoint(checkpoint_folder(run_id) / LAST)
-        if checkpoint is not None:
-            clear_outcome(run_id)
-            epoch = torch.load(checkpoint, map_location="cpu", weights_only=True)["epoch"] + 1
-            return Start(run_id, True, f"resumed after epoch {epoch}, from its last checkpoint")
-        new_id = self._create(planned)
-        self._client.set_tag(run_id, SUPERSEDED_TAG, new_id)
-        if former.info.status == "RUNNING":
-            self._client.set_terminated(run_id, "KILLED")
-        return Start(new_id, False, "started again: there is no whole checkpoint of it on this machine")
+        require_free(former)
+        try:
+            _, point = find_resumable(run_id)
+        except (TrackingError, DataError) as error:
+            return self._replace(former, planned, f"started again: {error}")
+        clear_outcome(run_id)
+        return Start(run_id, True, f"resumed after epoch {point.epoch + 1}, from its last checkpoint")
 
     def train(self, planned: PlannedRun, start: Start) -> None:
         """Train in a separate process and wait for its end; the run's status and failure tag record the outcome."""
@@ -97,6 +95,19 @@ class ChildRuns:
         }
         code = _run_to_end([sys.executable, "-m", "spondylo_ml", "train", *arguments], environment, folder)
         self._record_end(start.run_id, code)
+
+    def _replace(self, former: Run, planned: PlannedRun, reason: str) -> Start:
+        """Start a new run instead of the former one, which is ended if its process is known to have ended."""
+        new_id = self._create(planned)
+        self._client.set_tag(former.info.run_id, SUPERSEDED_TAG, new_id)
+        if is_abandoned(former):
+            set_killed(former)
+        elif former.info.status in OPEN:
+            log.warning(
+                "%s: run %s stays RUNNING, since whether %s has ended is not known here",
+                planned.name, former.info.run_id, process_text(former),
+            )  # fmt: skip
+        return Start(new_id, False, reason)
 
     def _create(self, planned: PlannedRun) -> str:
         tags = {PARENT_TAG: self._parent_id, ENTRY_TAG: planned.entry, SEED_TAG: str(planned.seed)}
@@ -121,9 +132,12 @@ class ChildRuns:
         run = self._client.get_run(run_id)
         if code == 0 or run.info.status == "KILLED":
             return
+        if run.info.status in OPEN and not is_abandoned(run):
+            log.warning("run %s is left as it is: %s works on it, or may do so", run_id, process_text(run))
+            return
         if not error_of(run):
             record_reason(run_id, _reason(code))
-        if run.info.status == "RUNNING":
+        if run.info.status in OPEN:
             self._client.set_terminated(run_id, "KILLED" if code < 0 else "FAILED")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ from spondylo_ml.config.differences import recipe_differences
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.disclaimer import DISCLAIMER
-from spondylo_ml.errors import TrackingError
+from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.headline import EPOCH, rounded
 from spondylo_ml.evaluation.leaderboard import spread_statistics
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold, pooled_headline
@@ -28,18 +27,19 @@ from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
+from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import (
     CROSS_VALIDATION_FILE,
     FOLDS_TAG,
-    find_resume,
     how_to_resume_folds,
     resumed_config,
 )
 from spondylo_ml.tracking.run_metrics import BEST, all_metrics
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
 from spondylo_ml.tracking.training_lock import training_lock
+from spondylo_ml.workflows.train.resumable import find_resumable
 from spondylo_ml.workflows.train.settings import log_settings
 from spondylo_ml.workflows.train.workflow import train
 
@@ -83,9 +83,9 @@ def cross_validate(config: Config, resumed: Run | None = None) -> CrossValidatio
     name = config.tracking.run_name or f"{config.model.name} {count} folds"
     resumed_id = resumed.info.run_id if resumed else None
     with (
-        training_lock(checkpoint_folder(resumed_id)) if resumed_id else nullcontext(),
+        claim_run(resumed_id),
         open_run(experiment, name, resumed_id, command="train", how_to_resume=how_to_resume_folds) as run_id,
-        nullcontext() if run_id == resumed_id else training_lock(checkpoint_folder(run_id)),
+        training_lock(checkpoint_folder(run_id)),
     ):
         if resumed is not None:
             _adopt(resumed, run_id)
@@ -137,10 +137,11 @@ def _fold_run(config: Config, fold: int, parent_id: str, name: str) -> str:
         return str(finished[0].info.run_id)
     for run in runs:
         try:
-            resume = find_resume(run.info.run_id)
-        except TrackingError:
-            continue  # interrupted in its first epoch, or on another machine
-        log.info("%s: resumed from its last checkpoint (run %s)", fold_name, run.info.run_id)
+            resume, point = find_resumable(run.info.run_id)
+        except (TrackingError, DataError) as error:
+            log.warning("%s: run %s cannot be resumed: %s", fold_name, run.info.run_id, error)
+            continue
+        log.info("%s: resumed after epoch %d (run %s)", fold_name, point.epoch + 1, run.info.run_id)
         return train(resumed_config(resume.config, _machine_values(fold_config)), resume).run_id
     log.info("%s: started", fold_name)
     return train(fold_config).run_id
