@@ -13,7 +13,7 @@ from spondylo_ml.data.readers.base import as_finding
 from spondylo_ml.data.readers.coco_entries import Entry, is_id
 from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.pairing import files_in, images_in
-from spondylo_ml.data.readers.parts import find_part, folders_in, parse_part
+from spondylo_ml.data.readers.parts import find_part, parse_part, part_folders_in
 from spondylo_ml.data.readers.tools.label_studio import is_export
 from spondylo_ml.data.readers.tools.labelme import is_label
 from spondylo_ml.data.readers.tools.slicer import is_markups
@@ -119,8 +119,7 @@ def _of_a_tool(path: Path) -> bool:
 
 
 def _roboflow_files(root: Path) -> list[Path]:
-    parts = [folder for folder in folders_in(root) if parse_part(folder.name)]
-    return [path for folder in (root, *parts) if (path := folder / ROBOFLOW).is_file()]
+    return [path for folder in (root, *part_folders_in(root)) if (path := folder / ROBOFLOW).is_file()]
 
 
 def _sources(root: Path) -> list[_Source]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from spondylo_ml.data.film_pixels import looks_like_a_film
 from spondylo_ml.data.films import FileFinding
-from spondylo_ml.data.names import FILM_SUFFIXES, is_listed, stem_of
+from spondylo_ml.data.names import FILM_SUFFIXES, stem_of
 
 
 def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
@@ -15,16 +16,28 @@ def files_in(folder: Path, suffixes: Sequence[str]) -> list[Path]:
 
     Broken links are included, so that they are reported as files that cannot be read.
     """
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and is_listed(p))
+    return sorted(path for path in _listed_in(folder) if path.suffix.lower() in suffixes)
 
 
 def images_in(folder: Path) -> list[Path]:
     """Films directly in `folder` (images and DICOM), sorted by name."""
+    return sorted(path for path in _listed_in(folder) if looks_like_a_film(path))
+
+
+def _listed_in(folder: Path) -> list[Path]:
+    """The files and broken links directly in `folder` that `is_listed`, in any order.
+
+    A scan already says which entries are files, which counts where a folder above a dataset holds thousands.
+    """
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if is_listed(p) and looks_like_a_film(p))
+    with os.scandir(folder) as entries:
+        return [folder / entry.name for entry in entries if not entry.name.startswith(".") and _is_file(entry)]
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file or a broken link."""
+    return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry))
 
 
 def group_by_stem(paths: Sequence[Path]) -> dict[str, list[Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,16 @@ def folders_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_hidden(p))
+
+
+def part_folders_in(folder: Path) -> list[Path]:
+    """Folders directly in `folder` that are named as a split, sorted by name.
+
+    Looks at no other file there, since a folder above a dataset may hold thousands.
+    """
+    if not folder.is_dir():
+        return []
+    return sorted(path for name in os.listdir(folder) if parse_part(name) and (path := folder / name).is_dir())
 
 
 def folders_by_part(images: Path, labels: Path) -> tuple[list[tuple[Path, Path, str]], list[FileFinding]]:

@@ -30,7 +30,7 @@ from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, v
 from spondylo_ml.data.readers.fields import read_text_lines
 from spondylo_ml.data.readers.films_csv import FilmRow, FilmsCsv, read_films_csv
 from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
-from spondylo_ml.data.readers.parts import folders_by_part, folders_in, parse_part, unread_subfolders
+from spondylo_ml.data.readers.parts import folders_by_part, parse_part, part_folders_in, unread_subfolders
 from spondylo_ml.data.readers.pose_lines import read_pose_lines
 from spondylo_ml.data.readers.remarks import Remark, as_findings
 from spondylo_ml.data.readers.yolo_classes import Classes, read_classes, require_levels
@@ -95,8 +95,8 @@ class _Job:
 
 def _folder_pairs(root: Path) -> list[_FolderPair]:
     """images/ and labels/ in the folder itself, and in its subfolders that are named as splits."""
-    candidates = [(root, None), *((folder, parse_part(folder.name)) for folder in folders_in(root))]
-    pairs = [_FolderPair(f / "images", f / "labels", part) for f, part in candidates if f == root or part is not None]
+    candidates = [(root, None), *((folder, parse_part(folder.name)) for folder in part_folders_in(root))]
+    pairs = [_FolderPair(folder / "images", folder / "labels", part) for folder, part in candidates]
     return [pair for pair in pairs if pair.images.is_dir() and pair.labels.is_dir()]
 
 

@@ -28,6 +28,13 @@ def corners_of(film: Film) -> FloatArray:
     return np.stack([v.corners_xy for v in film.vertebrae])
 
 
+def few_above(folder: Path) -> Path:
+    """A new folder four levels down: readers search the folders above a dataset, and those of tests hold hundreds."""
+    root = folder / "of" / "few" / "folders" / "films"
+    root.mkdir(parents=True)
+    return root
+
+
 def sound_folder(kind: str, root: Path) -> Path:
     """A valid dataset of at least three films."""
     if kind == "mendeley":

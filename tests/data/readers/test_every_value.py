@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import write_image, write_label, write_rows
-from reading import SIZE_HW, Corners, boxes, coco_tree, one_film, reasons, write_film
+from reading import SIZE_HW, Corners, boxes, coco_tree, few_above, one_film, reasons, write_film
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers import read_folder
@@ -73,11 +73,11 @@ def rich_coco() -> dict[str, Any]:
 
 @pytest.mark.parametrize("value", STRANGE, ids=repr)
 def test_no_value_in_a_coco_file_causes_a_crash(tmp_path: Path, value: object) -> None:
-    tree = rich_coco()
-    write_film(tmp_path / "images" / "one.png")
+    tree, root = rich_coco(), few_above(tmp_path)
+    write_film(root / "images" / "one.png")
     for at in paths(tree):
-        (tmp_path / "annotations.json").write_text(json.dumps(changed(tree, at, value)))
-        films = read(tmp_path)
+        (root / "annotations.json").write_text(json.dumps(changed(tree, at, value)))
+        films = read(root)
         messages = films is None or bool(films.bad_files)
         name = next((key for key in reversed(at) if isinstance(key, str)), "")
         absent = value is None and (name in OPTIONAL | FREE)
@@ -92,12 +92,13 @@ def test_no_value_in_a_coco_file_causes_a_crash(tmp_path: Path, value: object) -
 
 @pytest.mark.parametrize("value", STRANGE, ids=repr)
 def test_no_value_of_a_mendeley_json_but_a_number_of_its_range_is_accepted(tmp_path: Path, value: object) -> None:
-    write_image(tmp_path, "train", "one", np.zeros(SIZE_HW, dtype=np.uint8))
+    root = few_above(tmp_path)
+    write_image(root, "train", "one", np.zeros(SIZE_HW, dtype=np.uint8))
     keypoints = [[[*quad[i], 1] for i in (2, 3, 0, 1)] for quad in reversed(boxes(2))]
     tree = {"boxes": [[80, 300, 120, 370]] * 2, "keypoints": keypoints, "labels": [0, 0]}
     for at in paths(tree):
-        write_label(tmp_path, "train", "one.json", changed(tree, at, value))
-        films = read_folder(tmp_path)
+        write_label(root, "train", "one.json", changed(tree, at, value))
+        films = read_folder(root)
         is_number = type(value) in (int, float) and np.isfinite(float(str(value)))
         coordinate = is_number and len(at) == 4 and at[3] < 2
         emptied = value == [] and at in (("boxes",), ("labels",))
@@ -141,7 +142,7 @@ def test_no_field_of_a_text_label_ends_in_a_crash(tmp_path: Path, kind: str, val
     def few(corners: Corners) -> None:
         del corners[1 if kind == "yolo" else 99 :]
 
-    root = one_film(kind, tmp_path, few)
+    root = one_film(kind, few_above(tmp_path), few)
     tables = [p for p in root.rglob("*") if p.suffix in (".txt", ".csv")]
     for table in tables:
         text = table.read_text()

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fuzzing import corrupted, seed_ranges
-from reading import LABELLED, SIZE_HW, corners_of, one_film
+from reading import LABELLED, SIZE_HW, corners_of, few_above, one_film
 
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import DataError
@@ -21,7 +21,7 @@ TABLE = (
 @seed_ranges(quick=150)
 @pytest.mark.parametrize("kind", LABELLED)
 def test_a_corrupted_label_is_read_or_refused(kind: str, seeds: range, tmp_path: Path) -> None:
-    root = one_film(kind, tmp_path / "films")
+    root = one_film(kind, few_above(tmp_path))
     if not (root / "films.csv").exists():
         (root / "films.csv").write_text(TABLE, encoding="utf-8")
     texts = {path: path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file() and path.suffix != ".png"}

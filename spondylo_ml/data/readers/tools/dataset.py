@@ -21,7 +21,7 @@ from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, r
 from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, vertebrae_of_label
 from spondylo_ml.data.readers.films_csv import FilmRow, film_stem, merged_rows, parse_row, read_films_csv
 from spondylo_ml.data.readers.pairing import duplicate_stems, files_in, group_by_stem, images_in
-from spondylo_ml.data.readers.parts import folders_in, parse_part, unread_subfolders
+from spondylo_ml.data.readers.parts import parse_part, part_folders_in, unread_subfolders
 from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks
 from spondylo_ml.data.readers.tools.assemble import Label, bodies_of, label_of
 from spondylo_ml.data.readers.tools.drawing import Drawing
@@ -42,8 +42,7 @@ Scale = Callable[[Path, Drawing, Mapping], FloatArray]
 def searched_folders(root: Path) -> list[Path]:
     """The folders of a dataset in which films and annotation files are looked for."""
     usual = [root / name for name in FOLDERS if (root / name).is_dir()]
-    parts = [folder for above in usual for folder in folders_in(above) if parse_part(folder.name)]
-    return [*usual, *parts]
+    return [*usual, *(folder for above in usual for folder in part_folders_in(above))]
 
 
 def tool_files(root: Path, suffixes: Sequence[str], is_one: Callable[[Path], bool]) -> list[Path]:
