@@ -20,6 +20,8 @@ import pytest
 import requests
 from stores import store_in
 
+from spondylo_ml.workflows.ui import NO_JOBS
+
 POSTGRES = Path("/usr/lib/postgresql")
 START_SECONDS = 180.0
 
@@ -84,7 +86,7 @@ def mlflow_server(folder: Path, backend_uri: str | None = None, port: int | None
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     with log.open("w") as stream:
         process = subprocess.Popen(
-            command, cwd=folder, stdout=stream, stderr=stream, env=inherited, start_new_session=True
+            command, cwd=folder, stdout=stream, stderr=stream, env=inherited | NO_JOBS, start_new_session=True
         )
     try:
         _wait_until_healthy(address, process, log)

@@ -33,6 +33,9 @@ START_S, POLL_S = 120.0, 0.2
 WORKERS = "1"
 """Processes of the server: one user needs no more, and each takes memory and seconds to start."""
 
+NO_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""The server starts no processes for the scorers of language models, eight at once; a user's own setting is kept."""
+
 
 def ui(config: UiConfig) -> str:
     """Serve the store until Ctrl-C; a store that is a server already is only opened.
@@ -76,7 +79,7 @@ def serving(uri: str, host: str, port: int) -> Iterator[tuple[str, subprocess.Po
     address = f"http://{host}:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--host", host, "--port", str(port), "--workers", WORKERS]
-    variables = {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
+    variables = NO_JOBS | {name: value for name, value in os.environ.items() if name != "MLFLOW_RUN_ID"}
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "server.log"
         with output.open("wb") as stream:
