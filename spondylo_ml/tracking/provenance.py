@@ -51,7 +51,8 @@ def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
 
 def log_environment() -> None:
     """Log Python, platform and installed packages as an artefact, and the commit as a tag of the active run."""
-    packages = sorted({f"{d.metadata['Name']}=={d.version}" for d in distributions()}, key=str.lower)
+    metadata = (distribution.metadata for distribution in distributions())  # read from its file at each access
+    packages = sorted({f"{one['Name']}=={one['Version']}" for one in metadata}, key=str.lower)
     machine = [f"# Python {platform.python_version()}", f"# {platform.platform()}"]
     mlflow.log_text("\n".join([*machine, *packages]) + "\n", "environment.txt")
     mlflow.set_tag("git_commit", git_commit())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from itertools import chain, count
 
 import cv2
 import numpy as np
@@ -69,12 +69,17 @@ def place_labels(labels: Sequence[Label], size_wh: tuple[int, int]) -> list[Box]
     for label in labels:
         width = text_width_px(label.text) + 2 * PADDING_PX
         x, y = label.end_xy
-        left = int(np.clip(round(x - width if label.left else x), 0, max(0, size_wh[0] - width)))
-        lowest = max(0, size_wh[1] - LINE_PX)
-        tops = (int(np.clip(round(y - LINE_PX / 2 + step), 0, lowest)) for step in _steps())
-        boxes = [(left, top, width, LINE_PX) for top in tops]
-        placed.append(next((box for box in boxes if not any(_overlap(box, other) for other in placed)), boxes[0]))
+        left = _within(x - width if label.left else x, size_wh[0] - width)
+        boxes = ((left, _within(y - LINE_PX / 2 + s, size_wh[1] - LINE_PX), width, LINE_PX) for s in _steps())
+        nearest = next(boxes)
+        candidates = chain([nearest], boxes)
+        placed.append(next((box for box in candidates if not any(_overlap(box, other) for other in placed)), nearest))
     return placed
+
+
+def _within(start: float, last: int) -> int:
+    """The nearest whole px from 0 to `last`."""
+    return min(max(round(start), 0), max(last, 0))
 
 
 def _steps() -> Iterator[float]:
