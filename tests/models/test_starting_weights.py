@@ -38,9 +38,10 @@ def network(config: Config, slots: SlotRange, seed: int) -> LandmarkModel:
 @pytest.mark.parametrize("name", MODEL_NAMES)
 def test_all_weights_of_a_model_with_the_same_levels_are_loaded(name: str) -> None:
     source, model = (network(config_of(name), TEN, seed) for seed in (1, 2))
-    start_from(model, source.state_dict(), TEN, "source")
+    weights = source.state_dict()
+    start_from(model, weights, TEN, "source")
     for key, value in model.state_dict().items():
-        assert torch.equal(value, source.state_dict()[key]), key
+        assert torch.equal(value, weights[key]), key
 
 
 @pytest.mark.parametrize("name", HEATMAP_MODELS)

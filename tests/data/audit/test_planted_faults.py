@@ -36,18 +36,36 @@ def clean() -> FilmSet:
     return replace(films, films=split_by_patient(rendered, 0.2, 0.1, 0))
 
 
+Facts = list[ImageFacts | None]
+
+
 @pytest.fixture(scope="module")
-def facts(clean: FilmSet) -> list[ImageFacts | None]:
+def facts(clean: FilmSet) -> Facts:
     return measure_images(clean.films)
 
 
-def audit(films: FilmSet) -> Audit:
-    measured = measure_images(films.films)
+@pytest.fixture(scope="module")
+def findings_before(clean: FilmSet, facts: Facts) -> tuple[AuditFinding, ...]:
+    """What is found in the clean films."""
+    return audit_films(clean, facts).findings
+
+
+@pytest.fixture(scope="module")
+def plain(clean: FilmSet, facts: Facts) -> int:
+    """Index of a film of six to eight vertebrae that faces left and has the highest bone contrast."""
+    contrast = [measure.bone_contrast if measure else 0.0 for measure in facts]
+    candidates = [i for i, f in enumerate(clean.films) if f.facing == "left" and 6 <= len(f.vertebrae or ()) <= 8]
+    return max(candidates, key=lambda i: contrast[i])
+
+
+def audit(films: FilmSet, measured: Facts | None = None) -> Audit:
+    """The audit of the films, which are measured if they are not yet."""
+    measured = measure_images(films.films) if measured is None else measured
     return audit_films(films, measured, find_same(measured))
 
 
-def findings_of(films: FilmSet, check: str) -> list[AuditFinding]:
-    return [finding for finding in audit(films).findings if finding.check == check]
+def findings_of(films: FilmSet, check: str, measured: Facts | None = None) -> list[AuditFinding]:
+    return [finding for finding in audit(films, measured).findings if finding.check == check]
 
 
 def changed(clean: FilmSet, index: int, change: FilmChange) -> FilmSet:
@@ -205,14 +223,13 @@ def test_sixty_films_of_all_styles_have_no_error() -> None:
     ],
 )
 def test_a_vertebra_below_and_beside_the_lower_one_may_be_a_spondyloptosis(
-    clean: FilmSet, offset: float, severity: Severity, message: str
+    clean: FilmSet, plain: int, offset: float, severity: Severity, message: str
 ) -> None:
-    index = plain_film(clean)
-    first, second, *others = clean.films[index].vertebrae or ()
+    first, second, *others = clean.films[plain].vertebrae or ()
     step = second.corners_xy.mean(axis=0) - first.corners_xy.mean(axis=0)
     across = np.array([step[1], -step[0]])
     fallen = Vertebra(second.slot, second.corners_xy - 1.6 * step + offset * across)
-    film = replace(clean.films[index], vertebrae=(first, fallen, *others))
+    film = replace(clean.films[plain], vertebrae=(first, fallen, *others))
     (finding,) = check_vertebra_order([film])
     assert (finding.severity, finding.message) == (severity, message)
 
@@ -222,49 +239,42 @@ def test_synthetic_films_of_all_grades_pass_the_order_check() -> None:
     assert [str(finding) for finding in check_vertebra_order(films.films) if finding.severity is Severity.ERROR] == []
 
 
-def test_the_clean_set_has_no_error(clean: FilmSet, facts: list[ImageFacts | None]) -> None:
-    result = audit_films(clean, facts, find_same(facts))
+def test_the_clean_set_has_no_error(clean: FilmSet, facts: Facts) -> None:
+    result = audit(clean, facts)
     assert [str(finding) for finding in result.of(Severity.ERROR)] == []
     assert result.images_checked
 
 
 @pytest.mark.parametrize("fault", PLANTED)
-def test_a_planted_fault_is_found_on_its_film_alone(clean: FilmSet, facts: list[ImageFacts | None], fault: str) -> None:
+def test_a_planted_fault_is_found_on_its_film_alone(
+    clean: FilmSet, facts: Facts, findings_before: tuple[AuditFinding, ...], plain: int, fault: str
+) -> None:
     change, check, severity, pattern = PLANTED[fault]
-    index = plain_film(clean)
-    damaged = changed(clean, index, change)
-    name = clean.films[index].film_id
-    before = {f.films for f in audit_films(clean, facts).findings if f.check == check and f.severity is severity}
+    damaged = changed(clean, plain, change)
+    name = clean.films[plain].film_id
+    before = {f.films for f in findings_before if f.check == check and f.severity is severity}
     assert (name,) not in before, "the fault is not there before it is planted"
-    measured = [*facts[:index], *measure_images([damaged.films[index]]), *facts[index + 1 :]]
+    measured = [*facts[:plain], *measure_images([damaged.films[plain]]), *facts[plain + 1 :]]
     new = [f for f in audit_films(damaged, measured).findings if f.check == check and f.severity is severity]
     assert {f.films for f in new} - before == {(name,)}
     (message,) = (f.message for f in new if f.films == (name,))
     assert re.search(pattern, message)
 
 
-def plain_film(clean: FilmSet) -> int:
-    """Index of a film of six to eight vertebrae that faces left and has the highest bone contrast."""
-    contrast = [measure.bone_contrast if measure else 0.0 for measure in measure_images(clean.films)]
-    candidates = [i for i, f in enumerate(clean.films) if f.facing == "left" and 6 <= len(f.vertebrae or ()) <= 8]
-    return max(candidates, key=lambda i: contrast[i])
-
-
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize(("parts", "severity"), [(("train", "val"), "error"), (("train", "train"), "warning")])
 def test_a_film_that_occurs_twice_is_found(
-    clean: FilmSet, mirrored: bool, exact: bool, parts: tuple[str, str], severity: str
+    clean: FilmSet, facts: Facts, plain: int, mirrored: bool, exact: bool, parts: tuple[str, str], severity: str
 ) -> None:
-    index = plain_film(clean)
-    first = replace(clean.films[index], split=parts[0])
+    first = replace(clean.films[plain], split=parts[0])
     copy = replace(first, film_id="copy", patient="another", split=parts[1])
     if mirrored:
         copy = replace(copy.mirrored_labels(), image=ArrayImage(np.ascontiguousarray(copy.image.read()[:, ::-1])))
     if not exact:
         copy = as_exported_again(copy)
-    films = replace(clean, films=(*clean.films[:index], first, *clean.films[index + 1 :], copy))
-    (finding,) = findings_of(films, "duplicate")
+    films = replace(clean, films=(*clean.films[:plain], first, *clean.films[plain + 1 :], copy))
+    (finding,) = findings_of(films, "duplicate", [*facts, *measure_images([copy])])
     assert finding.severity == severity
     assert finding.films == (first.film_id, "copy")
     assert ("identical pixels" in finding.message) == (exact and not mirrored)
@@ -287,11 +297,11 @@ def as_exported_again(film: Film) -> Film:
     return with_corners(mirrored, lambda quad: (quad - [dx, dy]) * 2)
 
 
-def test_a_patient_in_two_parts_is_an_error(clean: FilmSet) -> None:
+def test_a_patient_in_two_parts_is_an_error(clean: FilmSet, facts: Facts) -> None:
     films = [replace(film, split="train") for film in clean.films]
     films[3] = replace(films[3], patient="one")
     films[4] = replace(films[4], patient="one", split="val")
-    (finding,) = findings_of(replace(clean, films=tuple(films)), "patient_in_two_parts")
+    (finding,) = findings_of(replace(clean, films=tuple(films)), "patient_in_two_parts", facts)
     assert finding.severity is Severity.ERROR
     assert finding.films == tuple(sorted((films[3].film_id, films[4].film_id)))
     assert "train and val" in finding.message
@@ -306,11 +316,11 @@ def test_vertebrae_beyond_the_slots_are_named(clean: FilmSet) -> None:
     assert 5 in finding.slots
 
 
-def test_findings_of_the_reader_are_in_the_audit(clean: FilmSet) -> None:
+def test_findings_of_the_reader_are_in_the_audit(clean: FilmSet, facts: Facts) -> None:
     with_notes = replace(
         clean, bad_files=(FileFinding("a.jpg", "broken"),), notes=(FileFinding("b.json", "reordered"),)
     )
-    result = audit(with_notes)
+    result = audit(with_notes, facts)
     expected = AuditFinding(Severity.ERROR, "bad_file", ("a.jpg",), "broken")
     assert result.of(Severity.ERROR) == (expected,)
     assert AuditFinding(Severity.REMARK, "reader_remark", ("b.json",), "reordered") in result.findings
