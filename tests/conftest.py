@@ -27,6 +27,13 @@ LONG = ("examples", "serving", "tuning", "workflows")
 """Folders whose test files take longest."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of these tests."""
+    parser.addoption(
+        "--moments", type=int, default=50, help="random moments at which a training run is ended, for each signal"
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the long files first: one that starts last would keep one of several workers busy and the others idle."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)

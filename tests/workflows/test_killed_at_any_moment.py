@@ -1,4 +1,7 @@
-"""A training run killed at random moments, while it logs its model too, resumes and ends as it should."""
+"""A training run killed at random moments, while it logs its model too, resumes and ends as it should.
+
+The moments have fixed seeds. Fewer than 50 of each signal: `pytest -m slow --moments 2 <this file>`.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,11 @@ def test_a_run_killed_while_its_model_is_logged_has_one_model_after_it_resumed(t
     run(tmp_path, "evaluate", "--run_id", killed.info.run_id)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(metafunc.config.getoption("--moments")))
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """The folder of an uninterrupted run, and how many seconds it took."""
@@ -56,7 +64,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda by: by.name)
-@pytest.mark.parametrize("seed", range(50))
 def test_a_run_ended_at_a_random_moment_resumes(
     whole: tuple[Path, float], tmp_path: Path, by: signal.Signals, seed: int
 ) -> None:
@@ -72,11 +79,14 @@ def test_a_run_ended_at_a_random_moment_resumes(
     assert all(map(is_whole, checkpoints))
     if by is not signal.SIGKILL:
         assert stopped.info.status in ("KILLED", "FINISHED")
-    if not [path for path in checkpoints if path.name == "last.ckpt"]:
+    last = [path for path in checkpoints if path.name == "last.ckpt"]
+    if not last:
         if stopped.info.status == "RUNNING":
             assert "was killed" in run(tmp_path, "clean")
             assert runs_of(tmp_path)[0].info.status == "KILLED"
         return
+    reported = (last[0].parent / "metrics.jsonl").read_text(encoding="utf-8").count("\n")
+    assert torch.load(last[0], weights_only=True)["epoch"] + 1 >= reported, "at most the epoch under way is lost"
     run(tmp_path, "train", "--resume", stopped.info.run_id)
     (resumed,) = runs_of(tmp_path)
     assert resumed.info.status == "FINISHED"
