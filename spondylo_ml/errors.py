@@ -103,6 +103,16 @@ class OutOfMemoryError(SpondyloError):
         super().__init__(f"out of memory on {device} with batches of {batch_size} film(s): {advice}")
 
 
+class LostProcessError(SpondyloError):
+    """Another process of a training run ended before its time."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another process of this training run has ended; its message says why. If it left none, it was killed, as "
+            "the system does to processes for which it has no memory"
+        )
+
+
 class NoUsableCornerError(DataError):
     """A split without a single valid corner, on which nothing can be trained or evaluated."""
 

@@ -24,6 +24,7 @@ LAYERS = {
     "nan": 0,
     "disclaimer": 0,
     "termination": 0,
+    "processes": 0,
     "config": 0,
     "clinical": 0,
     "data": 1,

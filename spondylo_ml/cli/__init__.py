@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from spondylo_ml.cli.opened_run import explained_in_run
 from spondylo_ml.cli.overview import RESUMES_STUDY, SUMMARIES, TUNE
+from spondylo_ml.cli.several_processes import runs_here
 from spondylo_ml.cli.users_folder import enter_users_folder
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
 from spondylo_ml.termination import Terminated, cause_of, raise_on_sigterm
@@ -67,6 +68,8 @@ def run_to_end(work: Callable[[], int], command: str, advice: str = "") -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if not runs_here(arguments):
+        return 0
     if not arguments or arguments[0] in ("-h", "--help"):
         sys.stdout.write(_usage())
         return 0 if arguments else EXIT_BAD_INPUT

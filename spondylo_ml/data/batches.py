@@ -5,18 +5,20 @@ Shapes: N films, V slots, K = 4 V corners, H x W input px.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.data.augment import Augmenter
+from spondylo_ml.data.epochs import EpochIndex, SharedBatches, in_turn
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.landmarks import FloatArray
+from spondylo_ml.processes import ALONE, Process
 
 
 class FilmBatch(NamedTuple):
@@ -35,33 +37,6 @@ class FilmBatch(NamedTuple):
     present: Tensor
     labelled: Tensor
     row: Tensor
-
-
-class EpochIndex(NamedTuple):
-    """A film to load, and the epoch and the showing within it that seed its augmentation."""
-
-    epoch: int
-    row: int
-    showing: int = 0
-
-
-class EpochSampler(Sampler[EpochIndex]):
-    """A new order in each epoch, which depends only on seed and epoch and so is the same after a restart."""
-
-    def __init__(self, count: int, seed: int, first_epoch: int = 0, shown: int = 1) -> None:
-        """Args: shown: how often each film is shown."""
-        self._count, self._seed, self._epoch, self._shown = count, seed, first_epoch, shown
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._count * self._shown
-
-    def __iter__(self) -> Iterator[EpochIndex]:
-        order = np.random.default_rng([self._seed, self._epoch]).permutation(len(self))
-        return iter([EpochIndex(self._epoch, int(i % self._count), int(i // self._count)) for i in order])
 
 
 class PreparedDataset(Dataset[FilmBatch]):
@@ -95,37 +70,26 @@ class PreparedDataset(Dataset[FilmBatch]):
 
 
 def train_loader(
-    films: Sequence[PreparedFilm],
-    augmentation: AugmentationConfig,
-    batch_size: int,
-    seed: int,
-    workers: int,
-    first_epoch: int = 0,
-    shown: int = 1,
+    films: Sequence[PreparedFilm], augmentation: AugmentationConfig, batches: SharedBatches, seed: int, workers: int
 ) -> DataLoader[FilmBatch]:
-    """Shuffled, augmented batches; a smaller last batch is dropped only if it would hold a single film.
-
-    Args:
-        first_epoch: epoch to start with, for a resumed training run: Lightning calls `set_epoch` only after a worker
-            has fetched the first films.
-        shown: how often an epoch shows each film.
-    """
-    # Batch norm cannot compute a variance from a single film whose deepest features are one cell.
-    sampler = EpochSampler(len(films), seed, first_epoch, shown)
-    single_left_over = len(sampler) > batch_size and len(sampler) % batch_size == 1
+    """Augmented films in these batches."""
     return DataLoader(
         PreparedDataset(films, seed, Augmenter(augmentation)),
-        batch_size=batch_size,
-        sampler=sampler,
+        batch_sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
-        drop_last=single_left_over,
     )
 
 
-def plain_loader(films: Sequence[PreparedFilm], batch_size: int) -> DataLoader[FilmBatch]:
-    """Batches of the films in order, without augmentation."""
-    return DataLoader(PreparedDataset(films), batch_size=batch_size)
+def plain_loader(films: Sequence[PreparedFilm], batch_size: int, process: Process = ALONE) -> DataLoader[FilmBatch]:
+    """Batches of the films in order, without augmentation.
+
+    Args:
+        process: which loads every so many batches; see `in_turn`.
+    """
+    rows = range(len(films))
+    batches = [list(rows[first : first + batch_size]) for first in rows[::batch_size]]
+    return DataLoader(PreparedDataset(films), batch_sampler=in_turn(batches, process))
 
 
 def _inside(points_xy: FloatArray, shape_hw: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

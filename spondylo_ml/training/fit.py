@@ -4,49 +4,29 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import statistics
-import sys
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from spondylo_ml.config.schema import Config
-from spondylo_ml.data.batches import plain_loader, train_loader
 from spondylo_ml.data.prepare import PreparedFilm
-from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.models.base import LandmarkModel
-from spondylo_ml.termination import Terminated
-from spondylo_ml.training.budget import Budget
-from spondylo_ml.training.callbacks import DrawPanel, EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
-from spondylo_ml.training.checkpoint_files import BEST, LAST
-from spondylo_ml.training.checkpoints import MovableCheckpoint, SafeCheckpointIO, prepare_to_resume, write_checkpoint
+from spondylo_ml.training.callbacks import DrawPanel, Panel
+from spondylo_ml.training.checkpoint_files import BEST
+from spondylo_ml.training.checkpoints import prepare_to_resume, write_checkpoint
 from spondylo_ml.training.cost import peak_gpu_memory_mb, peak_memory_mb
 from spondylo_ml.training.device import Compute
-from spondylo_ml.training.inference import FILMS_AT_ONCE
-from spondylo_ml.training.module import LandmarkTraining, Score
-from spondylo_ml.training.out_of_memory import naming_batch_size
-from spondylo_ml.training.resume_point import MONITOR, ResumePoint, lost_best
-from spondylo_ml.training.run_log import RunLog
+from spondylo_ml.training.lightning_epochs import some_labelled, train_epochs
+from spondylo_ml.training.module import Score
+from spondylo_ml.training.resume_point import MONITOR, lost_best
+from spondylo_ml.training.run_log import NoRunLog, RunLog
 
 log = logging.getLogger(__name__)
-
-LIGHTNING_HINTS = (
-    ".*does not have many workers.*",
-    ".*number of training batches.*",
-    ".*exists and is not empty.*",
-    ".*LeafSpec.*",
-)
 
 
 @dataclass(frozen=True)
@@ -106,6 +86,8 @@ def fit(
 ) -> FitResult:
     """Train on `films["train"]` and keep the epoch with the lowest error on `films["val"]`.
 
+    Where several processes train, the first one calls this, and the others `fit_with_first`.
+
     Args:
         folder: for `last.ckpt`, written after each epoch, and `best.ckpt`, which in the end holds the weights alone;
             see `checkpoint_files` on how they are written.
@@ -116,45 +98,50 @@ def fit(
         NonFiniteLossError: the loss became NaN or infinite.
         NonFiniteMetricError: the validation error became NaN or infinite.
         DataError: the checkpoints of the run to resume are damaged.
+        LostProcessError: another process of the training run has ended.
         OutOfMemoryError: the device has too little memory for the batch size.
     """
-    training = config.training
-    torch.manual_seed(config.seed)
     if learn_shapes:
         model.learn_shapes(torch.from_numpy(np.stack([film.corners_xy for film in films["train"]])))
-    evaluated = {"val": films["val"], "train": _some_labelled(films["train"], training.train_metric_films)}
-    budget = Budget(training.minutes)
-    module = LandmarkTraining(model, training, config.seed, evaluated, score, compute, budget.share_used)
-    report = EpochReport(run_log, budget.seconds_left)
-    panel_films = _some_labelled(films["val"], config.tracking.panel_films)
-    panel = Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs)
     if resume_from is None:
         _warn_about_random_backbone(model, config)
-    progress = TrainingBar(refresh_rate=10) if sys.stderr.isatty() else ProgressLines(seconds_left=budget.seconds_left)
     point = prepare_to_resume(resume_from, folder) if resume_from else None
-    first_epoch = point.epoch + 1 if point else 0
-    callbacks = [budget, progress, *_callbacks(model, config, folder, report, panel if panel_films else None, point)]
-    trainer = _trainer(config, compute, callbacks, folder)
-    loader = train_loader(
-        films["train"], config.augmentation, training.batch_size, config.seed, training.workers, first_epoch,
-        training.shown_per_epoch(len(films["train"])),
-    )  # fmt: skip
-    val_loaders = [plain_loader(part, FILMS_AT_ONCE) for part in evaluated.values()]
-    with _without_lightning_hints(), _interruptible(), naming_batch_size(training, compute.device):
-        trainer.fit(module, loader, val_loaders, ckpt_path=resume_from, weights_only=True)
+    panel_films = some_labelled(films["val"], config.tracking.panel_films)
+    panel = Panel(panel_films, draw_panel, run_log, config.tracking.panel_every_epochs) if panel_films else None
+    trained = train_epochs(model, config, compute, films, score, run_log, panel, folder, resume_from, point)
     peak_memory = peak_memory_mb()
     best = torch.load(folder / BEST, map_location="cpu", weights_only=True)
-    module.load_state_dict(best["state_dict"])
+    trained.module.load_state_dict(best["state_dict"])
     _keep_weights_only(folder / BEST, best)
     model.eval()
-    trained_here = len(report.history) > first_epoch
+    trained_here = len(trained.history) > (point.epoch + 1 if point else 0)
     return FitResult(
         best_epoch=int(best["epoch"]) + 1,
-        history=report.history,
-        training_s=budget.time_elapsed(),
+        history=trained.history,
+        training_s=trained.training_s,
         peak_memory_mb=peak_memory if trained_here else math.nan,
         peak_gpu_memory_mb=peak_gpu_memory_mb() if trained_here else math.nan,
     )
+
+
+def fit_with_first(
+    model: LandmarkModel,
+    config: Config,
+    compute: Compute,
+    films: Mapping[str, Sequence[PreparedFilm]],
+    resume_from: Path | None = None,
+) -> None:
+    """Train with the first process, which calls `fit` with the same arguments and alone scores, logs and saves.
+
+    Args:
+        model: starts from the weights of the first process, whatever its own.
+
+    Raises:
+        ConfigError: the films are not those of the first process, or there is no device for this one.
+        LostProcessError: another process has ended.
+        SpondyloError: as `fit`.
+    """
+    train_epochs(model, config, compute, films, lambda *_: {}, NoRunLog(), None, Path(), resume_from, None)
 
 
 def _keep_weights_only(path: Path, checkpoint: Mapping[str, Any]) -> None:
@@ -164,56 +151,6 @@ def _keep_weights_only(path: Path, checkpoint: Mapping[str, Any]) -> None:
     """
     smaller = {"epoch": checkpoint["epoch"], "state_dict": checkpoint["state_dict"]}
     write_checkpoint(smaller, path, keep_previous=False)
-
-
-def _callbacks(
-    model: LandmarkModel,
-    config: Config,
-    folder: Path,
-    report: EpochReport,
-    panel: Panel | None,
-    point: ResumePoint | None,
-) -> list[Callback]:
-    """The callbacks in Lightning's order: an epoch is reported once its checkpoint is safe."""
-    training = config.training
-    best = MovableCheckpoint(folder, Path(BEST).stem, MONITOR, mode="min", enable_version_counter=False)
-    best.kept_error = point.best_error if point and point.lost_best else None
-    callbacks: list[Callback] = [
-        best,
-        MovableCheckpoint(folder, Path(LAST).stem, save_on_train_epoch_end=True, enable_version_counter=False),
-        report,
-    ]
-    if training.early_stop_patience:
-        callbacks.append(EarlyStopping(MONITOR, patience=training.early_stop_patience, mode="min"))
-    if panel:
-        callbacks.append(panel)
-    if training.frozen_stages:
-        callbacks.append(FrozenStages(model, training.frozen_stages, training.thaw_epoch))
-    if training.ema_decay:
-        callbacks.append(EMAWeightAveraging(decay=training.ema_decay))
-    return callbacks
-
-
-def _trainer(config: Config, compute: Compute, callbacks: list[Callback], folder: Path) -> L.Trainer:
-    training = config.training
-    if training.epochs is None:
-        raise ValueError("the configuration must be resolved: training.epochs is not set")
-    return L.Trainer(
-        accelerator=compute.device if compute.device != "cuda" else "gpu",
-        devices=1,
-        precision=compute.lightning_precision,
-        max_epochs=training.epochs,
-        gradient_clip_val=training.clip_norm or None,
-        accumulate_grad_batches=training.accumulate_batches,
-        callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=any(isinstance(callback, TrainingBar) for callback in callbacks),
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        deterministic="warn",
-        plugins=[SafeCheckpointIO()],
-    )
 
 
 def _warn_about_random_backbone(model: LandmarkModel, config: Config) -> None:
@@ -228,37 +165,3 @@ def _warn_about_random_backbone(model: LandmarkModel, config: Config) -> None:
             "training.backbone_rate_ratio=%g slows down a backbone that starts from random weights: give weights, or 1",
             training.backbone_rate_ratio,
         )
-
-
-@contextmanager
-def _without_lightning_hints() -> Iterator[None]:
-    """Hide Lightning's warnings that do not apply here."""
-    with warnings.catch_warnings():
-        for hint in LIGHTNING_HINTS:
-            warnings.filterwarnings("ignore", message=hint)
-        yield
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt on Ctrl-C, and its subclass on SIGTERM, where Lightning would exit the program.
-
-    After Ctrl-C Lightning ignores further ones and exits with code 1; after SIGTERM it exits with code 0.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SIGTERMException:
-        raise Terminated from None
-    except SystemExit as exit_request:
-        interrupt = exit_request.__context__
-        if not isinstance(interrupt, KeyboardInterrupt):
-            raise
-        if handler is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, handler)
-        raise type(interrupt) from None
-
-
-def _some_labelled(films: Sequence[PreparedFilm], count: int) -> list[PreparedFilm]:
-    """Up to `count` labelled films, the same each time."""
-    return evenly_spaced([film for film in films if film.film.labelled], count)

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.data.epochs import Share
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import NonFiniteLossError, NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.communication import at_first, from_first, summed, take_buffers_of_first, this_process
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import inference, predict_batch, to_film_predictions
 from spondylo_ml.training.optimisers import build_optimizer, build_scheduler
@@ -30,7 +32,7 @@ class LandmarkTraining(L.LightningModule):
 
     Attributes:
         epoch_metrics: metrics of the current epoch, set during validation and read by callbacks.
-        films_seen: number of training films of the current epoch so far.
+        films_seen: number of training films of the current epoch so far, in all processes.
     """
 
     def __init__(
@@ -41,21 +43,23 @@ class LandmarkTraining(L.LightningModule):
         parts: Mapping[str, Sequence[PreparedFilm]],
         score: Score,
         compute: Compute,
+        share: Callable[[int], Share],
         share_used: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Args:
         parts: films evaluated after each epoch, by part name, in the order of the loaders.
         compute: device and precision of the training steps; predictions are always in single precision.
+        share: this process's share of the training batch of a step.
         share_used: share of the training minutes that is used up.
         """
         super().__init__()
         self.model = model
         self.epoch_metrics: dict[str, float] = {}
         self._config, self._seed, self._parts, self._score = config, seed, parts, score
-        self._compute, self._share_used = compute, share_used
+        self._compute, self._share, self._share_used = compute, share, share_used
         self.films_seen = 0
         self._sums: dict[str, float] = {}
-        self._seen: dict[str, list[FilmPrediction]] = {}
+        self._seen: dict[str, dict[int, FilmPrediction]] = {}
 
     def configure_optimizers(self) -> Any:
         """Build the configured optimiser and schedule."""
@@ -71,36 +75,38 @@ class LandmarkTraining(L.LightningModule):
         self.epoch_metrics = {"learning_rate": float(rate)}
 
     def training_step(self, batch: FilmBatch, step: int) -> Tensor:
-        """The sum of the model's losses.
+        """The sum of the model's losses, weighted so that its mean over the processes is that over the whole batch.
 
         Raises:
             NonFiniteLossError: the sum is NaN or infinite.
         """
         # Seed dropout by seed, epoch and step, so that a resumed run draws the same as an uninterrupted one.
-        torch.manual_seed(int(np.random.SeedSequence([self._seed, self.current_epoch, step]).generate_state(1)[0]))
+        process, share = this_process(), self._share(step)
+        seeds = [self._seed, self.current_epoch, step] + ([] if process.is_first else [process.rank])
+        torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
         parts = self.model.losses(batch)
         total = torch.stack(list(parts.values())).sum()
-        values = {name: float(value.detach()) for name, value in parts.items()}
-        if not math.isfinite(sum(values.values())):
+        values = summed({name: share.fraction * float(value.detach()) for name, value in parts.items()})
+        whole = sum(values.values())
+        if not math.isfinite(whole):
             raise NonFiniteLossError(self.current_epoch + 1, step + 1, values)
-        count = len(batch.images)
-        self.films_seen += count
-        for name, value in {**values, "total": sum(values.values())}.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value * count
-        self.log("loss", total.detach(), prog_bar=True, logger=False)
-        return total
+        self.films_seen += share.n_films
+        for name, value in {**values, "total": whole}.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value * share.n_films
+        self.log("loss", whole, prog_bar=True, logger=False)
+        return share.fraction * process.count * total
 
     def on_validation_epoch_start(self) -> None:
         """Forget the predictions of the last epoch."""
-        self._seen = {part: [] for part in self._parts}
+        self._seen = {part: {} for part in self._parts}
+        take_buffers_of_first(self.model)
 
     def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
-        """Predict the films as `evaluate` and `predict` will, and keep the predictions."""
-        part = list(self._parts)[dataloader_idx]
-        films = [self._parts[part][i] for i in batch.row.tolist()]
-        self._seen[part] += to_film_predictions(
-            films, predict_batch(self.model.predict, batch.images, self._compute), self.model
-        )
+        """Predict the films as `evaluate` and `predict` will, and keep the predictions by their places in the part."""
+        part, rows = list(self._parts)[dataloader_idx], batch.row.tolist()
+        films = [self._parts[part][row] for row in rows]
+        landmarks = predict_batch(self.model.predict, batch.images, self._compute)
+        self._seen[part] |= zip(rows, to_film_predictions(films, landmarks, self.model), strict=True)
 
     def inference(self) -> AbstractContextManager[None]:
         """Context manager in which predictions are computed as in `evaluate` and `predict`, not as in training."""
@@ -114,10 +120,22 @@ class LandmarkTraining(L.LightningModule):
         """
         for name, value in self._sums.items():
             self.epoch_metrics["train/loss" if name == "total" else f"train/loss_{name}"] = value / self.films_seen
-        for part, predictions in self._seen.items():
-            numbers = self._score(self._parts[part], predictions)
-            self.epoch_metrics |= {f"{part}/{name}": float(value) for name, value in numbers.items()}
+        seen = at_first(self._seen)
+        self.epoch_metrics |= from_first({} if seen is None else self._scores(seen))
         mre = self.epoch_metrics["val/mre_px512"]
         if not math.isfinite(mre):
             raise NonFiniteMetricError(self.current_epoch + 1, "val/mre_px512", mre)
         self.log("val/mre_px512", torch.tensor(mre), prog_bar=True, logger=False)
+
+    def _scores(self, seen: Sequence[Mapping[str, Mapping[int, FilmPrediction]]]) -> dict[str, float]:
+        """Metrics of all parts, each film counted once.
+
+        Args:
+            seen: what each process has predicted; several may have predicted a film.
+        """
+        scores: dict[str, float] = {}
+        for part, films in self._parts.items():
+            by_row = {row: prediction for of_process in seen for row, prediction in of_process[part].items()}
+            numbers = self._score(films, [by_row[row] for row in range(len(films))])
+            scores |= {f"{part}/{name}": float(value) for name, value in numbers.items()}
+        return scores

@@ -70,6 +70,19 @@ class FolderRunLog:
             replace_file(path, after)
 
 
+class NoRunLog:
+    """Logs nothing, for a process of a training run that another one logs."""
+
+    def metrics(self, values: Mapping[str, float], epoch: int) -> None:
+        """See `RunLog`."""
+
+    def image(self, image: ColourImage, key: str, epoch: int) -> None:
+        """See `RunLog`."""
+
+    def restore(self, history: list[dict[str, Any]]) -> None:
+        """See `RunLog`."""
+
+
 def _line(row: Mapping[str, Any]) -> str:
     return json.dumps({"epoch": row["epoch"], **row})
 

@@ -12,7 +12,8 @@ from spondylo_ml.config import Config, PreviewOptions, resolve_config
 from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.data.augment import Augmenter
-from spondylo_ml.data.batches import EpochIndex, FilmBatch, PreparedDataset
+from spondylo_ml.data.batches import FilmBatch, PreparedDataset
+from spondylo_ml.data.epochs import EpochIndex
 from spondylo_ml.data.left_out import without_impossible_corners
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.pages.colours import TEXT_RGB, TRUTH_RGB

@@ -10,7 +10,8 @@ from builders import plain_film, square
 from spondylo_ml.config.films import AugmentationConfig
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.augment import Augmenter
-from spondylo_ml.data.batches import EpochIndex, EpochSampler, PreparedDataset, plain_loader, train_loader
+from spondylo_ml.data.batches import PreparedDataset, plain_loader, train_loader
+from spondylo_ml.data.epochs import EpochIndex, EpochSampler, SharedBatches
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.landmarks import FloatArray, GreyImage, SlotRange, Vertebra
 
@@ -137,7 +138,9 @@ def test_the_last_smaller_batch_is_kept_unless_it_is_a_single_film(
     count: int, batch_size: int, sizes: list[int]
 ) -> None:
     films = [prepared(square(0, 20, 20), name=str(i)) for i in range(count)]
-    loader = train_loader(films, AugmentationConfig(), batch_size, seed=0, workers=0)
+    batches = SharedBatches(EpochSampler(count, 0), batch_size)
+    loader = train_loader(films, AugmentationConfig(), batches, seed=0, workers=0)
+    assert len(loader) == len(sizes)
     assert [len(batch.images) for batch in loader] == sizes
 
 
@@ -151,8 +154,9 @@ def test_plain_batches_hold_all_films_in_their_order() -> None:
 
 def test_workers_give_the_same_batches_as_the_main_process() -> None:
     films = [prepared(square(0, 20, 20), name=str(i)) for i in range(4)]
-    original = list(train_loader(films, AugmentationConfig(), 2, seed=0, workers=0))
-    mirrored = list(train_loader(films, AugmentationConfig(), 2, seed=0, workers=1))
+    batches = SharedBatches(EpochSampler(4, 0), 2)
+    original = list(train_loader(films, AugmentationConfig(), batches, seed=0, workers=0))
+    mirrored = list(train_loader(films, AugmentationConfig(), batches, seed=0, workers=1))
     for a, b in zip(original, mirrored, strict=True):
         assert torch.equal(a.images, b.images)
         assert torch.equal(a.row, b.row)

@@ -217,7 +217,9 @@ def test_where_there_is_no_terminal_lines_say_how_far_an_epoch_is(
 ) -> None:
     run(RecordingModel(), tmp_path / "quick")
     assert "step" not in capsys.readouterr().out, "an epoch of a second needs none"
-    monkeypatch.setattr("spondylo_ml.training.fit.ProgressLines", lambda seconds_left: ProgressLines(0, seconds_left))
+    monkeypatch.setattr(
+        "spondylo_ml.training.lightning_epochs.ProgressLines", lambda seconds_left: ProgressLines(0, seconds_left)
+    )
     run(RecordingModel(), tmp_path / "slow")
     lines = [line.partition("  ")[::2] for line in capsys.readouterr().out.splitlines() if "step" in line]
     assert [(epoch, rest.split("  ")[0]) for epoch, rest in lines] == [

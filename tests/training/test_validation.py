@@ -23,8 +23,9 @@ from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.training.checkpoint_files import LAST
 from spondylo_ml.training.device import Compute
-from spondylo_ml.training.fit import LAST, fit
+from spondylo_ml.training.fit import fit
 
 SIDE_PX, TRAIN_FILMS = 64, 4  # few, because most processors take a second per film in bf16
 

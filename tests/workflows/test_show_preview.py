@@ -12,7 +12,8 @@ from small_models import unet_bundle
 
 from spondylo_ml.config import PreviewOptions, ShowConfig, resolve_config
 from spondylo_ml.data.augment import Augmenter
-from spondylo_ml.data.batches import EpochIndex, PreparedDataset
+from spondylo_ml.data.batches import PreparedDataset
+from spondylo_ml.data.epochs import EpochIndex
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.data.prepare import prepare_films
 from spondylo_ml.errors import ConfigError, DataError

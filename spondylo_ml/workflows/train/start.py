@@ -15,13 +15,14 @@ from spondylo_ml.serving.model_address import run_id_of_model
 from spondylo_ml.serving.model_source import config_of_model
 from spondylo_ml.tracking.resume import requested_training
 from spondylo_ml.workflows.train.cross_validate import CrossValidation, cross_validate
+from spondylo_ml.workflows.train.processes import leading
 from spondylo_ml.workflows.train.workflow import TrainResult, train
 
 log = logging.getLogger(__name__)
 
 
 def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> TrainResult | CrossValidation:
-    """Train or resume a run or a cross-validation.
+    """Train or resume a run or a cross-validation, together with the other processes that torchrun started.
 
     Args:
         overrides: the values that the user has set, nested.
@@ -33,9 +34,10 @@ def train_as_requested(options: TrainOptions, overrides: Mapping[str, Any]) -> T
     config = with_run_id(training.config)
     if options.print_config:
         log.info("%s", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-    if training.is_cross_validation:
-        return cross_validate(config, training.parent)
-    return train(config, training.resume)
+    with leading():
+        if training.is_cross_validation:
+            return cross_validate(config, training.parent)
+        return train(config, training.resume)
 
 
 def with_run_id(config: Config) -> Config:

@@ -45,6 +45,7 @@ from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.training.checkpoint_files import remove_previous
+from spondylo_ml.training.communication import this_process
 from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
@@ -54,6 +55,7 @@ from spondylo_ml.workflows.train.best_epoch import MeasuredModel, log_best_epoch
 from spondylo_ml.workflows.train.examples import log_examples
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 from spondylo_ml.workflows.train.preflight import check_before_training
+from spondylo_ml.workflows.train.processes import announce
 from spondylo_ml.workflows.train.run_page import log_training_page
 from spondylo_ml.workflows.train.settings import log_settings
 from spondylo_ml.workflows.train.starting_weights import FEWEST_FILMS_FOR_SHAPES, load_starting_weights
@@ -61,6 +63,7 @@ from spondylo_ml.workflows.train.validation_report import log_validation_report
 
 log = logging.getLogger(__name__)
 
+PROCESSES_TAG = "processes"
 PANEL_HEIGHT_PX, PANEL_COLUMNS = 420, 3
 
 
@@ -103,6 +106,7 @@ def train(config: Config, resume: Resume | None = None) -> TrainResult:
 
 def _train(config: Config, resume: Resume | None) -> TrainResult:
     """The same; nobody else trains the run to resume."""
+    announce(config, resume.checkpoint if resume else None)
     films, audit, left_out = load_training_films(config)
     differences = recipe_differences(config)
     config = resolve_from_films(config, films)
@@ -188,6 +192,7 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> dict[str, s
             "preset": config.preset,
             "compute": f"{compute.device} {compute.precision}",
             **nonzero_tags(bad_files=len(films.bad_files), reader_remarks=len(films.notes)),
+            **({PROCESSES_TAG: str(count)} if (count := this_process().count) > 1 else {}),
         }
     )
     remarks = [*films.bad_files, *films.notes, *films.overflow()]
