@@ -20,6 +20,7 @@ from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.diagnosis.preserve_state import preserve_state
 from spondylo_ml.diagnosis.results import CheckResult, check_result
 from spondylo_ml.models.base import LandmarkModel
+from spondylo_ml.training.communication import this_process
 
 NAME = "memory"
 GIB = 1024**3
@@ -67,20 +68,21 @@ def footprint(model: LandmarkModel, batch_of: Callable[[int], FilmBatch], config
 
 
 def check_memory(need: Footprint, config: TrainingConfig, n_films: int, available: int) -> CheckResult:
-    """Check that a step with the configured batch size fits; otherwise advise a size that does.
+    """Check that this process's share of a step with the configured batch size fits; otherwise advise a size that does.
 
     Args:
         n_films: number of training films, the largest possible batch.
         available: free bytes on the device.
     """
-    batch = min(config.batch_size, n_films)
+    processes = this_process().count
+    batch = min(config.batch_size // processes, n_films)
     fitting = need.batch_that_fits(available)
     needed = need.needed(batch)
     text = f"a step of {batch} films needs about {_gib(needed)} GiB of {_gib(available)} GiB that are free"
     steps = math.ceil(config.accumulate_batches * batch / max(1, fitting))
     advice = (
-        f"training.batch_size={fitting} would fit; with training.accumulate_batches={steps} a step still learns from "
-        "as many films. Or lower data.input_side_px."
+        f"training.batch_size={processes * fitting} would fit; with training.accumulate_batches={steps} a step still "
+        "learns from as many films. Or lower data.input_side_px."
         if fitting
         else "Not even one film fits: lower data.input_side_px, or choose a smaller model."
     )
@@ -88,13 +90,16 @@ def check_memory(need: Footprint, config: TrainingConfig, n_films: int, availabl
 
 
 def available_bytes(device: torch.device) -> int:
-    """Free memory of a GPU, including unused memory reserved by torch, or of the CPU within its container's limit."""
+    """Free memory of a GPU, including unused memory reserved by torch, or of the CPU within its container's limit.
+
+    Processes that train on one machine share the latter.
+    """
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device))
     free = int(psutil.virtual_memory().available)
     limit = container_free_bytes(CGROUP)
-    return free if limit is None else min(free, limit)
+    return (free if limit is None else min(free, limit)) // this_process().per_machine
 
 
 def container_free_bytes(folder: Path) -> int | None:

@@ -10,6 +10,7 @@ import torch
 
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.errors import OutOfMemoryError
+from spondylo_ml.training.communication import this_process
 
 _OF_CPU = "DefaultCPUAllocator"
 """In the message of the plain RuntimeError that torch raises without a GPU."""
@@ -31,9 +32,10 @@ def naming_batch_size(training: TrainingConfig, device: str) -> Iterator[None]:
 
 
 def _advice(training: TrainingConfig) -> str:
-    if training.batch_size == 1:
+    processes = this_process().count
+    if training.batch_size <= processes:
         return "lower data.input_side_px, or choose a smaller model"
-    half = training.batch_size // 2
+    half = max(processes, training.batch_size // 2 // processes * processes)
     batches = math.ceil(training.batch_size * training.accumulate_batches / half)
     return (
         f"start a new run with training.batch_size={half}; with training.accumulate_batches={batches} a step still "

@@ -18,8 +18,6 @@ from mlflow.entities import Run
 from processes import environment_of, free_port
 from stores import store_in
 
-pytestmark = pytest.mark.slow
-
 SETTINGS = (
     "train", *TINY, "--model", "small_net", "--training.epochs", "6", "--training.preflight", "false",
     "--tracking.panel_films", "0", "--training.optimizer", "sgd", "--training.learning_rate", "0.01",
@@ -93,6 +91,7 @@ def after_epoch(lines: Iterator[str], epoch: int) -> None:
     assert any(line.startswith(f"epoch {epoch}/") for line in lines)
 
 
+@pytest.mark.slow
 def test_two_processes_log_one_run_that_equals_that_of_one_process(alone: Path, tmp_path: Path) -> None:
     with torchrun(tmp_path, *SETTINGS) as process:
         output, _ = process.communicate(timeout=240)
@@ -103,6 +102,7 @@ def test_two_processes_log_one_run_that_equals_that_of_one_process(alone: Path, 
     assert_same_run(tmp_path, alone)
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_that_was_terminated_resumes_in_one(alone: Path, tmp_path: Path) -> None:
     with torchrun(tmp_path, *SETTINGS, PAUSE_S="0.3") as process:
         assert process.stdout is not None
@@ -119,6 +119,7 @@ def test_a_run_of_two_processes_that_was_terminated_resumes_in_one(alone: Path, 
     assert_same_run(tmp_path, alone)
 
 
+@pytest.mark.slow
 def test_where_one_of_two_processes_is_killed_the_run_ends_with_the_reason_and_resumes(
     alone: Path, tmp_path: Path
 ) -> None:
@@ -138,6 +139,7 @@ def test_where_one_of_two_processes_is_killed_the_run_ends_with_the_reason_and_r
     assert_same_run(tmp_path, alone)
 
 
+@pytest.mark.slow
 def test_what_several_processes_cannot_do_is_refused(tmp_path: Path) -> None:
     processes = two_programs(tmp_path, *SETTINGS, "--training.batch_size", "5")
     outputs = [process.communicate(timeout=60)[0] for process in processes]
