@@ -99,7 +99,7 @@ class LandmarkTraining(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the predictions of the last epoch."""
         self._seen = {part: {} for part in self._parts}
-        take_buffers_of_first(self.model)
+        take_buffers_of_first(self.model)  # as DDP does at each step, but not within one of several batches
 
     def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
         """Predict the films as `evaluate` and `predict` will, and keep the predictions by their places in the part."""
