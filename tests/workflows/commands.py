@@ -24,6 +24,9 @@ TINY = (
 )  # fmt: skip
 """Single precision on every device: a processor without instructions for bf16 takes nine times as long in bf16."""
 
+PLAIN = (*TINY, "--tracking.panel_films", "0", "--training.preflight", "false")
+"""Without pictures of each epoch and checks before it, which other tests look at."""
+
 LEARNS = (
     "--preset", "quick", "--data.phantom_films", "300", "--data.test_fraction", "0.15", "--data.val_fraction", "0.1",
     "--data.input_side_px", "64", "--heatmap.flip_average", "false", "--tracking.system_metrics", "false",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from commands import TINY, run, run_python, runs_of
+from commands import TINY, run, runs_of
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from stores import store_in
@@ -17,7 +17,7 @@ from stores import store_in
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run, str]:
     """The folder of a short training run, the run, and the output of the command."""
     folder = tmp_path_factory.mktemp("tiny_run")
-    output = run_python(folder, "train", *TINY, "--tracking.run_name", "tiny")
+    output = run(folder, "train", *TINY, "--tracking.run_name", "tiny")
     return folder, runs_of(folder)[0], output
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from commands import TINY, artifacts_of, client_of, run, runs_of
+from commands import PLAIN, artifacts_of, client_of, run, runs_of
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from stores import add_run
@@ -24,7 +24,7 @@ from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.resume import Resume, write_run_folder
 from spondylo_ml.workflows.train import cross_validate
 
-ARGUMENTS = (*TINY, "--training.epochs", "1", "--folds", "2")
+ARGUMENTS = (*PLAIN, "--training.epochs", "1", "--folds", "2")
 
 
 def parent_and_folds(folder: Path) -> tuple[Run, dict[str, Run]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import TINY, environment, run, start
+from commands import PLAIN, environment, run, start
 from mlflow.tracking import MlflowClient
 
 EPOCHS = 4
@@ -20,7 +20,7 @@ EPOCHS = 4
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of an uninterrupted training run."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    run(folder, "train", *TINY, "--training.epochs", str(EPOCHS), "--training.workers", "0")
+    run(folder, "train", *PLAIN, "--training.epochs", str(EPOCHS), "--training.workers", "0")
     return folder
 
 
@@ -82,7 +82,7 @@ def test_the_error_says_where_the_checkpoint_was_looked_for(tmp_path: Path, targ
 
 def _train_and_stop(folder: Path, by: signal.Signals) -> str:
     """Send a training run this signal during the third epoch; its run id."""
-    process = start(folder, "train", *TINY, "--training.epochs", str(EPOCHS))
+    process = start(folder, "train", *PLAIN, "--training.epochs", str(EPOCHS))
     try:
         deadline = time.monotonic() + 200
         while (
