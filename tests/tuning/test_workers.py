@@ -117,7 +117,7 @@ def test_a_study_resumes_after_ctrl_c_in_a_worker(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("server")
 def test_four_workers_one_of_them_killed_run_exactly_the_requested_trials(tmp_path: Path, database: str) -> None:
-    count = 24
+    count = 12
     workers = [start_worker(tmp_path, database, "four", str(count), "0.3") for _ in range(4)]
     try:
         wait_for_trial(workers[0])

@@ -18,7 +18,7 @@ TABLE = (
 )
 
 
-@seed_ranges(quick=150)
+@seed_ranges(quick=75)
 @pytest.mark.parametrize("kind", LABELLED)
 def test_a_corrupted_label_is_read_or_refused(kind: str, seeds: range, tmp_path: Path) -> None:
     root = one_film(kind, few_above(tmp_path))
