@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import ForkedProgram
+from stores import store_in
 
 from tuning import cli
 
@@ -57,22 +59,16 @@ def test_the_command_line_imports_no_slow_library() -> None:
 
 
 def test_a_study_of_real_training_runs_from_the_command_line(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment |= {
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db",
-    }
-    command = [
-        sys.executable, "-m", "tuning", "--model", "unet", "--preset", "smoke", "--trials", "2", "--study", "s",
-        "--retrain_seeds", "2", "--data.phantom_films", "12", "--data.max_films", "12", "--pruner", "median",
-    ]  # fmt: skip
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=900)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "study       s: 2 complete" in result.stdout
-    assert "seeds       2: mre_px512" in result.stdout
-    assert re.search(
-        r"noise floor grade_accuracy_all [\d.]+ \(95 % .*: promote --noise_floor_from \w{32}", result.stdout
-    )
+    environment = {"OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": store_in(tmp_path)}
+    options = (
+        "--model", "unet", "--preset", "smoke", "--trials", "2", "--study", "s", "--retrain_seeds", "2",
+        "--data.phantom_films", "12", "--data.max_films", "12", "--pruner", "median",
+    )  # fmt: skip
+    process = ForkedProgram(tmp_path, "tuning", options, environment)
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    assert "study       s: 2 complete" in output
+    assert "seeds       2: mre_px512" in output
+    assert re.search(r"noise floor grade_accuracy_all [\d.]+ \(95 % .*: promote --noise_floor_from \w{32}", output)
     assert (tmp_path / "studies" / "s" / "best.yaml").is_file()
     assert (tmp_path / "studies.db").is_file()
