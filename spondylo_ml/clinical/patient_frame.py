@@ -15,6 +15,7 @@ SUPERIOR_ANTERIOR, SUPERIOR_POSTERIOR, INFERIOR_ANTERIOR, INFERIOR_POSTERIOR = r
 """Order of the four corners of a body in the patient's frame."""
 
 _LOOP = (SUPERIOR_ANTERIOR, SUPERIOR_POSTERIOR, INFERIOR_POSTERIOR, INFERIOR_ANTERIOR)  # counter-clockwise, y up
+_NEXT = [1, 2, 3, 0]  # of the loop; indexing is several times faster than np.roll
 
 
 def patient_frame(
@@ -52,14 +53,14 @@ def inferior_endplate(bodies: FloatArray) -> FloatArray:
 def longest_edge(bodies: FloatArray) -> FloatArray:
     """(...) length of each body's longest edge with both corners; NaN where there is none."""
     loop = bodies[..., list(_LOOP), :]
-    return np.asarray(np.fmax.reduce(np.linalg.norm(np.roll(loop, -1, axis=-2) - loop, axis=-1), axis=-1))
+    return np.asarray(np.fmax.reduce(np.linalg.norm(loop[..., _NEXT, :] - loop, axis=-1), axis=-1))
 
 
 def has_impossible_outline(bodies: FloatArray) -> NDArray[np.bool_]:
     """(...) whether all corners are present and their outline crosses itself or is turned inside out."""
     loop = bodies[..., list(_LOOP), :]
-    edges = np.roll(loop, -1, axis=-2) - loop
-    next_edges = np.roll(edges, -1, axis=-2)
+    edges = loop[..., _NEXT, :] - loop
+    next_edges = edges[..., _NEXT, :]
     turns = edges[..., 0] * next_edges[..., 1] - edges[..., 1] * next_edges[..., 0]
     return np.asarray(np.isfinite(turns).all(axis=-1) & ((turns > 0).sum(axis=-1) < 3))
 
@@ -67,6 +68,6 @@ def has_impossible_outline(bodies: FloatArray) -> NDArray[np.bool_]:
 def centre_within(inner: FloatArray, outer: FloatArray) -> NDArray[np.bool_]:
     """(...) whether the centre of `inner` lies inside the outline of `outer`; False where a corner is absent."""
     loop = outer[..., list(_LOOP), :]
-    edges = np.roll(loop, -1, axis=-2) - loop
+    edges = loop[..., _NEXT, :] - loop
     to_centre = inner.mean(axis=-2)[..., None, :] - loop
     return np.asarray((edges[..., 0] * to_centre[..., 1] - edges[..., 1] * to_centre[..., 0] > 0).all(axis=-1))
