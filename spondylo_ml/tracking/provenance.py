@@ -24,9 +24,21 @@ def log_dataset(films: FilmSet, parts: Sequence[str]) -> dict[str, str]:
     digests = {}
     for part in parts:
         digests[part] = digest(films.part(part), films.slots)
-        mlflow.log_input(FilmDataset(films, part, digests[part]), context=part)
+        _log_input(FilmDataset(films, part, digests[part]), part)
         mlflow.set_tag(f"data_digest.{part}", digests[part])
     return digests
+
+
+def _log_input(dataset: FilmDataset, part: str) -> None:
+    """Log a dataset, once more if that failed.
+
+    MLflow looks whether the experiment has the dataset and adds it if not, in two steps: where two runs log the same
+    films at the same moment, one of them fails. The second time it finds the dataset of the other.
+    """
+    try:
+        mlflow.log_input(dataset, context=part)
+    except MlflowException:
+        mlflow.log_input(dataset, context=part)
 
 
 def log_split(films: FilmSet) -> None:
