@@ -89,7 +89,7 @@ def mlflow_server(folder: Path, backend_uri: str | None = None, port: int | None
             command, cwd=folder, stdout=stream, stderr=stream, env=inherited | NO_JOBS, start_new_session=True
         )
     try:
-        _wait_until_healthy(address, process, log)
+        wait_until_healthy(address, process, log)
         yield address
     finally:
         # The workers are in the session of the server and end with it.
@@ -97,7 +97,8 @@ def mlflow_server(folder: Path, backend_uri: str | None = None, port: int | None
         process.wait()
 
 
-def _wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until an MLflow server answers; fails with its log if it ends."""
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         assert process.poll() is None, f"the server ended:\n{log.read_text()}"
