@@ -161,7 +161,9 @@ def _tell_of_a_new_champion(address: str) -> None:
             "champion", url, [WebhookEvent(WebhookEntity.MODEL_VERSION_ALIAS, WebhookAction.CREATED)], secret=secret
         )
         client.create_registered_model("landmarks")
-        client.create_model_version("landmarks", source="mlflow-artifacts:/somewhere")
+        with mlflow.start_run(experiment_id="0") as active:
+            source = f"{active.info.artifact_uri}/model"
+        client.create_model_version("landmarks", source, active.info.run_id)
         client.set_registered_model_alias("landmarks", "champion", "1")
         headers, body = calls.get(timeout=60)
     headers = {name.lower(): value for name, value in headers.items()}
