@@ -42,8 +42,10 @@ class StudyOptions(Section):
     storage: str = Field(
         "sqlite:///studies.db", description="database of studies, such as postgresql+psycopg://user@host/studies"
     )
-    sampler: Literal["tpe", "random", "grid", "nsga2"] = Field(
-        "tpe", description="how points are chosen: grid tries every combination once, nsga2 is for two objectives"
+    sampler: Literal["tpe", "random", "grid", "nsga2", "gp"] = Field(
+        "tpe",
+        description="how points are chosen: grid tries every combination once, nsga2 is for two objectives, gp is a "
+        "Gaussian process, for few and costly trials",
     )
     sampler_seed: int = Field(0, ge=0, lt=2**31, description="seed of the points; the same for all workers")
     pruner: Literal["none", "median", "hyperband", "wilcoxon"] = Field(
@@ -77,7 +79,7 @@ class StudyOptions(Section):
         if two and self.pruner != "none":
             raise ValueError("a study of two objectives cannot prune (nor can nsga2): set pruner to none")
         if two and self.sampler == "tpe":
-            raise ValueError("two objectives need sampler nsga2 (or random, grid)")
+            raise ValueError("two objectives need sampler nsga2 (or gp, random, grid)")
         if self.sampler == "nsga2" and not two:
             raise ValueError("sampler nsga2 is for two objectives, such as mre_px512,latency_ms")
         if 0 < self.retrain_seeds < FEWEST_SEEDS:
