@@ -63,6 +63,8 @@ PLACEHOLDERS = {
     "entry": "[^/]+",
     "run": "[^/]+",
     "baseline": "[^/]+",
+    "first": "[^/]+",
+    "second": "[^/]+",
 }
 """Regular expression by placeholder; any other stands for a word of letters, digits and underscores."""
 
@@ -136,6 +138,8 @@ SECTIONS: dict[str, tuple[MetricDefinition, ...]] = {
            "Lower Bland-Altman limit of predicted less true slip."),
         _M("slip_limit_high_percent", "upper limit of agreement", "% of endplate", _NEITHER, 1,
            "Upper Bland-Altman limit of predicted less true slip."),
+        _M("slip_reproducibility_percent", "slip reproducibility", "% of endplate", _LOWER, 1,
+           "What 95 % of the differences between two readers' slips stay below: 1.96 times their root mean square."),
         _M("slip_icc_2_1", "slip ICC(2,1)", "", _HIGHER, 3,
            "Intraclass correlation of true and predicted slip, absolute agreement."),
         _M("slip_icc_3_1", "slip ICC(3,1)", "", _HIGHER, 3,
@@ -279,6 +283,8 @@ PREFIXES = (
     Affix("time/", "Time of an epoch."),
     Affix("diagnosis/", "Films of a diagnosis."),
     Affix("<run> minus <baseline>/", "Paired difference of a compared run from the first."),
+    Affix("readers/<first>-<second>/", "Two readers, or a model and a reader: the second against the first, as truth."),
+    Affix("readers/all/", "All pairs of readers."),
     Affix("difference_<number>/", "The same in runs of version 0.1, for compared run `<number>`."),
     Affix("noise_floor/", "Difference that another seed alone makes: 95 % of pairs of seeds differ by less.", _LOWER),
     Affix("<entry>/noise_floor/", "The noise floor of one entry of a benchmark.", _LOWER),
