@@ -111,6 +111,19 @@ def paired_differences(
     return tuple(differences)
 
 
+def difference_row(d: PairedDifference) -> dict[str, object]:
+    """The row of a difference in a table."""
+    return {
+        "metric": d.metric,
+        **d.difference.model_dump(),
+        "wilcoxon_p": d.wilcoxon_p,
+        "rank_biserial": d.rank_biserial,
+        "n_better": d.n_better,
+        "n_worse": d.n_worse,
+        "n_same": d.n_same,
+    }
+
+
 def film_means(values: PairedValues) -> pd.Series:
     """Mean value of each film."""
     return pd.Series(values.values, index=pd.Index(values.film_ids, name="film_id")).groupby(level=0, sort=False).mean()

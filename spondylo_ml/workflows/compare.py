@@ -14,7 +14,7 @@ from tqdm import tqdm
 from spondylo_ml.config import CompareConfig, flatten
 from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
 from spondylo_ml.errors import DataError, TrackingError
-from spondylo_ml.evaluation.paired import film_means, paired_differences, paired_values
+from spondylo_ml.evaluation.paired import difference_row, film_means, paired_differences, paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import to_csv
 from spondylo_ml.evaluation.run_verdict import METRICS as VERDICT_METRICS
@@ -201,17 +201,7 @@ def _in_metric_name(run: str) -> str:
 def difference_table(data: ComparisonData) -> pd.DataFrame:
     """One row per run and metric: the difference from the baseline."""
     rows = [
-        {
-            "run": run,
-            "baseline": data.runs[0],
-            "metric": d.metric,
-            **d.difference.model_dump(),
-            "wilcoxon_p": d.wilcoxon_p,
-            "rank_biserial": d.rank_biserial,
-            "n_better": d.n_better,
-            "n_worse": d.n_worse,
-            "n_same": d.n_same,
-        }
+        {"run": run, "baseline": data.runs[0], **difference_row(d)}
         for run, differences in data.differences.items()
         for d in differences
     ]
