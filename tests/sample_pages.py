@@ -22,11 +22,14 @@ from spondylo_ml.diagnosis.dead_channels import LayerChannels
 from spondylo_ml.diagnosis.findings import DiagnosisFinding
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import check_result
+from spondylo_ml.evaluation.consensus import consensus_of
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
-from spondylo_ml.evaluation.intervals import Estimate
+from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
+from spondylo_ml.evaluation.model_as_reader import compare_with_readers
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.evaluation.prediction_set import PredictionSet
+from spondylo_ml.evaluation.reader_agreement import agreement_of
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
@@ -34,6 +37,7 @@ from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.pages.gallery_page import GalleryFilm, gallery_page
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
+from spondylo_ml.pages.readers_page import ReaderStudyPage, readers_page
 from spondylo_ml.pages.run_page import RunPageData, run_page
 from tuning.options import StudyOptions
 from tuning.pictures import study_page
@@ -108,6 +112,25 @@ def gallery(name: str) -> str:
     return gallery_page([GalleryFilm(name, slip_text=name, refer=(name,)), GalleryFilm("b", error=name)], name)
 
 
+def readers(name: str) -> str:
+    film = film_with(30.0)
+    films = {"A": [film], "B": [replace(film, vertebrae=(film.vertebrae or ())[:1])]}
+    agreement = agreement_of(films, ClinicalConfig(), PatientBootstrap([film.patient], resamples=0))
+    consensus = consensus_of([(film, films["B"][0])])
+    predictions = [prediction_of(film, SlotRange(0, 2), (3.0, 0.0))]
+    model = compare_with_readers(films, predictions, ClinicalConfig(), PatientBootstrap([film.patient], resamples=0))
+    agreement = replace(agreement, disagreements=agreement.disagreements.assign(film_id=name))
+    open_levels = consensus.open_levels.assign(film_id=name)
+    others = [(name, ("labelled", name))]
+    tables = (agreement, open_levels, consensus.spread)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    return readers_page(
+        ReaderStudyPage(
+            name, ("A", "B"), [("model", name)], [name], *tables, others, others, model, [(name, picture)]
+        )
+    )  # fmt: skip
+
+
 def study(name: str) -> str:
     optuna_study = optuna.create_study(study_name=name)
     optuna_study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
@@ -115,5 +138,6 @@ def study(name: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    page.__name__: page for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, run, study)
+    page.__name__: page
+    for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, run, readers, study)
 }

@@ -37,6 +37,9 @@ LEFT_RGB = (255, 220, 0)
 """Pictures of films, distinguishable without red and green: cyan, magenta, yellow and orange. `MISPLACED_RGB` is for
 vertebrae on another level, `CONCERNED_RGB` for the vertebrae of a finding, `LEFT_RGB` for their image-left corners."""
 
+READERS_RGB = (TRUTH_RGB, PREDICTION_RGB, MISPLACED_RGB, HEAT_RGB, (120, 220, 120), (235, 235, 235))
+"""Outlines of several readers on one picture, in order."""
+
 
 def of_run(index: int) -> str:
     """The colour of the run with this index."""
