@@ -74,7 +74,10 @@ def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str],
         argument = rest.pop(0)
         name, equals, value = argument.removeprefix("--").partition("=")
         if argument.startswith("--") and name in names and (equals or (rest and not rest[0].startswith("--"))):
-            typed.setdefault(name, []).append(value if equals else rest.pop(0))
+            paths = typed.setdefault(name, [])
+            paths.append(value if equals else rest.pop(0))
+            while rest and not rest[0].startswith("--"):  # `--data a b`, or a pattern that the shell has expanded
+                paths.append(rest.pop(0))
         else:  # also a flag without its value, which argparse reports
             others.append(argument)
     return others, {name: values[0] if len(values) == 1 else tuple(values) for name, values in typed.items()}
