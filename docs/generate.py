@@ -93,7 +93,7 @@ def _options(options: type[BaseModel], takes_config: bool) -> Iterator[str]:
     yield "\n".join([_HEAD, *rows])
     if takes_config:
         yield "\nAnd every value of the [configuration](configuration.md)."
-    elif "data" in options.model_fields:
+    elif ("data", DataConfig) in _nested(options):
         meaning = options.model_fields["data"].description or "films"
         yield f"\nAnd the values of [`data`](configuration.md#data): {meaning}."
 

@@ -36,6 +36,7 @@ from spondylo_ml.config import (
     PredictConfig,
     PreviewOptions,
     PromoteConfig,
+    ReadersConfig,
     RegistryConfig,
     ShowConfig,
     TrainOptions,
@@ -100,6 +101,18 @@ def check_compare(config: CompareConfig) -> None:
 def check_audit(config: AuditConfig) -> None:
     """Check the films and the target of the new run."""
     require_films(config.data)
+    require_target(config.experiment, TOOLS_EXPERIMENT)
+
+
+def check_readers(config: ReadersConfig) -> None:
+    """Check the datasets, the model, the output folder and the target of the new run."""
+    for data in config.datasets:
+        require_films(data)
+    if config.to is not None:
+        require_empty_folder(expanded(config.to))
+        require_writable(expanded(config.to).absolute().parent)
+    if config.model is not None:
+        require_model(config.model, config.digest)
     require_target(config.experiment, TOOLS_EXPERIMENT)
 
 

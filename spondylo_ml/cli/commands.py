@@ -23,6 +23,7 @@ from spondylo_ml.config import (
     PredictConfig,
     PreviewOptions,
     PromoteConfig,
+    ReadersConfig,
     RegistryConfig,
     ShowConfig,
     SpacingConfig,
@@ -30,9 +31,10 @@ from spondylo_ml.config import (
     UiConfig,
 )
 
-WORKFLOWS, RUNS, FOLDERS, STORE = (
+WORKFLOWS, RUNS, READERS, FOLDERS, STORE = (
     "spondylo_ml.workflows",
     "spondylo_ml.cli.summaries.runs",
+    "spondylo_ml.cli.summaries.readers",
     "spondylo_ml.cli.summaries.folders",
     "spondylo_ml.cli.summaries.store",
 )
@@ -75,6 +77,11 @@ _ROWS = (
         "audit", AuditConfig, f"{WORKFLOWS}.audit:audit",
         SUMMARIES["audit"],
         checks.check_audit, f"{RUNS}:audited",
+    ),
+    Command(
+        "readers", ReadersConfig, f"{WORKFLOWS}.readers:compare_readers",
+        SUMMARIES["readers"],
+        checks.check_readers, f"{READERS}:readers_compared",
     ),
     Command(
         "export", ExportConfig, f"{WORKFLOWS}.export:export",

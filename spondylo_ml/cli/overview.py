@@ -12,6 +12,7 @@ SUMMARIES = {
     "compare": "Compare the models of two or more runs on the same films.",
     "ui": "Start the MLflow UI on the project's store, and open the leaderboard.",
     "audit": "Check a dataset before anyone trusts it; logs a report with pictures.",
+    "readers": "Compare several readers' labels of the same films, and a model with them; write their consensus.",
     "export": "Write films in another layout, and list what that layout cannot carry.",
     "phantom": "Draw synthetic films and write them in any layout.",
     "predict": "Read films with a trained model: corners, slips, grades, overlays and reports.",

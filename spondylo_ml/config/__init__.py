@@ -18,6 +18,7 @@ from spondylo_ml.config.commands import (
 )
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
+from spondylo_ml.config.reader_study import ReadersConfig
 from spondylo_ml.config.reading import ReadingConfig
 from spondylo_ml.config.resolve import field_names, flatten, nest, resolve_config, validate
 from spondylo_ml.config.schema import Config
@@ -29,6 +30,6 @@ __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "CleanConfig", "ClinicalConfig", "CompareConfig", "Config",
     "ConvertModelConfig", "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig",
     "ExportOnnxConfig", "ListConfig", "MarginsConfig", "PhantomConfig", "PredictConfig", "PreviewOptions",
-    "PromoteConfig", "ReadingConfig", "RegistryConfig", "ShowConfig", "SpacingConfig", "TrainOptions", "UiConfig",
-    "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
+    "PromoteConfig", "ReadersConfig", "ReadingConfig", "RegistryConfig", "ShowConfig", "SpacingConfig", "TrainOptions",
+    "UiConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
 ]  # fmt: skip

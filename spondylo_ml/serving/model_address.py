@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.references import LATEST, is_whole_id
 from spondylo_ml.errors import DataError, TrackingError
-from spondylo_ml.serving.local_model import DESCRIPTION, STARTER
+from spondylo_ml.serving.local_model import DESCRIPTION, STARTER, local_model
 from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
 from spondylo_ml.tracking.logged_models import logged_model
 from spondylo_ml.tracking.reachable import store_name
@@ -99,6 +99,24 @@ def run_id_of_model(which: str) -> str | None:
         return None
     run = run_or_none(which)
     return None if run is None else str(run.info.run_id)
+
+
+def training_run_of_model(which: str) -> str | None:
+    """Id of the run that trained a model, named in one of the `FORMS`; None for a local model, or if nothing says it.
+
+    Raises:
+        TrackingError, DataError: see `model_address`.
+    """
+    if local_model(which) is not None:
+        return None
+    if (run_id := run_id_of_model(which)) is not None:
+        return run_id
+    uri = model_address(which).uri
+    if by_version := _BY_VERSION.fullmatch(uri):
+        return str(find_version(*by_version.groups()).run_id or "") or None
+    if by_id := _BY_ID.fullmatch(uri):
+        return _run_of(by_id[1]) or None
+    return uri.removeprefix("runs:/").partition("/")[0] if uri.startswith("runs:/") else None
 
 
 def _is_registered(which: str) -> bool:
