@@ -70,7 +70,7 @@ def _lock(file: FileIO, path: Path, purpose: str) -> None:
         return
     with suppress(OSError):  # a full disk: it is locked all the same, and what frees the disk needs the lock
         file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()} {purpose}".encode())
+        file.write(f"held by process {os.getpid()} on {socket.gethostname()}, which {purpose}".encode())
 
 
 def _in_use(path: Path) -> str:

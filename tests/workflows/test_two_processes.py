@@ -53,7 +53,7 @@ class Holder:
     @property
     def refusal(self) -> str:
         """How a second process is refused."""
-        return f"is in use: process {self.process.pid} on .* trains this run"
+        return f"is in use: held by process {self.process.pid} on .*, which trains this run"
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def test_a_lock_that_is_taken_twice_is_held_until_the_end_of_the_first(tmp_path:
         second = subprocess.run(
             [sys.executable, "-c", HOLDER, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
         )
-        assert f"RunInUseError: {tmp_path} is in use: process {os.getpid()} on " in second.stderr
+        assert f"RunInUseError: {tmp_path} is in use: held by process {os.getpid()} on " in second.stderr
 
 
 @pytest.mark.parametrize("obstacle", ["run", "run/training.lock/folder"])
