@@ -90,20 +90,20 @@ def compare_with_readers(
     return ModelAsReader(errors, differences)
 
 
-def agreement_values(judged: PredictionSet, rules: ClinicalConfig) -> Values:
-    """The values compared between model and reader, by metric; NaN where the judged one has no corner or slip.
+def agreement_values(measured: PredictionSet, rules: ClinicalConfig) -> Values:
+    """The values compared between model and reader, by metric; NaN where the measured one has no corner or slip.
 
     Model and reader are compared where both have a value: a reader who left out a body has no error there, and what a
     model lacks is not charged to it either. `n_absent` of the estimates counts it.
     """
-    corners, matched = judged.corners, judged.matched_corners
+    corners, matched = measured.corners, measured.matched_corners
     missed = corners["missed"].to_numpy(dtype=bool)
     film_ids = tuple(corners["film_id"])
     by_name = corner_values(corners)
     values = {name: PairedValues(np.where(missed, np.nan, by_name[name]), film_ids) for name in CORNERS_COMPARED}
     by_position = matched["error_px512"].to_numpy(dtype=np.float64)
     values["instance_mre_px512"] = PairedValues(by_position, film_ids)
-    levels = judged.slips(rules)
+    levels = measured.slips(rules)
     levels = levels[levels["true_slip_percent"].notna()]
     error = (levels["pred_slip_percent"] - levels["true_slip_percent"]).abs().to_numpy(dtype=np.float64)
     same = np.where(np.isnan(error), np.nan, 100.0 * (levels["pred_grade"] == levels["true_grade"]))

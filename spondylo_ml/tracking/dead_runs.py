@@ -39,7 +39,7 @@ def dead_runs(experiment: str | None = None) -> list[Run]:
 def name_dead_runs(except_run: str | None = None) -> None:
     """Say which runs were killed and are still shown as running, and what to do.
 
-    A store that does not answer is only said, once: no command needs this.
+    A store that does not answer is only logged, once: no command needs this.
 
     Args:
         except_run: id of a run that is about to be resumed.

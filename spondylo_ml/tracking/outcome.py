@@ -39,7 +39,7 @@ def end_status(error: BaseException) -> str:
 
 
 def record_end(run_id: str, error: BaseException, how_to_resume: Callable[[str], str] = lambda run_id: "") -> None:
-    """Record why a run ends. If that fails it is only said: the error itself matters more.
+    """Record why a run ends. If that fails, it is only logged: the error itself matters more.
 
     Args:
         error: the error, Ctrl-C or SIGTERM that ends it.

@@ -212,7 +212,7 @@ def _end(error: BaseException, parent: Run | None, how_to_resume: Callable[[str]
 
 
 def _set_ended(status: str) -> None:
-    """End the active run in this status; a store that fails is only said, since the error that ends the run matters."""
+    """End the active run in this status; a store that fails is only logged: the error that ends the run matters."""
     try:
         mlflow.end_run(status)
     except Exception as failure:
