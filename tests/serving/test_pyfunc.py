@@ -235,7 +235,8 @@ print(json.dumps([spondylo_ml.__file__, rows.iloc[0]["error"], sorted({{m.split(
         if normalised(owner) != "spondylo-ml"
     }
     assert "torch" in used
-    optional = {"pip", "setuptools", "wheel", "psutil", "rich"}  # MLflow and Lightning use them if installed
+    # MLflow, Lightning and Pillow use them if installed.
+    optional = {"pip", "setuptools", "wheel", "psutil", "rich", "defusedxml"}
     assert used - with_dependencies(listed) - optional == set()
 
 
