@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import mlflow
 import pytest
 from builders import REAL_DATA, mendeley_folder, spineweb_folder
+from mlflow.tracking import MlflowClient
+from stores import store_in
 
 # Before torch is imported: tests run in parallel, and threads on busy cores mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -57,6 +60,17 @@ def mendeley(tmp_path: Path) -> Path:
 def spineweb(tmp_path: Path) -> Path:
     """A valid SpineWeb-16 layout with three films of two patients."""
     return spineweb_folder(tmp_path / "ap", patients=("a", "a", "b"))
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
+    """A client of an empty store in the current folder, which is the current store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_in(tmp_path))
+    yield MlflowClient()
+    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture(scope="session")

@@ -17,11 +17,10 @@ from spondylo_ml.config.films import (
     PhantomView,
     require_no_lateral_values,
 )
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import ModelNames
 from spondylo_ml.config.paths import PathList, expanded
 from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.section import CommaList, Fraction, Section
-from spondylo_ml.errors import unknown_name
 
 Layout = Literal["mendeley", "yolo", "buu", "coco", "label-studio", "cvat", "labelme", "slicer"]
 DraftFormat = Literal["label-studio", "cvat", "labelme", "slicer", "coco"]
@@ -101,7 +100,7 @@ class CompareConfig(Section):
         None, ge=1, description="instead of run_ids: this many of the best runs by metric, best first"
     )
     metric: str = Field("val_best/mre_px512", min_length=1, description="metric by which top chooses")
-    models: CommaList[str] = Field((), description="top: only runs of these models, such as unet")
+    models: ModelNames = Field((), description="top: only runs of these models, such as unet")
     per_model: bool = Field(False, description="top: this many of each model")
     experiment: str | None = Field(
         None, description="top: only runs of this experiment; the comparison is logged there too"
@@ -113,14 +112,6 @@ class CompareConfig(Section):
     overlays: int = Field(3, ge=0, le=50, description="films to draw for each run: most improved, and most worsened")
     resamples: int = Field(2000, ge=100, le=100000, description="bootstrap resamples of the patients for the intervals")
     seed: int = Field(0, ge=0, description="seed of the resampling")
-
-    @field_validator("models")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in MODEL_NAMES:
-                raise ValueError(unknown_name("model", name, MODEL_NAMES))
-        return value
 
     @model_validator(mode="after")
     def _two_runs_or_a_choice(self) -> CompareConfig:

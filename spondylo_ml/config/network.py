@@ -6,12 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from spondylo_ml.config.open_names import OpenNames
-from spondylo_ml.config.section import Dropout, Fraction, Section
+from spondylo_ml.config.section import CommaList, Dropout, Fraction, Section
+from spondylo_ml.errors import unknown_name
 
 MODEL_NAMES = OpenNames("model", "unet", "resnet50", "hrnet_w32", "keypoint_rcnn", "maht_net", "cascade_net")
+
+
+def _known_models(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in MODEL_NAMES:
+            raise ValueError(unknown_name("model", name, MODEL_NAMES))
+    return names
+
+
+ModelNames = Annotated[CommaList[str], AfterValidator(_known_models)]
+"""Several names of models."""
+
 WITHOUT_HEATMAPS = ("keypoint_rcnn", "cascade_net")
 """Models that are no `HeatmapModel`: their losses are their own, and they have no ONNX export."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
 from spondylo_ml.config.films import DataConfig
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import ModelNames
 from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.section import CommaList, Section
-from spondylo_ml.errors import unknown_name
 
 REGISTERED_MODEL = "spondylo-landmarks"
 
@@ -41,7 +40,7 @@ class PromoteConfig(Section):
     run_ids: Annotated[CommaList[str], RunReference("trained")] = Field(
         (), description="runs that are candidates, such as a,b: ids or their first digits, names, or latest"
     )
-    models: CommaList[str] = Field(
+    models: ModelNames = Field(
         ("hrnet_w32", "maht_net"), description="instead of run_ids: the best run of each of these models"
     )
     chosen_by: str = Field("val_best/mre_px512", min_length=1, description="metric by which the best run is chosen")
@@ -80,14 +79,6 @@ class PromoteConfig(Section):
     rollback: bool = Field(False, description="evaluate nothing and restore the former champion")
     reason: str = Field("", max_length=300, description="rollback: the reason, for the history; do not name a patient")
     break_lock: str | None = Field(None, description="id of a lock left by a promotion that died, to remove first")
-
-    @field_validator("models")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in MODEL_NAMES:
-                raise ValueError(unknown_name("model", name, MODEL_NAMES))
-        return value
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> PromoteConfig:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from spondylo_ml.config.network import MODEL_NAMES
+from spondylo_ml.config.network import ModelNames
 from spondylo_ml.config.section import CommaList, Section
-from spondylo_ml.errors import unknown_name
 
 RANKED_BY = "val_best/mre_px512"
 """The metric by which training runs are ranked unless another one is asked for."""
@@ -24,20 +23,12 @@ class ListConfig(Section):
     by: str | None = Field(
         None, min_length=1, description=f"runs: best first by this metric, such as {RANKED_BY}; unset: newest first"
     )
-    models: CommaList[str] = Field((), description="runs: only those of these models, such as unet")
+    models: ModelNames = Field((), description="runs: only those of these models, such as unet")
     command: str | None = Field(None, min_length=1, description="runs: only those of this command, such as train")
     experiment: str | None = Field(None, description="runs and studies: only those of this MLflow experiment")
     parts: bool = Field(
         False, description="runs: also the trials, folds and entries of studies, cross-validations and benchmarks"
     )
-
-    @field_validator("models")
-    @classmethod
-    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if name not in MODEL_NAMES:
-                raise ValueError(unknown_name("model", name, MODEL_NAMES))
-        return value
 
 
 class CleanConfig(Section):

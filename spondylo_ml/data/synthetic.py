@@ -12,7 +12,8 @@ from pathlib import Path
 from spondylo_ml.config.films import PHANTOM_FILMS, PHANTOM_LONG_SIDE_PX
 from spondylo_ml.data import phantom
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.landmarks import Film, GreyImage, SlotRange
+from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, GreyImage, ImageSource, SlotRange, Vertebra
+from spondylo_ml.spacing import Spacing
 
 PHANTOM_KIND = "phantom"
 SLOTS = SlotRange(first=0, count=10)
@@ -96,22 +97,40 @@ def dataset_name(
     return "-".join([f"phantom-{seed}", *differences])
 
 
-def _film(image: PhantomImage) -> Film:
-    phantom_film = image.description()
-    name = f"phantom-{image.seed}-{image.index:05d}"
+def synthetic_film(
+    name: str,
+    image: ImageSource,
+    size_hw: tuple[int, int],
+    vertebrae: tuple[Vertebra, ...],
+    facing: Facing,
+    spacing: Spacing | None,
+    patient: str | None = None,
+) -> Film:
+    """A film that was drawn, so that its labels and its scale are exact.
+
+    Args:
+        spacing: None on a film of which no scale is known; it is then taken for unstretched.
+        patient: the film's own name if None.
+    """
     return Film(
         film_id=name,
         image=image,
-        size_hw=phantom_film.size_hw,
-        vertebrae=phantom_film.vertebrae,
-        facing=phantom_film.facing,
-        patient=name,
+        size_hw=size_hw,
+        vertebrae=vertebrae,
+        facing=facing,
+        patient=patient or name,
         source="synthetic",
-        levels_from="label",
-        spacing=phantom_film.spacing,
-        pixel_aspect=phantom_film.spacing.pixel_aspect,
-        aspect_given=True,
+        levels_from=LEVELS_LABELLED,
+        spacing=spacing,
+        pixel_aspect=spacing.pixel_aspect if spacing else 1.0,
+        aspect_given=spacing is not None,
     )
+
+
+def _film(image: PhantomImage) -> Film:
+    drawn = image.description()
+    name = f"phantom-{image.seed}-{image.index:05d}"
+    return synthetic_film(name, image, drawn.size_hw, drawn.vertebrae, drawn.facing, drawn.spacing)
 
 
 @cache

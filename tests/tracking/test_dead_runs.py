@@ -15,7 +15,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from stores import NOW_MS, TRAINING_TAGS, add_run, store_in
+from stores import NOW_MS, TRAINING_TAGS, add_run
 
 from spondylo_ml.cli.summaries.store import cleaned
 from spondylo_ml.config import CleanConfig
@@ -34,15 +34,6 @@ with open_run("here", "unet #1", command="train") as run_id:
     print(run_id, flush=True)
     time.sleep(600)
 """
-
-
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store_in(tmp_path))
-    yield MlflowClient()
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture

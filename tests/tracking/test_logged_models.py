@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import mlflow
-import pytest
 from mlflow.entities import LoggedModelOutput
 from mlflow.tracking import MlflowClient
-from stores import add_run, store_in
+from stores import add_run
 
 from spondylo_ml.serving.model_address import model_id_of_run
 from spondylo_ml.tracking.logged_models import delete_unfinished_models, has_model, logged_model
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[MlflowClient]:
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store_in(tmp_path))
-    yield MlflowClient()
-    mlflow.set_tracking_uri(before)
 
 
 def add_model(client: MlflowClient, run_id: str, status: str, step: int = 1) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 from mlflow.entities import LoggedModelOutput
 from mlflow.tracking import MlflowClient
-from stores import TRAINING_TAGS, add_run, store_in
+from stores import TRAINING_TAGS, add_run
 
 from spondylo_ml.cli.requirements import require_run_ids
 from spondylo_ml.config import BenchmarkConfig, CompareConfig, Config, EvaluateConfig, PromoteConfig, TrainOptions
@@ -18,17 +16,6 @@ from spondylo_ml.errors import ConfigError, DataError, TrackingError
 from spondylo_ml.serving.model_address import model_address, run_id_of_model
 from spondylo_ml.tracking.run_names import find_run, with_run_ids
 from spondylo_ml.workflows.train.start import with_run_id
-
-
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    """A client of an empty store, which is the current one."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store_in(tmp_path))
-    yield MlflowClient()
-    mlflow.set_tracking_uri(before)
 
 
 def add_model(client: MlflowClient, run_id: str) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 from commands import TINY, run, runs_of
 from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
-from stores import store_in
 
 
 @pytest.fixture(scope="session")
@@ -31,13 +27,3 @@ def two_tiny_runs(tiny_run: tuple[Path, Run, str]) -> tuple[Path, Run, Run]:
     other = ("--tracking.run_name", "other", "--seed", "1", "--training.epochs", "1", "--training.precision", "bf16")
     run(folder, "train", *TINY, *other)
     return folder, tiny, next(item for item in runs_of(folder) if item.info.run_name == "other")
-
-
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    """A client of an empty store in the current folder, which is the current store."""
-    monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store_in(tmp_path))
-    yield MlflowClient()
-    mlflow.set_tracking_uri(before)

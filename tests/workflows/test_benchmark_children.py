@@ -7,16 +7,13 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import psutil
 import pytest
 import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
-from stores import store_in
 
 from spondylo_ml.config import resolve_config
 from spondylo_ml.config.benchmark_plan import PlannedRun
@@ -27,15 +24,6 @@ from spondylo_ml.workflows.benchmark.children import ChildRuns
 from spondylo_ml.workflows.benchmark.workflow import find_benchmark
 
 PLANNED = PlannedRun("a", 0, resolve_config({"preset": "smoke"}))
-
-
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(store_in(tmp_path))
-    yield MlflowClient()
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from spondylo_ml.data.conditions.not_lumbar import NOT_LUMBAR as NOT_LUMBAR_SCEN
 from spondylo_ml.data.conditions.scene import Request, Scene
 from spondylo_ml.data.conditions.whole_film import WHOLE_FILMS
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.synthetic import PHANTOM_KIND, SLOTS, code_only, dataset_name
+from spondylo_ml.data.synthetic import PHANTOM_KIND, SLOTS, code_only, dataset_name, synthetic_film
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Film, GreyImage
 
@@ -111,19 +111,8 @@ def training_films_under(
 def _film(image: ConditionImage) -> Film:
     scene, request = image.scene(), image.request
     patient = f"phantom-{request.seed}-{request.index:05d}"
-    return Film(
-        film_id=f"{patient}-{image.condition}",
-        image=image,
-        size_hw=scene.size_hw,
-        vertebrae=scene.vertebrae,
-        facing=scene.facing,
-        patient=patient,
-        source="synthetic",
-        levels_from="label",
-        spacing=scene.spacing,
-        pixel_aspect=scene.spacing.pixel_aspect if scene.spacing else 1.0,
-        aspect_given=scene.spacing is not None,
-    )
+    name = f"{patient}-{image.condition}"
+    return synthetic_film(name, image, scene.size_hw, scene.vertebrae, scene.facing, scene.spacing, patient)
 
 
 @cache

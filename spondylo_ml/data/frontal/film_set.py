@@ -12,7 +12,7 @@ from spondylo_ml.data import phantom
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.frontal.film import SLOTS, FrontalFilm, frontal_film
 from spondylo_ml.data.frontal.rendering import render
-from spondylo_ml.data.synthetic import PHANTOM_KIND, code_only, dataset_name
+from spondylo_ml.data.synthetic import PHANTOM_KIND, code_only, dataset_name, synthetic_film
 from spondylo_ml.landmarks import Facing, Film, GreyImage
 
 
@@ -51,19 +51,9 @@ def frontal_films(count: int, seed: int, long_side_px: int, without: Sequence[st
 
 
 def _film(image: FrontalImage) -> Film:
-    frontal = image.description()
+    drawn = image.description()
     name = f"phantom-{image.seed}-{image.index:05d}-frontal"
-    return Film(
-        film_id=name,
-        image=image,
-        size_hw=frontal.size_hw,
-        vertebrae=frontal.vertebrae,
-        facing=Facing.NONE,
-        patient=name,
-        source="synthetic",
-        spacing=frontal.spacing,
-        aspect_given=True,
-    )
+    return synthetic_film(name, image, drawn.size_hw, drawn.vertebrae, Facing.NONE, drawn.spacing)
 
 
 @cache

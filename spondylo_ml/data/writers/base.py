@@ -38,6 +38,11 @@ class Writer(Protocol):
         """Write everything except the images, which may not have been written yet."""
 
 
+def images_folder(film: Film) -> str:
+    """`images`, or the folder of the film's split in it."""
+    return f"images/{film.split}" if film.split else "images"
+
+
 def box_xyxy(corners_xy: FloatArray) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of the present corners; zeros if there are none."""
     present = corners_xy[~np.isnan(corners_xy[:, 0])]

@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
 from spondylo_ml.data.readers.films_csv import COLUMNS
-from spondylo_ml.data.writers.base import PlacedFilm
+from spondylo_ml.data.writers.base import PlacedFilm, images_folder
 from spondylo_ml.data.writers.films_table import known_cells
 from spondylo_ml.landmarks import CORNERS, LEVELS, OUTLINE, Film, Vertebra
 
@@ -31,7 +31,7 @@ class CvatWriter:
 
     def place(self, film: Film) -> str | None:
         """The folder of the film's split, if it has one."""
-        return f"images/{film.split}" if film.split else "images"
+        return images_folder(film)
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
         """Write the annotations of all films, and the labels."""

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy
+from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, images_folder
 from spondylo_ml.data.writers.films_table import known_cells
 from spondylo_ml.landmarks import CORNERS, LEVELS, Film, Vertebra
 
@@ -31,7 +31,7 @@ class LabelStudioWriter:
 
     def place(self, film: Film) -> str | None:
         """The folder of the film's split, if it has one."""
-        return f"images/{film.split}" if film.split else "images"
+        return images_folder(film)
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
         """Write all tasks, and the configuration."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spondylo_ml.data.readers.tools.labelme import FIELDS, HIDDEN
-from spondylo_ml.data.writers.base import PlacedFilm, make_parent
+from spondylo_ml.data.writers.base import PlacedFilm, images_folder, make_parent
 from spondylo_ml.data.writers.films_table import known_cells
 from spondylo_ml.landmarks import CORNERS, Film, Vertebra
 
@@ -28,7 +28,7 @@ class LabelMeWriter:
 
     def place(self, film: Film) -> str | None:
         """The folder of the film's split, if it has one."""
-        return f"images/{film.split}" if film.split else "images"
+        return images_folder(film)
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
         """Write the file of each film."""

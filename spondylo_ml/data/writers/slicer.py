@@ -13,7 +13,7 @@ from typing import Any
 
 from spondylo_ml.data.readers.tools.slicer import HIDDEN, MARKUPS, UNDEFINED
 from spondylo_ml.data.readers.tools.slicer_spacing import slicer_mm_per_px
-from spondylo_ml.data.writers.base import PlacedFilm, make_parent
+from spondylo_ml.data.writers.base import PlacedFilm, images_folder, make_parent
 from spondylo_ml.data.writers.films_table import write_films_csv
 from spondylo_ml.landmarks import CORNERS, Film, Vertebra
 
@@ -33,9 +33,7 @@ class SlicerWriter:
 
     def place(self, film: Film) -> str | None:
         """The folder of the film's split, if it has one; None for a labelled film without vertebrae."""
-        if film.labelled and not film.vertebrae:
-            return None
-        return f"images/{film.split}" if film.split else "images"
+        return None if film.labelled and not film.vertebrae else images_folder(film)
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
         """Write the points of each labelled film, and the table."""

@@ -10,7 +10,7 @@ import yaml
 from spondylo_ml.data.readers.yolo import HIDDEN, VISIBLE
 from spondylo_ml.data.readers.yolo_classes import CLASSES_FILE
 from spondylo_ml.data.split import PARTS
-from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, make_parent
+from spondylo_ml.data.writers.base import PlacedFilm, box_xyxy, images_folder, make_parent
 from spondylo_ml.data.writers.films_table import write_films_csv
 from spondylo_ml.landmarks import CORNERS, LEVELS, MIRRORED_CORNERS, Film, Vertebra
 
@@ -23,9 +23,7 @@ class YoloWriter:
 
     def place(self, film: Film) -> str | None:
         """The folder of the film's split, if it has one; None for a labelled film without vertebrae."""
-        if film.labelled and not film.vertebrae:
-            return None
-        return f"images/{film.split}" if film.split else "images"
+        return None if film.labelled and not film.vertebrae else images_folder(film)
 
     def write_labels(self, films: Sequence[PlacedFilm], to: Path) -> None:
         """Write one TXT file per film, the classes, and a table with the remaining metadata."""
