@@ -9,7 +9,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from spondylo_ml.models.centre_chain import NEVER, SHIFTS, Bodies, CentreChain, find_bodies
+from spondylo_ml.models.centre_chain import (
+    BOX_NOISE,
+    MOST_SEEN,
+    NEVER,
+    SHIFTS,
+    STEP_WEIGHT,
+    WORST_DISTANCE,
+    Bodies,
+    CentreChain,
+    find_bodies,
+)
 from spondylo_ml.models.oriented_boxes import bodies_of_boxes
 
 LEVELS, SPACING_PX = 4, 50.0
@@ -42,11 +52,12 @@ def brute_force_presence(chain: CentreChain, bodies: Bodies) -> tuple[list[int],
     steps = [step[0] for step in chain._steps(bodies.boxes)]
     levels, count = bodies.log_share.shape[1:]
     share, absent = bodies.log_share[0], bodies.log_absent[0]
+    evidence = share - (1 - share.exp().sum(dim=0).clamp_max(MOST_SEEN)).log()
     scores, paths = [], []
     for first, last in itertools.combinations_with_replacement(range(levels), 2):
         for path in itertools.product(range(count), repeat=last - first + 1):
             score = absent[:first].sum() + absent[last + 1 :].sum()
-            score = score + sum(share[first + i, body] for i, body in enumerate(path))
+            score = score + sum(evidence[first + i, body] for i, body in enumerate(path))
             score = score + sum(steps[first + i][a, b] for i, (a, b) in enumerate(itertools.pairwise(path)))
             scores.append(float(score))
             paths.append([-1] * first + list(path) + [-1] * (levels - last - 1))
@@ -86,9 +97,39 @@ def test_the_whole_spine_outvotes_a_level_that_prefers_its_neighbours_body() -> 
 
 
 def test_on_a_film_without_a_spine_no_level_is_present() -> None:
-    # Readings: no level .9 * .8, level 0 alone .1 * .8, level 1 alone .9 * .2.
+    # Readings: no level .9 * .8; level 0 alone .1 / .7 * .8, level 1 alone .9 * .2 / .7, since .7 is left for no level.
     path = learned_chain(2).choose(bodies_with([[0.1], [0.2]], [0.9, 0.8], column(1)))
-    torch.testing.assert_close(path.presence[0], torch.tensor([0.08, 0.18]) / 0.98, atol=1e-4, rtol=0)
+    torch.testing.assert_close(path.presence[0], torch.tensor([0.08, 0.18]) / (0.72 * 0.7 + 0.26), atol=1e-4, rtol=0)
+
+
+def test_a_body_that_is_clearly_seen_is_not_left_out() -> None:
+    # The upper bodies would fit one level lower slightly better, which would leave out the third.
+    rows = [
+        [0.90, 0.01, 0.01, 0.01, 0.01],
+        [0.01, 0.80, 0.10, 0.01, 0.01],
+        [0.01, 0.10, 0.40, 0.45, 0.01],
+        [0.01, 0.01, 0.30, 0.35, 0.45],
+        [0.01, 0.01, 0.01, 0.10, 0.35],
+    ]
+    path = learned_chain(5).choose(bodies_with(rows, [0.01, 0.01, 0.01, 0.02, 0.4]))
+    assert path.body.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_a_usual_step_costs_nothing_and_a_step_over_a_body_much() -> None:
+    chain = learned_chain()
+    chain.step_mean.zero_()
+    chain.step_mean[:, 1] = SPACING_PX / math.sqrt(40 * 30)  # straight up, in units of the root of a body's area
+    chain.step_spread.fill_(0.1)
+    along = math.hypot(0.1, BOX_NOISE[1])
+    steps = chain._steps(column(3)[None])[0][0]
+    best = STEP_WEIGHT / 2 * 4  # four features, each of which is off by one standard deviation on average
+    assert float(steps[0, 1]) == pytest.approx(best, abs=1e-3)
+    moved = column(3)
+    moved[1, 1] -= 2 * along * math.sqrt(40 * 30)  # one feature off by two of them, the others not at all
+    assert float(chain._steps(moved[None])[0][0, 0, 1]) == pytest.approx(0, abs=1e-2)
+    missed = (SPACING_PX / math.sqrt(40 * 30) / along) ** 2
+    assert float(steps[1, 0]) == NEVER, "downward"
+    assert float(steps[0, 2]) == pytest.approx(best - STEP_WEIGHT / 2 * min(missed, WORST_DISTANCE), abs=1e-2)
 
 
 def test_two_levels_never_share_a_body() -> None:
@@ -97,13 +138,13 @@ def test_two_levels_never_share_a_body() -> None:
 
 
 def test_a_spine_that_fits_one_level_higher_as_well_is_not_certain() -> None:
-    # Four readings have the score .5 ** 4: levels 0 to 2, 1 to 3, and 1 and 2 on the lower or the upper two bodies.
+    # Levels 0 to 2 fit as well as 1 to 3; 1 and 2 alone would leave out the lowest or the topmost body.
     rows = [[0.5, 0.001, 0.001], [0.5, 0.5, 0.001], [0.001, 0.5, 0.5], [0.001, 0.001, 0.5]]
     path = learned_chain().choose(bodies_with(rows, [0.5, 0.001, 0.001, 0.5]))
     same, up, down = (float(path.shift_scores.softmax(dim=1)[0, SHIFTS + k]) for k in (0, 1, -1))
     assert same == pytest.approx(0.5, abs=0.01)
     assert max(up, down) == pytest.approx(0.5, abs=0.01)
-    assert path.presence[0, [0, 3]].tolist() == pytest.approx([0.25, 0.25], abs=0.01)
+    assert path.presence[0, [0, 3]].tolist() == pytest.approx([0.5, 0.5], abs=0.02)
     assert float(path.presence[0, 1]) == pytest.approx(1.0, abs=0.01)
 
 
