@@ -51,6 +51,14 @@ on films of this seed."""
 
 
 @dataclass(frozen=True)
+class Commits:
+    """The commit whose code trained the weights, and the one whose code calibrated and evaluated them."""
+
+    training: str
+    building: str
+
+
+@dataclass(frozen=True)
 class Rounding:
     """How far half precision moves the corners of the predicted vertebrae on the validation films, px512.
 
@@ -65,14 +73,13 @@ class Rounding:
 
 
 def build_starter(
-    run_id: str, commit: str, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
+    run_id: str, commits: Commits, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
 ) -> str:
     """Write the model of a training run with its card and origin to `folder`, which is replaced; returns its digest.
 
     The weights are rounded to half precision first: calibration and evaluation are those of the rounded model.
 
     Args:
-        commit: commit of the code.
         reading: how the model reads films, on which its weights do not depend; as the run says if None.
         uncalibrated: accept a model that cannot be calibrated, as that of the smoke variant, which finds no vertebra.
 
@@ -88,7 +95,7 @@ def build_starter(
     made = load_bundle(folder)
     reports = {part: _report(made, films, part) for part in ("val", "test")}
     run = mlflow.get_run(run_id)
-    origin = _origin(made, run, films, commit, bundle_digest(folder), rounding, reports)
+    origin = _origin(made, run, films, commits, bundle_digest(folder), rounding, reports)
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     mean_shape = _mean_shape_report(made, films)
     (folder / CARD).write_text(starter_card(StarterFacts(origin, reports, mean_shape)), encoding="utf-8")
@@ -180,7 +187,7 @@ def _origin(
     bundle: Bundle,
     run: Run,
     films: FilmSet,
-    commit: str,
+    commits: Commits,
     model_digest: str,
     rounding: Rounding,
     reports: dict[str, EvaluationReport],
@@ -190,7 +197,7 @@ def _origin(
     return {
         "digest": model_digest,
         "made": datetime.now(UTC).date().isoformat(),
-        "code_commit": commit,
+        "code_commit": commits.building,
         "model": bundle.config.model.name,
         "parameters": parameter_count(bundle.model),
         "levels": list(bundle.slots.names),
@@ -201,7 +208,8 @@ def _origin(
                for part in ("train", "val", "test")},
         },
         "training": {
-            "threads": torch.get_num_threads(), "epochs": bundle.config.training.epochs, "run": run.info.run_id,
+            "code_commit": commits.training, "threads": torch.get_num_threads(),
+            "epochs": bundle.config.training.epochs, "run": run.info.run_id,
         },
         "half_precision": vars(rounding),
         "refusal": bundle.refusal.model_dump(mode="json") if bundle.refusal else None,

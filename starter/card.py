@@ -72,7 +72,7 @@ def _how_made(origin: Mapping[str, Any]) -> str:
     rows = [
         ("digest (SHA-256 of the manifest)", f"`{origin['digest']}`"),
         ("made", origin["made"]),
-        ("code", f"commit `{origin['code_commit']}`"),
+        ("code", _code_text(origin)),
         ("recipe", "`projects/starter/config.yaml`; the resolved configuration is in `bundle.json`"),
         ("command", "`make starter`"),
         ("parameters", f"{origin['parameters']:,}"),
@@ -89,12 +89,19 @@ def _how_made(origin: Mapping[str, Any]) -> str:
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     return f"""## How it was made
 
-The same commit gives the same digest again on the same machine with the same packages.
+The same code gives the same digest again on the same machine with the same packages.
 
 | | |
 | --- | --- |
 {table}
 """
+
+
+def _code_text(origin: Mapping[str, Any]) -> str:
+    training, building = origin["training"]["code_commit"], origin["code_commit"]
+    if training == building:
+        return f"commit `{building}`"
+    return f"weights: commit `{training}`; calibration and evaluation: commit `{building}`"
 
 
 def _refusal_text(refusal: Mapping[str, Any] | None) -> str:

@@ -12,7 +12,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from io import TextIOBase
@@ -21,6 +21,7 @@ from typing import TextIO
 
 import mlflow
 import torch
+from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import Config
@@ -31,7 +32,7 @@ from spondylo_ml.serving.local_model import DESCRIPTION, ORIGIN
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import find_resume
 from spondylo_ml.workflows.train import train
-from starter.build import CARD, build_starter
+from starter.build import CARD, Commits, build_starter
 from starter.options import LARGEST_MB, THREADS, StarterOptions
 from starter.recipe import starter_config
 
@@ -67,10 +68,15 @@ def make_starter(options: StarterOptions) -> Starter:
     require_replaceable(to)
     work.mkdir(parents=True, exist_ok=True)
     with _only_process(work / LOCK), _copied_to(work / LOG):
-        _require_same_request(work / REQUEST, config, commit)
+        runs = _runs_in(work, config)
+        finished = next((run.info.run_id for run in runs if run.info.status == "FINISHED"), None)
+        if finished:
+            log.info("the training run %s is finished", finished)
+        training_commit = _commit_of_training(work / REQUEST, config, commit, finished is not None)
         torch.set_num_threads(THREADS)
-        run_id = _trained(config, work)
-        digest = build_starter(run_id, commit, work / BUILT, config.reading, uncalibrated=options.smoke)
+        run_id = finished or _trained(config, runs)
+        made_by = Commits(training=training_commit, building=commit)
+        digest = build_starter(run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
         size_mb = _require_small(work / BUILT)
         replace_folder(to, work / BUILT)
         log.info("starter model of digest %s: %.1f MB in %s", digest, size_mb, to)
@@ -119,18 +125,19 @@ def replace_folder(to: Path, by: Path) -> None:
     new.rename(to)
 
 
-def _trained(config: Config, work: Path) -> str:
-    """Id of the finished training run: an existing run, a resumed one or a new one."""
+def _runs_in(work: Path, config: Config) -> list[Run]:
+    """The training runs of a folder, newest first; its store becomes the current one."""
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"):
         os.environ.pop(name, None)
     mlflow.set_tracking_uri(f"sqlite:///{work}/mlflow.db")
     client, name = MlflowClient(), str(config.tracking.experiment)
     existing = client.get_experiment_by_name(name)
     experiment = existing.experiment_id if existing else client.create_experiment(name, (work / "artifacts").as_uri())
-    runs = client.search_runs([experiment], order_by=["attributes.start_time DESC"])
-    if finished := [run for run in runs if run.info.status == "FINISHED"]:
-        log.info("the training run %s is finished", finished[0].info.run_id)
-        return str(finished[0].info.run_id)
+    return list(client.search_runs([experiment], order_by=["attributes.start_time DESC"]))
+
+
+def _trained(config: Config, runs: Sequence[Run]) -> str:
+    """Id of the training run, finished now: the newest that can be resumed, or a new one."""
     for run in runs:
         try:
             resume = find_resume(run.info.run_id)
@@ -141,19 +148,32 @@ def _trained(config: Config, work: Path) -> str:
     return train(config).run_id
 
 
-def _require_same_request(path: Path, config: Config, commit: str) -> None:
-    """Write the configuration and the commit; raise `ConfigError` if those of the run to resume are others."""
+def _commit_of_training(path: Path, config: Config, commit: str, finished: bool) -> str:
+    """The commit whose code trains, or has trained. Writes the configuration and the commit of a new training run.
+
+    Args:
+        finished: the training run is: other code may calibrate and evaluate its weights.
+
+    Raises:
+        ConfigError: the configuration of the run in this folder is another, or its commit, and it is not finished.
+    """
     request = {"commit": commit, "config": config.model_dump(mode="json")}
     if not path.exists():
         path.write_text(json.dumps(request, indent=1), encoding="utf-8")
-        return
+        return commit
     former = json.loads(path.read_text(encoding="utf-8"))
     different = [name for name in request if former.get(name) != request[name]]
+    if finished and different == ["commit"]:
+        log.info(
+            "the training run is finished (commit %s); it is built by commit %s", former["commit"][:12], commit[:12]
+        )
+        different = []
     if different:
         raise ConfigError(
             f"{path.parent} has the training run of another {' and '.join(different)} (commit {former['commit'][:12]}, "
             f"now {commit[:12]}): go back to that commit to finish it, or give another folder with --work"
         )
+    return str(former["commit"])
 
 
 def _require_small(folder: Path) -> float:

@@ -22,7 +22,8 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.serving.local_model import STARTER_VARIABLE
 from starter.build import rounded_and_calibrated
-from starter.make import FILES, _only_process, _require_same_request, replace_folder, require_replaceable
+from starter.card import _code_text
+from starter.make import FILES, _commit_of_training, _only_process, replace_folder, require_replaceable
 from starter.options import LARGEST_MB
 from starter.recipe import require_repeatable, starter_config
 
@@ -58,12 +59,26 @@ def test_a_recipe_whose_weights_would_differ_is_refused(values: dict[str, Any], 
 
 def test_a_changed_recipe_or_commit_does_not_resume_the_former_run(tmp_path: Path) -> None:
     path, config = tmp_path / "request.json", starter_config(smoke=True)
-    _require_same_request(path, config, "a" * 40)
-    _require_same_request(path, config, "a" * 40)
+    first, other = "a" * 40, "b" * 40
+    assert _commit_of_training(path, config, first, finished=False) == first
+    assert _commit_of_training(path, config, first, finished=False) == first
     with pytest.raises(ConfigError, match=r"the training run of another commit \(commit a{12}, now b{12}\)"):
-        _require_same_request(path, config, "b" * 40)
-    with pytest.raises(ConfigError, match=r"the training run of another config .* give another folder with --work"):
-        _require_same_request(path, starter_config(smoke=False), "a" * 40)
+        _commit_of_training(path, config, other, finished=False)
+    for finished in (False, True):
+        with pytest.raises(ConfigError, match=r"the training run of another config .* give another folder with --work"):
+            _commit_of_training(path, starter_config(smoke=False), first, finished)
+
+
+def test_a_finished_run_may_be_built_by_a_later_commit_and_the_card_states_both(tmp_path: Path) -> None:
+    path, config = tmp_path / "request.json", starter_config(smoke=True)
+    first, later = "a" * 40, "b" * 40
+    _commit_of_training(path, config, first, finished=False)
+    assert _commit_of_training(path, config, later, finished=True) == first
+    assert _commit_of_training(path, config, later, finished=True) == first, "the training run keeps its commit"
+    assert _code_text({"code_commit": later, "training": {"code_commit": first}}) == (
+        f"weights: commit `{first}`; calibration and evaluation: commit `{later}`"
+    )
+    assert _code_text({"code_commit": first, "training": {"code_commit": first}}) == f"commit `{first}`"
 
 
 def test_only_a_folder_of_a_starter_model_is_replaced(tmp_path: Path) -> None:
