@@ -41,8 +41,9 @@ class LevelConfidence(BaseModel):
     def fit(cls, pairs: Iterable[tuple[Film, FilmPrediction]]) -> LevelConfidence | None:
         """Fit labelled films with their predictions; None if the model gives no scores or there are too few films.
 
-        A film counts as right if every predicted vertebra that matches a true one has its level; films without a match
-        do not count. One wrong film is added to those seen: without it, right films alone would make the model certain.
+        A film counts as right if more than half of the predicted vertebrae that match a true one have its level: its
+        spine is not off as a whole, which is all that these scores can tell. Films without a match do not count. One
+        wrong film is added to those seen: without it, right films alone would make the model certain.
         """
         rows = [row for film, prediction in pairs if (row := _scores_and_right(film, prediction))]
         if len(rows) < FEWEST_FILMS:
@@ -78,5 +79,5 @@ def _loss(scores: FloatArray, right: np.ndarray[tuple[int], np.dtype[np.bool_]],
 def _scores_and_right(film: Film, prediction: FilmPrediction) -> tuple[FloatArray, bool] | None:
     if prediction.shift_scores is None or not film.labelled:
         return None
-    pairs = match_film(film, prediction).pairs
-    return (prediction.shift_scores, all(vertebra.slot == slot for vertebra, slot in pairs)) if pairs else None
+    right = [vertebra.slot == slot for vertebra, slot in match_film(film, prediction).pairs]
+    return (prediction.shift_scores, sum(right) > len(right) / 2) if right else None

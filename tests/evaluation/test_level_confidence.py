@@ -38,6 +38,18 @@ def test_the_temperature_makes_the_confidence_equal_the_share_of_right_films() -
     assert fitted.temperature == pytest.approx(8 / np.log(74 / 27), rel=0.01)
 
 
+def test_a_film_on_which_most_levels_are_right_is_not_off_as_a_whole() -> None:
+    film = plain_film("film", tuple(square(slot, 30, 90 - 30 * slot) for slot in range(3)), (120, 100))
+    scores = np.array([-1e4, -8.0, 0.0, -1e4, -1e4])
+    pairs = []
+    for off in 7 * [0, 0, 1, 1, 2, 3]:  # the topmost so many of three levels are one too high
+        moved = tuple(Vertebra(v.slot + (v.slot >= 3 - off), v.corners_xy) for v in film.vertebrae or ())
+        pairs.append((film, replace(prediction_of(replace(film, vertebrae=moved), SLOTS), shift_scores=scores)))
+    fitted = LevelConfidence.fit(pairs)
+    assert fitted is not None
+    assert fitted.of(pairs[0][1]) == pytest.approx(28 / 43, abs=0.002), "none or one of three"
+
+
 def test_right_films_alone_do_not_make_a_model_certain() -> None:
     fitted = LevelConfidence.fit([film_with_prediction(50.0, True, number) for number in range(40)])
     assert fitted is not None
