@@ -11,6 +11,7 @@ from spondylo_ml.data.phantom.additions import ADDITION_NAMES, Addition
 from spondylo_ml.data.phantom.additions.first_sacral import random_first_sacral
 from spondylo_ml.data.phantom.anatomy import Slips, random_spine
 from spondylo_ml.data.phantom.framing import Framing, random_framing
+from spondylo_ml.data.phantom.posture import Posture, in_posture
 from spondylo_ml.data.phantom.styles import Device, Style, random_style
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra, vertebrae_from_sacrum
@@ -66,6 +67,7 @@ def phantom_film(
     without: Collection[str] = (),
     slips: Slips = Slips.CLINIC,
     additions: Collection[str] = (),
+    posture: Posture | None = None,
 ) -> PhantomFilm:
     """The film named by (seed, index); deterministic.
 
@@ -75,9 +77,11 @@ def phantom_film(
         slips: distribution of slips.
         additions: what to add to the first generator, out of `ADDITION_NAMES`. The patient, the film's size and its
             style stay the same.
+        posture: the same patient bent, or years later.
 
     Raises:
-        DataError: a negative seed or index, a film too small to draw, an unknown name, or no style left.
+        DataError: a negative seed or index, a film too small to draw, an unknown name, no style left, or a posture with
+            a level that the spine does not have.
     """
     if seed < 0 or index < 0:
         raise DataError(f"a synthetic film is named by a seed and an index of 0 or more; given {seed} and {index}")
@@ -91,6 +95,8 @@ def phantom_film(
     if Addition.SACRUM in added:
         first_sacral = random_first_sacral(np.random.default_rng([seed, index, _FIRST_SACRAL]), style.anatomy)
     spine = random_spine(rng, style.anatomy, slips, first_sacral)
+    if posture is not None:
+        spine = in_posture(spine, posture)
     framing = replace(random_framing(rng, spine, long_side_px, style), additions=added)
     height, width = framing.size_hw
     size_hw = (height, height) if style.device is Device.EXPORT else framing.size_hw
