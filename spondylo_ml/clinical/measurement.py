@@ -22,7 +22,7 @@ class Measure:
 
     Attributes:
         value: NaN if it is withheld or not measurable.
-        unit: "%", "mm", "deg", or "ratio".
+        unit: "%", "points" (a difference of percentages), "mm", "deg", or "ratio".
         reason: why there is no value, or empty.
     """
 

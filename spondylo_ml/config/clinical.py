@@ -45,6 +45,13 @@ class ClinicalConfig(Section):
         0.9, ge=0.5, lt=1, description="an inferred sacrum with less confidence gives no level names"
     )
 
+    instability_mm: float = Field(
+        3.0, gt=0, le=20, description="a level whose slip changes by more between flexion and extension is unstable, mm"
+    )
+    instability_deg: float = Field(
+        12.0, gt=0, le=60, description="a level whose segmental angle changes by more is unstable, degrees"
+    )
+
     @field_validator("grade_limits_percent")
     @classmethod
     def _rising(cls, value: tuple[float, ...]) -> tuple[float, ...]:

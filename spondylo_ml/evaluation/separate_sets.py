@@ -86,6 +86,10 @@ class SeparateSets(BaseModel):
         """Share of true slips that the sets should hold."""
         return self.slips.coverage
 
+    def half_width_percent(self, level: LevelPrediction) -> float:
+        """Half-width of an interval around the predicted slip, wide enough for a true slip of any grade."""
+        return float(self.slips.reach_percent(level.upper_slot, level.spread_percent).max())
+
     def level_set(self, level: LevelPrediction) -> LevelSet:
         """The slips and the grades of a level that cannot be excluded."""
         reach = self.slips.reach_percent(level.upper_slot, level.spread_percent)

@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from scipy.stats import t as student_t
 
 from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.config import UncertaintyConfig
@@ -121,6 +122,15 @@ class SlipConformal(BaseModel):
             reach=tuple(limits[1].tolist()),
             n_levels=count,
         )
+
+    def half_width_percent(self, level: LevelPrediction) -> float:
+        """Half-width of the interval around the predicted slip that the distribution of its error alone gives.
+
+        It takes no account of which slips are frequent, so that it may be compared between films; the set may not,
+        since it often ends at the limit of a grade.
+        """
+        scale = self.distribution.scale_percent(np.array([level.difficulty]), np.array([level.upper_slot]))
+        return float(student_t.ppf((1 + self.coverage) / 2, self.distribution.degrees_of_freedom) * scale[0])
 
     def level_set(self, level: LevelPrediction) -> LevelSet:
         """The slips of a level that cannot be excluded."""

@@ -223,8 +223,13 @@ def _columns(level: LevelUncertainty, width_percent: float) -> tuple[object, ...
 
 
 def _level_uncertainty(samples: SlipSamples, model: UncertaintyModel, rules: ClinicalConfig) -> LevelUncertainty:
+    return _level_sets(level_prediction(samples, rules), model.sets)[1]
+
+
+def level_prediction(samples: SlipSamples, rules: ClinicalConfig) -> LevelPrediction:
+    """What is known of a sampled level before its set of slips is formed."""
     level = samples.level
-    predicted = LevelPrediction(
+    return LevelPrediction(
         upper_slot=level.upper_slot,
         slip_percent=level.slip.value,
         grade=int(level.grade or 0),
@@ -233,7 +238,6 @@ def _level_uncertainty(samples: SlipSamples, model: UncertaintyModel, rules: Cli
         difficulty=samples.difficulty,
         sampled_probabilities=samples.grade_probabilities,
     )
-    return _level_sets(predicted, model.sets)[1]
 
 
 def _level_sets(level: LevelPrediction, sets: LevelSets) -> tuple[SlipSet, LevelUncertainty]:

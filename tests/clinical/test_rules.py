@@ -30,6 +30,8 @@ def test_equal_rules_share_a_digest_and_every_change_gives_another() -> None:
         {"degenerate_fraction": 0.3},
         {"least_facing_confidence": 0.8},
         {"least_sacrum_confidence": 0.8},
+        {"instability_mm": 4.0},
+        {"instability_deg": 10.0},
     )
     digests = {rules_digest(validate(ClinicalConfig, change)) for change in changes}
     assert len(digests) == len(changes) == len(ClinicalConfig.model_fields)
