@@ -157,12 +157,13 @@ def _commit_of_training(path: Path, config: Config, commit: str, finished: bool)
     Raises:
         ConfigError: the configuration of the run in this folder is another, or its commit, and it is not finished.
     """
-    request = {"commit": commit, "config": config.model_dump(mode="json")}
     if not path.exists():
+        request = {"commit": commit, "config": config.model_dump(mode="json")}
         path.write_text(json.dumps(request, indent=1), encoding="utf-8")
         return commit
     former = json.loads(path.read_text(encoding="utf-8"))
-    different = [name for name in request if former.get(name) != request[name]]
+    same = {"commit": former["commit"] == commit, "config": Config.model_validate(former["config"]) == config}
+    different = [name for name in same if not same[name]]
     if finished and different == ["commit"]:
         log.info(
             "the training run is finished (commit %s); it is built by commit %s", former["commit"][:12], commit[:12]

@@ -75,6 +75,10 @@ def test_a_finished_run_may_be_built_by_a_later_commit_and_the_card_states_both(
     _commit_of_training(path, config, first, finished=False)
     assert _commit_of_training(path, config, later, finished=True) == first
     assert _commit_of_training(path, config, later, finished=True) == first, "the training run keeps its commit"
+    request = json.loads(path.read_text())
+    del request["config"]["clinical"]["instability_mm"]
+    path.write_text(json.dumps(request))
+    assert _commit_of_training(path, config, later, finished=True) == first, "a value that came later has its default"
     assert _code_text({"code_commit": later, "training": {"code_commit": first}}) == (
         f"weights: commit `{first}`; calibration and evaluation: commit `{later}`"
     )
