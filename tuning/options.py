@@ -22,6 +22,9 @@ Goal = Literal[
     "latency_ms",
 ]
 DEFAULT_TRIALS = 20
+DEFAULT_STORAGE = "sqlite:///studies.db"
+DEFAULT_PORT = 13000
+"""Where a proxy of studies listens; Optuna's default too."""
 
 STUDIES = Path("studies")
 """Folder of the best recipes in the current directory, with one sub-folder per study."""
@@ -40,7 +43,8 @@ class StudyOptions(Section):
         "space", min_length=1, description="space file, or the name of a space of the model or of tuning/spaces"
     )
     storage: str = Field(
-        "sqlite:///studies.db", description="database of studies, such as postgresql+psycopg://user@host/studies"
+        DEFAULT_STORAGE,
+        description="database of studies, such as postgresql+psycopg://user@host/studies, or its proxy, grpc://host:port",
     )
     sampler: Literal["tpe", "random", "grid", "nsga2", "gp"] = Field(
         "tpe",
@@ -105,3 +109,18 @@ class TuneOptions(StudyOptions):
     def of_study(self) -> StudyOptions:
         """The options that are stored with the study."""
         return StudyOptions(**self.model_dump(exclude={"recipe"}))
+
+
+class ProxyOptions(Section):
+    """The proxy in front of a database of studies."""
+
+    storage: str = Field(
+        DEFAULT_STORAGE, description="database of studies, such as postgresql+psycopg://user@host/studies"
+    )
+    host: str = Field(
+        "localhost",
+        min_length=1,
+        description="address to listen on; 0.0.0.0 for workers on other machines, in a network that no stranger "
+        "reaches: the proxy asks nobody for a password",
+    )
+    port: int = Field(DEFAULT_PORT, ge=1, le=65535, description="port to listen on")

@@ -8,12 +8,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.engine import make_url
@@ -21,14 +22,50 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from spondylo_ml.errors import ConfigError, DataError, nearest_hint
 from spondylo_ml.folders import require_writable
+from tuning.grpc_storage import ProxiedStorage, StudiesLostError
+from tuning.options import DEFAULT_PORT
 
-DATABASES = ("sqlite", "postgresql")
+PROXY = "grpc"
+DATABASES = ("sqlite", "postgresql", PROXY)
 SILENT_BEATS = 3
 SQLITE_TIMEOUT_S = 60
 CONNECT_S = 5
 
+StudyStorage = RDBStorage | ProxiedStorage
 
-def open_storage(url: str, heartbeat_s: int) -> RDBStorage:
+
+def open_storage(url: str, heartbeat_s: int) -> StudyStorage:
+    """Open the database of studies, or connect to its proxy.
+
+    Raises:
+        ConfigError: as `open_database`, or the proxy does not answer.
+    """
+    return _proxied(url, heartbeat_s) if database_kind(url) == PROXY else open_database(url, heartbeat_s)
+
+
+def _proxied(url: str, heartbeat_s: int) -> ProxiedStorage:
+    parts = make_url(url)
+    if not parts.host:
+        raise ConfigError(f"storage {url}: no host; a proxy is given as grpc://host:{DEFAULT_PORT}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            storage = ProxiedStorage(parts.host, parts.port or DEFAULT_PORT, heartbeat_s, SILENT_BEATS * heartbeat_s)
+        storage.require_answer(CONNECT_S)
+    except ImportError:
+        raise ConfigError(
+            f"storage {url}: a proxy is reached through grpcio, which is not installed: in a clone, "
+            "pip install -e '.[proxy]'"
+        ) from None
+    except StudiesLostError as error:
+        raise ConfigError(
+            f"storage {url}: {error}. Start it with python -m tuning.proxy --storage <database> --host <host> "
+            f"--port {parts.port or DEFAULT_PORT}"
+        ) from None
+    return storage
+
+
+def open_database(url: str, heartbeat_s: int) -> RDBStorage:
     """Open the database of studies; create it if there is none.
 
     Raises:
@@ -57,6 +94,9 @@ def require_storage(url: str) -> None:
         ConfigError: as `open_storage`.
     """
     kind = database_kind(url)
+    if kind == PROXY:
+        _proxied(url, 1).close()
+        return
     try:
         if kind == "sqlite":
             require_writable(_sqlite_path(url).parent)
@@ -91,7 +131,7 @@ def _require_own_database(url: str) -> None:
 
 
 def database_kind(url: str) -> str:
-    """sqlite or postgresql.
+    """sqlite, postgresql, or grpc for a proxy.
 
     Raises:
         ConfigError: not a database URL, or another kind of database.
@@ -115,18 +155,50 @@ def without_password(url: str) -> str:
 class StudyLock:
     """Lets one worker at a time change what is enqueued in a study."""
 
-    def __init__(self, storage: RDBStorage, study: str) -> None:
-        self._engine, self._url, self._name = storage.engine, storage.url, study
+    def __init__(self, storage: StudyStorage, study: str) -> None:
+        self._storage, self._name = storage, study
 
     @contextmanager
     def held(self) -> Iterator[Callable[[], None]]:
         """Wait for the lock; yields a function that releases it early."""
         with ExitStack() as stack:
-            if database_kind(self._url) == "sqlite":
-                stack.enter_context(_sqlite_lock(self._url, self._name))
-            else:
-                stack.enter_context(_server_lock(self._engine, self._name))
+            stack.enter_context(self._taken())
             yield stack.close
+
+    def _taken(self) -> AbstractContextManager[None]:
+        if isinstance(self._storage, ProxiedStorage):
+            return self._storage.lock(self._name)
+        if database_kind(self._storage.url) == "sqlite":
+            return _sqlite_lock(self._storage.url, self._name)
+        return _server_lock(self._storage.engine, self._name)
+
+
+@contextmanager
+def explained_if_lost(url: str) -> Iterator[None]:
+    """Say how to go on if the database, or its proxy, no longer answers.
+
+    Raises:
+        StudiesLostError: it did.
+    """
+    grpc = sys.modules.get("grpc")  # without it no error is of a proxy
+    lost = (StudiesLostError, StorageInternalError, SQLAlchemyError, *((grpc.RpcError,) if grpc else ()))
+    try:
+        yield
+    except (*lost, UnboundLocalError) as error:  # Optuna raises the latter while it handles one of the others
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, lost):
+            cause = cause.__context__
+        if cause is None:
+            raise
+        raise StudiesLostError(
+            f"the studies in {without_password(url)} cannot be reached any more ({_first_line(cause)}). Once they can "
+            "be, the same command resumes the study"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    code = getattr(error, "code", None)  # gRPC prints many lines, of which the status is the reason
+    return code().name if callable(code) else (str(error).splitlines() or [""])[0]
 
 
 def _sqlite_path(url: str) -> Path:

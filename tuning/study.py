@@ -15,7 +15,6 @@ import yaml
 from mlflow.exceptions import MlflowException
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from spondylo_ml.config.differences import COMPARED
@@ -28,7 +27,7 @@ from tuning.pictures import study_page
 from tuning.runs import StudyRuns
 from tuning.samplers import build_pruner, build_sampler
 from tuning.space import Space
-from tuning.storage import StudyLock, open_storage
+from tuning.storage import StudyLock, StudyStorage, explained_if_lost, open_storage
 from tuning.summary import BEST_RECIPE, STUDY_PAGE, StudySummary, summarise
 from tuning.worker import HopelessStudyError, Worker
 
@@ -58,7 +57,7 @@ class OpenStudy:
     name: str
     options: StudyOptions
     space: Space
-    storage: RDBStorage
+    storage: StudyStorage
     experiment: str
     study: Study
     runs: StudyRuns
@@ -71,8 +70,13 @@ class OpenStudy:
 
         Raises:
             HopelessStudyError: the study stopped early.
+            StudiesLostError: the database of studies, or its proxy, no longer answers.
             KeyboardInterrupt: after the results so far were written.
         """
+        with explained_if_lost(self.options.storage):
+            return self._run(objective)
+
+    def _run(self, objective: Objective) -> StudySummary:
         worker = Worker(
             self.study, self.space, objective, self.runs, self.lock, self.options.heartbeat_s, self.refresh, self.child
         )
@@ -146,7 +150,7 @@ def join_study(
     name: str,
     options: StudyOptions,
     space: Space,
-    storage: RDBStorage,
+    storage: StudyStorage,
     experiment: str,
     parent_id: str = "",
     child: str = "trial",
