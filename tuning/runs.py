@@ -21,6 +21,7 @@ from spondylo_ml.nan import drop_nan
 from spondylo_ml.tracking.outcome import ERROR_TAG, clear_outcome, record_reason, red_line
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.run_process import process_tags
 from spondylo_ml.tracking.store import COMMAND_TAG, experiment_id
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
@@ -56,12 +57,15 @@ class StudyRuns:
         project_run_id = os.environ.pop("MLFLOW_RUN_ID", None)  # it is this study's from now on
         if stored_id:
             self._require(stored_id)
+            self._hold(stored_id)  # first: `clean` would take it for killed
             self._client.update_run(stored_id, status="RUNNING")
             clear_outcome(stored_id)
             if project_run_id and project_run_id != stored_id:
                 self._client.set_tag(project_run_id, WORKER_OF_TAG, stored_id)
                 self._client.set_tag(project_run_id, MLFLOW_RUN_NAME, f"worker of {self._study}")
         self.parent_id = stored_id or project_run_id or self._create(f"study {self._study}", {})
+        if project_run_id:
+            self._hold(project_run_id)
         self._client.set_tag(self.parent_id, STUDY_TAG, self._study)
         self._client.set_tag(self.parent_id, STUDY_STATE_TAG, "running")
         self._client.set_tag(self.parent_id, COMMAND_TAG, STUDY_COMMAND)
@@ -71,6 +75,7 @@ class StudyRuns:
 
     def start(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any], parent_id: str = "") -> str:
         """Start a child run of the study's run, or of `parent_id`."""
+        self._hold(self.parent_id)  # the worker that held it may have ended
         run_id = self._create(
             name,
             {
@@ -133,8 +138,13 @@ class StudyRuns:
         for first in range(0, len(entries), MOST_PARAMS):
             self._client.log_batch(run_id, params=entries[first : first + MOST_PARAMS])
 
+    def _hold(self, run_id: str) -> None:
+        """Note that this process works on a run, so that `clean` can tell whether it was killed."""
+        self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in process_tags().items()])
+
     def _create(self, name: str, tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self._experiment_id, run_name=name, tags={**tags, "git_commit": self._commit})
+        tags = {**tags, **process_tags(), "git_commit": self._commit}
+        run = self._client.create_run(self._experiment_id, run_name=name, tags=tags)
         return str(run.info.run_id)
 
     @cached_property

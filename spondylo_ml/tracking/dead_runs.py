@@ -13,9 +13,9 @@ from spondylo_ml.tracking.claim import existing_folders_locked
 from spondylo_ml.tracking.killed import set_killed
 from spondylo_ml.tracking.outcome import LONGEST_TAG, record_reason
 from spondylo_ml.tracking.resume import how_to_resume
-from spondylo_ml.tracking.run_process import has_died, process_text
+from spondylo_ml.tracking.run_process import HOST, has_died, process_text
 from spondylo_ml.tracking.search import search_runs
-from spondylo_ml.tracking.store import get_run
+from spondylo_ml.tracking.store import PARENT_TAG, get_run
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +27,18 @@ _named: set[str] = set()
 def dead_runs(experiment: str | None = None) -> list[Run]:
     """The runs that were killed on this machine and are still shown as running, newest first.
 
+    The run of a study is not among them while another worker has a trial running.
+
     Args:
         experiment: name of the only experiment to search; None: all.
 
     Raises:
         TrackingError: there is no such experiment.
     """
-    return [run for run in search_runs("attributes.status = 'RUNNING'", experiment) if has_died(run)]
+    running = search_runs("attributes.status = 'RUNNING'", experiment)
+    living = [run for run in running if HOST in run.data.tags and not has_died(run)]
+    their_parents = {run.data.tags.get(PARENT_TAG) for run in living}
+    return [run for run in running if has_died(run) and run.info.run_id not in their_parents]
 
 
 def name_dead_runs(except_run: str | None = None) -> None:

@@ -114,6 +114,18 @@ def test_only_what_is_certain_is_taken_for_dead(client: MlflowClient, machine_id
         assert dead_ids() == []
 
 
+def test_a_run_whose_child_another_process_works_on_is_not_taken_for_dead(client: MlflowClient) -> None:
+    dead = TRAINING_TAGS | process_tags() | {"process_id": FREE_ID}
+    parent = add_run(client, tags=dead, status="RUNNING")
+    of_parent = {"mlflow.parentRunId": parent}
+    lost = add_run(client, tags=dead | of_parent, status="RUNNING")
+    add_run(client, tags=TRAINING_TAGS | of_parent, status="RUNNING")  # of no known process
+    living = add_run(client, tags=TRAINING_TAGS | process_tags() | of_parent, status="RUNNING")
+    assert dead_ids() == [lost]
+    client.set_terminated(living)
+    assert set(dead_ids()) == {lost, parent}
+
+
 @pytest.mark.parametrize("content", ["", "\n", None], ids=["empty", "blank", "missing"])
 def test_another_machine_of_the_same_name_is_not_this_one(
     client: MlflowClient, machine_id: Path, content: str | None

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from servers import mlflow_server, postgres
 from studies import bowl, children, start_worker, states, study_in
 
+from spondylo_ml.tracking.dead_runs import dead_runs
 from tuning import tickets
 from tuning.runs import STUDY_STATE_TAG
 
@@ -56,10 +57,14 @@ def test_a_trial_killed_by_sigkill_fails_and_is_retried_once_with_its_parameters
     worker = start_worker(tmp_path, f"sqlite:///{tmp_path}/studies.db", "killed", "3", "600")
     try:
         wait_for_trial(worker)
+        assert dead_runs() == [], "it lives"
     finally:
         kill(worker)
+    trial, parent = dead_runs()
+    assert trial.data.tags["mlflow.parentRunId"] == parent.info.run_id
 
     study = study_in(tmp_path, "killed", trials=3)
+    assert [run.info.run_id for run in dead_runs()] == [trial.info.run_id], "this process has joined the study"
     assert states(study)[0] == "RUNNING", "the loss is not noticed yet"
     summary = study.run(bowl)
 
