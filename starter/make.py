@@ -30,8 +30,9 @@ from spondylo_ml.errors import ConfigError, DataError, TrackingError
 from spondylo_ml.serving.bundle import MANIFEST, WEIGHTS
 from spondylo_ml.serving.local_model import DESCRIPTION, ORIGIN
 from spondylo_ml.tracking.provenance import git_commit
-from spondylo_ml.tracking.resume import find_resume
+from spondylo_ml.tracking.resume import Resume
 from spondylo_ml.workflows.train import train
+from spondylo_ml.workflows.train.resumable import find_resumable
 from starter.build import CARD, Commits, build_starter
 from starter.options import LARGEST_MB, THREADS, StarterOptions
 from starter.recipe import starter_config
@@ -139,13 +140,24 @@ def _runs_in(work: Path, config: Config) -> list[Run]:
 def _trained(config: Config, runs: Sequence[Run]) -> str:
     """Id of the training run, finished now: the newest that can be resumed, or a new one."""
     for run in runs:
-        try:
-            resume = find_resume(run.info.run_id)
-        except TrackingError:  # killed in its first epoch
-            continue
-        log.info("the training run %s is resumed", run.info.run_id)
-        return train(resume.config, resume).run_id
+        if resume := _resumable(run.info.run_id):
+            log.info("the training run %s is resumed", run.info.run_id)
+            return train(resume.config, resume).run_id
     return train(config).run_id
+
+
+def _resumable(run_id: str) -> Resume | None:
+    """The training run of this id, if it can be resumed to the same weights."""
+    try:
+        resume, point = find_resumable(run_id)
+    except (TrackingError, DataError) as error:  # such as a run that was killed in its first epoch
+        log.info("the training run %s cannot be resumed: %s", run_id, error)
+        return None
+    if point.lost_best:
+        epoch = point.lost_best["epoch"]
+        log.warning("the training run %s is not resumed: the weights of its best epoch, %s, are lost", run_id, epoch)
+        return None
+    return resume
 
 
 def _commit_of_training(path: Path, config: Config, commit: str, finished: bool) -> str:

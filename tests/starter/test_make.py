@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from mlflow.tracking import MlflowClient
 from small_models import small_bundle
 
 import spondylo_ml
@@ -21,9 +22,11 @@ from spondylo_ml.config import resolve_config
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.serving.local_model import STARTER_VARIABLE
+from spondylo_ml.tracking.checkpoints import checkpoint_folder
+from spondylo_ml.tracking.resume import write_run_folder
 from starter.build import rounded_and_calibrated
 from starter.card import _code_text
-from starter.make import FILES, _commit_of_training, _only_process, replace_folder, require_replaceable
+from starter.make import FILES, _commit_of_training, _only_process, _resumable, replace_folder, require_replaceable
 from starter.options import LARGEST_MB
 from starter.recipe import require_repeatable, starter_config
 
@@ -83,6 +86,27 @@ def test_a_finished_run_may_be_built_by_a_later_commit_and_the_card_states_both(
         f"weights: commit `{first}`; calibration and evaluation: commit `{later}`"
     )
     assert _code_text({"code_commit": first, "training": {"code_commit": first}}) == f"commit `{first}`"
+
+
+def test_a_run_is_resumed_only_with_the_weights_of_its_best_epoch(
+    client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = client.create_run("0").info.run_id
+    assert _resumable(run_id) is None, "killed in its first epoch"
+    folder = checkpoint_folder(run_id)
+    write_run_folder(folder, run_id, starter_config(smoke=True))
+    history = [{"epoch": epoch, "val/mre_px512": error} for epoch, error in ((1, 9.0), (2, 5.0), (3, 7.0))]
+    torch.save({"epoch": 2, "callbacks": {"EpochReport": {"history": history}}}, folder / "last.ckpt")
+    torch.save({"epoch": 1}, folder / "best.ckpt")
+    resume = _resumable(run_id)
+    assert resume is not None
+    assert resume.checkpoint == folder / "last.ckpt"
+
+    torch.save({"epoch": 0}, folder / "best.ckpt")
+    assert _resumable(run_id) is None
+    assert "the weights of its best epoch, 2, are lost" in caplog.text
+    (folder / "best.ckpt").write_bytes(b"damaged")
+    assert _resumable(run_id) is None
 
 
 def test_only_a_folder_of_a_starter_model_is_replaced(tmp_path: Path) -> None:
