@@ -1,20 +1,24 @@
 # Short commands. `make venv` makes the environment .venv; to use another: make test PYTHON=python
 PYTHON ?= .venv/bin/python
 
-.PHONY: quick venv install test slow lint docs smoke starter ui clean
+.PHONY: quick venv install lock test slow lint docs smoke starter ui clean
 
 quick: venv  ## install into .venv and train a U-Net on synthetic films
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m mlflow run . -e train -P model=unet --env-manager local
 
 venv: .venv/installed
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	test -x .venv/bin/python || python3 -m venv .venv
-	.venv/bin/python -m pip install -q -e '.[test]'
+	.venv/bin/python -m pip install -q -c constraints.txt -e '.[test]'
 	touch $@
 
 install:
-	$(PYTHON) -m pip install -e '.[test]'
+	$(PYTHON) -m pip install -c constraints.txt -e '.[test]'
+
+lock:  ## write constraints.txt for pyproject.toml; versions in it stay, unless UPGRADE=--upgrade
+	$(PYTHON) -m uv pip compile -q --all-extras --universal --python-version 3.11.5 --no-annotate $(UPGRADE) \
+		--custom-compile-command "make lock" pyproject.toml -o constraints.txt
 
 test:  ## the test command of the README
 	$(PYTHON) -m pytest -n auto --dist loadfile

@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import yaml
 from mlflow.tracking.default_experiment.abstract_context import DefaultExperimentProvider
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import spondylo_ml
 from spondylo_ml.cli.command import Command
@@ -38,13 +41,34 @@ def _project() -> dict[str, object]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def test_conda_yaml_and_pyproject_name_the_same_packages() -> None:
+def _locked() -> dict[str, Version]:
+    """The version of each package in constraints.txt."""
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    requirements = [Requirement(line) for line in lines if not line.startswith("#")]
+    return {canonicalize_name(r.name): Version(str(r.specifier).removeprefix("==")) for r in requirements}
+
+
+def _dependencies(*extras: str) -> list[Requirement]:
+    project: dict[str, Any] = _project()
+    return [Requirement(r) for r in sum((project["optional-dependencies"][e] for e in extras), project["dependencies"])]
+
+
+def test_each_dependency_is_locked_in_a_version_that_pyproject_allows() -> None:
+    project: dict[str, Any] = _project()
+    requirements = _dependencies(*project["optional-dependencies"])
+    locked = _locked()
+    versions = [(r, locked.get(canonicalize_name(r.name))) for r in requirements]
+    unmet = [str(r) for r, version in versions if version is None or version not in r.specifier]
+    assert unmet == [], "write constraints.txt anew: make lock"
+
+
+def test_conda_yaml_has_the_locked_versions_of_the_direct_dependencies() -> None:
     environment = yaml.safe_load((ROOT / "conda.yaml").read_text(encoding="utf-8"))
     *from_conda, pip = environment["dependencies"]
     assert [re.split(r"[=<>]", name)[0] for name in from_conda] == ["python", "pip"]
-    project = _project()
-    tuning = project["optional-dependencies"]["tuning"]  # type: ignore[index]  # `mlflow run . -e tune` needs it too
-    assert sorted(pip["pip"]) == sorted([*project["dependencies"], *tuning])  # type: ignore[misc]
+    locked = _locked()
+    packages = {r.name: locked[canonicalize_name(r.name)] for r in _dependencies("tuning")}  # `mlflow run . -e tune`
+    assert sorted(pip["pip"]) == sorted(f"{name}=={version}" for name, version in packages.items())
 
 
 def test_the_package_tells_mlflow_the_experiment_of_the_project() -> None:
@@ -59,8 +83,9 @@ def test_importing_mlflow_with_the_plugin_leaves_the_package_to_a_models_own_cod
     assert process.stdout.strip() == "False", process.stderr
 
 
-def test_torch_and_torchvision_are_pinned_to_compatible_versions() -> None:
-    assert {"torch==2.14.1", "torchvision==0.29.1"} <= set(_project()["dependencies"])  # type: ignore[call-overload]
+def test_torch_and_torchvision_are_locked_in_compatible_versions() -> None:
+    locked = _locked()
+    assert (str(locked["torch"]), str(locked["torchvision"])) == ("2.14.1", "0.29.1")
 
 
 def _entry_points() -> dict[str, dict[str, Any]]:
@@ -159,7 +184,7 @@ def test_the_readme_names_the_commands_that_ci_runs() -> None:
     block = re.search(r"<!-- test -->\n```\n(.*?)```\n<!-- /test -->", readme, re.S)
     assert block is not None
     assert len(block.group(1).splitlines()) == 2
-    assert "pip install -e . && mlflow run . -e train -P model=unet --env-manager local" in readme
+    assert "pip install -c constraints.txt -e . && mlflow run . -e train -P model=unet --env-manager local" in readme
 
 
 @pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "starter", "docs", "benchmarks"])
