@@ -71,6 +71,11 @@ Exit codes: 0 success; 1 a training run of a benchmark failed; 2 bad input; 3 `p
 interrupted.
 
 `mlflow run .` without `-e` is a smoke run: ten films, two epochs, under a minute.
+
+`mlflow run <git url> -v <version>` runs the code of a branch, a tag or a commit (all 40 digits) in a temporary clone;
+paths are relative to the folder in which it is called. A bare repository on a disk has to be cloned first: MLflow takes
+its path, also as `file://`, for the folder of a project. `--env-manager uv` builds the environment of `conda.yaml` and
+needs a package index.
 """
 
 

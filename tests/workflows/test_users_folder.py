@@ -18,20 +18,29 @@ URL = "https://example.invalid/spondylo.git"
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository of the current code."""
-    folder = tmp_path_factory.mktemp("repository")
+    """A bare git repository of the current code, whose last but one commit has the tag `tried`."""
+    folder, bare = (tmp_path_factory.mktemp(name) for name in ("repository", "bare"))
     unwanted = shutil.ignore_patterns("__pycache__", "*.png")
     for name in ("spondylo_ml", "projects", "tuning"):
         shutil.copytree(ROOT / name, folder / name, ignore=unwanted)
     for name in ("MLproject", "conda.yaml"):
         shutil.copy(ROOT / name, folder / name)
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
-    for arguments in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"]):
-        subprocess.run(["git", *arguments], cwd=folder, check=True)
-    return folder
+    all_files = [["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "all"], ["tag", "tried"]]
+    for arguments in (*all_files, [*identity, "commit", "-q", "--allow-empty", "-m", "later"]):
+        git(folder, *arguments)
+    git(bare, "clone", "-q", "--bare", str(folder), ".")
+    return bare
 
 
-def mlflow_run(repository: Path, folder: Path, clones: Path, *arguments: str, **extra: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
+    """Call git in a folder; its output."""
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def mlflow_run(
+    repository: Path, folder: Path, clones: Path, *arguments: str, manager: str = "local", **extra: str
+) -> str:
     """Call `mlflow run <git url>` in `folder` with clones below `clones`; its output."""
     variables = environment(folder, TMPDIR=str(clones), **extra)
     variables.pop("PYTHONPATH")  # the clone's code must be used
@@ -41,17 +50,19 @@ def mlflow_run(repository: Path, folder: Path, clones: Path, *arguments: str, **
         "GIT_CONFIG_KEY_0": f"url.file://{repository}.insteadOf",
         "GIT_CONFIG_VALUE_0": URL,
     }
-    command = [sys.executable, "-m", "mlflow", "run", URL, "--env-manager", "local", *arguments]
+    command = [sys.executable, "-m", "mlflow", "run", URL, "--env-manager", manager, *arguments]
     process = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stdout + process.stderr
     return process.stdout + process.stderr
 
 
-def test_relative_paths_are_relative_to_where_mlflow_run_was_called(repository: Path, tmp_path: Path) -> None:
+def test_a_commit_runs_with_paths_relative_to_where_mlflow_run_was_called(repository: Path, tmp_path: Path) -> None:
     users, clones = tmp_path / "users", tmp_path / "clones"
     users.mkdir()
     clones.mkdir()
-    options = ["-P", "count=2", "-P", "format=coco", "-P", "to=films"]
+    commit = git(repository, "rev-parse", "tried")
+    assert commit != git(repository, "rev-parse", "HEAD")
+    options = ["-v", commit, "-P", "count=2", "-P", "format=coco", "-P", "to=films"]
     # A relative store URI too: the command must open the same file as `mlflow run`.
     mlflow_run(repository, users, clones, "-e", "phantom", *options, MLFLOW_TRACKING_URI="sqlite:///mlflow.db")
     assert len(list((users / "films").rglob("*.png"))) == 2
@@ -60,6 +71,30 @@ def test_relative_paths_are_relative_to_where_mlflow_run_was_called(repository: 
     assert not (clone / "mlflow.db").exists()
     (logged_run,) = runs_of(users)
     assert (logged_run.info.status, logged_run.data.tags["films"]) == ("FINISHED", "2")
+    assert logged_run.data.tags["mlflow.source.git.commit"] == commit
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("manager", ["local", "uv"])
+def test_a_tag_runs_with_each_environment_manager(repository: Path, tmp_path: Path, manager: str) -> None:
+    users, clones = tmp_path / "users", tmp_path / "clones"
+    users.mkdir()
+    clones.mkdir()
+    options = ["-v", "tried", "-e", "phantom", "-P", "count=2", "-P", "to=films"]
+    mlflow_run(repository, users, clones, *options, manager=manager)
+    (logged_run,) = runs_of(users)
+    assert logged_run.data.tags["mlflow.source.git.commit"] == git(repository, "rev-parse", "tried")
+
+
+@pytest.mark.slow
+def test_mlflow_takes_a_bare_repository_on_a_disk_for_a_folder_without_a_project(
+    repository: Path, tmp_path: Path
+) -> None:
+    for uri in (str(repository), f"file://{repository}"):
+        command = [sys.executable, "-m", "mlflow", "run", uri, "-e", "phantom", "--env-manager", "local"]
+        process = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True)
+        assert process.returncode != 0
+        assert "Could not find phantom among entry points []" in process.stdout + process.stderr
 
 
 def test_a_temporary_clone_is_refused_if_the_users_folder_is_unknown(tmp_path: Path) -> None:
