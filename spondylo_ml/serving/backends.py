@@ -31,7 +31,7 @@ def open_model(
         onnx_network.require_installed()
     loaded = find_model(which, digest)
     if backend == "torch":
-        return FilmModel(loaded.bundle, loaded.name, batch_size=batch_size)
+        return FilmModel(loaded.bundle, loaded.name, batch_size=batch_size, digest=loaded.digest)
     network = read_network(loaded.folder, loaded.digest)
     if network is None:
         raise DataError(
@@ -39,4 +39,4 @@ def open_model(
             f"python -m spondylo_ml export-onnx --model {which} --to <new folder>"
         )
     bundle = onnx_network.with_onnx(loaded.bundle, network)
-    return FilmModel(bundle, f"{loaded.name}, ONNX Runtime", onnx_network.COMPUTE, batch_size)
+    return FilmModel(bundle, f"{loaded.name}, ONNX Runtime", onnx_network.COMPUTE, batch_size, digest=loaded.digest)

@@ -71,6 +71,7 @@ class FilmModel:
     Attributes:
         name: identifies the model in results and reports.
         bundle: the model with its configuration, rules and uncertainty.
+        digest: SHA-256 of the model's manifest; empty if unknown.
     """
 
     def __init__(
@@ -80,8 +81,9 @@ class FilmModel:
         compute: Compute | None = None,
         batch_size: int = BATCH_SIZE,
         limits: Limits = LIMITS,
+        digest: str = "",
     ) -> None:
-        self.name, self.bundle = name, bundle
+        self.name, self.bundle, self.digest = name, bundle, digest
         self._predictor = Predictor(bundle, compute, batch_size)
         self._batch_size, self._limits = batch_size, limits
 

@@ -17,9 +17,10 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
 
+from spondylo_ml.data.draft_record import read_drafts
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.serving.bundle import save_bundle
+from spondylo_ml.serving.bundle import bundle_digest, save_bundle
 from spondylo_ml.serving.film_result import COLUMNS
 
 NAMED = "Quentin Ysolde"
@@ -84,6 +85,9 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert drafts.bad_files == ()
     assert sorted(film.path.stem for film in drafts.films if film.path) == good
     assert all(0 < len(film.vertebrae or ()) <= 10 for film in drafts.films)
+    recorded = read_drafts([out])
+    assert (recorded.digest, recorded.tools) == (bundle_digest(model), ("cvat",))
+    assert sorted(film.film_id for film in recorded.films) == good
     gallery = (out / "index.html").read_text(encoding="utf-8")
     assert gallery.count("data:image/jpeg;base64,") == 4
     assert all(f'href="reports/{name}.html"' in gallery for name in good)

@@ -7,7 +7,7 @@
     corners.csv           one row per corner of every slot, by the image's side and by the patient's
     overlays/<film>.png   the film with its corners
     reports/<film>.html   the one-film report, and the same as JSON
-    drafts/               on request, films and predictions for a labelling tool (`data.writers.drafts`)
+    drafts/               on request, drafts for a labelling tool (`data.writers.drafts`), and a record of them
 
 Films go by their pseudonyms, as in runs.
 """
@@ -85,7 +85,7 @@ class ResultFolder:
 
     def _add_draft(self, film: Film, prediction: FilmPrediction) -> None:
         """Write the film's picture, and keep its corners for the drafts of all films."""
-        draft = draft_of(film, prediction, self._model.name, PRESENCE_THRESHOLD)
+        draft = draft_of(film, prediction, self._model.name, PRESENCE_THRESHOLD, self._model.digest)
         path = self.root / DRAFTS / draft.placed.image
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_grey_png(film.image.read(), path)
