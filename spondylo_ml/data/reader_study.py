@@ -52,8 +52,11 @@ class ReaderStudy:
         return tuple(row[index] for row in self.films)
 
 
-def match_readers(datasets: Sequence[FilmSet]) -> ReaderStudy:
+def match_readers(datasets: Sequence[FilmSet], names: Sequence[str] | None = None) -> ReaderStudy:
     """The films that all readers labelled, matched by their pixels, and the others.
+
+    Args:
+        names: what messages call the readers; None: reader A, reader B, ...
 
     Raises:
         DataError: fewer than two datasets or too many, one labels a film twice, or no film was labelled by all.
@@ -61,21 +64,22 @@ def match_readers(datasets: Sequence[FilmSet]) -> ReaderStudy:
     if not 2 <= len(datasets) <= len(READER_NAMES):
         raise DataError(f"{len(datasets)} dataset(s) given: give those of 2 to {len(READER_NAMES)} readers")
     readers = READER_NAMES[: len(datasets)]
-    by_pixels = [_by_pixels(reader, films) for reader, films in zip(readers, datasets, strict=True)]
+    names = names or [f"reader {reader}" for reader in readers]
+    by_pixels = [_by_pixels(name, films) for name, films in zip(names, datasets, strict=True)]
     keys = list(dict.fromkeys(key for films in by_pixels for key in films))
     rows = [tuple(films.get(key) for films in by_pixels) for key in keys]
     complete = [read for row in rows if len(read := _labelled(row)) == len(readers)]
     incomplete = tuple(_states(row, by_pixels) for row in rows if len(_labelled(row)) < len(readers))
     if not complete:
-        raise DataError(_nothing_in_common(readers, by_pixels, incomplete))
+        raise DataError(_nothing_in_common(names, by_pixels, incomplete))
     patients = _common_patients(complete)
     films = [_with_common_facts(row, patient) for row, patient in zip(complete, patients, strict=True)]
     return ReaderStudy(
-        readers, tuple(films), incomplete, tuple(_remarks(readers, complete)), tuple(_facing_conflicts(films, complete))
+        readers, tuple(films), incomplete, tuple(_remarks(names, complete)), tuple(_facing_conflicts(films, complete))
     )
 
 
-def _by_pixels(reader: str, films: FilmSet) -> dict[str, Film]:
+def _by_pixels(name: str, films: FilmSet) -> dict[str, Film]:
     """The films of one reader by the digest of their pixels; of equal ones, that with labels."""
     with ThreadPoolExecutor() as pool:
         digests = list(pool.map(lambda film: pixels_sha256(film.image.read()), films.films))
@@ -83,10 +87,10 @@ def _by_pixels(reader: str, films: FilmSet) -> dict[str, Film]:
     for key, film in zip(digests, films.films, strict=True):
         other = found.get(key)
         if other is not None and other.labelled and film.labelled:
-            message = "reader {}: {} and {} show the same film, and both have labels: keep one of them"
+            message = "{}: {} and {} show the same film, and both have labels: keep one of them"
             raise NamedFilmsError(
-                message.format(reader, terminal_name(other), terminal_name(film)),
-                message.format(reader, other.film_id, film.film_id),
+                message.format(name, terminal_name(other), terminal_name(film)),
+                message.format(name, other.film_id, film.film_id),
             )
         if other is None or film.labelled:
             found[key] = film
@@ -110,13 +114,13 @@ def _states(row: Sequence[Film | None], by_pixels: Sequence[dict[str, Film]]) ->
 
 
 def _nothing_in_common(
-    readers: Sequence[str],
+    names: Sequence[str],
     by_pixels: Sequence[dict[str, Film]],
     incomplete: Sequence[tuple[str, tuple[str, ...]]],
 ) -> str:
     counts = ", ".join(
-        f"reader {reader} has {len(films)} film(s), {len(_labelled(list(films.values())))} with labels"
-        for reader, films in zip(readers, by_pixels, strict=True)
+        f"{name}: {len(films)} film(s), {len(_labelled(list(films.values())))} with labels"
+        for name, films in zip(names, by_pixels, strict=True)
     )
     renamed = sum(OTHER_PIXELS in states for _, states in incomplete)
     hint = f" {renamed} film(s) have the same name in two datasets, but other pixels." if renamed else ""
@@ -175,14 +179,14 @@ def _common_patients(rows: Sequence[tuple[Film, ...]]) -> list[str]:
     return [name_of[place] for place in range(len(rows))]
 
 
-def _remarks(readers: Sequence[str], rows: Sequence[tuple[Film, ...]]) -> Iterator[str]:
+def _remarks(names: Sequence[str], rows: Sequence[tuple[Film, ...]]) -> Iterator[str]:
     if count := sum(not _same_spacing(row) for row in rows):
         yield f"{count} film(s) have different pixel spacings in the readers' datasets: nothing is in mm on them"
-    for index, reader in enumerate(readers):
+    for index, name in enumerate(names):
         if count := sum(row[index].levels_from != LEVELS_LABELLED for row in rows):
             yield (
-                f"the labels of reader {reader} do not name the levels of {count} film(s), so that the lowest vertebra "
-                f"has its level by assumption: a difference in names may be one of the assumption"
+                f"{name}: {count} film(s) have labels without names of levels, so that the lowest vertebra has its "
+                "level by assumption: a difference in names may be one of the assumption"
             )
 
 

@@ -48,7 +48,7 @@ def corner_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ..
             presence = float(prediction.presence[row]) if has_slot else np.nan
             rows.append((
                 film.film_id, vertebra.slot, vertebra.level, CORNERS[corner], names[corner], *true, *guess,
-                error, to_px512(error, film.size_hw), _to_mm(offset, spacing),
+                error, to_px512(error, film.size_hw), to_mm(offset, spacing),
                 100 * error / depth if depth > 0 else np.nan, missed, score, presence,
             ))  # fmt: skip
     return rows
@@ -59,5 +59,6 @@ def to_px512(length_px: float, size_hw: tuple[int, int]) -> float:
     return length_px * REFERENCE_SIDE_PX / max(size_hw)
 
 
-def _to_mm(offset_xy: FloatArray, spacing: Spacing | None) -> float:
+def to_mm(offset_xy: FloatArray, spacing: Spacing | None) -> float:
+    """Length in mm of an offset (x, y) in px of the film; NaN without a spacing."""
     return float(np.hypot(*(offset_xy * (spacing.x_mm, spacing.y_mm)))) if spacing else np.nan

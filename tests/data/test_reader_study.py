@@ -62,7 +62,7 @@ def test_a_body_free_film_is_labelled_and_counts() -> None:
 
 
 def test_no_common_film_is_an_error_that_says_what_each_reader_has() -> None:
-    with pytest.raises(DataError, match=r"no film was labelled by all readers: reader A has 1 film\(s\), 1 with") as e:
+    with pytest.raises(DataError, match=r"no film was labelled by all readers: reader A: 1 film\(s\), 1 with") as e:
         match_readers([dataset(film("one", 1)), dataset(film("one", 2))])
     assert "1 with labels. 2 film(s) have the same name in two datasets, but other pixels" in str(e.value)
 
@@ -115,4 +115,4 @@ def test_films_of_one_patient_in_any_dataset_stay_together() -> None:
 def test_levels_named_by_assumption_are_a_remark() -> None:
     assumed = film("one", 1, levels_from="the lowest vertebra is S1 (assumed)")
     (remark,) = match_readers([dataset(film("one", 1)), dataset(assumed)]).remarks
-    assert remark.startswith("the labels of reader B do not name the levels of 1 film(s)")
+    assert remark.startswith("reader B: 1 film(s) have labels without names of levels")

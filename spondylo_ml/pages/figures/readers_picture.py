@@ -20,12 +20,13 @@ MARGIN = 0.35
 GAP_PX = 14
 
 
-def draw_readers(film: Film, labels: Mapping[str, Sequence[Vertebra]], height_px: int) -> Picture:
+def draw_readers(film: Film, labels: Mapping[str, Sequence[Vertebra]], height_px: int, square: bool = False) -> Picture:
     """(H, W, 3) RGB: the part of the film with the spine, each reader's outlines and levels in a colour of their own.
 
     Args:
         labels: vertebrae by reader.
         height_px: height of the picture without its legend.
+        square: whether the part is as wide as high, where the film allows it.
 
     Raises:
         DataError: no reader placed a corner.
@@ -33,7 +34,7 @@ def draw_readers(film: Film, labels: Mapping[str, Sequence[Vertebra]], height_px
     placed = [v.corners_xy for vertebrae in labels.values() for v in vertebrae if v.present.any()]
     if not placed:
         raise DataError(f"film {film.film_id}: no corner to draw")
-    left, top, right, bottom = _window(np.concatenate(placed), film.size_hw)
+    left, top, right, bottom = _window(np.concatenate(placed), film.size_hw, square)
     grey = stretch_contrast(film.image.read())[top:bottom, left:right]
     scale = height_px / (bottom - top)
     size = (max(1, round((right - left) * scale)), height_px)
@@ -53,10 +54,13 @@ def draw_readers(film: Film, labels: Mapping[str, Sequence[Vertebra]], height_px
     return _with_names(picture, list(labels))
 
 
-def _window(corners_xy: FloatArray, size_hw: tuple[int, int]) -> tuple[int, int, int, int]:
+def _window(corners_xy: FloatArray, size_hw: tuple[int, int], square: bool) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the part that is shown, px."""
     low, high = np.nanmin(corners_xy, axis=0), np.nanmax(corners_xy, axis=0)
-    margin = MARGIN * max(float(high[0] - low[0]), 1.0)
+    margin = np.full(2, MARGIN * max(float(high[0] - low[0]), 1.0))
+    if square:
+        extent = high - low
+        margin += (extent.max() - extent) / 2
     (left, top), (right, bottom) = np.floor(low - margin), np.ceil(high + margin)
     left, top = min(max(0, int(left)), size_hw[1] - 1), min(max(0, int(top)), size_hw[0] - 1)
     return left, top, max(left + 1, min(size_hw[1], int(right))), max(top + 1, min(size_hw[0], int(bottom)))
