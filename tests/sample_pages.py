@@ -16,6 +16,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.data.audit.statistics import audit_film_table, audit_slip_table
+from spondylo_ml.data.corrected_drafts import PERSON
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.diagnosis.dead_channels import LayerChannels
@@ -23,6 +24,8 @@ from spondylo_ml.diagnosis.findings import DiagnosisFinding
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import check_result
 from spondylo_ml.evaluation.consensus import consensus_of
+from spondylo_ml.evaluation.correction_rates import correction_rates, rates_by_level
+from spondylo_ml.evaluation.corrections import corrections_of
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.leaderboard import FINISHED, BenchmarkRun, Leaderboard
@@ -33,6 +36,7 @@ from spondylo_ml.evaluation.reader_agreement import agreement_of
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
+from spondylo_ml.pages.corrections_page import CorrectionsPage, FormerCorrections, corrections_page
 from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.pages.gallery_page import GalleryFilm, gallery_page
@@ -131,6 +135,21 @@ def readers(name: str) -> str:
     )  # fmt: skip
 
 
+def corrections(name: str) -> str:
+    film = replace(film_with(30.0), film_id=name)
+    draft = replace(film, vertebrae=(film.vertebrae or ())[:1])
+    found = corrections_of([draft], [film], [PERSON], 0.05)
+    numbers = correction_rates(found, [draft], [film], 100, 0)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    return corrections_page(
+        CorrectionsPage(
+            name, [("model", name)], [name], [(name, True)], found, numbers, rates_by_level(found, 100, 0),
+            [(name, picture)], [FormerCorrections("2026-01-02 03:04", name, {"moved_percent": 2.0}, True)],
+            [(name, name)],
+        )
+    )  # fmt: skip
+
+
 def study(name: str) -> str:
     optuna_study = optuna.create_study(study_name=name)
     optuna_study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
@@ -139,5 +158,5 @@ def study(name: str) -> str:
 
 PAGES: dict[str, Callable[[str], str]] = {
     page.__name__: page
-    for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, run, readers, study)
+    for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, run, readers, corrections, study)
 }

@@ -26,6 +26,7 @@ from spondylo_ml.config import (
     CleanConfig,
     CompareConfig,
     ConvertModelConfig,
+    CorrectionsConfig,
     DataConfig,
     DiagnoseConfig,
     EvaluateConfig,
@@ -113,6 +114,17 @@ def check_readers(config: ReadersConfig) -> None:
         require_writable(expanded(config.to).absolute().parent)
     if config.model is not None:
         require_model(config.model, config.digest)
+    require_target(config.experiment, TOOLS_EXPERIMENT)
+
+
+def check_corrections(config: CorrectionsConfig) -> None:
+    """Check the record of the drafts, the labels and the target of the new run."""
+    from spondylo_ml.data.draft_record import record_file
+
+    for folder in config.draft_folders:
+        record_file(folder)
+    for data in config.datasets:
+        require_films(data)
     require_target(config.experiment, TOOLS_EXPERIMENT)
 
 

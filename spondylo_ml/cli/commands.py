@@ -14,6 +14,7 @@ from spondylo_ml.config import (
     CleanConfig,
     CompareConfig,
     ConvertModelConfig,
+    CorrectionsConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
@@ -31,10 +32,11 @@ from spondylo_ml.config import (
     UiConfig,
 )
 
-WORKFLOWS, RUNS, READERS, FOLDERS, STORE = (
+WORKFLOWS, RUNS, READERS, CORRECTIONS, FOLDERS, STORE = (
     "spondylo_ml.workflows",
     "spondylo_ml.cli.summaries.runs",
     "spondylo_ml.cli.summaries.readers",
+    "spondylo_ml.cli.summaries.corrections",
     "spondylo_ml.cli.summaries.folders",
     "spondylo_ml.cli.summaries.store",
 )
@@ -82,6 +84,11 @@ _ROWS = (
         "readers", ReadersConfig, f"{WORKFLOWS}.readers:compare_readers",
         SUMMARIES["readers"],
         checks.check_readers, f"{READERS}:readers_compared",
+    ),
+    Command(
+        "corrections", CorrectionsConfig, f"{WORKFLOWS}.corrections:read_corrections",
+        SUMMARIES["corrections"],
+        checks.check_corrections, f"{CORRECTIONS}:corrections_read",
     ),
     Command(
         "export", ExportConfig, f"{WORKFLOWS}.export:export",

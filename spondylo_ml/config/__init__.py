@@ -16,6 +16,7 @@ from spondylo_ml.config.commands import (
     TrainOptions,
     UiConfig,
 )
+from spondylo_ml.config.corrections import CorrectionsConfig
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
 from spondylo_ml.config.reader_study import ReadersConfig
@@ -28,8 +29,9 @@ from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "CleanConfig", "ClinicalConfig", "CompareConfig", "Config",
-    "ConvertModelConfig", "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig", "ExportConfig",
-    "ExportOnnxConfig", "ListConfig", "MarginsConfig", "PhantomConfig", "PredictConfig", "PreviewOptions",
-    "PromoteConfig", "ReadersConfig", "ReadingConfig", "RegistryConfig", "ShowConfig", "SpacingConfig", "TrainOptions",
-    "UiConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries", "resolve_config", "validate",
+    "ConvertModelConfig", "CorrectionsConfig", "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig",
+    "ExportConfig", "ExportOnnxConfig", "ListConfig", "MarginsConfig", "PhantomConfig", "PredictConfig",
+    "PreviewOptions", "PromoteConfig", "ReadersConfig", "ReadingConfig", "RegistryConfig", "ShowConfig",
+    "SpacingConfig", "TrainOptions", "UiConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries",
+    "resolve_config", "validate",
 ]  # fmt: skip
