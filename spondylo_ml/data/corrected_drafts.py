@@ -11,7 +11,6 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.reader_study import LABELLED, match_readers
 from spondylo_ml.data.readers.remarks import DRAFT_OF
-from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, SlotRange
 
 NAMES = ("drafts", "corrected labels")
@@ -51,9 +50,6 @@ def match_drafts(drafts: DraftSet, datasets: Sequence[FilmSet]) -> CorrectedDraf
     no_slots = SlotRange(0, 1)
     labels = FilmSet("labels", NAMES[1], tuple(film for films in datasets for film in _signed(films)), no_slots)
     study = match_readers([FilmSet("drafts", NAMES[0], drafts.films, no_slots), labels], NAMES)
-    names = [row[0].film_id for row in study.films]
-    if len(set(names)) < len(names):
-        raise DataError("two films have the same name and different pixels: compare them one folder at a time")
     reasons = {
         finding.alias or stem_of(Path(finding.file)): finding.reason for d in datasets for finding in d.bad_files
     }
