@@ -11,6 +11,7 @@ from pathlib import Path
 from spondylo_ml.config.paths import matching
 from spondylo_ml.data.decode import FilmDetails
 from spondylo_ml.data.film_pixels import looks_like_a_film
+from spondylo_ml.data.follow_up import FilmOfPatient
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.films_csv import FILMS_CSV, FilmsCsv, film_stem, read_films_csv, require_any_match
@@ -24,11 +25,13 @@ class FilmFile:
     Attributes:
         film_id: pseudonym of the file's stem, as in runs; of its whole path if several files have that stem.
         details: what the `films.csv` in its folder states.
+        of_patient: patient, visit and position from there.
     """
 
     path: Path
     film_id: str
     details: FilmDetails
+    of_patient: FilmOfPatient
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,15 @@ def collect_films(paths: Sequence[str]) -> CollectedFilms:
         stem = stem_of(path)
         row = tables[path.parent].of(path.name, stem)
         name = pseudonym(stem if stems[stem] == 1 else real_path.as_posix())
-        films.append(FilmFile(path, name, FilmDetails(row.facing, row.spacing, row.pixel_aspect)))
+        patient = pseudonym(row.patient) if row.patient else ""
+        films.append(
+            FilmFile(
+                path,
+                name,
+                FilmDetails(row.facing, row.spacing, row.pixel_aspect),
+                FilmOfPatient(name, patient, row.visit, row.position, path.parent),
+            )
+        )
     return CollectedFilms(tuple(films), tuple(skipped))
 
 

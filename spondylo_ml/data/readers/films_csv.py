@@ -4,8 +4,9 @@ Columns, in any order; only the first is required, and cells may be empty: `file
 `patient`, `facing` (left, right, none, unknown), `spacing_x_mm` and `spacing_y_mm` (mm per px, both or none),
 `pixel_aspect` (width of a pixel over its height, or unknown), `labelled` (no: the film has no label on purpose), `sex`
 (F or M), `age_years`, `levels_from` (assumed S1, assumed L5: the level names in the label rest on that assumption
-about the lowest vertebra; label: they do not), `spacing_from` (source of the spacing) and `reader` (who placed the
-corners; never written to a run).
+about the lowest vertebra; label: they do not), `spacing_from` (source of the spacing), `reader` (who placed the
+corners; never written to a run), and for `predict` alone `visit` (a number that orders a patient's visits) and
+`position` (neutral, flexion, extension).
 
 As spreadsheets write them, words may be in any case, ages may end in ".0", and yes and no may be TRUE and FALSE or 1
 and 0. See `text` for the accepted encodings and separators.
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from spondylo_ml.data.films import FileFinding
+from spondylo_ml.data.follow_up import Position, parse_position, parse_visit
 from spondylo_ml.data.levels_from import levels_from_of
 from spondylo_ml.data.names import FILM_SUFFIXES, same_form
 from spondylo_ml.data.pseudonyms import pseudonym
@@ -42,6 +44,8 @@ COLUMNS = (
     "spacing_from",
     "reader",
 )
+COMPARED_COLUMNS = ("visit", "position")
+ALL_COLUMNS = (*COLUMNS, *COMPARED_COLUMNS)
 SEPARATE_PATIENT = "counted as a separate patient"
 YES_NO = {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}
 
@@ -59,6 +63,8 @@ class FilmRow:
     pixel_aspect: StatedAspect = None
     levels_from: str | None = None
     reader: str = ""
+    visit: int | None = None
+    position: Position = Position.UNSTATED
 
 
 @dataclass(frozen=True)
@@ -109,10 +115,14 @@ def read_films_csv(root: Path) -> FilmsCsv:
         return FilmsCsv()
     names, rows, notes = read_columns(root / FILMS_CSV)
     if "filename" not in names:
-        raise FileError(FILMS_CSV, f"needs the column filename, may have {', '.join(COLUMNS[1:])}", f"; it has {names}")
+        raise FileError(
+            FILMS_CSV, f"needs the column filename, may have {', '.join(ALL_COLUMNS[1:])}", f"; it has {names}"
+        )
     for name in names:
-        if name not in COLUMNS:
-            raise FileError(FILMS_CSV, unknown_name("column", name, COLUMNS))
+        if name not in ALL_COLUMNS:
+            raise FileError(FILMS_CSV, unknown_name("column", name, ALL_COLUMNS))
+        if name in COMPARED_COLUMNS:
+            notes.append(FileFinding(FILMS_CSV, f"the column {name} is for predict alone: a dataset does not hold it"))
     numbered = rows_by_film(FILMS_CSV, rows)
     parsed = {stem: parse_row(cells, FILMS_CSV, f"row {number}") for stem, (number, cells) in numbered.items()}
     return FilmsCsv(parsed, "patient" in names, tuple(notes))
@@ -276,6 +286,8 @@ def parse_row(cells: Mapping[str, str], file: str, where: str) -> FilmRow:
         pixel_aspect=parse_aspect(cells.get("pixel_aspect", ""), file, where),
         levels_from=levels_from_of(cells.get("levels_from"), file, where),
         reader=same_form(cells.get("reader", "")).strip(),
+        visit=parse_visit(cells.get("visit", ""), file, where),
+        position=parse_position(cells.get("position", ""), file, where),
     )
 
 
