@@ -12,6 +12,9 @@ import pandas as pd
 from builders import prediction_of
 from reports import film_with, report_of
 
+from spondylo_ml.clinical.change import MeasuredFilm, film_change
+from spondylo_ml.clinical.instability import instability
+from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
@@ -35,9 +38,11 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.reader_agreement import agreement_of
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.pages.audit_page import audit_page
+from spondylo_ml.pages.change_page import ChangePage, PairedFilm, change_page
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
 from spondylo_ml.pages.corrections_page import CorrectionsPage, FormerCorrections, corrections_page
 from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
+from spondylo_ml.pages.figures.aligned_picture import ShownFilm, aligned_picture
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.pages.gallery_page import GalleryFilm, gallery_page
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
@@ -150,6 +155,28 @@ def corrections(name: str) -> str:
     )  # fmt: skip
 
 
+def change(name: str) -> str:
+    film = film_with(30.0, 0.0)
+    vertebrae = film.vertebrae or ()
+    measured = MeasuredFilm(measure_film(film), vertebrae)
+    compared = film_change(measured, measured)
+    bodies = {v.slot: v.corners_xy for v in vertebrae}
+    shown = ShownFilm(film.image.read(), bodies, film.facing, 1.0)
+    paired = PairedFilm(name, name, warnings=(name,))
+    return change_page(
+        ChangePage(
+            title=name,
+            model=name,
+            films=(paired, paired),
+            change=replace(compared, withheld=name, warnings=(name,)),
+            rules=ClinicalConfig(),
+            verdicts={level.upper_slot: instability(level, ClinicalConfig()) for level in compared.levels},
+            pictures={1: aligned_picture(shown, shown, 1, 0)},
+            coverage=0.9,
+        )
+    )
+
+
 def study(name: str) -> str:
     optuna_study = optuna.create_study(study_name=name)
     optuna_study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
@@ -158,5 +185,17 @@ def study(name: str) -> str:
 
 PAGES: dict[str, Callable[[str], str]] = {
     page.__name__: page
-    for page in (audit, comparison, leaderboard, diagnosis, film_report, gallery, run, readers, corrections, study)
+    for page in (
+        audit,
+        comparison,
+        leaderboard,
+        diagnosis,
+        film_report,
+        gallery,
+        run,
+        readers,
+        corrections,
+        change,
+        study,
+    )
 }

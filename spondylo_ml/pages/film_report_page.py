@@ -24,7 +24,7 @@ METHODS = {"endplate": "along the lower superior endplate", "posterior_wall": "f
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 NARROWEST_AXIS_PERCENT = (-10.0, 30.0)
-_PLACES = {"%": 1, "mm": 1, "deg": 1, "ratio": 2}
+_PLACES = {"%": 1, "points": 1, "mm": 1, "deg": 1, "ratio": 2}
 
 
 @dataclass
@@ -113,11 +113,12 @@ def film_report_page(
     axis = _axis_percent(measured.levels, report.uncertainty)
     levels = [_level_row(level, by_slot, notes, axis) for level in reversed(measured.levels)]
     bodies = [
-        Row(b.name, (_cell(b.wedge_ratio, notes), _cell(b.compression_ratio, notes))) for b in reversed(measured.bodies)
+        Row(b.name, (measure_cell(b.wedge_ratio, notes), measure_cell(b.compression_ratio, notes)))
+        for b in reversed(measured.bodies)
     ]
     spine = {
-        f"Lumbar lordosis {measured.lordosis_variant}": _cell(measured.lordosis, notes, unit=" °"),
-        "Sacral slope": _cell(measured.sacral_slope, notes, unit=" °"),
+        f"Lumbar lordosis {measured.lordosis_variant}": measure_cell(measured.lordosis, notes, unit=" °"),
+        "Sacral slope": measure_cell(measured.sacral_slope, notes, unit=" °"),
     }
     return render_page(
         "film_report.html",
@@ -182,18 +183,18 @@ def _level_row(
         name=level.name,
         grade=level.grade,
         grade_name=level.grade_name,
-        slip=_cell(level.slip, notes, signed=True),
-        slip_mm=_cell(level.slip_mm, notes, signed=True),
+        slip=measure_cell(level.slip, notes, signed=True),
+        slip_mm=measure_cell(level.slip_mm, notes, signed=True),
         interval=_interval(uncertainty),
         bar=_bar(level, uncertainty, axis),
         refer=uncertainty.refer if uncertainty else bool(uncertainties),
         disc=Row(
             level.name,
             (
-                _cell(level.other_slip, notes, signed=True),
-                _cell(level.segmental_angle, notes, signed=True),
-                _cell(level.disc_angle, notes, signed=True),
-                _cell(level.disc_height_index, notes),
+                measure_cell(level.other_slip, notes, signed=True),
+                measure_cell(level.segmental_angle, notes, signed=True),
+                measure_cell(level.disc_angle, notes, signed=True),
+                measure_cell(level.disc_height_index, notes),
             ),
         ),
     )
@@ -204,7 +205,8 @@ def _rows_with_values(rows: list[Row]) -> list[Row]:
     return rows if any(not cell.note for row in rows for cell in row.cells) else []
 
 
-def _cell(measure: Measure, notes: Footnotes, signed: bool = False, unit: str = "") -> Cell:
+def measure_cell(measure: Measure, notes: Footnotes, signed: bool = False, unit: str = "") -> Cell:
+    """A value for a table, or a dash with the number of the footnote that gives the reason."""
     if measure.reason:
         return Cell(ABSENT, notes.number(measure.reason))
     sign = "+" if signed else ""

@@ -20,6 +20,19 @@ MOST_THUMBNAILS = 300
 
 
 @dataclass(frozen=True)
+class ComparedPair:
+    """Two films of one patient that were compared.
+
+    Attributes:
+        address: of their page relative to the gallery; empty if there is none.
+    """
+
+    title: str
+    verdict: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
 class GalleryFilm:
     """One film of a gallery.
 
@@ -77,14 +90,19 @@ def gallery_film(row: Mapping[str, Any], report: str = "", thumbnail: str = "") 
     )
 
 
-def gallery_page(films: Sequence[GalleryFilm], model: str) -> str:
-    """HTML of the films, the least certain first; all pictures are in the page, only the reports are other files."""
+def gallery_page(films: Sequence[GalleryFilm], model: str, compared: Sequence[ComparedPair] = ()) -> str:
+    """HTML of the films, the least certain first; all pictures are in the page, only the reports are other files.
+
+    Args:
+        compared: pairs of films of one patient.
+    """
     ordered = sorted(films, key=lambda film: (film.by_uncertainty, film.name))
     return render_page(
         "gallery.html",
         title=f"{len(films)} film{'' if len(films) == 1 else 's'}",
         model=model,
         films=ordered,
+        compared=compared,
         n_refer=sum(bool(film.refer) for film in films),
         n_failed=sum(bool(film.error) for film in films),
         n_without_picture=sum(not film.thumbnail and not film.error for film in films),
