@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spondylo_ml.clinical.change import LevelErrors
 from spondylo_ml.clinical.measurement import LevelUncertainty
 from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.exposure import Exposure, bone_contrast, doubt_on_sign, exposure_of, small_film
@@ -25,6 +26,7 @@ from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
+from spondylo_ml.evaluation.level_errors import level_errors
 from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
 from spondylo_ml.evaluation.verdict import complete_verdicts
 from spondylo_ml.film_report.report import FilmReport, film_key, film_report
@@ -149,6 +151,20 @@ class FilmModel:
         if calibrated is None or result.prediction is None:
             return {}
         return calibrated.corner_regions_px2(result.prediction, probability)
+
+    def level_errors(self, result: FilmResult) -> tuple[LevelErrors, ...]:
+        """How far the measures of each level may be wrong, see `evaluation.level_errors`; empty if unknown."""
+        calibrated = self.bundle.uncertainty
+        if calibrated is None or result.film is None or result.prediction is None or result.measurement is None:
+            return ()
+        return level_errors(
+            result.film,
+            result.prediction,
+            calibrated,
+            self.bundle.config.clinical,
+            measurement=result.measurement,
+            seed_name=result.film_key,
+        )
 
     def _source(self, film: FilmInput, number: int, details: FilmDetails) -> FilmSource:
         limits = self._limits

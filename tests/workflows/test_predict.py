@@ -64,6 +64,8 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
+    rows = [f"{NAMED} 0,{NAMED},extension", f"{NAMED} 1,{NAMED},flexion", f"{NAMED} 4,{NAMED},neutral"]
+    (films / "films.csv").write_text("\n".join(["filename,patient,position", *rows]), encoding="utf-8")
     common = ("predict", "--films", str(films), "--model", str(model))
     process = start(tmp_path, *common, "--to", "out", "--format", "cvat")
     output, _ = process.communicate(timeout=300)
@@ -80,6 +82,12 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert sorted(path.stem for path in (out / "overlays").iterdir()) == good
     assert {path.name for path in (out / "reports").iterdir()} == {f"{g}.{s}" for g in good for s in ("html", "json")}
     _assert_the_files_agree(out, good, bad)
+    first, second = (pseudonym(f"{NAMED} {index}") for index in range(2))
+    assert f"Patient {pseudonym(NAMED)}: extension to flexion: " in output
+    assert f"  {bad[0]} was compared with no film: no other film of this patient" in output
+    assert [path.name for path in (out / "changes").iterdir()] == [f"{first}_{second}.html"]
+    changes = pd.read_csv(out / "changes.csv")
+    assert changes["first_film"].iloc[[0, -1]].tolist() == [first, bad[0]]
     drafts = read_folder(out / "drafts")
     assert drafts.kind == "cvat"
     assert drafts.bad_files == ()

@@ -243,9 +243,16 @@ def predicted(result: PredictionResult) -> str:
     skipped = (
         [f"{n_skipped} file(s) that are not films were skipped, the first: {result.skipped[0]}"] if n_skipped else []
     )
+    compared = [f"{len(result.compared)} pair(s) of films compared (changes.csv):"] if result.compared else []
+    compared += [f"  {pair.title}: {pair.verdict}" for pair in result.compared[:LISTED_FILMS]]
+    if (more_pairs := len(result.compared) - LISTED_FILMS) > 0:
+        compared.append(f"  and {more_pairs} more")
+    compared += [f"  {film.film_id} was compared with no film: {film.reason}" for film in result.not_compared]
     failed = [f"{n_failed} film(s) without a result:"] if n_failed else []
     failed += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in result.failed]
-    return "\n".join([_table(rows), "Names of the films in the results:", *films, *skipped, *failed, DISCLAIMER])
+    return "\n".join(
+        [_table(rows), "Names of the films in the results:", *films, *skipped, *compared, *failed, DISCLAIMER]
+    )
 
 
 def promoted_or_rolled_back(result: Promotion | Event) -> str:

@@ -7,6 +7,7 @@
     corners.csv           one row per corner of every slot, by the image's side and by the patient's
     overlays/<film>.png   the film with its corners
     reports/<film>.html   the one-film report, and the same as JSON
+    changes.csv, changes/ changes between films of one patient (`changes`)
     drafts/               on request, drafts for a labelling tool (`data.writers.drafts`), and a record of them
 
 Films go by their pseudonyms, as in runs.
@@ -15,6 +16,7 @@ Films go by their pseudonyms, as in runs.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,14 @@ from spondylo_ml.landmarks import CORNERS, Facing, Film, FilmPrediction, patient
 from spondylo_ml.pages.figures.film_picture import REGION_PERCENT
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.film_report_page import write_html
-from spondylo_ml.pages.gallery_page import MOST_THUMBNAILS, GalleryFilm, gallery_film, gallery_page, thumbnail_of
+from spondylo_ml.pages.gallery_page import (
+    MOST_THUMBNAILS,
+    ComparedPair,
+    GalleryFilm,
+    gallery_film,
+    gallery_page,
+    thumbnail_of,
+)
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
 
@@ -110,7 +119,12 @@ class ResultFolder:
         films, levels, corners = tables(self._rows, slots.first)
         for name, table in (("films", films), ("levels", levels), ("corners", corners)):
             table.to_csv(self.root / f"{name}.csv", index=False)
-        (self.root / "index.html").write_text(gallery_page(self._gallery(), self._model.name), encoding="utf-8")
+        self.write_gallery()
+
+    def write_gallery(self, compared: Sequence[ComparedPair] = ()) -> None:
+        """Write the page of all films, with the pairs of films of one patient that were compared."""
+        page = gallery_page(self._gallery(), self._model.name, compared)
+        (self.root / "index.html").write_text(page, encoding="utf-8")
 
     def _gallery(self) -> list[GalleryFilm]:
         """All films; the least certain ones have a thumbnail, as many as fit into a page."""

@@ -18,6 +18,9 @@ from tqdm import tqdm
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import FilmDetails, open_file
 from spondylo_ml.data.film_files import FilmFile, collect_films
+from spondylo_ml.data.follow_up import NotCompared, film_pairs
+from spondylo_ml.landmarks import GreyImage
+from spondylo_ml.pages.gallery_page import ComparedPair
 from spondylo_ml.serving.backends import open_model
 from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import FilmResult
@@ -25,6 +28,7 @@ from spondylo_ml.spacing import Spacing
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
+from spondylo_ml.workflows.predict.changes import Changes
 from spondylo_ml.workflows.predict.result_folder import ResultFolder
 
 NAMES_FILE = "names_private.csv"
@@ -47,6 +51,8 @@ class PredictionResult:
         films: all films.
         failed: films that could not be read.
         skipped: files in the folders that are not films.
+        compared: pairs of films of one patient.
+        not_compared: films that state a visit or a position and are in no pair.
     """
 
     folder: Path
@@ -54,6 +60,8 @@ class PredictionResult:
     films: tuple[FilmFile, ...]
     failed: tuple[Failure, ...]
     skipped: tuple[Path, ...]
+    compared: tuple[ComparedPair, ...] = ()
+    not_compared: tuple[NotCompared, ...] = ()
 
 
 def predict(config: PredictConfig) -> PredictionResult:
@@ -65,20 +73,33 @@ def predict(config: PredictConfig) -> PredictionResult:
     inputs = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports, config.format)
+    pairs = film_pairs([film.of_patient for film in inputs.films])
+    changes = Changes(folder.root, model, pairs, config.reports)
     failed = []
     try:
         for film, film_result in zip(inputs.films, _with_progress(model, inputs.films, config), strict=True):
             folder.add(film_result)
+            changes.add(film_result, partial(_pixels, film, config))
             if film_result.error:
                 failed.append(Failure(film.path, film.film_id, film_result.error_detail))
     finally:  # keep the results up to an interruption
         folder.write_tables()
+    compared = changes.write()
+    if compared:
+        folder.write_gallery(compared)
     if config.private_names:
         write_names(folder.root / NAMES_FILE, inputs.films)
-    result = PredictionResult(folder.root, model.name, inputs.films, tuple(failed), inputs.skipped)
+    result = PredictionResult(
+        folder.root, model.name, inputs.films, tuple(failed), inputs.skipped, compared, pairs.not_compared
+    )
     if "MLFLOW_RUN_ID" in os.environ:
         _log(result)
     return result
+
+
+def _pixels(film: FilmFile, config: PredictConfig) -> GreyImage:
+    """The pixels of a film, read once more."""
+    return open_file(film.path, film.film_id, _details(film.details, config)).image.read()
 
 
 def _details(details: FilmDetails, config: PredictConfig) -> FilmDetails:
