@@ -33,10 +33,11 @@ def simulate(count: int, seed: int, slips: str, corner_error_percent: float) -> 
     """Films with predictions; the error is the median standard deviation in x and y, in percent of the endplate."""
     rng = np.random.default_rng([seed, round(100 * corner_error_percent)])
     films = phantom_films(count, seed, LONG_SIDE_PX, slips=slips).films
-    return PredictionSet(films, [_predicted(film, rng, corner_error_percent) for film in films])
+    return PredictionSet(films, [predicted(film, rng, corner_error_percent) for film in films])
 
 
-def _predicted(film: Film, rng: np.random.Generator, corner_error_percent: float) -> FilmPrediction:
+def predicted(film: Film, rng: np.random.Generator, corner_error_percent: float) -> FilmPrediction:
+    """A prediction of a labelled film with simulated errors."""
     corners = SLOTS.corners(film.vertebrae or ())
     if rng.random() < SHIFTED:
         up = rng.random() < 0.5
