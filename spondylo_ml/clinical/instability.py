@@ -54,7 +54,7 @@ def instability(level: LevelChange, rules: ClinicalConfig) -> Instability:
     else:
         verdict = Verdict.STABLE
     reasons = (
-        _reason("slip", level.slip_mm, rules.instability_mm, "mm"),
+        _reason("slip", level.slip_mm, rules.instability_mm, " mm"),
         _reason("angle", level.segmental_angle, rules.instability_deg, "\N{DEGREE SIGN}"),
     )
     return Instability(verdict, reasons)
@@ -75,4 +75,4 @@ def _reason(name: str, change: Change, limit: float, unit: str) -> str:
     beyond = "more than" if size > limit + TOLERANCE else "not more than"
     known = not math.isnan(change.half_width)
     error = f"\N{PLUS-MINUS SIGN} {change.half_width:.1f}" if known else "its error is not known"
-    return f"{name} changes by {size:.1f} {unit} ({error}), {beyond} {limit:g} {unit}"
+    return f"{name} changes by {size:.1f}{unit} ({error}), {beyond} {limit:g}{unit}"
