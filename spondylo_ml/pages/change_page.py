@@ -16,8 +16,6 @@ from spondylo_ml.pages.film_report_page import MINUS, Cell, Footnotes, measure_c
 from spondylo_ml.pages.render import jpeg_uri, render_page
 from spondylo_ml.version import __version__
 
-PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
-
 
 @dataclass(frozen=True)
 class PairedFilm:
@@ -109,7 +107,8 @@ def pair_verdict(verdicts: Mapping[int, Instability] | None, change: FilmChange)
         if not known:
             return "no level could be compared"
         largest = max(known, key=lambda level: abs(level.slip.value.value))
-        return f"largest change of slip: {largest.name} {signed(largest.slip.value.value)} points"
+        interval = _interval(largest.slip) or "its error is not known"
+        return f"largest change of slip: {largest.name} {signed(largest.slip.value.value)} points ({interval})"
     names = {level.upper_slot: level.name for level in change.levels}
     for verdict in (Verdict.UNSTABLE, Verdict.INDETERMINATE, Verdict.NOT_KNOWN):
         if found := [names[slot] for slot, one in verdicts.items() if one.verdict is verdict]:
@@ -142,9 +141,13 @@ def _row(level: LevelChange, verdicts: Mapping[int, Instability] | None, notes: 
 def _cells(films: Sequence[Measure | None], change: Change, notes: Footnotes) -> ChangeCells:
     absent = Measure(math.nan, change.value.unit, "the level is not on the film")
     before, after = (measure_cell(film or absent, notes, signed=True) for film in films)
+    return ChangeCells(before, after, measure_cell(change.value, notes, signed=True), _interval(change))
+
+
+def _interval(change: Change) -> str:
+    """The interval as text; empty if it is not known."""
     known = not math.isnan(change.half_width) and not change.value.reason
-    interval = f"{signed(change.low)} to {signed(change.high)}" if known else ""
-    return ChangeCells(before, after, measure_cell(change.value, notes, signed=True), interval)
+    return f"{signed(change.low)} to {signed(change.high)}" if known else ""
 
 
 def _caption(level: LevelChange) -> str:

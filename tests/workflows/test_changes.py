@@ -112,5 +112,6 @@ def test_each_pair_has_a_page_and_no_file_names_the_patient(results: Path) -> No
     assert (
         f'<a href="changes/{a}_{b}.html">Patient {pseudonym(PATIENT)}: extension to flexion at visit 1</a>' in gallery
     )
+    assert "largest change of slip: L4/L5 +10.0 points (" in gallery
     for path in (path for path in results.rglob("*") if path.is_file()):
         assert not [word for word in PATIENT.split() if word.encode() in path.read_bytes()], path
