@@ -161,7 +161,7 @@ def _flexion_extension(films: Sequence[FilmOfPatient]) -> list[FilmPair]:
 
 
 def _follow_up(films: Sequence[FilmOfPatient]) -> list[FilmPair]:
-    pairs = []
+    pairs: list[tuple[FilmOfPatient, FilmOfPatient]] = []
     for position in Position:
         alike = sorted((f for f in films if f.position is position and f.visit is not None), key=lambda f: f.visit or 0)
         pairs += list(pairwise(alike))

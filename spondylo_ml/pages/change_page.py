@@ -11,6 +11,7 @@ from spondylo_ml.clinical.instability import Instability, Verdict
 from spondylo_ml.clinical.measurement import Measure
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.disclaimer import FILM_NOTICE
+from spondylo_ml.landmarks import FloatArray
 from spondylo_ml.pages.figures.aligned_picture import AlignedPicture
 from spondylo_ml.pages.film_report_page import MINUS, Cell, Footnotes, measure_cell
 from spondylo_ml.pages.render import jpeg_uri, render_page
@@ -159,8 +160,8 @@ def _caption(level: LevelChange) -> str:
 
 
 def _figure(picture: AlignedPicture) -> dict[str, object]:
-    def lines(outlines: Sequence[object]) -> list[str]:
-        return [" ".join(f"{x:.1f},{y:.1f}" for x, y in outline) for outline in outlines]  # type: ignore[attr-defined]
+    def lines(outlines: Sequence[FloatArray]) -> list[str]:
+        return [" ".join(f"{x:.1f},{y:.1f}" for x, y in outline) for outline in outlines]
 
     width, height = picture.size_wh
     return {
