@@ -35,7 +35,7 @@ def shifted(film: Film, prediction: FilmPrediction) -> bool:
     present = prediction.presence >= 0.5
     distance = np.linalg.norm(prediction.corners_xy - SLOTS.corners(film.vertebrae or ()), axis=-1).mean(axis=-1)
     depth = np.linalg.norm(prediction.corners_xy[:, 0] - prediction.corners_xy[:, 1], axis=-1)
-    return bool(np.nanmedian((distance / depth)[present]) > 0.5)
+    return bool(np.nanmedian(distance[present] / depth[present]) > 0.5)
 
 
 def summary(pairs: Sequence[tuple[bool, FilmChange]]) -> str:
