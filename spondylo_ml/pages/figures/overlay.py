@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,7 +17,10 @@ from spondylo_ml.pages.colours import HEAT_RGB, MISPLACED_RGB, PREDICTION_RGB, T
 from spondylo_ml.pages.figures.labels import PADDING_PX, Label, Picture, draw_labels, draw_text, text_width_px
 from spondylo_ml.pages.figures.lines import draw_arrow, draw_edge, draw_outline
 
-CAPTION_PX = 40
+CAPTION_LINE_PX, CAPTION_LEFT_PX = 18, 4
+CAPTION_PX = 2 * CAPTION_LINE_PX + 4
+"""Height of the name and the error below a film."""
+
 LABEL_GAP_PX = 5
 LONGEST_ERROR_LABEL = "L5 on S1 888.8 px"
 HEAT_OPACITY = 0.7
@@ -28,6 +32,7 @@ def draw_film(
     height_px: int,
     heat: FloatArray | None = None,
     letterbox: Letterbox | None = None,
+    caption: Sequence[str] | None = None,
 ) -> Picture:
     """(H, W, 3) RGB: truth cyan with its levels, prediction magenta and dashed with its levels and errors, arrows from
     vertebrae that were predicted on another level to where they are, heatmaps orange.
@@ -37,6 +42,7 @@ def draw_film(
     Args:
         height_px: height of the film in the picture, without the caption.
         heat: (h, w) map from 0 to 1 over the network's input; needs `letterbox`.
+        caption: lines below the film, for which the picture becomes as wide as needed; None: its name and error.
     """
     scale = height_px / film.size_hw[0]
     size = (max(1, round(film.size_hw[1] * scale)), height_px)
@@ -58,7 +64,9 @@ def draw_film(
     for start, end in _level_arrows(film, prediction):
         draw_arrow(picture, (start + shift_xy) * scale, (end + shift_xy) * scale, MISPLACED_RGB)
     draw_labels(picture, _labels(film, prediction, scale, left))
-    return _with_caption(picture, film, prediction)
+    if caption is not None:
+        return _with_lines(picture, caption)
+    return _with_name_and_error(picture, film, prediction)
 
 
 def gutters_px(film: Film, prediction: FilmPrediction, height_px: int) -> tuple[int, int]:
@@ -145,11 +153,21 @@ def _with_heat(picture: Picture, heat: FloatArray, letterbox: Letterbox) -> Pict
     return np.asarray(np.clip(picture * (1 - alpha) + colour * alpha, 0, 255), dtype=np.uint8)
 
 
-def _with_caption(picture: Picture, film: Film, prediction: FilmPrediction) -> Picture:
-    bar = np.zeros((CAPTION_PX, picture.shape[1], 3), dtype=np.uint8)
+def _with_lines(picture: Picture, lines: Sequence[str]) -> Picture:
+    """The picture above lines of text, widened with black if a line needs it."""
+    missing = max(text_width_px(line) for line in lines) + 2 * CAPTION_LEFT_PX - picture.shape[1] if lines else 0
+    return _with_bar(np.pad(picture, ((0, 0), (0, max(0, missing)), (0, 0))), lines)
+
+
+def _with_name_and_error(picture: Picture, film: Film, prediction: FilmPrediction) -> Picture:
     table = PredictionSet([film], [prediction]).corners
     error = "no labels" if table.empty else f"MRE {table['error_px512'].mean():.1f} px512"
     others = len(_other_levels(film, prediction))
-    for line, text in enumerate((film.film_id[:28], error + (f", {others} on another level" if others else ""))):
-        draw_text(bar, text, 4, 11 + 18 * line, TEXT_RGB)
+    return _with_bar(picture, (film.film_id[:28], error + (f", {others} on another level" if others else "")))
+
+
+def _with_bar(picture: Picture, lines: Sequence[str]) -> Picture:
+    bar = np.zeros((CAPTION_LINE_PX * len(lines) + 4, picture.shape[1], 3), dtype=np.uint8)
+    for number, text in enumerate(lines):
+        draw_text(bar, text, CAPTION_LEFT_PX, 11 + CAPTION_LINE_PX * number, TEXT_RGB)
     return np.concatenate([picture, bar])
