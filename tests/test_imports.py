@@ -36,6 +36,7 @@ LAYERS = {
     "film_report": 4,
     "promotion": 4,
     "tracking": 5,
+    "dicom_results": 5,
     "serving": 6,
     "workflows": 7,
     "api": 8,
