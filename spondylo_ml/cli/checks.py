@@ -142,10 +142,14 @@ def check_phantom(config: PhantomConfig) -> None:
 
 
 def check_predict(config: PredictConfig) -> None:
-    """Check the films, the model and the output folder."""
+    """Check the films, the model and the output folders."""
     from spondylo_ml.data.film_files import collect_films
+    from spondylo_ml.dicom_results.installed import require_installed
 
     require_empty_folder(expanded(config.to))
+    if config.dicom_to is not None:
+        require_installed()
+        require_empty_folder(expanded(config.dicom_to))
     collect_films(config.films)
     require_model(config.model, config.digest)
     require_opened_run()

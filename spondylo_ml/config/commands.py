@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -224,6 +225,11 @@ class PredictConfig(Section):
     format: DraftFormat | None = Field(
         None, description="also write the predictions to drafts/, to be corrected in a labelling tool"
     )
+    dicom_to: Path | None = Field(
+        None,
+        description="new or empty folder for a DICOM Structured Report and an overlay of each DICOM film, which name "
+        "the patient as the film does; unset: none",
+    )
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
     batch_size: int = Field(8, ge=1, le=256, description="films per batch")
@@ -254,3 +260,12 @@ class PredictConfig(Section):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError("a number above 0, in mm")
         return value
+
+    @model_validator(mode="after")
+    def _results_apart(self) -> PredictConfig:
+        """The results under pseudonyms may be passed on, the DICOM objects may not."""
+        if self.dicom_to is not None:
+            results, dicom = (Path(os.path.realpath(path.expanduser())) for path in (self.to, self.dicom_to))
+            if results.is_relative_to(dicom) or dicom.is_relative_to(results):
+                raise ValueError("dicom_to must lie apart from to: its files name the patients, those of to do not")
+        return self

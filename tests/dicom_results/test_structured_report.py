@@ -270,7 +270,7 @@ def assert_random_results_are_read_back(count: int, folder: Path) -> None:
     """Films of one to four levels, some with corners outside the film."""
     random = np.random.default_rng(21)
     for _ in range(count):
-        sr, film, _, path = result(folder, *random.normal(5, 20, random.integers(1, 5)), planted=True)
+        sr, film, _, path = result(folder, *random.normal(5, 20, random.integers(1, 5)))
         assert_same(sr, report_of(film))
         path.unlink()
 

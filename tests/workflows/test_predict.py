@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from builders import synthetic_film
 from commands import environment, run, runs_of, start
-from dicoms import PLANTED_WORDS, dataset, file_bytes, with_identifiers
+from dicoms import PLANTED, PLANTED_WORDS, dataset, file_bytes, with_identifiers
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from small_models import unet_bundle
@@ -67,7 +68,7 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     rows = [f"{NAMED} 0,{NAMED},extension", f"{NAMED} 1,{NAMED},flexion", f"{NAMED} 4,{NAMED},neutral"]
     (films / "films.csv").write_text("\n".join(["filename,patient,position", *rows]), encoding="utf-8")
     common = ("predict", "--films", str(films), "--model", str(model))
-    process = start(tmp_path, *common, "--to", "out", "--format", "cvat")
+    process = start(tmp_path, *common, "--to", "out", "--format", "cvat", "--dicom_to", "dicom")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
     assert "6, 4 with results" in output
@@ -78,6 +79,7 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert not [word for word in PLANTED_WORDS if word in output], "the terminal names files but no file contents"
     assert output.rstrip().endswith("Research software, not a medical device.")
     assert_no_name_in(out)
+    _assert_dicom_objects(tmp_path / "dicom", films, output)
     good = sorted(pseudonym(f"{NAMED} {index}") for index in range(4))
     assert sorted(path.stem for path in (out / "overlays").iterdir()) == good
     assert {path.name for path in (out / "reports").iterdir()} == {f"{g}.{s}" for g in good for s in ("html", "json")}
@@ -102,6 +104,19 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     assert all(f'data-name="{name}"' in gallery for name in (*good, *bad))
     assert "2 without a result" in gallery
     assert f"<h1>{good[0]}</h1>" in (out / "reports" / f"{good[0]}.html").read_text(encoding="utf-8")
+
+
+def _assert_dicom_objects(folder: Path, films: Path, output: str) -> None:
+    """Both DICOM films have a report and an overlay of their patient, under no pseudonym; the images are listed."""
+    assert f"{folder.name}: a report and an overlay of 2 film(s), with patients' names" in output
+    assert "2 film(s) with a result, but without DICOM objects:" in output
+    assert f"({pseudonym(f'{NAMED} 0')}): no DICOM file: it belongs to no study" in output
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for kind, modality in (("reports", "SR"), ("overlays", "OT")):
+        instances = [pydicom.dcmread(path) for path in (folder / kind).iterdir()]
+        assert [(one.Modality, str(one.PatientName)) for one in instances] == [(modality, PLANTED["PN"])] * 2
+        assert {path.stem for path in (folder / kind).iterdir()} == {one.SOPInstanceUID for one in instances}
+        assert b"anon-" not in b"".join(path.read_bytes() for path in (folder / kind).iterdir())
 
 
 def _assert_the_files_agree(out: Path, good: list[str], bad: list[str]) -> None:
@@ -175,6 +190,7 @@ def test_a_folder_that_is_not_empty_and_missing_films_are_reported(model: Path, 
     for arguments, message in (
         (("--films", str(films), "--to", str(films)), "is not empty: give a new or empty folder"),
         (("--films", "nowhere.png", "--to", "out"), "no file or folder matches nowhere.png: give files, folders"),
+        (("--films", str(films), "--to", "out", "--dicom_to", "out/dicom"), "dicom_to must lie apart from to"),
     ):
         process = start(tmp_path, "predict", "--model", str(model), *arguments)
         output, _ = process.communicate(timeout=300)
@@ -191,7 +207,9 @@ def test_a_training_run_predicts_and_under_mlflow_run_only_counts_are_logged(
     mlflow_run = client.create_run(tiny.info.experiment_id)
     film = str(films / f"{NAMED} 2.dcm")
     arguments = ("predict", "--films", film, "--model", tiny.info.run_id, "--to", str(tmp_path / "out"))
+    arguments += ("--dicom_to", str(tmp_path / "dicom"))
     output = run(store, *arguments, MLFLOW_RUN_ID=mlflow_run.info.run_id)
+    assert len(list((tmp_path / "dicom").rglob("*.dcm"))) == 2
     assert f"unet, run {tiny.info.run_id}" in output
     logged_run = next(item for item in runs_of(store) if item.info.run_id == mlflow_run.info.run_id)
     assert logged_run.info.status == "FINISHED"

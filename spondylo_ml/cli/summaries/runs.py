@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
@@ -25,7 +25,7 @@ from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import EvaluationResult
-from spondylo_ml.workflows.predict.workflow import NAMES_FILE, PredictionResult
+from spondylo_ml.workflows.predict.workflow import NAMES_FILE, Failure, PredictionResult
 from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import TrainResult
 from spondylo_ml.workflows.train.cross_validate import CrossValidation
@@ -231,12 +231,17 @@ def audited(result: AuditResult) -> str:
 
 def predicted(result: PredictionResult) -> str:
     """Summary of a prediction, with the file names of the films, which only the terminal shows."""
-    n_failed, n_skipped = len(result.failed), len(result.skipped)
+    n_unread, n_skipped = len(result.unread), len(result.skipped)
     rows = [
-        ("films", f"{len(result.films)}, {len(result.films) - n_failed} with results"),
+        ("films", f"{len(result.films)}, {len(result.films) - n_unread} with results"),
         ("model", result.model),
         ("results", f"{result.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
     ]
+    if result.dicom_folder is not None:
+        n_written = len(result.films) - len(result.failed)
+        rows.append(
+            ("DICOM", f"{result.dicom_folder}: a report and an overlay of {n_written} film(s), with patients' names")
+        )
     films = [f"  {film.film_id}  {film.path}" for film in result.films[:LISTED_FILMS]]
     if more := len(result.films) - len(films):
         films.append(f"  and {more} more: --private_names true writes them all to {NAMES_FILE}")
@@ -248,11 +253,16 @@ def predicted(result: PredictionResult) -> str:
     if (more_pairs := len(result.compared) - LISTED_FILMS) > 0:
         compared.append(f"  and {more_pairs} more")
     compared += [f"  {film.film_id} was compared with no film: {film.reason}" for film in result.not_compared]
-    failed = [f"{n_failed} film(s) without a result:"] if n_failed else []
-    failed += [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in result.failed]
+    failed = _failures("film(s) without a result:", result.unread)
+    failed += _failures("film(s) with a result, but without DICOM objects:", result.without_dicom)
     return "\n".join(
         [_table(rows), "Names of the films in the results:", *films, *skipped, *compared, *failed, DISCLAIMER]
     )
+
+
+def _failures(what: str, failures: Sequence[Failure]) -> list[str]:
+    lines = [f"  {failure.path} ({failure.film_id}): {failure.reason}" for failure in failures]
+    return [f"{len(failures)} {what}", *lines] if failures else []
 
 
 def promoted_or_rolled_back(result: Promotion | Event) -> str:

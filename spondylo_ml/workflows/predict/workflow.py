@@ -19,6 +19,8 @@ from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import FilmDetails, open_file
 from spondylo_ml.data.film_files import FilmFile, collect_films
 from spondylo_ml.data.follow_up import NotCompared, film_pairs
+from spondylo_ml.dicom_results.installed import require_installed
+from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.pages.gallery_page import ComparedPair
 from spondylo_ml.serving.backends import open_model
@@ -29,6 +31,7 @@ from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
 from spondylo_ml.workflows.predict.changes import Changes
+from spondylo_ml.workflows.predict.dicom_folder import DicomFolder
 from spondylo_ml.workflows.predict.result_folder import ResultFolder
 
 NAMES_FILE = "names_private.csv"
@@ -36,7 +39,7 @@ NAMES_FILE = "names_private.csv"
 
 @dataclass(frozen=True)
 class Failure:
-    """A film without a result, for the terminal."""
+    """A film without a result, or without its DICOM objects, for the terminal."""
 
     path: Path
     film_id: str
@@ -49,39 +52,53 @@ class PredictionResult:
 
     Attributes:
         films: all films.
-        failed: films that could not be read.
+        unread: films that could not be read.
         skipped: files in the folders that are not films.
         compared: pairs of films of one patient.
         not_compared: films that state a visit or a position and are in no pair.
+        dicom_folder: folder of the DICOM objects; None if none were asked for.
+        without_dicom: films for which no DICOM objects could be written.
     """
 
     folder: Path
     model: str
     films: tuple[FilmFile, ...]
-    failed: tuple[Failure, ...]
+    unread: tuple[Failure, ...]
     skipped: tuple[Path, ...]
     compared: tuple[ComparedPair, ...] = ()
     not_compared: tuple[NotCompared, ...] = ()
+    dicom_folder: Path | None = None
+    without_dicom: tuple[Failure, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Failure, ...]:
+        """Films without all that was asked for."""
+        return (*self.unread, *self.without_dicom)
 
 
 def predict(config: PredictConfig) -> PredictionResult:
     """Predict each film and write the results; a film that cannot be read is reported and skipped.
 
     Raises:
-        SpondyloError: no such model, no film, or a target folder that is not empty.
+        SpondyloError: no such model, no film, a target folder that is not empty, or `dicom_to` without highdicom.
     """
+    if config.dicom_to is not None:
+        require_installed()
     inputs = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports, config.format)
     pairs = film_pairs([film.of_patient for film in inputs.films])
     changes = Changes(folder.root, model, pairs, config.reports)
-    failed = []
+    dicom = None if config.dicom_to is None else DicomFolder(config.dicom_to.expanduser(), model)
+    unread, without_dicom = list[Failure](), list[Failure]()
     try:
         for film, film_result in zip(inputs.films, _with_progress(model, inputs.films, config), strict=True):
             folder.add(film_result)
             changes.add(film_result, partial(_pixels, film, config))
             if film_result.error:
-                failed.append(Failure(film.path, film.film_id, film_result.error_detail))
+                unread.append(Failure(film.path, film.film_id, film_result.error_detail))
+            elif dicom is not None and (reason := _add(dicom, film, film_result)):
+                without_dicom.append(Failure(film.path, film.film_id, reason))
     finally:  # keep the results up to an interruption
         folder.write_tables()
     compared = changes.write()
@@ -90,7 +107,15 @@ def predict(config: PredictConfig) -> PredictionResult:
     if config.private_names:
         write_names(folder.root / NAMES_FILE, inputs.films)
     result = PredictionResult(
-        folder.root, model.name, inputs.films, tuple(failed), inputs.skipped, compared, pairs.not_compared
+        folder=folder.root,
+        model=model.name,
+        films=inputs.films,
+        unread=tuple(unread),
+        skipped=inputs.skipped,
+        dicom_folder=dicom.root if dicom else None,
+        without_dicom=tuple(without_dicom),
+        compared=compared,
+        not_compared=pairs.not_compared,
     )
     if "MLFLOW_RUN_ID" in os.environ:
         _log(result)
@@ -100,6 +125,15 @@ def predict(config: PredictConfig) -> PredictionResult:
 def _pixels(film: FilmFile, config: PredictConfig) -> GreyImage:
     """The pixels of a film, read once more."""
     return open_file(film.path, film.film_id, _details(film.details, config)).image.read()
+
+
+def _add(dicom: DicomFolder, film: FilmFile, result: FilmResult) -> str:
+    """Write the DICOM objects of a film; returns why there are none, or nothing."""
+    try:
+        dicom.add(film.path, result)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _details(details: FilmDetails, config: PredictConfig) -> FilmDetails:
@@ -132,6 +166,6 @@ def _log(result: PredictionResult) -> None:
     require_store()
     with open_run("", f"predict {len(result.films)} films", command="predict"):
         mlflow.set_tags(
-            {"predicted_by": result.model, "films": str(len(result.films)), "failed": str(len(result.failed))}
+            {"predicted_by": result.model, "films": str(len(result.films)), "failed": str(len(result.unread))}
         )
         log_environment()
