@@ -69,6 +69,12 @@ def format_value(name: str, value: float) -> str:
     return "none" if math.isnan(value) else f"{value:,.{metric_definition(name).digits}f}"
 
 
+def unit_of_differences(name: str) -> str:
+    """The unit of a difference between two values of a metric: points for a percentage."""
+    unit = metric_definition(name).unit
+    return "points" if unit.startswith("%") else unit
+
+
 @lru_cache(maxsize=256)
 def _pattern(text: str) -> re.Pattern[str]:
     """The regular expression of a text with placeholders."""

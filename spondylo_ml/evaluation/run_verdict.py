@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
+from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition, unit_of_differences
 from spondylo_ml.evaluation.paired import PairedDifference
 
 METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
@@ -53,7 +53,7 @@ def run_verdict(run: str, baseline: str, differences: Sequence[PairedDifference]
 def difference_text(d: PairedDifference) -> str:
     """A difference in words, such as `grade right +3.1 points [1.0, 5.2], p = .004`."""
     metric = metric_definition(d.metric)
-    unit = "points" if metric.unit.startswith("%") else metric.unit
+    unit = unit_of_differences(d.metric)
     estimate, digits = d.difference, metric.digits
     interval = "" if math.isnan(estimate.low) else f" [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
     return f"{metric.label} {estimate.value:+.{digits}f} {unit}{interval}{_p_of(d)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from spondylo_ml.config.promotion import MarginsConfig
-from spondylo_ml.evaluation.catalogue import lower_is_better
+from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition, unit_of_differences
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.evaluation.seed_noise import checked_floor
@@ -145,8 +145,17 @@ def gain_text(gain: Gain) -> str:
     e = gain.estimate
     counts = f"n {e.n}" + (f", {e.n_absent} absent" if e.n_absent else "") + f", {e.n_patients} patients"
     counts += f"; {gain.on}" if gain.on else ""
-    change = f"{'worse' if e.value < 0 else 'better'} by {abs(e.value):.2f}"
-    return f"{gain.metric} {change}, 95 % interval of the gain {e.low:.2f} to {e.high:.2f} ({counts})"
+    change = f"{'worse' if e.value < 0 else 'better'} by {_with_unit(f'{abs(e.value):.2f}', gain)}"
+    return f"{_label(gain)} {change}, 95 % interval of the gain {e.low:.2f} to {e.high:.2f} ({counts})"
+
+
+def _with_unit(difference: str, gain: Gain) -> str:
+    return f"{difference} {unit_of_differences(gain.metric)}".rstrip()
+
+
+def _label(gain: Gain) -> str:
+    """The metric as the pages name it."""
+    return metric_definition(gain.metric).label
 
 
 def _refusals(candidate: Contender, champion: Contender | None, gain: Gain | None) -> list[str]:
@@ -184,7 +193,7 @@ def _unless_above_mean_shape(gain: Gain | None) -> list[str]:
 
 def _without_interval(gain: Gain) -> str:
     e = gain.estimate
-    return f"{gain.metric} has no interval on these films (n {e.n}, {e.n_patients} patients)"
+    return f"{_label(gain)} has no interval on these films (n {e.n}, {e.n_patients} patients)"
 
 
 def _on_gain(
@@ -197,11 +206,12 @@ def _on_gain(
         against, in_favour = [], [f"a gain that excludes zero {over}"]
     if noise_floor is None:
         against.append(
-            f"how far another seed alone moves {gain.metric} is unknown: give noise_floor, or noise_floor_from=<run "
+            f"how far another seed alone moves '{_label(gain)}' is unknown: give noise_floor, or noise_floor_from=<run "
             "id> of a study with retrain_seeds or of a benchmark" + (f". {floor_source}" if floor_source else "")
         )
         return against, in_favour
-    floor = f"{noise_floor:.4g}, the noise floor between seeds" + (f" ({floor_source})" if floor_source else "")
+    source = f" ({floor_source})" if floor_source else ""
+    floor = f"{_with_unit(f'{noise_floor:.4g}', gain)}, the noise floor between seeds{source}"
     if gain.estimate.low <= noise_floor:
         against.append(f"the interval of the gain does not lie above {floor}")
     else:

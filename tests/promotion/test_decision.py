@@ -49,12 +49,12 @@ def test_a_clear_gain_within_all_margins_makes_a_champion() -> None:
     assert decision.against == ()
     assert decision.reasons == decision.in_favour
     assert decision.in_favour[0] == (
-        "a gain that excludes zero over version 3 (unet): grade_accuracy_all better by 4.00, "
+        "a gain that excludes zero over version 3 (unet): grade right better by 4.00 points, "
         "95 % interval of the gain 2.00 to 6.00 (n 400, 80 patients)"
     )
-    assert decision.in_favour[1] == "the interval of the gain lies above 1, the noise floor between seeds"
+    assert decision.in_favour[1] == "the interval of the gain lies above 1 points, the noise floor between seeds"
     assert decision.in_favour[2] == (
-        "it beats the mean shape: mre_px512 better by 30.00, 95 % interval of the gain 25.00 to 35.00 "
+        "it beats the mean shape: MRE better by 30.00 px512, 95 % interval of the gain 25.00 to 35.00 "
         "(n 400, 80 patients)"
     )
     assert len(decision.in_favour) == 3 + len(GUARDED), "each guarded metric is listed"
@@ -71,7 +71,7 @@ def test_without_a_noise_floor_nothing_replaces_a_champion() -> None:
     decision = decide_on(floor=None)
     assert decision.verdict is Verdict.CHALLENGER
     assert decision.against == (
-        "how far another seed alone moves grade_accuracy_all is unknown: give noise_floor, or noise_floor_from=<run "
+        "how far another seed alone moves 'grade right' is unknown: give noise_floor, or noise_floor_from=<run "
         "id> of a study with retrain_seeds or of a benchmark",
     )
     hint = "The store has: noise_floor_from=abc (1.2)"
@@ -89,8 +89,8 @@ def test_the_source_of_the_noise_floor_is_reported() -> None:
     source = "measured by study s 12345678: unet 3 seeds; on a val"
     decision = decide(CANDIDATE, CHAMPION, CLEAR, 1.0, MARGINS, source, OVER_MEAN_SHAPE)
     assert decision.in_favour[1] == (
-        "the interval of the gain lies above 1, the noise floor between seeds (measured by study s 12345678: unet 3 "
-        "seeds; on a val)"
+        "the interval of the gain lies above 1 points, the noise floor between seeds (measured by study s 12345678: "
+        "unet 3 seeds; on a val)"
     )
 
 
@@ -100,7 +100,7 @@ def test_the_whole_interval_must_lie_above_the_noise_floor(floor: float, verdict
     assert decision.verdict == verdict
     if verdict == "challenger":
         assert decision.against == (
-            f"the interval of the gain does not lie above {floor:g}, the noise floor between seeds",
+            f"the interval of the gain does not lie above {floor:g} points, the noise floor between seeds",
         )
 
 
@@ -227,7 +227,7 @@ def test_a_model_that_was_rolled_back_must_be_named_to_be_evaluated_again() -> N
 def test_a_gain_without_an_interval_is_refused() -> None:
     decision = decide_on(measured_gain=gain(3.0, math.nan, math.nan))
     assert decision.verdict is Verdict.REFUSED
-    assert decision.against == ("grade_accuracy_all has no interval on these films (n 400, 80 patients)",)
+    assert decision.against == ("grade right has no interval on these films (n 400, 80 patients)",)
     assert decide_on(measured_gain=None).against == ("nothing was measured",)
 
 
@@ -236,21 +236,21 @@ def test_the_first_model_must_beat_the_mean_shape_and_needs_no_noise_floor() -> 
     assert better.verdict is Verdict.CHAMPION
     assert better.reasons == (
         "there is no champion to compare with",
-        "it beats the mean shape: grade_accuracy_all better by 60.00, 95 % interval of the gain 55.00 to 65.00 "
+        "it beats the mean shape: grade right better by 60.00 points, 95 % interval of the gain 55.00 to 65.00 "
         "(n 400, 80 patients)",
     )
     for measured_gain, text in ((gain(1.0, 0.0, 2.0), "better by 1.00"), (gain(-4.0, -6.0, -2.0), "worse by 4.00")):
         worse = decide(CANDIDATE, None, measured_gain, 0.0, MARGINS)
         assert worse.verdict is Verdict.REFUSED
-        assert worse.against[0].startswith(f"it does not beat the mean shape: grade_accuracy_all {text}, 95 % interval")
+        assert worse.against[0].startswith(f"it does not beat the mean shape: grade right {text} points, 95 % interval")
 
 
 @pytest.mark.parametrize(
     ("mean_shape", "sentence"),
     [
-        (gain(-20.0, -25.0, -15.0), "it does not beat the mean shape: grade_accuracy_all worse by 20.00"),
-        (gain(1.0, 0.0, 2.0), "it does not beat the mean shape: grade_accuracy_all better by 1.00"),
-        (gain(3.0, math.nan, math.nan), "grade_accuracy_all has no interval on these films"),
+        (gain(-20.0, -25.0, -15.0), "it does not beat the mean shape: grade right worse by 20.00"),
+        (gain(1.0, 0.0, 2.0), "it does not beat the mean shape: grade right better by 1.00"),
+        (gain(3.0, math.nan, math.nan), "grade right has no interval on these films"),
         (None, "no gain over the mean shape was measured"),
     ],
 )
@@ -276,6 +276,6 @@ def test_a_gain_states_its_sample_size_and_films() -> None:
     estimate = Estimate(value=2.0, low=1.0, high=3.0, n=40, n_absent=3, n_patients=9)
     text = gain_text(Gain("slip_error_percent", estimate, "phantom-0 test, synthetic films"))
     assert text == (
-        "slip_error_percent better by 2.00, 95 % interval of the gain 1.00 to 3.00 "
+        "slip error better by 2.00 points, 95 % interval of the gain 1.00 to 3.00 "
         "(n 40, 3 absent, 9 patients; phantom-0 test, synthetic films)"
     )

@@ -66,7 +66,7 @@ def test_the_life_of_a_registered_model(training_runs: dict[str, Run], folder: P
     client = client_of(folder)
     poor = run_promotion(training_runs["bad"])
     assert verdicts(poor) == ["refused"]
-    assert poor.outcomes[0].decision.against[0].startswith("it does not beat the mean shape: mre_px512 worse by ")
+    assert poor.outcomes[0].decision.against[0].startswith("it does not beat the mean shape: MRE worse by ")
     assert poor.champion is None
 
     first = run_promotion(training_runs["first"])
@@ -86,7 +86,7 @@ def test_the_life_of_a_registered_model(training_runs: dict[str, Run], folder: P
 
     better = run_promotion(training_runs["better"], training_runs["bad"])
     assert verdicts(better) == ["champion", "refused"], "no challenger that does not beat the mean shape"
-    assert better.outcomes[1].decision.against[0].startswith("it does not beat the mean shape: mre_px512 worse by ")
+    assert better.outcomes[1].decision.against[0].startswith("it does not beat the mean shape: MRE worse by ")
     assert [outcome.version for outcome in better.outcomes] == [2, None], (
         "the champion keeps its version, a refused model gets none"
     )
@@ -175,7 +175,7 @@ def test_an_untrained_model_is_refused_and_the_run_says_why(
         "--overlays", "1", "--registered_model", "refused", "--split", "val",
     )  # fmt: skip
     assert "refused" in output
-    assert "it does not beat the mean shape: mre_px512 worse by" in output
+    assert "it does not beat the mean shape: MRE worse by" in output
     assert "champion: none" in output
     plan = f"comparing {other.info.run_name} {other.info.run_id[:8]} with the mean shape, as there is no champion, on "
     assert plan in output

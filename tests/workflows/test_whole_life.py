@@ -97,10 +97,7 @@ def test_tune_train_and_promote_against_the_noise_floor_of_the_study(tmp_path: P
     del promote_options[2:4]  # without --noise_floor
     assert "champion, version 1 of" in run_python(tmp_path, "promote", "--run_ids", ids["first"], *promote_options)
     without_floor = run_python(tmp_path, "promote", "--run_ids", ids["better"], *promote_options)
-    assert (
-        "challenger, version 2 of spondylo-landmarks\n  - how far another seed alone moves mre_px512 is"
-        in without_floor
-    )
+    assert "challenger, version 2 of spondylo-landmarks\n  - how far another seed alone moves 'MRE' is" in without_floor
     assert f"The store has: noise_floor_from={study[1]}" in without_floor
     with_floor = run_python(
         tmp_path, "promote", "--run_ids", ids["better"], "--noise_floor_from", study[1], *promote_options
@@ -108,7 +105,7 @@ def test_tune_train_and_promote_against_the_noise_floor_of_the_study(tmp_path: P
     assert "champion, version 2 of" in with_floor, with_floor
     floor = client_of(tmp_path).get_run(study[1]).data.metrics["noise_floor/mre_px512"]
     assert (
-        f"above {floor:.4g}, the noise floor between seeds (measured by study s {study[1][:8]}: maht_net 2"
+        f"above {floor:.4g} px512, the noise floor between seeds (measured by study s {study[1][:8]}: maht_net 2"
         in with_floor
     )
     assert aliases_of(client_of(tmp_path)) == {"champion": 2}
