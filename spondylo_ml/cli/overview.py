@@ -23,7 +23,7 @@ SUMMARIES = {
     "preview": "Draw training films as the network will see them, prepared and augmented; trains nothing.",
     "spacing": "Measure the pixel spacing, with its uncertainty, by a known length or a ruler, or read it from DICOM.",
     "list": "List runs, registered models or studies, newest or best first.",
-    "clean": "List old runs and checkpoints that nothing keeps, and delete them with --delete true.",
+    "clean": "List old runs, their files and checkpoints that nothing keeps, and delete them with --delete true.",
     "export-onnx": "Write a model with its network in ONNX as well, if that computes the same.",
     "convert-model": "Write a model of an older format in the current one, with digests of its files.",
     TUNE: "Search a space of configurations; the same study name resumes it, also from several machines at once.",

@@ -32,12 +32,13 @@ class ListConfig(Section):
 
 
 class CleanConfig(Section):
-    """What to delete: old runs and checkpoints that no rule keeps."""
+    """What to delete: old runs, their files and checkpoints that no rule keeps."""
 
-    what: CommaList[Literal["checkpoints", "runs"]] = Field(
-        ("checkpoints", "runs"),
+    what: CommaList[Literal["checkpoints", "runs", "artefacts"]] = Field(
+        ("checkpoints", "runs", "artefacts"),
         min_length=1,
-        description="checkpoints (needed only to resume a training run), runs (which MLflow can restore)",
+        description="checkpoints (needed only to resume a training run), runs (MLflow can restore their metrics), "
+        "artefacts (files and models of the runs that this command deletes, now or before)",
     )
     older_than_days: float = Field(30, ge=0, description="younger runs and their checkpoints are kept")
     keep_newest: int = Field(10, ge=1, description="this many of the newest runs of each command are kept")

@@ -8,6 +8,8 @@ from mlflow.entities import LoggedModel, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.tracking.run_files import REMOVED_TAG
+
 
 def logged_model(run: Run) -> LoggedModel | None:
     """The model that the run logged last among those that it logged to the end; None if there is none.
@@ -19,10 +21,11 @@ def logged_model(run: Run) -> LoggedModel | None:
 
 
 def has_model(run: Run) -> bool:
-    """Whether the run has logged a model."""
+    """Whether the run has logged a model that is still there."""
     if not (run.outputs and run.outputs.model_outputs):
         return False
-    return run.info.status == "FINISHED" or logged_model(run) is not None
+    whole = run.info.status == "FINISHED" and REMOVED_TAG not in run.data.tags
+    return whole or logged_model(run) is not None
 
 
 def delete_unfinished_models(run_id: str) -> int:

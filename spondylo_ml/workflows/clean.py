@@ -1,4 +1,4 @@
-"""`clean`: delete old runs and checkpoints that no rule keeps. Imports no torch, so that it is quick."""
+"""`clean`: delete old runs, their files and checkpoints that no rule keeps. Imports no torch, so that it is quick."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mlflow.entities import Run
+from mlflow.entities import LifecycleStage, Run
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import CleanConfig
@@ -21,6 +21,7 @@ from spondylo_ml.tracking.keeping import Keeping, Limits, registered_runs
 from spondylo_ml.tracking.outcome import OPEN
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import RUN_FILE
+from spondylo_ml.tracking.run_files import REMOVED_TAG, delete_files, files_bytes, mark_removed
 from spondylo_ml.tracking.run_kinds import OTHER, kind_of
 from spondylo_ml.tracking.search import search_runs
 from spondylo_ml.tracking.store import get_run
@@ -37,6 +38,14 @@ class OldCheckpoints:
 
 
 @dataclass(frozen=True)
+class OldFiles:
+    """Artefacts and models of a run that is deleted, now or by an earlier `clean`."""
+
+    run: Run
+    n_bytes: int
+
+
+@dataclass(frozen=True)
 class Cleaning:
     """What `clean` deletes, or would delete.
 
@@ -46,6 +55,8 @@ class Cleaning:
         unknown_folders: folders beside the checkpoints that belong to no run of this store; they are left alone.
         killed: runs of the experiments asked for whose state was set to KILLED, since their process was killed.
         refusals: why that was not possible for other runs, by run id.
+        files: of `runs` and of those that an earlier `clean` deleted, but not of those that somebody else deleted.
+        unreachable_files: why files could not be listed or deleted, by run id; the next `clean` tries again.
         ages_days, ranks: by run id; a run without a rank is no training run, or has no value of the metric.
     """
 
@@ -59,11 +70,13 @@ class Cleaning:
     ranks: dict[str, int]
     killed: tuple[Run, ...] = ()
     refusals: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[OldFiles, ...] = ()
+    unreachable_files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def n_bytes(self) -> int:
-        """Size of the checkpoints."""
-        return sum(item.n_bytes for item in self.checkpoints)
+        """Size of the checkpoints, artefacts and models."""
+        return sum(item.n_bytes for item in self.checkpoints) + sum(item.n_bytes for item in self.files)
 
 
 def clean(config: CleanConfig) -> Cleaning:
@@ -90,11 +103,12 @@ def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
     keeping = Keeping(search_runs(), registered_runs(), limits, now_ms)
     of_deleted = replace(keeping, limits=replace(limits, keep_newest=0, keep_best=0))
     considered = search_runs(experiment=config.experiment)
+    deleted_before = search_runs("", config.experiment, deleted=True)
     kept_checkpoints, kept_runs = Counter[str](), Counter[str]()
     checkpoints, runs = [], []
     if "checkpoints" in config.what:
         reasons = [(run, keeping.reason_for_checkpoints(run)) for run in considered]
-        reasons += [(run, of_deleted.reason(run)) for run in search_runs("", config.experiment, deleted=True)]
+        reasons += [(run, of_deleted.reason(run)) for run in deleted_before]
         for run, reason in reasons:
             item = _checkpoints_of(run)
             if item is not None and reason:
@@ -107,7 +121,12 @@ def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
                 kept_runs[reason] += 1
             else:
                 runs.append(run)
-    touched = [*runs, *(item.run for item in checkpoints)]
+    files: list[OldFiles] = []
+    unreachable: dict[str, str] = {}
+    if "artefacts" in config.what:
+        removed = [run for run in deleted_before if REMOVED_TAG in run.data.tags and not of_deleted.reason(run)]
+        files, unreachable = _files_of([*runs, *removed])
+    touched = [*runs, *(item.run for item in checkpoints), *(item.run for item in files)]
     return Cleaning(
         deleted=False,
         checkpoints=tuple(checkpoints),
@@ -117,6 +136,8 @@ def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
         unknown_folders=tuple(_unknown_folders()),
         ages_days={run.info.run_id: keeping.age_days(run) for run in touched},
         ranks={run.info.run_id: rank for run in touched if (rank := keeping.ranks.get(run.info.run_id))},
+        files=tuple(files),
+        unreachable_files=unreachable,
     )
 
 
@@ -129,6 +150,20 @@ def _checkpoints_of(run: Run) -> OldCheckpoints | None:
             files = tuple(files_in(folder))
             return OldCheckpoints(run, files, sum(path.stat().st_size for path in files)) if files else None
     return None
+
+
+def _files_of(runs: list[Run]) -> tuple[list[OldFiles], dict[str, str]]:
+    """What MLflow keeps of the runs, and by run id why it cannot be listed."""
+    files: list[OldFiles] = []
+    unreachable: dict[str, str] = {}
+    for run in runs:
+        try:
+            n_bytes = files_bytes(run)
+        except Exception as error:  # the clients of S3, Azure and others raise types of their own
+            unreachable[run.info.run_id] = f"{type(error).__name__}: {error}"
+        else:
+            files += [OldFiles(run, n_bytes)] if n_bytes else []
+    return files, unreachable
 
 
 def _run_id_in(folder: Path) -> str:
@@ -147,13 +182,29 @@ def _unknown_folders() -> Iterator[Path]:
 
 
 def _carried_out(cleaning: Cleaning) -> Cleaning:
-    """Delete the files and runs; a run that was resumed meanwhile is left alone."""
-    checkpoints = tuple(item for item in cleaning.checkpoints if _files_deleted(item))
+    """Delete checkpoints, runs and files; a run that was resumed or restored meanwhile is left alone."""
+    checkpoints = tuple(item for item in cleaning.checkpoints if _checkpoints_deleted(item))
     runs = tuple(run for run in cleaning.runs if _run_deleted(run))
-    return replace(cleaning, deleted=True, checkpoints=checkpoints, runs=runs)
+    unreachable = dict(cleaning.unreachable_files)
+    files = tuple(item for item in cleaning.files if _files_deleted(item, unreachable))
+    return replace(
+        cleaning, deleted=True, checkpoints=checkpoints, runs=runs, files=files, unreachable_files=unreachable
+    )
 
 
-def _files_deleted(item: OldCheckpoints) -> bool:
+def _files_deleted(item: OldFiles, unreachable: dict[str, str]) -> bool:
+    run = get_run(item.run.info.run_id)
+    if run.info.lifecycle_stage != LifecycleStage.DELETED:
+        return False
+    try:
+        delete_files(run)
+    except Exception as error:  # as in `_files_of`
+        unreachable[run.info.run_id] = f"{type(error).__name__}: {error}"
+        return False
+    return True
+
+
+def _checkpoints_deleted(item: OldCheckpoints) -> bool:
     with _unless_resumed(item.run) as ended:
         for file in item.files if ended else ():
             file.unlink(missing_ok=True)
@@ -163,6 +214,7 @@ def _files_deleted(item: OldCheckpoints) -> bool:
 def _run_deleted(run: Run) -> bool:
     with _unless_resumed(run) as ended:
         if ended:
+            mark_removed(run.info.run_id)
             MlflowClient().delete_run(run.info.run_id)
     return ended
 

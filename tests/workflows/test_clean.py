@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from mlflow.tracking import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 from stores import NOW_MS, TRAINING_TAGS, add_run
 
 from spondylo_ml.cli.summaries.store import cleaned
 from spondylo_ml.config import CleanConfig
+from spondylo_ml.tracking.logged_models import has_model
 from spondylo_ml.workflows.clean import Cleaning, clean, plan_cleaning
 
 ONE_NEWEST = {"keep_newest": 1, "keep_best": 0}
@@ -60,7 +65,7 @@ def test_old_runs_and_checkpoints_are_deleted_if_asked_for_and_nothing_else(
     assert cleaning.kept_runs["registered as landmarks version 2"] == 1
     text = cleaned(cleaning)
     assert "checkpoints: 4 file(s) of 2 run(s), 0.0 MB, would be deleted" in text
-    assert "Nothing was deleted. To delete what is listed: the same command with --delete true" in text
+    assert "Nothing was deleted. To delete what is listed (0.0 MB): the same command with --delete true" in text
     assert len(list(tmp_path.rglob("*.ckpt"))) == 12
     assert client.get_run(old).info.lifecycle_stage == "active"
 
@@ -74,7 +79,78 @@ def test_old_runs_and_checkpoints_are_deleted_if_asked_for_and_nothing_else(
     assert len(list(tmp_path.rglob("*.ckpt"))) == 8
     stages = {run_id: client.get_run(run_id).info.lifecycle_stage for run_id in (old, unknown, registered, by_hand)}
     assert stages == {old: "deleted", unknown: "active", registered: "active", by_hand: "active"}
-    assert "Restore a run: mlflow runs restore --run-id" in cleaned(result)
-    assert f"mlflow gc --backend-store-uri sqlite:///{tmp_path}/mlflow.db --tracking-uri" in cleaned(result)
+    assert "Restore a run with its files: mlflow runs restore --run-id" in cleaned(result)
     again = clean(CleanConfig.model_validate(ONE_NEWEST | {"delete": True}))
     assert (again.runs, again.checkpoints) == ((), ())
+
+
+def write_files(client: MlflowClient, run_id: str, folder: Path) -> list[Path]:
+    """A page of 4,000 bytes in a folder of a run's artefacts, and a model of 6,000 bytes with its link to the run."""
+    model = client.create_logged_model("0", source_run_id=run_id)
+    source = folder / "weights.bin"
+    source.write_bytes(bytes(6000))
+    client.log_model_artifact(model.model_id, str(source))
+    client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+    client.log_text(run_id, "x" * 4000, "report/index.html")
+    artefacts = Path(local_file_uri_to_path(client.get_run(run_id).info.artifact_uri))
+    return [artefacts / "report" / "index.html", Path(local_file_uri_to_path(model.artifact_location)) / source.name]
+
+
+def test_the_files_of_the_runs_it_deletes_are_gone_and_those_of_runs_that_others_deleted_stay(
+    client: MlflowClient, tmp_path: Path
+) -> None:
+    old, by_user, registered = (add_run(client, name) for name in ("old", "by user", "registered"))
+    newest = add_run(client, "newest", days_old=1)
+    files = {run_id: write_files(client, run_id, tmp_path) for run_id in (old, by_user, registered, newest)}
+    client.create_registered_model("landmarks")
+    client.create_model_version("landmarks", f"runs:/{registered}/model", registered)
+    client.log_metric(old, "val_best/mre_px512", 7.0)
+    client.delete_run(by_user)
+
+    options = ONE_NEWEST | {"older_than_days": 0, "delete": True}
+    kept_files = clean(CleanConfig.model_validate(options | {"what": ("runs",)}))
+    assert (ids(kept_files), kept_files.files) == ([old], ())
+    assert "Restore a run with its files" in cleaned(kept_files)
+    assert all(file.exists() for file in files[old])
+
+    dry = clean(CleanConfig.model_validate(options | {"delete": False}))
+    assert [(item.run.info.run_id, item.n_bytes) for item in dry.files] == [(old, 10_000)]
+    assert "artefacts and models: of 1 run(s), 0.0 MB, would be deleted" in cleaned(dry)
+    before = sum(file.stat().st_size for file in tmp_path.glob("mlruns/**/*") if file.is_file())
+    result = clean(CleanConfig.model_validate(options))
+    after = sum(file.stat().st_size for file in tmp_path.glob("mlruns/**/*") if file.is_file())
+    assert (before - after, result.n_bytes) == (10_000, 10_000)
+    assert {run_id: [file.exists() for file in both] for run_id, both in files.items()} == {
+        old: [False, False], by_user: [True, True], registered: [True, True], newest: [True, True]
+    }  # fmt: skip
+    assert clean(CleanConfig.model_validate(options)).files == ()
+
+    client.restore_run(old)
+    restored = client.get_run(old)
+    assert restored.data.metrics == {"val_best/mre_px512": 7.0}
+    assert not has_model(restored), "so that no command offers a model without files"
+    client.restore_run(by_user)
+    assert has_model(client.get_run(by_user))
+
+
+def test_files_that_cannot_be_deleted_are_named_and_the_next_clean_deletes_them(
+    client: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, _ = add_run(client, "old"), add_run(client, "newest", days_old=1)
+    page, weights = write_files(client, old, tmp_path)
+    options = CleanConfig.model_validate(ONE_NEWEST | {"older_than_days": 0, "delete": True})
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalArtifactRepository, "delete_artifacts", _refuse)
+        result = clean(options)
+    assert (ids(result), result.files) == ([old], ())
+    assert f"artefacts and models of run {old} cannot be deleted now: PermissionError: read-only" in cleaned(result)
+    assert page.exists()
+    assert weights.exists()
+    assert [item.run.info.run_id for item in clean(options).files] == [old]
+    assert not page.exists()
+    assert not weights.exists()
+
+
+def _refuse(*_: object) -> None:
+    raise PermissionError("read-only")

@@ -11,7 +11,7 @@ from spondylo_ml.cli.summaries.table import aligned
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from spondylo_ml.workflows.clean import Cleaning
+    from spondylo_ml.workflows.clean import Cleaning, OldCheckpoints, OldFiles
     from spondylo_ml.workflows.list_store import Listing
     from spondylo_ml.workflows.show import Shown
 
@@ -39,7 +39,7 @@ def cleaned(cleaning: Cleaning) -> str:
             f"run {run_id} was killed, but its state could not be changed: {why}"
             for run_id, why in cleaning.refusals.items()
         ),
-        f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {megabytes(cleaning.n_bytes)}, {state}",
+        f"checkpoints: {n_files} file(s) of {len(cleaning.checkpoints)} run(s), {_size(cleaning.checkpoints)}, {state}",
         *_aligned(
             [*_run_cells(item.run, cleaning), megabytes(item.n_bytes), ", ".join(file.name for file in item.files)]
             for item in cleaning.checkpoints
@@ -48,11 +48,21 @@ def cleaned(cleaning: Cleaning) -> str:
         f"runs: {len(cleaning.runs)} {state}",
         *_aligned(_run_cells(run, cleaning) for run in cleaning.runs),
         *_kept(cleaning.kept_runs, "kept"),
+        f"artefacts and models: of {len(cleaning.files)} run(s), {_size(cleaning.files)}, {state}",
+        *_aligned([*_run_cells(item.run, cleaning), megabytes(item.n_bytes)] for item in cleaning.files),
+        *(
+            f"artefacts and models of run {run_id} cannot be deleted now: {why}"
+            for run_id, why in cleaning.unreachable_files.items()
+        ),
     ]
     if cleaning.unknown_folders:
         folders = ", ".join(map(str, cleaning.unknown_folders))
         lines.append(f"left alone, since they belong to no run of this store: {folders}")
     return "\n".join([*lines, *_next_step(cleaning)])
+
+
+def _size(items: Iterable[OldCheckpoints | OldFiles]) -> str:
+    return megabytes(sum(item.n_bytes for item in items))
 
 
 def _named(run: Run) -> str:
@@ -78,19 +88,15 @@ def _kept(counts: Counter[str], what: str) -> Iterator[str]:
 
 def _next_step(cleaning: Cleaning) -> Iterator[str]:
     if not cleaning.deleted:
-        if cleaning.checkpoints or cleaning.runs:
-            yield "Nothing was deleted. To delete what is listed: the same command with --delete true"
+        if cleaning.checkpoints or cleaning.runs or cleaning.files:
+            size = megabytes(cleaning.n_bytes)
+            yield f"Nothing was deleted. To delete what is listed ({size}): the same command with --delete true"
         return
+    if cleaning.checkpoints or cleaning.files:
+        yield f"{megabytes(cleaning.n_bytes)} freed"
     if cleaning.runs:
-        yield "Restore a run: mlflow runs restore --run-id <run id>"
-        from spondylo_ml.tracking.reachable import store_name
-
-        uri = store_name()
-        store = "<its database>" if uri.startswith("http") else uri
-        yield (
-            "Remove runs that were deleted a month ago or earlier, with their artefacts, for good: "
-            f"mlflow gc --backend-store-uri {store} --tracking-uri {uri} --older-than 30d"
-        )
+        what = "the metrics, parameters and tags of a run" if cleaning.files else "a run with its files"
+        yield f"Restore {what}: mlflow runs restore --run-id <run id>"
 
 
 def megabytes(n_bytes: int) -> str:
