@@ -35,6 +35,16 @@ def run_address(run_id: str) -> str:
     return f"{server_address()}/{run_path(get_run(run_id).info.experiment_id, run_id)}"
 
 
+def page_link(text: str, page: str = "index.html", run_id: str | None = None) -> str:
+    """Markdown for the description of a run, by default the active one: a link that opens a page of its artefacts.
+
+    Raises:
+        TrackingError: the store has no such run.
+    """
+    run = mlflow.active_run() if run_id is None else get_run(run_id)
+    return f"[{text}]({run_path(run.info.experiment_id, run.info.run_id, f'artifacts/{page}')})" if run else ""
+
+
 def experiment_path(experiment_id: str, view: str = "") -> str:
     """The part of the address of an experiment's runs after that of the server; without an id, of all experiments.
 

@@ -16,10 +16,11 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.loading import audit_of, load_films_to_audit
 from spondylo_ml.data.readers.recognition import Recognition, recognition_of
 from spondylo_ml.pages.audit_page import audit_page
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
-from spondylo_ml.tracking.store import chosen_experiment, open_run
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.workflows.shared.audit_log import log_audit
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def _log_report(films: FilmSet, result: Audit, config: AuditConfig) -> None:
     mlflow.log_text(slips.to_csv(index=False), "audit/slips.csv")
     html = audit_page(films, result, table, slips, config.pictures, config.sample_films)
     mlflow.log_text(html, REPORT)
+    mlflow.set_tag(DESCRIPTION_TAG, page_link("Open the page of this audit: films, labels and what was found"))
 
 
 def _dataset_metrics(table: pd.DataFrame, slips: pd.DataFrame) -> dict[str, float]:

@@ -28,6 +28,7 @@ from spondylo_ml.pages.figures.run_charts import draw_learning_curves, side_by_s
 from spondylo_ml.pages.figures.sheet import with_legend
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
@@ -182,7 +183,9 @@ def _log_result(data: ComparisonData, pictures: Sequence[tuple[str, Picture]]) -
     mlflow.log_text(by_film.to_csv(), "films.csv")
     mlflow.log_image(draw_learning_curves(data.curves, data.curve_label), artifact_file="learning_curves.png")
     mlflow.log_text(comparison_page(data, pictures), PAGE)
-    mlflow.set_tag(DESCRIPTION_TAG, "\n\n".join([*map(red_line, data.remarks), *map(_in_markdown, data.verdicts())]))
+    page = page_link("Open the page of this comparison: films, charts and tables")
+    text = [*map(red_line, data.remarks), *map(_in_markdown, data.verdicts()), page]
+    mlflow.set_tag(DESCRIPTION_TAG, "\n\n".join(text))
     for index, (run, differences) in enumerate(data.differences.items(), start=1):
         mlflow.set_tag(f"compared.{index}", run)
         names = f"{_in_metric_name(run)} minus {_in_metric_name(data.runs[0])}"

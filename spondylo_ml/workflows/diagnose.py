@@ -32,10 +32,11 @@ from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
-from spondylo_ml.tracking.store import chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.inference import inference
 
@@ -187,6 +188,7 @@ def _log_result(result: Diagnosis, subject: Subject) -> None:
         preflight.census,
     )
     mlflow.log_text(page, PAGE)
+    mlflow.set_tag(DESCRIPTION_TAG, page_link("Open the page of this diagnosis: what is wrong, and what to do"))
 
 
 def _values(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:

@@ -33,6 +33,7 @@ from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.model_address import model_id_of_run
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.mlflow_log import log_params
@@ -124,8 +125,9 @@ def _page_facts(title: str, trained_run: Run, bundle: Bundle, films: FilmSet) ->
 def _log_page(about: RunFacts, predictions: PredictionSet, report: EvaluationReport, bundle: Bundle) -> None:
     """Log the page of the evaluation, and its headline as the run's description."""
     log_run_page(about, predictions, report, bundle.config.clinical)
+    page = page_link("Open the page of this evaluation: films, charts and tables")
     first = f"{red_line(about.warning)}\n" if about.warning else ""
-    mlflow.set_tag(DESCRIPTION_TAG, f"{first}{results_in_markdown(report)}\n\n{DISCLAIMER}\n")
+    mlflow.set_tag(DESCRIPTION_TAG, f"{first}{results_in_markdown(report)}\n\n{page}\n\n{DISCLAIMER}\n")
 
 
 def film_errors(predictions: PredictionSet) -> pd.DataFrame:

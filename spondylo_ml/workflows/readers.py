@@ -32,6 +32,7 @@ from spondylo_ml.pages.readers_page import ReaderStudyPage, agreement_sentence, 
 from spondylo_ml.serving.model_address import training_run_of_model
 from spondylo_ml.serving.model_source import LoadedModel, find_model
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.film_dataset import FilmDataset
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
@@ -241,7 +242,7 @@ def _description(agreement: Agreement, beside: ModelAsReader | None, warnings: S
     if beside is not None:
         verdict = model_verdict(beside)
         lines += [f"**{verdict.sentence}**", "", *(f"* {text}" for text in verdict.details), ""]
-    return "\n".join([*lines, f"The page is `{PAGE}`, under Artifacts.", "", DISCLAIMER])
+    return "\n".join([*lines, page_link("Open the page of this comparison: films, charts and tables"), "", DISCLAIMER])
 
 
 def _write_consensus(config: ReadersConfig, consensus: Consensus, like: FilmSet) -> WrittenDataset:

@@ -21,6 +21,7 @@ from mlflow.entities import Run
 from spondylo_ml.data.phantom import phantom_film, render
 from spondylo_ml.evaluation.headline import EPOCH
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.tracking.addresses import run_path
 from spondylo_ml.tracking.views import EXAMPLES, PANEL
 
 MOST_METRICS, MOST_PARAMETERS = 30, 16
@@ -132,6 +133,8 @@ def _assert_pages(folder: Path, training_run: Run, evaluation_run: Run) -> None:
     for each in (training_run, evaluation_run):
         path = client_of(folder).download_artifacts(each.info.run_id, "index.html")
         pages.append(Path(path).read_text(encoding="utf-8"))
+        address = run_path(each.info.experiment_id, each.info.run_id, "artifacts/index.html")
+        assert f"]({address})" in each.data.tags["mlflow.note.content"]
     for page in pages:
         assert f"<td>MRE px512</td><td>{error}</td>" in page
         assert re.findall("<figcaption>(.*?)</figcaption>", page) == ["best", "median", "worst"]

@@ -33,6 +33,7 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR_OF, noise_floors
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.mlflow_log import log_params
@@ -191,8 +192,8 @@ def _description(board: Leaderboard, best: str, means: Mapping[str, float]) -> s
     mre = means.get(leaderboard.RANKED_BY, math.nan)
     first = f"Best: **{best}**, validation MRE {mre:.2f} px512. " if best else ""
     return (
-        f"{first}{finished} of {len(board.children)} training runs finished. The leaderboard is `{PAGE_FILE}` in "
-        f"Artifacts, its numbers `{TABLE_FILE}` and `{CHILDREN_FILE}`.\n\n{DISCLAIMER}"
+        f"{first}{finished} of {len(board.children)} training runs finished.\n\n{page_link('Open the leaderboard')}\n\n"
+        f"Its numbers are `{TABLE_FILE}` and `{CHILDREN_FILE}`, under Artifacts.\n\n{DISCLAIMER}"
     )
 
 

@@ -32,6 +32,7 @@ from spondylo_ml.pages.figures.sheet import tile, with_legend
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
 from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.dead_runs import name_dead_runs
@@ -249,8 +250,10 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float,
 
 {picture}
 
-`index.html` under Artifacts shows the results with films, curves and tables; `config.yaml` is the whole \
-configuration, `metrics.json` and `epochs.csv` have all metrics. Pictures of the same validation films from step 0 on \
+{page_link("Open the page of this run: results with films, curves and tables")}
+
+Under Artifacts, `config.yaml` is the whole configuration, `metrics.json` and `epochs.csv` have all metrics. \
+Pictures of the same validation films from step 0 on \
 are among the charts, under `val`.
 Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
 
