@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 from tuning.options import StudyOptions
-from tuning.summary import BEST_RECIPE
+from tuning.summary import BEST_RECIPE, headings
 from tuning.tickets import TRIAL_RUN_ID
 
 RATE, SIGMA = "training.learning_rate", "heatmap.sigma_cells"
@@ -29,7 +29,7 @@ def study_page(study: Study, options: StudyOptions) -> str:
     return render_page(
         "study.html",
         title=f"Study {study.study_name}",
-        summary=f"{len(trials)} trials; {', '.join(options.objectives)} on the validation part",
+        summary=f"{len(trials)} trials; {', '.join(headings(options.objectives))} on the validation part",
         counts=", ".join(f"{count} {state}" for state, count in sorted(counts.items())),
         best=best_rows(study, options),
         recipe=BEST_RECIPE,
@@ -44,7 +44,7 @@ def best_rows(study: Study, options: StudyOptions) -> list[list[str]]:
     front = study.best_trials if len(options.objectives) > 1 and complete else complete
     ordered = sorted(front, key=lambda trial: (sign * trial.values[0], trial.number))[:MOST_SHOWN]
     names = list(dict.fromkeys(name for trial in ordered for name in trial.params))
-    rows = [["rank", "trial", *options.objectives, *names, "run"]]
+    rows = [["rank", "trial", *headings(options.objectives), *names, "run"]]
     for rank, trial in enumerate(ordered, start=1):
         values = [f"{value:.4g}" for value in trial.values]
         settings = [_setting(trial.params.get(name, "")) for name in names]
@@ -58,15 +58,14 @@ def _setting(value: Any) -> str:
 
 def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figure]]:
     """Functions that draw the charts, by title; with two objectives, charts show the first."""
-    goal = options.objectives[0]
+    goal, *_ = objective_names = headings(options.objectives)
     two = len(options.objectives) > 1
     of: dict[str, Any] = {"target_name": goal} | ({"target": lambda trial: trial.values[0]} if two else {})
-    names: list[str] = list(options.objectives)
     return {
         "Importance of the parameters": lambda: _importances(study, options, of),
         "Learning rate and sigma": lambda: _rate_and_sigma(study, of),
         **(
-            {"Pareto front": lambda: visualization.plot_pareto_front(study, target_names=names)}
+            {"Pareto front": lambda: visualization.plot_pareto_front(study, target_names=objective_names)}
             if two
             else {"Value after each report, pruned trials dashed": lambda: _intermediate(study, options)}
         ),
@@ -111,7 +110,7 @@ def _intermediate(study: Study, options: StudyOptions) -> Figure:
             curve.line.dash = "dash"
             curve.name += " (pruned)"
     step = "fold" if options.folds > 1 else "epoch"
-    return figure.update_layout(xaxis_title=step, yaxis_title=options.objectives[0])
+    return figure.update_layout(xaxis_title=step, yaxis_title=headings(options.objectives)[0])
 
 
 def _contour_names(study: Study) -> list[str]:

@@ -112,7 +112,7 @@ class OpenStudy:
         files = {"trials.csv": summary.table.to_csv(index=False), STUDY_PAGE: study_page(self.study, self.options)}
         if summary.best is not None:
             files[BEST_RECIPE] = summary.recipe
-        self.runs.describe(summary.description(), summary.metrics(), files)
+        self.runs.describe(summary.description(self.runs.parent_id), summary.metrics(), files)
 
     def _write_last_page(self, summary: StudySummary) -> None:
         """Write the final page, unless another worker that waited for the same last trial has written it."""

@@ -12,7 +12,9 @@ from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from spondylo_ml.disclaimer import DISCLAIMER
+from spondylo_ml.evaluation.catalogue import metric_definition
 from spondylo_ml.evaluation.headline import rounded
+from spondylo_ml.tracking.addresses import page_link
 from tuning import tickets
 from tuning.options import StudyOptions
 from tuning.parameters import json_value
@@ -54,8 +56,8 @@ class StudySummary:
             out["best/trial"] = float(self.best.number)
         return out | {"pruning/reports_saved": self.reports_saved}
 
-    def description(self) -> str:
-        """Markdown for the study's run."""
+    def description(self, run_id: str) -> str:
+        """Markdown for the study's run, which has this id."""
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
         head = f"Study **{self.name}**: {counts}.\n"
         if self.best is None:
@@ -66,12 +68,14 @@ class StudySummary:
         return f"""{head}
 {best} (on the validation part, on which it was chosen):
 
-| trial | {" | ".join(self.objectives)} | parameters | run |
+| trial | {" | ".join(headings(self.objectives))} | parameters | run |
 | --- | {"--- | " * len(self.objectives)}--- | --- |
 {chr(10).join(rows)}
 
 Train it: download `{BEST_RECIPE}` from Artifacts, then `python -m spondylo_ml train --recipe {BEST_RECIPE}`, or
-`mlflow run . -e train -P recipe={BEST_RECIPE}`. Pictures: `{STUDY_PAGE}`; all trials: `trials.csv`.
+`mlflow run . -e train -P recipe={BEST_RECIPE}`. All trials: `trials.csv`.
+
+{page_link("Open the page of this study: best trials and charts", STUDY_PAGE, run_id)}
 
 {saved}{DISCLAIMER}
 """
@@ -112,6 +116,11 @@ def recipe_of(trial: FrozenTrial, study: str, space: Space, options: StudyOption
 def point_of(trial: FrozenTrial) -> dict[str, Any]:
     """The parameters of a trial, as `Space.resolve` takes them."""
     return {name: json_value(value) for name, value in trial.params.items()}
+
+
+def headings(objectives: tuple[str, ...]) -> list[str]:
+    """The objectives as pages name them, with their units."""
+    return [metric_definition(name).heading for name in objectives]
 
 
 def trial_row(trial: FrozenTrial, objectives: tuple[str, ...]) -> str:

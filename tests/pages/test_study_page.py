@@ -16,6 +16,8 @@ def test_the_charts_of_a_study_have_plain_words() -> None:
         trial.report(9.0 - number, 1)
         study.tell(trial, 8.0 - number + rate)
     page = study_page(study, StudyOptions())
+    assert "<th>MRE px512</th>" in page
+    assert "mre_px512" not in page
     assert '"text":"epoch"' in page
     assert '"text":"importance; the sum is 1"' in page
     assert '"name":"best so far"' in page

@@ -116,6 +116,8 @@ def test_the_best_trial_is_described_and_its_recipe_can_be_trained(tmp_path: Pat
     note = parent_of(study).data.tags["mlflow.note.content"]
     assert f"| {summary.best.number} | {summary.best.value:.4g} |" in note
     assert "train --recipe best.yaml" in note
+    assert "| trial | MRE px512 |" in note
+    assert f"/runs/{study.runs.parent_id}/artifacts/index.html?" in note
     assert {"best.yaml", "index.html", "trials.csv"} <= artifacts(study)
     assert path.read_text(encoding="utf-8").startswith(f"# Trial {summary.best.number} of study described: mre_px512")
 
