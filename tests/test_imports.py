@@ -32,6 +32,7 @@ LAYERS = {
     "training": 3,
     "evaluation": 4,
     "diagnosis": 4,
+    "active_learning": 4,
     "pages": 4,
     "film_report": 4,
     "promotion": 4,

@@ -1,0 +1,1 @@
+"""Which unlabelled films to label first."""
