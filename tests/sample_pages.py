@@ -12,6 +12,8 @@ import pandas as pd
 from builders import prediction_of
 from reports import film_with, report_of
 
+from spondylo_ml.active_learning.film_scores import GradeDoubt, MirrorShift
+from spondylo_ml.active_learning.ranking import RankedFilm, ScoredFilm, State
 from spondylo_ml.clinical.change import MeasuredFilm, film_change
 from spondylo_ml.clinical.instability import instability
 from spondylo_ml.clinical.measure import measure_film
@@ -46,6 +48,7 @@ from spondylo_ml.pages.figures.aligned_picture import ShownFilm, aligned_picture
 from spondylo_ml.pages.film_report_page import film_report_page
 from spondylo_ml.pages.gallery_page import GalleryFilm, gallery_page
 from spondylo_ml.pages.leaderboard_page import leaderboard_page
+from spondylo_ml.pages.next_page import NextPage, next_page
 from spondylo_ml.pages.readers_page import ReaderStudyPage, readers_page
 from spondylo_ml.pages.run_page import RunPageData, run_page
 from tuning.options import StudyOptions
@@ -177,6 +180,16 @@ def change(name: str) -> str:
     )
 
 
+def films_to_label(name: str) -> str:
+    film = ScoredFilm(name, "k", GradeDoubt(0.4, name, 5, 2), MirrorShift(3.0, 1))
+    refused = ScoredFilm("r", set_aside=State.REFUSED, reason=name)
+    ranked = [
+        RankedFilm(film, State.CHOSEN, "", 1, 0.75, 1.5, math.nan),
+        RankedFilm(refused, State.REFUSED, name),
+    ]
+    return next_page(NextPage(name, [("model", name)], [name], ranked, {name: np.zeros((8, 8, 3), np.uint8)}))
+
+
 def study(name: str) -> str:
     optuna_study = optuna.create_study(study_name=name)
     optuna_study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
@@ -196,6 +209,7 @@ PAGES: dict[str, Callable[[str], str]] = {
         readers,
         corrections,
         change,
+        films_to_label,
         study,
     )
 }

@@ -33,6 +33,7 @@ from spondylo_ml.config import (
     ExportConfig,
     ExportOnnxConfig,
     ListConfig,
+    NextConfig,
     PhantomConfig,
     PredictConfig,
     PreviewOptions,
@@ -125,6 +126,19 @@ def check_corrections(config: CorrectionsConfig) -> None:
         record_file(folder)
     for data in config.datasets:
         require_films(data)
+    require_target(config.experiment, TOOLS_EXPERIMENT)
+
+
+def check_next(config: NextConfig) -> None:
+    """Check the films, the labelled films, the model, the output folder and the target of the new run."""
+    from spondylo_ml.data.film_files import collect_films
+
+    if config.to is not None:
+        require_empty_folder(expanded(config.to))
+    collect_films(config.films)
+    if config.labelled_data is not None:
+        require_films(config.labelled_data)
+    require_model(config.model, config.digest)
     require_target(config.experiment, TOOLS_EXPERIMENT)
 
 

@@ -20,6 +20,7 @@ from spondylo_ml.config import (
     ExportConfig,
     ExportOnnxConfig,
     ListConfig,
+    NextConfig,
     PhantomConfig,
     PredictConfig,
     PreviewOptions,
@@ -32,11 +33,12 @@ from spondylo_ml.config import (
     UiConfig,
 )
 
-WORKFLOWS, RUNS, READERS, CORRECTIONS, FOLDERS, STORE = (
+WORKFLOWS, RUNS, READERS, CORRECTIONS, NEXT, FOLDERS, STORE = (
     "spondylo_ml.workflows",
     "spondylo_ml.cli.summaries.runs",
     "spondylo_ml.cli.summaries.readers",
     "spondylo_ml.cli.summaries.corrections",
+    "spondylo_ml.cli.summaries.next_films",
     "spondylo_ml.cli.summaries.folders",
     "spondylo_ml.cli.summaries.store",
 )
@@ -89,6 +91,11 @@ _ROWS = (
         "corrections", CorrectionsConfig, f"{WORKFLOWS}.corrections:read_corrections",
         SUMMARIES["corrections"],
         checks.check_corrections, f"{CORRECTIONS}:corrections_read",
+    ),
+    Command(
+        "next", NextConfig, f"{WORKFLOWS}.next_films:next_films",
+        SUMMARIES["next"],
+        checks.check_next, f"{NEXT}:films_chosen", exit_code_if_failed=EXIT_SOME_FILMS_FAILED,
     ),
     Command(
         "export", ExportConfig, f"{WORKFLOWS}.export:export",

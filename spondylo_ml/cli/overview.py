@@ -14,6 +14,7 @@ SUMMARIES = {
     "audit": "Check a dataset before anyone trusts it; logs a report with pictures.",
     "readers": "Compare several readers' labels of the same films, and a model with them; write their consensus.",
     "corrections": "Tell what people corrected in a model's drafts, by level and over time.",
+    "next": "Choose the unlabelled films to label first: a list, a page, and tasks for a labelling tool.",
     "export": "Write films in another layout, and list what that layout cannot carry.",
     "phantom": "Draw synthetic films and write them in any layout.",
     "predict": "Read films with a trained model: corners, slips, grades, overlays and reports.",

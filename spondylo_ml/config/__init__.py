@@ -18,6 +18,7 @@ from spondylo_ml.config.commands import (
 )
 from spondylo_ml.config.corrections import CorrectionsConfig
 from spondylo_ml.config.films import DataConfig
+from spondylo_ml.config.next_films import NextConfig
 from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
 from spondylo_ml.config.reader_study import ReadersConfig
 from spondylo_ml.config.reading import ReadingConfig
@@ -30,7 +31,7 @@ from spondylo_ml.config.uncertainty import UncertaintyConfig
 __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "CleanConfig", "ClinicalConfig", "CompareConfig", "Config",
     "ConvertModelConfig", "CorrectionsConfig", "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig",
-    "ExportConfig", "ExportOnnxConfig", "ListConfig", "MarginsConfig", "PhantomConfig", "PredictConfig",
+    "ExportConfig", "ExportOnnxConfig", "ListConfig", "MarginsConfig", "NextConfig", "PhantomConfig", "PredictConfig",
     "PreviewOptions", "PromoteConfig", "ReadersConfig", "ReadingConfig", "RegistryConfig", "ShowConfig",
     "SpacingConfig", "TrainOptions", "UiConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries",
     "resolve_config", "validate",

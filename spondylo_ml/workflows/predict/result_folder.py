@@ -24,13 +24,10 @@ from typing import Any
 import cv2
 import pandas as pd
 
-from spondylo_ml.data.films import FileImage
-from spondylo_ml.data.writers.drafts import Draft, draft_of, write_drafts
 from spondylo_ml.disclaimer import FILM_NOTICE
-from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.film_report.report import write_json
-from spondylo_ml.landmarks import CORNERS, Facing, Film, FilmPrediction, patient_corners
+from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
 from spondylo_ml.pages.figures.film_picture import REGION_PERCENT
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.film_report_page import write_html
@@ -44,8 +41,8 @@ from spondylo_ml.pages.gallery_page import (
 )
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
+from spondylo_ml.workflows.predict.draft_folder import DraftFolder, write_png
 
-DRAFTS = "drafts"
 FORMAT = "spondylo_ml predictions 1"
 OVERLAY_HEIGHT_PX = 768
 
@@ -69,7 +66,7 @@ class ResultFolder:
         self.root, self._model = root, model
         self._overlays, self._reports = overlays, reports
         self._rows: list[dict[str, Any]] = []
-        self._draft_format, self._drafts = draft_format, list[Draft]()
+        self._drafts = DraftFolder(root, model, draft_format) if draft_format else None
         root.mkdir(parents=True, exist_ok=True)
         for name, wanted in (("overlays", overlays), ("reports", reports)):
             if wanted:
@@ -80,11 +77,11 @@ class ResultFolder:
         self._rows.append({"film": result.film_id, **result.to_row()})
         if result.film is None or result.prediction is None:
             return
-        if self._draft_format:
-            self._add_draft(result.film, result.prediction)
+        if self._drafts:
+            self._drafts.add(result.film, result.prediction)
         if self._overlays:
             picture = draw_film(result.film, result.prediction, OVERLAY_HEIGHT_PX)
-            _write_png(picture, self.root / "overlays" / f"{result.film_id}.png")
+            write_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), self.root / "overlays" / f"{result.film_id}.png")
         if self._reports:
             report = self._model.report(result)
             write_json(report, self.root / "reports" / f"{result.film_id}.json")
@@ -92,19 +89,10 @@ class ResultFolder:
             path = self.root / "reports" / f"{result.film_id}.html"
             write_html(report, result.film.image.read(), path, result.film_id, regions)
 
-    def _add_draft(self, film: Film, prediction: FilmPrediction) -> None:
-        """Write the film's picture, and keep its corners for the drafts of all films."""
-        draft = draft_of(film, prediction, self._model.name, PRESENCE_THRESHOLD, self._model.digest)
-        path = self.root / DRAFTS / draft.placed.image
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_grey_png(film.image.read(), path)
-        on_disk = replace(draft.placed.film, image=FileImage(path, film.film_id))
-        self._drafts.append(replace(draft, placed=replace(draft.placed, film=on_disk)))
-
     def write_tables(self) -> None:
         """Write the tables, the drafts and the gallery of all films that were added."""
-        if self._draft_format and self._drafts:
-            write_drafts(self._drafts, self._draft_format, self.root / DRAFTS)
+        if self._drafts:
+            self._drafts.write()
         slots = self._model.bundle.slots
         content = {
             "format": FORMAT,
@@ -175,14 +163,3 @@ def _film(row: dict[str, Any]) -> tuple[object, ...]:
 def _cell(value: object) -> object:
     """Join a list with spaces; other values stay as they are."""
     return " ".join(map(str, value)) if isinstance(value, list) else value
-
-
-def _write_png(picture: Any, path: Path) -> None:
-    _write_grey_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), path)
-
-
-def _write_grey_png(picture: Any, path: Path) -> None:
-    encoded, png = cv2.imencode(".png", picture)
-    if not encoded:
-        raise DataError(f"a picture of {picture.shape} cannot be written as PNG")
-    path.write_bytes(png.tobytes())
