@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -141,7 +142,7 @@ def test_scores_of_a_model_that_gives_the_labels() -> None:
     """It ignores that a film is mirrored: mirrored back, its corners are those of the mirrored film."""
     labelled = phantom_films(2, 3, 96).films
     model = FilmModel(bundle_with_known_corners([*labelled, *labelled, *labelled]), "known")
-    sources = [FilmSource(film.film_id, lambda film=film: film) for film in labelled]  # type: ignore[misc]
+    sources = [FilmSource(film.film_id, partial(replace, film)) for film in labelled]
     for film, reading in zip(labelled, FilmScorer(model).score(sources), strict=True):
         doubt, shift = reading.score.doubt, reading.score.shift
         assert 0 <= doubt.probability < 1

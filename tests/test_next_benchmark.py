@@ -1,0 +1,54 @@
+"""The simulation of `next` against a random choice: its table by hand, and all of it at toy size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from benchmarks.next_films import NEXT, RANDOM, RESULTS, START, Results, first_and_random, main, split_films, table_of
+from spondylo_ml.data.synthetic import phantom_films
+
+
+def test_the_table_compares_seed_by_seed() -> None:
+    errors = {START: (9.0, 11.0), RANDOM: (6.0, 8.0), NEXT: (5.0, 8.5)}
+    done = {
+        f"{choice} {seed}": {"mre_px512": error, "n_train": 50 if choice == START else 100}
+        for choice, both in errors.items()
+        for seed, error in enumerate(both)
+    }
+    lines = table_of(done).splitlines()
+    assert lines[2] == "| start | 50 | 10.00 (1.41) | 2 |"
+    assert lines[3] == "| random | 100 | 7.00 (1.41) | 2 |"
+    assert lines[4] == "| next | 100 | 6.75 (2.47) | 2 |"
+    assert lines[-1] == "next minus random: -0.25 px512; lower in 1 of 2 seeds"
+    assert "| start | 50 |" in table_of({key: done[key] for key in ("start 0",)})
+
+
+def test_parts_do_not_overlap_and_follow_the_seed(tmp_path: Path) -> None:
+    films = split_films(phantom_films(20, 1, 64), 3, 4)
+    start, more = first_and_random(films.pool, 0, 5, 6)
+    names = [film.film_id for part in (films.val, films.test, start, more) for film in part]
+    assert len(set(names)) == len(names) == 18
+    assert first_and_random(films.pool, 0, 5, 6)[0] == start
+    assert first_and_random(films.pool, 1, 5, 6)[0] != start
+    Results(tmp_path).add("start 0", {"mre_px512": 1.5})
+    assert Results(tmp_path).done == {"start 0": {"mre_px512": 1.5}}
+
+
+@pytest.mark.slow
+def test_the_whole_simulation_runs_and_goes_on(
+    client: MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["--smoke", "--to", str(tmp_path / "simulation")])
+    assert "| next | 8 |" in capsys.readouterr().out
+    path = tmp_path / "simulation" / RESULTS
+    done = json.loads(path.read_text())
+    assert set(done) == {"start 0", "random 0", "next 0"}
+    assert set(done["start 0"]["films"]) < set(done["next 0"]["films"])
+    assert len(set(done["next 0"]["films"])) == 8
+    before = path.stat().st_mtime_ns
+    main(["--smoke", "--to", str(tmp_path / "simulation")])
+    assert path.stat().st_mtime_ns == before, "nothing is trained again"
