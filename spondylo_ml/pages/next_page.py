@@ -66,11 +66,11 @@ def reasons(one: RankedFilm) -> list[str]:
     grade = (
         "doubt about grades: unknown"
         if math.isnan(doubt.probability)
-        else f"{doubt.level}: grade wrong with {100 * doubt.probability:.0f} %"
+        else f"{doubt.level}: grade wrong with probability {100 * doubt.probability:.0f} %"
     )
     moves = "mirrored: unknown" if math.isnan(shift.px512) else f"mirrored: corners move by {shift.px512:.1f} px512"
     if shift.n_one_sided:
-        moves += f", {shift.n_one_sided} bodies in one reading only"
+        moves += f", {shift.n_one_sided} {_bodies(shift.n_one_sided)} in one reading only"
     distances = [
         f"{distance:.2f} SD from the nearest {what} film"
         for distance, what in ((one.nearest_labelled_sd, "labelled"), (one.nearest_chosen_sd, "chosen"))
@@ -90,9 +90,13 @@ def _row(one: RankedFilm) -> list[str]:
         _text(shift.px512, "{:.1f}"),
         str(shift.n_one_sided),
         _text(one.nearest_labelled_sd, "{:.2f}"),
-        _text(one.nearest_chosen_sd, "{:.2f}"),
+        "none before" if one.number == 1 else _text(one.nearest_chosen_sd, "{:.2f}"),
         _text(one.mean_rank, "{:.2f}"),
     ]
+
+
+def _bodies(count: int) -> str:
+    return "body" if count == 1 else "bodies"
 
 
 def _text(value: float, form: str) -> str:

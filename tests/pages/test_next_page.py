@@ -17,10 +17,13 @@ FIRST = RankedFilm(FILM, State.CHOSEN, "", 1, 0.75, 1.5, math.nan)
 
 def test_reasons_are_values_in_words_and_unknown_ones_are_named_so() -> None:
     assert reasons(FIRST) == [
-        "L4/L5: grade wrong with 43 %",
+        "L4/L5: grade wrong with probability 43 %",
         "mirrored: corners move by 6.2 px512, 2 bodies in one reading only",
         "1.50 SD from the nearest labelled film",
     ]
+    assert reasons(replace(FIRST, film=replace(FILM, shift=MirrorShift(1.0, 1))))[1].endswith(
+        "1 body in one reading only"
+    )
     unknown = replace(FIRST, film=replace(FILM, doubt=NO_DOUBT, shift=NO_SHIFT), nearest_labelled_sd=math.nan)
     assert reasons(unknown) == ["doubt about grades: unknown", "mirrored: unknown"]
 
@@ -41,4 +44,5 @@ def test_films_without_a_rank_come_first_then_the_chosen_ones_in_order() -> None
     assert places == sorted(places)
     assert page.count("data:image/jpeg") == 1
     assert "<td>0.80</td>" in page
+    assert page.count("<td>none before</td>") == 1
     assert ">left<" not in page, "films that were ranked and not chosen are in the list only"

@@ -67,7 +67,7 @@ class FilmScorer:
         Raises:
             DataError: a film's pixels cannot be read.
         """
-        features, names = [], {}
+        features, names = [], dict[str, str]()
         for chunk in _chunks(films, FILMS_AT_ONCE):
             held = [replace(film, image=HeldImage(film.image.read())) for film in chunk]
             names |= {film_key(film.image.read()): film.film_id for film in held}
