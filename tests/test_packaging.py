@@ -184,7 +184,12 @@ def test_the_readme_names_the_commands_that_ci_runs() -> None:
     block = re.search(r"<!-- test -->\n```\n(.*?)```\n<!-- /test -->", readme, re.S)
     assert block is not None
     assert len(block.group(1).splitlines()) == 2
-    assert "pip install -c constraints.txt -e . && mlflow run . -e train -P model=unet --env-manager local" in readme
+    for command in (
+        "pip install -c constraints.txt -e .",
+        "python -m spondylo_ml predict --films film.dcm --model starter --to results",
+        "mlflow run . -e train -P model=unet --env-manager local",
+    ):
+        assert f"\n{command}\n" in readme
 
 
 @pytest.mark.parametrize("folder", ["spondylo_ml", "projects", "tests", "tuning", "starter", "docs", "benchmarks"])
