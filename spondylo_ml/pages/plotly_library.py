@@ -15,7 +15,12 @@ from markupsafe import Markup
 CHART_TYPE = "text/plotly-chart"
 _LOADER = """<script>
 (async () => {
-  const bytes = Uint8Array.from(atob("%s"), letter => letter.charCodeAt(0));
+  if (document.readyState === "loading") await new Promise(ready => addEventListener("DOMContentLoaded", ready));
+  // Text and pictures first: compiling the library takes up to a second.
+  await new Promise(shown => requestAnimationFrame(() => setTimeout(shown)));
+  const packed = atob("%s");
+  const bytes = new Uint8Array(packed.length);
+  for (let i = 0; i < packed.length; i++) bytes[i] = packed.charCodeAt(i);
   const library = await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   const run = code => {
     const script = document.createElement("script");
@@ -23,7 +28,6 @@ _LOADER = """<script>
     document.head.append(script);
   };
   run(library);
-  if (document.readyState === "loading") await new Promise(done => addEventListener("DOMContentLoaded", done));
   document.querySelectorAll('script[type="%s"]').forEach(chart => run(chart.textContent));
 })();
 </script>"""
