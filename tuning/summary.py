@@ -59,7 +59,8 @@ class StudySummary:
     def description(self, run_id: str) -> str:
         """Markdown for the study's run, which has this id."""
         counts = ", ".join(f"{count} {state}" for state, count in sorted(self.states.items()))
-        head = f"Study **{self.name}**: {counts}.\n"
+        page = page_link("Open the page of this study", STUDY_PAGE, run_id)
+        head = f"Study **{self.name}**: {counts}. {page}\n"
         if self.best is None:
             return head + "\nNo trial is complete yet.\n"
         saved = f"Pruning saved {self.reports_saved:.0%} of the reports.\n\n" if self.reports_saved > 0 else ""
@@ -74,8 +75,6 @@ class StudySummary:
 
 Train it: download `{BEST_RECIPE}` from Artifacts, then `python -m spondylo_ml train --recipe {BEST_RECIPE}`, or
 `mlflow run . -e train -P recipe={BEST_RECIPE}`. All trials: `trials.csv`.
-
-{page_link("Open the page of this study: best trials and charts", STUDY_PAGE, run_id)}
 
 {saved}{DISCLAIMER}
 """

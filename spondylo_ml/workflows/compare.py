@@ -184,7 +184,7 @@ def _log_result(data: ComparisonData, pictures: Sequence[tuple[str, Picture]]) -
     mlflow.log_image(draw_learning_curves(data.curves, data.curve_label), artifact_file="learning_curves.png")
     mlflow.log_text(comparison_page(data, pictures), PAGE)
     page = page_link("Open the page of this comparison: films, charts and tables")
-    text = [*map(red_line, data.remarks), *map(_in_markdown, data.verdicts()), page]
+    text = [*map(red_line, data.remarks), page, *map(_in_markdown, data.verdicts())]
     mlflow.set_tag(DESCRIPTION_TAG, "\n\n".join(text))
     for index, (run, differences) in enumerate(data.differences.items(), start=1):
         mlflow.set_tag(f"compared.{index}", run)

@@ -127,7 +127,7 @@ def _log_page(about: RunFacts, predictions: PredictionSet, report: EvaluationRep
     log_run_page(about, predictions, report, bundle.config.clinical)
     page = page_link("Open the page of this evaluation: films, charts and tables")
     first = f"{red_line(about.warning)}\n" if about.warning else ""
-    mlflow.set_tag(DESCRIPTION_TAG, f"{first}{results_in_markdown(report)}\n\n{page}\n\n{DISCLAIMER}\n")
+    mlflow.set_tag(DESCRIPTION_TAG, f"{first}{page}\n\n{results_in_markdown(report)}\n\n{DISCLAIMER}\n")
 
 
 def film_errors(predictions: PredictionSet) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from sample_pages import PAGES
 
 from spondylo_ml.promotion.decision import Decision, Verdict
 from spondylo_ml.promotion.registry_pages import version_page
+from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.store import COMMAND_TAG, DESCRIPTION_TAG, PARENT_TAG, experiment_id
 
 EXPERIMENT = "spondylo-landmarks"
@@ -64,7 +65,9 @@ def _training_run(client: MlflowClient, name: str, error: float) -> str:
     client.log_param(run_id, "config.training.learning_rate", 0.004)
     client.log_image(run_id, np.full((200, 600, 3), 90, dtype=np.uint8), "examples.png")
     picture = f"![best, median and worst validation film](get-artifact?path=examples.png&run_uuid={run_id})"
-    client.set_tag(run_id, DESCRIPTION_TAG, f"**{name}**\n\n{picture}\n")
+    client.set_tag(
+        run_id, DESCRIPTION_TAG, f"**{name}** {page_link('Open the page of this run', run_id=run_id)}\n\n{picture}\n"
+    )
     client.log_text(run_id, PAGES["run"](name), "index.html")
     return run_id
 

@@ -116,6 +116,10 @@ def test_a_run_has_its_description_and_its_page_in_the_viewer(walk: Walk) -> Non
     walk.open(run_path("1", walk.run_ids[CHAMPION]))
     walk.page.locator('img[src*="examples.png"]').wait_for()
     walk.photograph("run")
+    with walk.page.expect_popup() as opened:  # MLflow opens the links of a description in a new tab
+        walk.page.get_by_role("link", name="Open the page of this run").click()
+    opened.value.frame_locator("iframe").get_by_role("heading", name="Result").wait_for()
+    opened.value.close()
     walk.open(run_path("1", walk.run_ids[CHAMPION], "artifacts/index.html"))
     viewer = walk.page.frame_locator("iframe")
     viewer.get_by_role("heading", name=CHAMPION).wait_for()

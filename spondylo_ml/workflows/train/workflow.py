@@ -240,7 +240,8 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float,
     best, config = result.best, bundle.config
     films = config.data.kind
     return f"""**{config.model.name}**, preset {config.preset}, films: {films}; \
-{"best" if result.lost_best is None else "kept"} epoch {result.epoch_text}.
+{"best" if result.lost_best is None else "kept"} epoch {result.epoch_text}. \
+{page_link("Open the page of this run")}: results with films, curves and tables.
 
 | validation | MRE px512 | median px512 | SDR@6 | SDR@24 |
 | --- | --- | --- | --- | --- |
@@ -249,8 +250,6 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float,
 | mean shape (trivial predictor) | {mean_shape_mre_px512:.2f} | | | |
 
 {picture}
-
-{page_link("Open the page of this run: results with films, curves and tables")}
 
 Under Artifacts, `config.yaml` is the whole configuration, `metrics.json` and `epochs.csv` have all metrics. \
 Pictures of the same validation films from step 0 on \
