@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dicom_studies import film_and_prediction, objects, study_film, write
 from pydicom import Dataset, dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 from reports import report_of
-from studies import film_and_prediction, objects, study_film, write
 
 from spondylo_ml.dicom_results.film_objects import HEIGHT_PX, level_lines
 from spondylo_ml.pages.colours import PREDICTION_RGB

@@ -11,11 +11,11 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
+from dicom_studies import ALGORITHM, PATIENT, film_and_prediction, objects, study_film, write
 from dicoms import PLANTED_WORDS, file_bytes
 from highdicom.sr import ComprehensiveSR, srread
 from pydicom import Dataset, dcmread
 from reports import report_of
-from studies import ALGORITHM, PATIENT, film_and_prediction, objects, study_film, write
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import Measure

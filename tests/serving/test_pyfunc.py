@@ -235,8 +235,8 @@ print(json.dumps([spondylo_ml.__file__, rows.iloc[0]["error"], sorted({{m.split(
         if normalised(owner) != "spondylo-ml"
     }
     assert "torch" in used
-    # MLflow, Lightning and Pillow use them if installed.
-    optional = {"pip", "setuptools", "wheel", "psutil", "rich", "defusedxml"}
+    # MLflow, Lightning, Pillow and pydicom use them if installed.
+    optional = {"pip", "setuptools", "wheel", "psutil", "rich", "defusedxml", "pyjpegls"}
     assert used - with_dependencies(listed) - optional == set()
 
 

@@ -45,7 +45,7 @@ def test_the_objectives_determine_the_directions() -> None:
     [
         ("studies.db", r"'studies\.db' is not a database URL, such as sqlite:///studies\.db"),
         ("sqlit:///studies.db", "unknown database 'sqlit'. Did you mean 'sqlite'"),
-        ("oracle://host/db", "unknown database 'oracle'. Allowed: sqlite, postgresql$"),
+        ("oracle://host/db", "unknown database 'oracle'. Allowed: sqlite, postgresql, grpc$"),
         ("sqlite://", "a study in memory cannot be resumed"),
     ],
 )
