@@ -37,7 +37,7 @@ class Instability:
 
 
 def instability(level: LevelChange, rules: ClinicalConfig) -> Instability:
-    """Judge a level of a flexion-extension pair.
+    """The verdict on a level of a flexion-extension pair.
 
     It is unstable if the interval of either change lies beyond its limit, and within the limits if both intervals lie
     within them. Where an interval crosses a limit, it is indeterminate. Without a change in mm, or without intervals,
@@ -70,7 +70,7 @@ def _beyond(change: Change, limit: float) -> Verdict:
 
 def _reason(name: str, change: Change, limit: float, unit: str) -> str:
     if change.value.reason:
-        return f"{name} not judged: {change.value.reason}"
+        return f"{name} not evaluated: {change.value.reason}"
     size = abs(change.value.value)
     beyond = "more than" if size > limit + TOLERANCE else "not more than"
     known = not math.isnan(change.half_width)

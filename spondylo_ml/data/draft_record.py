@@ -1,7 +1,7 @@
 """`drafts.json`: which model drafted which corners on which films, beside the files of the labelling tool.
 
-A tool changes or drops what a model wrote into its file. This record stays as it is, so that corrections can be told
-from it whichever tool was used, even where the corrected file has replaced the draft.
+A tool changes or drops what a model wrote into its file. This record stays as it is, so that corrections can be found
+with it whichever tool was used, even where the corrected file has replaced the draft.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ def change_page(data: ChangePage) -> str:
         title=data.title,
         data=data,
         rows=rows,
-        judged=data.verdicts is not None,
+        has_verdicts=data.verdicts is not None,
         pictures=pictures,
         notes=notes.reasons,
         notice=FILM_NOTICE,

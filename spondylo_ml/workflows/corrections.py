@@ -247,11 +247,11 @@ def _in_words(judgements: Mapping[str, UseJudgement]) -> list[tuple[str, bool]]:
 
 
 def _description(numbers: Estimates, judgements: Mapping[str, UseJudgement], warnings: Sequence[str]) -> str:
-    judged = _in_words(judgements)
+    compared = _in_words(judgements)
     lines = [
-        *map(red_line, [*(text for text, worse in judged if worse), *warnings]),
+        *map(red_line, [*(text for text, worse in compared if worse), *warnings]),
         f"**On the reviewed films:** {corrections_sentence(numbers)}",
         "",
     ]
-    lines += [f"* {text}" for text, worse in judged if not worse]
+    lines += [f"* {text}" for text, worse in compared if not worse]
     return "\n".join([*lines, "", f"The page is `{PAGE}`, under Artifacts.", "", DISCLAIMER])

@@ -209,15 +209,15 @@ def test_instability(mm: tuple[float, float] | None, deg: tuple[float, float], v
     (level,) = film_change(spine, spine).levels
     absent = Change(Measure(math.nan, "mm", "no spacing"))
     slip_mm = absent if mm is None else Change(Measure(mm[0], "mm"), mm[1])
-    judged = replace(level, slip_mm=slip_mm, segmental_angle=Change(Measure(deg[0], "deg"), deg[1]))
-    result = instability(judged, RULES)
+    bent = replace(level, slip_mm=slip_mm, segmental_angle=Change(Measure(deg[0], "deg"), deg[1]))
+    result = instability(bent, RULES)
     assert result.verdict is verdict
     if mm is None:
-        assert result.reasons[0] == "slip not judged: no spacing"
+        assert result.reasons[0] == "slip not evaluated: no spacing"
     if mm == (4.0, 0.9):
         assert result.reasons[0] == "slip changes by 4.0 mm (± 0.9), more than 3 mm"
     loose = ClinicalConfig(instability_mm=20.0, instability_deg=60.0)
-    assert instability(judged, loose).verdict in (Verdict.STABLE, Verdict.NOT_KNOWN)
+    assert instability(bent, loose).verdict in (Verdict.STABLE, Verdict.NOT_KNOWN)
 
 
 def test_the_similarity_is_found_again_and_least_squares_otherwise() -> None:

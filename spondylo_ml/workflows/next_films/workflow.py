@@ -164,7 +164,7 @@ def _warnings(scorer: FilmScorer, model: FilmModel, data: FilmSet | None, ranked
     if model.bundle.uncertainty is None:
         warnings.append("the model has no calibrated grade probabilities: the doubt about grades is in no rank")
     if not scorer.has_features:
-        warnings.append("no features can be taken from the model: alike films are not told apart")
+        warnings.append("the model gives no features: similar films are not recognised as such")
     elif data is None:
         warnings.append("no labelled films were given: only the distance from chosen films counts (--labelled)")
     states = Counter(one.state for one in ranked)
