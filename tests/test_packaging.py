@@ -132,7 +132,7 @@ def test_the_wheel_contains_the_recipes_but_neither_tuning_nor_tests(tmp_path: P
         for preset in ("config", *(preset for preset in PRESETS if preset not in ("full", "document", "finetune"))):
             assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
     assert {f"spondylo_ml/projects/benchmark/{n}.yaml" for n in ("five_models", "maht_net_ablation")} <= names
-    assert "spondylo_ml/film_report/film_report.schema.json" in names
+    assert {f"spondylo_ml/film_report/{name}" for name in ("film_report.schema.json", "texts/en.toml")} <= names
     templates = {path.name for path in (ROOT / "spondylo_ml/pages/templates").glob("*.html")}
     assert "film_report.html" in templates
     assert {f"spondylo_ml/pages/templates/{name}" for name in templates} <= names

@@ -232,6 +232,10 @@ class PredictConfig(Section):
     )
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
+    pdf: bool = Field(False, description="also write each report as a PDF of one A4 page, for printing")
+    report_texts: Path | None = Field(
+        None, description="TOML file with the texts of the reports in another language; unset: English"
+    )
     batch_size: int = Field(8, ge=1, le=256, description="films per batch")
     backend: Backend = Field(
         "torch", description="library that computes the network; onnx needs a model from export-onnx"
@@ -260,6 +264,12 @@ class PredictConfig(Section):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError("a number above 0, in mm")
         return value
+
+    @model_validator(mode="after")
+    def _reports_to_print(self) -> PredictConfig:
+        if not self.reports and (self.pdf or self.report_texts is not None):
+            raise ValueError("pdf and report_texts are of the reports: leave reports at true")
+        return self
 
     @model_validator(mode="after")
     def _results_apart(self) -> PredictConfig:

@@ -13,7 +13,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.landmarks import FloatArray
 from spondylo_ml.pages.figures.aligned_picture import AlignedPicture
-from spondylo_ml.pages.film_report_page import MINUS, Cell, Footnotes, measure_cell
+from spondylo_ml.pages.film_report_content import MINUS, Cell, Footnotes, measure_cell
 from spondylo_ml.pages.render import jpeg_uri, render_page
 from spondylo_ml.version import __version__
 

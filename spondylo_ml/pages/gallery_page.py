@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from spondylo_ml.pages.film_report_page import MINUS
+from spondylo_ml.pages.film_report_content import MINUS
 from spondylo_ml.pages.render import jpeg_uri, render_page
 
 THUMBNAIL_HEIGHT_PX = 240

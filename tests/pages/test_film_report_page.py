@@ -22,7 +22,8 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import film_report
 from spondylo_ml.landmarks import Facing, Film
 from spondylo_ml.pages.figures.film_picture import FilmPicture, film_picture
-from spondylo_ml.pages.film_report_page import MINUS, film_report_page, write_html
+from spondylo_ml.pages.film_report_content import MINUS
+from spondylo_ml.pages.film_report_page import film_report_page, write_html
 
 
 def page_of(film: Film, uncertain: bool = False) -> str:

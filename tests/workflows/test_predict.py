@@ -68,7 +68,7 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     rows = [f"{NAMED} 0,{NAMED},extension", f"{NAMED} 1,{NAMED},flexion", f"{NAMED} 4,{NAMED},neutral"]
     (films / "films.csv").write_text("\n".join(["filename,patient,position", *rows]), encoding="utf-8")
     common = ("predict", "--films", str(films), "--model", str(model))
-    process = start(tmp_path, *common, "--to", "out", "--format", "cvat", "--dicom_to", "dicom")
+    process = start(tmp_path, *common, "--to", "out", "--format", "cvat", "--dicom_to", "dicom", "--pdf", "true")
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
     assert "6, 4 with results" in output
@@ -82,7 +82,9 @@ def test_good_films_have_results_bad_ones_are_listed_and_the_exit_code_is_3(
     _assert_dicom_objects(tmp_path / "dicom", films, output)
     good = sorted(pseudonym(f"{NAMED} {index}") for index in range(4))
     assert sorted(path.stem for path in (out / "overlays").iterdir()) == good
-    assert {path.name for path in (out / "reports").iterdir()} == {f"{g}.{s}" for g in good for s in ("html", "json")}
+    assert {path.name for path in (out / "reports").iterdir()} == {
+        f"{g}.{s}" for g in good for s in ("html", "json", "pdf")
+    }
     _assert_the_files_agree(out, good, bad)
     first, second = (pseudonym(f"{NAMED} {index}") for index in range(2))
     assert f"Patient {pseudonym(NAMED)}: extension to flexion: " in output

@@ -136,7 +136,7 @@ def _shapes(report: FilmReport, bodies: dict[int, FloatArray]) -> list[Shape]:
         corners = bodies[body.slot]
         shapes += [Shape("corner", _points(xy[None]), body.name) for xy in corners if _all_present(xy)]
         if _all_present(corners[:2]):
-            shapes.append(Shape("text", _points(np.nanmean(corners, axis=0)[None]), _short(body.name)))
+            shapes.append(Shape("text", _points(np.nanmean(corners, axis=0)[None]), short_name(body.name)))
     return shapes
 
 
@@ -163,7 +163,7 @@ def _ellipses(
     return shapes
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """The name shortened to fit on a body; unnamed vertebrae are counted from the lowest one."""
     return name.replace("lowest visible", "lowest" if name == "lowest visible" else "").strip()
 

@@ -6,7 +6,7 @@
     levels.csv            one row per level: slip, interval, grade and their probabilities
     corners.csv           one row per corner of every slot, by the image's side and by the patient's
     overlays/<film>.png   the film with its corners
-    reports/<film>.html   the one-film report, and the same as JSON
+    reports/<film>.html   the one-film report, the same as JSON, and on request as a PDF
     changes.csv, changes/ changes between films of one patient (`changes`)
     drafts/               on request, drafts for a labelling tool (`data.writers.drafts`), and a record of them
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,15 @@ import cv2
 import pandas as pd
 
 from spondylo_ml.disclaimer import FILM_NOTICE
+from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.film_report.report import write_json
+from spondylo_ml.film_report.report_texts import ReportTexts, english_texts
 from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
 from spondylo_ml.pages.figures.film_picture import REGION_PERCENT
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.film_report_page import write_html
+from spondylo_ml.pages.film_report_pdf import film_report_sheet
 from spondylo_ml.pages.gallery_page import (
     MOST_THUMBNAILS,
     ComparedPair,
@@ -52,6 +55,36 @@ LEVEL_COLUMNS = ("film", *SLIP_FIELDS)
 CORNER_COLUMNS = ("film", "slot", "level", "presence", "corner", "patient_corner", "x_px", "y_px", "corner_score")
 
 
+@dataclass(frozen=True)
+class ReportFiles:
+    """The files of a film's report.
+
+    Attributes:
+        pdf: whether a PDF for printing is among them.
+        texts: of the page and the PDF, in the language of their readers.
+    """
+
+    pdf: bool = False
+    texts: ReportTexts = field(default_factory=english_texts)
+
+    def write(self, folder: Path, model: FilmModel, result: FilmResult) -> None:
+        """Write the files of a film that has a result.
+
+        Raises:
+            DataError: the film has no result.
+        """
+        if result.film is None or result.prediction is None:
+            raise DataError(f"film {result.film_id} has no report: {result.error}")
+        name, pixels, report = result.film_id, result.film.image.read(), model.report(result)
+        write_json(report, folder / f"{name}.json")
+        regions = model.corner_regions_px2(result, REGION_PERCENT / 100)
+        write_html(report, pixels, folder / f"{name}.html", name, regions, self.texts)
+        if self.pdf:
+            refused = bool(result.prediction.refusal)
+            sheet = film_report_sheet(report, pixels, name, model.digest, self.texts, refused)
+            sheet.write(folder / f"{name}.pdf", self.texts.text("title", name=name))
+
+
 class ResultFolder:
     """Writes results one by one; keeps no pixels in memory."""
 
@@ -60,7 +93,7 @@ class ResultFolder:
         root: Path,
         model: FilmModel,
         overlays: bool = True,
-        reports: bool = True,
+        reports: ReportFiles | None = ReportFiles(),
         draft_format: str | None = None,
     ) -> None:
         self.root, self._model = root, model
@@ -68,7 +101,7 @@ class ResultFolder:
         self._rows: list[dict[str, Any]] = []
         self._drafts = DraftFolder(root, model, draft_format) if draft_format else None
         root.mkdir(parents=True, exist_ok=True)
-        for name, wanted in (("overlays", overlays), ("reports", reports)):
+        for name, wanted in (("overlays", overlays), ("reports", reports is not None)):
             if wanted:
                 (root / name).mkdir()
 
@@ -83,11 +116,7 @@ class ResultFolder:
             picture = draw_film(result.film, result.prediction, OVERLAY_HEIGHT_PX)
             write_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), self.root / "overlays" / f"{result.film_id}.png")
         if self._reports:
-            report = self._model.report(result)
-            write_json(report, self.root / "reports" / f"{result.film_id}.json")
-            regions = self._model.corner_regions_px2(result, REGION_PERCENT / 100)
-            path = self.root / "reports" / f"{result.film_id}.html"
-            write_html(report, result.film.image.read(), path, result.film_id, regions)
+            self._reports.write(self.root / "reports", self._model, result)
 
     def write_tables(self) -> None:
         """Write the tables, the drafts and the gallery of all films that were added."""

@@ -16,11 +16,13 @@ import mlflow
 from tqdm import tqdm
 
 from spondylo_ml.config import PredictConfig
+from spondylo_ml.config.paths import expanded
 from spondylo_ml.data.decode import FilmDetails, open_file
 from spondylo_ml.data.film_files import FilmFile, collect_films
 from spondylo_ml.data.follow_up import NotCompared, film_pairs
 from spondylo_ml.dicom_results.installed import require_installed
 from spondylo_ml.errors import DataError
+from spondylo_ml.film_report.report_texts import read_texts
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.pages.gallery_page import ComparedPair
 from spondylo_ml.serving.backends import open_model
@@ -32,7 +34,7 @@ from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
 from spondylo_ml.workflows.predict.changes import Changes
 from spondylo_ml.workflows.predict.dicom_folder import DicomFolder
-from spondylo_ml.workflows.predict.result_folder import ResultFolder
+from spondylo_ml.workflows.predict.result_folder import ReportFiles, ResultFolder
 
 NAMES_FILE = "names_private.csv"
 
@@ -80,13 +82,17 @@ def predict(config: PredictConfig) -> PredictionResult:
     """Predict each film and write the results; a film that cannot be read is reported and skipped.
 
     Raises:
-        SpondyloError: no such model, no film, a target folder that is not empty, or `dicom_to` without highdicom.
+        SpondyloError: no such model, no film, a target folder that is not empty, texts of a report that cannot be
+            used, or `dicom_to` without highdicom.
     """
     if config.dicom_to is not None:
         require_installed()
+    reports = None
+    if config.reports:
+        reports = ReportFiles(config.pdf, read_texts(expanded(config.report_texts) if config.report_texts else None))
     inputs = collect_films(config.films)
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
-    folder = ResultFolder(config.to.expanduser(), model, config.overlays, config.reports, config.format)
+    folder = ResultFolder(config.to.expanduser(), model, config.overlays, reports, config.format)
     pairs = film_pairs([film.of_patient for film in inputs.films])
     changes = Changes(folder.root, model, pairs, config.reports)
     dicom = None if config.dicom_to is None else DicomFolder(config.dicom_to.expanduser(), model)
