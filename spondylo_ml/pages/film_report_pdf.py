@@ -9,7 +9,7 @@ from spondylo_ml.film_report.report_texts import ReportTexts, english_texts
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.pages.figures.film_picture import film_picture
 from spondylo_ml.pages.figures.printed_film import draw_printed_film
-from spondylo_ml.pages.film_report_content import Cell, LevelRow, ReportContent, report_content
+from spondylo_ml.pages.film_report_content import ABSENT, Cell, LevelRow, ReportContent, report_content
 from spondylo_ml.pages.printed_sheet import (
     HEIGHT_PT,
     LINE,
@@ -99,7 +99,7 @@ def _levels(sheet: PrintedSheet, content: ReportContent, texts: ReportTexts, top
 
 def _level_cells(row: LevelRow) -> tuple[str, ...]:
     interval = row.interval
-    verdict = f"{interval['verdict']} ({interval['grades']})"
+    verdict = interval["verdict"] + (f" ({interval['grades']})" if interval["grades"] != ABSENT else "")
     return (row.short_name, row.grade_name, _noted(row.slip), _noted(row.slip_mm), interval["range"], verdict)
 
 
@@ -111,8 +111,10 @@ def _caption(report: FilmReport, texts: ReportTexts) -> str:
     if not report.corners:
         return texts.text("caption_no_corners")
     source = "labels" if report.corners_from == "labels" else "model"
-    names = ["caption_printed_arrow"] + ([] if report.measurement.levels_known else ["caption_unnamed"])
-    return " ".join(texts.text(name) for name in (f"caption_printed_{source}", *names))
+    names = [f"caption_printed_{source}"]
+    names += ["caption_printed_arrow"] if any(not level.slip.reason for level in report.measurement.levels) else []
+    names += [] if report.measurement.levels_known else ["caption_unnamed"]
+    return " ".join(map(texts.text, names))
 
 
 def _picture(sheet: PrintedSheet, report: FilmReport, pixels: GreyImage, texts: ReportTexts, box: Box) -> None:

@@ -193,7 +193,8 @@ def _unless_above_mean_shape(gain: Gain | None) -> list[str]:
 
 def _without_interval(gain: Gain) -> str:
     e = gain.estimate
-    return f"{_label(gain)} has no interval on these films (n {e.n}, {e.n_patients} patients)"
+    advice = ": train with a larger data.test_fraction, or label films of more patients" if e.n_patients < 2 else ""
+    return f"{_label(gain)} has no interval on these films (n {e.n}, {e.n_patients} patients){advice}"
 
 
 def _on_gain(

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -66,6 +67,8 @@ class CorrectionsResult:
     Attributes:
         judgements: by registered version of the model, whether it is worse than at its promotion.
         names: names of films for the terminal, by their names in runs.
+        data: folders of the corrected labels.
+        trained_by: the run that trained the model; empty if this store has none.
     """
 
     run_id: str
@@ -77,6 +80,8 @@ class CorrectionsResult:
     judgements: Mapping[str, UseJudgement]
     warnings: tuple[str, ...]
     names: Mapping[str, str]
+    data: tuple[Path, ...]
+    trained_by: str
 
 
 def read_corrections(config: CorrectionsConfig) -> CorrectionsResult:
@@ -117,7 +122,19 @@ def read_corrections(config: CorrectionsConfig) -> CorrectionsResult:
             judgement = judgements[f"{version.name} version {version.version}"]
             tag_version(version, judgement, corrections_sentence(numbers[REVIEWED]), now())
     names = {name: text for each in datasets for name, text in each.terminal_names().items()}
-    return CorrectionsResult(run_id, drafts, films, corrections, numbers, levels, judgements, warnings, names)
+    return CorrectionsResult(
+        run_id,
+        drafts,
+        films,
+        corrections,
+        numbers,
+        levels,
+        judgements,
+        warnings,
+        names,
+        data=tuple(map(Path, config.data)),
+        trained_by=model.run.info.run_id if model.run else "",
+    )
 
 
 def _metrics(corrections: Corrections, numbers: Estimates) -> dict[str, float]:

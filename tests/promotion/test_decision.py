@@ -229,6 +229,11 @@ def test_a_gain_without_an_interval_is_refused() -> None:
     assert decision.verdict is Verdict.REFUSED
     assert decision.against == ("grade right has no interval on these films (n 400, 80 patients)",)
     assert decide_on(measured_gain=None).against == ("nothing was measured",)
+    one_patient = Estimate(value=3.0, low=math.nan, high=math.nan, n=16, n_patients=1)
+    assert decide_on(measured_gain=Gain("grade_accuracy_all", one_patient)).against == (
+        "grade right has no interval on these films (n 16, 1 patients): train with a larger data.test_fraction, or "
+        "label films of more patients",
+    )
 
 
 def test_the_first_model_must_beat_the_mean_shape_and_needs_no_noise_floor() -> None:

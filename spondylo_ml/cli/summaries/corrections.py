@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from spondylo_ml.cli.summaries import next_steps
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.evaluation.catalogue import metric_definition
 from spondylo_ml.evaluation.correction_rates import CORRECTED, REVIEWED
 from spondylo_ml.pages.comparison_page import interval_text
 from spondylo_ml.pages.corrections_page import level_table, review_table
+from spondylo_ml.serving.local_model import STARTER
 from spondylo_ml.workflows.corrections import CorrectionsResult
 
 LISTED_FILMS = 20
@@ -33,4 +35,11 @@ def corrections_read(result: CorrectionsResult) -> str:
     lines += [line for table in tables for line in ("", *aligned(table))]
     lines += ["", *(f"{name}: {judgement}" for name, judgement in result.judgements.items())]
     lines.append("in brackets: 95 % intervals over patients")
-    return "\n".join([*lines, f"run {result.run_id}", where_to_see(result.run_id)])
+    return "\n".join([*lines, f"run {result.run_id}", _next_step(result), where_to_see(result.run_id)])
+
+
+def _next_step(result: CorrectionsResult) -> str:
+    """To train on the corrected labels, from the model that drafted if its name says which it is."""
+    drafted_by = STARTER if result.drafts.model.endswith(f", {STARTER}") else "<the model that drafted>"
+    n_patients = len({film.patient for film in result.films.corrected})
+    return next_steps.train_on(result.data, result.trained_by or drafted_by, n_patients)

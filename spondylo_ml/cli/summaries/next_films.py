@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from spondylo_ml.active_learning.ranking import RankedFilm, State
+from spondylo_ml.cli.summaries import next_steps
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -34,7 +35,10 @@ def films_chosen(result: NextResult) -> str:
         lines.append(f"{len(result.skipped)} file(s) that are not films were skipped, the first: {result.skipped[0]}")
     if result.folder is not None:
         lines.append(f"written to {result.folder}")
-    return "\n".join([*lines, f"run {result.run_id}", where_to_see(result.run_id), DISCLAIMER])
+    lines.append(f"run {result.run_id}")
+    if result.folder is not None and result.draft_format is not None:
+        lines.append(next_steps.correct_drafts(result.folder, result.draft_format))
+    return "\n".join([*lines, where_to_see(result.run_id), DISCLAIMER])
 
 
 def _row(one: RankedFilm, file: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from spondylo_ml.cli.summaries import next_steps
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
@@ -20,6 +21,7 @@ from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
 from spondylo_ml.pages.comparison_page import ComparisonData, interval_text
 from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows, quality_tables
 from spondylo_ml.promotion.history import Event
+from spondylo_ml.serving.model_address import REGISTERED_MODEL
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
@@ -50,7 +52,7 @@ def trained(result: TrainResult | CrossValidation) -> str:
     ]
     if result.unsent:
         rows.append(("not sent", f"{result.unsent} log calls; their copies are in {result.folder}"))
-    return _table(rows) + "\n" + where_to_see(result.run_id)
+    return "\n".join([_table(rows), next_steps.promote(result.run_id), where_to_see(result.run_id)])
 
 
 def _cross_validated(result: CrossValidation) -> str:
@@ -253,10 +255,22 @@ def predicted(result: PredictionResult) -> str:
     if (more_pairs := len(result.compared) - LISTED_FILMS) > 0:
         compared.append(f"  and {more_pairs} more")
     compared += [f"  {film.film_id} was compared with no film: {film.reason}" for film in result.not_compared]
+    following = next_steps.choose_films(result.asked_for)
+    if result.draft_format is not None:
+        following = next_steps.correct_drafts(result.folder, result.draft_format)
     failed = _failures("film(s) without a result:", result.unread)
     failed += _failures("film(s) with a result, but without DICOM objects:", result.without_dicom)
     return "\n".join(
-        [_table(rows), "Names of the films in the results:", *films, *skipped, *compared, *failed, DISCLAIMER]
+        [
+            _table(rows),
+            "Names of the films in the results:",
+            *films,
+            *skipped,
+            *compared,
+            *failed,
+            following,
+            DISCLAIMER,
+        ]
     )
 
 
@@ -276,7 +290,10 @@ def promoted_or_rolled_back(result: Promotion | Event) -> str:
         reasons += [f"  + {reason}" for reason in outcome.decision.in_favour]
         blocks.append("\n".join([f"{outcome.candidate}: {outcome.decision.verdict}{version}", *reasons]))
     champion = "none" if result.champion is None else f"version {result.champion}"
-    return "\n".join([*blocks, f"champion: {champion}", f"run {result.run_id}", where_to_see(result.run_id)])
+    lines = [*blocks, f"champion: {champion}", f"run {result.run_id}"]
+    if result.champion is not None:
+        lines.append(next_steps.read_films(result.registered_model, REGISTERED_MODEL))
+    return "\n".join([*lines, where_to_see(result.run_id)])
 
 
 def _table(rows: list[tuple[str, str]]) -> str:

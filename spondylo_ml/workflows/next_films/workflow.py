@@ -51,6 +51,7 @@ class NextResult:
         failed: films that could not be read.
         skipped: files in the folders that are not films.
         folder: the folder with the results; None if none was asked for.
+        draft_format: labelling tool of the drafts in the folder; None if none were asked for.
     """
 
     run_id: str
@@ -61,6 +62,7 @@ class NextResult:
     skipped: tuple[Path, ...]
     warnings: tuple[str, ...]
     folder: Path | None
+    draft_format: str | None
 
 
 def next_films(config: NextConfig) -> NextResult:
@@ -112,7 +114,9 @@ def next_films(config: NextConfig) -> NextResult:
         if reading.prediction is None
     )
     paths = {name: file.path for name, file in files.items()}
-    return NextResult(run_id, loaded.name, tuple(ranked), paths, failed, collected.skipped, warnings, folder)
+    return NextResult(
+        run_id, loaded.name, tuple(ranked), paths, failed, collected.skipped, warnings, folder, config.format
+    )
 
 
 def _labelled(config: NextConfig) -> FilmSet | None:

@@ -53,6 +53,7 @@ class PredictionResult:
     """The result of `predict`.
 
     Attributes:
+        asked_for: the model as the command named it.
         films: all films.
         unread: films that could not be read.
         skipped: files in the folders that are not films.
@@ -60,10 +61,12 @@ class PredictionResult:
         not_compared: films that state a visit or a position and are in no pair.
         dicom_folder: folder of the DICOM objects; None if none were asked for.
         without_dicom: films for which no DICOM objects could be written.
+        draft_format: labelling tool of the drafts; None if none were asked for.
     """
 
     folder: Path
     model: str
+    asked_for: str
     films: tuple[FilmFile, ...]
     unread: tuple[Failure, ...]
     skipped: tuple[Path, ...]
@@ -71,6 +74,7 @@ class PredictionResult:
     not_compared: tuple[NotCompared, ...] = ()
     dicom_folder: Path | None = None
     without_dicom: tuple[Failure, ...] = ()
+    draft_format: str | None = None
 
     @property
     def failed(self) -> tuple[Failure, ...]:
@@ -115,6 +119,7 @@ def predict(config: PredictConfig) -> PredictionResult:
     result = PredictionResult(
         folder=folder.root,
         model=model.name,
+        asked_for=config.model,
         films=inputs.films,
         unread=tuple(unread),
         skipped=inputs.skipped,
@@ -122,6 +127,7 @@ def predict(config: PredictConfig) -> PredictionResult:
         without_dicom=tuple(without_dicom),
         compared=compared,
         not_compared=pairs.not_compared,
+        draft_format=config.format,
     )
     if "MLFLOW_RUN_ID" in os.environ:
         _log(result)
