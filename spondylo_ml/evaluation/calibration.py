@@ -2,7 +2,11 @@
 
 A covariance gives the shape of a corner's uncertainty and its size relative to other corners. How often the true corner
 lies within a number of standard deviations is measured instead of assumed normal: a table of quantiles of the radial
-error, for each bin of the heat around the corner (a corner with little heat is often on another vertebra).
+error, for each bin of the heat around the corner.
+
+Vertebrae that are read on another body, or beside theirs, do not count: their corners are not uncertain but wrong, and
+a region that held them would reach to the next body. How often that happens is stated apart, by the presence of a
+vertebra and by the confidence in levels, and the sets of slips and grades cover it.
 """
 
 from __future__ import annotations
@@ -17,7 +21,9 @@ from scipy.stats import chi2
 from sklearn.model_selection import GroupKFold
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
+from spondylo_ml.evaluation.matching import GATE
+from spondylo_ml.evaluation.vertebra_size import shorter_side_px
+from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, Vertebra
 
 NOMINAL = (0.5, 0.8, 0.9, 0.95)
 """Nominal coverages that are reported."""
@@ -53,7 +59,9 @@ class CornerCalibration(BaseModel):
             DataError: there is no corner.
         """
         if not len(radius):
-            raise DataError("no true corner has a predicted one with a covariance: there is nothing to calibrate on")
+            raise DataError(
+                "no true corner has a predicted one with a covariance on its own body: there is nothing to calibrate on"
+            )
         bins = int(np.clip(len(radius) // FEWEST_IN_BIN, 1, BINS))
         # Limits are values that occur, except the lowest: no bin is empty, even if many values are equal.
         edges = np.unique(np.quantile(heat_share, np.arange(1, bins) / bins, method="higher"))
@@ -74,7 +82,7 @@ class CornerCalibration(BaseModel):
 
 
 def radial_error_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ...]]:
-    """The true corners of a film that have a predicted one with a covariance, with `COLUMNS`.
+    """The true corners of a film that have a predicted one with a covariance on their own body, with `COLUMNS`.
 
     `radius` is the Mahalanobis distance from the predicted corner.
     """
@@ -86,12 +94,26 @@ def radial_error_rows(film: Film, prediction: FilmPrediction) -> list[tuple[obje
             continue
         row = vertebra.slot - prediction.slots.first
         error = vertebra.corners_xy - prediction.corners_xy[row]
+        if not is_on_its_body(vertebra, error):
+            continue
         radius = mahalanobis_distance(error, prediction.covariance_px2[row])
         rows += [
             (film.film_id, film.patient, vertebra.slot, radius[corner], prediction.heat_share[row, corner])
             for corner in np.flatnonzero(np.isfinite(radius))
         ]
     return rows
+
+
+def is_on_its_body(vertebra: Vertebra, error_xy: FloatArray) -> bool:
+    """Whether a vertebra is predicted on its own body: the mean error of its corners is at most `GATE` of its size.
+
+    Args:
+        error_xy: (4, 2) errors of its corners, px of the film; NaN where unknown. A vertebra without any complete edge
+            has no size, and is not known to be on its body.
+    """
+    distance = np.linalg.norm(error_xy, axis=-1)
+    known = distance[np.isfinite(distance)]
+    return bool(len(known)) and float(known.mean()) <= GATE * float(shorter_side_px(vertebra.corners_xy))
 
 
 def mahalanobis_distance(error_xy: FloatArray, covariance: FloatArray) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,6 +57,27 @@ def test_the_table_holds_the_true_corners_that_have_a_covariance() -> None:
     assert set(table["slot"]) == {0, 1}
 
 
+def test_a_vertebra_on_another_body_does_not_make_the_regions_larger() -> None:
+    film = plain_film(vertebrae=(square(0, 10, 60), square(1, 10, 40)))
+    side = film.vertebrae[0].corners_xy[1, 0] - film.vertebrae[0].corners_xy[0, 0] if film.vertebrae else 0
+    slots = SlotRange(0, 2)
+
+    def rows(shift_px: float) -> int:
+        exact = prediction_of(film, slots)
+        corners = exact.corners_xy.copy()
+        corners[1, :, 1] += shift_px
+        moved = replace(
+            exact,
+            corners_xy=corners,
+            covariance_px2=np.broadcast_to(np.eye(2), (2, 4, 2, 2)),
+            heat_share=np.full((2, 4), 0.5),
+        )
+        return len(PredictionSet([film], [moved]).radial_errors)
+
+    assert rows(0.49 * side) == 8
+    assert rows(-0.51 * side) == 4
+
+
 def test_normal_errors_have_nominal_coverage() -> None:
     radius = np.sqrt(np.random.default_rng(0).chisquare(2, 20000))
     for nominal, share in normal_coverage(radius).items():
@@ -102,7 +125,7 @@ def test_a_calibration_round_trips_through_json() -> None:
 
 
 def test_calibrating_without_data_is_an_error() -> None:
-    with pytest.raises(DataError, match="no true corner has a predicted one with a covariance"):
+    with pytest.raises(DataError, match="no true corner has a predicted one with a covariance on its own body"):
         CornerCalibration.fit(np.zeros(0), np.zeros(0))
 
 

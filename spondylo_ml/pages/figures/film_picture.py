@@ -22,7 +22,7 @@ LONGEST_SIDE_PX = 1200
 MARGIN_BODIES_XY = (2.0, 1.0)
 """Margin around the corners, in depths of a vertebral body; leaves room for text beside the spine."""
 REGION_PERCENT = 90
-"""Calibrated probability that a corner lies within its ellipse."""
+"""Calibrated probability that a corner lies within its ellipse, if its vertebra is read on its own body."""
 SHORTEST_ARROW_PERCENT = 2.0  # a shorter arrow has no room for its head
 
 
@@ -155,7 +155,7 @@ def _ellipses(
                 Shape(
                     "ellipse",
                     _points(xy[None]),
-                    f"the corner lies in the ellipse with {REGION_PERCENT} % probability",
+                    f"on its body, the corner lies in the ellipse with {REGION_PERCENT} % probability",
                     radii_px=(round(float(radii[0]), 2), round(float(radii[1]), 2)),
                     angle_deg=round(angle, 1),
                 )
