@@ -37,6 +37,7 @@ from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_
 from spondylo_ml.serving.half_precision import round_to_half
 from spondylo_ml.serving.local_model import ORIGIN
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty
 from starter.card import StarterFacts, starter_card
 from starter.recipe import without_starting_model
 
@@ -174,7 +175,13 @@ def _reading_as(bundle: Bundle, reading: ReadingConfig | None) -> Bundle:
 def _report(bundle: Bundle, films: FilmSet, part: str) -> EvaluationReport:
     part_films = films.part(part)
     predictions = PredictionSet(part_films, Predictor(bundle).predict(part_films))
-    return evaluate_predictions(predictions, bundle.config.clinical, _header(films, part))
+    report = evaluate_predictions(predictions, bundle.config.clinical, _header(films, part))
+    if part == "val" or bundle.uncertainty is None:  # the sets of slips are fitted on the validation films
+        return report
+    levels = uncertainty.level_table(predictions, bundle.uncertainty, bundle.config.clinical)
+    bootstrap = predictions.bootstrap(report.resamples, report.seed, report.confidence)
+    measured = evaluate_uncertainty(levels, predictions, bundle.uncertainty, bootstrap)
+    return measured.added_to(report) if measured else report
 
 
 def _mean_shape_report(bundle: Bundle, films: FilmSet) -> EvaluationReport:

@@ -18,8 +18,8 @@ from spondylo_ml.promotion.registry_pages import HEADINGS
 RESULTS = (
     "mre_px512", "sdr_6px", "sdr_24px", "detection_precision", "detection_recall", "slip_mae_percent",
     "slip_withheld_percent", "grade_accuracy_all", "grade_kappa", "listhesis_sensitivity", "listhesis_specificity",
-    "slip_set_coverage", "referred_percent", "nmse", "or_20px704", "or_40px704", "cobb_smape_percent", "cobb_cmae_deg",
-    "cobb_ed_deg", "cobb_md_deg",
+    "slip_set_coverage", "referred_percent", "grade_accuracy_not_referred", "nmse", "or_20px704", "or_40px704",
+    "cobb_smape_percent", "cobb_cmae_deg", "cobb_ed_deg", "cobb_md_deg",
 )  # fmt: skip
 """Metrics of a card, in this order."""
 
