@@ -24,6 +24,19 @@ def limits_of_agreement(difference: FloatArray, weights: FloatArray) -> tuple[fl
     return mean - LIMITS_SD * spread, mean + LIMITS_SD * spread
 
 
+def slope(true: FloatArray, predicted: FloatArray, weights: FloatArray) -> float:
+    """Least squares slope of the predicted over the true values, both (N,); NaN if the true ones are all equal.
+
+    Below 1, large values are predicted too small: a mean error of 0 does not show that.
+    """
+    total = float(weights.sum())
+    if total == 0:
+        return math.nan
+    offset = true - float(weights @ true) / total
+    squared = float(weights @ offset**2)
+    return float(weights @ (offset * predicted)) / squared if squared > 0 else math.nan
+
+
 def intraclass_correlation(ratings: FloatArray, weights: FloatArray) -> tuple[float, float]:
     """ICC(2,1) and ICC(3,1) of (N, K) ratings: K raters, N subjects.
 

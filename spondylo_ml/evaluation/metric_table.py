@@ -138,6 +138,8 @@ SECTIONS: dict[str, tuple[MetricDefinition, ...]] = {
            "Lower Bland-Altman limit of predicted less true slip."),
         _M("slip_limit_high_percent", "upper limit of agreement", "% of endplate", _NEITHER, 1,
            "Upper Bland-Altman limit of predicted less true slip."),
+        _M("slip_slope", "slip slope", "", _NEITHER, 2,
+           "Least squares slope of the predicted over the true slip. Below 1, large slips are predicted too small."),
         _M("slip_reproducibility_percent", "slip reproducibility", "% of endplate", _LOWER, 1,
            "What 95 % of the differences between two readers' slips stay below: 1.96 times their root mean square."),
         _M("slip_icc_2_1", "slip ICC(2,1)", "", _HIGHER, 3,

@@ -17,6 +17,7 @@ from spondylo_ml.evaluation.agreement import (
     intraclass_correlation,
     limits_of_agreement,
     quadratic_kappa,
+    slope,
 )
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
@@ -102,10 +103,11 @@ def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: Pati
     """Agreement over the levels with a measurable true slip; `n_absent` counts those without a predicted one.
 
     `slip_withheld_percent` of these levels; of the others `slip_mae_percent`, `slip_bias_percent` (predicted minus
-    true), Bland-Altman `slip_limit_low_percent` and `_high_`, `slip_icc_2_1` and `slip_icc_3_1`, `slip_mae_mm` where
-    the spacing is known; `grade_accuracy` (same Meyerding grade), `grade_within_1`, `grade_accuracy_all` (withheld ones
-    count as wrong), quadratic `grade_kappa`; `listhesis_sensitivity` and `_specificity` (true grade I or more
-    predicted as such), `listhesis_auc` of the predicted slip's size. Rates in percent.
+    true), Bland-Altman `slip_limit_low_percent` and `_high_`, `slip_slope` (predicted over true), `slip_icc_2_1` and
+    `slip_icc_3_1`, `slip_mae_mm` where the spacing is known; `grade_accuracy` (same Meyerding grade), `grade_within_1`,
+    `grade_accuracy_all` (withheld ones count as wrong), quadratic `grade_kappa`; `listhesis_sensitivity` and
+    `_specificity` (true grade I or more predicted as such), `listhesis_auc` of the predicted slip's size. Rates in
+    percent.
     """
     names = np.asarray(patients, dtype=object)
     measurable = table["true_slip_percent"].notna().to_numpy()
@@ -143,6 +145,7 @@ def _of_measured(
     statistics = {
         "slip_limit_low_percent": lambda w: limits_of_agreement(difference, w)[0],
         "slip_limit_high_percent": lambda w: limits_of_agreement(difference, w)[1],
+        "slip_slope": lambda w: slope(true, predicted, w),
         "slip_icc_2_1": lambda w: intraclass_correlation(both, w)[0],
         "slip_icc_3_1": lambda w: intraclass_correlation(both, w)[1],
         "grade_kappa": lambda w: quadratic_kappa(true_grade, grade, w),

@@ -16,7 +16,7 @@ from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.registry_pages import HEADINGS
 
 RESULTS = (
-    "mre_px512", "sdr_6px", "sdr_24px", "detection_precision", "detection_recall", "slip_mae_percent",
+    "mre_px512", "sdr_6px", "sdr_24px", "detection_precision", "detection_recall", "slip_mae_percent", "slip_slope",
     "slip_withheld_percent", "grade_accuracy_all", "grade_kappa", "listhesis_sensitivity", "listhesis_specificity",
     "slip_set_coverage", "referred_percent", "grade_accuracy_not_referred", "nmse", "or_20px704", "or_40px704",
     "cobb_smape_percent", "cobb_cmae_deg", "cobb_ed_deg", "cobb_md_deg",

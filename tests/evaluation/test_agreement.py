@@ -14,6 +14,7 @@ from spondylo_ml.evaluation.agreement import (
     intraclass_correlation,
     limits_of_agreement,
     quadratic_kappa,
+    slope,
 )
 
 SHROUT_AND_FLEISS = np.array(
@@ -45,6 +46,17 @@ def test_limits_of_agreement_match_a_hand_calculation() -> None:
     low, high = limits_of_agreement(np.array([1.0, 2.0, 3.0]), np.ones(3))  # mean 2, standard deviation 1
     assert (low, high) == pytest.approx((2 - 1.96, 2 + 1.96))
     assert all(math.isnan(limit) for limit in limits_of_agreement(np.array([1.0]), np.ones(1)))
+
+
+def test_the_slope_shows_what_the_mean_error_does_not() -> None:
+    true = np.array([-10.0, 0.0, 10.0, 20.0])
+    assert slope(true, true + 3, np.ones(4)) == pytest.approx(1)
+    shrunk = 0.5 * true + 2.5
+    assert float(np.mean(shrunk - true)) == 0
+    assert slope(true, shrunk, np.ones(4)) == pytest.approx(0.5)
+    assert slope(true, np.array([0.0, 5.0, 10.0, 99.0]), np.array([1.0, 2.0, 3.0, 0.0])) == pytest.approx(0.5)
+    assert math.isnan(slope(np.full(3, 4.0), np.arange(3.0), np.ones(3)))
+    assert math.isnan(slope(true, true, np.zeros(4)))
 
 
 def test_kappa_matches_a_hand_calculation() -> None:
@@ -79,6 +91,7 @@ def test_an_integer_weight_equals_repeating_the_row(counts: list[int]) -> None:
     ones = np.ones(len(repeat))
     pairs = [
         (intraclass_correlation(ratings, weights), intraclass_correlation(ratings[repeat], ones)),
+        (slope(*ratings.T, weights), slope(*ratings[repeat].T, ones)),
         (limits_of_agreement(ratings[:, 0], weights), limits_of_agreement(ratings[repeat, 0], ones)),
         (quadratic_kappa(*grades.T, weights), quadratic_kappa(*grades[repeat].T, ones)) if len(repeat) else (0, 0),
     ]

@@ -55,6 +55,7 @@ def test_agreement_matches_a_hand_calculation() -> None:
     spread = math.sqrt((4 + 64 + 100) / 3)
     assert values["slip_limit_low_percent"] == pytest.approx(-1.96 * spread)
     assert values["slip_limit_high_percent"] == pytest.approx(1.96 * spread)
+    assert values["slip_slope"] == pytest.approx(1820 / 2100)  # true 10, 0, 30, 60, predicted 12, 8, 20, 60
     assert values["grade_accuracy"] == values["grade_accuracy_all"] == 50
     assert values["grade_within_1"] == 100
     assert (values["listhesis_sensitivity"], values["listhesis_specificity"]) == (100, 0)
