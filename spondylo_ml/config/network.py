@@ -40,6 +40,7 @@ DROPOUT_OF = {
 }
 """Names of the dropout values of each model; Keypoint R-CNN and Cascade Net have none."""
 
+DEEPEST_STRIDE = 32
 IMAGENET = ("none", "auto", "required")
 """Values of `model.pretrained` that concern ImageNet weights; any other names a model."""
 
@@ -129,6 +130,16 @@ class CascadeNetConfig(Section):
     )
     corner_weight: float = Field(1.0, gt=0, le=1000, description="weight of the corners' cross entropy")
     shape_weight: float = Field(1.0, gt=0, le=1000, description="weight of the error of size and tilt")
+    close_up_samples: int = Field(
+        0,
+        ge=0,
+        le=256,
+        multiple_of=8,
+        description="pixels along each side of the patch in which the corners of a body are found once more, at the "
+        "full resolution of the input; 0: no close-up",
+    )
+    reduction: Literal[1, 2, 3, 4] = Field(1, description="all but the close-up sees the input reduced this many times")
+    close_up_weight: float = Field(1.0, gt=0, le=1000, description="weight of the close-up's cross entropy")
 
     @model_validator(mode="after")
     def _width_divides(self) -> CascadeNetConfig:
@@ -180,6 +191,11 @@ class ModelConfig(Section):
     def starting_model(self) -> str | None:
         """Name of the model from which training goes on; None if there is none."""
         return None if self.pretrained in IMAGENET else self.pretrained
+
+    @property
+    def size_multiple(self) -> int:
+        """What height and width of the input must be a multiple of, px: the deepest features have stride 32."""
+        return DEEPEST_STRIDE * (self.cascade_net.reduction if self.name == "cascade_net" else 1)
 
     @property
     def drops(self) -> bool:

@@ -85,6 +85,26 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _close_up_to_train(self) -> Config:
+        has_one = self.model.name == "cascade_net" and self.model.cascade_net.close_up_samples > 0
+        if self.training.parts == "close_up" and not has_one:
+            raise ValueError(
+                "training.parts close_up trains the close-up of Cascade Net alone, and there is none: set "
+                "model.name=cascade_net and model.cascade_net.close_up_samples=80, or training.parts=all"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reduced_input_fits(self) -> Config:
+        multiple = self.model.size_multiple
+        if self.data.input_hw and any(side % multiple for side in self.data.input_hw):
+            given = " x ".join(map(str, self.data.input_hw))
+            raise ValueError(
+                f"data.input_hw is {given} px: {self.model.name} with this reduction needs multiples of {multiple}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _flip_spread_has_two_orientations(self) -> Config:
         if self.uncertainty.source == "flip" and not self.heatmap.flip_average:
             raise ValueError("uncertainty.source flip needs heatmap.flip_average: there is no mirror image otherwise")

@@ -54,7 +54,10 @@ class LandmarkModel(nn.Module, ABC):
         slots: the levels for which the model has outputs.
         backbone_net: the part that can load ImageNet weights; None if the network has none.
         pretrained: source of the weights that training starts from, or "none".
+        added_parts: prefixes of the weights that a trained model may lack when training goes on from it.
     """
+
+    added_parts: tuple[str, ...] = ()
 
     def __init__(self, slots: SlotRange) -> None:
         super().__init__()

@@ -5,6 +5,9 @@ body on it. `CentreChain` reads the whole spine from them. Stage two samples fea
 turned and scaled alike, and finds the corners with one network for all bodies: a film of 17 vertebrae is 17 examples.
 It runs more than once, each time on the boxes of the corners found before.
 
+The close-up, if there is one, finds the corners again in the pixels under each body. All before it may see the input
+reduced: which body is which level needs the whole film, but not its resolution.
+
 The backbone is an EfficientNet-Lite, cheap on a processor. A transformer over its deepest features lets each place
 see sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of stride 8.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -28,6 +32,7 @@ from spondylo_ml.models.anatomical_attention import PositionCode
 from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
 from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
 from spondylo_ml.models.centre_chain import CentreChain, LevelPath, find_bodies
+from spondylo_ml.models.close_up import CloseUp
 from spondylo_ml.models.corner_grids import corner_cross_entropy, decode_grids, mirrored_grids
 from spondylo_ml.models.oriented_boxes import (
     boxes_of_bodies,
@@ -50,6 +55,7 @@ FEED_FORWARD = 4
 DECODER_16_WIDTH = 96
 CENTRE_SIGMA_CELLS = 1.0
 START_SIDE_PX = 32.0  # of bodies, by an untrained network
+CLOSE_UP_PASSES = 2
 
 
 class Levels(NamedTuple):
@@ -71,10 +77,13 @@ class Levels(NamedTuple):
 class CascadeNet(LandmarkModel):
     """Levels, then corners."""
 
+    added_parts = ("close_up.",)
+
     def __init__(self, config: Config, slots: SlotRange) -> None:
         super().__init__(slots)
         self.config = config
         self.options = options = config.model.cascade_net
+        self._close_up_only = config.training.parts == "close_up"
         self.backbone = timm_features(options.backbone, TAPS)
         channels = self.backbone.feature_info.channels()  # type: ignore[operator, union-attr]
         self.decoder = Decoder(channels, options)
@@ -82,6 +91,7 @@ class CascadeNet(LandmarkModel):
         self.absent = nn.Linear(options.token_width, slots.count)
         self.shapes = nn.Conv2d(options.width, 3, 1)
         self.corners = _corner_head(options.width)
+        self.close_up = CloseUp(options.close_up_samples) if options.close_up_samples else None
         self.chain = CentreChain(slots.count)
         self.backbone_net = as_backbone(options.backbone, self.backbone)
         self._grey = grey_mean_std(options.backbone)
@@ -90,7 +100,7 @@ class CascadeNet(LandmarkModel):
             self.shapes.bias.copy_(torch.tensor([math.log(START_SIDE_PX), math.log(START_SIDE_PX), 0.0]))
 
     def forward(self, images: Tensor) -> Levels:
-        """Stage one on (N, 1, H, W) uint8 images.
+        """Stage one on (N, 1, H, W) images of grey levels, reduced if the network reduces them.
 
         Raises:
             ValueError: height or width is not a multiple of 32.
@@ -107,20 +117,38 @@ class CascadeNet(LandmarkModel):
         """See the base class.
 
         A level counts in stage one if it is absent from a labelled film, or all its corners are on the image; in stage
-        two in the latter case.
+        two and in the close-up in the latter case.
         """
-        output = self(batch.images)
         boxes = boxes_of_bodies(batch.corners_xy)
         complete = ~boxes.isnan().any(dim=-1)
+        parts = {} if self._close_up_only else self._stage_losses(batch, complete)
+        if self.close_up is not None:
+            error = self.close_up.loss(
+                batch.images, boxes, batch.corners_xy, complete, self.options.corner_sigma_cells
+            )  # fmt: skip
+            parts["close_up"] = self.options.close_up_weight * error
+        return parts
+
+    def _stage_losses(self, batch: FilmBatch, complete: Tensor) -> dict[str, Tensor]:
+        images, corners_xy = self._reduced(batch.images), to_reduced(batch.corners_xy, self.options.reduction)
+        output, boxes = self(images), boxes_of_bodies(corners_xy)
         absent = ~batch.present & batch.labelled[:, None]
         return {
             "levels": level_cross_entropy(output, boxes, complete, absent),
             "shape": self.options.shape_weight * shape_error(output.shapes, boxes, complete),
-            "corner": self.options.corner_weight * self._corner_loss(output, batch, boxes, complete),
+            "corner": self.options.corner_weight * self._corner_loss(output, _size_hw(images), corners_xy, complete),
         }
+
+    def _reduced(self, images: Tensor) -> Tensor:
+        """The input as all but the close-up sees it."""
+        factor = self.options.reduction
+        return images if factor == 1 else F.avg_pool2d(images.float(), factor)
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
         """Learn the steps from body to body, and warn if they are too short to tell neighbouring bodies apart."""
+        if self._close_up_only:
+            return
+        corners_xy = to_reduced(corners_xy, self.options.reduction)
         self.chain.learn(corners_xy)
         step_px = corners_xy.mean(dim=2).diff(dim=1).norm(dim=-1)
         median_px = float(step_px[step_px.isfinite()].median()) if step_px.isfinite().any() else math.nan
@@ -133,14 +161,22 @@ class CascadeNet(LandmarkModel):
 
     def loss_heads(self) -> dict[str, str]:
         """See the base class."""
-        return {"levels": "levels.", "shape": "shapes.", "corner": "corners."}
+        stages = {} if self._close_up_only else {"levels": "levels.", "shape": "shapes.", "corner": "corners."}
+        return stages | ({"close_up": "close_up."} if self.close_up is not None else {})
 
-    def _corner_loss(self, output: Levels, batch: FilmBatch, boxes: Tensor, complete: Tensor) -> Tensor:
+    def unused_parameters(self) -> frozenset[str]:
+        """All but those of the close-up, if it is trained alone."""
+        if not self._close_up_only:
+            return super().unused_parameters()
+        return frozenset(name for name, _ in self.named_parameters() if not name.startswith("close_up."))
+
+    def _corner_loss(self, output: Levels, size_hw: tuple[int, int], corners_xy: Tensor, complete: Tensor) -> Tensor:
         if not complete.any():
             return 0 * output.features.float().sum()
-        around = jittered_boxes(boxes.nan_to_num()) if self.training else boxes.nan_to_num()
-        logits = self._corner_logits(output.features, around, _size_hw(batch.images), complete)
-        target = to_frame(around, batch.corners_xy)[complete]
+        boxes = boxes_of_bodies(corners_xy).nan_to_num()
+        around = jittered_boxes(boxes) if self.training else boxes
+        logits = self._corner_logits(output.features, around, size_hw, complete)
+        target = to_frame(around, corners_xy)[complete]
         return corner_cross_entropy(logits, target, self.options.corner_sigma_cells)
 
     def _corner_logits(
@@ -160,32 +196,32 @@ class CascadeNet(LandmarkModel):
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
         """Corners for all levels; those of an absent one continue the spine by mean steps."""
-        one, other = self._orientations(images)
+        reduced = self._reduced(images)
+        one, other = self._orientations(reduced)
         bodies = find_bodies(one.log_share, one.log_absent, one.shapes, LEVEL_STRIDE)
         path = self.chain.choose(bodies)
-        boxes = self.chain.extended(bodies.boxes, path.body)
-        size_hw = _size_hw(images)
-        corners = covariance = share = torch.empty(0)
-        for _ in range(self.options.corner_passes):
-            grids = decode_grids(self._corner_shares(one.features, other, boxes, size_hw))
-            shape = boxes.shape[:2]
-            corners = to_px(boxes, grids.points.view(*shape, 4, 2))
-            covariance = covariance_to_px(boxes, grids.covariance.view(*shape, 4, 2, 2))
-            share = grids.share.view(*shape, 4)
-            boxes = boxes_of_bodies(corners)
-        share = share * _level_share(bodies.log_share, path)[..., None]
-        limit = torch.tensor([size_hw[1] - 1, size_hw[0] - 1], device=images.device)
+        boxes, size_hw = self.chain.extended(bodies.boxes, path.body), _size_hw(reduced)
+        found = _repeated(
+            lambda b: self._corner_shares(one.features, other, b, size_hw), boxes, self.options.corner_passes
+        )
+        found = _enlarged(found, self.options.reduction)
+        if self.close_up is not None:
+            close_up, flip = self.close_up, self.config.heatmap.flip_average
+            boxes = boxes_of_bodies(found.corners_xy)
+            found = _repeated(lambda b: close_up.shares(images, b, flip), boxes, CLOSE_UP_PASSES)
+        share = found.share * _level_share(bodies.log_share, path)[..., None]
+        limit = torch.tensor([images.shape[3] - 1, images.shape[2] - 1], device=images.device)
         # An absent level may continue the spine beyond the image, where no corner can be.
-        corners = torch.minimum(corners.clamp_min(0), limit)
+        corners = torch.minimum(found.corners_xy.clamp_min(0), limit)
         landmarks = Landmarks(corners, share, path.presence, shift_scores=path.shift_scores)
         if self.config.uncertainty.source != "heatmap":
             return landmarks
-        return landmarks._replace(covariance_px2=covariance, heat_share=share)
+        return landmarks._replace(covariance_px2=found.covariance_px2, heat_share=share)
 
     @torch.no_grad()
     def heat(self, images: Tensor) -> Tensor:
         """Sum of the shares of all levels, scaled to its peak."""
-        total = self._orientations(images)[0].log_share.exp().sum(dim=1)
+        total = self._orientations(self._reduced(images))[0].log_share.exp().sum(dim=1)
         heat: Tensor = total / total.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         return heat
 
@@ -212,6 +248,20 @@ class CascadeNet(LandmarkModel):
             return shares
         other = self._corner_logits(mirrored, mirrored_boxes(boxes, size_hw[1]), size_hw)
         return (shares + mirrored_grids(_softmax(other))) / 2
+
+
+class FoundCorners(NamedTuple):
+    """Corners of all levels.
+
+    Attributes:
+        corners_xy: (N, V, 4, 2) px.
+        covariance_px2: (N, V, 4, 2, 2).
+        share: (N, V, 4) share of each corner's distribution that lies near it.
+    """
+
+    corners_xy: Tensor
+    covariance_px2: Tensor
+    share: Tensor
 
 
 class Decoder(nn.Module):
@@ -270,6 +320,38 @@ def shape_error(shapes: Tensor, boxes: Tensor, complete: Tensor) -> Tensor:
     predicted = shapes.flatten(2).gather(2, index[:, None].expand(-1, 3, -1)).transpose(1, 2)
     error = (predicted - boxes[..., 2:].nan_to_num()).abs().mean(dim=-1)
     return (error * complete).sum() / complete.sum().clamp(min=1)
+
+
+def to_reduced(points_xy: Tensor, factor: int) -> Tensor:
+    """Points on an image, px, on that image reduced by a factor; pixel centres have integer coordinates."""
+    return (points_xy + 0.5) / factor - 0.5
+
+
+def from_reduced(points_xy: Tensor, factor: int) -> Tensor:
+    """The inverse of `to_reduced`."""
+    return (points_xy + 0.5) * factor - 0.5
+
+
+def _repeated(shares: Callable[[Tensor], Tensor], boxes: Tensor, passes: int) -> FoundCorners:
+    """Find corners on boxes, then on the boxes of these corners, and so on.
+
+    Args:
+        shares: the distributions (N V, 4, g, g) of the corners over the grids of (N, V, 5) boxes.
+    """
+    shape = boxes.shape[:2]
+    for _ in range(passes):
+        grids = decode_grids(shares(boxes))
+        corners = to_px(boxes, grids.points.view(*shape, 4, 2))
+        covariance = covariance_to_px(boxes, grids.covariance.view(*shape, 4, 2, 2))
+        boxes = boxes_of_bodies(corners)
+    return FoundCorners(corners, covariance, grids.share.view(*shape, 4))
+
+
+def _enlarged(found: FoundCorners, factor: int) -> FoundCorners:
+    """Corners on a reduced image as those on the image."""
+    return found._replace(
+        corners_xy=from_reduced(found.corners_xy, factor), covariance_px2=found.covariance_px2 * factor**2
+    )
 
 
 def _level_share(log_share: Tensor, path: LevelPath) -> Tensor:

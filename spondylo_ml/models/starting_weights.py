@@ -1,8 +1,9 @@
 """Weights of a trained model as the start of another training run, also for a part of its levels.
 
-Every tensor must fit: a network that differs in anything but its levels is refused. A tensor with an axis over the
-levels has its rows ordered by slot, from the lowest up, with the same number of rows for each; statistics of the steps
-between neighbouring levels have one row less.
+Every tensor must fit: a network that differs in anything but its levels is refused. Parts that a model declares as
+added ones (`LandmarkModel.added_parts`) may be missing as a whole and then start at random. A tensor with an axis over
+the levels has its rows ordered by slot, from the lowest up, with the same number of rows for each; statistics of the
+steps between neighbouring levels have one row less.
 """
 
 from __future__ import annotations
@@ -36,13 +37,21 @@ def start_from(model: LandmarkModel, state: Mapping[str, Tensor], slots: SlotRan
     wanted = model.state_dict()
     fitting = {name: _of_levels(state[name], value.shape, slots, model.slots) for name, value in wanted.items()
                if name in state}  # fmt: skip
-    wrong = [name for name in wanted if fitting.get(name) is None] + [name for name in state if name not in wanted]
+    new = _new_parts(model, state)
+    wrong = [name for name in wanted if fitting.get(name) is None and not name.startswith(new)] + [
+        name for name in state if name not in wanted
+    ]
     if wrong:
         raise ConfigError(
             f"model.pretrained: the network of {source} differs from the configured one in {len(wrong)} of "
             f"{len(wanted)} weights, first {wrong[0]}: leave out the values of the section model that you have set"
         )
-    model.load_state_dict({name: value for name, value in fitting.items() if value is not None})
+    model.load_state_dict({name: value for name, value in fitting.items() if value is not None}, strict=not new)
+
+
+def _new_parts(model: LandmarkModel, state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Prefixes of the parts that a model may have added to a trained one, and of which the trained one has nothing."""
+    return tuple(part for part in model.added_parts if not any(name.startswith(part) for name in state))
 
 
 def _of_levels(value: Tensor, shape: torch.Size, source: SlotRange, target: SlotRange) -> Tensor | None:

@@ -9,9 +9,17 @@ import torch
 from torch import Tensor
 
 from spondylo_ml.config import Config
+from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import Landmarks
-from spondylo_ml.models.cascade_net import CascadeNet, Levels, level_cross_entropy, shape_error
+from spondylo_ml.models.cascade_net import (
+    CascadeNet,
+    Levels,
+    from_reduced,
+    level_cross_entropy,
+    shape_error,
+    to_reduced,
+)
 
 SLOTS = SlotRange(0, 2)
 
@@ -107,3 +115,83 @@ def test_a_film_in_a_batch_is_predicted_as_by_itself() -> None:
     images = torch.randint(0, 255, (3, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     together, alone = model.predict(images), model.predict(images[1:2])
     torch.testing.assert_close(together.corners_xy[1:2], alone.corners_xy, atol=0.01, rtol=0)
+
+
+def test_a_point_of_a_reduced_film_is_the_centre_of_the_pixels_that_it_replaces() -> None:
+    pixel = torch.tensor([[0.0, 1.0], [2.0, 3.0]])
+    torch.testing.assert_close(from_reduced(pixel, 2), torch.tensor([[0.5, 2.5], [4.5, 6.5]]))
+    torch.testing.assert_close(to_reduced(from_reduced(pixel, 3), 3), pixel)
+
+
+CLOSE_UP = {"width": 16, "token_width": 32, "close_up_samples": 16, "reduction": 2}
+
+
+def with_close_up(**values: object) -> CascadeNet:
+    return net(model={"name": "cascade_net", "cascade_net": {**CLOSE_UP, **values}})
+
+
+def test_all_but_the_close_up_sees_the_film_reduced() -> None:
+    """A film whose 2 x 2 px are alike has the levels and the features of the film of half its size."""
+    torch.manual_seed(3)
+    small = torch.randint(0, 255, (1, 1, 64, 64), dtype=torch.uint8)
+    large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    model = with_close_up()
+    plain = net(model={"name": "cascade_net", "cascade_net": CLOSE_UP | {"close_up_samples": 0, "reduction": 1}})
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("close_up.")})
+    torch.testing.assert_close(model.heat(large), plain.heat(small))
+    torch.testing.assert_close(model.predict(large).presence, plain.predict(small).presence)
+
+
+def test_reduced_without_close_up_corners_are_those_of_the_small_film_enlarged() -> None:
+    small = torch.randint(0, 255, (1, 1, 160, 160), dtype=torch.uint8, generator=torch.Generator().manual_seed(4))
+    large = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    whole, reduced = net(), with_close_up(close_up_samples=0)
+    reduced.load_state_dict(whole.state_dict())
+    expected, found = whole.predict(small), reduced.predict(large)
+    inside = (expected.corners_xy > 0).all(dim=-1) & (expected.corners_xy < 159).all(dim=-1)
+    assert inside.any()
+    torch.testing.assert_close(
+        found.corners_xy[inside], from_reduced(expected.corners_xy, 2)[inside], atol=0.01, rtol=0
+    )
+    assert found.covariance_px2 is not None
+    assert expected.covariance_px2 is not None
+    torch.testing.assert_close(found.covariance_px2, 4 * expected.covariance_px2, rtol=1e-3, atol=1e-3)
+
+
+def test_with_a_close_up_a_mirrored_film_has_mirrored_corners() -> None:
+    model = with_close_up()
+    images = torch.randint(0, 255, (1, 1, 128, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    plain, mirrored = model.predict(images), model.predict(images.flip(3))
+    back = mirrored.corners_xy[:, :, [1, 0, 3, 2]] * torch.tensor([-1.0, 1.0]) + torch.tensor([63.0, 0.0])
+    torch.testing.assert_close(back, plain.corners_xy, atol=0.1, rtol=0)
+
+
+def test_the_close_up_alone_is_trained_if_asked_for() -> None:
+    alone = {"epochs": 1, "parts": "close_up"}
+    model = net(model={"name": "cascade_net", "cascade_net": CLOSE_UP}, training=alone)
+    body = torch.tensor([[-10.0, -6.0], [10.0, -6.0], [-10.0, 6.0], [10.0, 6.0]])
+    corners = torch.stack([body + torch.tensor([32.0, y]) for y in (90.0, 60.0)])[None]
+    present, labelled = torch.ones(1, 2, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
+    images = torch.randint(0, 255, (1, 1, 128, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    batch = FilmBatch(images, corners, present, labelled, torch.zeros(1, dtype=torch.long))
+    parts = model.losses(batch)
+    assert list(parts) == list(model.loss_heads()) == ["close_up"]
+    parts["close_up"].backward()
+    without = {name for name, value in model.named_parameters() if value.grad is None}
+    assert without == model.unused_parameters()
+    assert not any(name.startswith("close_up.") for name in without)
+    assert set(with_close_up().losses(batch)) == {
+        "levels", "shape", "corner", "close_up",
+    }  # fmt: skip
+
+
+def test_no_close_up_cannot_be_trained_alone() -> None:
+    with pytest.raises(ValueError, match=r"set model\.name=cascade_net and model\.cascade_net\.close_up_samples=80"):
+        net(training={"epochs": 1, "parts": "close_up"})
+
+
+def test_the_reduced_input_has_whole_cells() -> None:
+    with pytest.raises(ValueError, match=r"data\.input_hw is 96 x 128 px: cascade_net with this reduction needs .* 64"):
+        net(model={"name": "cascade_net", "cascade_net": CLOSE_UP}, data={"input_hw": [96, 128]})
+    other = {"name": "unet", "cascade_net": CLOSE_UP}
+    assert net(model=other, data={"input_hw": [96, 128]}).config.model.size_multiple == 32

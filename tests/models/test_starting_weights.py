@@ -94,6 +94,20 @@ def test_another_network_is_refused_with_the_first_weight_that_differs() -> None
         start_from(source, model.state_dict(), TEN, "other")
 
 
+def test_a_close_up_may_be_added_to_a_model_without_one_and_starts_at_random() -> None:
+    source = network(config_of("cascade_net"), TEN, 1)
+    model = network(config_of("cascade_net", cascade_net={"close_up_samples": 16, "reduction": 2}), TEN, 2)
+    before, weights = {name: value.clone() for name, value in model.state_dict().items()}, source.state_dict()
+    start_from(model, weights, TEN, "source")
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key] if key.startswith("close_up.") else weights[key]), key
+    with pytest.raises(ConfigError, match=r"first close_up\."):
+        start_from(source, model.state_dict(), TEN, "with a close-up")
+    other = network(config_of("cascade_net", cascade_net={"close_up_samples": 16, "bridge_layers": 1}), TEN, 3)
+    with pytest.raises(ConfigError, match=r"first bridge|first decoder"):
+        start_from(other, weights, TEN, "source")
+
+
 def test_commands_that_find_no_models_refuse_one_to_go_on_from() -> None:
     config = config_of("unet").model.model_copy(update={"pretrained": "starter"})
     with pytest.raises(ConfigError, match="given 'starter': only train goes on from a model"):

@@ -56,7 +56,9 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
     """Set the values of the configuration that depend on the films: kind, input size, slots, epochs."""
     data, training = config.data, config.training
     n_train = sum(film.labelled for film in films.part("train"))
-    input_hw = data.input_hw or common_input_hw([f.size_hw for f in films.films], data.input_side_px)
+    input_hw = data.input_hw or common_input_hw(
+        [f.size_hw for f in films.films], data.input_side_px, config.model.size_multiple
+    )
     per_epoch = n_train * training.shown_per_epoch(n_train)
     epochs = training.epochs or math.ceil((training.film_passes or 1) / per_epoch)
     return config.model_copy(
