@@ -38,6 +38,7 @@ from spondylo_ml.serving.half_precision import round_to_half
 from spondylo_ml.serving.local_model import ORIGIN
 from spondylo_ml.serving.predictor import Predictor
 from starter.card import StarterFacts, starter_card
+from starter.recipe import without_starting_model
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,10 @@ on films of this seed."""
 
 @dataclass(frozen=True)
 class Commits:
-    """The commit whose code trained the weights, and the one whose code calibrated and evaluated them."""
+    """The commits whose code trained the weights, those of the close-up, and calibrated and evaluated them."""
 
     training: str
+    close_up: str
     building: str
 
 
@@ -86,7 +88,8 @@ def build_starter(
     Raises:
         DataError: the model cannot be calibrated.
     """
-    trained = _reading_as(fetch_bundle(run_id), reading)
+    bundle = fetch_bundle(run_id)
+    trained = _reading_as(replace(bundle, config=without_starting_model(bundle.config)), reading)
     films = load_films(trained.config.data)
     log.info("the model is rounded to half precision, calibrated on %d films", len(films.part("val")))
     bundle, rounding = rounded_and_calibrated(trained, films, uncalibrated)
@@ -201,14 +204,14 @@ def _origin(
         "model": bundle.config.model.name,
         "parameters": parameter_count(bundle.model),
         "levels": list(bundle.slots.names),
-        "weights_from": run.data.tags["pretrained"],
+        "weights_from": "none",
         "films": {
             "name": films.name,
             **{part: {"films": len(films.part(part)), "sha256": digest(films.part(part), films.slots)}
                for part in ("train", "val", "test")},
         },
         "training": {
-            "code_commit": commits.training, "threads": torch.get_num_threads(),
+            "code_commit": commits.training, "close_up_commit": commits.close_up, "threads": torch.get_num_threads(),
             "epochs": bundle.config.training.epochs, "run": run.info.run_id,
         },
         "half_precision": vars(rounding),

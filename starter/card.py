@@ -73,7 +73,7 @@ def _how_made(origin: Mapping[str, Any]) -> str:
         ("digest (SHA-256 of the manifest)", f"`{origin['digest']}`"),
         ("made", origin["made"]),
         ("code", _code_text(origin)),
-        ("recipe", "`projects/starter/config.yaml`; the resolved configuration is in `bundle.json`"),
+        ("recipes", "`projects/starter/config.yaml` and `close_up.yaml`; the resolved ones are in `bundle.json`"),
         ("command", "`make starter`"),
         ("parameters", f"{origin['parameters']:,}"),
         ("initial weights", origin["weights_from"]),
@@ -98,10 +98,15 @@ The same code gives the same digest again on the same machine with the same pack
 
 
 def _code_text(origin: Mapping[str, Any]) -> str:
-    training, building = origin["training"]["code_commit"], origin["code_commit"]
-    if training == building:
+    training, building = origin["training"], origin["code_commit"]
+    parts = [
+        ("weights", training["code_commit"]),
+        ("close-up", training["close_up_commit"]),
+        ("calibration and evaluation", building),
+    ]
+    if {commit for _, commit in parts} == {building}:
         return f"commit `{building}`"
-    return f"weights: commit `{training}`; calibration and evaluation: commit `{building}`"
+    return "; ".join(f"{part}: commit `{commit}`" for part, commit in parts)
 
 
 def _refusal_text(refusal: Mapping[str, Any] | None) -> str:

@@ -1,7 +1,8 @@
 """Train the starter model, or resume its training run, and write it to the folder from which `load("starter")` reads.
 
 The same code, recipe, packages and machine give the same digest, also if the training run was killed and resumed: the
-length is counted in film passes, and the numbers of threads and workers are fixed.
+length is counted in film passes, and the numbers of threads and workers are fixed. There are two training runs: one of
+everything but the close-up, on films of moderate size, and one of the close-up alone, on larger films.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.config import Config
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import ConfigError, DataError, TrackingError
-from spondylo_ml.serving.bundle import MANIFEST, WEIGHTS
+from spondylo_ml.serving.artefact import fetch_bundle
+from spondylo_ml.serving.bundle import MANIFEST, WEIGHTS, save_bundle
 from spondylo_ml.serving.local_model import DESCRIPTION, ORIGIN
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import Resume
@@ -35,12 +37,14 @@ from spondylo_ml.workflows.train import train
 from spondylo_ml.workflows.train.resumable import find_resumable
 from starter.build import CARD, Commits, build_starter
 from starter.options import LARGEST_MB, THREADS, StarterOptions
-from starter.recipe import starter_config
+from starter.recipe import close_up_config, starter_config
 
 log = logging.getLogger(__name__)
 
 FILES = frozenset({DESCRIPTION, WEIGHTS, MANIFEST, ORIGIN, CARD})
 REQUEST, LOG, LOCK, BUILT = "request.json", "starter.log", "lock", "built"
+CLOSE_UP, FIRST_MODEL = "close_up", "first_model"
+"""Folders of the second training run, and of the model of the first one, on top of which it trains."""
 
 
 @dataclass(frozen=True)
@@ -64,24 +68,51 @@ def make_starter(options: StarterOptions) -> Starter:
         ConfigError: the recipe is not repeatable, or differs from that of the training run to resume.
         SpondyloError: changed code, another process in the same folder, or a model that is too large.
     """
-    config, commit = starter_config(options.smoke), required_commit(options.changed_code)
+    commit = required_commit(options.changed_code)
     work, to = (expanded(folder).absolute() for folder in (options.work, options.to))
     require_replaceable(to)
     work.mkdir(parents=True, exist_ok=True)
     with _only_process(work / LOCK), _copied_to(work / LOG):
-        runs = _runs_in(work, config)
-        finished = next((run.info.run_id for run in runs if run.info.status == "FINISHED"), None)
-        if finished:
-            log.info("the training run %s is finished", finished)
-        training_commit = _commit_of_training(work / REQUEST, config, commit, finished is not None)
         torch.set_num_threads(THREADS)
-        run_id = finished or _trained(config, runs)
-        made_by = Commits(training=training_commit, building=commit)
-        digest = build_starter(run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
+        first = _training(work, starter_config(options.smoke), commit)
+        first_model = work / FIRST_MODEL
+        save_bundle(fetch_bundle(first.run_id), _emptied(first_model))
+        config = close_up_config(options.smoke, first_model)
+        second = _training(work / CLOSE_UP, config, commit)
+        made_by = Commits(training=first.commit, close_up=second.commit, building=commit)
+        digest = build_starter(second.run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
         size_mb = _require_small(work / BUILT)
         replace_folder(to, work / BUILT)
         log.info("starter model of digest %s: %.1f MB in %s", digest, size_mb, to)
     return Starter(to, digest, size_mb)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training run, and the commit whose code it was."""
+
+    run_id: str
+    commit: str
+
+
+def _training(folder: Path, config: Config, commit: str) -> Training:
+    """The training run of a folder, finished now. The store of the folder becomes the current one.
+
+    Raises:
+        ConfigError: the run of this folder has another configuration, or another commit and is not finished.
+    """
+    folder.mkdir(exist_ok=True)
+    runs = _runs_in(folder, config)
+    finished = next((run.info.run_id for run in runs if run.info.status == "FINISHED"), None)
+    if finished:
+        log.info("the training run %s is finished", finished)
+    training_commit = _commit_of_training(folder / REQUEST, config, commit, finished is not None)
+    return Training(finished or _trained(config, runs), training_commit)
+
+
+def _emptied(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def summary_text(starter: Starter) -> str:

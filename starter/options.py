@@ -35,3 +35,9 @@ def recipe() -> Path:
 def smoke_recipe() -> Path:
     """What the smoke variant changes in the recipe."""
     return projects_dir() / STARTER / "smoke.yaml"
+
+
+def close_up_recipes(smoke: bool) -> tuple[Path, ...]:
+    """What the second training run, that of the close-up, changes in the recipe."""
+    names = ("close_up.yaml", "close_up_smoke.yaml") if smoke else ("close_up.yaml",)
+    return tuple(projects_dir() / STARTER / name for name in names)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from spondylo_ml.config import Config, resolve_config
-from spondylo_ml.config.resolve import read_recipe
+from spondylo_ml.config.resolve import merge, read_recipe
 from spondylo_ml.errors import ConfigError
-from starter.options import recipe, smoke_recipe
+from spondylo_ml.serving.model_source import config_of_model
+from starter.options import close_up_recipes, recipe, smoke_recipe
 
 
 def starter_config(smoke: bool) -> Config:
@@ -17,6 +20,26 @@ def starter_config(smoke: bool) -> Config:
     config = resolve_config(read_recipe(smoke_recipe()) if smoke else {}, recipe())
     require_repeatable(config)
     return config
+
+
+def close_up_config(smoke: bool, first_model: Path) -> Config:
+    """The recipe of the close-up, which is trained on top of the model of `starter_config` in a folder.
+
+    Raises:
+        ConfigError: see `starter_config`.
+    """
+    layers = [smoke_recipe()] if smoke else []
+    values: dict[str, object] = {}
+    for path in (recipe(), *layers, *close_up_recipes(smoke)):
+        values = merge(values, read_recipe(path))
+    config = resolve_config(merge(values, {"model": {"pretrained": str(first_model)}}), config_of=config_of_model)
+    require_repeatable(without_starting_model(config))
+    return config
+
+
+def without_starting_model(config: Config) -> Config:
+    """The configuration of a model that states only how the first of its training runs began."""
+    return config.model_copy(update={"model": config.model.model_copy(update={"pretrained": "none"})})
 
 
 def require_repeatable(config: Config) -> None:

@@ -21,6 +21,7 @@ import spondylo_ml
 from spondylo_ml.config import resolve_config
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
+from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.local_model import STARTER_VARIABLE
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.resume import write_run_folder
@@ -28,7 +29,7 @@ from starter.build import rounded_and_calibrated
 from starter.card import _code_text
 from starter.make import FILES, _commit_of_training, _only_process, _resumable, replace_folder, require_replaceable
 from starter.options import LARGEST_MB
-from starter.recipe import require_repeatable, starter_config
+from starter.recipe import close_up_config, require_repeatable, starter_config, without_starting_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +41,23 @@ def test_the_recipe_and_its_smoke_variant_are_repeatable_and_of_the_same_network
     assert config.model == whole.model
     assert config.tracking.experiment == "starter"
     assert (config.data.phantom_films < 100) == smoke
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_the_close_up_is_trained_alone_on_the_model_of_the_first_recipe(tmp_path: Path, smoke: bool) -> None:
+    first = starter_config(smoke)
+    bundle = small_bundle("cascade_net")
+    resolved = first.model_copy(update={"data": first.data.model_copy(update={"first_slot": 0, "n_slots": 10})})
+    save_bundle(replace(bundle, config=resolved), tmp_path / "first")
+    config = close_up_config(smoke, tmp_path / "first")
+    assert config.training.parts == "close_up"
+    assert config.model.pretrained == str(tmp_path / "first")
+    assert config.data.input_hw is not None
+    assert first.data.input_hw is not None
+    assert [side // config.model.cascade_net.reduction for side in config.data.input_hw] == list(first.data.input_hw)
+    films = {"phantom_films", "phantom_seed", "val_fraction", "test_fraction", "phantom_additions"}
+    assert config.data.model_dump(include=films) == first.data.model_dump(include=films), "the same films, larger"
+    assert without_starting_model(config).model.pretrained == "none"
 
 
 @pytest.mark.parametrize(
@@ -82,10 +100,11 @@ def test_a_finished_run_may_be_built_by_a_later_commit_and_the_card_states_both(
     del request["config"]["clinical"]["instability_mm"]
     path.write_text(json.dumps(request))
     assert _commit_of_training(path, config, later, finished=True) == first, "a value that came later has its default"
-    assert _code_text({"code_commit": later, "training": {"code_commit": first}}) == (
-        f"weights: commit `{first}`; calibration and evaluation: commit `{later}`"
+    trained = {"code_commit": first, "close_up_commit": later}
+    assert _code_text({"code_commit": later, "training": trained}) == (
+        f"weights: commit `{first}`; close-up: commit `{later}`; calibration and evaluation: commit `{later}`"
     )
-    assert _code_text({"code_commit": first, "training": {"code_commit": first}}) == f"commit `{first}`"
+    assert _code_text({"code_commit": first, "training": trained | {"close_up_commit": first}}) == f"commit `{first}`"
 
 
 def test_a_run_is_resumed_only_with_the_weights_of_its_best_epoch(
