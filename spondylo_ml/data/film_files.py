@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,8 @@ from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.films_csv import FILMS_CSV, FilmsCsv, film_stem, read_films_csv, require_any_match
 from spondylo_ml.errors import DataError
+
+NAMES_FILE = "names_private.csv"
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,15 @@ def collect_films(paths: Sequence[str]) -> CollectedFilms:
             )
         )
     return CollectedFilms(tuple(films), tuple(skipped))
+
+
+def write_names(path: Path, films: Sequence[FilmFile]) -> None:
+    """Write which file has which pseudonym, readable by this user alone."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("film", "file"))
+        writer.writerows((film.film_id, os.path.realpath(film.path)) for film in films)
 
 
 def _matches(pattern: str) -> Iterator[tuple[Path, bool]]:

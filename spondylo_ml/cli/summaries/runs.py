@@ -10,6 +10,7 @@ from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity
+from spondylo_ml.data.film_files import NAMES_FILE
 from spondylo_ml.diagnosis.findings import dead_in
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.catalogue import format_value, metric_definition
@@ -27,7 +28,7 @@ from spondylo_ml.workflows.benchmark import BenchmarkResult
 from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import EvaluationResult
-from spondylo_ml.workflows.predict.workflow import NAMES_FILE, Failure, PredictionResult
+from spondylo_ml.workflows.predict.workflow import Failure, PredictionResult
 from spondylo_ml.workflows.promote import Promotion
 from spondylo_ml.workflows.train import TrainResult
 from spondylo_ml.workflows.train.cross_validate import CrossValidation

@@ -16,7 +16,7 @@ from spondylo_ml.config import NextConfig, flatten
 from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.data.decode import open_file
-from spondylo_ml.data.film_files import FilmFile, collect_films
+from spondylo_ml.data.film_files import NAMES_FILE, FilmFile, collect_films, write_names
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import read_films
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -35,7 +35,7 @@ from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_
 from spondylo_ml.workflows.next_films.scoring import FilmReading, FilmScorer
 from spondylo_ml.workflows.next_films.table import film_table
 from spondylo_ml.workflows.predict.draft_folder import DraftFolder
-from spondylo_ml.workflows.predict.workflow import NAMES_FILE, Failure, write_names
+from spondylo_ml.workflows.predict.workflow import Failure
 
 PAGE, LIST = "index.html", "next.csv"
 PICTURE_HEIGHT_PX = 480

@@ -5,7 +5,6 @@ Under `mlflow run`, logs the model and the film counts to the run that MLflow op
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.data.decode import FilmDetails, open_file
-from spondylo_ml.data.film_files import FilmFile, collect_films
+from spondylo_ml.data.film_files import NAMES_FILE, FilmFile, collect_films, write_names
 from spondylo_ml.data.follow_up import NotCompared, film_pairs
 from spondylo_ml.dicom_results.installed import require_installed
 from spondylo_ml.errors import DataError
@@ -35,8 +34,6 @@ from spondylo_ml.tracking.store import open_run
 from spondylo_ml.workflows.predict.changes import Changes
 from spondylo_ml.workflows.predict.dicom_folder import DicomFolder
 from spondylo_ml.workflows.predict.result_folder import ReportFiles, ResultFolder
-
-NAMES_FILE = "names_private.csv"
 
 
 @dataclass(frozen=True)
@@ -154,15 +151,6 @@ def _details(details: FilmDetails, config: PredictConfig) -> FilmDetails:
     if spacing is None and config.spacing_mm is not None:
         spacing = Spacing(config.spacing_mm, config.spacing_mm, "given with the command")
     return replace(details, spacing=spacing, pixel_aspect=config.pixel_aspect if aspect is None else aspect)
-
-
-def write_names(path: Path, films: Sequence[FilmFile]) -> None:
-    """Write which file has which pseudonym, readable by this user alone."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(("film", "file"))
-        writer.writerows((film.film_id, os.path.realpath(film.path)) for film in films)
 
 
 def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictConfig) -> Iterator[FilmResult]:
