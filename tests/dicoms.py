@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,18 @@ PLANTED = {
 """A value for each value representation that may hold a name, a place or a date."""
 
 PLANTED_WORDS = ("ZEBULON", "QUIXWORTH", "QUIX4711", "19370209", "101112.4711")
+
+PATIENT = {
+    "PatientName": "Müller^Änne",
+    "PatientID": "PID-1",
+    "PatientBirthDate": "19501231",
+    "PatientSex": "F",
+    "StudyDate": "20200131",
+    "StudyTime": "101500",
+    "ReferringPhysicianName": "Weiß^A",
+    "StudyID": "S1",
+    "AccessionNumber": "ACC1",
+}
 
 
 def dataset(pixels: NDArray[Any], bits: int = 12, **fields: Any) -> Dataset:
@@ -97,3 +110,26 @@ def gradient(size_hw: tuple[int, int] = (32, 48), top: int = 4095) -> NDArray[np
 def to_8_bit(levels: NDArray[Any]) -> GreyImage:
     """The levels as the readers of files convert them, without remarks."""
     return spread_levels(levels)[0]
+
+
+def study_film(pixels: NDArray[Any], planted: bool = False, **fields: Any) -> Dataset:
+    """A DICOM film of a patient; with `planted`, all other elements hold identifiers."""
+    film = dataset(pixels)
+    if planted:
+        film = with_identifiers(film)
+        assert film.InstitutionName == PLANTED["LO"]
+    film.SpecificCharacterSet = "ISO_IR 100"
+    for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        setattr(film, name, generate_uid())
+    for name, value in (PATIENT | {"PatientOrientation": ["A", "F"], "BurnedInAnnotation": "NO"} | fields).items():
+        if value is not None:
+            setattr(film, name, value)
+        elif name in film:
+            delattr(film, name)
+    return film
+
+
+def write(film: Dataset, folder: Path) -> Path:
+    path = folder / f"{film.SOPInstanceUID}.dcm"
+    path.write_bytes(file_bytes(film))
+    return path

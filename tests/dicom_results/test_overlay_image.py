@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dicom_studies import film_and_prediction, objects, study_film, write
+from dicom_studies import film_and_prediction, objects
+from dicoms import study_film, write
 from pydicom import Dataset, dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 from reports import report_of

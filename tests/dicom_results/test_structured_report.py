@@ -11,8 +11,8 @@ from typing import Any
 import highdicom
 import numpy as np
 import pytest
-from dicom_studies import ALGORITHM, PATIENT, film_and_prediction, objects, study_film, write
-from dicoms import PLANTED_WORDS, file_bytes
+from dicom_studies import ALGORITHM, film_and_prediction, objects
+from dicoms import PATIENT, PLANTED_WORDS, file_bytes, study_film, write
 from highdicom.sr import ComprehensiveSR, srread
 from pydicom import Dataset, dcmread
 from reports import report_of
