@@ -13,6 +13,7 @@ from pydantic import BaseModel
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "docs")]  # neither tuning nor these scripts are installed
 
+from elements_table import ELEMENTS_END, ELEMENTS_START, elements_table  # noqa: E402
 from metrics_page import metrics_page  # noqa: E402
 
 from spondylo_ml.cli.commands import COMMANDS  # noqa: E402
@@ -67,8 +68,8 @@ Lists are separated by commas. `python -m spondylo_ml <command> --help` lists th
 completes commands, options and values; for zsh the same with `zsh` in `~/.zshrc`; for fish
 `spondylo-ml completion fish | source`.
 
-Exit codes: 0 success; 1 a training run of a benchmark failed; 2 bad input; 3 `predict` could not read some films; 130
-interrupted.
+Exit codes: 0 success; 1 a training run of a benchmark failed; 2 bad input; 3 `predict`, `next` or `deidentify` could
+not read some films; 130 interrupted.
 
 `mlflow run .` without `-e` is a smoke run: ten films, two epochs, under a minute.
 
@@ -185,9 +186,18 @@ def _shown(value: object) -> str:
     return f"`{value}`" if str(value) else "empty"
 
 
+def privacy_page() -> str:
+    """The page on privacy, written by hand, with the table of the elements of de-identified films in it."""
+    text = Path(__file__).with_name("privacy.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(ELEMENTS_START)
+    after = rest.partition(ELEMENTS_END)[2]
+    return f"{before}{ELEMENTS_START}\n{elements_table()}\n{ELEMENTS_END}{after}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "configuration.md": configuration_page,
+    "privacy.md": privacy_page,
     "metrics.md": lambda: f"{NOTE}\n{metrics_page()}",
 }
 """Generated pages of docs/ and the functions that render them."""

@@ -32,8 +32,8 @@ PATH_ERRORS = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code.
 
-    0; 1 if training runs of a benchmark failed; 2 for bad input; 3 if `predict` or `next` could not read some films, or
-    `predict` could not write their DICOM objects; 130 for Ctrl-C; 143 for SIGTERM.
+    0; 1 if training runs of a benchmark failed; 2 for bad input; 3 if `predict`, `next` or `deidentify` could not read
+    some films, or `predict` could not write their DICOM objects; 130 for Ctrl-C; 143 for SIGTERM.
     """
     command_line = list(sys.argv[1:] if arguments is None else arguments)
     command = command_line[0] if command_line else ""

@@ -28,6 +28,7 @@ from spondylo_ml.config import (
     ConvertModelConfig,
     CorrectionsConfig,
     DataConfig,
+    DeidentifyConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
@@ -148,6 +149,16 @@ def check_export(config: ExportConfig) -> None:
         raise ConfigError("export needs a folder of films: --data <folder>. Synthetic films are written by phantom")
     require_films(config.data)
     _require_dataset_folder(config.to)
+
+
+def check_deidentify(config: DeidentifyConfig) -> None:
+    """Check the output folder, and that there are films."""
+    from spondylo_ml.data.film_files import collect_films
+    from spondylo_ml.data.pseudonyms import require_salt_outside
+
+    require_empty_folder(expanded(config.to))
+    require_salt_outside(expanded(config.to))
+    collect_films(config.films)
 
 
 def check_phantom(config: PhantomConfig) -> None:

@@ -15,6 +15,7 @@ from spondylo_ml.config import (
     CompareConfig,
     ConvertModelConfig,
     CorrectionsConfig,
+    DeidentifyConfig,
     DiagnoseConfig,
     EvaluateConfig,
     ExportConfig,
@@ -101,6 +102,12 @@ _ROWS = (
         "export", ExportConfig, f"{WORKFLOWS}.export:export",
         SUMMARIES["export"],
         checks.check_export, f"{FOLDERS}:exported",
+    ),
+    Command(
+        "deidentify", DeidentifyConfig, f"{WORKFLOWS}.deidentify:deidentify",
+        SUMMARIES["deidentify"],
+        checks.check_deidentify, "spondylo_ml.cli.summaries.deidentify:deidentified",
+        exit_code_if_failed=EXIT_SOME_FILMS_FAILED, is_project_entry=False,
     ),
     Command(
         "phantom", PhantomConfig, f"{WORKFLOWS}.phantom:draw_phantoms",

@@ -17,6 +17,7 @@ from spondylo_ml.config.commands import (
     UiConfig,
 )
 from spondylo_ml.config.corrections import CorrectionsConfig
+from spondylo_ml.config.deidentify import DeidentifyConfig
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.next_films import NextConfig
 from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
@@ -30,7 +31,8 @@ from spondylo_ml.config.uncertainty import UncertaintyConfig
 
 __all__ = [
     "AuditConfig", "Backend", "BenchmarkConfig", "CleanConfig", "ClinicalConfig", "CompareConfig", "Config",
-    "ConvertModelConfig", "CorrectionsConfig", "DataConfig", "DiagnoseConfig", "Entry", "EntryList", "EvaluateConfig",
+    "ConvertModelConfig", "CorrectionsConfig", "DataConfig", "DeidentifyConfig", "DiagnoseConfig", "Entry", "EntryList",
+    "EvaluateConfig",
     "ExportConfig", "ExportOnnxConfig", "ListConfig", "MarginsConfig", "NextConfig", "PhantomConfig", "PredictConfig",
     "PreviewOptions", "PromoteConfig", "ReadersConfig", "ReadingConfig", "RegistryConfig", "ShowConfig",
     "SpacingConfig", "TrainOptions", "UiConfig", "UncertaintyConfig", "field_names", "flatten", "nest", "read_entries",

@@ -13,6 +13,7 @@ import hmac
 import os
 import re
 import secrets
+import uuid
 from functools import cache
 from pathlib import Path
 
@@ -32,15 +33,36 @@ def pseudonym(name: str) -> str:
     Raises:
         DataError: the salt cannot be read or created.
     """
-    if _PSEUDONYM.fullmatch(name):
-        return name
-    return "anon-" + hmac.new(_salt(salt_file()), same_form(name).encode(), hashlib.sha256).hexdigest()[:16]
+    return name if _PSEUDONYM.fullmatch(name) else keyed_pseudonym(name)
+
+
+def keyed_pseudonym(name: str) -> str:
+    """Like `pseudonym`, but also a pseudonym gets a new one: nobody can tell whose salt made the old one."""
+    return "anon-" + _keyed(same_form(name)).hex()[:16]
+
+
+def keyed_uid(uid: str) -> str:
+    """A UID (2.25 and the number of a UUID) for a DICOM UID, the same one whenever the salt is the same."""
+    return f"2.25.{uuid.UUID(bytes=_keyed(f'uid {uid}')[:16], version=4).int}"
+
+
+def _keyed(text: str) -> bytes:
+    return hmac.new(_salt(salt_file()), text.encode(), hashlib.sha256).digest()
 
 
 def salt_file() -> Path:
     """Path of this user's salt."""
     path = os.environ.get(SALT_VARIABLE)
     return Path(path).expanduser() if path else Path.home() / SALT_FILE
+
+
+def require_salt_outside(folder: Path) -> None:
+    """Raise `DataError` if the salt lies in a folder that is to be passed on."""
+    if salt_file().resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"the salt of all pseudonyms, {salt_file()}, must not lie in {folder}: with it, names can be tried out; "
+            f"name another file with {SALT_VARIABLE}"
+        )
 
 
 @cache

@@ -76,14 +76,14 @@ def _padding(levels: NDArray[np.int32], layout: Layout, header: Header) -> NDArr
         if len(numbers) > 1 or any(number != int(number) for number in numbers):
             header.add_remark(f"{name} is not one whole number and was not used")
             numbers = ()
-        ends += [_as_level(int(number), layout) for number in numbers]
+        ends += [padding_level(int(number), layout) for number in numbers]
         if not ends:
             return None
     mask = (levels >= min(ends)) & (levels <= max(ends))
     return mask if mask.any() else None
 
 
-def _as_level(number: int, layout: Layout) -> int:
+def padding_level(number: int, layout: Layout) -> int:
     """A padding value as a level; its VR, and with it its sign, often differs from that of the pixels."""
     level = number % (1 << 16)
     if layout.signed:

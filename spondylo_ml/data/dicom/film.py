@@ -36,15 +36,16 @@ def decode_dicom(data: bytes, file: str, max_pixels: int, alias: str = "a film")
         FileError: not a single grey radiograph that can be read. The message says what it is, or which plugin is
             missing.
     """
-    return _or_file_error(lambda: _film(*parse_header(data, max_pixels), max_pixels), file, alias)
+    return or_file_error(lambda: _film(*parse_header(data, max_pixels), max_pixels), file, alias)
 
 
 def dicom_size_hw(data: bytes, file: str, max_pixels: int, alias: str = "a film") -> tuple[int, int]:
     """(H, W) of the film from the header alone; raises as `decode_dicom`, as far as the header shows it."""
-    return _or_file_error(lambda: layout_of(parse_header(data, max_pixels)[0], max_pixels).size_hw, file, alias)
+    return or_file_error(lambda: layout_of(parse_header(data, max_pixels)[0], max_pixels).size_hw, file, alias)
 
 
-def _or_file_error(read: Callable[[], Result], file: str, alias: str) -> Result:
+def or_file_error(read: Callable[[], Result], file: str, alias: str) -> Result:
+    """What `read` returns; a refusal or any other error of it is a `FileError` that quotes no value of the file."""
     try:
         return read()
     except Refusal as refusal:
@@ -65,10 +66,11 @@ def _film(header: Header, syntax: UID, max_pixels: int) -> FilmContent:
     levels, layout, outside = stored_levels(header, syntax, layout)
     grey = display_levels(levels, layout, header, outside)
     spacing, aspect = pixel_size(header)
-    return FilmContent(grey, spacing, aspect, (*_notes(header), *header.remarks), _patient(header))
+    return FilmContent(grey, spacing, aspect, (*_notes(header), *header.remarks), patient_of(header))
 
 
-def _patient(header: Header) -> str:
+def patient_of(header: Header) -> str:
+    """The PatientID, which may only be used through a pseudonym; empty if there is none."""
     try:
         return " ".join(str(value).strip() for value in header.values("PatientID"))
     except OddElementError:

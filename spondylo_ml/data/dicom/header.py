@@ -7,7 +7,7 @@ as a pseudonym, to keep the films of a patient in the same split.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -45,7 +45,7 @@ WANTED = (
     "RescaleSlope", "RescaleIntercept", "ModalityLUTSequence", "WindowCenter", "WindowWidth", "VOILUTFunction",
     "VOILUTSequence", "PresentationLUTShape", *_GROUPS, "PixelData",
 )  # fmt: skip
-"""The only elements that are parsed."""
+"""The only elements that are parsed to read a film."""
 
 # pydicom's warnings quote invalid values, and may end up in a log.
 pydicom.config.settings.reading_validation_mode = IGNORE
@@ -156,8 +156,8 @@ def is_dicom(data: bytes) -> bool:
     return data[PREFIX_AT : PREFIX_AT + len(PREFIX)] == PREFIX
 
 
-def parse_header(data: bytes, max_pixels: int) -> tuple[Header, UID]:
-    """Parse the `WANTED` elements and the transfer syntax.
+def parse_header(data: bytes, max_pixels: int, also: Sequence[str] = ()) -> tuple[Header, UID]:
+    """Parse the `WANTED` elements, those named in `also`, and the transfer syntax.
 
     Raises:
         Refusal: the file cannot be read as DICOM, or its transfer syntax is not one of the standard.
@@ -168,7 +168,7 @@ def parse_header(data: bytes, max_pixels: int) -> tuple[Header, UID]:
             raise Refusal("a DICOM file that inflates to more than the largest film that is read")
         if syntax and (syntax.is_private or not syntax.is_transfer_syntax):
             raise Refusal("a DICOM file whose transfer syntax is private or not one of the standard: export it again")
-        dataset = pydicom.dcmread(BytesIO(data), specific_tags=list(WANTED))
+        dataset = pydicom.dcmread(BytesIO(data), specific_tags=[*WANTED, *also])
         header = Header(dataset)
         if not syntax:
             header.add_remark("the file does not name its transfer syntax, which was inferred from its bytes")
