@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import shutil
@@ -24,6 +25,7 @@ from spondylo_ml.workflows.ui import NO_JOBS
 
 POSTGRES = Path("/usr/lib/postgresql")
 START_SECONDS = 180.0
+DICOMWEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 def free_port() -> int:
@@ -119,3 +121,38 @@ def _run(command: list[object], user: str | None, folder: Path, log: Path | None
         stream.seek(0)
         log_text = log.read_text() if log is not None and log.exists() else ""
         assert process.returncode == 0, stream.read() + log_text
+
+
+@contextmanager
+def orthanc(folder: Path, user: str, password: str) -> Iterator[str]:
+    """Start an empty Orthanc that speaks DICOMweb on the loopback; its URL. Skips the test where there is none."""
+    program = shutil.which("Orthanc") or shutil.which("Orthanc", path="/usr/sbin")
+    if program is None or not DICOMWEB_PLUGIN.exists():
+        pytest.skip("no Orthanc with DICOMweb: apt-get install orthanc orthanc-dicomweb")
+    port = free_port()
+    settings = {
+        "StorageDirectory": str(folder), "IndexDirectory": str(folder), "HttpPort": port, "DicomServerEnabled": False,
+        "RemoteAccessAllowed": False, "AuthenticationEnabled": True, "RegisteredUsers": {user: password},
+        "Plugins": [str(DICOMWEB_PLUGIN)], "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
+    }  # fmt: skip
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        _wait_for_orthanc(f"http://127.0.0.1:{port}/system", (user, password), process, folder / "log")
+        yield f"http://127.0.0.1:{port}/dicom-web"
+    finally:
+        process.kill()  # its data are thrown away, and a clean end takes seconds
+        process.wait(30)
+
+
+def _wait_for_orthanc(url: str, auth: tuple[str, str], process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            requests.get(url, auth=auth, timeout=5).raise_for_status()
+            return
+        except requests.RequestException:
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+    pytest.fail(f"Orthanc does not answer: {log.read_text()}")

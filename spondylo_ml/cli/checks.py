@@ -168,6 +168,7 @@ def check_phantom(config: PhantomConfig) -> None:
 
 def check_predict(config: PredictConfig) -> None:
     """Check the films, the model and the output folders."""
+    from spondylo_ml.data.dicomweb import DicomwebServer
     from spondylo_ml.data.film_files import collect_films
     from spondylo_ml.dicom_results.installed import require_installed
 
@@ -175,7 +176,10 @@ def check_predict(config: PredictConfig) -> None:
     if config.dicom_to is not None:
         require_installed()
         require_empty_folder(expanded(config.dicom_to))
-    collect_films(config.films)
+    for server in (*(config.films if config.study else ()), *filter(None, [config.dicom_store])):
+        DicomwebServer(server)
+    if not config.study:
+        collect_films(config.films)
     require_model(config.model, config.digest)
     require_opened_run()
 

@@ -19,7 +19,7 @@ from spondylo_ml.config.films import (
     require_no_lateral_values,
 )
 from spondylo_ml.config.network import ModelNames
-from spondylo_ml.config.paths import PathList, expanded
+from spondylo_ml.config.paths import PathList, expanded, is_server
 from spondylo_ml.config.references import RunReference
 from spondylo_ml.config.section import CommaList, Fraction, Section
 
@@ -213,13 +213,11 @@ class PredictConfig(Section):
 
     films: PathList = Field(
         min_length=1,
-        description="image or DICOM files, folders, or patterns such as 'films/*.dcm', separated by commas",
+        description="image or DICOM files, folders, or patterns such as 'films/*.dcm', separated by commas; or a "
+        "DICOMweb server, dicomweb:<url>",
     )
-    model: str = Field(
-        "champion",
-        min_length=1,
-        description=MODEL_HELP,
-    )
+    study: CommaList[str] = Field((), description="study instance UIDs of the films, if they come from a server")
+    model: str = Field("champion", min_length=1, description=MODEL_HELP)
     digest: Digest | None = Field(None, description=DIGEST_HELP)
     to: Path = Field(description="new or empty folder for the results")
     format: DraftFormat | None = Field(
@@ -229,6 +227,9 @@ class PredictConfig(Section):
         None,
         description="new or empty folder for a DICOM Structured Report and an overlay of each DICOM film, which name "
         "the patient as the film does; unset: none",
+    )
+    dicom_store: str | None = Field(
+        None, description="DICOMweb server, dicomweb:<url>, that is to store the objects of dicom_to; unset: none"
     )
     overlays: bool = Field(True, description="draw each film with its corners")
     reports: bool = Field(True, description="write the report of each film, as HTML and JSON")
@@ -264,6 +265,17 @@ class PredictConfig(Section):
         if value is not None and not 0 < value < float("inf"):
             raise ValueError("a number above 0, in mm")
         return value
+
+    @model_validator(mode="after")
+    def _servers(self) -> PredictConfig:
+        from_server = any(map(is_server, self.films))
+        if from_server != bool(self.study) or (from_server and len(self.films) > 1):
+            raise ValueError("films of one server, dicomweb:<url>, need study, and study needs films=dicomweb:<url>")
+        if self.dicom_store is not None and not (is_server(self.dicom_store) and self.dicom_to):
+            raise ValueError(
+                "dicom_store is a server, dicomweb:<url>, and needs dicom_to, a folder for the same objects"
+            )
+        return self
 
     @model_validator(mode="after")
     def _reports_to_print(self) -> PredictConfig:

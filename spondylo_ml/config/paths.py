@@ -16,6 +16,9 @@ MAX_COMMAS = 16
 """Commas that the name of one path in a list may have."""
 
 
+SERVER = "dicomweb:"
+
+
 class _Paths:
     """Marks a field whose value the command line must pass on as it was typed."""
 
@@ -26,6 +29,11 @@ def expanded(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError:
         raise ConfigError(f"{path}: {path.parts[0]} is not a user of this machine; give the whole path") from None
+
+
+def is_server(text: str) -> bool:
+    """Whether a source or target of films is a DICOMweb server, `dicomweb:<url>`."""
+    return text.startswith(SERVER)
 
 
 def split_paths(text: str) -> tuple[str, ...]:

@@ -241,7 +241,7 @@ def predicted(result: PredictionResult) -> str:
         ("results", f"{result.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
     ]
     if result.dicom_folder is not None:
-        n_written = len(result.films) - len(result.failed)
+        n_written = len(result.films) - n_unread - len(result.without_dicom)
         rows.append(
             ("DICOM", f"{result.dicom_folder}: a report and an overlay of {n_written} film(s), with patients' names")
         )
@@ -259,7 +259,8 @@ def predicted(result: PredictionResult) -> str:
     following = next_steps.choose_films(result.asked_for)
     if result.draft_format is not None:
         following = next_steps.correct_drafts(result.folder, result.draft_format)
-    failed = _failures("film(s) without a result:", result.unread)
+    failed = _failures("film(s) that the server did not send:", result.not_sent)
+    failed += _failures("film(s) without a result:", result.unread)
     failed += _failures("film(s) with a result, but without DICOM objects:", result.without_dicom)
     return "\n".join(
         [

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydicom import Dataset
 
+from spondylo_ml.data.dicomweb import DicomwebServer
 from spondylo_ml.errors import DataError
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import FilmResult
@@ -25,10 +26,11 @@ KINDS = ("reports", "overlays")
 class DicomFolder:
     """Writes the objects of films one by one."""
 
-    def __init__(self, root: Path, model: FilmModel) -> None:
+    def __init__(self, root: Path, model: FilmModel, server: DicomwebServer | None = None) -> None:
+        """`server` is to store the objects too."""
         from spondylo_ml.dicom_results.content import Algorithm  # imports highdicom, which is optional
 
-        self.root, self._model = root, model
+        self.root, self._model, self._server = root, model, server
         self._algorithm = Algorithm(model.name, model.digest)
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for kind in KINDS:
@@ -38,7 +40,8 @@ class DicomFolder:
         """Write both objects of the film in the file `path`.
 
         Raises:
-            DataError: the film has no result, or its file is no DICOM file to which they can refer.
+            DataError: the film has no result, its file is no DICOM file to which they can refer, or the server did not
+                store them.
         """
         from spondylo_ml.dicom_results.film_objects import objects_of
         from spondylo_ml.dicom_results.source import read_source
@@ -59,6 +62,8 @@ class DicomFolder:
             ) from None
         for kind, instance, data in zip(KINDS, objects, encoded, strict=True):
             (self.root / kind / f"{instance.SOPInstanceUID}.dcm").write_bytes(data)
+        if self._server is not None:
+            self._server.store(objects)
 
 
 def _encoded(instance: Dataset) -> bytes:

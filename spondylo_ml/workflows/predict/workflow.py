@@ -6,6 +6,7 @@ Under `mlflow run`, logs the model and the film counts to the run that MLflow op
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,8 +18,10 @@ from tqdm import tqdm
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.data.decode import FilmDetails, open_file
-from spondylo_ml.data.film_files import NAMES_FILE, FilmFile, collect_films, write_names
+from spondylo_ml.data.dicomweb import DicomwebServer
+from spondylo_ml.data.film_files import NAMES_FILE, CollectedFilms, FilmFile, collect_films, write_names
 from spondylo_ml.data.follow_up import NotCompared, film_pairs
+from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.dicom_results.installed import require_installed
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report_texts import read_texts
@@ -52,6 +55,7 @@ class PredictionResult:
     Attributes:
         asked_for: the model as the command named it.
         films: all films.
+        not_sent: films that a server did not send; they are not among `films`.
         unread: films that could not be read.
         skipped: files in the folders that are not films.
         compared: pairs of films of one patient.
@@ -72,11 +76,12 @@ class PredictionResult:
     dicom_folder: Path | None = None
     without_dicom: tuple[Failure, ...] = ()
     draft_format: str | None = None
+    not_sent: tuple[Failure, ...] = ()
 
     @property
     def failed(self) -> tuple[Failure, ...]:
         """Films without all that was asked for."""
-        return (*self.unread, *self.without_dicom)
+        return (*self.not_sent, *self.unread, *self.without_dicom)
 
 
 def predict(config: PredictConfig) -> PredictionResult:
@@ -84,19 +89,39 @@ def predict(config: PredictConfig) -> PredictionResult:
 
     Raises:
         SpondyloError: no such model, no film, a target folder that is not empty, texts of a report that cannot be
-            used, or `dicom_to` without highdicom.
+            used, `dicom_to` without highdicom, or a server that has no such film.
     """
     if config.dicom_to is not None:
         require_installed()
     reports = None
     if config.reports:
         reports = ReportFiles(config.pdf, read_texts(expanded(config.report_texts) if config.report_texts else None))
-    inputs = collect_films(config.films)
+    with tempfile.TemporaryDirectory(prefix="spondylo-") as retrieved:
+        return _predict(config, reports, *_inputs(config, Path(retrieved)))
+
+
+def _inputs(config: PredictConfig, folder: Path) -> tuple[CollectedFilms, tuple[Failure, ...]]:
+    """The films, and those that a server did not send; what it sends is kept in `folder`."""
+    if not config.study:
+        return collect_films(config.films), ()
+    retrieved = DicomwebServer(config.films[0]).retrieve(config.study, folder)
+    failed = tuple(Failure(Path(uid), pseudonym(uid), reason) for uid, reason in retrieved.failed)
+    if not retrieved.files:
+        reasons = "; ".join(dict.fromkeys(failure.reason for failure in failed)) or "it has other objects alone"
+        raise DataError(f"no film in the given studies: {reasons}")
+    films = collect_films([str(path) for path in retrieved.files])
+    return replace(films, skipped=(*films.skipped, *map(Path, retrieved.skipped))), failed
+
+
+def _predict(
+    config: PredictConfig, reports: ReportFiles | None, inputs: CollectedFilms, not_sent: tuple[Failure, ...]
+) -> PredictionResult:
     model = open_model(config.model, config.backend, config.batch_size, config.digest)
     folder = ResultFolder(config.to.expanduser(), model, config.overlays, reports, config.format)
     pairs = film_pairs([film.of_patient for film in inputs.films])
     changes = Changes(folder.root, model, pairs, config.reports)
-    dicom = None if config.dicom_to is None else DicomFolder(config.dicom_to.expanduser(), model)
+    server = None if config.dicom_store is None else DicomwebServer(config.dicom_store)
+    dicom = None if config.dicom_to is None else DicomFolder(config.dicom_to.expanduser(), model, server)
     unread, without_dicom = list[Failure](), list[Failure]()
     try:
         for film, film_result in zip(inputs.films, _with_progress(model, inputs.films, config), strict=True):
@@ -118,6 +143,7 @@ def predict(config: PredictConfig) -> PredictionResult:
         model=model.name,
         asked_for=config.model,
         films=inputs.films,
+        not_sent=not_sent,
         unread=tuple(unread),
         skipped=inputs.skipped,
         dicom_folder=dicom.root if dicom else None,
