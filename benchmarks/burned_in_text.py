@@ -29,12 +29,17 @@ def main() -> None:
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     with mock.patch.object(processing, "_marker", return_value=None):
-        films = [PhantomImage(options.seed, i, options.long_side_px).read() for i in range(options.films)]
+        sources = [PhantomImage(options.seed, i, options.long_side_px) for i in range(options.films)]
+        films = [source.read() for source in sources]
     lines = masked = whole = alarms = 0
     area: list[float] = []
-    for film in films:
+    corners, covered = 0, 0
+    for source, film in zip(sources, films, strict=True):
         boxes = text_boxes(film)
         alarms += bool(boxes)
+        at = np.concatenate([body.corners_xy for body in source.description().vertebrae]).round().astype(int)
+        at = at[((at >= 0) & (at < film.shape[::-1])).all(axis=1)]
+        corners, covered = corners + len(at), covered + int(_cover(boxes, film)[at[:, 1], at[:, 0]].sum())
         area += [float(_cover(boxes, film).mean())] if boxes else []
         image, truth = with_text(film, int(rng.integers(1, 4)), rng)
         cover = _cover(text_boxes(image), image)
@@ -45,6 +50,7 @@ def main() -> None:
         f"lines of text masked whole: {masked} of {lines}\n"
         f"films with all text masked: {whole} of {len(films)}\n"
         f"films without text, with something masked: {alarms} of {len(films)}, {mean:.1f} % of the film on average\n"
+        f"corners of vertebrae under a mask, of films without text: {covered} of {corners}\n"
     )
 
 

@@ -33,6 +33,8 @@ def test_films_are_written_and_each_refused_one_is_listed(tmp_path: Path, capsys
     table = pd.read_csv(to / "report.csv").fillna("")
     assert table["state"].tolist() == ["written", "written", "refused", "refused", "refused"]
     assert set(table["patient"]) == {pseudonym("PID-1"), ""}
+    assert sorted(path.stem for path in (to / "pictures").glob("*.png")) == sorted(table["film"][:2])
+    assert "2 of 2 films, as they were written" in (to / "pictures" / "index.html").read_text()
     assert sorted(path.stem for path in (to / "films").iterdir()) == sorted(table["film"][:2])
     assert "ZEBULON" not in (to / "report.csv").read_text()
     assert (to / NAMES_FILE).read_text().count("ZEBULON") == 5

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.data.film_files import NAMES_FILE
-from spondylo_ml.workflows.deidentify import DeidentifyResult
+from spondylo_ml.workflows.deidentify import LOOK, DeidentifyResult
 
 LISTED_FILMS = 20
 
 
 def deidentified(result: DeidentifyResult) -> str:
     """What was written and masked, and each refused film with the reason; only the terminal shows names of files."""
-    patients = {film.patient for _, film in result.written}
-    masked = [(source, film) for source, film in result.written if film.masked]
+    patients = {one.patient for one in result.written}
+    masked = [one for one in result.written if one.masked]
     lines = [
         f"{len(result.written)} film(s) of {len(patients)} patient(s) written to {result.folder}/films; "
-        "the table of all films is report.csv"
+        "the table of all films is report.csv",
+        f"pictures of them: {result.page}",
     ]
     if masked:
-        lines.append(f"letters masked on {len(masked)} film(s); look at each film before you pass it on:")
-        rows = [[film.film_id, f"{len(one.masked)} place(s)", str(film.path)] for film, one in masked[:LISTED_FILMS]]
+        lines.append(f"letters masked on {len(masked)} film(s):")
+        rows = [[one.film.film_id, f"{len(one.masked)} place(s)", str(one.film.path)] for one in masked[:LISTED_FILMS]]
         lines += aligned(rows)
         lines += [f"  and {len(masked) - LISTED_FILMS} more, in report.csv"] if len(masked) > LISTED_FILMS else []
     if result.failed:
@@ -29,4 +30,4 @@ def deidentified(result: DeidentifyResult) -> str:
         lines.append(f"{len(result.skipped)} file(s) that are not films were skipped, the first: {result.skipped[0]}")
     if (result.folder / NAMES_FILE).exists():
         lines.append(f"{NAMES_FILE} says which film is which: delete it before you pass the folder on")
-    return "\n".join([*lines, "No detector finds all text: the pixels of each film need a look by a person."])
+    return "\n".join([*lines, LOOK])

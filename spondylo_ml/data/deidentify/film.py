@@ -23,6 +23,7 @@ from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.data.film_pixels import LIMITS, Limits, film_in
 
 TEXT_NOT_FOUND = "its header says that text is burnt into its pixels, and none was found: mask it by hand"
+TEXT_LEFT = "its header says that text is burnt into its pixels: what was masked may not be all of it"
 TEXT_FOUND = "letters are burnt into its pixels, at {} place(s)"
 LOOKS_DIFFERENT = "it would look different without the elements that are removed"
 
@@ -70,8 +71,10 @@ def _deidentified(data: bytes, shown: FilmContent, mask: bool, limits: Limits) -
     boxes = text_boxes(shown.pixels)
     if boxes and not mask:
         raise Refusal(TEXT_FOUND.format(len(boxes)))
-    if not boxes and header.word("BurnedInAnnotation") == "YES":
-        raise Refusal(TEXT_NOT_FOUND)
+    if header.word("BurnedInAnnotation") == "YES":
+        if not boxes:
+            raise Refusal(TEXT_NOT_FOUND)
+        header.add_remark(TEXT_LEFT)
     _add_pixels(target, stored, layout, header)
     _require_same_film(_file(target), shown, limits)
     if boxes:
