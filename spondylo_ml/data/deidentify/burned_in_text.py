@@ -59,6 +59,15 @@ class Box:
         """Height, px."""
         return self.bottom - self.top
 
+    def contains(self, other: Box) -> bool:
+        """Whether the other rectangle lies in this one."""
+        return (
+            self.left <= other.left
+            and self.top <= other.top
+            and self.right >= other.right
+            and self.bottom >= other.bottom
+        )
+
 
 @dataclass(frozen=True)
 class _Letter:
@@ -76,7 +85,8 @@ def text_boxes(film: GreyImage) -> list[Box]:
     if scale < 1:
         image = cv2.resize(film, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
     lines = [line for dark in (False, True) for line in _lines(_letters(image, dark)) if _is_text(line)]
-    return [_around(line, 1 / scale, film.shape) for line in lines]
+    boxes = dict.fromkeys(_around(line, 1 / scale, film.shape) for line in lines)
+    return [box for box in boxes if not any(other != box and other.contains(box) for other in boxes)]
 
 
 def darkest(film: GreyImage) -> tuple[int, int]:

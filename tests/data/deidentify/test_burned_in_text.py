@@ -40,6 +40,14 @@ def test_dark_letters_are_found_and_letters_in_the_middle_are_not_looked_for() -
     assert text_boxes(middle) == []
 
 
+def test_a_letter_within_another_one_is_one_place() -> None:
+    film = np.full((600, 500), 40, np.uint8)
+    film[10:38, 10:30], film[16:32, 16:24] = 255, 40  # an O with an I in it
+    film[18:30, 19:21] = 255
+    (box,) = text_boxes(film)
+    assert box.contains(Box(10, 10, 30, 38))
+
+
 def test_the_darkest_pixel() -> None:
     film = smooth().copy()
     film[7, 9] = 3
