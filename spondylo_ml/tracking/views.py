@@ -22,6 +22,7 @@ LEADERBOARD = "leaderboard"
 CHART_SECTIONS = ("val", "val_best", "eval", "out_of_fold", "train", "val_uncertainty", "time", "cost")
 """Sections of the charts in their order; MLflow would sort them by name."""
 
+VALIDATION_ERROR = "val/mre_px512"
 PANEL, EXAMPLES = "val/panel", "val/best_median_worst"
 """Pictures of validation films that each training run logs; `CHART_SECTIONS` has their section."""
 
@@ -39,8 +40,7 @@ class View:
         runs: filter in MLflow's syntax; it matches runs of earlier versions too.
         order_by: column.
         columns: in their order, as (kind, name), where kind is metrics, params or tags.
-        pictures: keys of pictures that all of these runs have; MLflow puts the first one before the charts of its
-            section and the last one behind them.
+        first_charts: metrics and pictures of the section `val` that all of these runs have, drawn before its others.
     """
 
     key: str
@@ -49,11 +49,12 @@ class View:
     order_by: str
     ascending: bool
     columns: tuple[tuple[str, str], ...]
-    pictures: tuple[str, ...] = ()
+    first_charts: tuple[str, ...] = ()
 
     def state(self) -> dict[str, Any]:
         """The state as the UI itself keeps it."""
         columns = [column_id(kind, name) for kind, name in self.columns]
+        own_order = {key.partition("/")[0] for key in self.first_charts}
         return {
             "searchFilter": self.runs,
             "orderByKey": self.order_by,
@@ -67,27 +68,24 @@ class View:
             "columnWidths": {column_id(kind, name): WIDTHS_PX[kind] for kind, name in self.columns}
             | {columns[0]: FIRST_WIDTH_PX},
             "isAccordionReordered": True,
-            "compareRunCharts": [_picture_card(key) for key in self.pictures],
-            "compareRunSections": [
-                {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False}
-                for name in CHART_SECTIONS
-            ],
+            "compareRunCharts": [_card(key) for key in self.first_charts],
+            "compareRunSections": [_section(name, name in own_order) for name in CHART_SECTIONS],
         }
 
 
-def _picture_card(key: str) -> dict[str, Any]:
-    """A card of the charts with the pictures of a key, without the runs' parameters, which would cover half of it."""
-    return {
-        "uuid": key,
-        "type": "IMAGE",
-        "metricSectionId": key.partition("/")[0],
-        "imageKeys": [key],
-        "step": 0,
-        "showRunParams": False,
-        "runsCountToCompare": 10,
-        "isGenerated": True,
-        "deleted": False,
-    }
+def _section(name: str, own_order: bool) -> dict[str, Any]:
+    """A section of the charts. In one with an order of its own, MLflow adds charts at the end, not by name."""
+    return {"uuid": name, "name": name, "display": True, "isReordered": own_order, "deleted": False}
+
+
+def _card(key: str) -> dict[str, Any]:
+    """A card of the charts. Pictures are without the runs' parameters, which would cover half of them."""
+    if key in (PANEL, EXAMPLES):
+        kind = {"type": "IMAGE", "imageKeys": [key], "step": 0, "showRunParams": False}
+    else:
+        kind = {"type": "BAR", "metricKey": key}  # MLflow makes it lines as soon as a run has several values
+    common = {"metricSectionId": key.partition("/")[0], "runsCountToCompare": 10, "isGenerated": True}
+    return {"uuid": key, "deleted": False} | common | kind
 
 
 def column_id(kind: str, name: str) -> str:
@@ -115,7 +113,7 @@ VIEWS = (
             ("tags", "dataset"),
             ("tags", "preset"),
         ),
-        (PANEL, EXAMPLES),
+        (VALIDATION_ERROR, PANEL, EXAMPLES),
     ),
     View(
         "test-results",

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from spondylo_ml.evaluation.catalogue import find_metric
 from spondylo_ml.evaluation.headline import HEADLINE
-from spondylo_ml.tracking.views import EXAMPLES, PANEL, TAG, VIEWS, View, compressed, decompressed, view_tags
+from spondylo_ml.tracking.views import (
+    EXAMPLES,
+    PANEL,
+    TAG,
+    VALIDATION_ERROR,
+    VIEWS,
+    View,
+    compressed,
+    decompressed,
+    view_tags,
+)  # fmt: skip
 
 
 def test_a_state_is_compressed_as_the_ui_does() -> None:
@@ -44,13 +54,16 @@ def test_the_columns_of_a_view_are_metrics_that_runs_log(view: View) -> None:
     assert view.order_by in (*view.state()["selectedColumns"], "attributes.start_time")
 
 
-def test_the_charts_open_with_the_validation_error() -> None:
-    assert next(section["name"] for section in VIEWS[0].state()["compareRunSections"]) == "val"
+def test_the_charts_open_with_the_validation_error_and_the_pictures() -> None:
+    state = VIEWS[0].state()
+    assert [card["uuid"] for card in state["compareRunCharts"]] == [VALIDATION_ERROR, PANEL, EXAMPLES]
+    assert {card["metricSectionId"] for card in state["compareRunCharts"]} == {"val"}
+    first = state["compareRunSections"][0]
+    assert (first["name"], first["isReordered"]) == ("val", True)
 
 
 def test_pictures_are_shown_without_the_parameters_of_their_runs() -> None:
-    state = VIEWS[0].state()
-    sections = [section["uuid"] for section in state["compareRunSections"]]
-    cards = [(card["imageKeys"], card["showRunParams"]) for card in state["compareRunCharts"]]
-    assert cards == [([PANEL], False), ([EXAMPLES], False)]
-    assert {card["metricSectionId"] for card in state["compareRunCharts"]} <= set(sections)
+    cards = {card["uuid"]: card for card in VIEWS[0].state()["compareRunCharts"]}
+    assert [(cards[key]["imageKeys"], cards[key]["showRunParams"]) for key in (PANEL, EXAMPLES)] == [
+        ([PANEL], False), ([EXAMPLES], False),
+    ]  # fmt: skip
