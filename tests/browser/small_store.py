@@ -1,8 +1,9 @@
-"""A small store, written as the commands write it, without training anything."""
+"""A small store, written as the commands write it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from mlflow.tracking import MlflowClient
@@ -21,6 +22,34 @@ SETTINGS = {"unet lr4e-3 #1": "lr4e-3", "maht_net #1": "as the recipe", "hrnet_w
 STEPS = (0, 1, 2, 3)
 CHAMPION, REGISTERED_MODEL = "maht_net #1", "spondylo-landmarks"
 WHY = "better than version 1 (unet): MRE -10.20 px512 [-11.31, -9.08] on 180 synthetic test films"
+
+
+@dataclass(frozen=True)
+class WalkedStore:
+    """A store, and what the walk must find in it.
+
+    Attributes:
+        run_ids: by the name of the run.
+        errors: validation error of each training run, px512, by its name.
+        steps: of the pictures of the training runs.
+        why: the beginning of the reason why it is champion.
+        more_pages: of other runs, as (name of the run, path of the page among its artefacts).
+    """
+
+    run_ids: Mapping[str, str]
+    errors: Mapping[str, float]
+    champion: str
+    steps: tuple[int, ...]
+    why: str
+    more_pages: tuple[tuple[str, str], ...] = ()
+
+
+def make_small_store() -> WalkedStore:
+    """Write runs and a champion into the current store, without training anything."""
+    client = MlflowClient()
+    run_ids = write_small_store(client)
+    register_champion(client, run_ids[CHAMPION])
+    return WalkedStore(run_ids, ERRORS, CHAMPION, STEPS, WHY)
 
 
 def write_small_store(client: MlflowClient) -> dict[str, str]:

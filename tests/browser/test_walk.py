@@ -1,6 +1,7 @@
-"""A walk through the MLflow UI of a small store: from the leaderboard to the reason why a model is champion.
+"""A walk through the MLflow UI: from the leaderboard to the reason why a model is champion.
 
-Pictures of each page, 1500 and 1000 px wide, are in `screenshots/` afterwards.
+Once through a small store written for it and, if slow tests run, through one that the commands made. Pictures of each
+page, 1500 and 1000 px wide, are in `screenshots/` afterwards.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import mlflow
 import pytest
 from browsing import browser_page, require_browser
 from mlflow.tracking import MlflowClient
+from real_store import make_real_store
 from servers import free_port
-from small_store import CHAMPION, ERRORS, REGISTERED_MODEL, STEPS, WHY, register_champion, write_small_store
+from small_store import REGISTERED_MODEL, WalkedStore, make_small_store
 from stores import store_in
 
 from spondylo_ml.tracking.addresses import run_path
-from spondylo_ml.tracking.views import LEADERBOARD, VIEWS
+from spondylo_ml.tracking.views import LEADERBOARD, PANEL, VALIDATION_ERROR, VIEWS
 from spondylo_ml.workflows.ui import opening_path, serving
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -33,55 +35,64 @@ NO_ASSISTANT = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad
 
 @dataclass(frozen=True)
 class Walk:
-    """A browser on the server of a small store.
+    """A browser on the server of a store.
 
     Attributes:
         page: of the browser, see Playwright.
-        run_ids: by the name of the run.
+        screenshots: the folder of the pictures.
     """
 
     page: Any
     address: str
-    run_ids: dict[str, str]
+    store: WalkedStore
+    screenshots: Path
 
     def open(self, path: str) -> None:
         self.page.set_viewport_size({"width": WIDE_PX, "height": HEIGHT_PX})
         self.page.goto(f"{self.address}/{path}")
 
+    def open_run(self, name: str, tab: str = "") -> None:
+        run = MlflowClient().get_run(self.store.run_ids[name])
+        self.open(run_path(run.info.experiment_id, run.info.run_id, *filter(None, [tab])))
+
     def photograph(self, name: str) -> None:
         for width_px in (1500, 1000):
             self.page.set_viewport_size({"width": width_px, "height": HEIGHT_PX})
             self.page.wait_for_timeout(500)  # until the page has its new width
-            self.page.screenshot(path=SCREENSHOTS / f"{name}-{width_px}.png")
+            self.page.screenshot(path=self.screenshots / f"{name}-{width_px}.png")
 
 
-@pytest.fixture(scope="module")
-def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
+@pytest.fixture(scope="module", params=["written", pytest.param("by commands", marks=pytest.mark.slow)])
+def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     require_browser()
-    SCREENSHOTS.mkdir(exist_ok=True)
+    screenshots = SCREENSHOTS / request.param.replace(" ", "_")
+    screenshots.mkdir(exist_ok=True, parents=True)
     folder = tmp_path_factory.mktemp("walk")
-    before, store = mlflow.get_tracking_uri(), store_in(folder)
-    mlflow.set_tracking_uri(store)
+    before, uri = mlflow.get_tracking_uri(), store_in(folder)
+    mlflow.set_tracking_uri(uri)
     try:
-        run_ids = write_small_store(MlflowClient())
-        register_champion(MlflowClient(), run_ids[CHAMPION])
-        with serving(store, "127.0.0.1", free_port()) as (address, _), browser_page() as page:
+        store = make_small_store() if request.param == "written" else make_real_store(folder)
+        with serving(uri, "127.0.0.1", free_port()) as (address, _), browser_page() as page:
             page.add_init_script(NO_ASSISTANT)
-            yield Walk(page, address, run_ids)
+            yield Walk(page, address, store, screenshots)
     finally:
         mlflow.set_tracking_uri(before)
 
 
-def test_the_leaderboard_opens_with_its_columns_and_order(walk: Walk) -> None:
+def test_the_leaderboard_opens_with_its_columns_and_order_and_is_sorted_by_a_click(walk: Walk) -> None:
     view = next(view for view in VIEWS if view.key == LEADERBOARD)
     walk.open(opening_path(None))
     columns = view.state()["selectedColumns"]
     for column in columns:
         walk.page.locator(f'.ag-header-cell[col-id="{column}"]').wait_for()
     assert _from_left_to_right(walk.page) == columns
-    assert _names_from_top(walk.page) == sorted(ERRORS, key=lambda name: ERRORS[name])
+    assert _names_from_top(walk.page) == _best_first(walk.store)
     walk.page.get_by_text(view.name, exact=True).first.wait_for()
     walk.photograph("leaderboard")
+    for order in (_best_first(walk.store)[::-1], _best_first(walk.store)):  # MLflow remembers the last order
+        walk.page.locator(f'.ag-header-cell[col-id="{columns[0]}"]').click()
+        walk.page.locator(".ag-row[row-index='0']", has_text=order[0]).first.wait_for()
+        assert _names_from_top(walk.page) == order
 
 
 def test_two_runs_are_compared_by_their_validation_error(walk: Walk) -> None:
@@ -93,50 +104,69 @@ def test_two_runs_are_compared_by_their_validation_error(walk: Walk) -> None:
     walk.page.get_by_test_id("runs-compare-button").click()
     walk.page.get_by_text("Comparing 2 Runs from 1 Experiment").wait_for()
     walk.page.get_by_title("val/mre_px512").or_(walk.page.get_by_text("val/mre_px512")).first.wait_for()
-    best_first = sorted(ERRORS, key=lambda name: ERRORS[name])
-    for name in best_first[:2]:
+    for name in _best_first(walk.store)[:2]:
         walk.page.get_by_text(name, exact=True).first.wait_for()
     walk.photograph("compare")
 
 
 def test_the_pictures_of_a_run_change_with_the_step(walk: Walk) -> None:
-    walk.open(run_path("1", walk.run_ids[CHAMPION], "model-metrics"))
-    walk.page.get_by_text("val", exact=True).first.scroll_into_view_if_needed()
-    slider = walk.page.get_by_role("slider").first
-    slider.scroll_into_view_if_needed()
-    _picture_of_step(walk.page, 0).wait_for()
-    assert [slider.get_attribute(f"aria-value{end}") for end in ("min", "max")] == [str(STEPS[0]), str(STEPS[-1])]
+    first, second, last = walk.store.steps[0], walk.store.steps[1], walk.store.steps[-1]
+    walk.open(f"{opening_path(None)}&compareRunsMode=CHART")
+    cards = walk.page.get_by_test_id("experiment-view-compare-runs-card")
+    cards.first.get_by_text(VALIDATION_ERROR, exact=True).wait_for()
+    card = cards.filter(has_text=PANEL)
+    slider = card.get_by_role("slider")
+    _require_visible(_picture_of_step(card, first), card)
+    assert [slider.get_attribute(f"aria-value{end}") for end in ("min", "max")] == [str(first), str(last)]
     walk.photograph("pictures-first")
     slider.press("ArrowRight")
-    _picture_of_step(walk.page, 1).wait_for()
+    _require_visible(_picture_of_step(card, second), card)
     walk.photograph("pictures-next")
 
 
 def test_a_run_has_its_description_and_its_page_in_the_viewer(walk: Walk) -> None:
-    walk.open(run_path("1", walk.run_ids[CHAMPION]))
+    walk.open_run(walk.store.champion)
     walk.page.locator('img[src*="examples.png"]').wait_for()
     walk.photograph("run")
     with walk.page.expect_popup() as opened:  # MLflow opens the links of a description in a new tab
         walk.page.get_by_role("link", name="Open the page of this run").click()
     opened.value.frame_locator("iframe").get_by_role("heading", name="Result").wait_for()
     opened.value.close()
-    walk.open(run_path("1", walk.run_ids[CHAMPION], "artifacts/index.html"))
+    walk.open_run(walk.store.champion, "artifacts/index.html")
     viewer = walk.page.frame_locator("iframe")
-    viewer.get_by_role("heading", name=CHAMPION).wait_for()
+    viewer.get_by_role("heading", name=walk.store.champion).wait_for()
     assert viewer.get_by_role("heading", name="Result").is_visible()
     walk.photograph("index")
+    for run, path in walk.store.more_pages:
+        walk.open_run(run, f"artifacts/{path}")
+        viewer.get_by_role("heading", level=1).wait_for()
+        walk.photograph(f"{run.split()[0]}-{Path(path).stem}")
 
 
 def test_the_registry_says_why_a_model_is_champion(walk: Walk) -> None:
     walk.open(f"#/models/{REGISTERED_MODEL}?workflowType=machine_learning")
     walk.page.get_by_text("Version 1").first.click()
-    walk.page.get_by_text(WHY).wait_for()
+    walk.page.get_by_role("listitem").filter(has_text=walk.store.why).wait_for()
     assert walk.page.get_by_text("Why it is champion").is_visible()
     walk.photograph("champion")
 
 
-def _picture_of_step(page: Any, step: int) -> Any:
-    return page.locator(f'img[src*="step%2B{step}%2B"]').first
+def _best_first(store: WalkedStore) -> list[str]:
+    return sorted(store.errors, key=lambda name: store.errors[name])
+
+
+def _picture_of_step(card: Any, step: int) -> Any:
+    return card.locator(f'img[src*="step%2B{step}%2B"]').first
+
+
+def _require_visible(picture: Any, card: Any) -> None:
+    """Wait until a picture is loaded, and fail if it does not lie within its card, which would hide it."""
+    picture.wait_for()
+    picture.evaluate("picture => picture.decode()")
+    inner, outer = picture.bounding_box(), card.bounding_box()
+    assert inner["height"] > 0
+    assert inner["y"] >= outer["y"]
+    assert inner["y"] + inner["height"] <= outer["y"] + outer["height"]
 
 
 def _from_left_to_right(page: Any) -> list[str]:
