@@ -16,62 +16,39 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import Conv2dNormActivation
 
-from spondylo_ml.config.network import CascadeNetConfig
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import SlotRange
-from spondylo_ml.models.anatomical_attention import PositionCode
 from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
 from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
+from spondylo_ml.models.cascade_decoder import Decoder
+from spondylo_ml.models.cascade_levels import LEVEL_STRIDE, Levels, level_cross_entropy, shape_error
 from spondylo_ml.models.centre_chain import CentreChain, LevelPath, find_bodies
 from spondylo_ml.models.close_up import CloseUp
-from spondylo_ml.models.corner_grids import corner_cross_entropy, decode_grids, mirrored_grids
+from spondylo_ml.models.corner_grids import corner_cross_entropy, grid_shares, mirrored_grids
+from spondylo_ml.models.found_corners import enlarged, found_on_boxes, to_reduced
 from spondylo_ml.models.oriented_boxes import (
     boxes_of_bodies,
-    covariance_to_px,
     grid_points,
     jittered_boxes,
     mirrored_boxes,
     sample_boxes,
     to_frame,
-    to_px,
 )
 
 log = logging.getLogger(__name__)
 
 TAPS = (1, 2, 3, 4)  # strides 4, 8, 16, 32
 SIZE_MULTIPLE = 32
-LEVEL_STRIDE = 8
 SHORTEST_STEP_PX = 2 * LEVEL_STRIDE  # from body to body: peaks of neighbouring cells would merge
-FEED_FORWARD = 4
-DECODER_16_WIDTH = 96
-CENTRE_SIGMA_CELLS = 1.0
 START_SIDE_PX = 32.0  # of bodies, by an untrained network
 CLOSE_UP_PASSES = 2
-
-
-class Levels(NamedTuple):
-    """Output of stage one.
-
-    Attributes:
-        log_share: (N, V, h, w) logarithm of each level's share at each cell.
-        log_absent: (N, V) logarithm of its share of "absent"; both sum to 1.
-        shapes: (N, 3, h, w) log width and log height in px, and tilt in radians.
-        features: (N, C, 2 h, 2 w) for stage two.
-    """
-
-    log_share: Tensor
-    log_absent: Tensor
-    shapes: Tensor
-    features: Tensor
 
 
 class CascadeNet(LandmarkModel):
@@ -201,14 +178,14 @@ class CascadeNet(LandmarkModel):
         bodies = find_bodies(one.log_share, one.log_absent, one.shapes, LEVEL_STRIDE)
         path = self.chain.choose(bodies)
         boxes, size_hw = self.chain.extended(bodies.boxes, path.body), _size_hw(reduced)
-        found = _repeated(
+        found = found_on_boxes(
             lambda b: self._corner_shares(one.features, other, b, size_hw), boxes, self.options.corner_passes
         )
-        found = _enlarged(found, self.options.reduction)
+        found = enlarged(found, self.options.reduction)
         if self.close_up is not None:
             close_up, flip = self.close_up, self.config.heatmap.flip_average
             boxes = boxes_of_bodies(found.corners_xy)
-            found = _repeated(lambda b: close_up.shares(images, b, flip), boxes, CLOSE_UP_PASSES)
+            found = found_on_boxes(lambda b: close_up.shares(images, b, flip), boxes, CLOSE_UP_PASSES)
         share = found.share * _level_share(bodies.log_share, path)[..., None]
         limit = torch.tensor([images.shape[3] - 1, images.shape[2] - 1], device=images.device)
         # An absent level may continue the spine beyond the image, where no corner can be.
@@ -243,125 +220,17 @@ class CascadeNet(LandmarkModel):
         self, features: Tensor, mirrored: Tensor | None, boxes: Tensor, size_hw: tuple[int, int]
     ) -> Tensor:
         """(N V, 4, g, g) distributions of the corners, averaged with those on the features of the mirrored film."""
-        shares = _softmax(self._corner_logits(features, boxes, size_hw))
+        shares = grid_shares(self._corner_logits(features, boxes, size_hw))
         if mirrored is None:
             return shares
         other = self._corner_logits(mirrored, mirrored_boxes(boxes, size_hw[1]), size_hw)
-        return (shares + mirrored_grids(_softmax(other))) / 2
-
-
-class FoundCorners(NamedTuple):
-    """Corners of all levels.
-
-    Attributes:
-        corners_xy: (N, V, 4, 2) px.
-        covariance_px2: (N, V, 4, 2, 2).
-        share: (N, V, 4) share of each corner's distribution that lies near it.
-    """
-
-    corners_xy: Tensor
-    covariance_px2: Tensor
-    share: Tensor
-
-
-class Decoder(nn.Module):
-    """Transformer over the deepest features, then features upsampled to strides 16, 8 and 4."""
-
-    def __init__(self, channels: list[int], options: CascadeNetConfig) -> None:
-        super().__init__()
-        at_4, at_8, at_16, at_32 = channels
-        width, tokens = options.width, options.token_width
-        self.project = nn.Conv2d(at_32, tokens, 1)
-        self.position = PositionCode(tokens)
-        layer = nn.TransformerEncoderLayer(
-            tokens, options.heads, FEED_FORWARD * tokens, 0.0, "gelu", batch_first=True, norm_first=True
-        )
-        self.bridge = nn.TransformerEncoder(
-            layer, options.bridge_layers, nn.LayerNorm(tokens), enable_nested_tensor=False
-        )
-        self.to_16 = _merge(at_16 + tokens, DECODER_16_WIDTH)
-        self.to_8 = _merge(at_8 + DECODER_16_WIDTH, width)
-        self.to_4 = _merge(at_4 + width, width)
-
-    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Features at strides 4 to 32 to (N, T, d) tokens and features at strides 8 and 4."""
-        at_4, at_8, at_16, at_32 = features
-        grid = self.project(at_32)
-        height, width = grid.shape[2:]
-        tokens = self.bridge(grid.flatten(2).transpose(1, 2) + self.position(height, width))
-        grid = tokens.transpose(1, 2).unflatten(2, (height, width))
-        x = self.to_16(torch.cat([at_16, _doubled(grid)], dim=1))
-        x = self.to_8(torch.cat([at_8, _doubled(x)], dim=1))
-        return tokens, x, self.to_4(torch.cat([at_4, _doubled(x)], dim=1))
-
-
-def level_cross_entropy(output: Levels, boxes: Tensor, complete: Tensor, absent: Tensor) -> Tensor:
-    """Mean cross entropy of the levels that count: a Gaussian around the centre, or "absent"."""
-    height, width = output.log_share.shape[2:]
-    centre = (boxes[..., :2].nan_to_num() + 0.5) / LEVEL_STRIDE - 0.5
-    x, y = (
-        torch.exp(
-            -((torch.arange(size, device=boxes.device) - centre[..., axis, None]) ** 2) / (2 * CENTRE_SIGMA_CELLS**2)
-        )
-        for axis, size in ((0, width), (1, height))
-    )
-    weight = y[..., :, None] * x[..., None, :]
-    weight = weight / weight.sum(dim=(2, 3), keepdim=True).clamp_min(1e-12)
-    of_present = -(weight * output.log_share).sum(dim=(2, 3))
-    total = (of_present * complete).sum() - (output.log_absent * absent).sum()
-    return total / (complete.sum() + absent.sum()).clamp(min=1)
-
-
-def shape_error(shapes: Tensor, boxes: Tensor, complete: Tensor) -> Tensor:
-    """Mean absolute error of log width, log height and tilt at the cell of each body's centre."""
-    height, width = shapes.shape[2:]
-    cell = ((boxes[..., :2].nan_to_num() + 0.5) / LEVEL_STRIDE - 0.5).round().long()
-    index = cell[..., 1].clamp(0, height - 1) * width + cell[..., 0].clamp(0, width - 1)
-    predicted = shapes.flatten(2).gather(2, index[:, None].expand(-1, 3, -1)).transpose(1, 2)
-    error = (predicted - boxes[..., 2:].nan_to_num()).abs().mean(dim=-1)
-    return (error * complete).sum() / complete.sum().clamp(min=1)
-
-
-def to_reduced(points_xy: Tensor, factor: int) -> Tensor:
-    """Points on an image, px, on that image reduced by a factor; pixel centres have integer coordinates."""
-    return (points_xy + 0.5) / factor - 0.5
-
-
-def from_reduced(points_xy: Tensor, factor: int) -> Tensor:
-    """The inverse of `to_reduced`."""
-    return (points_xy + 0.5) * factor - 0.5
-
-
-def _repeated(shares: Callable[[Tensor], Tensor], boxes: Tensor, passes: int) -> FoundCorners:
-    """Find corners on boxes, then on the boxes of these corners, and so on.
-
-    Args:
-        shares: the distributions (N V, 4, g, g) of the corners over the grids of (N, V, 5) boxes.
-    """
-    shape = boxes.shape[:2]
-    for _ in range(passes):
-        grids = decode_grids(shares(boxes))
-        corners = to_px(boxes, grids.points.view(*shape, 4, 2))
-        covariance = covariance_to_px(boxes, grids.covariance.view(*shape, 4, 2, 2))
-        boxes = boxes_of_bodies(corners)
-    return FoundCorners(corners, covariance, grids.share.view(*shape, 4))
-
-
-def _enlarged(found: FoundCorners, factor: int) -> FoundCorners:
-    """Corners on a reduced image as those on the image."""
-    return found._replace(
-        corners_xy=from_reduced(found.corners_xy, factor), covariance_px2=found.covariance_px2 * factor**2
-    )
+        return (shares + mirrored_grids(grid_shares(other))) / 2
 
 
 def _level_share(log_share: Tensor, path: LevelPath) -> Tensor:
     """(N, V) share of each level at its body on the path; 0 for an absent level."""
     at_body = log_share.gather(2, path.body.clamp_min(0)[..., None])[..., 0].exp()
     return at_body.clamp(0, 1) * (path.body >= 0)
-
-
-def _merge(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(Conv2dNormActivation(channels, width, 1), Conv2dNormActivation(width, width))
 
 
 def _corner_head(width: int) -> nn.Sequential:
@@ -372,14 +241,6 @@ def _corner_head(width: int) -> nn.Sequential:
         Conv2dNormActivation(width, width),
         nn.Conv2d(width, 4, 1),
     )
-
-
-def _doubled(features: Tensor) -> Tensor:
-    return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.flatten(2).float().softmax(dim=2).view_as(logits)
 
 
 def _log_mean(one: Tensor, other: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torchvision.ops import Conv2dNormActivation
 
-from spondylo_ml.models.corner_grids import corner_cross_entropy, mirrored_grids
+from spondylo_ml.models.convolutions import doubled, merging
+from spondylo_ml.models.corner_grids import corner_cross_entropy, grid_shares, mirrored_grids
 from spondylo_ml.models.oriented_boxes import grid_points, jittered_boxes, mirrored_boxes, sample_boxes, to_frame
 
 WIDTHS = (24, 32, 48, 64)  # at s, s / 2, s / 4 and s / 8 samples
@@ -35,8 +35,8 @@ class CloseUp(nn.Module):
         self.to_half = _down(full, half)
         self.to_quarter = _down(half, quarter)
         self.to_eighth = _down(quarter, eighth)
-        self.up_quarter = _merge(eighth + quarter, quarter)
-        self.up_half = _merge(quarter + half, half)
+        self.up_quarter = merging(eighth + quarter, quarter)
+        self.up_half = merging(quarter + half, half)
         self.corners = nn.Conv2d(half, 4, 1)
 
     def forward(self, patches: Tensor) -> Tensor:
@@ -46,8 +46,8 @@ class CloseUp(nn.Module):
         half = self.to_half(self.enter(x))
         quarter = self.to_quarter(half)
         eighth = self.to_eighth(quarter)
-        quarter = self.up_quarter(torch.cat([quarter, _doubled(eighth)], dim=1))
-        logits: Tensor = self.corners(self.up_half(torch.cat([half, _doubled(quarter)], dim=1)))
+        quarter = self.up_quarter(torch.cat([quarter, doubled(eighth)], dim=1))
+        logits: Tensor = self.corners(self.up_half(torch.cat([half, doubled(quarter)], dim=1)))
         return logits
 
     def loss(self, images: Tensor, boxes: Tensor, corners_xy: Tensor, complete: Tensor, sigma_cells: float) -> Tensor:
@@ -74,24 +74,12 @@ class CloseUp(nn.Module):
 
     def shares(self, images: Tensor, boxes: Tensor, flip_average: bool) -> Tensor:
         """(N V, 4, g, g) distributions of the corners, averaged with those on the mirrored film if asked for."""
-        shares = _softmax(self(self.patches(images, boxes)))
+        shares = grid_shares(self(self.patches(images, boxes)))
         if not flip_average:
             return shares
-        other = _softmax(self(self.patches(images.flip(3), mirrored_boxes(boxes, images.shape[3]))))
+        other = grid_shares(self(self.patches(images.flip(3), mirrored_boxes(boxes, images.shape[3]))))
         return (shares + mirrored_grids(other)) / 2
 
 
 def _down(channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(Conv2dNormActivation(channels, width, stride=2), Conv2dNormActivation(width, width))
-
-
-def _merge(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(Conv2dNormActivation(channels, width, 1), Conv2dNormActivation(width, width))
-
-
-def _doubled(features: Tensor) -> Tensor:
-    return F.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    return logits.flatten(2).float().softmax(dim=2).view_as(logits)

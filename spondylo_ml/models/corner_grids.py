@@ -55,6 +55,11 @@ def corner_cross_entropy(logits: Tensor, target: Tensor, sigma_cells: float) -> 
     return -((weight * log_share).sum(dim=2) * inside).sum() / inside.sum().clamp(min=1)
 
 
+def grid_shares(logits: Tensor) -> Tensor:
+    """(M, 4, g, g) logits to distributions over the cells."""
+    return logits.flatten(2).float().softmax(dim=2).view_as(logits)
+
+
 def decode_grids(shares: Tensor) -> GridCorners:
     """Corners of (M, 4, g, g) distributions: the centre of mass of the window around the highest cell."""
     cells = shares.shape[-1]

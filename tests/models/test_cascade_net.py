@@ -12,14 +12,9 @@ from spondylo_ml.config import Config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import Landmarks
-from spondylo_ml.models.cascade_net import (
-    CascadeNet,
-    Levels,
-    from_reduced,
-    level_cross_entropy,
-    shape_error,
-    to_reduced,
-)
+from spondylo_ml.models.cascade_levels import Levels, level_cross_entropy, shape_error
+from spondylo_ml.models.cascade_net import CascadeNet
+from spondylo_ml.models.found_corners import from_reduced, to_reduced
 
 SLOTS = SlotRange(0, 2)
 
