@@ -53,9 +53,10 @@ on films of this seed."""
 
 
 @dataclass(frozen=True)
-class Commits:
-    """The commits whose code trained the weights, those of the close-up, and calibrated and evaluated them."""
+class Origins:
+    """Where the first weights were from; the commits that trained them, trained the close-up, and built the model."""
 
+    weights_from: str
     training: str
     close_up: str
     building: str
@@ -76,7 +77,7 @@ class Rounding:
 
 
 def build_starter(
-    run_id: str, commits: Commits, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
+    run_id: str, origins: Origins, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
 ) -> str:
     """Write the model of a training run with its card and origin to `folder`, which is replaced; returns its digest.
 
@@ -99,7 +100,7 @@ def build_starter(
     made = load_bundle(folder)
     reports = {part: _report(made, films, part) for part in ("val", "test")}
     run = mlflow.get_run(run_id)
-    origin = _origin(made, run, films, commits, bundle_digest(folder), rounding, reports)
+    origin = _origin(made, run, films, origins, bundle_digest(folder), rounding, reports)
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     mean_shape = _mean_shape_report(made, films)
     (folder / CARD).write_text(starter_card(StarterFacts(origin, reports, mean_shape)), encoding="utf-8")
@@ -197,7 +198,7 @@ def _origin(
     bundle: Bundle,
     run: Run,
     films: FilmSet,
-    commits: Commits,
+    origins: Origins,
     model_digest: str,
     rounding: Rounding,
     reports: dict[str, EvaluationReport],
@@ -207,18 +208,18 @@ def _origin(
     return {
         "digest": model_digest,
         "made": datetime.now(UTC).date().isoformat(),
-        "code_commit": commits.building,
+        "code_commit": origins.building,
         "model": bundle.config.model.name,
         "parameters": parameter_count(bundle.model),
         "levels": list(bundle.slots.names),
-        "weights_from": "none",
+        "weights_from": origins.weights_from,
         "films": {
             "name": films.name,
             **{part: {"films": len(films.part(part)), "sha256": digest(films.part(part), films.slots)}
                for part in ("train", "val", "test")},
         },
         "training": {
-            "code_commit": commits.training, "close_up_commit": commits.close_up, "threads": torch.get_num_threads(),
+            "code_commit": origins.training, "close_up_commit": origins.close_up, "threads": torch.get_num_threads(),
             "epochs": bundle.config.training.epochs, "run": run.info.run_id,
         },
         "half_precision": vars(rounding),

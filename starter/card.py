@@ -67,20 +67,21 @@ used for nothing. In parentheses: 95 % intervals over patients. **Synthetic film
 
 
 def _how_made(origin: Mapping[str, Any]) -> str:
-    films, rounding, machine = origin["films"], origin["half_precision"], origin["machine"]
+    films, training = origin["films"], origin["training"]
+    rounding, machine = origin["half_precision"], origin["machine"]
     packages = ", ".join(f"{name} {number}" for name, number in origin["packages"].items())
     rows = [
         ("digest (SHA-256 of the manifest)", f"`{origin['digest']}`"),
         ("made", origin["made"]),
         ("code", _code_text(origin)),
-        ("recipes", "`projects/starter/config.yaml` and `close_up.yaml`; the resolved ones are in `bundle.json`"),
+        ("recipes", "`projects/starter/config.yaml`, then `close_up.yaml` laid over it, resolved in `bundle.json`"),
         ("command", "`make starter`"),
         ("parameters", f"{origin['parameters']:,}"),
         ("initial weights", origin["weights_from"]),
-        ("films", films["name"]),
+        ("films of the close-up", films["name"]),
         *((f"{part} films", f"{films[part]['films']}, digest `{films[part]['sha256']}`")
           for part in ("train", "val", "test")),
-        ("training", f"{origin['training']['epochs']} epochs, {origin['training']['threads']} thread(s)"),
+        ("training of the close-up", f"{training['epochs']} epochs, {training['threads']} thread(s)"),
         ("half precision", _rounding_text(rounding)),
         ("refuses a film", _refusal_text(origin["refusal"])),
         ("machine", f"{machine['processor']}, {machine['platform']}, Python {machine['python']}"),

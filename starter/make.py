@@ -35,7 +35,7 @@ from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import Resume
 from spondylo_ml.workflows.train import train
 from spondylo_ml.workflows.train.resumable import find_resumable
-from starter.build import CARD, Commits, build_starter
+from starter.build import CARD, Origins, build_starter
 from starter.options import LARGEST_MB, THREADS, StarterOptions
 from starter.recipe import close_up_config, starter_config
 
@@ -79,7 +79,9 @@ def make_starter(options: StarterOptions) -> Starter:
         save_bundle(fetch_bundle(first.run_id), _emptied(first_model))
         config = close_up_config(options.smoke, first_model)
         second = _training(work / CLOSE_UP, config, commit)
-        made_by = Commits(training=first.commit, close_up=second.commit, building=commit)
+        made_by = Origins(
+            weights_from=first.weights_from, training=first.commit, close_up=second.commit, building=commit
+        )
         digest = build_starter(second.run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
         size_mb = _require_small(work / BUILT)
         replace_folder(to, work / BUILT)
@@ -89,10 +91,11 @@ def make_starter(options: StarterOptions) -> Starter:
 
 @dataclass(frozen=True)
 class Training:
-    """A finished training run, and the commit whose code it was."""
+    """A finished training run, the commit whose code it was, and where its first weights were from."""
 
     run_id: str
     commit: str
+    weights_from: str
 
 
 def _training(folder: Path, config: Config, commit: str) -> Training:
@@ -107,7 +110,8 @@ def _training(folder: Path, config: Config, commit: str) -> Training:
     if finished:
         log.info("the training run %s is finished", finished)
     training_commit = _commit_of_training(folder / REQUEST, config, commit, finished is not None)
-    return Training(finished or _trained(config, runs), training_commit)
+    run_id = finished or _trained(config, runs)
+    return Training(run_id, training_commit, mlflow.get_run(run_id).data.tags["pretrained"])
 
 
 def _emptied(folder: Path) -> Path:
