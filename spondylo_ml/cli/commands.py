@@ -71,7 +71,7 @@ _ROWS = (
     Command(
         "compare", CompareConfig, f"{WORKFLOWS}.compare:compare",
         SUMMARIES["compare"],
-        checks.check_compare, f"{RUNS}:compared",
+        checks.check_compare, "spondylo_ml.cli.summaries.comparison:compared",
     ),
     Command(
         "ui", UiConfig, f"{WORKFLOWS}.ui:ui",

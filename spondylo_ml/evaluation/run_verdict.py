@@ -14,13 +14,18 @@ METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_p
 """Metrics that decide, of lateral and of AP films."""
 
 
+SIGNIFICANT_P = 0.05
+ROUNDING = 1e-9
+"""A smaller difference comes from the order of a sum."""
+
+
 @dataclass(frozen=True)
 class RunVerdict:
     """How one run compares with another.
 
     Attributes:
         sentence: which is better, and on how many metrics.
-        details: the metrics whose intervals exclude no difference, or the error where none does.
+        details: the metrics that clearly differ, or the error where none does.
     """
 
     sentence: str
@@ -30,37 +35,68 @@ class RunVerdict:
 def run_verdict(run: str, baseline: str, differences: Sequence[PairedDifference]) -> RunVerdict:
     """The verdict on a run.
 
-    A metric is clearly better or worse if the interval of its difference excludes 0. The metrics are correlated and
-    not corrected for their number, so the count says less than the details.
+    A metric is clearly better or worse if the interval of its difference excludes 0 and its p value is below 0.05 after
+    the correction for the number of metrics. With few patients, a bootstrap interval alone is too narrow.
     """
     deciding = [d for d in differences if d.metric in METRICS]
     if not deciding:
         return RunVerdict(f"{run} cannot be compared with {baseline}: no metric has values for both.", ())
-    better = [d for d in deciding if _gain(d) > 0]
-    clearly_better, clearly_worse = ([d for d in deciding if _clear(d) and sign * _gain(d) > 0] for sign in (1, -1))
-    counts = f"better on {len(better)} of {len(deciding)} metrics, clearly on {len(clearly_better)}"
-    if clearly_better and not clearly_worse:
-        sentence = f"{run} is better than {baseline}: {counts}."
-    elif clearly_worse and not clearly_better:
-        sentence = f"{run} is worse than {baseline}: {counts}, clearly worse on {len(clearly_worse)}."
-    elif clearly_better:
-        sentence = f"{run} is better in some ways and worse in others: {counts}, clearly worse on {len(clearly_worse)}."
-    else:
-        sentence = f"No clear difference between {run} and {baseline}: every interval includes no difference."
-    return RunVerdict(sentence, tuple(difference_text(d) for d in ([d for d in deciding if _clear(d)] or deciding[:1])))
+    corrected = corrected_p([d.wilcoxon_p for d in deciding])
+    clear = [(d, p) for d, p in zip(deciding, corrected, strict=True) if excludes_zero(d) and p < SIGNIFICANT_P]
+    details = [difference_text(d, p) for d, p in clear or [(deciding[0], corrected[0])]]
+    return RunVerdict(
+        _sentence(run, baseline, [_gain(d) for d in deciding], [_gain(d) for d, _ in clear]), tuple(details)
+    )
 
 
-def difference_text(d: PairedDifference) -> str:
+def _sentence(run: str, baseline: str, gains: Sequence[float], clear_gains: Sequence[float]) -> str:
+    """The verdict, from the gains on all metrics that decide and on those that clearly differ."""
+    n, better, worse = len(gains), sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
+    metrics = f"{n} metric" if n == 1 else f"{n} metrics"
+    clearly_better, clearly_worse = sum(gain > 0 for gain in clear_gains), sum(gain < 0 for gain in clear_gains)
+    if clearly_better and clearly_worse:
+        counts = f"clearly better on {clearly_better} of {metrics}, clearly worse on {clearly_worse}"
+        return f"{run} is better than {baseline} in some ways and worse in others: {counts}."
+    if clearly_better:
+        return f"{run} is better than {baseline}: better on {better} of {metrics}, clearly on {clearly_better}."
+    if clearly_worse:
+        return f"{run} is worse than {baseline}: worse on {worse} of {metrics}, clearly on {clearly_worse}."
+    if not better and not worse:
+        return f"No difference between {run} and {baseline} on {metrics}: the values are equal."
+    return f"No clear difference between {run} and {baseline} on {metrics}."
+
+
+def corrected_p(p_values: Sequence[float]) -> list[float]:
+    """P values after Holm's correction for their number (Scandinavian Journal of Statistics 1979); NaN stays NaN."""
+    known = sorted((p, index) for index, p in enumerate(p_values) if not math.isnan(p))
+    corrected, largest = [math.nan] * len(p_values), 0.0
+    for rank, (p, index) in enumerate(known):
+        largest = max(largest, min(1.0, p * (len(known) - rank)))
+        corrected[index] = largest
+    return corrected
+
+
+def difference_text(d: PairedDifference, p: float) -> str:
     """A difference in words, such as `grade right +3.1 points [1.0, 5.2], p = .004`."""
     metric = metric_definition(d.metric)
-    unit = unit_of_differences(d.metric)
-    estimate, digits = d.difference, metric.digits
-    interval = "" if math.isnan(estimate.low) else f" [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
-    return f"{metric.label} {estimate.value:+.{digits}f} {unit}{interval}{_p_of(d)}"
+    digits = digits_of_difference(d, metric.digits)
+    interval = (
+        "" if math.isnan(d.difference.low) else f" [{d.difference.low:z.{digits}f}, {d.difference.high:z.{digits}f}]"
+    )
+    value = f"{d.difference.value:+z.{digits}f}"
+    return f"{metric.label} {value if float(value) else value[1:]} {unit_of_differences(d.metric)}{interval}{_p_of(p)}"
 
 
-def _p_of(d: PairedDifference) -> str:
-    p = p_text(d.wilcoxon_p)
+def digits_of_difference(d: PairedDifference, least: int) -> int:
+    """Digits after the point with which a difference whose interval excludes 0 does not look like 0; or `least`."""
+    if not excludes_zero(d):
+        return least
+    smallest = min(abs(x) for x in (d.difference.value, d.difference.low, d.difference.high))
+    return max(least, math.ceil(-math.log10(smallest)))
+
+
+def _p_of(value: float) -> str:
+    p = p_text(value)
     return f", p {p}" if p.startswith("<") else f", p = {p}" if p else ""
 
 
@@ -71,9 +107,11 @@ def p_text(p: float) -> str:
     return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
+def excludes_zero(d: PairedDifference) -> bool:
+    """Whether the interval of a difference lies on one side of 0."""
+    return d.difference.low > ROUNDING or d.difference.high < -ROUNDING
+
+
 def _gain(d: PairedDifference) -> float:
-    return -d.difference.value if lower_is_better(d.metric) else d.difference.value
-
-
-def _clear(d: PairedDifference) -> bool:
-    return d.difference.low > 0 or d.difference.high < 0
+    gain = -d.difference.value if lower_is_better(d.metric) else d.difference.value
+    return gain if abs(gain) > ROUNDING else 0.0

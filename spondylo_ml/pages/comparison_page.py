@@ -12,7 +12,7 @@ import pandas as pd
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
-from spondylo_ml.evaluation.run_verdict import RunVerdict, p_text, run_verdict
+from spondylo_ml.evaluation.run_verdict import RunVerdict, digits_of_difference, p_text, run_verdict
 from spondylo_ml.pages import colours
 from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.render import Chart, chart_html, jpeg_uri, render_page
@@ -91,8 +91,8 @@ def interval_text(estimate: Estimate, digits: int = 2) -> str:
     if math.isnan(estimate.value):
         return "none"
     if math.isnan(estimate.low):
-        return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+        return f"{estimate.value:z.{digits}f}"
+    return f"{estimate.value:z.{digits}f} [{estimate.low:z.{digits}f}, {estimate.high:z.{digits}f}]"
 
 
 def number_text(value: float, form: str) -> str:
@@ -120,7 +120,8 @@ def _differences_table(differences: Sequence[PairedDifference]) -> list[list[str
     """A head, then a row for each metric."""
     rows = [["metric", "difference", "Wilcoxon p", "effect", "n", "patients better", "worse", "same"]]
     for d in differences:
-        difference = interval_text(d.difference, metric_definition(d.metric).digits + 1).replace(" [", "\n[")
+        digits = digits_of_difference(d, metric_definition(d.metric).digits + 1)
+        difference = interval_text(d.difference, digits).replace(" [", "\n[")
         p, effect = p_text(d.wilcoxon_p) or "none", number_text(d.rank_biserial, "+.2f")
         counts = (d.difference.n, d.n_better, d.n_worse, d.n_same)
         rows.append([d.metric, difference, p, effect, *map(str, counts)])

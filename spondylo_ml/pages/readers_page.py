@@ -13,7 +13,7 @@ from spondylo_ml.evaluation.catalogue import metric_definition
 from spondylo_ml.evaluation.intervals import Estimates
 from spondylo_ml.evaluation.model_as_reader import ModelAsReader
 from spondylo_ml.evaluation.reader_agreement import ALL, Agreement, disagreement_counts, pair_name, paired_slips
-from spondylo_ml.evaluation.run_verdict import RunVerdict, p_text, run_verdict
+from spondylo_ml.evaluation.run_verdict import RunVerdict, digits_of_difference, p_text, run_verdict
 from spondylo_ml.pages import colours
 from spondylo_ml.pages.comparison_page import interval_text
 from spondylo_ml.pages.figures.labels import Picture
@@ -133,7 +133,9 @@ def _differences_table(model: ModelAsReader) -> list[list[str]]:
     for reader, differences in model.differences.items():
         for d in differences:
             definition = metric_definition(d.metric)
-            difference = interval_text(d.difference, definition.digits + 1).replace(" [", "\n[")
+            difference = interval_text(d.difference, digits_of_difference(d, definition.digits + 1)).replace(
+                " [", "\n["
+            )
             p, counts = p_text(d.wilcoxon_p) or "none", (d.difference.n, d.n_better, d.n_worse)
             rows.append([reader, definition.label, definition.unit, difference, p, *map(str, counts)])
     return rows

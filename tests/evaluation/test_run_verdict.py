@@ -8,7 +8,7 @@ import pytest
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
-from spondylo_ml.evaluation.run_verdict import difference_text, run_verdict
+from spondylo_ml.evaluation.run_verdict import corrected_p, difference_text, digits_of_difference, run_verdict
 
 
 def difference(metric: str, value: float, low: float, high: float, p: float = 0.004) -> PairedDifference:
@@ -25,22 +25,45 @@ def test_a_lower_error_and_a_higher_accuracy_are_better() -> None:
     verdict = run_verdict("B", "A", [ERROR_FALLS, UNCLEAR, ACCURACY_RISES, OTHER])
     assert verdict.sentence == "B is better than A: better on 2 of 3 metrics, clearly on 2."
     assert verdict.details == (
-        "MRE -1.20 px512 [-2.00, -0.40], p = .004",
-        "grade right +3.1 points [1.0, 5.2], p = .004",
+        "MRE -1.20 px512 [-2.00, -0.40], p = .012",  # 3 x .004
+        "grade right +3.1 points [1.0, 5.2], p = .012",
     )
 
 
 def test_the_mirror_image_is_worse() -> None:
     verdict = run_verdict("A", "B", [difference("mre_px512", 1.2, 0.4, 2.0), UNCLEAR])
-    assert verdict.sentence == "A is worse than B: better on 0 of 2 metrics, clearly on 0, clearly worse on 1."
+    assert verdict.sentence == "A is worse than B: worse on 2 of 2 metrics, clearly on 1."
 
 
 def test_mixed_and_unclear_differences_are_called_so() -> None:
     mixed = run_verdict("B", "A", [ERROR_FALLS, difference("grade_accuracy_all", -3.0, -5.0, -1.0)])
-    assert mixed.sentence.startswith("B is better in some ways and worse in others: better on 1 of 2 metrics")
+    counts = "clearly better on 1 of 2 metrics, clearly worse on 1"
+    assert mixed.sentence == f"B is better than A in some ways and worse in others: {counts}."
     unclear = run_verdict("B", "A", [UNCLEAR])
-    assert unclear.sentence == "No clear difference between B and A: every interval includes no difference."
+    assert unclear.sentence == "No clear difference between B and A on 1 metric."
     assert unclear.details == ("SDR@6 -0.5 points [-2.0, 1.0], p = .600",)
+
+
+def test_an_interval_without_0_is_not_enough_where_the_test_finds_no_difference() -> None:
+    # Four patients, all of them better by next to nothing: the resampled means are all negative, but p is .125 at best.
+    tie = difference("mre_px512", -0.003, -0.005, -0.0008, 0.125)
+    verdict = run_verdict("B", "A", [tie, UNCLEAR])
+    assert verdict.sentence == "No clear difference between B and A on 2 metrics."
+    assert verdict.details == ("MRE -0.0030 px512 [-0.0050, -0.0008], p = .250",)
+
+
+def test_one_metric_of_many_that_differs_by_chance_is_no_clear_difference() -> None:
+    others = [difference(name, 0.1, -1.0, 1.2, 0.8) for name in ("sdr_6px", "sdr_24px", "grade_accuracy_all")]
+    by_chance = run_verdict("B", "A", [difference("mre_px512", -0.5, -0.9, -0.1, 0.03), *others])
+    assert by_chance.sentence == "No clear difference between B and A on 4 metrics."
+    assert by_chance.details == ("MRE -0.50 px512 [-0.90, -0.10], p = .120",)  # 4 x .03
+
+
+def test_equal_values_are_no_difference() -> None:
+    sum_order = difference("mre_px512", -1e-15, -2e-15, -1e-16, math.nan)
+    equal = run_verdict("B", "A", [sum_order, difference("sdr_6px", 0.0, 0.0, 0.0, math.nan)])
+    assert equal.sentence == "No difference between B and A on 2 metrics: the values are equal."
+    assert equal.details == ("MRE 0.00 px512 [0.00, 0.00]",)
 
 
 def test_without_an_interval_nothing_is_clear() -> None:
@@ -49,8 +72,22 @@ def test_without_an_interval_nothing_is_clear() -> None:
     assert run_verdict("B", "A", []).sentence == "B cannot be compared with A: no metric has values for both."
 
 
+def test_a_difference_that_excludes_0_is_written_with_enough_digits() -> None:
+    assert digits_of_difference(difference("mre_px512", -0.003, -0.005, -0.0008), 2) == 4
+    assert digits_of_difference(difference("mre_px512", 0.5, 0.01, 0.9), 2) == 2
+    assert digits_of_difference(difference("mre_px512", -0.003, -0.2, 0.1), 2) == 2
+
+
+def test_p_values_are_corrected_as_holm_did() -> None:
+    corrected = corrected_p([0.01, math.nan, 0.04, 0.03])
+    assert corrected[0] == pytest.approx(0.03)
+    assert math.isnan(corrected[1])
+    assert corrected[2:] == pytest.approx([0.06, 0.06]), "2 x .03, and no smaller one for the larger p"
+    assert corrected_p([0.6, 0.7]) == [1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     ("p", "text"), [(0.0004, ", p < .001"), (0.0312, ", p = .031"), (1.0, ", p = 1.000"), (math.nan, "")]
 )
 def test_p_values_are_written_as_in_papers(p: float, text: str) -> None:
-    assert difference_text(difference("mre_px512", -1.2, -2.0, -0.4, p)) == f"MRE -1.20 px512 [-2.00, -0.40]{text}"
+    assert difference_text(difference("mre_px512", -1.2, -2.0, -0.4), p) == f"MRE -1.20 px512 [-2.00, -0.40]{text}"

@@ -51,6 +51,7 @@ def test_pictures_are_placed_side_by_side_under_their_names() -> None:
 def test_an_estimate_is_shown_with_its_interval_alone_or_as_none() -> None:
     assert interval_text(Estimate(value=1.234, low=1, high=2, n=3)) == "1.23 [1.00, 2.00]"
     assert interval_text(Estimate(value=1.26, low=math.nan, high=math.nan, n=3), 1) == "1.3"
+    assert interval_text(Estimate(value=-0.001, low=-0.004, high=0.02, n=3)) == "0.00 [0.00, 0.02]", "no -0.00"
     assert interval_text(Estimate(value=math.nan, low=math.nan, high=math.nan, n=0)) == "none"
 
 

@@ -85,7 +85,7 @@ def test_differences_equal_the_values_of_runs_and_films(comparison: tuple[Path, 
 
 
 def test_the_page_is_self_contained(comparison: tuple[Path, Run, str]) -> None:
-    folder, comparison_run, _ = comparison
+    folder, comparison_run, output = comparison
     path = client_of(folder).download_artifacts(comparison_run.info.run_id, "index.html")
     html = Path(path).read_text(encoding="utf-8")
     assert re.search(r"<script[^>]*\ssrc=|<link\s", html) is None
@@ -93,7 +93,10 @@ def test_the_page_is_self_contained(comparison: tuple[Path, Run, str]) -> None:
     assert len(html) < 5_000_000
     assert 'class="verdict"' in html
     verdict = comparison_run.data.tags["mlflow.note.content"]
-    assert re.search(r"\*\*.*(is better than|is worse than|No clear difference|in some ways).*\*\*", verdict)
+    kinds = "is better than|is worse than|No clear difference between|No difference between"
+    sentence = re.search(rf"\*\*((?:.* )?(?:{kinds}) .*)\*\*", verdict)
+    assert sentence is not None
+    assert sentence[1] in output, "the terminal says the same"
     assert "<td>training.epochs</td>" in html
     assert "<td>training.batch_size</td>" not in html, "only settings that differ are listed"
     assert "Research software, not a medical device." in html

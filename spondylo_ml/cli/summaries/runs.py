@@ -18,14 +18,14 @@ from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FINISHED, pooled_sd
 from spondylo_ml.evaluation.out_of_fold import FOLDER
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.evaluation.run_verdict import METRICS as COMPARED_METRICS
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
-from spondylo_ml.pages.comparison_page import ComparisonData, interval_text
+from spondylo_ml.pages.comparison_page import interval_text
 from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows, quality_tables
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.serving.model_address import REGISTERED_MODEL
 from spondylo_ml.workflows.audit import REPORT, AuditResult
 from spondylo_ml.workflows.benchmark import BenchmarkResult
-from spondylo_ml.workflows.compare import Comparison, film_differences
 from spondylo_ml.workflows.diagnose import PAGE, Diagnosis
 from spondylo_ml.workflows.evaluate import EvaluationResult
 from spondylo_ml.workflows.predict.workflow import Failure, PredictionResult
@@ -34,8 +34,6 @@ from spondylo_ml.workflows.train import TrainResult
 from spondylo_ml.workflows.train.cross_validate import CrossValidation
 
 TRAINED_METRICS = ("mre_px512", "median_px512", "sdr_6px", "sdr_24px")
-COMPARED_METRICS = ("mre_px512", "sdr_6px", "sdr_24px", "instance_sdr_6px", "slip_error_percent", "grade_accuracy_all",
-                    "nmse", "or_20px704", "or_40px704", "cobb_smape_percent", "cobb_cmae_deg")  # fmt: skip
 LISTED_FILMS = 20
 PROMOTED_BY = str(PromoteConfig.model_fields["metric"].default)
 
@@ -138,35 +136,6 @@ def _value(metric: str, value: float) -> str:
 def _interval(numbers: Mapping[str, Estimate], metric: str) -> str:
     definition = metric_definition(metric)
     return f"{interval_text(numbers[metric], definition.digits)} {definition.unit}".rstrip()
-
-
-def compared(comparison: Comparison) -> str:
-    """Summary of a comparison: each run against the first run."""
-    data = comparison.data
-    blocks = [_against(data, run) for run in data.runs[1:]]
-    warnings = [f"warning: {remark}" for remark in data.remarks]
-    note = f"{data.dataset}; in brackets: intervals over patients"
-    return "\n".join([*warnings, *blocks, note, f"run {comparison.run_id}", where_to_see(comparison.run_id)])
-
-
-def _against(data: ComparisonData, run: str) -> str:
-    baseline = data.runs[0]
-    rows = [["", "first", "this", "difference", "Wilcoxon p", "effect"]]
-    for d in data.differences[run]:
-        if d.metric in COMPARED_METRICS:
-            digits = metric_definition(d.metric).digits
-            values = [interval_text(data.numbers[name][d.metric], digits) for name in (baseline, run)]
-            p = "none" if math.isnan(d.wilcoxon_p) else f"{d.wilcoxon_p:.2g}"
-            effect = "none" if math.isnan(d.rank_biserial) else f"{d.rank_biserial:+.2f}"
-            rows.append([d.metric, *values, interval_text(d.difference, digits + 1), p, effect])
-    change = film_differences(data, run)
-    return "\n".join(
-        [
-            f"{run} against {baseline}",
-            *aligned(rows),
-            f"  films better {int((change < 0).sum())}, worse {int((change > 0).sum())}",
-        ]
-    )
 
 
 def diagnosed(diagnosis: Diagnosis) -> str:
