@@ -41,9 +41,14 @@ def run_verdict(run: str, baseline: str, differences: Sequence[PairedDifference]
     deciding = [d for d in differences if d.metric in METRICS]
     if not deciding:
         return RunVerdict(f"{run} cannot be compared with {baseline}: no metric has values for both.", ())
-    corrected = corrected_p([d.wilcoxon_p for d in deciding])
+    p_values = [d.wilcoxon_p for d in deciding]
+    corrected = corrected_p(p_values)
     clear = [(d, p) for d, p in zip(deciding, corrected, strict=True) if excludes_zero(d) and p < SIGNIFICANT_P]
     details = [difference_text(d, p) for d, p in clear or [(deciding[0], corrected[0])]]
+    n_patients, n_tests = max(d.difference.n_patients for d in deciding), sum(not math.isnan(p) for p in p_values)
+    if not clear and n_tests and n_tests * smallest_p(n_patients) >= SIGNIFICANT_P:
+        few = f"{n_patients} are too few for a clear difference on {_counted(len(deciding))}"
+        return RunVerdict(f"Too few patients to compare {run} with {baseline}: {few}.", tuple(details))
     return RunVerdict(
         _sentence(run, baseline, [_gain(d) for d in deciding], [_gain(d) for d, _ in clear]), tuple(details)
     )
@@ -52,7 +57,7 @@ def run_verdict(run: str, baseline: str, differences: Sequence[PairedDifference]
 def _sentence(run: str, baseline: str, gains: Sequence[float], clear_gains: Sequence[float]) -> str:
     """The verdict, from the gains on all metrics that decide and on those that clearly differ."""
     n, better, worse = len(gains), sum(gain > 0 for gain in gains), sum(gain < 0 for gain in gains)
-    metrics = f"{n} metric" if n == 1 else f"{n} metrics"
+    metrics = _counted(n)
     clearly_better, clearly_worse = sum(gain > 0 for gain in clear_gains), sum(gain < 0 for gain in clear_gains)
     if clearly_better and clearly_worse:
         counts = f"clearly better on {clearly_better} of {metrics}, clearly worse on {clearly_worse}"
@@ -64,6 +69,15 @@ def _sentence(run: str, baseline: str, gains: Sequence[float], clear_gains: Sequ
     if not better and not worse:
         return f"No difference between {run} and {baseline} on {metrics}: the values are equal."
     return f"No clear difference between {run} and {baseline} on {metrics}."
+
+
+def _counted(n_metrics: int) -> str:
+    return f"{n_metrics} metric" if n_metrics == 1 else f"{n_metrics} metrics"
+
+
+def smallest_p(n_patients: int) -> float:
+    """The smallest two-sided p value of a signed-rank test: that of patients who all change in the same direction."""
+    return min(1.0, 2.0 ** (1 - n_patients))
 
 
 def corrected_p(p_values: Sequence[float]) -> list[float]:

@@ -8,11 +8,20 @@ import pytest
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
-from spondylo_ml.evaluation.run_verdict import corrected_p, difference_text, digits_of_difference, run_verdict
+from spondylo_ml.evaluation.run_verdict import (
+    corrected_p,
+    difference_text,
+    digits_of_difference,
+    run_verdict,
+    smallest_p,
+)
 
 
-def difference(metric: str, value: float, low: float, high: float, p: float = 0.004) -> PairedDifference:
-    return PairedDifference(metric, Estimate(value=value, low=low, high=high, n=9, n_patients=5), p, 0.5, 3, 1, 1)
+def difference(
+    metric: str, value: float, low: float, high: float, p: float = 0.004, n_patients: int = 20
+) -> PairedDifference:
+    estimate = Estimate(value=value, low=low, high=high, n=90, n_patients=n_patients)
+    return PairedDifference(metric, estimate, p, 0.5, n_patients - 2, 1, 1)
 
 
 ERROR_FALLS = difference("mre_px512", -1.2, -2.0, -0.4)
@@ -45,7 +54,6 @@ def test_mixed_and_unclear_differences_are_called_so() -> None:
 
 
 def test_an_interval_without_0_is_not_enough_where_the_test_finds_no_difference() -> None:
-    # Four patients, all of them better by next to nothing: the resampled means are all negative, but p is .125 at best.
     tie = difference("mre_px512", -0.003, -0.005, -0.0008, 0.125)
     verdict = run_verdict("B", "A", [tie, UNCLEAR])
     assert verdict.sentence == "No clear difference between B and A on 2 metrics."
@@ -57,6 +65,17 @@ def test_one_metric_of_many_that_differs_by_chance_is_no_clear_difference() -> N
     by_chance = run_verdict("B", "A", [difference("mre_px512", -0.5, -0.9, -0.1, 0.03), *others])
     assert by_chance.sentence == "No clear difference between B and A on 4 metrics."
     assert by_chance.details == ("MRE -0.50 px512 [-0.90, -0.10], p = .120",)  # 4 x .03
+
+
+def test_with_few_patients_nothing_can_be_clear() -> None:
+    # Five patients who all change in the same direction: p = 2 / 2^5. Six: 2 / 2^6, but twice that on two metrics.
+    assert [smallest_p(n) for n in (1, 5, 6)] == [1.0, 0.0625, 0.03125]
+    five = run_verdict("B", "A", [difference("mre_px512", 90.0, 80.0, 99.0, 0.0625, n_patients=5)])
+    assert five.sentence == "Too few patients to compare B with A: 5 are too few for a clear difference on 1 metric."
+    assert five.details == ("MRE +90.00 px512 [80.00, 99.00], p = .062",)
+    of_six = [difference(name, 90.0, 80.0, 99.0, 0.03125, n_patients=6) for name in ("mre_px512", "nmse")]
+    assert run_verdict("B", "A", of_six[:1]).sentence == "B is worse than A: worse on 1 of 1 metric, clearly on 1."
+    assert run_verdict("B", "A", of_six).sentence.startswith("Too few patients to compare B with A: 6 are too few")
 
 
 def test_equal_values_are_no_difference() -> None:

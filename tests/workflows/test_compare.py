@@ -93,7 +93,7 @@ def test_the_page_is_self_contained(comparison: tuple[Path, Run, str]) -> None:
     assert len(html) < 5_000_000
     assert 'class="verdict"' in html
     verdict = comparison_run.data.tags["mlflow.note.content"]
-    kinds = "is better than|is worse than|No clear difference between|No difference between"
+    kinds = "is better than|is worse than|No clear difference between|No difference between|Too few patients to compare"
     sentence = re.search(rf"\*\*((?:.* )?(?:{kinds}) .*)\*\*", verdict)
     assert sentence is not None
     assert sentence[1] in output, "the terminal says the same"
