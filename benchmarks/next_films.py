@@ -1,8 +1,9 @@
 """Trains on films chosen by `next` and on films chosen at random, and writes the errors of both side by side.
 
-For each seed a model is trained on the same films to start with. It chooses further films from the pool; as many others
-are drawn at random. A new model is trained on each choice together with the first films. All are measured on the same
-test films. Finished trainings and choices are kept in the folder: the same command goes on after an interruption.
+For each seed a model is trained on the same films to start with. It chooses further films from the candidates; as many
+others are drawn from them at random. A new model is trained on each choice together with the first films. All are
+measured on the same test films, of other patients. Finished trainings and choices are kept in the folder: the same
+command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +24,11 @@ import pandas as pd
 import spondylo_ml
 from spondylo_ml.active_learning.ranking import State, rank_films
 from spondylo_ml.config import DataConfig
+from spondylo_ml.data.audit.duplicates import same_groups
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.loading import read_films
-from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.data.loading import measure_pixels, read_films
+from spondylo_ml.data.split import assign_parts
+from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
 from spondylo_ml.data.writers.dataset import write_dataset
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -35,7 +39,8 @@ from spondylo_ml.workflows.next_films.scoring import FilmScorer
 
 START, NEXT, RANDOM = "start", "next", "random"
 RESULTS = "results.json"
-LONG_SIDE_PX = 640
+LONG_SIDE_PX, SMOKE_LONG_SIDE_PX = 640, 96
+LEAST_EPOCH_FILMS = 200
 FILM_SEED = 41
 
 
@@ -71,35 +76,57 @@ def key_of(seed: int, choice: str) -> str:
 
 
 def split_films(films: FilmSet, n_val: int, n_test: int) -> Films:
-    """Parts drawn once by a fixed seed; the same for all choices."""
-    order = [films.films[i] for i in np.random.default_rng(0).permutation(len(films.films))]
-    test, val, pool = order[:n_test], order[n_test : n_test + n_val], order[n_test + n_val :]
+    """Parts drawn once by a fixed seed, by patient and exposure; the same for all choices.
+
+    Films without labels are left out; the dataset's own split is not used.
+    """
+    labelled = [replace(film, split=None) for film in films.films if film.labelled]
+    same = [] if films.kind == PHANTOM_KIND else same_groups(measure_pixels(labelled).same, len(labelled))
+    parts = assign_parts(labelled, n_val / len(labelled), n_test / len(labelled), 0, same)
+    pool, val, test = ([film for film in parts if film.split == part] for part in ("train", "val", "test"))
     return Films(films, pool, val, test)
 
 
-def first_and_random(pool: Sequence[Film], seed: int, n_start: int, n_more: int) -> tuple[list[Film], list[Film]]:
-    """The films to start with, and as many random ones of the others as `next` chooses."""
+def first_and_candidates(pool: Sequence[Film], seed: int, n_start: int, of: int) -> tuple[list[Film], list[Film]]:
+    """The films to start with, and those to choose from, in random order: a random choice takes the first ones.
+
+    Raises:
+        ValueError: the pool is too small.
+    """
+    if len(pool) < n_start + of:
+        raise ValueError(f"{n_start} films to start with and {of} to choose from: there are {len(pool)} in all")
     order = [pool[i] for i in np.random.default_rng(seed).permutation(len(pool))]
-    return order[:n_start], order[n_start : n_start + n_more]
+    return order[:n_start], order[n_start : n_start + of]
 
 
-def chosen_by_model(model: FilmModel, pool: Sequence[Film], labelled: Sequence[Film], count: int) -> list[Film]:
-    """The films of the pool that `next` chooses; their labels are not looked at."""
+def chosen_by_model(model: FilmModel, candidates: Sequence[Film], labelled: Sequence[Film], count: int) -> list[Film]:
+    """The films that `next` chooses; their labels are not looked at.
+
+    Raises:
+        ValueError: it sets so many films aside that fewer than `count` are left.
+    """
     scorer = FilmScorer(model)
-    known = {film.film_id for film in labelled}
-    others = {film.film_id: replace(film, vertebrae=None) for film in pool if film.film_id not in known}
-    sources = (FilmSource(name, partial(replace, film)) for name, film in others.items())
+    by_name = {film.film_id: film for film in candidates}
+    sources = (FilmSource(name, partial(replace, film, vertebrae=None)) for name, film in by_name.items())
     ranked = rank_films([one.score for one in scorer.score(sources)], scorer.labelled(labelled), count)
-    names = [one.film.film_id for one in ranked if one.state is State.CHOSEN]
-    return [film for name in names for film in pool if film.film_id == name]
+    states = Counter(one.state for one in ranked)
+    sys.stderr.write(f"next: {', '.join(f'{number} {state}' for state, number in states.items())}\n")
+    if states[State.CHOSEN] < count:
+        raise ValueError(f"{states[State.CHOSEN]} films chosen, {count} asked for: too few can be ranked")
+    return [by_name[one.film.film_id] for one in ranked if one.state is State.CHOSEN]
 
 
-def train_on(films: Films, train: Sequence[Film], folder: Path, seed: int, settings: Mapping[str, Any]) -> str:
+def train_on(
+    films: Films, train: Sequence[Film], folder: Path, seed: int, side_px: int | None, settings: Mapping[str, Any]
+) -> str:
     """Id of a run that trained on the films."""
     if not folder.exists():
         parts = [replace(film, split="train") for film in train] + [replace(film, split="val") for film in films.val]
         write_dataset(replace(films.whole, films=tuple(parts)), "coco", folder)
-    result = spondylo_ml.train(data={"path": str(folder), "kind": "coco"}, seed=seed, **settings)
+    data: dict[str, Any] = {"path": str(folder), "kind": "coco", "on_audit_error": "set_aside"}
+    if side_px:
+        data["input_side_px"] = side_px
+    result = spondylo_ml.train(data=data, seed=seed, **settings)
     return result.run_id
 
 
@@ -116,18 +143,19 @@ def simulate(films: Films, options: argparse.Namespace, settings: Mapping[str, A
     def trained(seed: int, choice: str, train: Sequence[Film]) -> str:
         key = key_of(seed, choice)
         if key not in results.done:
-            run_id = train_on(films, train, options.to / key.replace(" ", "_"), seed, settings)
+            folder = options.to / key.replace(" ", "_")
+            run_id = train_on(films, train, folder, seed, options.input_side_px, settings)
             errors = measured(spondylo_ml.load(run_id), films.test)
             names = [film.film_id for film in train]
             results.add(key, {"run_id": run_id, "n_train": len(train), "films": names, **errors})
         return str(results.done[key]["run_id"])
 
     for seed in range(options.seeds):
-        start, at_random = first_and_random(films.pool, seed, options.start, options.more)
+        start, candidates = first_and_candidates(films.pool, seed, options.start, options.of)
         run_id = trained(seed, START, start)
-        trained(seed, RANDOM, [*start, *at_random])
+        trained(seed, RANDOM, [*start, *candidates[: options.more]])
         if key_of(seed, NEXT) not in results.done:
-            more = chosen_by_model(spondylo_ml.load(run_id), films.pool, start, options.more)
+            more = chosen_by_model(spondylo_ml.load(run_id), candidates, start, options.more)
             trained(seed, NEXT, [*start, *more])
     return results
 
@@ -149,34 +177,57 @@ def table_of(done: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train what is missing, and print the table."""
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The configuration of all trainings."""
+    if options.smoke:
+        return {
+            "model": {"name": "unet", "unet": {"width": 9}}, "preset": "smoke", "training": {"epochs": 1},
+            "augmentation": {"enabled": False},
+        }  # fmt: skip
+    settings: dict[str, Any] = {"model": options.model, "preset": options.preset}
+    if options.unet_width:
+        settings["model"] = {"name": "unet", "unet": {"width": options.unet_width}}
+    if options.film_passes:
+        settings["training"] = {"film_passes": options.film_passes, "least_epoch_films": LEAST_EPOCH_FILMS}
+    return settings
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--to", type=Path, required=True, help="folder of the results, in which a later call goes on")
     parser.add_argument("--data", type=Path, help="folder of labelled films; unset: synthetic films")
     parser.add_argument("--films", type=int, default=574, help="number of synthetic films")
-    parser.add_argument("--val", type=int, default=50, help="validation films")
-    parser.add_argument("--test", type=int, default=100, help="test films")
+    parser.add_argument("--val", type=int, default=50, help="validation films, about as many")
+    parser.add_argument("--test", type=int, default=100, help="test films, about as many")
     parser.add_argument("--start", type=int, default=50, help="films to start with")
+    parser.add_argument("--of", type=int, default=374, help="films to choose from")
     parser.add_argument("--more", type=int, default=50, help="films to choose")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--model", default="unet")
     parser.add_argument("--preset", default="quick")
+    parser.add_argument("--film_passes", type=int, help="of each training; unset: as the preset")
+    parser.add_argument("--input_side_px", type=int, help="long side of the network's input; unset: as the preset")
+    parser.add_argument("--unet_width", type=int, help="channels of the U-Net; unset: as the preset")
     parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
     options = parser.parse_args(arguments)
-    settings: dict[str, Any] = {"model": options.model, "preset": options.preset}
-    long_side_px = LONG_SIDE_PX
+    if options.unet_width and options.model != "unet":
+        parser.error(f"--unet_width is of the model unet, not of {options.model}")
     if options.smoke:
-        options.films, options.val, options.test, options.start, options.more, options.seeds = 22, 4, 4, 4, 4, 1
-        settings = {
-            "model": {"name": "unet", "unet": {"width": 9}}, "preset": "smoke", "training": {"epochs": 1},
-            "augmentation": {"enabled": False},
-        }  # fmt: skip
-        long_side_px = 96
+        options.films, options.val, options.test, options.start, options.of, options.more, options.seeds = (
+            22, 4, 4, 4, 10, 4, 1,
+        )  # fmt: skip
+    return options
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train what is missing, and print the table."""
+    options = read_options(arguments)
+    long_side_px = SMOKE_LONG_SIDE_PX if options.smoke else LONG_SIDE_PX
     films = read_films(DataConfig(path=options.data)) if options.data else phantom_films(
         options.films, FILM_SEED, long_side_px
     )  # fmt: skip
-    results = simulate(split_films(films, options.val, options.test), options, settings)
+    results = simulate(split_films(films, options.val, options.test), options, settings_of(options))
     sys.stdout.write(table_of(results.done) + "\n")
 
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
 
-from benchmarks.next_films import NEXT, RANDOM, RESULTS, START, Results, first_and_random, main, split_films, table_of
+from benchmarks.next_films import (
+    NEXT,
+    RANDOM,
+    RESULTS,
+    START,
+    Results,
+    first_and_candidates,
+    main,
+    read_options,
+    settings_of,
+    split_films,
+    table_of,
+)
+from spondylo_ml.config import resolve_config
 from spondylo_ml.data.synthetic import phantom_films
 
 
@@ -29,13 +43,31 @@ def test_the_table_compares_seed_by_seed() -> None:
 
 def test_parts_do_not_overlap_and_follow_the_seed(tmp_path: Path) -> None:
     films = split_films(phantom_films(20, 1, 64), 3, 4)
-    start, more = first_and_random(films.pool, 0, 5, 6)
-    names = [film.film_id for part in (films.val, films.test, start, more) for film in part]
+    start, candidates = first_and_candidates(films.pool, 0, 5, 6)
+    names = [film.film_id for part in (films.val, films.test, start, candidates) for film in part]
     assert len(set(names)) == len(names) == 18
-    assert first_and_random(films.pool, 0, 5, 6)[0] == start
-    assert first_and_random(films.pool, 1, 5, 6)[0] != start
+    assert first_and_candidates(films.pool, 0, 5, 6)[0] == start
+    assert first_and_candidates(films.pool, 1, 5, 6)[0] != start
+    with pytest.raises(ValueError, match="5 films to start with and 9 to choose from: there are 13 in all"):
+        first_and_candidates(films.pool, 0, 5, 9)
     Results(tmp_path).add("start 0", {"mre_px512": 1.5})
     assert Results(tmp_path).done == {"start 0": {"mre_px512": 1.5}}
+
+
+def test_films_of_a_patient_stay_in_one_part() -> None:
+    whole = phantom_films(20, 1, 64)
+    of_two = replace(whole, films=tuple(replace(film, patient=str(i // 2)) for i, film in enumerate(whole.films)))
+    films = split_films(of_two, 4, 4)
+    patients = [{film.patient for film in part} for part in (films.pool, films.val, films.test)]
+    assert [len(names) for names in patients] == [6, 2, 2]
+    assert len(set.union(*patients)) == 10
+
+
+def test_a_cheap_training_sets_passes_and_width() -> None:
+    options = read_options(["--to", "x", "--film_passes", "700", "--unet_width", "12"])
+    config = resolve_config(settings_of(options))
+    assert (config.training.film_passes, config.model.unet.width) == (700, 12)
+    assert (options.start, options.of, options.more, options.seeds) == (50, 374, 50, 5)
 
 
 @pytest.mark.slow
