@@ -48,14 +48,38 @@ def write_annotations(
         films: each with its vertebrae and the attributes of its tag.
         source: manual or auto.
     """
+    extra = sorted({name for _, _, cells in films for name in cells} - set(COLUMNS))
+    labels = _labels(extra)
     root = Element("annotations")
     SubElement(root, "version").text = "1.1"
+    _add_labels(SubElement(SubElement(SubElement(root, "meta"), "task"), "labels"), labels)
     for number, (placed, vertebrae, cells) in enumerate(films):
         _add_image(root, number, placed, vertebrae, cells, source)
     indent(root)
     ElementTree(root).write(to / ANNOTATIONS, encoding="utf-8", xml_declaration=True)
-    extra = sorted({name for _, _, cells in films for name in cells} - set(COLUMNS))
-    (to / LABELS).write_text(json.dumps(_labels(extra), indent=1), encoding="utf-8")
+    (to / LABELS).write_text(json.dumps(labels, indent=1), encoding="utf-8")
+
+
+def _add_labels(parent: Element, labels: Sequence[dict[str, Any]], of: str = "") -> None:
+    """The labels as CVAT's export has them; other programs look up there which labels exist.
+
+    Args:
+        of: the skeleton that the labels are points of.
+    """
+    for label in labels:
+        element = SubElement(parent, "label")
+        for name in ("name", "type", "svg"):
+            if name in label:
+                SubElement(element, name).text = label[name]
+        attributes = SubElement(element, "attributes")
+        for attribute in label["attributes"]:
+            one = SubElement(attributes, "attribute")
+            for name in ("name", "mutable", "input_type", "default_value"):
+                SubElement(one, name).text = str(attribute[name])
+            SubElement(one, "values").text = "\n".join(attribute["values"])
+        if of:
+            SubElement(element, "parent").text = of
+        _add_labels(parent, label.get("sublabels", ()), label["name"])
 
 
 def _add_image(

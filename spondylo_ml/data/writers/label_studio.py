@@ -41,9 +41,13 @@ class LabelStudioWriter:
 
 
 def write_config(to: Path) -> None:
-    """Write the labelling configuration that fits the tasks: it is pasted into the project's settings."""
-    levels, corners = (
-        "".join(f"    <Label value={quoteattr(name)}/>\n" for name in names) for names in (LEVELS, CORNERS)
+    """Write the labelling configuration that fits the tasks: it is pasted into the project's settings.
+
+    Label Studio's own export to COCO takes the order of the keypoints from `model_index`, and fails without it.
+    """
+    levels = "".join(f"    <Label value={quoteattr(name)}/>\n" for name in LEVELS)
+    corners = "".join(
+        f'    <Label value={quoteattr(name)} model_index="{index}"/>\n' for index, name in enumerate(CORNERS)
     )
     (to / CONFIG).write_text(
         f"""<View>
