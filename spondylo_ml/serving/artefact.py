@@ -25,6 +25,7 @@ from spondylo_ml.serving.local_model import STARTER_FOLDER, only_model
 from spondylo_ml.serving.model_address import MODEL_NAME, model_uri_of_run
 from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
+from spondylo_ml.tracking.logged_models import logged_model
 
 REQUIRED = (
     "Jinja2", "PyYAML", "albumentations", "imagecodecs", "lightning", "mlflow", "numpy", "opencv-python-headless",
@@ -79,6 +80,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 def log_bundle(bundle: Bundle, step: int, name: str = MODEL_NAME) -> str:
     """Log the model to the active run and its digest as a tag of the run; returns the model's MLflow URI.
 
+    A run that was killed after it had logged its model, then resumed, keeps that one if the new one equals it.
+
     Args:
         name: of the model in MLflow, such as a run's name; characters that MLflow does not allow there are replaced.
     """
@@ -86,6 +89,10 @@ def log_bundle(bundle: Bundle, step: int, name: str = MODEL_NAME) -> str:
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as code:
         save_bundle(bundle, Path(folder))
         digest = bundle_digest(Path(folder))
+        already = _logged_before(digest)
+        if already is not None:
+            mlflow.set_tag(BUNDLE_DIGEST, digest)
+            return already
         copytree(package, Path(code) / package.name, ignore=_not_code)
         logged = mlflow.pyfunc.log_model(
             name=_FORBIDDEN.sub("-", name).strip("-") or MODEL_NAME,
@@ -97,9 +104,17 @@ def log_bundle(bundle: Bundle, step: int, name: str = MODEL_NAME) -> str:
             signature=SIGNATURE,
             input_example=_example(),
             step=step,
+            tags={BUNDLE_DIGEST: digest},
         )
     mlflow.set_tag(BUNDLE_DIGEST, digest)
     return str(logged.model_uri)
+
+
+def _logged_before(digest: str) -> str | None:
+    """URI of the model of the active run if it is the one with this digest."""
+    active = mlflow.active_run()
+    model = logged_model(mlflow.get_run(active.info.run_id)) if active else None
+    return str(model.model_uri) if model is not None and model.tags.get(BUNDLE_DIGEST) == digest else None
 
 
 def fetch_bundle(run_id: str) -> Bundle:

@@ -17,10 +17,11 @@ from stores import store_in
 
 import spondylo_ml
 from spondylo_ml.errors import DataError, TrackingError
-from spondylo_ml.serving.artefact import log_bundle
+from spondylo_ml.serving.artefact import _logged_before, log_bundle
 from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.model_address import REGISTERED_MODEL
 from spondylo_ml.serving.model_source import find_model
+from spondylo_ml.tracking.digests import BUNDLE_DIGEST
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,20 @@ def test_each_name_finds_the_model_and_its_version(run_id: str) -> None:
         assert source.name == name
         assert source.bundle.config.model.name == "unet"
         assert (source.folder / "manifest.json").is_file()
+
+
+def test_a_run_that_logs_an_equal_model_again_keeps_the_one_that_it_has(run_id: str) -> None:
+    client = MlflowClient()
+    (before,) = client.get_run(run_id).outputs.model_outputs
+    client.delete_tag(run_id, BUNDLE_DIGEST)  # as if the run had been killed before it was set
+    with mlflow.start_run(run_id):
+        assert log_bundle(unet_bundle(), step=1) == f"models:/{before.model_id}"
+        assert _logged_before("the digest of another model") is None
+    (after,) = client.get_run(run_id).outputs.model_outputs
+    assert after.model_id == before.model_id
+    assert (
+        client.get_run(run_id).data.tags[BUNDLE_DIGEST] == client.get_logged_model(before.model_id).tags[BUNDLE_DIGEST]
+    )
 
 
 def test_a_local_folder_holds_a_bundle_or_an_mlflow_model(run_id: str, tmp_path: Path) -> None:
