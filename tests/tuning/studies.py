@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +66,18 @@ def start_worker(folder: Path, storage: str, *arguments: str) -> ForkedProgram:
     """Start a worker process; `stub_worker.py` describes the arguments."""
     variables = {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
     return ForkedProgram(folder, "stub_worker", (storage, *arguments), variables)
+
+
+@contextmanager
+def proxy_of(storage: str, folder: Path, port: int) -> Iterator[ForkedProgram]:
+    """A proxy in front of a database; killed at the end."""
+    program = ForkedProgram(folder, "tuning.proxy", ("--storage", storage, "--port", str(port)), {})
+    try:
+        for line in program.lines():
+            if "are served to workers" in line:
+                break
+        assert program.poll() is None, program.communicate()
+        yield program
+    finally:
+        program.send_signal(signal.SIGKILL)
+        program.wait()

@@ -9,15 +9,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
-from forked import ForkedProgram
 from optuna.trial import TrialState
 from servers import free_port
-from studies import bowl, children, start_worker, states, study_in
+from studies import bowl, children, proxy_of, start_worker, states, study_in
 
 from spondylo_ml.errors import ConfigError
 from tuning import grpc_storage, proxy
@@ -28,21 +26,6 @@ from tuning.storage import StudyLock, open_storage, require_storage
 pytest.importorskip("grpc", reason="the proxy needs grpcio: pip install grpcio protobuf")
 pytestmark = pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")  # of heartbeats
 WAIT_S = 120
-
-
-@contextmanager
-def proxy_of(storage: str, folder: Path, port: int) -> Iterator[ForkedProgram]:
-    """A proxy in front of a database; killed at the end."""
-    program = ForkedProgram(folder, "tuning.proxy", ("--storage", storage, "--port", str(port)), {})
-    try:
-        for line in program.lines():
-            if "are served to workers" in line:
-                break
-        assert program.poll() is None, program.communicate()
-        yield program
-    finally:
-        program.send_signal(signal.SIGKILL)
-        program.wait()
 
 
 @pytest.fixture(scope="module")
