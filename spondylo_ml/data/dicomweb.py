@@ -1,45 +1,43 @@
 """Films from a DICOMweb server, and results back to it: QIDO-RS, WADO-RS and STOW-RS (PS3.18) by dicomweb-client.
 
-What the server sends is as little trusted as a file: the length of answers and the number of objects are limited, an
-object must be the one that was asked for, and redirections are not followed. Credentials are read from the
-environment, sent to that server alone, and neither logged nor quoted.
+What the server sends is as little trusted as a file: the length of answers, the time they take and the number of
+objects are limited, an object must be the one that was asked for, and redirections are not followed. Credentials are
+read from the environment, sent to that server alone, and neither logged nor quoted.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import requests
 from pydicom import Dataset, dcmread
-from requests.adapters import HTTPAdapter
 
 from spondylo_ml.config.paths import SERVER
-from spondylo_ml.data.film_pixels import LIMITS
+from spondylo_ml.data.dicomweb_http import (
+    LIMITS,
+    PASSWORD,
+    TOKEN,
+    USER,
+    Credentials,
+    LimitedAdapter,
+    Limits,
+    NoAnswerError,
+    answer,
+)
 from spondylo_ml.errors import ConfigError, DataError, NamedFilmsError
 
 if TYPE_CHECKING:
     from dicomweb_client.web import DICOMwebClient
 
-Result = TypeVar("Result")
-
-USER, PASSWORD, TOKEN = "SPONDYLO_DICOMWEB_USER", "SPONDYLO_DICOMWEB_PASSWORD", "SPONDYLO_DICOMWEB_TOKEN"
-"""Environment variables of the credentials: name and password, or a bearer token."""
-
 MAX_OBJECTS_A_STUDY = 200
-MAX_ANSWER_BYTES = LIMITS.max_bytes + (1 << 20)
-"""Of one answer: a film of the largest size that is read, and what surrounds it."""
-
-TIMEOUT_S = 60
 UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 LONGEST_UID = 64
 SERIES_TAG, INSTANCE_TAG, MODALITY_TAG = "0020000E", "00080018", "00080060"
@@ -73,7 +71,7 @@ def require_installed() -> None:
 class DicomwebServer:
     """A server by its address, `dicomweb:<url>`, with the credentials of the environment."""
 
-    def __init__(self, address: str, max_answer_bytes: int = MAX_ANSWER_BYTES) -> None:
+    def __init__(self, address: str, limits: Limits = LIMITS) -> None:
         """Raises `ConfigError` for a URL or credentials that cannot be used. Nothing is sent yet."""
         require_installed()
         from dicomweb_client.web import DICOMwebClient
@@ -81,41 +79,53 @@ class DicomwebServer:
         url = checked_url(address)
         session = requests.Session()
         session.max_redirects = 0
-        session.auth = _Credentials(url)
+        session.auth = Credentials(url)
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _LimitedAdapter(max_answer_bytes))
+            session.mount(scheme, LimitedAdapter(limits))
         logging.getLogger("dicomweb_client").setLevel(logging.CRITICAL)  # it logs what the server writes
-        self._client: DICOMwebClient = DICOMwebClient(url, session=session, timeout=TIMEOUT_S)
+        self._client: DICOMwebClient = DICOMwebClient(url, session=session, timeout=limits.silence_s)
         self._client.set_http_retry_params(retry=False)
+        self._limits = limits
 
     def retrieve(self, studies: Sequence[str], folder: Path) -> Retrieved:
         """Write the films of studies to `folder`, named by their UIDs.
 
         Raises:
-            DataError: the server cannot be reached, does not know a study, or names more films than are read.
+            DataError: the server cannot be reached, does not know a study, has more films than are read, or they cannot
+                be written. Nothing is left in `folder` then.
         """
-        files, failed, skipped = list[Path](), list[tuple[str, str]](), list[str]()
-        for study in dict.fromkeys(studies):
-            for series, instance, modality in self._instances(study):
-                if modality in NOT_FILMS:
-                    skipped.append(instance)
-                    continue
-                try:
-                    data = self._film(study, series, instance)
-                except DataError as error:
-                    failed.append((instance, str(error)))
-                    continue
-                files.append(folder / f"{instance}.dcm")
-                files[-1].write_bytes(data)
-        return Retrieved(tuple(files), tuple(failed), tuple(skipped))
+        films = _Films(folder, self._limits.film_bytes)
+        failed, skipped = list[tuple[str, str]](), list[str]()
+        unanswered = 0
+        try:
+            for study in dict.fromkeys(studies):
+                for series, instance, modality in self._instances(study):
+                    if modality in NOT_FILMS:
+                        skipped.append(instance)
+                        continue
+                    if unanswered == self._limits.unanswered:
+                        failed.append((instance, f"not asked for: the server left {unanswered} films unanswered"))
+                        continue
+                    try:
+                        data = self._film(study, series, instance)
+                        unanswered = 0
+                    except DataError as error:
+                        unanswered = unanswered + 1 if isinstance(error, NoAnswerError) else 0
+                        failed.append((instance, str(error)))
+                        continue
+                    films.add(instance, data)
+        except BaseException:
+            films.remove()
+            raise
+        return Retrieved(tuple(films.files), tuple(failed), tuple(skipped))
 
     def store(self, instances: Sequence[Dataset]) -> None:
         """Store objects on the server; `DataError` if it takes one of them not."""
         for instance in instances:
             instance.preamble = bytes(128)  # STOW-RS sends files, and dicomweb-client adds none
-        answer = _answer(lambda: self._client.store_instances(list(instances)), "store the objects")
-        refused = len(answer.get("FailedSOPSequence") or ())
-        stored = len(answer.get("ReferencedSOPSequence") or ())
+        taken = answer(lambda: self._client.store_instances(list(instances)), "store the objects")
+        refused = len(taken.get("FailedSOPSequence") or ())
+        stored = len(taken.get("ReferencedSOPSequence") or ())
         if refused or stored != len(instances):
             raise DataError(f"the server has stored {stored} of {len(instances)} objects")
 
@@ -141,7 +151,7 @@ class DicomwebServer:
 
     def _page(self, study: str, offset: int) -> list[dict[str, Any]]:
         """Objects of a study from `offset` on: a server may list fewer than it is asked for."""
-        page: list[dict[str, Any]] = _answer(
+        page: list[dict[str, Any]] = answer(
             lambda: self._client.search_for_instances(study, limit=MAX_OBJECTS_A_STUDY + 1, offset=offset),
             "list the study",
         )
@@ -154,11 +164,8 @@ class DicomwebServer:
             received.save_as(stream, enforce_file_format=True)
             return stream.getvalue()
 
-        data = _answer(read, "send the film")
-        if (
-            _answer(lambda: str(dcmread(BytesIO(data), specific_tags=["SOPInstanceUID"]).SOPInstanceUID), "")
-            != instance
-        ):
+        data = answer(read, "send the film")
+        if answer(lambda: str(dcmread(BytesIO(data), specific_tags=["SOPInstanceUID"]).SOPInstanceUID), "") != instance:
             raise DataError("the server has sent another object than the one asked for")
         return data
 
@@ -195,66 +202,29 @@ def _value(entry: Any, tag: str) -> str:
         return ""
 
 
-def _answer(ask: Callable[[], Result], what: str) -> Result:
-    """What the server answers. The messages of the libraries quote it, so only their type is kept."""
-    try:
-        return ask()
-    except DataError:
-        raise
-    except requests.HTTPError as error:
-        status = getattr(error.response, "status_code", "unknown")
-        hint = f": set {USER} and {PASSWORD}, or {TOKEN}" if status in (401, 403) else ""
-        raise DataError(f"the server did not {what} (status {status}){hint}") from None
-    except requests.RequestException as error:
-        raise DataError(f"the server did not {what}: it cannot be reached ({type(error).__name__})") from None
-    except Exception as error:
-        raise DataError(f"the server did not {what} as the standard says ({type(error).__name__})") from None
+class _Films:
+    """The films that are kept in a folder."""
 
+    def __init__(self, folder: Path, max_bytes: int) -> None:
+        self.files: list[Path] = []
+        self._folder, self._left, self._max_bytes = folder, max_bytes, max_bytes
 
-class _Credentials(requests.auth.AuthBase):
-    """Adds the credentials of the environment to each request; read then, so that no object keeps them."""
+    def add(self, instance: str, data: bytes) -> None:
+        """Write a film; `DataError` if there is no room for it."""
+        self._left -= len(data)
+        if self._left < 0:
+            raise DataError(
+                f"the studies have more than the {self._max_bytes / 2**20:.0f} MiB of films that are read at once: "
+                "give fewer studies"
+            )
+        path = self._folder / f"{instance}.dcm"
+        self.files.append(path)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            raise DataError(f"the films cannot be kept in the temporary folder: {error.strerror}") from None
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if bool(os.environ.get(USER)) != bool(os.environ.get(PASSWORD)):
-            raise ConfigError(f"{USER} and {PASSWORD} belong together: set both, or {TOKEN} alone")
-        if _given() and parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-            raise ConfigError("credentials are not sent over http, where anyone can read them: give the https URL")
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if token := os.environ.get(TOKEN):
-            request.headers["Authorization"] = f"Bearer {token}"
-        elif user := os.environ.get(USER):
-            requests.auth.HTTPBasicAuth(user, os.environ.get(PASSWORD, ""))(request)
-        return request
-
-
-def _given() -> bool:
-    return any(os.environ.get(name) for name in (USER, TOKEN))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-class _LimitedAdapter(HTTPAdapter):
-    """Stops an answer that is too long, compressed ones included, before it fills the memory."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        super().__init__()
-
-    def send(self, *arguments: Any, **options: Any) -> requests.Response:
-        """See `HTTPAdapter`; the body is read here."""
-        response = super().send(*arguments, **{**options, "stream": True})
-        body = bytearray()
-        for chunk in response.iter_content(1 << 16):
-            body += chunk
-            if len(body) > self._max_bytes:
-                response.close()
-                raise DataError(f"an answer of more than the {self._max_bytes / 2**20:.0f} MiB that are read")
-        response._content = bytes(body)
-        return response
+    def remove(self) -> None:
+        """Remove all films, written in part or not at all."""
+        for path in self.files:
+            path.unlink(missing_ok=True)

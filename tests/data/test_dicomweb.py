@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +18,8 @@ from pydicom import dcmread
 from servers import orthanc
 
 from spondylo_ml.data.dicom import decode_dicom
-from spondylo_ml.data.dicomweb import PASSWORD, TOKEN, USER, DicomwebServer, checked_url
+from spondylo_ml.data.dicomweb import DicomwebServer, checked_url
+from spondylo_ml.data.dicomweb_http import LIMITS, PASSWORD, TOKEN, USER, Limits
 from spondylo_ml.errors import ConfigError, DataError
 
 pytest.importorskip("dicomweb_client", reason="dicomweb-client is not installed: pip install 'spondylo_ml[dicom]'")
@@ -100,12 +103,21 @@ class Hostile(BaseHTTPRequestHandler):
     film = b""
     status = 200
     at_a_time = 0
+    stuck = ""
+    """What does not come: `list` or `film` at all, `rest` of a film, or the film in one piece (`drip`)."""
     seen: ClassVar[list[str]] = []
+    asked_for: ClassVar[list[str]] = []
+    over: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         """One answer for any path."""
         Hostile.seen.append(self.headers.get("Authorization", ""))
-        if "/series/" in self.path:
+        what = "film" if "/series/" in self.path else "list"
+        Hostile.asked_for.append(what)
+        if self.stuck == what:
+            self.over.wait()
+            return
+        if what == "film":
             head = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
             kind, body = 'multipart/related; type="application/dicom"; boundary=x', head + self.film + b"\r\n--x--"
         else:
@@ -117,6 +129,11 @@ class Hostile(BaseHTTPRequestHandler):
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if self.stuck in ("rest", "drip") and what == "film":
+            self.wfile.write(body[: len(body) // 2])
+            while self.stuck == "drip" and not self.over.wait(0.02):
+                self.wfile.write(b"x")
+            return
         self.wfile.write(body)
 
     def log_message(self, *arguments: Any) -> None:
@@ -128,9 +145,11 @@ def hostile(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    for name, value in (("entries", []), ("film", b""), ("status", 200), ("at_a_time", 0), ("seen", [])):
+    for name, value in (("entries", []), ("film", b""), ("status", 200), ("at_a_time", 0), ("stuck", ""), ("seen", []),
+                        ("asked_for", []), ("over", threading.Event())):  # fmt: skip
         monkeypatch.setattr(Hostile, name, value)
     yield f"dicomweb:http://127.0.0.1:{server.server_address[1]}"
+    Hostile.over.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -156,7 +175,7 @@ def entry(instance: str, series: str = "1.2", modality: str = "DX") -> dict[str,
 def test_what_a_hostile_server_lists_is_refused(hostile: str, tmp_path: Path, entries: Any, message: str) -> None:
     Hostile.entries = entries
     with pytest.raises(DataError, match=message):
-        DicomwebServer(hostile, max_answer_bytes=1 << 20).retrieve(["1.2"], tmp_path)
+        DicomwebServer(hostile, replace(LIMITS, answer_bytes=1 << 20)).retrieve(["1.2"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -167,7 +186,7 @@ def test_a_server_that_lists_a_few_at_a_time_is_asked_for_the_rest(hostile: str,
 
 
 def test_a_film_that_is_too_long_broken_or_another_one_is_a_failure(hostile: str, tmp_path: Path) -> None:
-    server = DicomwebServer(hostile, max_answer_bytes=1 << 16)
+    server = DicomwebServer(hostile, replace(LIMITS, answer_bytes=1 << 16))
     Hostile.entries = [entry("1.2.3")]
     reasons = []
     for film in (bytes(1 << 17), b"nothing", file_bytes(dataset(gradient()))):
@@ -191,3 +210,52 @@ def test_redirections_are_not_followed_and_a_token_is_sent(
     with pytest.raises(DataError, match=r"did not list the study: it cannot be reached"):
         DicomwebServer(hostile).retrieve(["1.2"], tmp_path)
     assert Hostile.seen == [f"Bearer {SECRET}"]
+
+
+QUICK = Limits(silence_s=0.2, answer_s=0.3, unanswered=2)
+
+
+def film_bytes_of(instance: str) -> bytes:
+    film = dataset(gradient())
+    film.SOPInstanceUID = instance
+    return file_bytes(film)
+
+
+def test_a_server_that_does_not_answer_ends_the_command(hostile: str, tmp_path: Path) -> None:
+    Hostile.stuck = "list"
+    with pytest.raises(DataError, match="the server did not list the study in time"):
+        DicomwebServer(hostile, QUICK).retrieve(["1.2"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("stuck", "reason"),
+    [("film", "did not send the film in time"), ("drip", "did not send the film in time"),
+     ("rest", r"did not send the film: its answer breaks off \(ProtocolError\)")],
+)  # fmt: skip
+def test_films_that_do_not_come_are_failures_and_no_others_are_asked_for(
+    hostile: str, tmp_path: Path, stuck: str, reason: str
+) -> None:
+    Hostile.stuck, Hostile.film = stuck, film_bytes_of("1.1")
+    Hostile.entries = [entry(f"1.{index}") for index in (1, 2, 3, 4)]
+    retrieved = DicomwebServer(hostile, QUICK).retrieve(["1.2"], tmp_path)
+    assert (retrieved.files, list(tmp_path.iterdir())) == ((), [])
+    reasons = [why for _, why in retrieved.failed]
+    assert all(re.search(reason, why) for why in reasons[:2])
+    assert reasons[2:] == ["not asked for: the server left 2 films unanswered"] * 2
+    assert Hostile.asked_for.count("film") == 2
+
+
+def test_more_films_than_are_read_at_once_leave_nothing(hostile: str, tmp_path: Path) -> None:
+    Hostile.entries, Hostile.film = [entry("1.1")], film_bytes_of("1.1")
+    size = len(film_bytes_of("1.1"))
+    (film,) = DicomwebServer(hostile, Limits(film_bytes=size)).retrieve(["1.2"], tmp_path).files
+    film.unlink()
+    with pytest.raises(DataError, match=r"more than the 0 MiB of films that are read at once: give fewer studies"):
+        DicomwebServer(hostile, Limits(film_bytes=size - 1)).retrieve(["1.2"], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_that_cannot_be_kept_is_said_and_nothing_is_left(hostile: str, tmp_path: Path) -> None:
+    Hostile.entries, Hostile.film = [entry("1.1")], film_bytes_of("1.1")
+    with pytest.raises(DataError, match="cannot be kept in the temporary folder: No such file or directory"):
+        DicomwebServer(hostile).retrieve(["1.2"], tmp_path / "missing")
