@@ -6,6 +6,7 @@ pair is a near-duplicate if an affine map aligns the two thumbnails with a high 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ LARGEST_ZOOM, LARGEST_SHEAR, LEAST_OVERLAP = 1.45, 0.1, 0.5
 """Limits of a plausible map: zoom of either axis, shear, and share of the film covered by the other one."""
 
 STEPS: tuple[int, int, float] = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
-ROWS_AT_ONCE = 256
+PAIRS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,11 @@ def same_groups(pairs: Sequence[SamePair], count: int) -> list[list[int]]:
 def check_duplicates(films: Sequence[Film], pairs: Sequence[SamePair]) -> list[AuditFinding]:
     """One finding per group of duplicates: an error if the group spans two splits, else a warning."""
     findings = []
+    pairs_of: dict[int, list[SamePair]] = defaultdict(list)
+    for pair in pairs:
+        pairs_of[pair.first].append(pair)
     for group in same_groups(pairs, len(films)):
-        group_pairs = [pair for pair in pairs if pair.first in group]
+        group_pairs = [pair for i in group for pair in pairs_of[i]]
         parts = sorted({str(films[i].split) for i in group})
         patients = {films[i].patient for i in group}
         similarity = "identical pixels" if all(pair.exact for pair in group_pairs) else "nearly identical"
@@ -117,18 +121,25 @@ def _similar(dct: FloatArray, most_bits: int, mirrored: bool) -> Iterator[tuple[
     hashes = _packed(dct)
     # Mirroring an image changes the sign of every odd horizontal frequency.
     others = _packed(dct * (-1.0) ** np.arange(dct.shape[2])) if mirrored else hashes
-    for start in range(0, len(hashes), ROWS_AT_ONCE):
-        rows = hashes[start : start + ROWS_AT_ONCE]
-        bits = np.bitwise_count(rows[:, None] ^ others[None]).sum(axis=-1)
+    # Each pair is compared once. The work grows with the square of the number of films; memory is bounded.
+    start = 0
+    while start < len(hashes) - 1:
+        stop = start + max(1, PAIRS_AT_ONCE // (len(hashes) - start))
+        rows, later = hashes[start:stop], others[start:]
+        bits = np.zeros((len(rows), len(later)), dtype=np.uint8)
+        for word in range(hashes.shape[1]):
+            bits += np.bitwise_count(rows[:, word, None] ^ later[None, :, word])
         for i, j in zip(*np.nonzero(bits <= most_bits), strict=True):
-            if start + i < j:
-                yield start + int(i), int(j)
+            if i < j:
+                yield start + int(i), start + int(j)
+        start = stop
 
 
-def _packed(dct: FloatArray) -> NDArray[np.uint8]:
-    """(N, bytes) one bit per frequency: whether it is above the film's median. The mean grey level is left out."""
+def _packed(dct: FloatArray) -> NDArray[np.uint64]:
+    """(N, words) one bit per frequency: whether it is above the film's median. The mean grey level is left out."""
     rows = dct.reshape(len(dct), -1)[:, 1:]
-    return np.packbits(rows > np.median(rows, axis=1, keepdims=True), axis=1)
+    bits = np.packbits(rows > np.median(rows, axis=1, keepdims=True), axis=1)
+    return np.ascontiguousarray(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))).view(np.uint64)
 
 
 def _is_same(first: ImageFacts, second: ImageFacts, mirrored: bool) -> bool:
