@@ -124,3 +124,16 @@ class ProxyOptions(Section):
         "reaches: the proxy asks nobody for a password",
     )
     port: int = Field(DEFAULT_PORT, ge=1, le=65535, description="port to listen on")
+
+
+class LaunchOptions(Section):
+    """Workers of a study, started together."""
+
+    workers: int = Field(1, ge=1, le=1000, description="number of workers")
+    on: Literal["slurm", "local"] = Field("slurm", description="where they run: Slurm, or processes of this machine")
+    hours: float = Field(8.0, gt=0, le=1000, description="time limit of a worker, hours; it returns its trial before")
+    cpus: int = Field(8, ge=1, le=1024, description="processor cores of a worker")
+    gpus: int = Field(0, ge=0, le=1, description="GPUs of a worker; a trial uses one")
+    memory_gb: float | None = Field(None, gt=0, description="main memory of a worker, GB; unset: the cluster's default")
+    partition: str | None = Field(None, min_length=1, description="Slurm's partition; unset: its default")
+    logs: Path = Field(Path("worker_logs"), description="folder of the workers' output, on a disk that they share")
