@@ -83,12 +83,17 @@ class MlflowRunLog:
         self._put(send)
 
     def close(self, timeout_s: float = 60.0) -> int:
-        """Wait until everything is sent; return the number of calls that could not be."""
-        self._closing.set()
-        self._put(None)
+        """Wait until everything is sent; return the number of calls that could not be, or were not until now.
+
+        What waits goes on to be sent in the background, so that a second call may return fewer.
+        """
+        if not self._closing.is_set():
+            self._closing.set()
+            self._put(None)
         self._worker.join(timeout_s)
         if self._monitor is not None:
             self._monitor.finish()  # type: ignore[no-untyped-call]
+            self._monitor = None
         return self.dropped + self._queue.qsize()
 
     def _put(self, call: Call | None) -> None:

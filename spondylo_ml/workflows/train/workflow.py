@@ -142,7 +142,7 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
                 learn_shapes=config.model.starting_model is None or len(prepared["train"]) >= FEWEST_FILMS_FOR_SHAPES,
             )  # fmt: skip
         finally:
-            unsent = run_log.close()
+            run_log.close()
         log.info("evaluating epoch %d on %d validation films", result.best_epoch, len(prepared["val"]))
         bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = log_bundle(bundle, result.best_epoch, name)
@@ -154,6 +154,7 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
         log_training_page(result, bundle, predictions, trivial, films.name, differences)
         if tracking.standing:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
+        unsent = run_log.close()  # again: if the store was away when the epochs ended, the rest has been sent since
         log.info("model logged as %s", model_uri)
     return TrainResult(run_id, folder, config, result, trivial, unsent)
 
