@@ -29,7 +29,7 @@ from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_featur
 from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
 from spondylo_ml.models.cascade_decoder import Decoder
 from spondylo_ml.models.cascade_levels import LEVEL_STRIDE, Levels, level_cross_entropy, shape_error
-from spondylo_ml.models.centre_chain import CentreChain, LevelPath, find_bodies
+from spondylo_ml.models.centre_chain import CentreChain
 from spondylo_ml.models.close_up import CloseUp
 from spondylo_ml.models.corner_grids import corner_cross_entropy, grid_shares, mirrored_grids
 from spondylo_ml.models.found_corners import enlarged, found_on_boxes, to_reduced
@@ -41,6 +41,7 @@ from spondylo_ml.models.oriented_boxes import (
     sample_boxes,
     to_frame,
 )
+from spondylo_ml.models.spine_gaps import read_spines
 
 log = logging.getLogger(__name__)
 
@@ -175,22 +176,20 @@ class CascadeNet(LandmarkModel):
         """Corners for all levels; those of an absent one continue the spine by mean steps."""
         reduced = self._reduced(images)
         one, other = self._orientations(reduced)
-        bodies = find_bodies(one.log_share, one.log_absent, one.shapes, LEVEL_STRIDE)
-        path = self.chain.choose(bodies)
-        boxes, size_hw = self.chain.extended(bodies.boxes, path.body), _size_hw(reduced)
+        spine, size_hw = read_spines(self.chain, one), _size_hw(reduced)
         found = found_on_boxes(
-            lambda b: self._corner_shares(one.features, other, b, size_hw), boxes, self.options.corner_passes
+            lambda b: self._corner_shares(one.features, other, b, size_hw), spine.boxes, self.options.corner_passes
         )
         found = enlarged(found, self.options.reduction)
         if self.close_up is not None:
             close_up, flip = self.close_up, self.config.heatmap.flip_average
             boxes = boxes_of_bodies(found.corners_xy)
             found = found_on_boxes(lambda b: close_up.shares(images, b, flip), boxes, CLOSE_UP_PASSES)
-        share = found.share * _level_share(bodies.log_share, path)[..., None]
+        share = found.share * spine.seen[..., None]
         limit = torch.tensor([images.shape[3] - 1, images.shape[2] - 1], device=images.device)
         # An absent level may continue the spine beyond the image, where no corner can be.
         corners = torch.minimum(found.corners_xy.clamp_min(0), limit)
-        landmarks = Landmarks(corners, share, path.presence, shift_scores=path.shift_scores)
+        landmarks = Landmarks(corners, share, spine.presence, shift_scores=spine.shift_scores)
         if self.config.uncertainty.source != "heatmap":
             return landmarks
         return landmarks._replace(covariance_px2=found.covariance_px2, heat_share=share)
@@ -225,12 +224,6 @@ class CascadeNet(LandmarkModel):
             return shares
         other = self._corner_logits(mirrored, mirrored_boxes(boxes, size_hw[1]), size_hw)
         return (shares + mirrored_grids(grid_shares(other))) / 2
-
-
-def _level_share(log_share: Tensor, path: LevelPath) -> Tensor:
-    """(N, V) share of each level at its body on the path; 0 for an absent level."""
-    at_body = log_share.gather(2, path.body.clamp_min(0)[..., None])[..., 0].exp()
-    return at_body.clamp(0, 1) * (path.body >= 0)
 
 
 def _corner_head(width: int) -> nn.Sequential:

@@ -18,6 +18,7 @@ Shapes: N films, V slots, B bodies, h x w cells.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -78,10 +79,10 @@ class LevelPath(NamedTuple):
 class CentreChain(LevelStatistics):
     """Learns the steps from body to body from training films, then finds the best path."""
 
-    def choose(self, bodies: Bodies) -> LevelPath:
-        """The best path through the bodies of each film."""
+    def choose(self, bodies: Bodies, longest_step_px: float = math.inf) -> LevelPath:
+        """The best path through the bodies of each film, without longer steps from body to body."""
         before, after = _absent_before_and_after(bodies.log_absent)
-        steps, evidence = self._steps(bodies.boxes), _evidence(bodies.log_share)
+        steps, evidence = self._steps(bodies.boxes, longest_step_px), _evidence(bodies.log_share)
         best, came_from = [evidence[:, 0] + before[:, 0, None]], []
         forward = [best[0]]
         for slot in range(1, evidence.shape[1]):
@@ -95,13 +96,15 @@ class CentreChain(LevelStatistics):
         presence = _presence(torch.stack(forward, 1), steps, evidence, bodies.log_absent)
         return LevelPath(body, presence, _shift_scores(bodies, body))
 
-    def _steps(self, boxes: Tensor) -> list[Tensor]:
+    def _steps(self, boxes: Tensor, longest_px: float = math.inf) -> list[Tensor]:
         """For each pair of neighbouring levels, (N, B, B) score of the step from a body to another."""
         count = boxes.shape[1]
         rectangles = bodies_of_boxes(boxes)
         features = step_features(rectangles[:, :, None], rectangles[:, None])
         same = torch.eye(count, dtype=torch.bool, device=boxes.device)
         impossible = same | (features[..., 1] <= 0)  # a level does not lie below the next lower one
+        centre = boxes[..., :2]
+        impossible |= (centre[:, :, None] - centre[:, None]).norm(dim=-1) > longest_px
         scores = []
         usual = self.step_mean.shape[1]  # mean squared distance: a feature adds 1
         for mean, spread in zip(self.step_mean, self._box_spread(), strict=True):
