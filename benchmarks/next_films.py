@@ -117,15 +117,20 @@ def chosen_by_model(model: FilmModel, candidates: Sequence[Film], labelled: Sequ
 
 
 def train_on(
-    films: Films, train: Sequence[Film], folder: Path, seed: int, side_px: int | None, settings: Mapping[str, Any]
+    films: Films,
+    train: Sequence[Film],
+    folder: Path,
+    seed: int,
+    input_hw: list[int] | None,
+    settings: Mapping[str, Any],
 ) -> str:
     """Id of a run that trained on the films."""
     if not folder.exists():
         parts = [replace(film, split="train") for film in train] + [replace(film, split="val") for film in films.val]
         write_dataset(replace(films.whole, films=tuple(parts)), "coco", folder)
     data: dict[str, Any] = {"path": str(folder), "kind": "coco", "on_audit_error": "set_aside"}
-    if side_px:
-        data["input_side_px"] = side_px
+    if input_hw:
+        data["input_hw"] = list(input_hw)
     result = spondylo_ml.train(data=data, seed=seed, **settings)
     return result.run_id
 
@@ -144,7 +149,7 @@ def simulate(films: Films, options: argparse.Namespace, settings: Mapping[str, A
         key = key_of(seed, choice)
         if key not in results.done:
             folder = options.to / key.replace(" ", "_")
-            run_id = train_on(films, train, folder, seed, options.input_side_px, settings)
+            run_id = train_on(films, train, folder, seed, options.input_hw, settings)
             errors = measured(spondylo_ml.load(run_id), films.test)
             names = [film.film_id for film in train]
             results.add(key, {"run_id": run_id, "n_train": len(train), "films": names, **errors})
@@ -207,7 +212,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="unet")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--film_passes", type=int, help="of each training; unset: as the preset")
-    parser.add_argument("--input_side_px", type=int, help="long side of the network's input; unset: as the preset")
+    parser.add_argument("--input_hw", type=int, nargs=2, help="size of the network's input; unset: as the preset")
     parser.add_argument("--unet_width", type=int, help="channels of the U-Net; unset: as the preset")
     parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
     options = parser.parse_args(arguments)

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.consensus import CONSENSUS, consensus_of
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
+from spondylo_ml.evaluation.listhesis_roc import ListhesisRoc, listhesis_roc
 from spondylo_ml.evaluation.metrics import corner_values, score_estimates
 from spondylo_ml.evaluation.paired import PairedDifference, PairedValues, paired_differences
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -43,10 +45,12 @@ class ModelAsReader:
             of A` for the model on the same corners.
         differences: error of the model minus that of the reader, both against the consensus of the other readers, by
             reader and over `ALL` of them.
+        roc: listhesis by the readers' consensus against the model's slip; None without a level on a lateral film.
     """
 
     errors: Mapping[str, Estimates]
     differences: Mapping[str, tuple[PairedDifference, ...]]
+    roc: ListhesisRoc | None
 
 
 def compare_with_readers(
@@ -64,15 +68,17 @@ def compare_with_readers(
     errors: dict[str, Estimates] = {}
     differences: dict[str, tuple[PairedDifference, ...]] = {}
     pooled: list[tuple[Values, Values]] = []
+    of_others: dict[str, tuple[pd.DataFrame, pd.DataFrame, Sequence[str]]] = {}
     patient_of = {film.film_id: film.patient for film in films[readers[0]]}
     for reader in readers:
         errors[pair_name(MODEL, reader)] = _estimates(
             agreement_values(PredictionSet(films[reader], predictions), rules), patient_of, bootstrap
         )
         others = consensus_of(list(zip(*(films[other] for other in readers if other != reader), strict=True))).films
-        of_model = agreement_values(PredictionSet(others, predictions), rules)
-        of_reader = agreement_values(as_pair(others, films[reader]), rules)
-        of_model, of_reader = _where_both(of_model, of_reader)
+        model_set, reader_set = PredictionSet(others, predictions), as_pair(others, films[reader])
+        levels = model_set.slips(rules)
+        of_others[reader] = reader_set.slips(rules), levels, model_set.patients(levels["film_id"])
+        of_model, of_reader = _where_both(agreement_values(model_set, rules), agreement_values(reader_set, rules))
         errors[pair_name(reader, OTHERS)] = _estimates(of_reader, patient_of, bootstrap)
         errors[pair_name(MODEL, f"{OTHERS} of {reader}")] = _estimates(of_model, patient_of, bootstrap)
         differences[reader] = paired_differences(of_model, of_reader, patient_of, bootstrap)
@@ -87,7 +93,9 @@ def compare_with_readers(
         | {name: scores[name] for name in BODIES_COMPARED}
         | _slips_against(against, rules, bootstrap)
     )
-    return ModelAsReader(errors, differences)
+    levels = against.slips(rules)
+    roc = listhesis_roc(levels, against.patients(levels["film_id"]), of_others, bootstrap) if len(levels) else None
+    return ModelAsReader(errors, differences, roc)
 
 
 def agreement_values(measured: PredictionSet, rules: ClinicalConfig) -> Values:

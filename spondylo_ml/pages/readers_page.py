@@ -17,6 +17,7 @@ from spondylo_ml.evaluation.run_verdict import RunVerdict, digits_of_difference,
 from spondylo_ml.pages import colours
 from spondylo_ml.pages.comparison_page import interval_text
 from spondylo_ml.pages.figures.labels import Picture
+from spondylo_ml.pages.listhesis_chart import points_rows, roc_chart, roc_note
 from spondylo_ml.pages.render import Chart, chart_html, jpeg_uri, render_page
 
 LISTED = 200
@@ -64,6 +65,7 @@ def readers_page(study: ReaderStudyPage) -> str:
         agreement=estimates_table(study.agreement.numbers),
         model_errors=estimates_table(study.model.errors) if study.model else [],
         model_differences=_differences_table(study.model) if study.model else [],
+        listhesis=points_rows(study.model.roc) if study.model and study.model.roc else [],
         pictures=[(caption, jpeg_uri(picture)) for caption, picture in study.pictures],
         counts=_counts_table(study.agreement),
         disagreements=_listed(study.agreement.disagreements),
@@ -75,10 +77,17 @@ def readers_page(study: ReaderStudyPage) -> str:
         incomplete=[columns, *([name, *each] for name, each in study.incomplete[:LISTED])],
         n_incomplete=len(study.incomplete),
         listed=LISTED,
-        charts=[Chart("Slips of two readers: difference against mean", chart_html(_bland_altman(study)))]
-        if len(study.agreement.levels)
-        else [],
+        charts=_charts(study),
     )
+
+
+def _charts(study: ReaderStudyPage) -> list[Chart]:
+    charts = []
+    if len(study.agreement.levels):
+        charts.append(Chart("Slips of two readers: difference against mean", chart_html(_bland_altman(study))))
+    if study.model and (roc := study.model.roc) is not None:
+        charts.append(Chart("Listhesis: ROC of the model, and each reader", roc_chart(roc), roc_note(roc)))
+    return charts
 
 
 def agreement_sentence(agreement: Agreement) -> str:

@@ -20,6 +20,7 @@ from spondylo_ml.data.writers.dataset import WrittenDataset, write_dataset
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.consensus import CONSENSUS, Consensus, consensus_of
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
+from spondylo_ml.evaluation.listhesis_roc import points_table
 from spondylo_ml.evaluation.model_as_reader import ModelAsReader, compare_with_readers
 from spondylo_ml.evaluation.paired import difference_row
 from spondylo_ml.evaluation.reader_agreement import Agreement, agreement_of
@@ -184,6 +185,8 @@ def _log_tables(study: ReaderStudy, agreement: Agreement, consensus: Consensus, 
             ]
         )
         _log_numbers(beside.errors)
+        if beside.roc is not None:
+            tables["roc.csv"], tables["listhesis_points.csv"] = beside.roc.curve, points_table(beside.roc)
     for name, table in tables.items():
         mlflow.log_text(table.to_csv(index=False), name)
 

@@ -28,7 +28,8 @@ NOISE_PX = 1.0
 PERSON = "jane-roe"
 FILES = {
     "index.html", "agreement.csv", "levels.csv", "corners.csv", "disagreements.csv", "film_errors.csv", "consensus.csv",
-    "open_levels.csv", "films.csv", "environment.txt", "pictures", "model.csv", "model_differences.csv",
+    "open_levels.csv", "films.csv", "environment.txt", "pictures", "model.csv", "model_differences.csv", "roc.csv",
+    "listhesis_points.csv",
 }  # fmt: skip
 
 
