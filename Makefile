@@ -1,7 +1,7 @@
 # Short commands. `make venv` makes the environment .venv; to use another: make test PYTHON=python
 PYTHON ?= .venv/bin/python
 
-.PHONY: quick venv install lock test slow lint docs smoke starter ui clean
+.PHONY: quick venv install lock test slow lint docs bench smoke starter ui clean
 
 quick: venv  ## install into .venv and train a U-Net on synthetic films
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m mlflow run . -e train -P model=unet --env-manager local
@@ -34,6 +34,9 @@ lint:
 docs:  ## write the generated pages, then the site into site/
 	$(PYTHON) docs/generate.py
 	$(PYTHON) -m mkdocs build --strict
+
+bench:  ## the short measurements, minutes; writes the table of benchmarks/README.md
+	PYTHONPATH=.:tests $(PYTHON) benchmarks/bench.py
 
 smoke:
 	PATH="$(dir $(abspath $(PYTHON))):$$PATH" $(PYTHON) -m mlflow run . --env-manager local
