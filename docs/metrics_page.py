@@ -34,7 +34,7 @@ The table of all metrics is `spondylo_ml/evaluation/metric_table.py`.
 
 A run logs a metric as `<prefix><name><suffix>`, such as `eval/sdr_6px`. The column "better" says which values are
 better; `-` is for counts, settings and rates with a target. A run logs only these of its kept weights, rounded, and the
-first six in every epoch: {headline}. All others are in its `metrics.json`, those of each epoch in `epochs.csv`,
+first four in every epoch: {headline}. All others are in its `metrics.json`, those of each epoch in `epochs.csv`,
 intervals and strata in the tables of `report/`.
 """
 

@@ -11,15 +11,15 @@ from math import floor, isfinite, log10
 from spondylo_ml.evaluation.catalogue import find_metric
 from spondylo_ml.nan import drop_nan
 
-EPOCH = ("mre_px512", "median_px512", "sdr_6px", "sdr_24px", "presence_recall", "detection_f1")
+EPOCH = ("mre_px512", "sdr_6px", "sdr_24px", "detection_f1")
 """Measured in every epoch on the validation films."""
 
-EPOCH_OF_TRAINING_FILMS = ("loss", "mre_px512", "sdr_6px")
+EPOCH_OF_TRAINING_FILMS = ("loss", "mre_px512")
 """In every epoch on training films, beside the parts of the loss."""
 
 HEADLINE = (
-    *EPOCH, "p95_px512", "mre_mm", "instance_mre_px512", "named_right_percent", "slip_mae_percent",
-    "slip_bias_percent", "slip_withheld_percent", "grade_accuracy", "grade_accuracy_all", "listhesis_sensitivity_all",
+    *EPOCH, "median_px512", "presence_recall", "mre_mm", "instance_mre_px512", "named_right_percent",
+    "slip_mae_percent", "slip_bias_percent", "grade_accuracy_all", "listhesis_sensitivity_all",
     "listhesis_specificity", "slip_set_coverage", "referred_percent", "nmse", "or_20px704", "cobb_smape_percent",
     "cobb_cmae_deg", "mean_shape_mre_px512", "n_films", "n_labelled", "epoch",
 )  # fmt: skip

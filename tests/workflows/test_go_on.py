@@ -39,7 +39,7 @@ def test_a_run_goes_on_from_the_starter_model_with_few_films_and_fewer_levels(
     assert "freezes nothing" not in output
     (made,) = runs_of(tmp_path)
     params, tags = made.data.params, made.data.tags
-    assert (params["config.model.name"], params["config.preset"]) == ("unet", "finetune")
+    assert (params["config.model.name"], tags["preset"]) == ("unet", "finetune")
     assert params["config.data.input_hw"] == tiny.data.params["config.data.input_hw"]
     assert tags["pretrained"].startswith("model unet, starter from folder")
     assert tags["pretrained"].endswith(f"digest {tiny.data.tags['bundle_digest']}")

@@ -21,7 +21,7 @@ def test_the_smoke_run_works_with_each_environment_manager(tmp_path: Path, manag
     (logged_run,) = client.search_runs([_experiment(client)])
     assert logged_run.info.status == "FINISHED"
     assert logged_run.info.run_name == "unet #1"
-    assert logged_run.data.params["config.preset"] == "smoke"
+    assert logged_run.data.tags["preset"] == "smoke"
 
 
 @pytest.mark.slow

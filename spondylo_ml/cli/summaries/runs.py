@@ -9,7 +9,7 @@ from spondylo_ml.cli.summaries import next_steps
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
-from spondylo_ml.data.audit.findings import Severity
+from spondylo_ml.data.audit.findings import Severity, worst_first
 from spondylo_ml.data.film_files import NAMES_FILE
 from spondylo_ml.diagnosis.findings import dead_in
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -42,10 +42,11 @@ def trained(result: TrainResult | CrossValidation) -> str:
     """Summary of a training run or a cross-validation."""
     if isinstance(result, CrossValidation):
         return _cross_validated(result)
-    best = result.fit.best
+    values = {name: _value(name, result.fit.best[f"val/{name}"]) for name in TRAINED_METRICS}
     rows = [
         ("best epoch" if result.fit.lost_best is None else "kept epoch", result.fit.epoch_text),
-        *((f"val {metric_definition(name).label}", _value(name, best[f"val/{name}"])) for name in TRAINED_METRICS),
+        ("val MRE", f"{values['mre_px512']}, median {values['median_px512']}"),
+        ("val SDR@6, @24", f"{values['sdr_6px']}, {values['sdr_24px']}"),
         ("val mean shape", f"{result.mean_shape_mre_px512:.2f} px512 (the trivial predictor)"),
         ("run", result.run_id),
     ]
@@ -195,8 +196,8 @@ def audited(result: AuditResult) -> str:
         ("films", str(result.n_films)),
         *((name, str(count)) for name, count in audit.counts().items()),
     ]
-    errors = [f"  {audit.on_terminal(finding)}" for finding in audit.of(Severity.ERROR)]
-    lines = ["Errors:", *errors] if errors else ["No errors."]
+    errors = [f"  {audit.on_terminal(finding)}" for finding in worst_first(audit.of(Severity.ERROR))]
+    lines = ["Errors, worst first:", *errors] if errors else ["No errors."]
     rows += [("digest", audit.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
     return "\n".join([_table(rows), *proposal, *lines, where_to_see(result.run_id)])
 

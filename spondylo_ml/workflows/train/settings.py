@@ -12,7 +12,10 @@ from spondylo_ml.config.differences import COMPARED, settings_text
 from spondylo_ml.tracking.mlflow_log import log_params
 
 MOST_DIFFERENCES = 2
-"""Most parameters besides those of `COMPARED`: with many more than fifteen in all, captions hide the pictures."""
+"""Most parameters besides those of `COMPARED`: with more than fifteen in all, captions hide the pictures."""
+
+AS_TAG = "preset"
+"""Of `COMPARED`, what is a tag of the run."""
 
 FOLD = "data.fold"
 SETTINGS_TAG = "settings"
@@ -28,7 +31,7 @@ def log_settings(config: Config, differences: Mapping[str, Any], films: str = ""
         films: name of the dataset; empty where the films are not read yet.
     """
     values = flatten(config.model_dump(mode="json"))
-    shown = [*COMPARED, *([FOLD] if config.data.fold is not None else [])]
+    shown = [*(name for name in COMPARED if name != AS_TAG), *([FOLD] if config.data.fold is not None else [])]
     # The parameter `films` already says which films these are.
     others = sorted((name for name in differences if name not in shown), key=lambda name: name.startswith("data."))
     log_params({name: values[name] for name in [*shown, *others[:MOST_DIFFERENCES]]})

@@ -127,7 +127,7 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
         run_log = MlflowRunLog(run_id, folder, tracking.system_metrics)
         try:
             model = build_model(config, films.slots)
-            mlflow.log_params({"parameter_count": parameter_count(model)})
+            mlflow.set_tag("parameter_count", str(parameter_count(model)))
             if resume is None:
                 mlflow.set_tag("pretrained", load_starting_weights(model, config.model))
             _log_unused(model)
@@ -143,7 +143,6 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
             )  # fmt: skip
         finally:
             run_log.close()
-        log.info("evaluating epoch %d on %d validation films", result.best_epoch, len(prepared["val"]))
         bundle, predictions = _add_uncertainty(Bundle(model, config, mean_shape), prepared["val"], compute)
         model_uri = log_bundle(bundle, result.best_epoch, name)
         remove_previous(folder)
@@ -155,7 +154,6 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
         if tracking.standing:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
         unsent = run_log.close()  # again: if the store was away when the epochs ended, the rest has been sent since
-        log.info("model logged as %s", model_uri)
     return TrainResult(run_id, folder, config, result, trivial, unsent)
 
 
