@@ -16,7 +16,7 @@ from spondylo_ml.cli.command import Command
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.folders import require_writable
 from tuning.cli import TUNE
-from tuning.cli import main as tune
+from tuning.launched_worker import work
 from tuning.options import LaunchOptions
 
 SIGNAL_BEFORE_END_S = 120
@@ -51,17 +51,6 @@ def launch(options: LaunchOptions, arguments: Sequence[str]) -> str:
     )
     jobs = executor.map_array(work, [list(arguments)] * options.workers)
     return f"started {len(jobs)} worker(s): {', '.join(job.job_id for job in jobs)}; their output: {options.logs}/"
-
-
-def work(arguments: Sequence[str]) -> None:
-    """The job of a worker.
-
-    Raises:
-        SystemExit: with the exit code of `tune` if it is not 0, so that the job counts as failed.
-    """
-    code = tune(arguments)
-    if code:
-        raise SystemExit(code)
 
 
 def check_launch(options: LaunchOptions, arguments: Sequence[str]) -> None:
@@ -108,6 +97,4 @@ def _run(own: list[str], of_tune: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    from tuning.launch import main  # so that jobs find `work` in this module, not in `__main__`
-
     sys.exit(main())

@@ -13,6 +13,7 @@ import mlflow
 import pytest
 
 from tuning import launch
+from tuning.launched_worker import work
 
 pytest.importorskip("submitit", reason="workers are started by submitit: pip install submitit")
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +49,7 @@ def test_a_missing_submitit_is_reported_with_the_command_that_installs_it(
 
 def test_a_worker_that_fails_ends_its_job_with_the_exit_code() -> None:
     with pytest.raises(SystemExit, match=r"^2$"):
-        launch.work(["--trials", "0"])
+        work(["--trials", "0"])
 
 
 def test_slurm_gets_an_array_whose_workers_are_signalled_before_their_time_is_up(tmp_path: Path) -> None:
