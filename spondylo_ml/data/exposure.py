@@ -1,4 +1,4 @@
-"""Judge from its grey levels whether a film shows anything; used by audits and predictions."""
+"""Whether, by its grey levels, a film shows anything; used by audits and predictions."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def bone_contrast(
 
 
 def doubt_on_sign(exposure: Exposure, contrast: float) -> str:
-    """Why the film may be a negative, judged by itself; empty if it looks positive."""
+    """Why the film may be a negative, by this film alone; empty if it looks positive."""
     if contrast < DARK_BODIES:
         return (
             f"bodies are {-contrast:.0%} of the grey range darker than what lies beside them: a negative? "

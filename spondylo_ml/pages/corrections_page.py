@@ -47,8 +47,8 @@ class CorrectionsPage:
     Attributes:
         facts: what was compared, as label and value.
         remarks: what limits the result.
-        judgements: for each registered version of the model, whether it is worse than at its promotion, in words and as
-            a truth value.
+        comparisons: for each registered version of the model, whether it is worse than at its promotion, in words and
+            as a truth value.
         numbers: estimates over the reviewed films, and over the corrected ones.
         levels: estimates by level.
         pictures: (caption, picture) of the largest corrections.
@@ -59,7 +59,7 @@ class CorrectionsPage:
     title: str
     facts: Sequence[tuple[str, str]]
     remarks: Sequence[str]
-    judgements: Sequence[tuple[str, bool]]
+    comparisons: Sequence[tuple[str, bool]]
     corrections: Corrections
     numbers: Mapping[str, Estimates]
     levels: Mapping[str, Estimates]
@@ -78,7 +78,7 @@ def corrections_page(page: CorrectionsPage) -> str:
         facts=page.facts,
         remarks=page.remarks,
         headline=corrections_sentence(page.numbers[REVIEWED]),
-        judgements=page.judgements,
+        comparisons=page.comparisons,
         pictures=[(caption, jpeg_uri(picture)) for caption, picture in page.pictures],
         numbers=estimates_table(page.numbers),
         levels=level_table(page.levels),

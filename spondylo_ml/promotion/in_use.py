@@ -31,7 +31,7 @@ class UseVerdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class UseJudgement:
+class UseComparison:
     """The verdict with its reasons.
 
     Attributes:
@@ -46,12 +46,12 @@ class UseJudgement:
         return f"{self.verdict}: {'; '.join(self.reasons)}"
 
 
-def withheld(reason: str) -> UseJudgement:
-    """The judgement that nothing can be compared."""
-    return UseJudgement(UseVerdict.WITHHELD, (reason,))
+def withheld(reason: str) -> UseComparison:
+    """Nothing can be compared, for this reason."""
+    return UseComparison(UseVerdict.WITHHELD, (reason,))
 
 
-def judge_use(in_use: Mapping[str, Estimate], at_promotion: Mapping[str, Estimate]) -> UseJudgement:
+def compare_use(in_use: Mapping[str, Estimate], at_promotion: Mapping[str, Estimate]) -> UseComparison:
     """Apply the rule.
 
     Args:
@@ -67,10 +67,10 @@ def judge_use(in_use: Mapping[str, Estimate], at_promotion: Mapping[str, Estimat
     not_compared = [f"{metric_definition(name).label} not compared: {text}" for name, text in obstacles.items() if text]
     compared = {name: pairs[name] for name, text in obstacles.items() if not text}
     if not compared:
-        return UseJudgement(UseVerdict.WITHHELD, tuple(not_compared))
+        return UseComparison(UseVerdict.WITHHELD, tuple(not_compared))
     worse = [name for name, (now, then) in compared.items() if _is_worse(name, now, then)]
     reasons = (*(_in_words(name, *compared[name]) for name in worse or compared), *not_compared)
-    return UseJudgement(UseVerdict.WORSE if worse else UseVerdict.NOT_WORSE, reasons)
+    return UseComparison(UseVerdict.WORSE if worse else UseVerdict.NOT_WORSE, reasons)
 
 
 def _obstacle(estimate: Estimate, when: str) -> str:

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.report import EvaluationReport
-from spondylo_ml.promotion.in_use import UseJudgement, UseVerdict, judge_use, withheld
+from spondylo_ml.promotion.in_use import UseComparison, UseVerdict, compare_use, withheld
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST
 from spondylo_ml.tracking.logged_models import logged_model
 from spondylo_ml.tracking.search import search_runs
@@ -79,7 +79,7 @@ def log_history(model: ModelInUse, metrics: Mapping[str, float]) -> None:
     )
 
 
-def judge_version(version: ModelVersion, in_use: Mapping[str, Estimate]) -> UseJudgement:
+def compare_with_promotion(version: ModelVersion, in_use: Mapping[str, Estimate]) -> UseComparison:
     """Compare corrections with the report of the version's promotion."""
     run_id, card = version.tags.get("promotion_run"), version.tags.get("model_card")
     if not run_id or not card:
@@ -89,15 +89,15 @@ def judge_version(version: ModelVersion, in_use: Mapping[str, Estimate]) -> UseJ
         report = EvaluationReport.load(Path(folder))
     except (MlflowException, OSError, DataError):
         return withheld(f"the report of its promotion (run {run_id}) cannot be read")
-    return judge_use(in_use, report.numbers)
+    return compare_use(in_use, report.numbers)
 
 
-def tag_version(version: ModelVersion, judgement: UseJudgement, summary: str, when: str) -> None:
+def tag_version(version: ModelVersion, comparison: UseComparison, summary: str, when: str) -> None:
     """Set the tags of a version; a version that was once found worse keeps that tag until a person removes it."""
     client = MlflowClient()
-    tags = {LATEST_TAG: f"{when}: {summary}; {judgement}"}
-    if judgement.verdict is UseVerdict.WORSE:
+    tags = {LATEST_TAG: f"{when}: {summary}; {comparison}"}
+    if comparison.verdict is UseVerdict.WORSE:
         synthetic = " (promoted on synthetic films)" if version.tags.get("synthetic_films") == "true" else ""
-        tags[WORSE_TAG] = f"{when}: {judgement}{synthetic}"
+        tags[WORSE_TAG] = f"{when}: {comparison}{synthetic}"
     for name, text in tags.items():
         client.set_model_version_tag(version.name, version.version, name, text)

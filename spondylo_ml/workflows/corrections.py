@@ -33,7 +33,7 @@ from spondylo_ml.pages.corrections_page import (
 )
 from spondylo_ml.pages.figures.correction_picture import correction_caption, draw_correction, largest_corrections
 from spondylo_ml.pages.figures.labels import Picture
-from spondylo_ml.promotion.in_use import UseJudgement, UseVerdict
+from spondylo_ml.promotion.in_use import UseComparison, UseVerdict
 from spondylo_ml.tracking.film_dataset import FilmDataset
 from spondylo_ml.tracking.in_use import (
     COMMAND,
@@ -41,8 +41,8 @@ from spondylo_ml.tracking.in_use import (
     MODEL_DIGEST,
     MODEL_NAME,
     ModelInUse,
+    compare_with_promotion,
     former_runs,
-    judge_version,
     log_history,
     model_in_use,
     tag_version,
@@ -65,7 +65,7 @@ class CorrectionsResult:
     """The result of `corrections`.
 
     Attributes:
-        judgements: by registered version of the model, whether it is worse than at its promotion.
+        comparisons: by registered version of the model, whether it is worse than at its promotion.
         names: names of films for the terminal, by their names in runs.
         data: folders of the corrected labels.
         trained_by: the run that trained the model; empty if this store has none.
@@ -77,7 +77,7 @@ class CorrectionsResult:
     corrections: Corrections
     numbers: Mapping[str, Estimates]
     levels: Mapping[str, Estimates]
-    judgements: Mapping[str, UseJudgement]
+    comparisons: Mapping[str, UseComparison]
     warnings: tuple[str, ...]
     names: Mapping[str, str]
     data: tuple[Path, ...]
@@ -107,20 +107,20 @@ def read_corrections(config: CorrectionsConfig) -> CorrectionsResult:
         _log_origin(config, drafts, films, corrections, model)
         mlflow.log_metrics(metrics)
         _log_tables(films, corrections, numbers, levels)
-        judgements = _judge(model, numbers[REVIEWED])
+        comparisons = _compare_versions(model, numbers[REVIEWED])
         pictures = _log_pictures(films, corrections, config.pictures)
         warnings = tuple(_warnings(films, corrections, model))
         page = CorrectionsPage(
-            title, _facts(drafts, films), warnings, _in_words(judgements), corrections, numbers, levels, pictures,
+            title, _facts(drafts, films), warnings, _in_words(comparisons), corrections, numbers, levels, pictures,
             _history(run_id, metrics), films.not_back,
         )  # fmt: skip
         mlflow.log_text(corrections_page(page), PAGE)
-        mlflow.set_tag(DESCRIPTION_TAG, _description(numbers[REVIEWED], judgements, warnings))
+        mlflow.set_tag(DESCRIPTION_TAG, _description(numbers[REVIEWED], comparisons, warnings))
         # Last of all: a run that fails leaves nothing in the history of its model.
         log_history(model, metrics)
         for version in model.versions:
-            judgement = judgements[f"{version.name} version {version.version}"]
-            tag_version(version, judgement, corrections_sentence(numbers[REVIEWED]), now())
+            comparison = comparisons[f"{version.name} version {version.version}"]
+            tag_version(version, comparison, corrections_sentence(numbers[REVIEWED]), now())
     names = {name: text for each in datasets for name, text in each.terminal_names().items()}
     return CorrectionsResult(
         run_id,
@@ -129,7 +129,7 @@ def read_corrections(config: CorrectionsConfig) -> CorrectionsResult:
         corrections,
         numbers,
         levels,
-        judgements,
+        comparisons,
         warnings,
         names,
         data=tuple(map(Path, config.data)),
@@ -195,8 +195,11 @@ def _log_tables(
         mlflow.log_text(table.to_csv(index=False), name)
 
 
-def _judge(model: ModelInUse, numbers: Estimates) -> dict[str, UseJudgement]:
-    return {f"{version.name} version {version.version}": judge_version(version, numbers) for version in model.versions}
+def _compare_versions(model: ModelInUse, numbers: Estimates) -> dict[str, UseComparison]:
+    return {
+        f"{version.name} version {version.version}": compare_with_promotion(version, numbers)
+        for version in model.versions
+    }
 
 
 def _log_pictures(films: CorrectedDrafts, corrections: Corrections, count: int) -> list[tuple[str, Picture]]:
@@ -258,13 +261,13 @@ def _row(run: Run, metrics: Mapping[str, float], this: bool) -> FormerCorrection
     return FormerCorrections(when, f"{tags.get(MODEL_NAME, 'unknown')}{digest_start}", plain, this)
 
 
-def _in_words(judgements: Mapping[str, UseJudgement]) -> list[tuple[str, bool]]:
-    """Each judgement in words, and whether the version is worse."""
-    return [(f"{name}: {one}", one.verdict is UseVerdict.WORSE) for name, one in judgements.items()]
+def _in_words(comparisons: Mapping[str, UseComparison]) -> list[tuple[str, bool]]:
+    """Each comparison in words, and whether the version is worse."""
+    return [(f"{name}: {one}", one.verdict is UseVerdict.WORSE) for name, one in comparisons.items()]
 
 
-def _description(numbers: Estimates, judgements: Mapping[str, UseJudgement], warnings: Sequence[str]) -> str:
-    compared = _in_words(judgements)
+def _description(numbers: Estimates, comparisons: Mapping[str, UseComparison], warnings: Sequence[str]) -> str:
+    compared = _in_words(comparisons)
     lines = [
         *map(red_line, [*(text for text, worse in compared if worse), *warnings]),
         f"**On the reviewed films:** {corrections_sentence(numbers)}",

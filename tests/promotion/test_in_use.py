@@ -7,7 +7,7 @@ import math
 import pytest
 
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.promotion.in_use import UseVerdict, judge_use
+from spondylo_ml.promotion.in_use import UseVerdict, compare_use
 
 
 def error(low: float, high: float, patients: int = 20) -> Estimate:
@@ -36,19 +36,21 @@ AT_PROMOTION = {"instance_mre_px512": error(4.0, 5.0), "detection_f1": error(95.
 def test_worse_where_the_intervals_do_not_touch(
     in_use: dict[str, Estimate], verdict: UseVerdict, n_reasons: int
 ) -> None:
-    judgement = judge_use(in_use, AT_PROMOTION)
-    assert (judgement.verdict, len(judgement.reasons)) == (verdict, n_reasons)
+    comparison = compare_use(in_use, AT_PROMOTION)
+    assert (comparison.verdict, len(comparison.reasons)) == (verdict, n_reasons)
 
 
 def test_few_patients_at_promotion_withhold_it_too() -> None:
-    judgement = judge_use({"instance_mre_px512": error(9.0, 9.5)}, {"instance_mre_px512": error(4.0, 5.0, patients=8)})
-    assert str(judgement) == (
+    comparison = compare_use(
+        {"instance_mre_px512": error(9.0, 9.5)}, {"instance_mre_px512": error(4.0, 5.0, patients=8)}
+    )
+    assert str(comparison) == (
         "not compared with its promotion: instance MRE not compared: 8 patients at promotion, 20 are needed"
     )
 
 
 def test_the_reasons_state_both_intervals() -> None:
-    judgement = judge_use({"instance_mre_px512": error(5.1, 7.0)}, AT_PROMOTION)
-    assert str(judgement) == (
+    comparison = compare_use({"instance_mre_px512": error(5.1, 7.0)}, AT_PROMOTION)
+    assert str(comparison) == (
         "worse than at promotion: instance MRE 6.05 [5.10, 7.00] px512 in use, 4.50 [4.00, 5.00] at promotion"
     )

@@ -148,7 +148,7 @@ def test_a_model_of_another_store_has_its_corrections_in_their_own_runs(
     client: MlflowClient, folders: tuple[Path, Path]
 ) -> None:
     result = read_corrections(config(folders, pictures=0))
-    assert result.judgements == {}
+    assert result.comparisons == {}
     assert "this store has no run that trained the model" in corrections_read(result)
     assert "training_run" not in client.get_run(result.run_id).data.tags
 

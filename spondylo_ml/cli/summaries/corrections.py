@@ -33,7 +33,7 @@ def corrections_read(result: CorrectionsResult) -> str:
     levels = [[cell.replace("\n", " ") for cell in row] for row in level_table(result.levels)]
     tables = (review_table(result.corrections.films), rows, levels)
     lines += [line for table in tables for line in ("", *aligned(table))]
-    lines += ["", *(f"{name}: {judgement}" for name, judgement in result.judgements.items())]
+    lines += ["", *(f"{name}: {comparison}" for name, comparison in result.comparisons.items())]
     lines.append("in brackets: 95 % intervals over patients")
     return "\n".join([*lines, f"run {result.run_id}", _next_step(result), where_to_see(result.run_id)])
 
