@@ -60,6 +60,7 @@ def children_of(folder: Path, parent_id: str) -> dict[str, Run]:
     return {run.data.tags["benchmark_entry"]: run for run in runs}
 
 
+@pytest.mark.slow
 def test_a_failed_child_run_is_listed_with_its_reason_and_does_not_stop_the_others(tmp_path: Path) -> None:
     entries_file(tmp_path, BROKEN)
     code, output = benchmark(tmp_path, "--training.epochs", "1")
