@@ -31,6 +31,7 @@ from spondylo_ml.serving.predictor import Predictor
 UNCHANGED, FINETUNED, SCRATCH = "starter", "finetuned", "scratch"
 SIZES = (5, 10, 25, 50)
 FILM_SEED, LONG_SIDE_PX = 61, 768  # no training of the project draws films of this seed
+EPOCHS, THAW_EPOCH = 8, 2  # of a training run with a given number of film passes; the preset thaws as early
 METRICS = {"mre_px512": "MRE px512", "sdr_6px": "within 6 px512 %", "sdr_24px": "within 24 px512 %",
            "instance_mre_px512": "of bodies found, px512"}  # fmt: skip
 
@@ -57,12 +58,17 @@ def measured(model: FilmModel, test: Sequence[Film]) -> dict[str, float]:
     return {name: numbers[name] for name in METRICS}
 
 
-def settings_of(choice: str, minutes: float | None, smoke: bool) -> dict[str, Any]:
+def settings_of(choice: str, options: argparse.Namespace) -> dict[str, Any]:
     """The configuration of a training run; that from scratch has the network of the starter model."""
-    if smoke:
+    if options.smoke:
         return {"preset": "smoke", "training": {"epochs": 1}, "model": {"name": "cascade_net"}}
-    training = {"minutes": minutes} if minutes else {}
+    training: dict[str, Any] = {"minutes": options.minutes} if options.minutes else {}
+    if options.film_passes:
+        epoch_films = options.film_passes // EPOCHS
+        training = {"film_passes": options.film_passes, "least_epoch_films": epoch_films, "minutes": None}
     if choice == FINETUNED:
+        if options.film_passes:
+            training["thaw_epoch"] = THAW_EPOCH
         return {"model": {"pretrained": "starter"}, "training": training}
     return {"model": {"name": "cascade_net"}, "preset": "quick", "training": training}
 
@@ -77,7 +83,7 @@ def compare(options: argparse.Namespace) -> Results:
     for choice in (FINETUNED, SCRATCH):
         for size in options.sizes if choice in options.choices else ():
             if (key := f"{choice} {size}") not in results.done:
-                settings = settings_of(choice, options.minutes, options.smoke)
+                settings = settings_of(choice, options)
                 run_id = train_on(whole, pool[:size], options.to / f"films-{choice}-{size}", settings)
                 results.add(key, {"n_train": size, "run_id": run_id, **measured(spondylo_ml.load(run_id), test)})
     return results
@@ -99,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="numbers of films")
     parser.add_argument("--test", type=int, default=60, help="test films")
     parser.add_argument("--minutes", type=float, help="of each training run; unset: as the preset says")
+    parser.add_argument("--film_passes", type=int, help="of each training run, whatever time they take")
     parser.add_argument("--choices", nargs="+", default=[UNCHANGED, FINETUNED, SCRATCH], help="which models")
     parser.add_argument("--long_side_px", type=int, default=LONG_SIDE_PX, help="of the films")
     parser.add_argument("--smoke", action="store_true", help="one epoch from scratch: only shows that it runs")

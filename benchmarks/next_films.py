@@ -40,7 +40,6 @@ from spondylo_ml.workflows.next_films.scoring import FilmScorer
 START, NEXT, RANDOM = "start", "next", "random"
 RESULTS = "results.json"
 LONG_SIDE_PX, SMOKE_LONG_SIDE_PX = 640, 96
-LEAST_EPOCH_FILMS = 200
 FILM_SEED = 41
 
 
@@ -193,7 +192,7 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     if options.unet_width:
         settings["model"] = {"name": "unet", "unet": {"width": options.unet_width}}
     if options.film_passes:
-        settings["training"] = {"film_passes": options.film_passes, "least_epoch_films": LEAST_EPOCH_FILMS}
+        settings["training"] = {"film_passes": options.film_passes, "least_epoch_films": options.epoch_films}
     return settings
 
 
@@ -212,6 +211,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="unet")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--film_passes", type=int, help="of each training; unset: as the preset")
+    parser.add_argument("--epoch_films", type=int, default=200, help="film passes between validations, at least")
     parser.add_argument("--input_hw", type=int, nargs=2, help="size of the network's input; unset: as the preset")
     parser.add_argument("--unet_width", type=int, help="channels of the U-Net; unset: as the preset")
     parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
