@@ -36,7 +36,7 @@ class Spine:
         levels_known: whether `names` are level names.
         withheld: why nothing can be measured, or empty.
         mm_withheld: why lengths cannot be given in mm; if empty, the frame's unit is mm.
-        impossible: by slot, why a body cannot be measured.
+        impossible: by slots, why a body, or two together, cannot be measured.
     """
 
     bodies: Mapping[int, FloatArray]
@@ -45,7 +45,7 @@ class Spine:
     withheld: str
     mm_withheld: str
     rules: ClinicalConfig
-    impossible: Mapping[int, str] = field(default_factory=dict)
+    impossible: Mapping[tuple[int, ...], str] = field(default_factory=dict)
 
     def name(self, slot: int) -> str:
         """Name of a slot, whether or not the film shows it."""
@@ -56,7 +56,9 @@ class Spine:
         missing = [self.name(slot) for slot in slots if slot not in self.bodies]
         if self.withheld or missing:
             return self.withheld or f"no corners of {' and '.join(missing)}"
-        return next((self.impossible[slot] for slot in slots if slot in self.impossible), "")
+        # Two bodies that cannot be measured together have no shape each, but can be measured with others.
+        asked = set(slots)
+        return next((why for parts, why in self.impossible.items() if asked <= {*parts} or asked >= {*parts}), "")
 
 
 def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:

@@ -122,7 +122,7 @@ def measure_vertebrae(
         withheld=withheld,
         mm_withheld=scale.mm_withheld,
         rules=rules,
-        impossible=implausible.bodies,
+        impossible=implausible.reasons,
     )
     return FilmMeasurement(
         schema_version=SCHEMA_VERSION,

@@ -28,6 +28,10 @@ on height, since a vertebra may be crushed."""
 LARGEST_SHARED = 0.25
 """Largest share of the smaller of two bodies that the other may cover."""
 
+LARGEST_THICKNESS = 0.2
+"""Largest thickness of what two adjacent bodies share, as a share of the smaller height. With corner errors of 3 % of a
+body's width none of 6,726 synthetic levels exceeds 0.07, with 6 % two in a thousand exceed 0.2."""
+
 LEAST_RISE, BESIDE = 0.35, 0.6
 """Smallest rise to the next body, in widths, unless it lies this many widths to the side, as in spondyloptosis."""
 
@@ -53,11 +57,11 @@ class ImplausibleParts:
     """The implausible parts of a spine.
 
     Attributes:
-        bodies: by slot, why nothing is measured at a body.
+        reasons: by slots, why nothing is measured at a body, or at the level of two.
         warnings: for the reader; empty for a plausible spine.
     """
 
-    bodies: Mapping[int, str]
+    reasons: Mapping[tuple[int, ...], str]
     warnings: tuple[str, ...]
 
 
@@ -86,7 +90,7 @@ def find_implausible_parts(
     """
     scale = np.array([pixel_aspect or 1.0, 1.0])
     bodies = [b for v in vertebrae if (b := _body(names.get(v.slot, v.level), v, v.corners_xy * scale)) is not None]
-    reasons: dict[int, str] = {}
+    reasons: dict[tuple[int, ...], str] = {}
     messages = [f"{b.name}'s outline crosses itself: not measured there" for b in bodies if _crossed(b)]
     single = [*_turned(bodies), *_sizes(bodies)]
     # A body of the wrong shape is no evidence about its neighbours.
@@ -94,8 +98,12 @@ def find_implausible_parts(
     all_slots = frozenset(body.slot for body in bodies)
     for slots, reason in (*single, *_overlaps(rest), *_order(rest), *_gaps(rest, all_slots)):
         for slot in slots:
-            reasons.setdefault(slot, reason)
+            reasons.setdefault((slot,), reason)
         messages.append(f"{reason}: not measured there" if slots else reason)
+    for lower, upper, share in _without_disc(rest, reasons):
+        reason = f"{upper.name} and {lower.name} overlap by {share:.0%} of a body's height, where a disc should be"
+        reasons[lower.slot, upper.slot] = reason
+        messages.append(f"{reason}: their level is not measured")
     return ImplausibleParts(reasons, tuple(dict.fromkeys(messages)))
 
 
@@ -104,6 +112,13 @@ def shared_of_smaller(first_xy: FloatArray, second_xy: FloatArray) -> float:
     first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
     smaller = min(float(cv2.contourArea(first)), float(cv2.contourArea(second)))
     return float(cv2.intersectConvexConvex(first, second)[0]) / smaller if smaller > 0 else 0.0
+
+
+def shared_thickness(first_xy: FloatArray, second_xy: FloatArray) -> float:
+    """Shorter side in px of the smallest box around what two (4, 2) bodies share, computed on their convex hulls."""
+    first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
+    area, shared = cv2.intersectConvexConvex(first, second)
+    return float(min(cv2.minAreaRect(np.asarray(shared))[1])) if area > 0 else 0.0
 
 
 def _body(name: str, vertebra: Vertebra, corners: FloatArray) -> _Body | None:
@@ -176,6 +191,16 @@ def _overlaps(bodies: Sequence[_Body]) -> list[Problem]:
         if shared_of_smaller(lower.corners_xy, upper.corners_xy) > LARGEST_SHARED
         or _within(lower.corners_xy, upper.corners_xy)
     ]
+
+
+def _without_disc(bodies: Sequence[_Body], reasons: Mapping[tuple[int, ...], str]) -> list[tuple[_Body, _Body, float]]:
+    """Adjacent bodies that overlap where a disc should be, and by how much; bodies with reasons are left out."""
+    whole = [b for b in bodies if np.isfinite(b.corners_xy).all() and (b.slot,) not in reasons]
+    pairs = [
+        (lower, upper, shared_thickness(lower.corners_xy, upper.corners_xy) / min(lower.height, upper.height))
+        for lower, upper in pairwise(whole)
+    ]
+    return [pair for pair in pairs if pair[2] > LARGEST_THICKNESS]
 
 
 def _within(first_xy: FloatArray, second_xy: FloatArray) -> bool:

@@ -11,7 +11,7 @@ from spines import rotated, stacked
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import FilmMeasurement
-from spondylo_ml.clinical.plausibility import find_implausible_parts, shared_of_smaller
+from spondylo_ml.clinical.plausibility import find_implausible_parts, shared_of_smaller, shared_thickness
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
 
@@ -64,6 +64,19 @@ def test_two_levels_on_one_body(shift_px: float) -> None:
     result = measured(with_corners(3, body - [0.0, shift_px]))
     assert withheld(result)[:2] == ["L4/L5", "L3/L4"]
     assert any("L3 and L4 lie on one body: not measured there" in text for text in result.warnings)
+
+
+def test_two_endplates_that_cross_withhold_their_level_and_the_shape_of_both_bodies() -> None:
+    """A corner of L4 lies 20 px above L3's inferior endplate, as once seen on a real film; bodies are 80 px high."""
+    corners = stacked(*SLIPS)[2].corners_xy.copy()
+    corners[0, 1] = stacked(*SLIPS)[3].corners_xy[2:, 1].mean() - 20.0
+    result = measured(with_corners(2, corners))
+    assert withheld(result) == ["L3/L4"]
+    by_name = {body.name: body for body in result.bodies}
+    reason = by_name["L4"].wedge_ratio.reason
+    assert reason == "L3 and L4 overlap by 25% of a body's height, where a disc should be"
+    assert f"{reason}: their level is not measured" in result.warnings
+    assert {name for name, body in by_name.items() if body.wedge_ratio.reason} == {"L3", "L4"}
 
 
 def test_two_levels_on_one_body_that_are_not_adjacent() -> None:
@@ -156,3 +169,9 @@ def test_the_share_of_the_smaller_of_two_bodies() -> None:
     assert shared_of_smaller(low, low) == pytest.approx(1.0)
     assert shared_of_smaller(low, low - [0.0, 40.0]) == pytest.approx(0.5)
     assert shared_of_smaller(low, low - [0.0, 100.0]) == 0.0
+
+
+def test_the_thickness_of_what_two_bodies_share() -> None:
+    low = stacked(0.0)[0].corners_xy
+    assert shared_thickness(low, low - [0.0, 70.0]) == pytest.approx(10.0)
+    assert shared_thickness(low, low - [0.0, 80.0]) == 0.0
