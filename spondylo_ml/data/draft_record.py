@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spondylo_ml.data.films import FileImage
-from spondylo_ml.data.readers.films_csv import parse_row
+from spondylo_ml.data.readers.film_row import parse_row
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, Vertebra
 from spondylo_ml.spacing import resolve_pixel_aspect

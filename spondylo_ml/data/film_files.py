@@ -15,7 +15,8 @@ from spondylo_ml.data.film_pixels import looks_like_a_film
 from spondylo_ml.data.follow_up import FilmOfPatient
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
-from spondylo_ml.data.readers.films_csv import FILMS_CSV, FilmsCsv, film_stem, read_films_csv, require_any_match
+from spondylo_ml.data.readers.film_row import FILMS_CSV
+from spondylo_ml.data.readers.films_csv import FilmsCsv, film_stem, read_films_csv, require_any_match
 from spondylo_ml.errors import DataError
 
 NAMES_FILE = "names_private.csv"

@@ -25,15 +25,8 @@ from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, r
 from spondylo_ml.data.readers.bodies import label_remarks, make_vertebrae, require_all_inside
 from spondylo_ml.data.readers.buu_name import BuuName, buu_name
 from spondylo_ml.data.readers.fields import parse_floats
-from spondylo_ml.data.readers.films_csv import (
-    FILMS_CSV,
-    FilmRow,
-    film_stem,
-    parse_spacing,
-    read_films_csv,
-    require_any_match,
-    with_row,
-)
+from spondylo_ml.data.readers.film_row import FILMS_CSV, FilmRow, parse_spacing, with_row
+from spondylo_ml.data.readers.films_csv import film_stem, read_films_csv, require_any_match
 from spondylo_ml.data.readers.pairing import files_in, images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import unread_subfolders
 from spondylo_ml.data.readers.remarks import Remark, as_findings

@@ -41,7 +41,7 @@ from spondylo_ml.data.readers.coco_entries import (
 )
 from spondylo_ml.data.readers.coco_files import ROBOFLOW, Job, has_annotations, inner_name, read_jobs
 from spondylo_ml.data.readers.fields import finite_numbers
-from spondylo_ml.data.readers.films_csv import parse_age, parse_facing, parse_sex, parse_spacing
+from spondylo_ml.data.readers.film_row import parse_age, parse_facing, parse_sex, parse_spacing
 from spondylo_ml.data.readers.parts import parse_part
 from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks
 from spondylo_ml.data.split import PARTS

@@ -13,7 +13,8 @@ from spondylo_ml.data.films import FileFinding, FileImage, FilmSet
 from spondylo_ml.data.names import FILM_SUFFIXES, is_hidden, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
-from spondylo_ml.data.readers.films_csv import FILMS_CSV, FilmRow, read_films_csv
+from spondylo_ml.data.readers.film_row import FILMS_CSV, FilmRow
+from spondylo_ml.data.readers.films_csv import read_films_csv
 from spondylo_ml.data.readers.pairing import duplicate_stems, group_by_stem, images_in
 from spondylo_ml.landmarks import Film, SlotRange
 from spondylo_ml.spacing import resolve_pixel_aspect

@@ -30,7 +30,8 @@ from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, r
 from spondylo_ml.data.readers.bodies import Visible, require_all_inside, vertebrae_along_spine
 from spondylo_ml.data.readers.buu_name import buu_name
 from spondylo_ml.data.readers.fields import finite_numbers, read_json, require_classes, require_visibility
-from spondylo_ml.data.readers.films_csv import FilmRow, read_films_csv, with_row
+from spondylo_ml.data.readers.film_row import FilmRow, with_row
+from spondylo_ml.data.readers.films_csv import read_films_csv
 from spondylo_ml.data.readers.pairing import duplicate_stems, files_in, group_by_stem, images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import folders_by_part, unread_subfolders
 from spondylo_ml.data.readers.pose_lines import read_pose_lines

@@ -18,8 +18,8 @@ from spondylo_ml.data.names import same_form
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
 from spondylo_ml.data.readers.bodies import label_remarks, make_vertebrae, require_all_inside
 from spondylo_ml.data.readers.fields import parse_floats
+from spondylo_ml.data.readers.film_row import FILMS_CSV
 from spondylo_ml.data.readers.films_csv import (
-    FILMS_CSV,
     SEPARATE_PATIENT,
     film_stem,
     read_columns,

@@ -28,7 +28,8 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
 from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, vertebrae_of_label
 from spondylo_ml.data.readers.fields import read_text_lines
-from spondylo_ml.data.readers.films_csv import FilmRow, FilmsCsv, read_films_csv
+from spondylo_ml.data.readers.film_row import FilmRow
+from spondylo_ml.data.readers.films_csv import FilmsCsv, read_films_csv
 from spondylo_ml.data.readers.pairing import images_in, pair_by_stem
 from spondylo_ml.data.readers.parts import folders_by_part, parse_part, part_folders_in, unread_subfolders
 from spondylo_ml.data.readers.pose_lines import read_pose_lines

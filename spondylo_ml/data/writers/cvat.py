@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 
-from spondylo_ml.data.readers.films_csv import COLUMNS
+from spondylo_ml.data.readers.film_row import COLUMNS
 from spondylo_ml.data.writers.base import PlacedFilm, images_folder
 from spondylo_ml.data.writers.films_table import known_cells
 from spondylo_ml.landmarks import CORNERS, LEVELS, OUTLINE, Film, Vertebra

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spondylo_ml.data.levels_from import levels_from_word
-from spondylo_ml.data.readers.films_csv import COLUMNS, FILMS_CSV
+from spondylo_ml.data.readers.film_row import COLUMNS, FILMS_CSV
 from spondylo_ml.data.writers.base import PlacedFilm
 from spondylo_ml.landmarks import Film
 from spondylo_ml.spacing import UNKNOWN_ASPECT, resolve_pixel_aspect

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.fields import parse_floats
-from spondylo_ml.data.readers.films_csv import COLUMNS
+from spondylo_ml.data.readers.film_row import COLUMNS
 from spondylo_ml.data.readers.parts import parse_part
 from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark
 from spondylo_ml.data.readers.tools import dataset

@@ -19,7 +19,8 @@ from spondylo_ml.data.names import FILM_SUFFIXES, same_form, stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.base import ReadFilm, as_finding, make_film_set, read_each
 from spondylo_ml.data.readers.bodies import require_all_inside, slot_range_of, vertebrae_of_label
-from spondylo_ml.data.readers.films_csv import FilmRow, film_stem, merged_rows, parse_row, read_films_csv
+from spondylo_ml.data.readers.film_row import FilmRow, merged_rows, parse_row
+from spondylo_ml.data.readers.films_csv import film_stem, read_films_csv
 from spondylo_ml.data.readers.pairing import duplicate_stems, files_in, group_by_stem, images_in
 from spondylo_ml.data.readers.parts import parse_part, part_folders_in, unread_subfolders
 from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.names import FILM_SUFFIXES
 from spondylo_ml.data.readers.fields import read_json
-from spondylo_ml.data.readers.films_csv import COLUMNS, says_unlabelled
+from spondylo_ml.data.readers.film_row import COLUMNS, says_unlabelled
 from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing

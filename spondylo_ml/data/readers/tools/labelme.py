@@ -16,7 +16,7 @@ from typing import Any
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.fields import finite_numbers, read_json
-from spondylo_ml.data.readers.films_csv import COLUMNS
+from spondylo_ml.data.readers.film_row import COLUMNS
 from spondylo_ml.data.readers.remarks import Remark
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing, DrawnBody, DrawnBox, DrawnPoint, Words, in_boxes
