@@ -21,6 +21,7 @@ from spondylo_ml.evaluation.corrections import (
     RENAMED,
     Corrections,
 )
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
 from spondylo_ml.evaluation.metrics import score_estimates
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -62,7 +63,8 @@ def correction_rates(
         bootstrap = pair.bootstrap(resamples, seed)
         part = of_films(corrections, chosen)
         changed = bootstrap.mean(100.0 * part.films["corrected"], part.films["patient"].tolist())
-        numbers[group] = {"films_corrected_percent": changed} | _rates(part, bootstrap) | _as_evaluated(pair, bootstrap)
+        rates = {"films_corrected_percent": changed} | _rates(part, bootstrap)
+        numbers[group] = with_exact_limits(rates | _as_evaluated(pair, bootstrap))
     return numbers
 
 
@@ -73,13 +75,15 @@ def rates_by_level(corrections: Corrections, resamples: int, seed: int) -> Mappi
     level_of_body = reviewed.bodies["draft_level"].where(reviewed.bodies["draft_level"] != "", reviewed.bodies["level"])
     found = set(level_of_body)
     return {
-        level: _rates(
-            Corrections(
-                reviewed.bodies[level_of_body == level],
-                reviewed.corners[reviewed.corners["draft_level"] == level],
-                reviewed.films,
-            ),
-            bootstrap,
+        level: with_exact_limits(
+            _rates(
+                Corrections(
+                    reviewed.bodies[level_of_body == level],
+                    reviewed.corners[reviewed.corners["draft_level"] == level],
+                    reviewed.films,
+                ),
+                bootstrap,
+            )
         )
         for level in [*LEVELS, *sorted(found - set(LEVELS))]
         if level in found

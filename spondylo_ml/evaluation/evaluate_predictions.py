@@ -13,6 +13,7 @@ from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.ap_metrics import ap_estimates
 from spondylo_ml.evaluation.error_causes import error_anatomy, level_shifts
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
 from spondylo_ml.evaluation.metrics import PX640_PER_PX512, SDR_THRESHOLDS_PX640, corner_values, score_estimates
 from spondylo_ml.evaluation.object_keypoints import average_precision
@@ -70,8 +71,11 @@ def evaluate_predictions(predictions: PredictionSet, rules: ClinicalConfig, head
         resamples=header.resamples,
         seed=header.seed,
         rules_digest=rules_digest(rules),
-        numbers=numbers,
-        tables=tables,
+        numbers=with_exact_limits(numbers, header.confidence),
+        tables={
+            name: {group: with_exact_limits(each, header.confidence) for group, each in groups.items()}
+            for name, groups in tables.items()
+        },
         counts=_counts(predictions, levels),
     )
 

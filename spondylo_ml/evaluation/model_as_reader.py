@@ -16,6 +16,7 @@ import pandas as pd
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.consensus import CONSENSUS, consensus_of
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
 from spondylo_ml.evaluation.listhesis_roc import ListhesisRoc, listhesis_roc
 from spondylo_ml.evaluation.metrics import corner_values, score_estimates
@@ -95,7 +96,7 @@ def compare_with_readers(
     )
     levels = against.slips(rules)
     roc = listhesis_roc(levels, against.patients(levels["film_id"]), of_others, bootstrap) if len(levels) else None
-    return ModelAsReader(errors, differences, roc)
+    return ModelAsReader({name: with_exact_limits(each) for name, each in errors.items()}, differences, roc)
 
 
 def agreement_values(measured: PredictionSet, rules: ClinicalConfig) -> Values:

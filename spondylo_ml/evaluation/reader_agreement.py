@@ -20,6 +20,7 @@ from spondylo_ml.clinical.measurement import FilmMeasurement
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.agreement import LIMITS_SD, intraclass_correlation, quadratic_kappa
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
 from spondylo_ml.evaluation.metrics import corner_estimates, score_estimates
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -92,6 +93,7 @@ def agreement_of(films: Mapping[str, Sequence[Film]], rules: ClinicalConfig, boo
         for (first, second), pair in zip(combinations(films, 2), pairs.values(), strict=True)
         for row in _disagreements(first, second, pair)
     ]
+    numbers = {name: with_exact_limits(each) for name, each in numbers.items()}
     return Agreement(numbers, levels, pd.DataFrame(listed, columns=list(DISAGREEMENT_COLUMNS)), by_film)
 
 

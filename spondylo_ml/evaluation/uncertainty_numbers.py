@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from spondylo_ml.clinical.meyerding import Grade
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimate, Estimates, PatientBootstrap
 from spondylo_ml.evaluation.uncertainty import PROBABILITIES
 from spondylo_ml.landmarks import FloatArray
@@ -43,7 +44,7 @@ def uncertainty_estimates(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> 
         estimates[f"slip_{name}_width_percent"] = bootstrap.quantile(width.to_numpy(dtype=np.float64), 0.5, patients)
     for name, rows in (("not_referred", ~referred), ("referred", referred)):
         estimates[f"grade_accuracy_{name}"] = bootstrap.mean(100 * right[rows], levels.loc[rows, "patient"].tolist())
-    return estimates
+    return with_exact_limits(estimates)
 
 
 def by_group(levels: pd.DataFrame, bootstrap: PatientBootstrap) -> dict[str, dict[str, Estimates]]:
