@@ -172,7 +172,7 @@ def _refusals(candidate: Contender, champion: Contender | None, gain: Gain | Non
             f"the champion's {champion.films_digest[:12]}"
         )
     elif candidate.films_seen is None:
-        reasons.append("the films it was trained on are unknown, so it may have seen these")
+        reasons.append("not all films that it was trained on are known, so it may have seen these")
     elif candidate.films_seen:
         reasons.append(f"it was trained on patients of {candidate.films_seen} of these films: its error is too low")
     elif gain is None:

@@ -13,7 +13,6 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from spondylo_ml.data.films import FilmSet, digest
-from spondylo_ml.landmarks import Film
 from spondylo_ml.tracking.film_dataset import FilmDataset
 
 SPLIT_FILE = "data/split.csv"
@@ -46,19 +45,6 @@ def log_split(films: FilmSet) -> None:
     rows = [(film.film_id, film.patient, film.split) for film in films.films]
     table = pd.DataFrame(rows, columns=["film", "patient", "part"])
     mlflow.log_text(table.to_csv(index=False), SPLIT_FILE)
-
-
-def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
-    """Count the films that belong to patients on whom a run was trained; None if the run logged no split."""
-    try:
-        text = mlflow.artifacts.load_text(f"runs:/{run_id}/{SPLIT_FILE}")
-    except (MlflowException, OSError):
-        return None
-    rows = [line.split(",") for line in text.splitlines()[1:]]
-    training_rows = [row for row in rows if len(row) == 3 and row[2] == "train"]
-    film_ids = {row[0] for row in training_rows}
-    patients = {row[1] for row in training_rows}
-    return sum(film.film_id in film_ids or film.patient in patients for film in films)
 
 
 def log_environment() -> None:

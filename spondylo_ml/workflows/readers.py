@@ -37,10 +37,11 @@ from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.film_dataset import FilmDataset
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
-from spondylo_ml.tracking.provenance import films_seen_in_training, log_environment
+from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.workflows.export import with_parts
+from spondylo_ml.workflows.shared.training_films import seen_by_model
 
 log = logging.getLogger(__name__)
 
@@ -156,8 +157,7 @@ def _seen_films(model: str | None, study: ReaderStudy) -> list[str]:
     """The warning that the model was trained on some of the films, or that nobody knows."""
     if model is None:
         return []
-    run_id = training_run_of_model(model)
-    seen = None if run_id is None else films_seen_in_training(run_id, [row[0] for row in study.films])
+    seen = seen_by_model(training_run_of_model(model) or model, [row[0] for row in study.films])
     if seen is None:
         return ["whether the model was trained on some of these films is unknown: if it was, its error is too low"]
     return [f"the model was trained on patients of {seen} of these films: its error is too low"] if seen else []

@@ -206,7 +206,7 @@ def test_the_same_weights_are_refused() -> None:
     ("seen", "sentence"),
     [
         (7, "it was trained on patients of 7 of these films: its error is too low"),
-        (None, "the films it was trained on are unknown, so it may have seen these"),
+        (None, "not all films that it was trained on are known, so it may have seen these"),
     ],
 )
 def test_films_seen_in_training_are_refused_even_for_the_first_model(seen: int | None, sentence: str) -> None:

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from builders import plain_film
 from commands import ROOT, client_of, run, runs_of, start
 from mlflow.entities import Run
 from safetensors.torch import load_file
+
+from spondylo_ml.workflows.shared.training_films import TrainingFilms, training_films_of_model
+from spondylo_ml.workflows.train.starting_weights import warn_of_films_seen
 
 FEW = (
     "--preset", "finetune", "--data.phantom_films", "7", "--data.phantom_seed", "5",
@@ -37,6 +41,7 @@ def test_a_run_goes_on_from_the_starter_model_with_few_films_and_fewer_levels(
     output = run(tmp_path, "train", *FEW, *options, SPONDYLO_STARTER=str(source.parent))
     assert "training goes on from model unet, starter from folder" in output
     assert "freezes nothing" not in output
+    assert "validation films are of patients on whom" not in output, "they have another seed"
     (made,) = runs_of(tmp_path)
     params, tags = made.data.params, made.data.tags
     assert (params["config.model.name"], tags["preset"]) == ("unet", "finetune")
@@ -55,6 +60,24 @@ def test_a_run_goes_on_from_the_starter_model_with_few_films_and_fewer_levels(
         elif name.startswith("chain.step"):
             whole = whole[1:5]
         assert torch.allclose(value.double(), whole.double(), atol=1e-6), name
+
+
+def test_the_training_films_of_a_model_in_a_folder_are_those_of_its_run_if_they_are_synthetic(
+    tiny_run: tuple[Path, Run, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, tiny, _ = tiny_run
+    path = client_of(folder).download_artifacts(tiny.info.run_id, "data/split.csv")
+    rows = [line.split(",") for line in Path(path).read_text(encoding="utf-8").splitlines()[1:]]
+    model = str(weights_file(folder, tiny.info.run_id).parent)
+    seen = {row[0] for row in rows if row[2] == "train"}
+    assert training_films_of_model(model) == TrainingFilms(frozenset(seen), complete=True)
+
+    val = [plain_film(name) for name in (sorted(seen)[0], sorted(seen)[1], "another")]
+    warn_of_films_seen(model, val[2:])
+    assert caplog.messages == []
+    warn_of_films_seen(model, val)
+    (message,) = caplog.messages
+    assert message.startswith("2 of the 3 validation films are of patients on whom the model that training goes on")
 
 
 def test_levels_that_the_model_lacks_end_the_run_with_the_reason(

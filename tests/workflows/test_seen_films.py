@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import yaml
 from builders import plain_film
 from commands import client_of, environment
 from mlflow.entities import Run
@@ -45,10 +46,35 @@ def test_films_of_training_patients_count_and_those_of_validation_do_not(
     assert (unseen.counts, unseen.warning) == ("0 of 1", "")
 
 
+@pytest.mark.parametrize(("model", "counts"), [("{run_id}", "2 of 4"), ("none", "1 of 4"), ("nowhere", "1 of 4")])
+def test_films_of_the_model_that_a_run_goes_on_from_are_seen_too(
+    trained_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, counts: str
+) -> None:
+    """The second run was trained on p4, after the first one on p1 and p2."""
+    monkeypatch.chdir(tmp_path)
+    client = MlflowClient(store_in(tmp_path))
+    second = client.create_run(trained_run.info.experiment_id)
+    config = yaml.safe_dump({"model": {"pretrained": model.format(run_id=trained_run.info.run_id)}})
+    client.log_text(second.info.run_id, config, "config.yaml")
+    client.log_text(second.info.run_id, "film,patient,part\nd,p4,train\ne,p5,val\n", "data/split.csv")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_in(tmp_path))
+    try:
+        films = [
+            plain_film(name, patient=patient) for name, patient in (("a", "p1"), ("c", "p3"), ("d", "p4"), ("e", "p5"))
+        ]
+        seen = SeenFilms.of("unet", second, films)
+        others = SeenFilms.of("unet", second, films[3:])
+    finally:
+        mlflow.set_tracking_uri(before)
+    assert seen.counts == counts
+    assert others.counts == ("unknown of 1" if model == "nowhere" else "0 of 1")
+
+
 def test_a_run_without_a_split_is_not_taken_for_one_that_has_seen_nothing() -> None:
     unknown = SeenFilms("unet", None, 4)
     assert unknown.counts == "unknown of 4"
-    assert unknown.warning == "unet: the films it was trained on are unknown"
+    assert unknown.warning == "unet: not all films that it was trained on are known"
 
 
 def test_an_evaluation_on_other_parts_of_the_training_films_warns(

@@ -29,9 +29,9 @@ from spondylo_ml.promotion.decision import Decision
 from spondylo_ml.promotion.registry_pages import version_page
 from spondylo_ml.serving.trained_run import TrainedRun
 from spondylo_ml.tracking.addresses import run_path
-from spondylo_ml.tracking.provenance import films_seen_in_training
 from spondylo_ml.tracking.registry import FILMS_DIGEST, STATUS, Registry, now
 from spondylo_ml.workflows.promote.frozen_films import EvaluatedModel, FrozenFilms, weights_digest
+from spondylo_ml.workflows.shared.training_films import films_seen_in_training
 
 OVERLAY_HEIGHT_PX = 640
 CARD = "model_card.html"

@@ -26,7 +26,7 @@ from spondylo_ml.serving.trained_run import TrainedRun, fetch_trained_run
 from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
-from spondylo_ml.tracking.provenance import films_seen_in_training, log_dataset, log_environment
+from spondylo_ml.tracking.provenance import log_dataset, log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, get_run, open_run
@@ -46,6 +46,7 @@ from spondylo_ml.workflows.promote.result import (
     version_name,
 )
 from spondylo_ml.workflows.promote.version_record import log_evaluated, log_refused, register
+from spondylo_ml.workflows.shared.training_films import films_seen_in_training
 
 log = logging.getLogger(__name__)
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from spondylo_ml.config.network import ModelConfig
+from spondylo_ml.landmarks import Film
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.models.pretrained import load_pretrained
 from spondylo_ml.models.starting_weights import start_from
 from spondylo_ml.serving.model_source import find_model
+from spondylo_ml.workflows.shared.training_films import seen_by_model
 
 log = logging.getLogger(__name__)
 
@@ -30,3 +33,12 @@ def load_starting_weights(model: LandmarkModel, config: ModelConfig) -> str:
     model.pretrained = f"model {source.name}, digest {source.digest}"
     log.info("training goes on from %s", model.pretrained)
     return model.pretrained
+
+
+def warn_of_films_seen(which: str | None, val: Sequence[Film]) -> None:
+    """Warn if the model that training goes on from was trained on validation films."""
+    if which is not None and (seen := seen_by_model(which, val)):
+        log.warning(
+            "%d of the %d validation films are of patients on whom the model that training goes on from was trained: "
+            "the validation error is too low; take other films, synthetic ones by data.phantom_seed", seen, len(val)
+        )  # fmt: skip

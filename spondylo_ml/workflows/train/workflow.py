@@ -59,7 +59,11 @@ from spondylo_ml.workflows.train.preflight import check_before_training
 from spondylo_ml.workflows.train.processes import announce
 from spondylo_ml.workflows.train.run_page import log_training_page
 from spondylo_ml.workflows.train.settings import log_settings
-from spondylo_ml.workflows.train.starting_weights import FEWEST_FILMS_FOR_SHAPES, load_starting_weights
+from spondylo_ml.workflows.train.starting_weights import (
+    FEWEST_FILMS_FOR_SHAPES,
+    load_starting_weights,
+    warn_of_films_seen,
+)
 from spondylo_ml.workflows.train.validation_report import log_validation_report
 
 log = logging.getLogger(__name__)
@@ -130,6 +134,7 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
             mlflow.set_tag("parameter_count", str(parameter_count(model)))
             if resume is None:
                 mlflow.set_tag("pretrained", load_starting_weights(model, config.model))
+                warn_of_films_seen(config.model.starting_model, films.part("val"))
             _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
