@@ -34,6 +34,9 @@ PARAMETERS = {
 TWO = SlotRange(0, 2)
 ALL_LOSSES = {"coordinate_weight": 0.5, "anatomical_weight": 0.1}
 HEATMAP_MODELS = [name for name in MODEL_NAMES if name not in WITHOUT_HEATMAPS]
+LARGE = ("keypoint_rcnn", "hrnet_w32", "resnet50")
+LARGE_ARE_SLOW = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in MODEL_NAMES]
+"""All models, of which the large ones take up to a minute each."""
 
 
 def config_of(name: str, **sections: Any) -> Config:
@@ -93,7 +96,7 @@ def test_an_invalid_input_size_is_rejected_with_the_size_to_pad_to(model: Landma
         model.eval().predict(torch.zeros(1, 1, 65, 32, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", LARGE_ARE_SLOW)
 def test_losses_fall_over_ten_steps_and_gradients_reach_all_parameters_in_use(name: str) -> None:
     model, batch = build_model(config_of(name), SLOTS).train(), films_batch()
     optimizer = torch.optim.Adam(model.parameters(), 3e-4)
@@ -115,7 +118,7 @@ def test_losses_fall_over_ten_steps_and_gradients_reach_all_parameters_in_use(na
     assert {n for n, _ in model.named_parameters()} - with_gradient == model.unused_parameters()
 
 
-@pytest.mark.parametrize("name", MODEL_NAMES)
+@pytest.mark.parametrize("name", LARGE_ARE_SLOW)
 def test_a_loaded_model_predicts_the_same_values_as_the_saved_one(name: str, tmp_path: Path) -> None:
     batch = films_batch()
     films = phantom_films(2, 3, 96).films
