@@ -130,7 +130,7 @@ def test_the_package_never_imports_tuning_tests_or_projects() -> None:
 
 
 def test_the_command_line_starts_without_slow_imports() -> None:
-    slow = ("torch", "mlflow", "lightning", "albumentations", "cv2", "pandas", "matplotlib", "plotly")
+    slow = ("torch", "mlflow", "lightning", "albumentations", "cv2", "pandas", "matplotlib", "plotly", "psutil")
     code = f"import sys, spondylo_ml.cli; print([m for m in {slow!r} if m in sys.modules])"
     environment = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}
     process = subprocess.run(

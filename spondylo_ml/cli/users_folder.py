@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-
-import psutil
 
 import spondylo_ml
 from spondylo_ml.errors import ConfigError
@@ -36,10 +33,10 @@ def enter_users_folder() -> None:
     run_id = os.environ.get(RUN_ID)
     if not run_id or here != PROJECT:  # MLflow sets the run id and starts commands in the project's folder
         return
-    starter = _starter(run_id)
+    from spondylo_ml.cli.starting_process import folder_of_mlflow  # psutil is slow to import, and rarely needed
+
     temporary = _is_temporary(here)
-    is_mlflow = starter is not None and (_is_mlflow_run(starter) or (temporary and _is_python(starter)))
-    users_folder = _folder_of(starter) if starter is not None and is_mlflow else None
+    users_folder = folder_of_mlflow(run_id, RUN_ID, or_python=temporary)
     if users_folder is None:
         if temporary:
             raise ConfigError(
@@ -49,53 +46,6 @@ def enter_users_folder() -> None:
         return
     if users_folder != here:
         _change_folder(users_folder)
-
-
-def _starter(run_id: str) -> psutil.Process | None:
-    """Return the process that started the run: the nearest ancestor without the run's id in its environment."""
-    for process in _ancestors():
-        try:
-            if process.environ().get(RUN_ID) != run_id:
-                return process
-        except psutil.Error:
-            return None
-    return None
-
-
-def _ancestors() -> Iterator[psutil.Process]:
-    process: psutil.Process | None = psutil.Process()
-    while process is not None:
-        try:
-            process = process.parent()
-        except psutil.Error:
-            return
-        if process is not None:
-            yield process
-
-
-def _folder_of(process: psutil.Process) -> Path | None:
-    try:
-        folder = Path(process.cwd())
-    except psutil.Error:
-        return None
-    return folder if folder.is_dir() else None
-
-
-def _is_mlflow_run(process: psutil.Process) -> bool:
-    """Whether the process is `mlflow run` or `python -m mlflow run`, by its arguments."""
-    try:
-        words = [Path(word).name for word in process.cmdline()]
-    except psutil.Error:
-        return False
-    return "mlflow" in words and "run" in words[words.index("mlflow") + 1 :]
-
-
-def _is_python(process: psutil.Process) -> bool:
-    """Whether the process may be a program that called `mlflow.projects.run`."""
-    try:
-        return "python" in process.name()
-    except psutil.Error:
-        return False
 
 
 def _is_temporary(folder: Path) -> bool:
