@@ -87,9 +87,16 @@ class EpochReport(Checkpoint):
         tqdm.write(
             f"epoch {row['epoch']}/{trainer.max_epochs}  loss {row['train/loss']:.3f}  "
             f"val MRE {row['val/mre_px512']:.1f} px512  SDR@24 {row['val/sdr_24px']:.0f} %  "
-            f"{row['time/epoch_s']:.0f} s, {left_s / 60:.0f} min to go"
+            f"{row['time/epoch_s']:.0f} s{_time_to_go(left_s)}"
         )
         sys.stdout.flush()  # so that a log file shows each epoch as it ends
+
+
+def _time_to_go(left_s: float) -> str:
+    """The time that is left, in minutes from two of them on; nothing after the last epoch."""
+    if left_s < 1:
+        return ""
+    return f", {left_s:.0f} s to go" if left_s < 120 else f", {left_s / 60:.0f} min to go"
 
 
 class FrozenStages(Callback):
@@ -127,20 +134,25 @@ class TrainingBar(TQDMProgressBar):
 class ProgressLines(Callback):
     """A line every 20 s within an epoch, where the output is no terminal and there is no progress bar."""
 
-    def __init__(self, every_s: float = PROGRESS_EVERY_S, seconds_left: Callable[[], float] = lambda: math.inf) -> None:
-        """Args: seconds_left: time left in the budget, which may end the epoch early."""
-        self._every_s, self._seconds_left = every_s, seconds_left
+    def __init__(
+        self,
+        every_s: float = PROGRESS_EVERY_S,
+        seconds_left: Callable[[], float] = lambda: math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Args: seconds_left: time left in the budget, which may end the epoch early. clock: the time in seconds."""
+        self._every_s, self._seconds_left, self._clock = every_s, seconds_left, clock
         self._started = self._last = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock."""
-        self._started = self._last = time.monotonic()
+        self._started = self._last = self._clock()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Say how far the epoch is, if that was not said for a while."""
-        now, done, count = time.monotonic(), batch_idx + 1, int(trainer.num_training_batches)
+        now, done, count = self._clock(), batch_idx + 1, int(trainer.num_training_batches)
         if now - self._last < self._every_s or done == count:
             return
         self._last = now

@@ -228,6 +228,20 @@ def test_where_there_is_no_terminal_lines_say_how_far_an_epoch_is(
     ]
 
 
+def test_a_line_comes_as_soon_as_the_last_one_is_20_s_old(capsys: pytest.CaptureFixture[str]) -> None:
+    """Steps of 6 s: the first ones to end 20 s or more after the last line are those at 24 and 48 s."""
+    trainer = SimpleNamespace(num_training_batches=9, current_epoch=0, max_epochs=1)
+    clock = iter(range(0, 60, 6))
+    lines = ProgressLines(clock=lambda: next(clock))
+    lines.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
+    for step in range(9):
+        lines.on_train_batch_end(trainer, None, None, None, step)  # type: ignore[arg-type]
+    assert capsys.readouterr().out.splitlines() == [
+        "epoch 1/1  step 4/9  30 s to its end",
+        "epoch 1/1  step 8/9  6 s to its end",
+    ]
+
+
 def test_the_lines_know_the_time_that_is_left_in_the_budget(capsys: pytest.CaptureFixture[str]) -> None:
     trainer = SimpleNamespace(num_training_batches=1000, current_epoch=0, max_epochs=1)
     lines = ProgressLines(0, seconds_left=lambda: 0.0)
