@@ -43,11 +43,11 @@ def trained(result: TrainResult | CrossValidation) -> str:
     if isinstance(result, CrossValidation):
         return _cross_validated(result)
     values = {name: _value(name, result.fit.best[f"val/{name}"]) for name in TRAINED_METRICS}
+    trivial = f"mean shape, the trivial predictor: {result.mean_shape_mre_px512:.2f} px512"
     rows = [
         ("best epoch" if result.fit.lost_best is None else "kept epoch", result.fit.epoch_text),
-        ("val MRE", f"{values['mre_px512']}, median {values['median_px512']}"),
+        ("val MRE", f"{values['mre_px512']}, median {values['median_px512']}; {trivial}"),
         ("val SDR@6, @24", f"{values['sdr_6px']}, {values['sdr_24px']}"),
-        ("val mean shape", f"{result.mean_shape_mre_px512:.2f} px512 (the trivial predictor)"),
         ("run", result.run_id),
     ]
     if result.unsent:

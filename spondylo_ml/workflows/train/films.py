@@ -23,23 +23,22 @@ log = logging.getLogger(__name__)
 
 
 def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
-    """Load and audit the films and leave out unusable labels; logs a line about each step.
+    """Load and audit the films and leave out unusable labels; logs what was read and found.
 
     Raises:
         DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
     """
     films, audit = load_audited_films(config.data)
     counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
-    log.info("%s: %d films (%s)", films.name, len(films.films), counts)
     # Reading has already reported bad files, or skipped them if so configured.
     audit = replace(audit, findings=tuple(finding for finding in audit.findings if finding.check != "bad_file"))
-    require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
-    counts_by_severity = audit.counts()
-    log.info(
-        "audit: %d error(s), %d warning(s); `python -m spondylo_ml audit` lists them",
-        counts_by_severity["errors"],
-        counts_by_severity["warnings"],
+    by_severity = audit.counts()
+    found = ", ".join(
+        f"{by_severity[f'{kind}s']} {kind}(s)" for kind in ("error", "warning") if by_severity[f"{kind}s"]
     )
+    audited = f"audit: {found}: see `python -m spondylo_ml audit`" if found else "audit: no errors or warnings"
+    log.info("%s: %d films (%s); %s", films.name, len(films.films), counts, audited)
+    require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
     used = leave_out(films, audit, config.data.on_audit_error)
     if used.findings:
         log.warning(

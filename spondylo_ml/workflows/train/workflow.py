@@ -138,7 +138,6 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
             _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
             trivial = _trivial_error(mean_shape, films)
-            log.info("preparing %d films", len(films.part("train")) + len(films.part("val")))
             prepared = prepare_parts(config, films.part("train"), films.part("val"), films.slots)
             check_before_training(model, config, compute, prepared)
             result = fit(
