@@ -17,6 +17,8 @@ from spondylo_ml.pages.render import jpeg_uri, render_page
 THUMBNAIL_HEIGHT_PX = 240
 MOST_THUMBNAILS = 300
 """About 3 MB of pictures; the films after these have none."""
+LOWEST = "lowest visible"
+"""How the names of levels begin that are counted from the lowest vertebra on the film."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class GalleryFilm:
         slip_percent: the largest of its slips by size, with its sign; NaN if none is measurable.
         slip_text: this slip with its level and grade.
         width_percent: width of its widest slip interval; infinite if a level has none, NaN without levels.
-        refer: levels that a person must read, with their verdicts.
+        refer: levels that a person must read, by their verdicts.
         n_warnings: number of warnings.
         report: address of its report relative to the page; empty if there is none.
         thumbnail: data URI; empty if there is none.
@@ -83,11 +85,33 @@ def gallery_film(row: Mapping[str, Any], report: str = "", thumbnail: str = "") 
         slip_percent=largest["slip_percent"] if largest else math.nan,
         slip_text=f"{largest['level']} {slip}, {largest['grade_name']}" if largest else "no slip is measurable",
         width_percent=max(widths, default=math.nan),
-        refer=tuple(f"{level['level']}: {level['verdict']}" for level in levels if level["refer"]),
+        refer=_referred(levels),
         n_warnings=len(row["warnings"] or ()),
         report=report,
         thumbnail=thumbnail,
     )
+
+
+def _referred(levels: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The levels that a person must read, one text for each verdict; levels without a name are counted."""
+    by_verdict: dict[str, list[str]] = {}
+    for level in levels:
+        if level["refer"]:
+            by_verdict.setdefault(level["verdict"], []).append(level["level"])
+    return tuple(f"{_levels_text(names)}: {verdict}" for verdict, names in by_verdict.items())
+
+
+def _levels_text(names: Sequence[str]) -> str:
+    if len(names) > 1 and any(name.startswith(LOWEST) for name in names):
+        return f"{len(names)} unnamed levels"
+    return ", ".join(names)
+
+
+def headline(n_films: int, n_refer: int, n_failed: int) -> str:
+    """The result of all films in a sentence."""
+    films = f"{n_films} film{'' if n_films == 1 else 's'}"
+    refer = f"{n_refer} of {films} {'has' if n_refer == 1 else 'have'}" if n_refer else "No film has"
+    return f"{refer} a level to refer.{f' {n_failed} without a result.' if n_failed else ''}"
 
 
 def gallery_page(films: Sequence[GalleryFilm], model: str, compared: Sequence[ComparedPair] = ()) -> str:
@@ -99,12 +123,12 @@ def gallery_page(films: Sequence[GalleryFilm], model: str, compared: Sequence[Co
     ordered = sorted(films, key=lambda film: (film.by_uncertainty, film.name))
     return render_page(
         "gallery.html",
-        title=f"{len(films)} film{'' if len(films) == 1 else 's'}",
+        title=f"Slips on {len(films)} film{'' if len(films) == 1 else 's'}",
+        headline=headline(len(films), sum(bool(film.refer) for film in films), sum(bool(film.error) for film in films)),
         model=model,
         films=ordered,
         compared=compared,
         n_refer=sum(bool(film.refer) for film in films),
-        n_failed=sum(bool(film.error) for film in films),
         n_without_picture=sum(not film.thumbnail and not film.error for film in films),
         sizes={film.name: 0.0 if math.isnan(film.slip_percent) else abs(film.slip_percent) for film in films},
     )

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from spondylo_ml.pages.gallery_page import THUMBNAIL_HEIGHT_PX, gallery_film, gallery_page, thumbnail_of
+from spondylo_ml.pages.gallery_page import THUMBNAIL_HEIGHT_PX, gallery_film, gallery_page, headline, thumbnail_of
 
 
 def level(name: str, slip: float | None, low: float | None, high: float | None, refer: bool = False) -> dict[str, Any]:
@@ -45,11 +45,26 @@ def test_a_film_has_its_largest_slip_and_its_widest_interval() -> None:
     assert empty.slip_text == "no slip is measurable"
 
 
+def test_levels_with_one_verdict_share_a_line_and_unnamed_ones_are_counted() -> None:
+    named = row("a", *(level(name, 5.0, None, None, refer=True) for name in ("L5/S1", "L4/L5")))
+    assert gallery_film(named).refer == ("L5/S1, L4/L5: not known, refer",)
+    names = ("lowest visible + 1/lowest visible", "lowest visible + 2/lowest visible + 1")
+    unnamed = row("a", *(level(name, None, None, None, refer=True) for name in names))
+    assert gallery_film(unnamed).refer == ("2 unnamed levels: not known, refer",)
+
+
+def test_the_headline_counts_the_films_with_a_level_to_refer_and_those_without_a_result() -> None:
+    assert headline(3, 0, 0) == "No film has a level to refer."
+    assert headline(1, 1, 0) == "1 of 1 film has a level to refer."
+    assert headline(5, 2, 1) == "2 of 5 films have a level to refer. 1 without a result."
+
+
 def test_films_without_a_result_come_first_then_the_least_certain() -> None:
     page = gallery_page([gallery_film(one, f"reports/{one['film']}.html") for one in ROWS], "a model")
     assert re.findall('data-name="(.*?)"', page) == ["broken", "empty", "unknown", "wide", "sure"]
     assert re.findall('data-slip="(.*?)"', page) == ["0.0", "0.0", "5.0", "1.0", "12.0"]
     assert "only films with a level to refer (1)" in page
+    assert "<b>1 of 5 films has a level to refer. 1 without a result.</b>" in page
     assert page.count('class="film refers"') == 1
     assert 'href="reports/wide.html"' in page
     assert "reports/broken.html" not in page
