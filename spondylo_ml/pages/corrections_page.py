@@ -74,7 +74,7 @@ def corrections_page(page: CorrectionsPage) -> str:
     others = bodies[~bodies["change"].isin([KEPT, MOVED])][["film_id", "draft_level", "level", "change"]]
     return render_page(
         "corrections.html",
-        title=page.title,
+        title=page.title[:1].upper() + page.title[1:],
         facts=page.facts,
         remarks=page.remarks,
         headline=corrections_sentence(page.numbers[REVIEWED]),

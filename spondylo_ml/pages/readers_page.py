@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from spondylo_ml.evaluation.catalogue import metric_definition
+from spondylo_ml.evaluation.consensus import CONSENSUS
 from spondylo_ml.evaluation.intervals import Estimates
-from spondylo_ml.evaluation.model_as_reader import ModelAsReader
+from spondylo_ml.evaluation.model_as_reader import MODEL, OTHERS, ModelAsReader
 from spondylo_ml.evaluation.reader_agreement import ALL, Agreement, disagreement_counts, pair_name, paired_slips
 from spondylo_ml.evaluation.run_verdict import RunVerdict, digits_of_difference, p_text, run_verdict
 from spondylo_ml.pages import colours
@@ -63,7 +64,8 @@ def readers_page(study: ReaderStudyPage) -> str:
         headline=agreement_sentence(study.agreement),
         verdict=model_verdict(study.model) if study.model else None,
         agreement=estimates_table(study.agreement.numbers),
-        model_errors=estimates_table(study.model.errors) if study.model else [],
+        model_beside=estimates_table(beside_readers(study.model, study.readers)) if study.model else [],
+        model_against=estimates_table(against_readers(study.model, study.readers)) if study.model else [],
         model_differences=_differences_table(study.model) if study.model else [],
         listhesis=points_rows(study.model.roc) if study.model and study.model.roc else [],
         pictures=[(caption, jpeg_uri(picture)) for caption, picture in study.pictures],
@@ -105,6 +107,21 @@ def model_verdict(model: ModelAsReader) -> RunVerdict:
     """Whether the model is as close to the other readers as a reader is, over all readers."""
     verdict = run_verdict("the model", "another reader", model.differences[ALL])
     return replace(verdict, sentence=verdict.sentence[0].upper() + verdict.sentence[1:])
+
+
+def beside_readers(model: ModelAsReader, readers: Sequence[str]) -> dict[str, Estimates]:
+    """Each reader, and the model, against the consensus of the other readers on the same corners and levels."""
+    columns = {}
+    for reader in readers:
+        columns[reader] = model.errors[pair_name(reader, OTHERS)]
+        columns[f"model beside {reader}"] = model.errors[pair_name(MODEL, f"{OTHERS} of {reader}")]
+    return columns
+
+
+def against_readers(model: ModelAsReader, readers: Sequence[str]) -> dict[str, Estimates]:
+    """The model against each reader, and against the consensus of all."""
+    columns = {f"against {reader}": model.errors[pair_name(MODEL, reader)] for reader in readers}
+    return columns | {"against the consensus": model.errors[pair_name(MODEL, CONSENSUS)]}
 
 
 def estimates_table(numbers: Mapping[str, Estimates]) -> list[list[str]]:
