@@ -80,7 +80,9 @@ def change_page(data: ChangePage) -> str:
     """HTML of the page; all pictures are in it."""
     notes = Footnotes()
     levels = list(reversed(data.change.levels))
-    rows = [_row(level, data.verdicts, notes) for level in levels]
+    with_mm = any(not level.slip_mm.value.reason or _has_mm(level) for level in levels)
+    why_no_mm = "" if with_mm else _why_no_mm(levels)
+    rows = [_row(level, data.verdicts, notes, with_mm) for level in levels]
     pictures = [
         (level.name, _caption(level), _figure(data.pictures[level.upper_slot]))
         for level in levels
@@ -91,6 +93,8 @@ def change_page(data: ChangePage) -> str:
         title=data.title,
         data=data,
         rows=rows,
+        with_mm=with_mm,
+        why_no_mm=why_no_mm,
         has_verdicts=data.verdicts is not None,
         pictures=pictures,
         notes=notes.reasons,
@@ -122,12 +126,22 @@ def signed(value: float) -> str:
     return f"{value:+z.1f}".replace("-", MINUS)
 
 
-def _row(level: LevelChange, verdicts: Mapping[int, Instability] | None, notes: Footnotes) -> ChangeRow:
+def _has_mm(level: LevelChange) -> bool:
+    return any(film is not None and not film.slip_mm.reason for film in (level.before, level.after))
+
+
+def _why_no_mm(levels: Sequence[LevelChange]) -> str:
+    """Why no level has a slip in mm: the reasons of both films."""
+    films = [film for level in levels for film in (level.before, level.after) if film is not None]
+    return "; ".join(dict.fromkeys(film.slip_mm.reason for film in films if film.slip_mm.reason))
+
+
+def _row(level: LevelChange, verdicts: Mapping[int, Instability] | None, notes: Footnotes, with_mm: bool) -> ChangeRow:
     verdict = (verdicts or {}).get(level.upper_slot)
     films = (level.before, level.after)
     measures = (
         _cells([film.slip if film else None for film in films], level.slip, notes),
-        _cells([film.slip_mm if film else None for film in films], level.slip_mm, notes),
+        *([_cells([film.slip_mm if film else None for film in films], level.slip_mm, notes)] if with_mm else []),
         _cells([film.segmental_angle if film else None for film in films], level.segmental_angle, notes),
     )
     return ChangeRow(
