@@ -11,6 +11,8 @@ from markupsafe import Markup
 from optuna import Study, visualization
 from optuna.trial import TrialState
 
+from spondylo_ml.pages import colours
+from spondylo_ml.pages.figures.run_plots import whole_epochs
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 from tuning.options import StudyOptions
 from tuning.summary import BEST_RECIPE, headings
@@ -71,7 +73,7 @@ def _figures(study: Study, options: StudyOptions) -> dict[str, Callable[[], Figu
         ),
         "Optimisation history": lambda: _history(study, of),
         "Slices": lambda: visualization.plot_slice(study, **of),
-        "Contours": lambda: visualization.plot_contour(study, params=_contour_names(study), **of),
+        **({} if _complete_names(study) == {RATE, SIGMA} else {"Contours": lambda: _contours(study, of)}),
         "Parallel coordinates": lambda: visualization.plot_parallel_coordinate(study, **of),
     }
 
@@ -83,7 +85,9 @@ def _importances(study: Study, options: StudyOptions, of: dict[str, Any]) -> Fig
         sign = -1.0 if options.directions[0] == "maximize" else 1.0
         of = of | {"target": lambda trial: sign * trial.values[0]}
     figure = visualization.plot_param_importances(study, **of)
-    return figure.update_layout(xaxis_title="importance; the sum is 1", yaxis_title=None)
+    figure.update_traces(marker_color=colours.BARS)
+    height_px = 110 + 45 * sum(len(bars.y) for bars in figure.data)
+    return figure.update_layout(xaxis_title="importance; the sum is 1", yaxis_title=None, height=height_px)
 
 
 def _history(study: Study, of: dict[str, Any]) -> Figure:
@@ -110,7 +114,12 @@ def _intermediate(study: Study, options: StudyOptions) -> Figure:
             curve.line.dash = "dash"
             curve.name += " (pruned)"
     step = "fold" if options.folds > 1 else "epoch"
+    figure.update_xaxes(whole_epochs([[(x, 0.0) for x in curve.x] for curve in figure.data]))
     return figure.update_layout(xaxis_title=step, yaxis_title=headings(options.objectives)[0])
+
+
+def _contours(study: Study, of: dict[str, Any]) -> Figure:
+    return visualization.plot_contour(study, params=_contour_names(study), **of)
 
 
 def _contour_names(study: Study) -> list[str]:
@@ -136,5 +145,7 @@ def _chart(title: str, draw: Callable[[], Figure]) -> Chart:
         return Chart(title, Markup(), f"not drawn: {error}")
     if not figure.data:
         return Chart(title, Markup(), "not drawn: too few complete trials")
-    figure.update_layout(title=None, template="plotly_white", margin={"l": 60, "r": 20, "t": 30, "b": 50})
+    figure.update_layout(title=None, template="plotly_white", colorway=colours.RUNS)
+    figure.update_layout(margin={"l": 60, "r": 20, "t": 30, "b": 50})
+    figure.update_xaxes(exponentformat="e").update_yaxes(exponentformat="e")  # 1e-4, not 100 micro
     return Chart(title, chart_html(figure))

@@ -131,14 +131,14 @@ def test_the_page_contains_every_chart(tmp_path: Path) -> None:
         "Optimisation history",
         "Importance",
         "Slices",
-        "Contours",
         "Parallel coordinates",
         "Learning rate and sigma",
         "pruned trials dashed",
     ):
         assert title in text
     assert "not drawn" not in text
-    assert text.count("Plotly.newPlot") == 7
+    assert text.count("Plotly.newPlot") == 6
+    assert "Contours" not in text, "those of learning rate and sigma would be drawn twice"
     assert "PRUNED" in states(study)
     assert '"dash":"dash"' in text.replace(" ", "")
 
