@@ -153,6 +153,8 @@ def _labels_in_words(film: Film) -> str:
 
 def _written(config: ShowConfig, films: FilmSet, by: str, pictures: list[CaptionedPicture]) -> Shown:
     order = {"spread": "evenly spaced", "worst": "worst first", "best": "best first"}[config.choose]
-    lead = (f"{by} · {len(pictures)} of {len(films.part(config.split))} films of {films.name} {config.split}, {order}",)
-    page = write_pictures(expanded(config.to), f"{films.name}, {config.split}", lead, pictures)
+    lead = (f"{by} · {len(pictures)} of {len(films.part(config.split))} films, {order} · {films.name}",)
+    part = "all parts" if config.split == "all" else f"the {config.split} part"
+    count = f"{len(pictures)} film{'' if len(pictures) == 1 else 's'}"
+    page = write_pictures(expanded(config.to), f"{count} of {part}", lead, pictures)
     return Shown(page, len(pictures), f"{films.name} {config.split}")
