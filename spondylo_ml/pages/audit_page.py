@@ -126,6 +126,6 @@ def _facts(films: FilmSet, table: pd.DataFrame) -> list[tuple[str, str]]:
         ("films", f"{len(table)}, {int(table['labelled'].sum())} with labels"),
         ("patients", str(table["patient"].nunique())),
         ("vertebrae", str(bodies)),
-        ("slots", f"{slots[0]} to {slots[-1]}"),
+        ("levels", f"{slots[0]} to {slots[-1]}"),
         ("films with spacing", str(int(table["spacing_x_mm"].notna().sum()))),
     ]

@@ -44,7 +44,7 @@ def _chart(title: str, figure: go.Figure | None, note: str) -> Chart:
         height=HEIGHT_PX,
         margin={"l": 45, "r": 10, "t": 10, "b": 40},
         template="plotly_white",
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "y": 1.12, "traceorder": "normal"},
         barmode="stack",
         bargap=0.08,
     )
@@ -68,10 +68,10 @@ def _histogram(films: pd.DataFrame, column: str, label: str, width: float | None
         return None
     figure = go.Figure()
     bins = {"size": width} if width else None
-    for part, group in rows.groupby("part"):
+    for part, group in _by_part(rows):
         values = group[column].astype(float).tolist()
-        colour = colours.PARTS.get(str(part))
-        figure.add_histogram(x=values, xbins=bins, nbinsx=40, name=str(part) or "no part", marker_color=colour)
+        name, colour = part or "no part", colours.PARTS[part]
+        figure.add_histogram(x=values, xbins=bins, nbinsx=40, name=name, marker_color=colour)
     return figure.update_xaxes(title=label, dtick=1 if width == 1 else None).update_yaxes(title="films")
 
 
@@ -88,16 +88,22 @@ def _sizes(films: pd.DataFrame) -> go.Figure | None:
     if films.empty:
         return None
     figure = go.Figure()
-    for part, group in films.groupby("part"):
+    for part, group in _by_part(films):
         figure.add_scatter(
             x=group["width_px"].tolist(),
             y=group["height_px"].tolist(),
             text=group["film_id"].tolist(),
             mode="markers",
-            name=str(part) or "no part",
-            marker={"color": colours.PARTS.get(str(part)), "size": 6, "opacity": 0.6},
+            name=part or "no part",
+            marker={"color": colours.PARTS[part], "size": 6, "opacity": 0.6},
         )
-    return figure.update_xaxes(title="width, px").update_yaxes(title="height, px")
+    figure.update_xaxes(title="width, px", rangemode="tozero")
+    return figure.update_yaxes(title="height, px", rangemode="tozero")
+
+
+def _by_part(films: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The films of each part that has some, in the order of all charts."""
+    return [(part, group) for part in colours.PARTS if len(group := films[films["part"] == part])]
 
 
 def _slips(slips: pd.DataFrame) -> go.Figure | None:
