@@ -15,6 +15,7 @@ from spondylo_ml.evaluation.paired import PairedDifference
 from spondylo_ml.evaluation.run_verdict import RunVerdict, digits_of_difference, p_text, run_verdict
 from spondylo_ml.pages import colours
 from spondylo_ml.pages.figures.labels import Picture
+from spondylo_ml.pages.figures.run_plots import LOG_TICKS, whole_epochs
 from spondylo_ml.pages.render import Chart, chart_html, jpeg_uri, render_page
 
 
@@ -66,7 +67,7 @@ def comparison_page(data: ComparisonData, pictures: Sequence[tuple[str, Picture]
     }
     return render_page(
         "comparison.html",
-        title=data.title,
+        title=data.title[:1].upper() + data.title[1:],
         dataset=data.dataset,
         baseline=data.runs[0],
         remarks=data.remarks,
@@ -112,7 +113,7 @@ def _metrics_table(data: ComparisonData) -> list[list[str]]:
         definition = metric_definition(metric)
         cells = [interval_text(estimate, definition.digits) for estimate in estimates]
         counts = " / ".join(_distinct(str(estimate.n) for estimate in estimates))
-        rows.append([metric, definition.unit, *(cell.replace(" [", "\n[") for cell in cells), counts])
+        rows.append([definition.label, definition.unit, *(cell.replace(" [", "\n[") for cell in cells), counts])
     return rows
 
 
@@ -124,7 +125,7 @@ def _differences_table(differences: Sequence[PairedDifference]) -> list[list[str
         difference = interval_text(d.difference, digits).replace(" [", "\n[")
         p, effect = p_text(d.wilcoxon_p) or "none", number_text(d.rank_biserial, "+.2f")
         counts = (d.difference.n, d.n_better, d.n_worse, d.n_same)
-        rows.append([d.metric, difference, p, effect, *map(str, counts)])
+        rows.append([metric_definition(d.metric).heading, difference, p, effect, *map(str, counts)])
     return rows
 
 
@@ -153,8 +154,9 @@ def _metrics_figure(data: ComparisonData) -> Any:
                 "arrayminus": [e.value - e.low for e in estimates],
             }
             figure.add_bar(
-                x=metrics, y=[e.value for e in estimates], error_y=spread, name=run, marker_color=colours.of_run(index),
-                legendgroup=run, showlegend=column == 1, row=1, col=column,
+                x=[metric_definition(m).heading for m in metrics], y=[e.value for e in estimates], error_y=spread,
+                name=run, marker_color=colours.of_run(index), legendgroup=run, showlegend=column == 1, row=1,
+                col=column,
             )  # fmt: skip
     return _laid_out(figure, barmode="group", height=480, legend={"orientation": "h", "y": 1.24, "x": 0})
 
@@ -184,8 +186,11 @@ def _films_figure(data: ComparisonData) -> Any:
         name="no difference",
         line={"color": colours.NO_DIFFERENCE, "dash": "dot", "width": 1},
     )
-    figure.update_xaxes(title=f"{baseline}: mean error of the film, px512", type="log")
-    figure.update_yaxes(title="the other runs, px512", type="log", scaleanchor="x")
+    margin = 0.05 * (math.log10(ends[1]) - math.log10(ends[0])) or 0.1
+    limits = [math.log10(ends[0]) - margin, math.log10(ends[1]) + margin]
+    axis: dict[str, Any] = {"type": "log", "range": limits, "tickvals": LOG_TICKS}
+    figure.update_xaxes(title=f"{baseline}: mean error of the film, px512", **axis)
+    figure.update_yaxes(title="the other runs, px512", **axis)
     return _laid_out(figure, height=600)
 
 
@@ -201,7 +206,7 @@ def _curves_figure(data: ComparisonData) -> Any:
             mode="lines+markers",
             marker={"color": colours.of_run(index), "size": 5},
         )
-    figure.update_xaxes(title="epoch")
+    figure.update_xaxes(title="epoch", **whole_epochs(data.curves.values()))
     figure.update_yaxes(title=data.curve_label)
     return _laid_out(figure, height=420)
 

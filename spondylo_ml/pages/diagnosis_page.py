@@ -10,7 +10,7 @@ from spondylo_ml.diagnosis.findings import DiagnosisFinding, dead_in
 from spondylo_ml.diagnosis.gradients import GradientCensus
 from spondylo_ml.diagnosis.results import CheckResult
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
+from spondylo_ml.pages.figures.anatomy_chart import CAUSES, draw_anatomy
 from spondylo_ml.pages.render import jpeg_uri, render_page
 
 
@@ -51,6 +51,7 @@ def diagnosis_page(
         findings=findings,
         checks=checks,
         anatomy=jpeg_uri(draw_anatomy(anatomy)),
+        causes=CAUSES,
         shifts=[(name, row["share_of_corners_percent"].value) for name, row in level_shifts.items()],
         layers=sorted((layer for layer in layers if layer.dead), key=lambda layer: -layer.dead_percent),
         n_layers=len(layers),

@@ -12,7 +12,7 @@ from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.evaluation.catalogue import metric_definition
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.pages.comparison_page import interval_text
-from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
+from spondylo_ml.pages.figures.anatomy_chart import CAUSES, draw_anatomy
 from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.figures.run_plots import bland_altman, learning_curves
 from spondylo_ml.pages.render import Chart, chart_html, jpeg_uri, render_page
@@ -79,6 +79,7 @@ def run_page(data: RunPageData) -> str:
         charts=charts,
         pictures=[(caption, jpeg_uri(picture)) for caption, picture in data.pictures],
         anatomy=jpeg_uri(draw_anatomy(report.tables["anatomy"])) if "anatomy" in report.tables else "",
+        causes=CAUSES,
         calibration="" if data.calibration is None else jpeg_uri(data.calibration),
         tables=[(heading, rows) for name, heading in GROUP_TABLES.items() if (rows := group_rows(report, name))],
         confusion=confusion_rows(levels),
@@ -87,7 +88,7 @@ def run_page(data: RunPageData) -> str:
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 BLAND_ALTMAN_NOTE = (
-    "Each point is a level; lines: mean difference and 95 % limits of agreement. A point names its film."
+    "Each point is a level; lines: mean difference and 95 % limits of agreement. Point at one to see its film."
 )
 
 
@@ -105,7 +106,7 @@ def headline_rows(report: EvaluationReport, mean_shape_mre_px512: float) -> list
             if name == "mre_px512" and not math.isnan(mean_shape_mre_px512)
             else ""
         )
-        absent = f" ({estimate.n_absent} absent)" if estimate.n_absent else ""
+        absent = f"{NO_BREAK}({estimate.n_absent}{NO_BREAK}absent)" if estimate.n_absent else ""
         rows.append(
             [
                 metric.heading,

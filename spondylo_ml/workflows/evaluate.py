@@ -110,7 +110,8 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         )
         metrics, report = _log_results(predictions, bundle, config, header)
         if report is not None:
-            about = _page_facts(name, trained_run, bundle, films)
+            title = f"Evaluation of {trained_run.info.run_name} on {films.name}, {config.split} part"
+            about = _page_facts(title, trained_run, bundle, films)
             about = replace(about, warning=warning, mean_shape_mre_px512=metrics["mean_shape_mre_px512"])
             _log_page(about, predictions, report, bundle)
     return EvaluationResult(run_id, metrics, len(part), len(predictions.labelled_films), report, warning)

@@ -74,7 +74,9 @@ def test_the_page_escapes_names_and_shows_remarks_and_absent_values() -> None:
             remarks=("z has seen <them>",),
         )
     )
-    assert "<h1>a &lt;b&gt;</h1>" in page
+    assert "<h1>A &lt;b&gt;</h1>" in page
     assert "z has seen &lt;them&gt;" in page
     assert "<td>2.000<br><small>[1.000, 3.000]</small></td><td>none</td><td>none</td>" in page
-    assert "<td>mre_mm</td>" not in page, "a metric that no run has is left out"
+    assert "<td>MRE</td><td>px512</td>" in page
+    assert "<td>MRE</td><td>mm</td>" not in page, "a metric that no run has is left out"
+    assert "mre_px512" not in page, "metrics have the names that the other pages give them"

@@ -79,6 +79,11 @@ def test_losses_have_an_axis_of_their_own_and_wide_errors_a_logarithmic_one() ->
     assert learning_curves({"validation MRE": [(1, 9.0), (2, 5.0)]}).layout.yaxis.type is None
 
 
+def test_a_short_training_run_has_a_tick_at_each_epoch() -> None:
+    assert learning_curves({"training loss": [(1, 9.0), (4, 5.0)]}).layout.xaxis.dtick == 1
+    assert learning_curves({"training loss": [(1, 9.0), (40, 5.0)]}).layout.xaxis.dtick is None
+
+
 def test_what_is_empty_has_no_section(report: EvaluationReport) -> None:
     bare = run_page(RunPageData("a", [("model", "unet")], report, synthetic=False))
     for heading in ("Learning curves", "Films", "Differs from the recipe", "Grades", "Calibration", "Tables and files"):

@@ -17,6 +17,12 @@ PANELS = (
     ("mre_fixed_px512", "MRE if it were fixed, px512"),
 )
 
+CAUSES = (
+    "Localisation: the right corner, imprecisely placed. Level shift: a corner of another vertebra. Side flip: the "
+    "other end of the same edge. Corner swap: another corner of the vertebra. Missed: no prediction. False: no true "
+    "corner is near."
+)
+
 
 def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
     """(H, W, 3) RGB chart: per cause its share of corners and of error, and the MRE without it, with intervals."""

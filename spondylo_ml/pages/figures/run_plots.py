@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from spondylo_ml.pages import colours
 
 HEIGHT_PX = 380
 LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
+MOST_EPOCH_TICKS = 12
 LOSS = "loss"
 """Curves whose name ends so have the right axis."""
 
@@ -44,9 +45,15 @@ def learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Any:
             "ticks": "outside",
             "tickmode": "auto",
         },
-        xaxis={"title": "epoch"},
+        xaxis={"title": "epoch", **whole_epochs(curves.values())},
     )
     return laid_out(figure)
+
+
+def whole_epochs(curves: Iterable[Sequence[tuple[int, float]]]) -> dict[str, int]:
+    """Axis options for (epoch, value): no ticks between the epochs of a short training run."""
+    last = max((epoch for points in curves for epoch, _ in points), default=0)
+    return {"dtick": 1} if last <= MOST_EPOCH_TICKS else {}
 
 
 def bland_altman(levels: pd.DataFrame) -> Any:

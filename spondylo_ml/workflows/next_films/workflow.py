@@ -90,7 +90,9 @@ def next_films(config: NextConfig) -> NextResult:
             film.film_id: draw_film(film, prediction, PICTURE_HEIGHT_PX)
             for film, prediction in _chosen(ranked[: config.pictures], readings, files)
         }
-        page = next_page(NextPage(title, _facts(ranked, loaded, data), warnings, ranked, pictures))
+        chosen = sum(one.state is State.CHOSEN for one in ranked)
+        heading = f"Films to label first: {chosen} of {len(ranked)}"
+        page = next_page(NextPage(heading, _facts(ranked, loaded, data), warnings, ranked, pictures))
         table = film_table(ranked, {name: reading.warnings for name, reading in readings.items()}).to_csv(index=False)
         mlflow.log_text(page, PAGE)
         mlflow.log_text(table, LIST)
