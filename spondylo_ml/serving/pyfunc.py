@@ -32,6 +32,7 @@ from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import COLUMNS
 from spondylo_ml.serving.http_requests import replace_mlflow_answer
 from spondylo_ml.serving.registered import require_as_registered
+from spondylo_ml.serving.spark_rows import in_spark_task, without_none
 from spondylo_ml.spacing import Spacing, parse_pixel_aspect
 
 IMAGE_COLUMN = "image"
@@ -50,8 +51,8 @@ FILE_PREFIX = "file:"
 class LandmarkPyfunc(PythonModel):
     """One row of results per film, in order, with the columns `film_result.COLUMNS`.
 
-    A film that cannot be read has the reason in `error` and None elsewhere. A request that is not a table of films is
-    refused as a whole.
+    A film that cannot be read has the reason in `error` and None elsewhere, in a task of Spark `INSTEAD_OF_NONE`. A
+    request that is not a table of films is refused as a whole.
     """
 
     def load_context(self, context: Any) -> None:
@@ -79,6 +80,8 @@ class LandmarkPyfunc(PythonModel):
         records = model_input.to_dict("records")
         sources = [_source(number, record, self._films_below) for number, record in enumerate(records)]
         rows = [result.to_row() for result in self._model.results(sources)]
+        if in_spark_task():
+            rows = [without_none(row) for row in rows]
         return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
 
 
