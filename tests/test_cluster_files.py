@@ -41,7 +41,7 @@ CONTAINER = {"name", "image", "workingDir", "command", "args", "env", "resources
 
 
 def test_the_pages_have_such_files() -> None:
-    assert (len(SLURM), len(MANIFESTS)) == (2, 1)
+    assert (len(SLURM), len(MANIFESTS)) == (3, 1)
 
 
 @pytest.mark.parametrize("script", SLURM)
