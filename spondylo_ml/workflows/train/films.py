@@ -21,6 +21,9 @@ from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
 
+MANY_FILMS = 500
+"""Films whose preparation takes so long that a line announces it where there is no terminal for the progress bar."""
+
 
 def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     """Load and audit the films and leave out unusable labels; logs what was read and found.
@@ -88,5 +91,8 @@ def prepare_parts(
     for part, films in (("train", train), ("val", val)):
         require_usable_corner(films, part, slots)
     labelled = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
-    with tqdm(total=sum(map(len, labelled.values())), desc="preparing films", unit="film", disable=None) as bar:
+    count = sum(map(len, labelled.values()))
+    with tqdm(total=count, desc="preparing films", unit="film", disable=None) as bar:
+        if bar.disable and count > MANY_FILMS:
+            log.info("preparing %d films", count)
         return {part: prepare_films(films, slots, config.data.input_hw, bar.update) for part, films in labelled.items()}
