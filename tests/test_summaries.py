@@ -48,8 +48,8 @@ def test_an_evaluation_of_ap_films_states_their_metrics(run_id: str) -> None:
     lines = summary(run_id, T1_TO_L5, T1_TO_L5, shift_px=30.0).splitlines()
     (corners,) = (line for line in lines if "AP corners" in line)
     (angles,) = (line for line in lines if "AP angles" in line)
-    # (30 / 400)^2 = 0.005625, alike for both patients.
-    assert "NMSE 0.005625 [0.005625, 0.005625], OR20 100.00 [100.00, 100.00] %, OR40 0.00 [0.00, 0.00] %" in corners
+    # (30 / 400)^2 = 0.005625, alike for both patients; a rate seen in 2 of 2 may be as low as .025 ** (1 / 2) = .1581.
+    assert "NMSE 0.005625 [0.005625, 0.005625], OR20 100.00 [15.81, 100.00] %, OR40 0.00 [0.00, 84.19] %" in corners
     assert angles.endswith("Cobb SMAPE 0.00 [0.00, 0.00] %, Cobb CMAE 0.00 [0.00, 0.00] °, n 2")
 
 

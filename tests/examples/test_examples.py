@@ -84,6 +84,7 @@ def test_custom_model(workplace: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "small_net, run " in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_custom_loss(workplace: Path) -> None:
     run("custom_loss.py")
     (trained,) = MlflowClient().search_runs(["1"])
@@ -91,6 +92,7 @@ def test_custom_loss(workplace: Path) -> None:
     assert 0 < trained.data.metrics["train/loss_heatmap"] < 1
 
 
+@pytest.mark.slow
 def test_walkthrough(workplace: Path) -> None:
     notebook = nbformat.read(EXAMPLES / "walkthrough.ipynb", as_version=4)
     assert [cell for cell in notebook.cells if cell.get("outputs")] == []  # outputs are for the reader to make

@@ -286,6 +286,7 @@ def test_another_grade_is_accepted_only_within_0_2_points_of_a_limit() -> None:
     assert Parity({}, (film,)).to_json()["corners"]["largest_difference_px"] is None
 
 
+@pytest.mark.slow
 def test_each_backend_is_timed_at_both_batch_sizes() -> None:
     bundle = bundle_of("maht_net")
     speed = measure_speed(bundle, with_onnx(bundle, network_of("maht_net")), seconds=0.1)

@@ -152,6 +152,7 @@ def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.slow
 def test_the_model_is_calibrated_with_the_weights_of_its_file() -> None:
     bundle = small_bundle("maht_net", steps=20)
     before = {name: value.clone() for name, value in bundle.model.state_dict().items()}

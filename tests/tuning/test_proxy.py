@@ -42,6 +42,7 @@ def storage_at(address: str, heartbeat_s: int = 1) -> ProxiedStorage:
     return storage
 
 
+@pytest.mark.slow
 def test_two_workers_behind_a_proxy_run_each_trial_once(tmp_path: Path, address: str) -> None:
     workers = [start_worker(tmp_path, address, "shared", "6", "0.05") for _ in range(2)]
     outputs = [worker.communicate(timeout=WAIT_S)[0] for worker in workers]
@@ -110,6 +111,7 @@ def test_a_proxy_that_stays_away_ends_the_worker_with_advice(tmp_path: Path, mon
             study.run(objective)
 
 
+@pytest.mark.slow
 def test_the_lock_has_one_holder_and_ends_with_its_process(tmp_path: Path, address: str) -> None:
     order: list[str] = []
     first, second = StudyLock(storage_at(address), "s"), StudyLock(storage_at(address), "s")
@@ -140,6 +142,7 @@ def test_the_lock_has_one_holder_and_ends_with_its_process(tmp_path: Path, addre
 _ROOT = str(Path(__file__).resolve().parents[2])
 
 
+@pytest.mark.slow
 def test_workers_with_and_without_the_proxy_share_one_lock(tmp_path: Path, address: str) -> None:
     url, port = f"sqlite:///{tmp_path}/studies.db", free_port()
     with proxy_of(url, tmp_path, port):

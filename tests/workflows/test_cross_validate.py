@@ -34,6 +34,7 @@ def parent_and_folds(folder: Path) -> tuple[Run, dict[str, Run]]:
     return parent, {child.data.params["config.data.fold"]: child for child in children}
 
 
+@pytest.mark.slow
 def test_each_film_is_evaluated_out_of_fold_and_an_interrupted_fold_resumes(tmp_path: Path) -> None:
     output = run(tmp_path, "train", *ARGUMENTS)
     parent, folds = parent_and_folds(tmp_path)

@@ -36,6 +36,7 @@ def config(model: Path, to: Path, **changes: object) -> ExportOnnxConfig:
     return ExportOnnxConfig.model_validate(options)
 
 
+@pytest.mark.slow
 def test_the_exported_model_predicts_the_same_with_either_backend(model: Path, tmp_path: Path) -> None:
     output = run(tmp_path, "export-onnx", "--model", str(model), "--to", "with", *FEW)
     assert "unet, folder unet: written with network.onnx to with" in output
@@ -64,6 +65,7 @@ def test_the_exported_model_predicts_the_same_with_either_backend(model: Path, t
     assert by_torch["grade"].notna().any()
 
 
+@pytest.mark.slow
 def test_an_export_that_computes_something_else_fails_and_writes_nothing(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -82,6 +84,7 @@ def test_an_export_that_computes_something_else_fails_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_training_films_and_a_folder_that_is_not_empty_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="seed 0 drew the films that this model was trained on: give another --seed"):
         workflow.export_onnx(config(model, tmp_path / "with", seed=0))

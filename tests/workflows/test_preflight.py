@@ -36,6 +36,7 @@ def test_train_prints_the_checks_in_one_line_and_logs_them(tiny_run: tuple[Path,
     assert rows[1]["limit"] == 0.1
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_are_equal_with_and_without_the_checks(
     tiny_run: tuple[Path, Run, str], tmp_path: Path
 ) -> None:

@@ -24,7 +24,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("workers", "by"), [("0", signal.SIGTERM), ("1", signal.SIGKILL)], ids=["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    ("workers", "by"),
+    [
+        pytest.param("0", signal.SIGTERM, id="SIGTERM"),
+        pytest.param("1", signal.SIGKILL, id="SIGKILL", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_stopped_within_an_epoch_resumes_and_equals_an_uninterrupted_one(
     uninterrupted: Path, tmp_path: Path, workers: str, by: signal.Signals
 ) -> None:
