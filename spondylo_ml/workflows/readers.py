@@ -30,7 +30,6 @@ from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.figures.readers_picture import draw_readers
 from spondylo_ml.pages.readers_page import ReaderStudyPage, agreement_sentence, model_verdict, readers_page
-from spondylo_ml.serving.model_address import training_run_of_model
 from spondylo_ml.serving.model_source import LoadedModel, find_model
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.addresses import page_link
@@ -157,7 +156,7 @@ def _seen_films(model: str | None, study: ReaderStudy) -> list[str]:
     """The warning that the model was trained on some of the films, or that nobody knows."""
     if model is None:
         return []
-    seen = seen_by_model(training_run_of_model(model) or model, [row[0] for row in study.films])
+    seen = seen_by_model(model, [row[0] for row in study.films])
     if seen is None:
         return ["whether the model was trained on some of these films is unknown: if it was, its error is too low"]
     return [f"the model was trained on patients of {seen} of these films: its error is too low"] if seen else []

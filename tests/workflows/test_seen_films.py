@@ -46,9 +46,18 @@ def test_films_of_training_patients_count_and_those_of_validation_do_not(
     assert (unseen.counts, unseen.warning) == ("0 of 1", "")
 
 
-@pytest.mark.parametrize(("model", "counts"), [("{run_id}", "2 of 4"), ("none", "1 of 4"), ("nowhere", "1 of 4")])
+@pytest.mark.parametrize(
+    ("model", "tagged", "counts"),
+    [
+        ("{run_id}", False, "2 of 4"),
+        ("champion", True, "2 of 4"),
+        ("none", False, "1 of 4"),
+        ("champion", False, "1 of 4"),
+        ("nowhere", False, "1 of 4"),
+    ],
+)
 def test_films_of_the_model_that_a_run_goes_on_from_are_seen_too(
-    trained_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, counts: str
+    trained_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str, tagged: bool, counts: str
 ) -> None:
     """The second run was trained on p4, after the first one on p1 and p2."""
     monkeypatch.chdir(tmp_path)
@@ -56,6 +65,8 @@ def test_films_of_the_model_that_a_run_goes_on_from_are_seen_too(
     second = client.create_run(trained_run.info.experiment_id)
     config = yaml.safe_dump({"model": {"pretrained": model.format(run_id=trained_run.info.run_id)}})
     client.log_text(second.info.run_id, config, "config.yaml")
+    if tagged:
+        client.set_tag(second.info.run_id, "pretrained_run", trained_run.info.run_id)
     client.log_text(second.info.run_id, "film,patient,part\nd,p4,train\ne,p5,val\n", "data/split.csv")
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(store_in(tmp_path))
@@ -68,7 +79,7 @@ def test_films_of_the_model_that_a_run_goes_on_from_are_seen_too(
     finally:
         mlflow.set_tracking_uri(before)
     assert seen.counts == counts
-    assert others.counts == ("unknown of 1" if model == "nowhere" else "0 of 1")
+    assert others.counts == ("unknown of 1" if model in ("champion", "nowhere") and not tagged else "0 of 1")
 
 
 def test_a_run_without_a_split_is_not_taken_for_one_that_has_seen_nothing() -> None:

@@ -9,6 +9,7 @@ from functools import cache
 import mlflow
 import yaml
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config import DataConfig
 from spondylo_ml.config.network import IMAGENET
@@ -16,8 +17,13 @@ from spondylo_ml.config.references import is_whole_id
 from spondylo_ml.data.loading import load_films
 from spondylo_ml.errors import SpondyloError
 from spondylo_ml.landmarks import Film
+from spondylo_ml.serving.local_model import local_model
+from spondylo_ml.serving.model_address import training_run_of_model
 from spondylo_ml.serving.model_source import config_of_model
 from spondylo_ml.tracking.provenance import SPLIT_FILE
+
+PRETRAINED_RUN = "pretrained_run"
+"""Tag: the run whose model a run goes on from. Its configuration may name an alias, which means another model later."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +56,9 @@ def films_seen_in_training(run_id: str, films: Sequence[Film]) -> int | None:
 
 
 def seen_by_model(which: str, films: Sequence[Film]) -> int | None:
-    """The same of a model that is named by the id of its run, as the starter model or by its folder."""
-    known = training_films_of_run(which) if is_whole_id(which) else training_films_of_model(which)
+    """The same of a model that is named as in `predict --model`."""
+    run_id = training_run_of_model(which)
+    known = training_films_of_model(which) if run_id is None else training_films_of_run(run_id)
     return known.n_seen(films)
 
 
@@ -72,6 +79,8 @@ def training_films_of_run(run_id: str) -> TrainingFilms:
 def training_films_of_model(which: str) -> TrainingFilms:
     """The training films of the starter model or of a model in a folder, known if they are synthetic."""
     try:
+        if local_model(which) is None:
+            return UNKNOWN
         data = DataConfig.model_validate(config_of_model(which)["data"])
         if data.path is not None:
             return UNKNOWN
@@ -94,10 +103,19 @@ def _split_of(run_id: str) -> TrainingFilms:
 
 
 def _goes_on_from(run_id: str) -> str | None:
-    """The model from which a run goes on; None for random or ImageNet weights."""
+    """The model from which a run goes on, by its run if that is known; None for random or ImageNet weights."""
+    if run_id_or_none := _tag(run_id, PRETRAINED_RUN):
+        return run_id_or_none
     config = yaml.safe_load(_artifact(run_id, "config.yaml") or "{}")
     which = (config.get("model") or {}).get("pretrained") if isinstance(config, dict) else None
     return None if which is None or which in IMAGENET else str(which)
+
+
+def _tag(run_id: str, name: str) -> str | None:
+    try:
+        return MlflowClient().get_run(run_id).data.tags.get(name)
+    except MlflowException:
+        return None
 
 
 def _artifact(run_id: str, path: str) -> str | None:

@@ -31,6 +31,7 @@ from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.figures.sheet import tile, with_legend
 from spondylo_ml.serving.artefact import log_bundle
 from spondylo_ml.serving.bundle import Bundle
+from spondylo_ml.serving.model_address import training_run_of_model
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.checkpoints import FOLDER_TAG, checkpoint_folder
@@ -51,6 +52,7 @@ from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.shared.audit_log import log_audit
+from spondylo_ml.workflows.shared.training_films import PRETRAINED_RUN
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
 from spondylo_ml.workflows.train.best_epoch import MeasuredModel, log_best_epoch
 from spondylo_ml.workflows.train.examples import log_examples
@@ -134,6 +136,7 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
             mlflow.set_tag("parameter_count", str(parameter_count(model)))
             if resume is None:
                 mlflow.set_tag("pretrained", load_starting_weights(model, config.model))
+                _log_starting_run(config.model.starting_model)
                 warn_of_films_seen(config.model.starting_model, films.part("val"))
             _log_unused(model)
             mean_shape = MeanShape.fit(films.part("train"), films.slots)
@@ -204,6 +207,13 @@ def _log_origin(config: Config, films: FilmSet, compute: Compute) -> dict[str, s
         mlflow.log_text("\n".join(remark.in_run() for remark in remarks) + "\n", "data/remarks.txt")
     log_split(films)
     return digests
+
+
+def _log_starting_run(which: str | None) -> None:
+    """Log the run of the model that training goes on from, if it has one."""
+    run_id = training_run_of_model(which) if which else None
+    if run_id is not None:
+        mlflow.set_tag(PRETRAINED_RUN, run_id)
 
 
 def _log_unused(model: LandmarkModel) -> None:
