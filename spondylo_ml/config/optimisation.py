@@ -38,8 +38,9 @@ class TrainingConfig(Section):
         1.0, gt=0, le=1, description="learning rate of the backbone as a fraction of learning_rate"
     )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay")
-    parts: Literal["all", "close_up"] = Field(
-        "all", description="what is trained: all, or the close-up of Cascade Net alone, the rest as it was loaded"
+    parts: Literal["all", "close_up", "all_but_close_up"] = Field(
+        "all",
+        description="what is trained: all, the close-up of Cascade Net alone, or all but that; the rest as it was loaded",
     )
     frozen_stages: int = Field(
         0, ge=0, le=10, description="stages of a pretrained backbone, counted from the input, that are frozen at first"

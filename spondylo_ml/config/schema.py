@@ -87,9 +87,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _close_up_to_train(self) -> Config:
         has_one = self.model.name == "cascade_net" and self.model.cascade_net.close_up_samples > 0
-        if self.training.parts == "close_up" and not has_one:
+        if self.training.parts != "all" and not has_one:
             raise ValueError(
-                "training.parts close_up trains the close-up of Cascade Net alone, and there is none: set "
+                f"training.parts {self.training.parts} concerns the close-up of Cascade Net, and there is none: set "
                 "model.name=cascade_net and model.cascade_net.close_up_samples=80, or training.parts=all"
             )
         return self

@@ -61,7 +61,8 @@ class CascadeNet(LandmarkModel):
         super().__init__(slots)
         self.config = config
         self.options = options = config.model.cascade_net
-        self._close_up_only = config.training.parts == "close_up"
+        self._trains_stages = config.training.parts != "close_up"
+        self._trains_close_up = config.training.parts != "all_but_close_up"
         self.backbone = timm_features(options.backbone, TAPS)
         channels = self.backbone.feature_info.channels()  # type: ignore[operator, union-attr]
         self.decoder = Decoder(channels, options)
@@ -99,8 +100,8 @@ class CascadeNet(LandmarkModel):
         """
         boxes = boxes_of_bodies(batch.corners_xy)
         complete = ~boxes.isnan().any(dim=-1)
-        parts = {} if self._close_up_only else self._stage_losses(batch, complete)
-        if self.close_up is not None:
+        parts = self._stage_losses(batch, complete) if self._trains_stages else {}
+        if self.close_up is not None and self._trains_close_up:
             error = self.close_up.loss(
                 batch.images, boxes, batch.corners_xy, complete, self.options.corner_sigma_cells
             )  # fmt: skip
@@ -124,7 +125,7 @@ class CascadeNet(LandmarkModel):
 
     def learn_shapes(self, corners_xy: Tensor) -> None:
         """Learn the steps from body to body, and warn if they are too short to tell neighbouring bodies apart."""
-        if self._close_up_only:
+        if not self._trains_stages:
             return
         corners_xy = to_reduced(corners_xy, self.options.reduction)
         self.chain.learn(corners_xy)
@@ -139,14 +140,16 @@ class CascadeNet(LandmarkModel):
 
     def loss_heads(self) -> dict[str, str]:
         """See the base class."""
-        stages = {} if self._close_up_only else {"levels": "levels.", "shape": "shapes.", "corner": "corners."}
-        return stages | ({"close_up": "close_up."} if self.close_up is not None else {})
+        stages = {"levels": "levels.", "shape": "shapes.", "corner": "corners."} if self._trains_stages else {}
+        return stages | ({"close_up": "close_up."} if self.close_up is not None and self._trains_close_up else {})
 
     def unused_parameters(self) -> frozenset[str]:
-        """All but those of the close-up, if it is trained alone."""
-        if not self._close_up_only:
+        """All but those of the close-up, if it is trained alone; those of the close-up, if all else is."""
+        if self._trains_stages and self._trains_close_up:
             return super().unused_parameters()
-        return frozenset(name for name, _ in self.named_parameters() if not name.startswith("close_up."))
+        names = {name for name, _ in self.named_parameters()}
+        close_up = {name for name in names if name.startswith("close_up.")}
+        return frozenset(close_up if self._trains_stages else names - close_up)
 
     def _corner_loss(self, output: Levels, size_hw: tuple[int, int], corners_xy: Tensor, complete: Tensor) -> Tensor:
         if not complete.any():

@@ -19,7 +19,7 @@ from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film, FloatArray, GreyImage
 
 COUNT, SIDE = 6, 192
-UPRIGHT = ("inverted", "mirrored", "coned", "burnt-sacrum", "hardware")
+UPRIGHT = ("inverted", "mirrored", "coned", "burnt-sacrum", "hardware", "bowel-gas", "enhanced")
 
 
 def films(condition: str, count: int = COUNT) -> tuple[Film, ...]:
@@ -61,6 +61,38 @@ def test_conditions_of_the_pixels_leave_the_truth(condition: str) -> None:
     for plain, film in zip(films("unchanged"), films(condition), strict=True):
         np.testing.assert_array_equal(corners_of(film), corners_of(plain))
         assert (film.facing, film.size_hw, film.patient) == (plain.facing, plain.size_hw, plain.patient)
+
+
+@pytest.mark.parametrize("condition", ["narrow-discs", "difficult"])
+def test_a_worn_spine_has_a_slip_over_a_disc_that_is_nearly_lost(condition: str) -> None:
+    for film in condition_films(condition, 12, 4, SIDE, without=["export"]).films:
+        bodies = np.stack([v.corners_xy for v in film.vertebrae or ()])
+        bodies = bodies if film.facing is Facing.LEFT else bodies[:, [1, 0, 3, 2]] * [-1, 1]
+        plate = bodies[:-1, 0] - bodies[:-1, 1]
+        slip = ((bodies[1:, 3] - bodies[:-1, 1]) * plate).sum(axis=1) / (plate**2).sum(axis=1)
+        up = np.stack([-plate[:, 1], plate[:, 0]], axis=1) / (plate**2).sum(axis=1, keepdims=True)
+        gap = ((bodies[1:, 2:] - bodies[:-1, None, 1]) * up[:, None]).sum(axis=-1).min(axis=1)
+        assert (gap > -1e-9).all()
+        assert ((np.abs(slip) > 0.08 - 1e-9) & (gap < 0.2)).any()
+
+
+def test_gas_is_dark_and_in_front() -> None:
+    darker = np.zeros(2)
+    for plain, film in zip(films("unchanged"), films("bowel-gas"), strict=True):
+        dark = plain.image.read().astype(int) - film.image.read() > 10
+        front = np.arange(dark.shape[1]) < np.median(corners_of(film)[:, 0])
+        front = front if film.facing is Facing.LEFT else ~front
+        darker += dark[:, front].sum(), dark[:, ~front].sum()
+    assert darker[0] > 3 * darker[1] > 0
+
+
+def test_enhanced_films_have_more_fine_contrast() -> None:
+    def fine(film: Film) -> float:
+        image = film.image.read().astype(np.float32)
+        return float(np.abs(np.diff(image, axis=0)).mean() / image.std())
+
+    ratios = [fine(film) / fine(plain) for plain, film in zip(films("unchanged"), films("enhanced"), strict=True)]
+    assert min(ratios) > 1
 
 
 def test_an_inverted_film_has_dark_bone() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from spondylo_ml.data.phantom import Posture, phantom_film, render
 from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import FloatArray
 
 
 def test_an_empty_posture_gives_the_same_film() -> None:
@@ -32,3 +33,22 @@ def test_bodies_keep_their_shapes_and_the_slip_is_stated() -> None:
 def test_a_level_that_does_not_exist_is_refused() -> None:
     with pytest.raises(DataError, match=r"a level is 0 \(L5/S1\) to 13; given 14"):
         phantom_film(4, 2, posture=Posture({14: 1.0}))
+
+
+def test_a_disc_loses_its_share_of_height_and_the_slip_stays() -> None:
+    plain, worn = phantom_film(4, 2, 256), phantom_film(4, 2, 256, posture=Posture(narrowing={1: 0.75, 2: 1.0}))
+    before, after = (least_gaps(film.framing.corners_px) for film in (plain, worn))
+    np.testing.assert_allclose(after[1:4] / before[1:4], [0.25, 0.0, 1.0], atol=1e-9)
+    np.testing.assert_allclose(worn.slip_percent, plain.slip_percent, atol=1e-9)
+
+
+def test_a_disc_cannot_lose_more_than_it_has() -> None:
+    with pytest.raises(DataError, match=r"a share of 0 to 1 of its height; given 1.5"):
+        phantom_film(4, 2, posture=Posture(narrowing={0: 1.5}))
+
+
+def least_gaps(corners: FloatArray) -> FloatArray:
+    """(V - 1,) least distance of each body's inferior corners from the line of the endplate below, over its length."""
+    plate = corners[:-1, 0] - corners[:-1, 1]
+    up = np.stack([-plate[:, 1], plate[:, 0]], axis=1) / (plate**2).sum(axis=1, keepdims=True)
+    return np.asarray(((corners[1:, 2:] - corners[:-1, None, 1]) * up[:, None]).sum(axis=-1).min(axis=1))

@@ -161,20 +161,22 @@ def test_with_a_close_up_a_mirrored_film_has_mirrored_corners() -> None:
     torch.testing.assert_close(back, plain.corners_xy, atol=0.1, rtol=0)
 
 
-def test_the_close_up_alone_is_trained_if_asked_for() -> None:
-    alone = {"epochs": 1, "parts": "close_up"}
-    model = net(model={"name": "cascade_net", "cascade_net": CLOSE_UP}, training=alone)
+@pytest.mark.parametrize(
+    ("parts", "heads"), [("close_up", ["close_up"]), ("all_but_close_up", ["levels", "shape", "corner"])]
+)
+def test_the_close_up_alone_or_all_but_it_is_trained_if_asked_for(parts: str, heads: list[str]) -> None:
+    model = net(model={"name": "cascade_net", "cascade_net": CLOSE_UP}, training={"epochs": 1, "parts": parts})
     body = torch.tensor([[-10.0, -6.0], [10.0, -6.0], [-10.0, 6.0], [10.0, 6.0]])
     corners = torch.stack([body + torch.tensor([32.0, y]) for y in (90.0, 60.0)])[None]
     present, labelled = torch.ones(1, 2, dtype=torch.bool), torch.ones(1, dtype=torch.bool)
     images = torch.randint(0, 255, (1, 1, 128, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     batch = FilmBatch(images, corners, present, labelled, torch.zeros(1, dtype=torch.long))
-    parts = model.losses(batch)
-    assert list(parts) == list(model.loss_heads()) == ["close_up"]
-    parts["close_up"].backward()
+    losses = model.losses(batch)
+    assert list(losses) == list(model.loss_heads()) == heads
+    torch.stack(list(losses.values())).sum().backward()
     without = {name for name, value in model.named_parameters() if value.grad is None}
     assert without == model.unused_parameters()
-    assert not any(name.startswith("close_up.") for name in without)
+    assert any(name.startswith("close_up.") for name in without) == ("close_up" not in heads)
     assert set(with_close_up().losses(batch)) == {
         "levels", "shape", "corner", "close_up",
     }  # fmt: skip

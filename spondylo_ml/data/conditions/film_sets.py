@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from spondylo_ml.data import phantom
+from spondylo_ml.data.conditions.difficult import DIFFICULT
 from spondylo_ml.data.conditions.lumbar import LUMBAR
 from spondylo_ml.data.conditions.not_lumbar import NOT_LUMBAR as NOT_LUMBAR_SCENES
 from spondylo_ml.data.conditions.scene import Request, Scene
@@ -18,7 +19,7 @@ from spondylo_ml.data.synthetic import PHANTOM_KIND, SLOTS, code_only, dataset_n
 from spondylo_ml.errors import DataError, unknown_name
 from spondylo_ml.landmarks import Film, GreyImage
 
-_SCENES: dict[str, Callable[[Request], Scene]] = {**LUMBAR, **WHOLE_FILMS, **NOT_LUMBAR_SCENES}
+_SCENES: dict[str, Callable[[Request], Scene]] = {**LUMBAR, **DIFFICULT, **WHOLE_FILMS, **NOT_LUMBAR_SCENES}
 
 CONDITIONS: tuple[str, ...] = tuple(_SCENES)
 """Names of all conditions."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from spondylo_ml.data.phantom import PhantomFilm, Slips, phantom_film, render
+from spondylo_ml.data.phantom.posture import Posture
 from spondylo_ml.landmarks import Facing, GreyImage, Vertebra
 from spondylo_ml.spacing import Spacing
 
@@ -31,9 +32,11 @@ class Request:
         """A fresh stream for the condition's own draws."""
         return np.random.default_rng([self.seed, self.index, _CONDITION])
 
-    def film(self) -> PhantomFilm:
-        """The generator's film."""
-        return phantom_film(self.seed, self.index, self.long_side_px, self.without, self.slips, self.additions)
+    def film(self, posture: Posture | None = None) -> PhantomFilm:
+        """The generator's film, of the patient in another posture if one is given."""
+        return phantom_film(
+            self.seed, self.index, self.long_side_px, self.without, self.slips, self.additions, posture
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
