@@ -40,7 +40,7 @@ class TrainingConfig(Section):
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay")
     parts: Literal["all", "close_up", "all_but_close_up"] = Field(
         "all",
-        description="what is trained: all, the close-up of Cascade Net alone, or all but that; the rest stays as loaded",
+        description="what is trained: all, the close-up of Cascade Net alone, or all but it; the rest stays as it was",
     )
     frozen_stages: int = Field(
         0, ge=0, le=10, description="stages of a pretrained backbone, counted from the input, that are frozen at first"
