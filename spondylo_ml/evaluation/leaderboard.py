@@ -64,6 +64,7 @@ class Leaderboard:
         children: all planned training runs, in the order of the plan.
         mean_shape: estimates of the trivial predictor on the same films; empty if no run has finished.
         budget: the minutes of each training run, and other settings common to all, in words.
+        synthetic: whether the films are.
     """
 
     title: str
@@ -71,6 +72,7 @@ class Leaderboard:
     budget: str
     children: tuple[BenchmarkRun, ...]
     mean_shape: Mapping[str, Estimate] = field(default_factory=dict)
+    synthetic: bool = False
 
     @property
     def entries(self) -> list[str]:

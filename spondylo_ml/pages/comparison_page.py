@@ -31,6 +31,7 @@ class ComparisonData:
         curves: (epoch, value) of `curve_label` by run.
         remarks: what limits the comparison, such as runs trained on other films.
         settings: value of each setting by run, by the name of the setting.
+        synthetic: whether the films are.
     """
 
     title: str
@@ -43,6 +44,7 @@ class ComparisonData:
     curve_label: str
     remarks: tuple[str, ...] = ()
     settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    synthetic: bool = False
 
     @property
     def different_settings(self) -> dict[str, Mapping[str, str]]:
@@ -69,6 +71,7 @@ def comparison_page(data: ComparisonData, pictures: Sequence[tuple[str, Picture]
         "comparison.html",
         title=data.title[:1].upper() + data.title[1:],
         dataset=data.dataset,
+        synthetic=data.synthetic,
         baseline=data.runs[0],
         remarks=data.remarks,
         verdicts=data.verdicts(),

@@ -29,11 +29,11 @@ AP_TABLE = METRICS[11:]
 """Metrics of a further table, of AP films."""
 LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
 HOW_TO_READ = (
-    "mean over seeds [95 % interval over patients] sd between seeds (lowest to highest, n seeds), on the validation "
-    "films, which also decided the best epoch; none: no value. SDR: corners within a distance in px512, by level; "
-    "by instance: within a distance in px640, of detected vertebrae whatever their level; NMSE and OR: of AP films, by "
-    "level"
+    "Mean over seeds [95 % interval over patients] sd between seeds (lowest to highest; n: seeds with a value, if not "
+    "all), on the validation films, which also decided the best epoch. SDR: corners within a distance in px512, by "
+    "level; by instance: within a distance in px640, of detected vertebrae whatever their level."
 )
+AP_TERMS = "NMSE and OR: of AP films, by level."
 
 
 def quality_tables(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
@@ -41,6 +41,11 @@ def quality_tables(board: Leaderboard) -> tuple[tuple[str, ...], ...]:
     evaluated = [board.mean_shape, *(child.numbers for child in board.children)]
     has_ap_films = any(metric in numbers for numbers in evaluated for metric in AP_TABLE)
     return (*QUALITY_TABLES, AP_TABLE) if has_ap_films else QUALITY_TABLES
+
+
+def how_to_read(board: Leaderboard) -> str:
+    """What the numbers in the tables of quality are."""
+    return f"{HOW_TO_READ} {AP_TERMS}" if AP_TABLE in quality_tables(board) else HOW_TO_READ
 
 
 def quality_rows(board: Leaderboard, metrics: Sequence[str] = METRICS, with_spread: bool = True) -> list[list[str]]:
@@ -79,7 +84,7 @@ def leaderboard_page(board: Leaderboard) -> str:
         board=board,
         remarks=board.remarks(),
         quality_tables=[_ranked(_on_two_lines(quality_rows(board, metrics))) for metrics in quality_tables(board)],
-        how_to_read=HOW_TO_READ,
+        how_to_read=how_to_read(board),
         noise=_noise_text(board),
         cost=_that_ran(cost_rows(board)),
         runs=_child_rows(board),
@@ -123,7 +128,9 @@ def _metric(row: pd.Series, name: str, with_spread: bool) -> str:
         text += f" [{row[f'{name}_low']:.{digits}f}, {row[f'{name}_high']:.{digits}f}]"
     if with_spread and row[f"{name}_n_seeds"] > 1:
         low, high = (format(row[f"{name}_{part}"], f".{digits}f") for part in ("min", "max"))
-        text += f" sd {row[f'{name}_sd']:.{digits}f} ({low} to {high}, n {row[f'{name}_n_seeds']:.0f})"
+        seeds = row[f"{name}_n_seeds"]
+        count = f", n {seeds:.0f}" if seeds != row["n_finished"] else ""
+        text += f" sd {row[f'{name}_sd']:.{digits}f} ({low} to {high}{count})"
     return text
 
 

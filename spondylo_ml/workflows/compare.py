@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from spondylo_ml.config import CompareConfig, flatten
 from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
+from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.paired import difference_row, film_means, paired_differences, paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -137,6 +138,7 @@ def _comparison_data(
         curve_label=CURVE_LABEL,
         remarks=remarks,
         settings=_settings(trained_runs),
+        synthetic=films.kind == PHANTOM_KIND,
     )
 
 

@@ -8,6 +8,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.leaderboard import FAILED, FINISHED, BenchmarkRun, Leaderboard
 from spondylo_ml.pages.leaderboard_page import cost_rows, leaderboard_page, quality_rows, quality_tables
@@ -39,11 +41,25 @@ BOARD = Leaderboard(
 
 def test_a_cell_has_mean_interval_and_spread_or_none() -> None:
     header, first, mean_shape, second = quality_rows(BOARD)
-    assert first[:3] == ["first", "2/2", "5.00 [4.50, 5.50] sd 1.41 (4.00 to 6.00, n 2)"]
-    assert first[header.index("SDR@6 %")] == "45.0 [35.0, 55.0] sd 1.4 (44.0 to 46.0, n 2)"
+    assert first[:3] == ["first", "2/2", "5.00 [4.50, 5.50] sd 1.41 (4.00 to 6.00)"]
+    assert first[header.index("SDR@6 %")] == "45.0 [35.0, 55.0] sd 1.4 (44.0 to 46.0)"
     assert first[header.index("grade right %")] == "none (9 absent)"
     assert mean_shape[:3] == ["mean shape", "", "20.00 [19.00, 21.00]"]
     assert second[:3] == ["second", "0/1", "none"]
+
+
+def test_the_number_of_seeds_is_stated_where_some_have_no_value() -> None:
+    first, second, _ = BOARD.children
+    third = replace(second, seed=2, numbers={"mre_px512": estimate(7.0, 0.5)})
+    header, row, *_ = quality_rows(replace(BOARD, children=(first, second, third)))
+    assert row[header.index("SDR@6 %")] == "45.0 [35.0, 55.0] sd 1.4 (44.0 to 46.0, n 2)"
+    assert row[header.index("MRE px512")].endswith("sd 1.53 (4.00 to 7.00)")
+
+
+@pytest.mark.parametrize("synthetic", [False, True])
+def test_synthetic_films_are_called_that(synthetic: bool) -> None:
+    page = leaderboard_page(replace(BOARD, synthetic=synthetic))
+    assert ("<b>Synthetic films.</b>" in page) == synthetic
 
 
 def test_selected_metrics_can_be_shown_without_the_spread() -> None:
@@ -101,7 +117,7 @@ def test_metrics_are_in_three_tables_with_units_in_the_header() -> None:
         ["SDR@6 %", "SDR@12 %", "SDR@18 %", "SDR@24 %"],
         [*(f"instance SDR@{k} px640 %" for k in (5, 10, 15)), "presence F1 %", "grade right %"],
     ]
-    assert "<td>5.00 [4.50, 5.50]<br><small>sd 1.41 (4.00 to 6.00, n 2)</small></td>" in page
+    assert "<td>5.00 [4.50, 5.50]<br><small>sd 1.41 (4.00 to 6.00)</small></td>" in page
     assert '"SDR@6","SDR@12"' in page.replace(" ", "")
 
 

@@ -21,7 +21,7 @@ from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.run_verdict import METRICS as COMPARED_METRICS
 from spondylo_ml.evaluation.seed_noise import NOISE_FLOOR
 from spondylo_ml.pages.comparison_page import interval_text
-from spondylo_ml.pages.leaderboard_page import HOW_TO_READ, QUALITY_TABLES, cost_rows, quality_rows, quality_tables
+from spondylo_ml.pages.leaderboard_page import QUALITY_TABLES, cost_rows, how_to_read, quality_rows, quality_tables
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.serving.model_address import REGISTERED_MODEL
 from spondylo_ml.workflows.audit import REPORT, AuditResult
@@ -183,7 +183,7 @@ def benchmarked(result: BenchmarkResult) -> str:
         for child in board.children
         if child.state != FINISHED
     ]
-    lines += [*board.remarks(), HOW_TO_READ]
+    lines += [*board.remarks(), how_to_read(board)]
     return "\n".join([*lines, f"run {result.run_id}", where_to_see(result.run_id)])
 
 

@@ -240,6 +240,7 @@ def read_board(plan: Plan, planned: list[PlannedRun], children: ChildRuns) -> Le
         budget=_budget_text(plan, planned),
         children=tuple(child for child, _ in children_and_reports),
         mean_shape=mean_shape.numbers if mean_shape else {},
+        synthetic=all(planned_run.config.data.path is None for planned_run in planned),
     )
 
 
