@@ -44,10 +44,10 @@ def noisy(film: TiltedFilm, rng: np.random.Generator) -> tuple[Vertebra, ...]:
 
 
 def test_correct_on_2000_tilted_synthetic_films_including_flat_backs() -> None:
-    flat = [i for i in range(2000) if infer_facing(tilted_film(5, i).vertebrae).signs["lordosis"] ** 2 < 1]
-    assert len(flat) > 100
-    share, _ = share_right(5, 2000, lambda film, rng: film.vertebrae)
-    assert share >= 0.995
+    films = [tilted_film(5, index) for index in range(2000)]
+    estimates = [infer_facing(film.vertebrae) for film in films]
+    assert sum(estimate.signs["lordosis"] ** 2 < 1 for estimate in estimates) > 100, "flat backs"
+    assert np.mean([e.facing is film.facing for e, film in zip(estimates, films, strict=True)]) >= 0.995
 
 
 def test_confidence_is_calibrated_on_noisy_corners() -> None:

@@ -66,7 +66,7 @@ def test_folds_resplit_films_except_test_and_unlabelled_ones() -> None:
         assert of["f2"] == of["f3"], "a patient is not torn"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=12, max_size=30), st.integers(0, 5), st.randoms())
 def test_no_patient_is_in_two_folds_and_the_order_of_films_does_not_matter(
     patients: list[int], seed: int, random: object

@@ -214,11 +214,11 @@ def test_an_even_spine_is_that_of_the_clinic_with_another_slip() -> None:
 
 
 def test_films_of_even_slips_show_each_grade_in_both_directions_and_pass_the_audit() -> None:
-    films = phantom_films(400, 1, 384, slips="even")
+    films = phantom_films(250, 1, 384, slips="even")
     styles: Counter[tuple[bool, int | None]] = Counter()
     for film in films.films:
         styles.update((level.slip.value > 0, level.grade) for level in measure_film(film).levels)
-    assert min(styles[forward, grade] for forward in (True, False) for grade in range(1, 6)) >= 15, styles
+    assert min(styles[forward, grade] for forward in (True, False) for grade in range(1, 6)) >= 8, styles
     assert [str(f) for f in check_labels(films) if f.severity is Severity.ERROR] == []
 
 

@@ -209,6 +209,7 @@ def test_a_tampered_artefact_does_not_load(logged: str, tmp_path: Path, caplog: 
         mlflow.pyfunc.load_model(str(copy))
 
 
+@pytest.mark.slow
 def test_the_model_needs_only_its_own_code_and_its_listed_packages(logged: str, tmp_path: Path) -> None:
     code = f"""
 import sys; sys.path = [p for p in sys.path if p]

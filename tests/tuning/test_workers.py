@@ -120,6 +120,7 @@ def test_a_study_resumes_after_ctrl_c_in_a_worker(tmp_path: Path) -> None:
     assert parent.info.run_id == study.runs.parent_id
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("server")
 def test_four_workers_one_of_them_killed_run_exactly_the_requested_trials(tmp_path: Path, database: str) -> None:
     count = 12

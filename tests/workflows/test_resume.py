@@ -54,6 +54,7 @@ def test_a_run_stopped_within_an_epoch_resumes_and_equals_an_uninterrupted_one(
     )
 
 
+@pytest.mark.slow
 def test_another_configuration_is_refused_and_under_mlflow_run_the_new_run_resumes(
     tmp_path: Path,
 ) -> None:

@@ -56,6 +56,7 @@ def mlflow_run(
     return process.stdout + process.stderr
 
 
+@pytest.mark.slow
 def test_a_commit_runs_with_paths_relative_to_where_mlflow_run_was_called(repository: Path, tmp_path: Path) -> None:
     users, clones = tmp_path / "users", tmp_path / "clones"
     users.mkdir()
