@@ -27,6 +27,17 @@ def require_empty_folder(to: Path) -> None:
     require_writable(to)
 
 
+def require_new_file(file: Path) -> None:
+    """Check that there is no such file yet and that it can be written; nothing is ever overwritten.
+
+    Raises:
+        DataError: it exists, or nothing can be written to its folder.
+    """
+    if os.path.lexists(file):
+        raise DataError(f"{file.absolute()} exists: give the name of a new file, nothing is overwritten")
+    require_writable(file.absolute().parent)
+
+
 def require_writable(folder: Path) -> None:
     """Check that files can be written to `folder`, which is created later if it does not exist.
 

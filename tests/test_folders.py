@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spondylo_ml.errors import DataError
-from spondylo_ml.folders import require_empty_folder, require_writable
+from spondylo_ml.folders import require_empty_folder, require_new_file, require_writable
 
 
 def test_an_existing_and_a_new_folder_are_writable_and_left_unchanged(tmp_path: Path) -> None:
@@ -16,6 +16,15 @@ def test_an_existing_and_a_new_folder_are_writable_and_left_unchanged(tmp_path: 
         require_writable(path)
         require_empty_folder(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_may_be_in_a_new_folder_and_no_file_is_overwritten(tmp_path: Path) -> None:
+    require_new_file(tmp_path / "new" / "mapping.yaml")
+    (tmp_path / "mapping.yaml").write_text("levels: {}")
+    for existing in (tmp_path / "mapping.yaml", tmp_path):
+        with pytest.raises(DataError, match=r"exists: give the name of a new file, nothing is overwritten"):
+            require_new_file(existing)
+    assert [path.name for path in tmp_path.iterdir()] == ["mapping.yaml"]
 
 
 def test_a_folder_below_a_file_is_not_writable(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned
 from spondylo_ml.config.experiments import EXPERIMENT, TOOLS_EXPERIMENT
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import ConfigError
-from spondylo_ml.folders import require_empty_folder, require_writable
+from spondylo_ml.folders import require_empty_folder, require_new_file, require_writable
 
 
 def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
@@ -102,7 +102,11 @@ def check_compare(config: CompareConfig) -> None:
 
 
 def check_audit(config: AuditConfig) -> None:
-    """Check the films and the target of the new run."""
+    """Check the films, the file for a mapping and the target of the new run."""
+    if config.mapping_to is not None:
+        if config.data.path is None:
+            raise ConfigError("mapping_to needs a folder with labels (data): synthetic films have no names to map")
+        require_new_file(expanded(config.mapping_to))
     require_films(config.data)
     require_target(config.experiment, TOOLS_EXPERIMENT)
 

@@ -131,6 +131,9 @@ class AuditConfig(Section):
     data: DataConfig = DataConfig()
     pictures: int = Field(200, ge=0, le=2000, description="findings drawn in the report, most severe first")
     sample_films: int = Field(24, ge=0, le=200, description="films in the report's sample")
+    mapping_to: Path | None = Field(
+        None, description="new file for a proposed mapping.yaml, if names of labels are not understood"
+    )
     experiment: str | None = Field(
         None, min_length=1, description=f"MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or {TOOLS_EXPERIMENT}"
     )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from forked import ForkedProgram
@@ -67,6 +69,17 @@ def run(folder: Path, *arguments: str, **extra: str) -> str:
     process = start(folder, *arguments, **extra)
     output, _ = process.communicate(timeout=900)
     return _checked(folder, output, process.returncode)
+
+
+def printed_command(output: str, values: Mapping[str, str] | None = None) -> list[str]:
+    """The arguments of the next command that a summary prints, with a value for each place in angle brackets."""
+    (line,) = [line for line in output.splitlines() if line.startswith("Next, ")]
+    command = line.split("python -m spondylo_ml ")[1]
+    for place, value in (values or {}).items():
+        assert f"<{place}>" in command, command
+        command = command.replace(f"<{place}>", value)
+    assert "<" not in command
+    return shlex.split(command)
 
 
 def run_python(folder: Path, *arguments: str, **extra: str) -> str:

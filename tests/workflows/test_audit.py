@@ -7,16 +7,23 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from builders import IMAGES, LABELS, json_label, mendeley_folder, synthetic_film, write_label
-from commands import TINY, environment, run, start
+from commands import TINY, environment, printed_command, run, start
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.config import DataConfig
+from spondylo_ml.cli.checks import check_audit
+from spondylo_ml.config import AuditConfig, DataConfig
 from spondylo_ml.data.audit.findings import LeftOut, Severity, require_no_errors
-from spondylo_ml.data.loading import audit_of, load_audited_films, load_films, load_films_to_audit
+from spondylo_ml.data.loading import audit_of, load_audited_films, load_films, load_films_to_audit, read_films
+from spondylo_ml.data.readers.recognition import recognition_of
+from spondylo_ml.data.synthetic import phantom_films
+from spondylo_ml.errors import ConfigError, DataError
+from spondylo_ml.landmarks import Film
 
 FILES = {"findings.csv", "findings.json", "films.csv", "slips.csv"}
 
@@ -179,3 +186,45 @@ def test_the_real_lateral_films_have_no_errors_and_their_slips_are_withheld(real
     audit = audit_of(films, pixels)
     assert audit.of(Severity.ERROR) == ()
     assert "not_checked" in {finding.check for finding in audit.findings}
+
+
+def points_by_number(root: Path) -> Film:
+    """A film with LabelMe's file, its points named L4-1 and so on, the corners in the order of `CORNERS`."""
+    (film,) = phantom_films(1, 5, 200).films
+    pixels = film.image.read()
+    root.mkdir()
+    cv2.imwrite(str(root / "one.png"), pixels)
+    shapes = [
+        {"label": f"{body.level}-{number}", "points": [[float(x), float(y)]], "shape_type": "point"}
+        for body in film.vertebrae or ()
+        for number, (x, y) in enumerate(body.corners_xy, start=1)
+    ]
+    size = {"imageHeight": pixels.shape[0], "imageWidth": pixels.shape[1]}
+    tree = {"version": "5.4.1", "flags": {}, "shapes": shapes, "imagePath": "one.png", "imageData": None, **size}
+    (root / "one.json").write_text(json.dumps(tree), encoding="utf-8")
+    return film
+
+
+def test_a_proposed_mapping_is_written_and_the_printed_command_reads_the_same_corners(tmp_path: Path) -> None:
+    film = points_by_number(tmp_path / "named")
+    mapping = tmp_path / "named" / "mapping.yaml"
+    output = run(tmp_path, "audit", "--data", "named", "--mapping_to", "named/mapping.yaml")
+    assert "written to named/mapping.yaml" in output
+    assert printed_command(output) == ["audit", "--data", "named"]
+    assert not [path for path in tmp_path.rglob("*mapping*") if path != mapping], "no run has it: it quotes labels"
+    films = read_films(DataConfig(path=tmp_path / "named"))
+    corners = {body.level: body.corners_xy for body in films.films[0].vertebrae or ()}
+    assert corners.keys() == {body.level for body in film.vertebrae or ()}
+    for body in film.vertebrae or ():
+        np.testing.assert_array_equal(corners[body.level], body.corners_xy)
+    found = dict(recognition_of(tmp_path / "named", "auto", films).facts)
+    assert found["how sure"] == "certain: everything was understood"
+
+
+def test_a_mapping_overwrites_no_file_and_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("ignore: []")
+    with pytest.raises(DataError, match=r"mine\.yaml exists: give the name of a new file"):
+        check_audit(AuditConfig(data=DataConfig(path=tmp_path), mapping_to=tmp_path / "mine.yaml"))
+    with pytest.raises(ConfigError, match="mapping_to needs a folder with labels"):
+        check_audit(AuditConfig(mapping_to=tmp_path / "new.yaml"))
+    assert (tmp_path / "mine.yaml").read_text() == "ignore: []"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pydicom
 import pytest
-from commands import aliases_of, client_of, run, runs_of
+from commands import aliases_of, client_of, printed_command, run, runs_of
 from daily_loop import PATIENT, correct_in_cvat, lumbar_films, write_studies
 from mlflow.entities import Run
 
@@ -25,17 +24,6 @@ from spondylo_ml.landmarks import Film, FloatArray
 
 QUICK_TRAINING = ("--training.film_passes", "48", "--training.precision", "fp32", "--tracking.system_metrics", "false")
 READER = "reader-a"
-
-
-def printed_command(output: str, values: Mapping[str, str] | None = None) -> list[str]:
-    """The arguments of the next command that a summary prints, with a value for each place in angle brackets."""
-    (line,) = [line for line in output.splitlines() if line.startswith("Next, ")]
-    command = line.split("python -m spondylo_ml ")[1]
-    for place, value in (values or {}).items():
-        assert f"<{place}>" in command, command
-        command = command.replace(f"<{place}>", value)
-    assert "<" not in command
-    return shlex.split(command)
 
 
 def newest(folder: Path) -> Run:

@@ -6,6 +6,21 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from spondylo_ml.data.readers.tools.mapping import MAPPING
+
+
+def use_mapping(root: Path, written: Path | None, adds: bool) -> str:
+    """After an audit that proposes a mapping for the labels in `root`, which has one already if `adds`."""
+    place = root / MAPPING
+    audit = ("audit", "--data", str(root))
+    if adds:
+        return _step(f"check the proposal, add it to {place}", *audit)
+    if written is None:
+        return _step("write this proposal to a file", *audit, "--mapping_to", str(place))
+    if written.resolve() == place.resolve():
+        return _step(f"check {written}, see what is understood with it", *audit)
+    return _step(f"check {written}, copy it to {place}", *audit)
+
 
 def correct_drafts(folder: Path, draft_format: str) -> str:
     """After drafts were written to `folder`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from spondylo_ml.cli.summaries import next_steps
 from spondylo_ml.cli.summaries.table import aligned
@@ -11,6 +12,8 @@ from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
 from spondylo_ml.data.audit.findings import Severity, worst_first
 from spondylo_ml.data.film_files import NAMES_FILE
+from spondylo_ml.data.readers.recognition import Recognition
+from spondylo_ml.data.readers.tools.mapping import MAPPING
 from spondylo_ml.diagnosis.findings import dead_in
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.evaluation.catalogue import format_value, metric_definition
@@ -190,7 +193,6 @@ def benchmarked(result: BenchmarkResult) -> str:
 def audited(result: AuditResult) -> str:
     """Summary of an audit: what was recognised, all errors, and the number of other findings."""
     audit, recognition = result.audit, result.recognition
-    proposal = ["", recognition.proposal] if recognition and recognition.proposal else []
     rows = [
         *(recognition.facts if recognition else ()),
         ("films", str(result.n_films)),
@@ -199,7 +201,16 @@ def audited(result: AuditResult) -> str:
     errors = [f"  {audit.on_terminal(finding)}" for finding in worst_first(audit.of(Severity.ERROR))]
     lines = ["Errors, worst first:", *errors] if errors else ["No errors."]
     rows += [("digest", audit.digest[:16]), ("report", f"{REPORT}, under Artifacts"), ("run", result.run_id)]
-    return "\n".join([_table(rows), *proposal, *lines, where_to_see(result.run_id)])
+    mapping = _proposed_mapping(recognition, result.mapping_file) if recognition and recognition.proposal.text else []
+    return "\n".join([_table(rows), *lines, where_to_see(result.run_id), *mapping])
+
+
+def _proposed_mapping(found: Recognition, written: Path | None) -> list[str]:
+    """The proposed mapping, or the file that has it, what is uncertain, and the next command."""
+    place = f"written to {written}" if written else "proposed (for names that are not understood)"
+    lines = ["", f"{MAPPING}, {place}:", *([] if written else [found.proposal.text])]
+    lines += ["Uncertain:", *(f"  {doubt}" for doubt in found.proposal.doubts)] if found.proposal.doubts else []
+    return [*lines, next_steps.use_mapping(found.root, written, found.adds)]
 
 
 def predicted(result: PredictionResult) -> str:

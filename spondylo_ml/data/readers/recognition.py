@@ -13,7 +13,7 @@ from spondylo_ml.data.readers.tools.arrange import ARRANGED
 from spondylo_ml.data.readers.tools.dataset import read_drawings
 from spondylo_ml.data.readers.tools.drawing import Drawing
 from spondylo_ml.data.readers.tools.mapping import MAPPING, Mapping, read_mapping
-from spondylo_ml.data.readers.tools.proposal import count_names, proposed_mapping
+from spondylo_ml.data.readers.tools.proposal import Proposal, count_names, proposed_mapping
 from spondylo_ml.landmarks import LEVELS_LABELLED
 
 
@@ -34,12 +34,16 @@ class Recognition:
 
     Attributes:
         facts: names and values, for the terminal.
-        proposal: text of a `mapping.yaml` for names that are not understood; empty if there are none. It quotes labels,
-            so that it belongs on the terminal alone.
+        root: the folder.
+        proposal: a `mapping.yaml` for names that are not understood; empty if there are none. It quotes labels, so that
+            it belongs on the terminal and into a file that the user asked for, never into a run.
+        adds: whether the folder has a `mapping.yaml` already, to which the proposal is to be added.
     """
 
     facts: tuple[tuple[str, str], ...]
-    proposal: str = ""
+    root: Path
+    proposal: Proposal
+    adds: bool
 
 
 def recognition_of(root: Path, requested: str, films: FilmSet) -> Recognition:
@@ -56,7 +60,7 @@ def recognition_of(root: Path, requested: str, films: FilmSet) -> Recognition:
     how = "the only layout that fits" if requested == "auto" else "as asked for"
     doubts = _doubts(films)
     facts = [("layout", f"{films.kind} ({how}): {reader.layout}")]
-    proposal = ""
+    proposal = Proposal()
     if isinstance(reader, ToolReader):
         mapping = read_mapping(root)
         drawings, _ = read_drawings(root, reader.files(root), reader.parse, mapping)
@@ -65,9 +69,7 @@ def recognition_of(root: Path, requested: str, films: FilmSet) -> Recognition:
         doubts = [f"{unknown} name(s) not understood", *doubts] if unknown else doubts
         proposal = proposed_mapping(drawings, mapping.names)
     facts.append(("how sure", f"not sure: {'; '.join(doubts)}" if doubts else "certain: everything was understood"))
-    if proposal:
-        facts.append(("proposal", f"a {MAPPING}, below: check it, and save it as {root / MAPPING}"))
-    return Recognition(tuple(facts), proposal)
+    return Recognition(tuple(facts), root, proposal, (root / MAPPING).is_file())
 
 
 def _doubts(films: FilmSet) -> list[str]:

@@ -33,6 +33,19 @@ _LEVEL_WORDS = (
 
 
 @dataclass(frozen=True)
+class Proposal:
+    """A `mapping.yaml` to check.
+
+    Attributes:
+        text: its lines; empty if all names are understood.
+        doubts: what a person must decide or look at, a sentence each. They quote labels, as `text` does.
+    """
+
+    text: str = ""
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class _Named:
     """A point of a vertebra with the word that may name its corner."""
 
@@ -52,31 +65,34 @@ def count_names(drawings: Iterable[Drawing], names: PointNames) -> tuple[int, in
     return len(every), len(unknown)
 
 
-def proposed_mapping(drawings: Sequence[Drawing], names: PointNames) -> str:
-    """The text of a `mapping.yaml` to check and complete; empty if all names are understood."""
+def proposed_mapping(drawings: Sequence[Drawing], names: PointNames) -> Proposal:
+    """A `mapping.yaml` to check and complete; empty if all names are understood."""
     unknown = {plain(word) for drawing in drawings for words in unknown_words(drawing, names) for word in words}
     unknown = {word for word in unknown if names.meaning([word]) is None}
     if not unknown:
-        return ""
+        return Proposal()
     levels = {word: level for name in unknown for word, level in [_guessed_level(name)] if word}
     with_levels = PointNames(
         names.names, {**names.levels, **{w: _slot(level) for w, level in levels.items()}}, names.corners, names.ignored
     )
     votes = _votes(drawings, with_levels)
+    guessed = [(_quoted(word), level) for word, level in sorted(levels.items())]
     lines = ["# Proposed from the names and the positions of the points: check it before you use it."]
-    if levels:
-        lines += ["levels:", *(f"  {_quoted(word)}: {level}" for word, level in sorted(levels.items()))]
+    lines += ["levels:", *(f"  {word}: {level}  # guessed from the word" for word, level in guessed)] if guessed else []
+    doubts = [f"{word} is taken for {level}: guessed from the word" for word, level in guessed]
     corners, rest = [], []
     for word in sorted({_rest(name, with_levels) for name in unknown} - {""}):
         if with_levels.meaning([word]) is not None:
             continue
         if word in votes:
             corners.append(f"  {_quoted(word)}: {_winner(votes[word])}")
+            doubts += _disagreement(word, votes[word])
         else:
             rest.append(word)
     lines += ["corners:", *corners] if corners else []
     lines += [f"# not recognised: a corner, a level, or to be left out by ignore: {_quoted(word)}" for word in rest]
-    return "\n".join(lines) + "\n"
+    doubts += [f"{_quoted(word)} is not recognised: add it to corners, levels, names or ignore" for word in rest]
+    return Proposal("\n".join(lines) + "\n", tuple(doubts))
 
 
 def _guessed_level(name: str) -> tuple[str, str]:
@@ -148,6 +164,15 @@ def _winner(votes: Counter[str]) -> str:
     (corner, count), total = votes.most_common(1)[0], votes.total()
     meaning = corner if count >= AGREEMENT * total else ANY
     return f"{meaning}  # {corner} on {count} of {total} vertebrae"
+
+
+def _disagreement(word: str, votes: Counter[str]) -> list[str]:
+    """A sentence about a word that is not the same corner on all vertebrae."""
+    (corner, count), total = votes.most_common(1)[0], votes.total()
+    if count == total:
+        return []
+    taken = f"is taken for {corner}" if count >= AGREEMENT * total else "says no corner: told apart by position"
+    return [f"{_quoted(word)} {taken}: it is {corner} on {count} of {total} vertebrae"]
 
 
 def _quoted(word: str) -> str:
