@@ -119,7 +119,7 @@ class LevelUncertainty:
 
 def format_slip_intervals(pieces_percent: Sequence[tuple[float, float]]) -> str:
     """Intervals in percent as text, such as "-2.0 to +3.1 or +5.0 to +11.4"; "not known" if there are none."""
-    return " or ".join(f"{low:+.1f} to {high:+.1f}" for low, high in pieces_percent) or NOT_KNOWN
+    return " or ".join(f"{low:+z.1f} to {high:+z.1f}" for low, high in pieces_percent) or NOT_KNOWN
 
 
 @dataclass(frozen=True)

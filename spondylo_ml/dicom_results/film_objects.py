@@ -48,8 +48,8 @@ def level_lines(report: FilmReport) -> list[str]:
         if level.slip.reason:
             lines.append(f"{level.name}: {level.slip}")
         elif one is None:
-            lines.append(f"{level.name}: slip {level.slip.value:+.1f} %, {level.grade_name}")
+            lines.append(f"{level.name}: slip {level.slip.value:+z.1f} %, {level.grade_name}")
         else:
             interval = format_slip_intervals(one.pieces_percent)
-            lines.append(f"{level.name}: slip {level.slip.value:+.1f} % ({interval}), {one.verdict}")
+            lines.append(f"{level.name}: slip {level.slip.value:+z.1f} % ({interval}), {one.verdict}")
     return lines

@@ -269,7 +269,8 @@ def _slips(uncertainty: LevelUncertainty, texts: ReportTexts) -> str:
     if not uncertainty.pieces_percent:
         return texts.say(NOT_KNOWN)
     pieces = [
-        texts.text("interval_piece", low=f"{low:+.1f}", high=f"{high:+.1f}") for low, high in uncertainty.pieces_percent
+        texts.text("interval_piece", low=f"{low:+z.1f}", high=f"{high:+z.1f}")
+        for low, high in uncertainty.pieces_percent
     ]
     interval = texts.text("or").join(pieces).replace("-", MINUS)
     if not uncertainty.coverage:

@@ -167,7 +167,7 @@ def test_the_drawing_is_well_formed_svg() -> None:
     assert sum("arrow" in kind for kind in kinds) == 2
     assert sum("plate" in kind for kind in kinds) == 5
     assert len(list(tree.iter("circle"))) == 10
-    assert [t.text for t in tree.iter("text") if "%" in (t.text or "")] == ["+30.0 %", "-10.0 %"]
+    assert [t.text for t in tree.iter("text") if "%" in (t.text or "")] == ["+30.0 %", "\N{MINUS SIGN}10.0 %"]
 
 
 def test_the_arrow_runs_along_the_lower_endplate_by_the_slip() -> None:

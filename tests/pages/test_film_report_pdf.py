@@ -21,6 +21,7 @@ from reports import LEVEL_UNCERTAINTY
 from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.measurement import format_slip_intervals
 from spondylo_ml.evaluation.refusal import NOT_LUMBAR
 from spondylo_ml.evaluation.verdict import NOTHING_KNOWN, level_uncertainty
 from spondylo_ml.film_report.report import FilmReport, film_report
@@ -122,6 +123,18 @@ def test_the_values_of_each_level_are_on_the_sheet() -> None:
     assert "Research use only. Not a medical device" in text
     assert text.count("which side is anterior is uncertain") == 2
     assert "grade III anterolisthesis" in text
+
+
+def test_a_slip_of_zero_has_no_minus_and_the_picture_has_the_signs_of_the_table() -> None:
+    """A projection computed in floating point is hardly ever exactly 0."""
+    film = film_of(-0.02, -12.0)
+    report = report_on(film)
+    pieces = replace(report.uncertainty[0], pieces_percent=((-0.04, 3.0),))
+    sheet = film_report_sheet(replace(report, uncertainty=(pieces, report.uncertainty[1])), film.image.read())
+    (axes,) = sheet.figure.axes
+    assert {"+0.0 %", "\N{MINUS SIGN}12.0 %"} <= {text.get_text() for text in axes.texts}
+    assert {"+0.0", "\N{MINUS SIGN}12.0", "+0.0 to +3.0 (90\N{NO-BREAK SPACE}%)"} <= set(words_of(sheet))
+    assert format_slip_intervals(((-0.04, 3.0), (-0.06, 1.0))) == "+0.0 to +3.0 or -0.1 to +1.0"
 
 
 def test_what_has_no_room_is_counted() -> None:

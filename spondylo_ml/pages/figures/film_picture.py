@@ -19,6 +19,7 @@ from spondylo_ml.film_report.report import FilmReport, ReportedBody
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
 
 LONGEST_SIDE_PX = 1200
+MINUS = "\N{MINUS SIGN}"
 MARGIN_BODIES_XY = (2.0, 1.0)
 """Margin around the corners, in depths of a vertebral body; leaves room for text beside the spine."""
 REGION_PERCENT = 90
@@ -174,7 +175,8 @@ def _slip(level: LevelMeasurement, bodies: dict[int, FloatArray], measured: Film
     lower, corner = bodies[level.lower_slot], bodies[level.upper_slot][2 + back]
     plate = lower[front] - lower[back]
     foot = lower[back] + plate * float((corner - lower[back]) @ plate) / float(plate @ plate)
-    label = f"{level.name}: {level.slip.value:+.1f} %, {level.grade_name}"
+    slip = f"{level.slip.value:+z.1f}".replace("-", MINUS)  # z: no negative zero
+    label = f"{level.name}: {slip} %, {level.grade_name}"
     shapes = [Shape("drop", _points(np.stack([corner, foot])), label, level.grade)]
     if np.linalg.norm(foot - lower[back]) * 100 >= SHORTEST_ARROW_PERCENT * np.linalg.norm(plate):
         shapes.append(Shape("arrow", _points(np.stack([lower[back], foot])), label, level.grade))
