@@ -33,6 +33,11 @@ class ReadingConfig(Section):
         False,
         description="read a film turned by 90 degrees either way if fewer than four vertebrae are found upright",
     )
+    check_levels: bool = Field(
+        False,
+        description="read each film again on three parts of it; where they give its vertebrae other names, the levels "
+        "are uncertain",
+    )
     false_refusals: float = Field(
         0.01,
         ge=0,

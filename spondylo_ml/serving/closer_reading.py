@@ -9,6 +9,8 @@ The whole film is read first. Windows of it are read too:
 
 Of two readings, the one with the higher score is kept, which is `definite_vertebrae` times the confidence in their
 levels; with equal scores the earlier one. No film is therefore read on a window with a lower score than on the whole.
+
+With `reading.check_levels`, levels that would be named are then checked on parts of what was read (`level_check`).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.vertebra_size import scale_px
 from spondylo_ml.landmarks import FilmPrediction, FloatArray
+from spondylo_ml.serving.level_check import confidence_after, names_stay, parts_to_read
 
 SCAN_ZOOM = 2.0
 """Two thirds of the usual size for a spine of a fifth of the film's height. Windows overlap by half, so that one of
@@ -58,6 +61,11 @@ class Reading:
         return self.prepared.letterbox
 
     @property
+    def shown(self) -> Window:
+        """The part of the film that was read."""
+        return self.letterbox.window or whole_film(self.letterbox.film_hw)
+
+    @property
     def found_xy(self) -> FloatArray:
         """(B, 4, 2) px of the film: the vertebrae predicted to be on it."""
         corners = self.prediction.corners_xy[self.prediction.presence >= PRESENCE_THRESHOLD]
@@ -83,9 +91,14 @@ class CloserReading:
         usual_px: float,
         read: Callable[[Sequence[PreparedFilm]], list[FilmPrediction]],
         refused: Callable[[FilmPrediction], bool],
+        least_confidence: float = 0.0,
     ) -> None:
-        """Args: usual_px: mean size of the vertebrae on the training films, input px."""
+        """Args:
+        usual_px: mean size of the vertebrae on the training films, input px.
+        least_confidence: with less confidence levels have no names, so that there is nothing to check.
+        """
         self._config, self._usual_px, self._read, self._refused = config, usual_px, read, refused
+        self._least_confidence = least_confidence
 
     def best(self, film: PreparedFilm, first: FilmPrediction) -> FilmPrediction:
         """The best reading of a film, with remarks on how it was read.
@@ -101,11 +114,33 @@ class CloserReading:
             best = _highest(best, [one for one in turned if len(one.found_xy) >= FEWEST_UPRIGHT])
         if self._config.crop:
             best = self._closer(best, read)
+        confidence, doubts = self._checked(best, read)
         return replace(
             best.prediction,
-            quarter_turns=best.letterbox.window.quarter_turns if best.letterbox.window else 0,
-            remarks=remarks_on(best, self._config.crop and self._is_small(best)),
+            level_confidence=confidence,
+            quarter_turns=best.shown.quarter_turns,
+            remarks=(*remarks_on(best, self._config.crop and self._is_small(best)), *doubts),
         )
+
+    def _checked(
+        self, best: Reading, read: Callable[[Sequence[Window]], list[Reading]]
+    ) -> tuple[float, tuple[str, ...]]:
+        """The confidence in the levels after they were checked, and a remark if they do not stay the same."""
+        first = best.prediction
+        named = first.level_confidence >= self._least_confidence and not self._refused(first)
+        if not (self._config.check_levels and named and len(best.found_xy)):
+            return first.level_confidence, ()
+        parts = parts_to_read(best.found_xy, best.shown)
+        stay = [
+            names_stay(first, again.prediction, part) for part, again in zip(parts, read(parts), strict=True)
+        ]  # fmt: skip
+        if all(stay):
+            return first.level_confidence, ()
+        remark = (
+            f"the levels are uncertain: on {len(stay) - sum(stay)} of {len(stay)} parts of the film the network does "
+            "not give the same vertebrae the same names"
+        )
+        return confidence_after(first.level_confidence, stay), (remark,)
 
     def _closer(self, best: Reading, read: Callable[[Sequence[Window]], list[Reading]]) -> Reading:
         """The best reading among the given one and those of windows around its spine."""

@@ -29,7 +29,7 @@ class Predictor:
         # in it takes memory.
         self._lock = Lock()
         reading = bundle.config.reading
-        self._closer = self._closer_reading() if reading.crop or reading.turn else None
+        self._closer = self._closer_reading() if reading.crop or reading.turn or reading.check_levels else None
 
     def predict(self, films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[FilmPrediction]:
         """One prediction per film, in px of the original film, in order.
@@ -76,6 +76,7 @@ class Predictor:
             usual_px=usual_size_px(self._bundle.mean_shape, self._input_hw),
             read=self._read,
             refused=lambda prediction: bool(self._refusal(prediction)),
+            least_confidence=self._bundle.config.clinical.least_sacrum_confidence,
         )
 
     def _refusal(self, prediction: FilmPrediction) -> str:

@@ -131,6 +131,39 @@ def test_a_film_of_usual_size_is_read_once_as_before() -> None:
     assert (prediction.remarks, prediction.quarter_turns, prediction.refusal) == ((), 0, "")
 
 
+class MarkerReader(RectangleFinder):
+    """Names all levels one higher where something bright is to be seen at the left edge."""
+
+    def _find(self, image: GreyImage) -> tuple[FloatArray, FloatArray, FloatArray]:
+        corners, share, presence = super()._find(image)
+        if image[:, :4].max() <= 127:
+            return corners, share, presence
+        return np.roll(corners, 1, axis=0), np.roll(share, 1, axis=0), np.roll(presence, 1, axis=0)
+
+
+def test_levels_that_change_on_a_part_of_the_film_are_uncertain() -> None:
+    film = drawn((96, 96), (40, 85), 15, levels=5)
+    pixels = film.image.read().copy()
+    pixels[80:90, 0:3] = 255  # a marker, which the part without what lies beside the spine does not show
+    film = replace(film, image=plain_film("marked", (), (96, 96), pixels=pixels).image)
+    network = MarkerReader()
+    prediction = predicted(film, network, check_levels=True)
+    assert network.read == 4
+    assert prediction.level_confidence == 0.75
+    assert prediction.remarks == (
+        "the levels are uncertain: on 1 of 3 parts of the film the network does not give the same vertebrae the same "
+        "names",
+    )
+    assert predicted(film, MarkerReader()).level_confidence == 1.0, "without the check"
+
+
+def test_levels_that_stay_the_same_keep_their_confidence() -> None:
+    network = RectangleFinder()
+    prediction = predicted(USUAL, network, check_levels=True)
+    assert network.read == 4
+    assert (prediction.level_confidence, prediction.remarks) == (1.0, ())
+
+
 def test_without_the_switch_every_film_is_read_once() -> None:
     network = RectangleFinder()
     assert predicted(FIFTH, network).remarks == ()
