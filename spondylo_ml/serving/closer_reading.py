@@ -8,7 +8,8 @@ The whole film is read first. Windows of it are read too:
   have their mean size on the training films, twice at most.
 
 Of two readings, the one with the higher score is kept, which is `definite_vertebrae` times the confidence in their
-levels; with equal scores the earlier one. No film is therefore read on a window with a lower score than on the whole.
+levels; with equal scores the earlier one. But where the vertebrae are small, a window in which they have their usual
+size is kept if it shows at least as many of them: two small neighbours may be taken for one body, and be very definite.
 
 With `reading.check_levels`, levels that would be named are then checked on parts of what was read (`level_check`).
 """
@@ -151,7 +152,8 @@ class CloserReading:
             if window == best.letterbox.window:
                 break
             (closer,) = read([window])
-            if closer.score <= best.score:
+            enlarged = self._is_small(best) and len(closer.found_xy) >= len(best.found_xy)
+            if closer.score <= best.score and not enlarged:
                 break
             best = closer
         return best

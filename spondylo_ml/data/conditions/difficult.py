@@ -121,7 +121,7 @@ def _enhanced(image: GreyImage, rng: np.random.Generator) -> GreyImage:
     lit = np.clip(coarse * 8, 0, 1)  # no change in the black around the patient
     light = light - lit * np.float32(rng.uniform(0.2, 0.8)) * (coarse - coarse.mean())
     low, high = np.percentile(light, [rng.uniform(0.5, 4.0), 100 - rng.uniform(0.5, 4.0)])
-    light = np.clip((light - low) / max(high - low, 0.35), 0, 1) ** np.float32(np.exp(rng.normal(0.0, 0.3)))
+    light = np.clip((light - low) / max(float(high - low), 0.35), 0, 1) ** np.float32(np.exp(rng.normal(0.0, 0.3)))
     fine = blurred(light, unit * rng.uniform(0.8, 3.0))
     light = light + np.float32(rng.uniform(0.0, 1.0)) * (light - fine)
     noise = blurred(rng.standard_normal(image.shape).astype(np.float32), unit * rng.uniform(0.3, 0.8))
