@@ -116,12 +116,13 @@ def _enhanced(image: GreyImage, rng: np.random.Generator) -> GreyImage:
     if rng.random() < 0.6:
         tiles = int(rng.integers(4, 13))
         image = cv2.createCLAHE(float(rng.uniform(1.5, 5.0)), (tiles, tiles)).apply(image).astype(np.uint8)
-    light: FloatMap = image.astype(np.float32) / 255
+    light: FloatMap = image.astype(np.float32) / np.float32(255)
     coarse = blurred(light, height * rng.uniform(0.03, 0.12))
-    lit = np.clip(coarse * 8, 0, 1)  # no change in the black around the patient
-    light = light - lit * np.float32(rng.uniform(0.2, 0.8)) * (coarse - coarse.mean())
+    lit: FloatMap = np.clip(coarse * 8, 0, 1).astype(np.float32)  # no change in the black around the patient
+    light = light - lit * np.float32(rng.uniform(0.2, 0.8)) * (coarse - np.float32(coarse.mean()))
     low, high = np.percentile(light, [rng.uniform(0.5, 4.0), 100 - rng.uniform(0.5, 4.0)])
-    light = np.clip((light - low) / max(float(high - low), 0.35), 0, 1) ** np.float32(np.exp(rng.normal(0.0, 0.3)))
+    windowed = np.clip((light - low) / max(float(high - low), 0.35), 0, 1)
+    light = np.asarray(windowed ** np.exp(rng.normal(0.0, 0.3)), dtype=np.float32)
     fine = blurred(light, unit * rng.uniform(0.8, 3.0))
     light = light + np.float32(rng.uniform(0.0, 1.0)) * (light - fine)
     noise = blurred(rng.standard_normal(image.shape).astype(np.float32), unit * rng.uniform(0.3, 0.8))
