@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,13 +40,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the long files first: one that starts last would keep one of several workers busy and the others idle."""
     items.sort(key=lambda item: item.path.parent.name not in LONG)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtestloop(session: pytest.Session) -> None:
-    """Fork the server of `forked.py` before the first test, if a test uses it."""
-    if session.items and "forked" in sys.modules:
-        sys.modules["forked"].start_server()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,15 +1,11 @@
 """Programs in processes of their own that need not import the libraries, which takes longer than most of them run.
 
-A server process has them and forks for each program. Other tests start `python -m spondylo_ml` itself.
+A server process imports them once and forks for each program. Other tests start `python -m spondylo_ml` itself.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
-import faulthandler
-import gc
-import logging
 import multiprocessing
 import os
 import runpy
@@ -20,12 +16,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
-from _pytest.assertion.rewrite import AssertionRewritingHook
 
 IMPORTED_BEFORE = (
     "mlflow.store.tracking.sqlalchemy_store",
@@ -43,6 +38,10 @@ IMPORTED_BEFORE = (
 )
 
 
+SEARCH_PATH = tuple(filter(None, sys.path))
+"""Where programs find modules: MLflow adds the code in each model that a test loads to the path of this process."""
+
+
 class ForkedProgram:
     """A running program, with the methods of `subprocess.Popen` that the tests use."""
 
@@ -58,7 +57,7 @@ class ForkedProgram:
         self.args = (module, *arguments)
         self._output = tempfile.NamedTemporaryFile(prefix="program-", suffix=".log")  # deleted with this object
         self._process = _server().Process(
-            target=_run, args=(str(folder), _search_path(), self.args, dict(variables), self._output.name, new_group)
+            target=_run, args=(str(folder), SEARCH_PATH, self.args, dict(variables), self._output.name, new_group)
         )
         self._process.start()
 
@@ -105,51 +104,6 @@ class ForkedProgram:
                 time.sleep(0.02)
 
 
-def start_server() -> None:
-    """Fork the server from this process, which has imported the tests and with them most libraries.
-
-    Call it before the first test: a fork inherits what a test left behind, such as settings and connections.
-    """
-    resource_tracker.ensure_running()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("multiprocessing.util.spawnv_passfds", _fork_server)
-        _server()
-
-
-def _fork_server(_: str, arguments: Sequence[str], passed: Sequence[int]) -> int:
-    """Fork, where the standard library starts an interpreter that runs the last of the arguments."""
-    process_id = os.fork()
-    if process_id:
-        return process_id
-    try:
-        _forget_pytest({0, 1, 2, *passed})
-        exec(arguments[-1], {})
-    finally:
-        os._exit(1)
-
-
-def _forget_pytest(kept: set[int]) -> None:
-    """Undo what pytest did to this process: files other than the kept ones, streams, log handlers, imports."""
-    faulthandler.disable()
-    null = os.open(os.devnull, os.O_RDWR)
-    # Replaced, not closed: an object that closes its file later would close another one with that number.
-    for number in {int(name) for name in os.listdir("/proc/self/fd")} - kept - {null}:
-        with contextlib.suppress(OSError):  # the one by which the folder was listed
-            os.fstat(number)
-            os.dup2(null, number)
-    sys.stdout = open(1, "w", encoding="utf-8", buffering=1, closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", buffering=1, closefd=False)
-    logging.getLogger().handlers.clear()
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, AssertionRewritingHook)]
-    gc.freeze()  # the programs share these objects: a collection in one of them would copy their pages
-
-
-@cache
-def _search_path() -> tuple[str, ...]:
-    """Where programs find modules: MLflow adds the code in each model that a test loads to the path of this process."""
-    return tuple(filter(None, sys.path))
-
-
 @cache
 def _server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
@@ -157,7 +111,7 @@ def _server() -> ForkServerContext:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
             patch.delenv(name)
-        patch.setenv("PYTHONPATH", os.pathsep.join(_search_path()))
+        patch.setenv("PYTHONPATH", os.pathsep.join(SEARCH_PATH))
         forkserver.ensure_running()
     return context
 
