@@ -132,9 +132,7 @@ class CloserReading:
         if not (self._config.check_levels and named and len(best.found_xy)):
             return first.level_confidence, ()
         parts = parts_to_read(best.found_xy, best.shown)
-        stay = [
-            names_stay(first, again.prediction, part) for part, again in zip(parts, read(parts), strict=True)
-        ]  # fmt: skip
+        stay = [names_stay(first, again.prediction, part) for part, again in zip(parts, read(parts), strict=True)]
         if all(stay):
             return first.level_confidence, ()
         remark = (
