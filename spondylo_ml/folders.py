@@ -11,6 +11,9 @@ from spondylo_ml.errors import DataError
 LONGEST_NAME_BYTES = 255 - len("..partial-9999999")
 """Leaves room for the suffix of the temporary folder that a dataset is first written to."""
 
+UNFINISHED = "unfinished.jsonl"
+"""Record of the films that `predict` has finished, in a folder of results that has not all of them yet."""
+
 PROBE_BYTES = 1 << 16
 """An empty file can be written even to a full disk."""
 
@@ -25,6 +28,27 @@ def require_empty_folder(to: Path) -> None:
         what = "is not empty" if os.path.isdir(to) else "is a file" if to.exists() else "is a link to nothing"
         raise DataError(f"{to.absolute()} {what}: give a new or empty folder, nothing is overwritten")
     require_writable(to)
+
+
+def require_result_folder(to: Path, resume: bool) -> None:
+    """Check that `predict` can write to `to`: a new or empty folder, or with `resume` one with a file `UNFINISHED`.
+
+    Raises:
+        DataError: it cannot.
+    """
+    begun = (to / UNFINISHED).is_file()
+    if begun and resume:
+        require_writable(to)
+        return
+    try:
+        require_empty_folder(to)
+    except DataError as error:
+        hint = ""
+        if begun:
+            hint = "; --resume true goes on with the films that are left there"
+        elif resume and to.is_dir():
+            hint = f"; --resume needs the folder of a predict that was stopped, which has a file {UNFINISHED}"
+        raise DataError(f"{error}{hint}") from None
 
 
 def require_new_file(file: Path) -> None:

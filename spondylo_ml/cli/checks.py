@@ -52,7 +52,7 @@ from spondylo_ml.config.benchmark_plan import chosen_entries, make_plan, planned
 from spondylo_ml.config.experiments import EXPERIMENT, TOOLS_EXPERIMENT
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.errors import ConfigError
-from spondylo_ml.folders import require_empty_folder, require_new_file, require_writable
+from spondylo_ml.folders import require_empty_folder, require_new_file, require_result_folder, require_writable
 
 
 def check_train(options: TrainOptions, overrides: Mapping[str, Any]) -> None:
@@ -176,7 +176,7 @@ def check_predict(config: PredictConfig) -> None:
     from spondylo_ml.data.film_files import collect_films
     from spondylo_ml.dicom_results.installed import require_installed
 
-    require_empty_folder(expanded(config.to))
+    require_result_folder(expanded(config.to), config.resume)
     if config.dicom_to is not None:
         require_installed()
         require_empty_folder(expanded(config.dicom_to))

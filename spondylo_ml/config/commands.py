@@ -223,6 +223,9 @@ class PredictConfig(Section):
     model: str = Field("champion", min_length=1, description=MODEL_HELP)
     digest: Digest | None = Field(None, description=DIGEST_HELP)
     to: Path = Field(description="new or empty folder for the results")
+    resume: bool = Field(
+        False, description="go on in the folder of a predict that was stopped: films with results are not read again"
+    )
     format: DraftFormat | None = Field(
         None, description="also write the predictions to drafts/, to be corrected in a labelling tool"
     )
@@ -284,6 +287,12 @@ class PredictConfig(Section):
     def _reports_to_print(self) -> PredictConfig:
         if not self.reports and (self.pdf or self.report_texts is not None):
             raise ValueError("pdf and report_texts are of the reports: leave reports at true")
+        return self
+
+    @model_validator(mode="after")
+    def _resumable(self) -> PredictConfig:
+        if self.resume and (self.format is not None or self.dicom_to is not None):
+            raise ValueError("resume goes on with results alone: leave out format and dicom_to, or give a new folder")
         return self
 
     @model_validator(mode="after")

@@ -216,8 +216,9 @@ def _proposed_mapping(found: Recognition, written: Path | None) -> list[str]:
 def predicted(result: PredictionResult) -> str:
     """Summary of a prediction, with the file names of the films, which only the terminal shows."""
     n_unread, n_skipped = len(result.unread), len(result.skipped)
+    before = f", {result.n_before} of them from before" if result.n_before else ""
     rows = [
-        ("films", f"{len(result.films)}, {len(result.films) - n_unread} with results"),
+        ("films", f"{len(result.films)}, {len(result.films) - n_unread} with results{before}"),
         ("model", result.model),
         ("results", f"{result.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
     ]

@@ -56,11 +56,15 @@ class _KeptFilm:
 
 
 class Changes:
-    """Compares films as soon as all results are there; keeps no pixels in memory."""
+    """Compares films as soon as all results are there; keeps no pixels in memory.
+
+    Attributes:
+        wanted: films that are in a pair.
+    """
 
     def __init__(self, root: Path, model: FilmModel, pairs: FilmPairs, pages: bool = True) -> None:
         self._root, self._model, self._pairs, self._pages = root, model, pairs, pages
-        self._wanted = {film.film_id for pair in pairs.pairs for film in (pair.before, pair.after)}
+        self.wanted = frozenset(film.film_id for pair in pairs.pairs for film in (pair.before, pair.after))
         self._kept: dict[str, _KeptFilm] = {}
 
     def add(self, result: FilmResult, read: Callable[[], GreyImage]) -> None:
@@ -69,7 +73,7 @@ class Changes:
         Args:
             read: reads its pixels once more.
         """
-        if result.film_id not in self._wanted:
+        if result.film_id not in self.wanted:
             return
         if result.film is None or result.prediction is None or result.measurement is None:
             return

@@ -9,6 +9,7 @@
     reports/<film>.html   the one-film report, the same as JSON, and on request as a PDF
     changes.csv, changes/ changes between films of one patient (`changes`)
     drafts/               on request, drafts for a labelling tool (`data.writers.drafts`), and a record of them
+    unfinished.jsonl      until all films are read, those that are (`finished_films`)
 
 Films go by their pseudonyms, as in runs.
 """
@@ -19,7 +20,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import pandas as pd
@@ -45,6 +45,7 @@ from spondylo_ml.pages.gallery_page import (
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.film_result import SLIP_FIELDS, FilmResult
 from spondylo_ml.workflows.predict.draft_folder import DraftFolder, write_png
+from spondylo_ml.workflows.predict.finished_films import Row
 
 FORMAT = "spondylo_ml predictions 1"
 OVERLAY_HEIGHT_PX = 768
@@ -98,18 +99,23 @@ class ResultFolder:
     ) -> None:
         self.root, self._model = root, model
         self._overlays, self._reports = overlays, reports
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[Row] = []
         self._drafts = DraftFolder(root, model, draft_format) if draft_format else None
         root.mkdir(parents=True, exist_ok=True)
         for name, wanted in (("overlays", overlays), ("reports", reports is not None)):
             if wanted:
-                (root / name).mkdir()
+                (root / name).mkdir(exist_ok=True)
 
-    def add(self, result: FilmResult) -> None:
-        """Write the overlay and report of a film, and keep its row for the tables."""
-        self._rows.append({"film": result.film_id, **result.to_row()})
+    def add_finished(self, row: Row) -> None:
+        """Keep the row of a film whose overlay and report are there already."""
+        self._rows.append(row)
+
+    def add(self, result: FilmResult) -> Row:
+        """Write the overlay and report of a film, and keep its row for the tables; returns the row."""
+        row = {"film": result.film_id, **result.to_row()}
+        self._rows.append(row)
         if result.film is None or result.prediction is None:
-            return
+            return row
         if self._drafts:
             self._drafts.add(result.film, result.prediction)
         if self._overlays:
@@ -117,6 +123,7 @@ class ResultFolder:
             write_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), self.root / "overlays" / f"{result.film_id}.png")
         if self._reports:
             self._reports.write(self.root / "reports", self._model, result)
+        return row
 
     def write_tables(self) -> None:
         """Write the tables, the drafts and the gallery of all films that were added."""
@@ -156,11 +163,11 @@ class ResultFolder:
             for film in films
         ]
 
-    def _report_address(self, row: dict[str, Any]) -> str:
+    def _report_address(self, row: Row) -> str:
         return f"reports/{row['film']}.html" if self._reports and not row["error"] else ""
 
 
-def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+def tables(rows: list[Row], first_slot: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Make the tables of films, levels and corners from rows that have a `film` column too; absent values are empty."""
     films = [_film(row) for row in rows]
     levels = [
@@ -181,7 +188,7 @@ def tables(rows: list[dict[str, Any]], first_slot: int) -> tuple[pd.DataFrame, p
     )
 
 
-def _film(row: dict[str, Any]) -> tuple[object, ...]:
+def _film(row: Row) -> tuple[object, ...]:
     height, width = row["size_hw_px"] or (None, None)
     n_vertebrae = sum(p >= PRESENCE_THRESHOLD for p in row["presence"]) if row["presence"] else None
     warnings = "; ".join(row["warnings"] or ())

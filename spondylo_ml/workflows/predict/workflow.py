@@ -25,6 +25,7 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.dicom_results.installed import require_installed
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report_texts import read_texts
+from spondylo_ml.folders import require_result_folder
 from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.pages.gallery_page import ComparedPair
 from spondylo_ml.serving.backends import open_model
@@ -34,8 +35,10 @@ from spondylo_ml.spacing import Spacing
 from spondylo_ml.tracking.provenance import log_environment
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
+from spondylo_ml.version import __version__
 from spondylo_ml.workflows.predict.changes import Changes
 from spondylo_ml.workflows.predict.dicom_folder import DicomFolder
+from spondylo_ml.workflows.predict.finished_films import FinishedFilms, Row
 from spondylo_ml.workflows.predict.result_folder import ReportFiles, ResultFolder
 
 
@@ -55,6 +58,7 @@ class PredictionResult:
     Attributes:
         asked_for: the model as the command named it.
         films: all films.
+        n_before: films whose results were there already, from a `predict` that was stopped.
         not_sent: films that a server did not send; they are not among `films`.
         unread: films that could not be read.
         skipped: files in the folders that are not films.
@@ -76,6 +80,7 @@ class PredictionResult:
     dicom_folder: Path | None = None
     without_dicom: tuple[Failure, ...] = ()
     draft_format: str | None = None
+    n_before: int = 0
     not_sent: tuple[Failure, ...] = ()
 
     @property
@@ -87,10 +92,13 @@ class PredictionResult:
 def predict(config: PredictConfig) -> PredictionResult:
     """Predict each film and write the results; a film that cannot be read is reported and skipped.
 
+    With `resume`, films that a stopped `predict` wrote to the same folder are not read again.
+
     Raises:
         SpondyloError: no such model, no film, a target folder that is not empty, texts of a report that cannot be
             used, `dicom_to` without highdicom, or a server that has no such film.
     """
+    require_result_folder(config.to.expanduser(), config.resume)
     if config.dicom_to is not None:
         require_installed()
     reports = None
@@ -122,27 +130,37 @@ def _predict(
     changes = Changes(folder.root, model, pairs, config.reports)
     server = None if config.dicom_store is None else DicomwebServer(config.dicom_store)
     dicom = None if config.dicom_to is None else DicomFolder(config.dicom_to.expanduser(), model, server)
-    unread, without_dicom = list[Failure](), list[Failure]()
-    try:
-        for film, film_result in zip(inputs.films, _with_progress(model, inputs.films, config), strict=True):
-            folder.add(film_result)
-            changes.add(film_result, partial(_pixels, film, config))
-            if film_result.error:
-                unread.append(Failure(film.path, film.film_id, film_result.error_detail))
-            elif dicom is not None and (reason := _add(dicom, film, film_result)):
-                without_dicom.append(Failure(film.path, film.film_id, reason))
-    finally:  # keep the results up to an interruption
-        folder.write_tables()
-    compared = changes.write()
-    if compared:
-        folder.write_gallery(compared)
-    if config.private_names:
-        write_names(folder.root / NAMES_FILE, inputs.films)
+    with FinishedFilms(folder.root, _command(config, model), config.resume) as finished:
+        rows = _rows_before(inputs.films, finished, changes, config)
+        unread, without_dicom = list[Failure](), list[Failure]()
+        results = _with_progress(model, [film for film in inputs.films if film.film_id not in rows], config)
+        try:
+            for film in inputs.films:
+                if film.film_id in rows:
+                    folder.add_finished(rows[film.film_id])
+                    continue
+                film_result = next(results)
+                row = folder.add(film_result)
+                changes.add(film_result, partial(_pixels, film, config))
+                if film_result.error:
+                    unread.append(Failure(film.path, film.film_id, film_result.error_detail))
+                    continue
+                if dicom is not None and (reason := _add(dicom, film, film_result)):
+                    without_dicom.append(Failure(film.path, film.film_id, reason))
+                finished.add(film.film_id, film.path, _details(film.details, config), row)
+        finally:  # keep the results up to an interruption
+            folder.write_tables()
+        compared = changes.write()
+        if compared:
+            folder.write_gallery(compared)
+        if config.private_names:
+            write_names(folder.root / NAMES_FILE, inputs.films)
     result = PredictionResult(
         folder=folder.root,
         model=model.name,
         asked_for=config.model,
         films=inputs.films,
+        n_before=len(rows),
         not_sent=not_sent,
         unread=tuple(unread),
         skipped=inputs.skipped,
@@ -155,6 +173,26 @@ def _predict(
     if "MLFLOW_RUN_ID" in os.environ:
         _log(result)
     return result
+
+
+def _command(config: PredictConfig, model: FilmModel) -> dict[str, str]:
+    """What must be the same for all results of a folder."""
+    names = ("backend", "overlays", "reports", "pdf", "report_texts")
+    values = {name: str(getattr(config, name)) for name in names}
+    return {"spondylo_ml": __version__, "model": model.name, "digest": model.digest, **values}
+
+
+def _rows_before(
+    films: Sequence[FilmFile], finished: FinishedFilms, changes: Changes, config: PredictConfig
+) -> dict[str, Row]:
+    """Rows of films that are not read again, by film. Films that are compared with others are always read again."""
+    finished.require_among([film.film_id for film in films])
+    rows = {
+        film.film_id: finished.row_of(film.film_id, film.path, _details(film.details, config))
+        for film in films
+        if film.film_id not in changes.wanted
+    }
+    return {film_id: row for film_id, row in rows.items() if row is not None}
 
 
 def _pixels(film: FilmFile, config: PredictConfig) -> GreyImage:
