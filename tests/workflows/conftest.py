@@ -1,4 +1,4 @@
-"""Training runs that several test files share, since each takes seconds."""
+"""Training runs and a model that several test files share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from pathlib import Path
 import pytest
 from commands import TINY, run, runs_of
 from mlflow.entities import Run
+from small_models import unet_bundle
+
+from spondylo_ml.serving.bundle import save_bundle
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a real network with random weights that predicts every vertebra as present."""
+    folder = tmp_path_factory.mktemp("model")
+    save_bundle(unet_bundle(), folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import pytest
 from builders import synthetic_film
 from commands import unknown_metrics
 from mlflow.tracking import MlflowClient
-from small_models import bundle_with_known_corners, small_bundle, unet_bundle
+from small_models import bundle_with_known_corners, small_bundle
 
 from spondylo_ml.active_learning.ranking import State
 from spondylo_ml.cli.summaries.next_films import films_chosen
@@ -52,13 +52,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labelled") / "coco"
     write_dataset(FilmSet("made", "made", phantom_films(3, 12, 96).films, SLOTS), "coco", folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(unet_bundle(), folder)
     return folder
 
 

@@ -16,24 +16,15 @@ from commands import environment, run, runs_of, start
 from dicoms import PLANTED, PLANTED_WORDS, dataset, file_bytes, with_identifiers
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
-from small_models import unet_bundle
 
 from spondylo_ml.data.draft_record import read_drafts
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import read_folder
-from spondylo_ml.serving.bundle import bundle_digest, save_bundle
+from spondylo_ml.serving.bundle import bundle_digest
 from spondylo_ml.serving.film_result import COLUMNS
 
 NAMED = "Quentin Ysolde"
 """Stands for a patient's name in file names; other words are planted in the DICOM headers."""
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A real network with random weights that predicts every vertebra as present."""
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(unet_bundle(), folder)
-    return folder
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from builders import synthetic_film
 from commands import start
-from small_models import unet_bundle
 
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import FilmDetails
@@ -23,7 +22,6 @@ from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError
 from spondylo_ml.folders import UNFINISHED
 from spondylo_ml.landmarks import Facing
-from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.workflows.predict import predict
 from spondylo_ml.workflows.predict.finished_films import FinishedFilms
@@ -32,13 +30,6 @@ from spondylo_ml.workflows.predict.result_folder import ResultFolder
 COMMAND = {"model": "a"}
 DETAILS = FilmDetails(Facing.UNKNOWN, None, None)
 N_FILMS = 4
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(unet_bundle(), folder)
-    return folder
 
 
 @pytest.fixture
@@ -121,6 +112,17 @@ def test_changed_films_are_read_again_other_settings_and_missing_films_refused(
     assert_same_results(config.to, predict(config.model_copy(update={"to": folder.parent / "whole"})).folder)
 
 
+def test_a_film_that_can_no_longer_be_read_keeps_no_picture_and_no_report(
+    config: PredictConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(config.films[0])
+    stopped_after(3, config, monkeypatch)
+    (folder / "film 0.png").write_bytes(b"noise")
+    result = predict(config.model_copy(update={"resume": True}))
+    assert (len(result.unread), result.n_before) == (2, 1)
+    assert_same_results(config.to, predict(config.model_copy(update={"to": folder.parent / "whole"})).folder)
+
+
 def test_films_of_one_patient_are_compared_although_one_was_read_before(
     config: PredictConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +157,8 @@ def test_a_line_that_was_cut_off_costs_its_film_alone(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     with FinishedFilms(tmp_path, COMMAND, resume=True) as finished:
         assert finished.row_of("two", film, DETAILS) == {"film": "two"}
+        finished.add("gone", tmp_path / "gone.png", DETAILS, {"film": "gone"})
+        assert finished.row_of("gone", tmp_path / "gone.png", DETAILS) is None
     assert not record.exists()
 
 

@@ -11,7 +11,6 @@ import pytest
 from commands import unknown_metrics
 from mlflow.tracking import MlflowClient
 from simulated_readers import drawn, reader_of
-from small_models import unet_bundle
 
 from spondylo_ml.cli.summaries.readers import readers_compared
 from spondylo_ml.config import DataConfig, ReadersConfig
@@ -20,7 +19,6 @@ from spondylo_ml.data.loading import read_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.data.writers.dataset import write_dataset
 from spondylo_ml.errors import DataError
-from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.workflows.readers import compare_readers
 
 LAYOUTS = ("coco", "cvat", "labelme")
@@ -43,13 +41,6 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         read = reader_of(films, NOISE_PX, seed)[: 4 if seed == 2 else 5]
         write_dataset(FilmSet("made", "made", tuple(read), SLOTS), layout, place)
     return places
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    save_bundle(unet_bundle(), folder)
-    return folder
 
 
 def test_readers_their_consensus_and_a_model_are_compared_in_a_run(

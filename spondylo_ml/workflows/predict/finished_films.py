@@ -109,8 +109,10 @@ class FinishedFilms:
         return row if key == _key(path, details) else None
 
     def add(self, film_id: str, path: Path, details: FilmDetails, row: Row) -> None:
-        """Record a film, whose pictures and reports are written."""
+        """Record a film, whose pictures and reports are written; nothing if its file is gone since it was read."""
         key = _key(path, details)
+        if key is None:
+            return
         self._append({"film": film_id, "key": key, "row": row})
         self._finished[film_id] = key, row
 
@@ -119,9 +121,13 @@ class FinishedFilms:
         self._file.flush()
 
 
-def _key(path: Path, details: FilmDetails) -> str:
-    """SHA-256 of a film's file and its details."""
-    return hashlib.sha256(path.read_bytes() + repr(details).encode()).hexdigest()
+def _key(path: Path, details: FilmDetails) -> str | None:
+    """SHA-256 of a film's file and its details; None if the file cannot be opened."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return hashlib.sha256(content + repr(details).encode()).hexdigest()
 
 
 def _require_same(before: Mapping[str, str], now: Mapping[str, str], folder: Path) -> None:

@@ -115,6 +115,7 @@ class ResultFolder:
         row = {"film": result.film_id, **result.to_row()}
         self._rows.append(row)
         if result.film is None or result.prediction is None:
+            self._remove_files(result.film_id)
             return row
         if self._drafts:
             self._drafts.add(result.film, result.prediction)
@@ -124,6 +125,12 @@ class ResultFolder:
         if self._reports:
             self._reports.write(self.root / "reports", self._model, result)
         return row
+
+    def _remove_files(self, name: str) -> None:
+        """Remove what an earlier start wrote, when the film could still be read."""
+        reports = (self.root / "reports" / f"{name}.{suffix}" for suffix in ("html", "json", "pdf"))
+        for path in (self.root / "overlays" / f"{name}.png", *reports):
+            path.unlink(missing_ok=True)
 
     def write_tables(self) -> None:
         """Write the tables, the drafts and the gallery of all films that were added."""
