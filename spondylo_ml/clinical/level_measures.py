@@ -23,6 +23,10 @@ from spondylo_ml.landmarks import FloatArray, level_name
 
 S1, L5, L1 = 0, 1, 5
 NAN = float("nan")
+LARGEST_DOUBT_POINTS = 5.0
+"""Where it is doubtful whether a film was stretched, a slip is given if undoing the stretch changes it by no more than
+this, the usual limit of a listhesis, and leaves its grade."""
+
 OPPOSITE = "the two endplates point in opposite directions: the disc has no bisector"
 
 
@@ -37,6 +41,8 @@ class Spine:
         withheld: why nothing can be measured, or empty.
         mm_withheld: why lengths cannot be given in mm; if empty, the frame's unit is mm.
         impossible: by slots, why a body, or two together, cannot be measured.
+        shape_doubt: why it is doubtful whether the film was stretched, so that it has no angles and ratios; or empty.
+        undone_bodies: the bodies if that stretch is undone; empty without such a doubt.
     """
 
     bodies: Mapping[int, FloatArray]
@@ -46,6 +52,8 @@ class Spine:
     mm_withheld: str
     rules: ClinicalConfig
     impossible: Mapping[tuple[int, ...], str] = field(default_factory=dict)
+    shape_doubt: str = ""
+    undone_bodies: Mapping[int, FloatArray] = field(default_factory=dict)
 
     def name(self, slot: int) -> str:
         """Name of a slot, whether or not the film shows it."""
@@ -59,6 +67,10 @@ class Spine:
         # Two bodies that cannot be measured together have no shape each, but can be measured with others.
         asked = set(slots)
         return next((why for parts, why in self.impossible.items() if asked <= {*parts} or asked >= {*parts}), "")
+
+    def shapeless(self, *slots: int) -> str:
+        """Why these slots have no angles and ratios; empty if they have."""
+        return self.absent(*slots) or self.shape_doubt
 
 
 def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:
@@ -80,7 +92,10 @@ def lordosis(spine: Spine, unnamed: str) -> Measure:
     """Lumbar lordosis in the variant of the rules; `unnamed` is the reason why there are no level names, or empty."""
     below, plate = (S1, "superior") if spine.rules.lordosis == "L1-S1" else (L5, "inferior")
     reason = (
-        unnamed or spine.absent(L1, below) or _plate_fault(spine, L1, "superior") or _plate_fault(spine, below, plate)
+        unnamed
+        or spine.shapeless(L1, below)
+        or _plate_fault(spine, L1, "superior")
+        or _plate_fault(spine, below, plate)
     )
     if reason:
         return Measure(NAN, "deg", reason)
@@ -91,7 +106,7 @@ def lordosis(spine: Spine, unnamed: str) -> Measure:
 
 def sacral_slope(spine: Spine, unnamed: str) -> Measure:
     """Sacral slope to the film's horizontal; `unnamed` is the reason why there are no level names, or empty."""
-    reason = unnamed or spine.absent(S1) or _plate_fault(spine, S1, "superior")
+    reason = unnamed or spine.shapeless(S1) or _plate_fault(spine, S1, "superior")
     return Measure(NAN, "deg", reason) if reason else Measure(float(angles.sacral_slope_deg(spine.bodies[S1])), "deg")
 
 
@@ -127,11 +142,26 @@ def _slip(spine: Spine, upper: int, lower: int, method: SlipMethod) -> tuple[Mea
         pair, fraction = (spine.bodies[upper], spine.bodies[lower]), spine.rules.degenerate_fraction
         reason = SLIP_FAULTS[int(slip_fault(*pair, method, fraction))]
         percent = float(slip_percent(*pair, method, fraction))
+        reason = reason or _depends_on_stretch(spine, upper, lower, method, percent)
     if reason:
         return Measure(NAN, "%", reason), Measure(NAN, "mm", reason)
     if spine.mm_withheld:
         return Measure(percent, "%"), Measure(NAN, "mm", spine.mm_withheld)
     return Measure(percent, "%"), Measure(percent / 100 * float(endplate_length(spine.bodies[lower])), "mm")
+
+
+def _depends_on_stretch(spine: Spine, upper: int, lower: int, method: SlipMethod, percent: float) -> str:
+    """Why a slip cannot be given where it is doubtful whether the film was stretched; empty if it can."""
+    if not spine.undone_bodies:
+        return ""
+    pair = spine.undone_bodies[upper], spine.undone_bodies[lower]
+    undone = float(slip_percent(*pair, method, spine.rules.degenerate_fraction))
+    if abs(undone - percent) <= LARGEST_DOUBT_POINTS and grade_of(undone, spine.rules) == grade_of(
+        percent, spine.rules
+    ):
+        return ""
+    undone_text = "not measurable" if np.isnan(undone) else f"{undone:.1f} %"
+    return f"{percent:.1f} % on the film as it is, {undone_text} with the stretch undone: {spine.shape_doubt}"
 
 
 def _between(
@@ -144,7 +174,9 @@ def _between(
 ) -> Measure:
     """A measure between an endplate of the upper body and the superior endplate of the lower body."""
     reason = (
-        spine.absent(upper, lower) or _plate_fault(spine, upper, upper_plate) or _plate_fault(spine, lower, "superior")
+        spine.shapeless(upper, lower)
+        or _plate_fault(spine, upper, upper_plate)
+        or _plate_fault(spine, lower, "superior")
     )
     if reason:
         return Measure(NAN, unit, reason)
@@ -153,19 +185,19 @@ def _between(
 
 
 def _disc_height(spine: Spine, upper: int, lower: int) -> Measure:
-    reason = spine.absent(upper, lower) or _whole_fault(spine, upper)
+    reason = spine.shapeless(upper, lower) or _whole_fault(spine, upper)
     if reason:
         return Measure(NAN, "ratio", reason)
     return _between(spine, upper, lower, "inferior", shape.disc_height_index, "ratio")
 
 
 def _wedge(spine: Spine, slot: int) -> Measure:
-    reason = spine.absent(slot) or _whole_fault(spine, slot)
+    reason = spine.shapeless(slot) or _whole_fault(spine, slot)
     return Measure(NAN, "ratio", reason) if reason else Measure(float(shape.wedge_ratio(spine.bodies[slot])), "ratio")
 
 
 def _compression(spine: Spine, slot: int) -> Measure:
-    reason = spine.absent(slot) or _whole_fault(spine, slot)
+    reason = spine.shapeless(slot) or _whole_fault(spine, slot)
     lowest = 1 if spine.levels_known else 0
     adjacent = [s for s in (slot - 1, slot + 1) if s >= lowest and not spine.absent(s)]
     references = [s for s in adjacent if not _whole_fault(spine, s)]

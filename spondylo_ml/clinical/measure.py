@@ -116,13 +116,15 @@ def measure_vertebrae(
     lateral = side.facing is not Facing.NONE
     implausible = find_implausible_parts(vertebrae if lateral else (), naming.names, scale.pixel_aspect)
     spine = Spine(
-        bodies={} if withheld else _bodies(vertebrae, side.facing, scale),
+        bodies={} if withheld else _bodies(vertebrae, side.facing, scale.pixel_size_xy),
         names=naming.names,
         levels_known=naming.known,
         withheld=withheld,
         mm_withheld=scale.mm_withheld,
         rules=rules,
         impossible=implausible.reasons,
+        shape_doubt=scale.doubt,
+        undone_bodies=_bodies(vertebrae, side.facing, scale.undone_pixel_size_xy) if scale.doubt else {},
     )
     return FilmMeasurement(
         schema_version=SCHEMA_VERSION,
@@ -152,7 +154,7 @@ def levels_by_geometry(
     """Measure levels without any plausibility check, to compare the outputs of two networks; not for clinical use."""
     scale = Scale(spacing, pixel_aspect, "given", "", "" if spacing else NO_SPACING)
     names = {v.slot: v.level for v in vertebrae}
-    bodies = _bodies(vertebrae, facing, scale)
+    bodies = _bodies(vertebrae, facing, scale.pixel_size_xy)
     return level_measures.levels(Spine(bodies, names, True, "", scale.mm_withheld, rules))
 
 
@@ -180,9 +182,11 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, 
     return _Side(estimate.facing, "inferred", estimate.confidence, reason)
 
 
-def _bodies(vertebrae: Sequence[Vertebra], facing: Facing, scale: Scale) -> Mapping[int, FloatArray]:
-    """Bodies by slot in the patient's frame: in mm if the spacing is known, else in px with the stretch undone."""
-    return {v.slot: patient_frame(v.corners_xy, facing, scale.pixel_size_xy) for v in vertebrae if v.present.any()}
+def _bodies(
+    vertebrae: Sequence[Vertebra], facing: Facing, pixel_size_xy: tuple[float, float]
+) -> Mapping[int, FloatArray]:
+    """Bodies by slot in the patient's frame: in mm if the spacing is known, else in px with a known stretch undone."""
+    return {v.slot: patient_frame(v.corners_xy, facing, pixel_size_xy) for v in vertebrae if v.present.any()}
 
 
 def _warnings(

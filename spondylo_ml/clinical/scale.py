@@ -2,6 +2,7 @@
 
 An implausible spacing is ignored, and nothing is measured in mm. A pixel aspect that someone stated is used. One that
 is only assumed, or follows from the spacing, is used unless the shapes of the bodies show that the film was stretched.
+Where they make that no more than likely, the film is measured both as it is and with the stretch undone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondylo_ml.clinical.spacing import impossible_spacing
-from spondylo_ml.clinical.stretch import probably_stretched
+from spondylo_ml.clinical.stretch import film_stretch
 from spondylo_ml.landmarks import Facing, Vertebra
 from spondylo_ml.spacing import Spacing
 
@@ -20,6 +21,7 @@ ASPECT_TOLERANCE = 0.01
 """Tolerated relative difference of spacing and pixel aspect; a stretch this small changes a slip by less than 0.5 %."""
 
 STRETCHED = "the film was stretched by an unknown amount, which changes slips, angles and ratios"
+DOUBTFUL = "the film may be stretched"
 NO_SPACING = "no pixel spacing is known"
 STATE_ASPECT = "give the pixel aspect (width of a pixel over its height, 1 where the film is as it was taken)"
 
@@ -34,6 +36,9 @@ class Scale:
         aspect_from: "given", "spacing", "assumed" or "unknown".
         withheld: why horizontal and vertical lengths cannot be compared, or empty.
         mm_withheld: why lengths cannot be given in mm, or empty.
+        undo_x: factor on the width of a pixel that gives the bodies their usual shape, if it is doubtful whether the
+            film was stretched; NaN if there is no such doubt.
+        doubt: why it is doubtful, or empty.
         warnings: other warnings for the reader.
     """
 
@@ -42,12 +47,20 @@ class Scale:
     aspect_from: str
     withheld: str
     mm_withheld: str
+    undo_x: float = np.nan
+    doubt: str = ""
     warnings: tuple[str, ...] = ()
 
     @property
     def pixel_size_xy(self) -> tuple[float, float]:
         """Width and height of a pixel: in mm if the spacing is known, else (aspect, 1); NaN if unknown."""
         return (self.spacing.x_mm, self.spacing.y_mm) if self.spacing else (self.pixel_aspect or np.nan, 1.0)
+
+    @property
+    def undone_pixel_size_xy(self) -> tuple[float, float]:
+        """`pixel_size_xy` with the doubtful stretch undone; NaN in x if there is no doubt."""
+        x, y = self.pixel_size_xy
+        return x * self.undo_x, y
 
 
 def film_scale(
@@ -69,18 +82,22 @@ def film_scale(
     used_spacing = None if implausible else spacing
     warnings = [f"{implausible}; the spacing is ignored, so that nothing is given in mm"] if implausible else []
     source = "given" if aspect_given else "spacing" if used_spacing else "assumed"
-    withheld = _disagreement(used_spacing, pixel_aspect)
+    withheld, undo_x, doubt = _disagreement(used_spacing, pixel_aspect), np.nan, ""
     if pixel_aspect is None:
         withheld, source = STRETCHED, "unknown"
-    elif not withheld and (shape := probably_stretched(vertebrae, facing, pixel_aspect)):
-        if aspect_given:
-            warnings.append(f"{shape}, with the pixel aspect of {pixel_aspect:g} that was given: is that right?")
-        else:
-            withheld = f"the film was probably stretched: {shape}; {STATE_ASPECT}"
-    if square and source == "assumed" and not withheld:
+    elif not withheld and facing is not Facing.NONE:
+        stretch = film_stretch(vertebrae, pixel_aspect)
+        if stretch.probable and aspect_given:
+            warnings.append(f"{stretch}, with the pixel aspect of {pixel_aspect:g} that was given: is that right?")
+        elif stretch.doubtful:
+            undo_x, doubt = 1 / stretch.factor, f"{DOUBTFUL}: {stretch}; {STATE_ASPECT}"
+            warnings.append(f"{doubt}; slips that hardly depend on it are given")
+        elif stretch.probable:
+            withheld = f"the film was probably stretched: {stretch}; {STATE_ASPECT}"
+    if square and source == "assumed" and not (withheld or doubt):
         warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {STATE_ASPECT}")
-    mm_withheld = implausible or ("" if spacing else NO_SPACING)
-    return Scale(used_spacing, pixel_aspect, source, withheld, mm_withheld, tuple(warnings))
+    mm_withheld = implausible or (doubt if spacing else NO_SPACING)
+    return Scale(used_spacing, pixel_aspect, source, withheld, mm_withheld, undo_x, doubt, tuple(warnings))
 
 
 def _disagreement(spacing: Spacing | None, pixel_aspect: float | None) -> str:

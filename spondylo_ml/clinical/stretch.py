@@ -31,6 +31,10 @@ STRETCH_LIMIT = 1.18
 STRETCH_LIMIT_OF_ONE = 1.4
 """The same limit for films with a single complete lumbar body, which may have an unusual shape."""
 
+CERTAIN_STRETCH = 1.3
+"""Beyond this factor a film is not measured at all. Up to it, the film may be as it was taken: bodies with osteophytes,
+and the corners that some networks find, are that wide on whole sets of real films."""
+
 LEAST_ERRORS = 2.5
 """A stretch must also differ from 1 by this many standard errors: corners of a poor network are weak evidence."""
 
@@ -61,6 +65,16 @@ class Stretch:
         limit = STRETCH_LIMIT if self.bodies > 1 else STRETCH_LIMIT_OF_ONE
         return bool(abs(np.log(self.factor)) > max(np.log(limit), LEAST_ERRORS * self.error))
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether a film that was probably stretched may also be as it was taken."""
+        return bool(self.probable and abs(np.log(self.factor)) <= np.log(CERTAIN_STRETCH))
+
+    def __str__(self) -> str:
+        factor = self.factor
+        shape = f"{factor:.2f} times wider" if factor > 1 else f"{1 / factor:.2f} times narrower"
+        return f"its bodies are {shape} for their height than bones are"
+
 
 def film_stretch(vertebrae: Sequence[Vertebra], pixel_aspect: float = 1.0) -> Stretch:
     """Estimate the stretch of a lateral film.
@@ -88,16 +102,6 @@ def film_stretch(vertebrae: Sequence[Vertebra], pixel_aspect: float = 1.0) -> St
         residuals = skew - weighted_sum / weight * skew_gain
         weights = weights[0], 1 / max(SKEW_SD_RAD**2, float(np.mean(residuals**2)))
     return Stretch(float(np.exp(weighted_sum / weight)), len(bodies), float(1 / np.sqrt(weight)))
-
-
-def probably_stretched(vertebrae: Sequence[Vertebra], facing: Facing, pixel_aspect: float = 1.0) -> str:
-    """Why the film was probably stretched; empty if it was not, on an AP film, or without a complete lumbar body."""
-    stretch = film_stretch(vertebrae, pixel_aspect)
-    if facing is Facing.NONE or not stretch.probable:
-        return ""
-    factor = stretch.factor
-    shape = f"{factor:.2f} times wider" if factor > 1 else f"{1 / factor:.2f} times narrower"
-    return f"its bodies are {shape} for their height than bones are"
 
 
 def _plates(bodies: FloatArray) -> FloatArray:

@@ -56,7 +56,8 @@ def film_slips(
 ) -> tuple[SlipSamples, ...]:
     """The levels of a predicted film with a measurable slip, from the sacrum up.
 
-    Facing, stretch and spacing are those with which the film itself is measured.
+    Facing, stretch and spacing are those with which the film itself is measured; if a stretch is doubtful, it is undone
+    in half of the samples.
 
     Args:
         measurement: `measure_prediction` of the same film; computed if None.
@@ -71,15 +72,17 @@ def film_slips(
     )
     # The predicted corners come first, so that they are measured together with the samples.
     corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples, seed_name)])
-    bodies = patient_frame(corners, Facing(measurement.facing), scale.pixel_size_xy)
+    facing = Facing(measurement.facing)
+    bodies = patient_frame(corners, facing, scale.pixel_size_xy)
+    if scale.doubt:  # half of the samples with the stretch undone, so that the spread has the doubt in it
+        bodies[2::2] = patient_frame(corners[2::2], facing, scale.undone_pixel_size_xy)
     upper, lower = (
         bodies[:, [slot - prediction.slots.first for slot in slots]]
         for slots in ([level.upper_slot for level in levels], [level.lower_slot for level in levels])
     )
     slip = slip_percent(upper, lower, rules.slip_method, rules.degenerate_fraction)
-    length_mm = endplate_length(lower) if scale.spacing else np.full(slip.shape, np.nan)
+    length_mm = np.full(slip.shape, np.nan) if scale.mm_withheld else endplate_length(lower)
     graded = grades(slip, rules, slip / 100 * length_mm)
-    facing = Facing(measurement.facing)
     summaries = []
     for i, level in enumerate(levels):
         spread, shares = _spread_and_shares(slip[1:, i], graded[1:, i])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import plain_film
-from spines import rotated
+from spines import rotated, stacked
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.stretch import LATERAL_ASPECT, film_stretch
@@ -88,6 +88,55 @@ def test_a_probably_stretched_film_is_withheld_until_the_aspect_is_stated() -> N
     stated = measure_film(replace(film, aspect_given=True))
     assert not np.isnan(stated.levels[0].slip.value)
     assert any("that was given: is that right?" in text for text in stated.warnings)
+
+
+def test_a_doubtful_stretch_leaves_the_slips_that_hardly_depend_on_it() -> None:
+    true_slips = (10.0, 3.0, 24.0, -12.0, 0.0)
+    tilted = tuple(Vertebra(v.slot, rotated(v.corners_xy, -35)) for v in stacked(*true_slips))
+    film = plain_film(vertebrae=widened(tilted, 1.25), size_hw=(640, 640), facing=Facing.LEFT)
+    measured = measure_film(film)
+    # 3 % is read as 6.8 and 24 % as 27.8, on the other side of the limits of 5 and 25 %
+    reasons = [level.slip.reason for level in measured.levels]
+    assert [bool(reason) for reason in reasons] == [False, True, True, False, False]
+    doubt = "with the stretch undone: the film may be stretched: its bodies are 1.2"
+    assert reasons[1].startswith(f"6.8 % on the film as it is, 3.2 % {doubt}")
+    assert reasons[2].startswith(f"27.8 % on the film as it is, 24.2 % {doubt}")
+    given = [
+        (level.slip.value, true)
+        for level, true in zip(measured.levels, true_slips, strict=True)
+        if level.grade is not None
+    ]
+    assert [value for value, _ in given] == pytest.approx([13.8, -8.2, 3.8], abs=0.05)
+    assert max(abs(value - true) for value, true in given) < 4
+    assert measured.levels[0].segmental_angle.reason.startswith("the film may be stretched: its bodies are 1.2")
+    assert measured.lordosis.reason == measured.bodies[0].wedge_ratio.reason == measured.levels[0].disc_angle.reason
+    assert measured.withheld == ""
+    assert any("slips that hardly depend on it are given" in text for text in measured.warnings)
+
+
+def test_a_doubtful_stretch_withholds_mm_and_the_limit_in_mm() -> None:
+    film = plain_film(vertebrae=widened(spine(0, 0), 1.25), size_hw=(1200, 900), facing=Facing.LEFT)
+    level = measure_film(replace(film, spacing=Spacing(0.25, 0.25, "films.csv"))).levels[0]
+    assert level.slip.value == pytest.approx(0)
+    assert level.slip_mm.reason.startswith("the film may be stretched")
+    assert level.grade0_limit == "5 %"
+
+
+def test_slips_of_doubtful_films_are_off_by_the_stated_limit_at_most() -> None:
+    errors, withheld = [], 0
+    for i, film in enumerate(FILMS):
+        stretched = measure_film(restretched(film, 1.22, 0.0, i))
+        if not any(text.startswith("the film may be stretched") for text in stretched.warnings):
+            continue
+        for level, true in zip(stretched.levels, measure_film(restretched(film, 1.0, 0.0, i)).levels, strict=True):
+            if level.slip.reason:
+                withheld += 1
+            elif not true.slip.reason:
+                errors.append(abs(level.slip.value - true.slip.value))
+    assert len(errors) > 300
+    assert withheld > 0
+    assert max(errors) < 10
+    assert np.quantile(errors, 0.95) < 5
 
 
 def test_a_square_spacing_does_not_make_a_stretched_film_whole() -> None:

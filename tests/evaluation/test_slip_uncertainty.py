@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders import plain_film, prediction_of
-from spines import stacked
+from spines import rotated, stacked
 
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
+from spondylo_ml.clinical.stretch import film_stretch
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import PROBABILITIES, CornerCalibration
-from spondylo_ml.evaluation.slip_uncertainty import corner_samples, film_slips, seed_from
-from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange
+from spondylo_ml.evaluation.slip_uncertainty import SlipSamples, corner_samples, film_slips, seed_from
+from spondylo_ml.landmarks import Facing, Film, FilmPrediction, SlotRange, Vertebra
 from spondylo_ml.spacing import Spacing
 
 SLOTS = SlotRange(0, 3)
@@ -81,6 +82,25 @@ def test_grades_use_mm_where_the_spacing_is_known() -> None:
     by_percent = film_slips(film, exact_with_spread(film, 0.5), NORMAL, ClinicalConfig(grade0_rule="percent"), 500)[0]
     assert by_percent.grade_probabilities[1] > 0.99
     assert np.isnan(film_slips(film_of(10, 0), exact_with_spread(film, 0.5), NORMAL, DEFAULT_RULES, 500)[0].endplate_mm)
+
+
+def test_a_doubtful_stretch_is_part_of_the_spread() -> None:
+    wide = [Vertebra(v.slot, rotated(v.corners_xy, -35) * [1.28, 1.0]) for v in stacked(10, 12)]
+    film = plain_film("made", tuple(wide), size_hw=(400, 400))
+    prediction = exact_with_spread(film, 1e-6)
+
+    def lower(film: Film) -> SlipSamples:
+        return film_slips(film, prediction, NORMAL, DEFAULT_RULES, 200)[0]
+
+    factor = film_stretch(film.vertebrae or ()).factor
+    as_it_is = lower(replace(film, aspect_given=True))
+    undone = lower(replace(film, pixel_aspect=1 / factor, aspect_given=True))
+    assert as_it_is.spread_percent == pytest.approx(0, abs=1e-3)
+    difference = as_it_is.level.slip.value - undone.level.slip.value
+    assert 3 < difference < 5
+    doubtful = lower(film)
+    assert doubtful.level.slip.value == as_it_is.level.slip.value
+    assert doubtful.spread_percent == pytest.approx(difference / 2, rel=0.01)
 
 
 def test_samples_depend_on_the_film_alone() -> None:
