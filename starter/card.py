@@ -54,11 +54,13 @@ def _results(facts: StarterFacts) -> str:
         f"{estimate_text(name, facts.mean_shape.numbers[name]) if name in facts.mean_shape.numbers else ''} |"
         for name, label, text in results(test.numbers)
     ]
+    n_harder = facts.origin.get("calibrated_on", {}).get("harder", 0)
+    harder = f", with {n_harder} films that are harder to read," if n_harder else ""
     return f"""## Results on synthetic films
 
-{val.n_labelled} validation films, on which the epoch was chosen and the uncertainty calibrated, and {test.n_labelled} \
-test films, which were
-used for nothing. In parentheses: 95 % intervals over patients. **Synthetic films say nothing about real ones.**
+{val.n_labelled} validation films, on which the epoch was chosen and{harder} the uncertainty calibrated, and
+{test.n_labelled} test films, which were used for nothing. In parentheses: 95 % intervals over patients. **Synthetic
+films say nothing about real ones.**
 
 | | validation | test | mean shape (ignores the film), test |
 | --- | --- | --- | --- |

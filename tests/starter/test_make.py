@@ -25,7 +25,7 @@ from spondylo_ml.serving.bundle import save_bundle
 from spondylo_ml.serving.local_model import STARTER_VARIABLE
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.resume import write_run_folder
-from starter.build import rounded_and_calibrated
+from starter.build import HARDER, harder_films, rounded_and_calibrated
 from starter.card import _code_text
 from starter.make import FILES, _commit_of_training, _only_process, _resumable, replace_folder, require_replaceable
 from starter.options import LARGEST_MB
@@ -170,6 +170,13 @@ def test_the_model_is_calibrated_with_the_weights_of_its_file() -> None:
     after = calibrated.model.state_dict()
     assert torch.equal(after["heatmaps.weight"], before["heatmaps.weight"].half().float())
     assert not torch.equal(after["heatmaps.weight"], before["heatmaps.weight"])
+    harder = harder_films(1, 96)
+    assert [film.image.condition for film in harder] == list(HARDER)
+    on_more = rounded_and_calibrated(bundle, films, harder)[0]
+    assert on_more.uncertainty is not None
+    assert on_more.uncertainty.sets.n_levels > calibrated.uncertainty.sets.n_levels
+    assert on_more.evidence == calibrated.evidence, "that of the validation films alone"
+    assert on_more.config == bundle.config, "levels are checked again when it reads films"
     nothing = replace(films, films=films.films[:1])
     with pytest.raises(DataError, match="are needed"):
         rounded_and_calibrated(bundle, nothing)
