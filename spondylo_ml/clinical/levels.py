@@ -82,9 +82,14 @@ def name_levels(
         return LevelNaming(levels, True, confidence)
     counts = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}
     if by_shape >= rules.least_sacrum_confidence:
-        why = f"the network gives these levels a probability of {confidence:.2f}"
+        lowest = levels[slots[0]]
+        why = f"the network takes the lowest visible vertebra for {lowest}, with a probability of {confidence:.2f}"
         return LevelNaming(counts, False, confidence, f"all levels may be one or two too high or too low ({why})")
-    why = f"{levels_from}; its shape says so with a probability of {by_shape:.2f}" if 0 in levels else "S1 is absent"
+    why = "S1 is absent"
+    if 0 in levels:
+        why = f"{levels_from}; its shape says so with a probability of {by_shape:.2f}"
+    elif levels:
+        why = f"S1 is absent; the lowest visible vertebra may be {levels[slots[0]]}"
     return LevelNaming(counts, False, confidence, f"the sacrum was not identified ({why})")
 
 

@@ -70,7 +70,7 @@ def test_without_the_sacrum_s_slot_nothing_is_assumed() -> None:
     naming = name_levels(stacked(0, 0, 0)[2:], Facing.LEFT, ASSUMED, DEFAULT_RULES)
     assert naming.names == {2: "lowest visible", 3: "lowest visible + 1"}
     assert (naming.known, naming.confidence) == (False, 0.0)
-    assert naming.reason == "the sacrum was not identified (S1 is absent)"
+    assert naming.reason == "the sacrum was not identified (S1 is absent; the lowest visible vertebra may be L4)"
     assert name_levels((), Facing.LEFT, ASSUMED, DEFAULT_RULES).names == {}
 
 
@@ -96,7 +96,8 @@ def test_levels_are_withheld_if_the_network_doubts_them_however_clear_the_sacrum
     naming = name_levels(film.vertebrae, film.facing, ASSUMED, DEFAULT_RULES, level_confidence=0.4)
     assert (naming.known, naming.confidence) == (False, 0.4)
     assert naming.reason == (
-        "all levels may be one or two too high or too low (the network gives these levels a probability of 0.40)"
+        "all levels may be one or two too high or too low "
+        "(the network takes the lowest visible vertebra for S1, with a probability of 0.40)"
     )
     sure = name_levels(film.vertebrae, film.facing, ASSUMED, DEFAULT_RULES, level_confidence=0.9999)
     assert (sure.known, sure.confidence) == (True, min(by_shape, 0.9999))

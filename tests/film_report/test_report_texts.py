@@ -63,6 +63,8 @@ def damaged(film: Film, rng: np.random.Generator) -> Iterator[FilmMeasurement]:
         same,
         corners * (1.6, 1),
         corners * (1, 1.6),
+        corners * (1.3, 1),
+        corners * (1, 1.3),
     ):
         vertebrae = [Vertebra(v.slot, c) for v, c in zip(bodies, changed, strict=True)]
         for facing in (Facing.UNKNOWN, Facing.NONE):
@@ -121,6 +123,7 @@ def test_the_remarks_on_dicom_headers_are_in_the_catalogue() -> None:
         ("indeterminate between 0, I and III, refer", ("0", "I", "III")),
         ("no corners of lowest visible + 2 and lowest visible", ("2",)),
         ("the sacrum was not identified (said by the model; its shape says so with a probability of 0.10)", ("0.10",)),
+        ("the sacrum was not identified (S1 is absent; the lowest visible vertebra may be L5)", ("L5",)),
         ("between L4 and L5 a vertebra was skipped, so that names from there up are in doubt", ("L4", "L5")),
     ],
 )
