@@ -161,7 +161,7 @@ def _depends_on_stretch(spine: Spine, upper: int, lower: int, method: SlipMethod
     ):
         return ""
     undone_text = "not measurable" if np.isnan(undone) else f"{undone:.1f} %"
-    return f"{percent:.1f} % on the film as it is, {undone_text} with the stretch undone: {spine.shape_doubt}"
+    return f"the slip is {percent:.1f} % on the film as it is and {undone_text} with its possible stretch undone"
 
 
 def _between(
