@@ -2,7 +2,8 @@
 
 A slip belongs to the set if
 
-* its signed grade (`slip_set.SIGNED_GRADES`) is probable enough, or is that of the predicted slip, and
+* its signed grade (`slip_set.SIGNED_GRADES`) is probable enough, or is that of the predicted slip, or lies between two
+  such grades, and
 * it is near enough to the predicted slip, in units of the level's own scale (`slip_distribution`).
 
 Both limits depend on the grade that the slip has (label-conditional conformal prediction: Vovk et al., Algorithmic
@@ -45,7 +46,11 @@ from spondylo_ml.landmarks import FloatArray
 IMPROBABLE_SHARE = 0.9
 """Share of the misses that the coverage allows for slips whose grade is too improbable."""
 
-COMMON_LIMITS = np.concatenate([np.arange(100, 0, -1) / 100, [0.005, 0.0025, 0.001, 0.0]])
+MOST_EXCLUDED = 0.5
+"""A grade at least this probable is never excluded. Nearly all levels have grade 0 and are predicted so; from those that
+are not, it could be excluded without loss of coverage, however probable it is."""
+
+COMMON_LIMITS = np.concatenate([np.arange(100 * MOST_EXCLUDED, 0, -1) / 100, [0.005, 0.0025, 0.001, 0.0]])
 
 
 @dataclass(frozen=True)
@@ -137,8 +142,11 @@ class SlipConformal(BaseModel):
         limits, slip = level.limits_percent[None], np.array([level.slip_percent])
         scale = self.distribution.scale_percent(np.array([level.difficulty]), np.array([level.upper_slot]))
         probability = self.distribution.probabilities(slip, scale, limits)[0]
-        kept = probability >= np.array(self.least_probability)[GRADE_OF_SIGNED]
+        least = np.minimum(self.least_probability, MOST_EXCLUDED)  # those of older models may be higher
+        kept = probability >= least[GRADE_OF_SIGNED]
         kept[signed_grade_index(slip, limits)] = True
+        first, last = np.flatnonzero(kept)[[0, -1]]
+        kept[first : last + 1] = True  # else a level may read "forward or backward, but not without a slip"
         edges, reach_percent = signed_edges(limits)[0], scale[0] * np.array(self.reach)[GRADE_OF_SIGNED]
         starts = np.maximum(edges[:-1], level.slip_percent - reach_percent)[kept]
         ends = np.minimum(edges[1:], level.slip_percent + reach_percent)[kept]

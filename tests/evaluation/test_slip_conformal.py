@@ -120,7 +120,7 @@ def test_without_a_wrong_grade_no_other_grade_is_kept_and_the_reach_is_the_quant
     levels = calibration_levels(np.arange(1, 20) / 10, np.zeros(19))
     config = UncertaintyConfig(kept_accuracy=0.5, least_levels=10)
     least, reach = fit_limits(levels, np.full(19, 0.5), doubtful(np.full(19, 0.1)), config)
-    assert least.tolist() == [1.0] * 6
+    assert least.tolist() == [0.5] * 6
     assert reach == pytest.approx(np.full(6, 3.6)), "the 18th of 20 ranks"
 
 
@@ -133,7 +133,7 @@ def test_nine_tenths_of_the_misses_are_slips_whose_grade_is_too_improbable() -> 
     levels = calibration_levels(np.where(true > 0, 4.9, 0.0), true)
     falling = np.concatenate([np.arange(99, 0, -1) / 100, np.zeros(200)])
     least, reach = fit_limits(levels, np.ones(299), doubtful(falling), COVERAGE_ALONE)
-    assert least == pytest.approx([1.0, *[0.09] * 5]), "the 91st of 100 ranks, from the most probable down"
+    assert least == pytest.approx([0.5, *[0.09] * 5]), "the 91st of 100 ranks, from the most probable down"
     assert reach == pytest.approx([0.0, *[9.0] * 5]), "the 90th, of errors that rise as the probability falls"
 
 
@@ -148,9 +148,27 @@ def test_more_levels_are_referred_until_enough_of_the_others_are_right() -> None
     probability = doubtful(np.where(true > 5, 0.30, 0.05))
     pooled = {"condition": "level", "least_levels": 10}
     least, _ = fit_limits(levels, np.ones(100), probability, UncertaintyConfig(kept_accuracy=0.9, **pooled))
-    assert least[1] == 1.0
+    assert least[1] == 0.5
     least, _ = fit_limits(levels, np.ones(100), probability, UncertaintyConfig(kept_accuracy=0.95, **pooled))
     assert least[1] == pytest.approx(0.30)
+
+
+def test_a_grade_that_is_more_probable_than_not_is_never_excluded() -> None:
+    """A slip of 5.3 % with a scale of 1 is grade I by its size, and more probably grade 0, which most levels have."""
+    even = fixed((1.0,) * 6, (2.0,) * 6)
+    mostly_0 = even.distribution.model_copy(update={"density": tuple(np.where(np.abs(SLIP_GRID) < 5, 10.0, 1.0))})
+    sets = [each.level_set(level_at(5.3)) for each in (even, even.model_copy(update={"distribution": mostly_0}))]
+    assert [found.probabilities[0] > 0.5 for found in sets] == [False, True]
+    assert sets[0].slips.pieces_percent == pytest.approx(np.array([[5.0, 7.3]]))
+    assert sets[1].slips.pieces_percent == pytest.approx(np.array([[3.3, 7.3]]))
+
+
+def test_a_grade_between_two_that_are_kept_is_kept() -> None:
+    """Backward and forward slips of grade I are kept by their low limit, grade 0 only for lying between them."""
+    level = level_at(6.0)
+    found = fixed((0.5, 0.0, 1.0, 1.0, 1.0, 1.0), (20.0,) * 6).level_set(level)
+    assert found.probabilities[0] < 0.5
+    assert found.slips.pieces_percent == ((-14.0, 25.0),)
 
 
 def test_a_set_ends_at_the_limit_of_an_excluded_grade() -> None:
