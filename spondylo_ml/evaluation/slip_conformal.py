@@ -47,8 +47,8 @@ IMPROBABLE_SHARE = 0.9
 """Share of the misses that the coverage allows for slips whose grade is too improbable."""
 
 MOST_EXCLUDED = 0.5
-"""A grade at least this probable is never excluded. Nearly all levels have grade 0 and are predicted so; from those that
-are not, it could be excluded without loss of coverage, however probable it is."""
+"""A grade at least this probable is never excluded. Nearly all levels have grade 0 and are predicted so; from those
+that are not, it could be excluded without loss of coverage, however probable it is."""
 
 COMMON_LIMITS = np.concatenate([np.arange(100 * MOST_EXCLUDED, 0, -1) / 100, [0.005, 0.0025, 0.001, 0.0]])
 
