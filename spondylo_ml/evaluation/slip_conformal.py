@@ -145,13 +145,17 @@ class SlipConformal(BaseModel):
         least = np.minimum(self.least_probability, MOST_EXCLUDED)  # those of older models may be higher
         kept = probability >= least[GRADE_OF_SIGNED]
         kept[signed_grade_index(slip, limits)] = True
-        first, last = np.flatnonzero(kept)[[0, -1]]
-        kept[first : last + 1] = True  # else a level may read "forward or backward, but not without a slip"
+        _fill_gaps(kept)
         edges, reach_percent = signed_edges(limits)[0], scale[0] * np.array(self.reach)[GRADE_OF_SIGNED]
-        starts = np.maximum(edges[:-1], level.slip_percent - reach_percent)[kept]
-        ends = np.minimum(edges[1:], level.slip_percent + reach_percent)[kept]
+        starts = np.maximum(edges[:-1], level.slip_percent - reach_percent)
+        ends = np.minimum(edges[1:], level.slip_percent + reach_percent)
+        near = kept & (starts < ends)
+        all_near = near.copy()
+        _fill_gaps(all_near)
+        between = all_near & ~near
+        starts[between], ends[between] = edges[:-1][between], edges[1:][between]
         pieces = [(level.slip_percent, level.slip_percent)]
-        pieces += [(start, end) for start, end in zip(starts.tolist(), ends.tolist(), strict=True) if start < end]
+        pieces += zip(starts[all_near].tolist(), ends[all_near].tolist(), strict=True)
         by_grade = np.bincount(GRADE_OF_SIGNED, weights=probability, minlength=len(Grade))
         return LevelSet(SlipSet(joined(pieces)), (level.grade,), dict(enumerate(by_grade.tolist())))
 
@@ -210,6 +214,13 @@ def _by_grade(
     """(6,) conformal quantile of the scores of each grade's group."""
     of_group = [conformal_quantile(scores[groups[true_grade] == g], coverage) for g in range(groups.max() + 1)]
     return np.array(of_group)[groups]
+
+
+def _fill_gaps(signed_grades: NDArray[np.bool_]) -> None:
+    """Set what lies between the first and the last; else a level may read "forward or backward, but not in place"."""
+    if signed_grades.any():
+        first, last = np.flatnonzero(signed_grades)[[0, -1]]
+        signed_grades[first : last + 1] = True
 
 
 def _distance_of_grades(levels: CalibrationLevels, scale_percent: FloatArray) -> FloatArray:

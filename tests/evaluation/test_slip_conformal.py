@@ -171,6 +171,14 @@ def test_a_grade_between_two_that_are_kept_is_kept() -> None:
     assert found.slips.pieces_percent == ((-14.0, 25.0),)
 
 
+def test_a_grade_between_two_that_are_near_enough_is_kept_whole() -> None:
+    """Slips of grade I may be 20 off, and those of grade 0 only half of one: without a slip is nearer than backward."""
+    found = fixed((0.5, 0.0, 1.0, 1.0, 1.0, 1.0), (0.5, 20.0, 1.0, 1.0, 1.0, 1.0)).level_set(level_at(6.0))
+    assert found.slips.pieces_percent == ((-14.0, 25.0),)
+    near = fixed((0.5, 0.0, 1.0, 1.0, 1.0, 1.0), (1.5, 20.0, 1.0, 1.0, 1.0, 1.0)).level_set(level_at(6.0))
+    assert near.slips.pieces_percent == ((-14.0, -5.0), (4.5, 25.0))
+
+
 def test_a_set_ends_at_the_limit_of_an_excluded_grade() -> None:
     """The predicted slip of 4 % has a scale of 1: grade I has a probability of about 1 in 6."""
     excluded = fixed((0.5, 0.5, 0.5, 0.5, 0.5, 0.5), (3.0,) * 6).level_set(level_at(4.0))
