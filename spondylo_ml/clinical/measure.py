@@ -29,6 +29,10 @@ WEAK_EVIDENCE = (
 )
 
 
+USUAL_ENDPLATE_MM = 35.0
+"""Length of a usual lumbar endplate, to compare the limits of a listhesis in percent and in mm."""
+
+
 @dataclass(frozen=True)
 class _Side:
     facing: Facing
@@ -126,6 +130,8 @@ def measure_vertebrae(
         shape_doubt=scale.doubt,
         undone_bodies=_bodies(vertebrae, side.facing, scale.undone_pixel_size_xy) if scale.doubt else {},
     )
+    levels = level_measures.levels(spine)
+    warnings = _warnings(side, naming, levels_from, scale, no_spine, implausible.warnings)
     return FilmMeasurement(
         schema_version=SCHEMA_VERSION,
         facing=side.facing.value,
@@ -140,9 +146,9 @@ def measure_vertebrae(
         lordosis_variant=rules.lordosis,
         sacral_slope=level_measures.sacral_slope(spine, naming.reason),
         withheld=withheld,
-        levels=level_measures.levels(spine),
+        levels=levels,
         bodies=level_measures.bodies(spine),
-        warnings=_warnings(side, naming, levels_from, scale, no_spine, implausible.warnings),
+        warnings=(*warnings, *_small_slips(levels, rules)),
         rules=rules.model_dump(mode="json"),
         rules_digest=rules_digest(rules),
     )
@@ -180,6 +186,17 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, 
             f"{estimate.confidence:.2f}, {rules.least_facing_confidence:g} is needed); give the facing"
         )
     return _Side(estimate.facing, "inferred", estimate.confidence, reason)
+
+
+def _small_slips(levels: Sequence[LevelMeasurement], rules: ClinicalConfig) -> tuple[str, ...]:
+    """A warning if a slip is called grade I by the limit in percent that would be none by the one in mm."""
+    low, high = rules.grade0_percent, 100 * rules.grade0_mm / USUAL_ENDPLATE_MM
+    small = [level for level in levels if level.slip_mm.reason and low <= abs(level.slip.value) < high]
+    if rules.grade0_rule != "mm_if_spacing" or not small:
+        return ()
+    limit = f"less than {rules.grade0_mm:g} mm on an endplate of {USUAL_ENDPLATE_MM:g} mm"
+    known = "no listhesis where the pixel spacing is known; without it they are called grade I"
+    return (f"slips of {low:g} to {high:.1f} % are {limit}, which is {known}",)
 
 
 def _bodies(

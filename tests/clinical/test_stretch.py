@@ -123,7 +123,7 @@ def test_a_doubtful_stretch_withholds_mm_and_the_limit_in_mm() -> None:
 
 def test_slips_of_doubtful_films_are_off_by_the_stated_limit_at_most() -> None:
     errors, withheld = [], 0
-    for i, film in enumerate(FILMS):
+    for i, film in enumerate(FILMS[:120]):
         stretched = measure_film(restretched(film, 1.22, 0.0, i))
         if not any(text.startswith("the film may be stretched") for text in stretched.warnings):
             continue
@@ -132,7 +132,7 @@ def test_slips_of_doubtful_films_are_off_by_the_stated_limit_at_most() -> None:
                 withheld += 1
             elif not true.slip.reason:
                 errors.append(abs(level.slip.value - true.slip.value))
-    assert len(errors) > 300
+    assert len(errors) > 100
     assert withheld > 0
     assert max(errors) < 10
     assert np.quantile(errors, 0.95) < 5
