@@ -156,9 +156,8 @@ def _depends_on_stretch(spine: Spine, upper: int, lower: int, method: SlipMethod
         return ""
     pair = spine.undone_bodies[upper], spine.undone_bodies[lower]
     undone = float(slip_percent(*pair, method, spine.rules.degenerate_fraction))
-    if abs(undone - percent) <= LARGEST_DOUBT_POINTS and grade_of(undone, spine.rules) == grade_of(
-        percent, spine.rules
-    ):
+    near = abs(undone - percent) <= LARGEST_DOUBT_POINTS  # not if `undone` is NaN
+    if near and grade_of(undone, spine.rules) == grade_of(percent, spine.rules):
         return ""
     undone_text = "not measurable" if np.isnan(undone) else f"{undone:.1f} %"
     return f"the slip is {percent:.1f} % on the film as it is and {undone_text} with its possible stretch undone"

@@ -121,7 +121,7 @@ def test_a_doubtful_stretch_withholds_mm_and_the_limit_in_mm() -> None:
     assert level.grade0_limit == "5 %"
 
 
-def test_slips_of_doubtful_films_are_off_by_the_stated_limit_at_most() -> None:
+def test_slips_that_are_given_on_doubtful_films_have_small_errors() -> None:
     errors, withheld = [], 0
     for i, film in enumerate(FILMS[:120]):
         stretched = measure_film(restretched(film, 1.22, 0.0, i))
