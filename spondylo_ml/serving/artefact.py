@@ -23,7 +23,7 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
 from spondylo_ml.serving.local_model import STARTER_FOLDER, only_model
 from spondylo_ml.serving.model_address import MODEL_NAME, model_uri_of_run
-from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN
+from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN, LOGGED_DIGEST
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
 from spondylo_ml.tracking.logged_models import logged_model
 
@@ -86,7 +86,8 @@ def log_bundle(bundle: Bundle, step: int, name: str = MODEL_NAME) -> str:
         name: of the model in MLflow, such as a run's name; characters that MLflow does not allow there are replaced.
     """
     package = Path(__file__).resolve().parents[1]
-    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as code:
+    temporary = tempfile.TemporaryDirectory
+    with temporary() as folder, temporary() as code, temporary() as digests:
         save_bundle(bundle, Path(folder))
         digest = bundle_digest(Path(folder))
         already = _logged_before(digest)
@@ -94,11 +95,14 @@ def log_bundle(bundle: Bundle, step: int, name: str = MODEL_NAME) -> str:
             mlflow.set_tag(BUNDLE_DIGEST, digest)
             return already
         copytree(package, Path(code) / package.name, ignore=_not_code)
+        logged_digest = Path(digests) / LOGGED_DIGEST
+        logged_digest.write_text(digest, encoding="utf-8")
         logged = mlflow.pyfunc.log_model(
             name=_FORBIDDEN.sub("-", name).strip("-") or MODEL_NAME,
             python_model=str(package / "serving" / "pyfunc_entry.py"),
-            artifacts={BUNDLE: folder},
-            model_config={FILMS_BELOW: "", DIGEST: digest},  # a loading program can only set keys that are named here
+            artifacts={BUNDLE: folder, LOGGED_DIGEST: str(logged_digest)},
+            # A loading program can only set keys that are named here. MLflow logs the values as parameters of the run.
+            model_config={FILMS_BELOW: "", DIGEST: ""},
             code_paths=[str(Path(code) / package.name)],
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIRED],
             signature=SIGNATURE,

@@ -39,8 +39,11 @@ IMAGE_COLUMN = "image"
 SPACING_COLUMNS = ("spacing_x_mm", "spacing_y_mm")
 OPTIONAL_COLUMNS = ("facing", *SPACING_COLUMNS, "pixel_aspect")
 BUNDLE = "bundle"
+LOGGED_DIGEST = "bundle_digest.txt"
+"""File beside the bundle: SHA-256 of the bundle's manifest, as logged. Models logged before have it as `DIGEST`."""
+
 DIGEST = "digest"
-"""Key of the `model_config`: SHA-256 of the bundle's manifest, as logged, or as set by the caller."""
+"""Key of the `model_config`: SHA-256 that the caller expects in place of the logged one."""
 
 FILMS_BELOW, FILMS_BELOW_VARIABLE = "films_below", "SPONDYLO_FILMS_BELOW"
 """Key of the `model_config` and environment variable that name the folder below which paths may be opened."""
@@ -62,8 +65,7 @@ class LandmarkPyfunc(PythonModel):
             DataError: its files are not those that were logged, or not those of the registered version.
         """
         folder = Path(context.artifacts[BUNDLE])
-        digest = (context.model_config or {}).get(DIGEST) or None
-        bundle = load_bundle(folder, digest)
+        bundle = load_bundle(folder, _expected_digest(context))
         require_as_registered(folder, bundle_digest(folder))
         self._model = FilmModel(bundle, f"{bundle.config.model.name}, digest {bundle_digest(folder)[:12]}")
         below = (context.model_config or {}).get(FILMS_BELOW) or os.environ.get(FILMS_BELOW_VARIABLE)
@@ -83,6 +85,14 @@ class LandmarkPyfunc(PythonModel):
         if in_spark_task():
             rows = [without_none(row) for row in rows]
         return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object)
+
+
+def _expected_digest(context: Any) -> str | None:
+    """SHA-256 that the caller expects of the bundle, otherwise the logged one."""
+    named = (context.model_config or {}).get(DIGEST)
+    if named or LOGGED_DIGEST not in context.artifacts:
+        return named or None
+    return Path(context.artifacts[LOGGED_DIGEST]).read_text(encoding="utf-8").strip()
 
 
 def _require_films(table: object) -> None:

@@ -24,6 +24,7 @@ from spondylo_ml.serving.artefact import fetch_bundle, log_bundle
 from spondylo_ml.serving.bundle import bundle_digest
 from spondylo_ml.serving.model_address import REGISTERED_MODEL
 from spondylo_ml.serving.model_source import find_model
+from spondylo_ml.serving.pyfunc import LOGGED_DIGEST
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST
 from spondylo_ml.tracking.registry import Registry
 
@@ -136,12 +137,27 @@ def test_changed_files_are_refused_by_every_name(
             mlflow.pyfunc.load_model(uri)
 
 
-def test_a_pyfunc_whose_mlmodel_file_was_rewritten_too_is_refused_by_the_registry(model: StoredModel) -> None:
-    change_weights(model.bundle)
+def test_a_model_that_was_logged_with_its_digest_in_mlmodel_is_checked_against_it(model: StoredModel) -> None:
     path = model.root / "MLmodel"
     tree = yaml.safe_load(path.read_text())
-    tree["flavors"]["python_function"]["config"]["digest"] = bundle_digest(model.bundle)
+    function = tree["flavors"]["python_function"]
+    function["config"]["digest"] = model.digest
+    del function["artifacts"][LOGGED_DIGEST]
     path.write_text(yaml.safe_dump(tree))
+    assert mlflow.pyfunc.load_model(str(model.root)).metadata.run_id == model.run_id
+    change_weights(model.bundle)
+    with pytest.raises(DataError, match=NOT_REQUESTED):
+        mlflow.pyfunc.load_model(str(model.root))
+
+
+def test_the_digest_is_no_parameter_of_the_run(model: StoredModel) -> None:
+    assert not mlflow.get_run(model.run_id).data.params.get("digest")
+
+
+def test_a_pyfunc_whose_logged_digest_was_rewritten_too_is_refused_by_the_registry(model: StoredModel) -> None:
+    change_weights(model.bundle)
+    (path,) = model.root.rglob(LOGGED_DIGEST)
+    path.write_text(bundle_digest(model.bundle))
     with pytest.raises(DataError, match=f"files of {REGISTERED_MODEL} version 1 are not those that were registered"):
         mlflow.pyfunc.load_model(CHAMPION)
     with pytest.raises(DataError, match=NOT_REQUESTED):
