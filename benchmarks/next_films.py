@@ -2,8 +2,8 @@
 
 For each seed a model is trained on the same films to start with. It chooses further films from the candidates; as many
 others are drawn from them at random. A new model is trained on each choice together with the first films. All are
-measured on the same test films, of other patients. Finished trainings and choices are kept in the folder: the same
-command goes on after an interruption.
+measured on the same test films, of other patients. With `--pretrained` each model goes on from a trained one. Finished
+trainings and choices are kept in the folder: the same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 
 import spondylo_ml
+from benchmarks.photographed import photographed
 from spondylo_ml.active_learning.ranking import State, rank_films
 from spondylo_ml.config import DataConfig
 from spondylo_ml.data.audit.duplicates import same_groups
-from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.films import FilmSet, HeldImage
 from spondylo_ml.data.loading import measure_pixels, read_films
 from spondylo_ml.data.split import assign_parts
 from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
@@ -191,9 +192,22 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
     settings: dict[str, Any] = {"model": options.model, "preset": options.preset}
     if options.unet_width:
         settings["model"] = {"name": "unet", "unet": {"width": options.unet_width}}
+    if options.pretrained:
+        settings = {"model": {"pretrained": options.pretrained}, "preset": "finetune"}
     if options.film_passes:
-        settings["training"] = {"film_passes": options.film_passes, "least_epoch_films": options.epoch_films}
+        settings["training"] = {
+            "film_passes": options.film_passes, "least_epoch_films": options.epoch_films, "minutes": None,
+        }  # fmt: skip
     return settings
+
+
+def synthetic_films(count: int, long_side_px: int, as_photographs: bool) -> FilmSet:
+    """Films that no training of the project draws, as photographs if asked for."""
+    films = phantom_films(count, FILM_SEED, long_side_px)
+    if not as_photographs:
+        return films
+    photographs = photographed(films.films, FILM_SEED)
+    return replace(films, films=tuple(replace(film, image=HeldImage(film.image.read())) for film in photographs))
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -208,7 +222,10 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--of", type=int, default=374, help="films to choose from")
     parser.add_argument("--more", type=int, default=50, help="films to choose")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--photographs", action="store_true", help="synthetic films as photographs of a screen")
+    parser.add_argument("--long_side_px", type=int, default=LONG_SIDE_PX, help="of the synthetic films")
     parser.add_argument("--model", default="unet")
+    parser.add_argument("--pretrained", help="run or registered model that each training goes on from")
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--film_passes", type=int, help="of each training; unset: as the preset")
     parser.add_argument("--epoch_films", type=int, default=200, help="film passes between validations, at least")
@@ -216,21 +233,23 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--unet_width", type=int, help="channels of the U-Net; unset: as the preset")
     parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
     options = parser.parse_args(arguments)
+    if options.pretrained and (options.unet_width or options.input_hw):
+        parser.error("--unet_width and --input_hw are those of the pretrained model: leave them out")
     if options.unet_width and options.model != "unet":
         parser.error(f"--unet_width is of the model unet, not of {options.model}")
     if options.smoke:
         options.films, options.val, options.test, options.start, options.of, options.more, options.seeds = (
             22, 4, 4, 4, 10, 4, 1,
         )  # fmt: skip
+        options.long_side_px = SMOKE_LONG_SIDE_PX
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, and print the table."""
     options = read_options(arguments)
-    long_side_px = SMOKE_LONG_SIDE_PX if options.smoke else LONG_SIDE_PX
-    films = read_films(DataConfig(path=options.data)) if options.data else phantom_films(
-        options.films, FILM_SEED, long_side_px
+    films = read_films(DataConfig(path=options.data)) if options.data else synthetic_films(
+        options.films, options.long_side_px, options.photographs
     )  # fmt: skip
     results = simulate(split_films(films, options.val, options.test), options, settings_of(options))
     sys.stdout.write(table_of(results.done) + "\n")

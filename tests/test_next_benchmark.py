@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -20,6 +21,7 @@ from benchmarks.next_films import (
     read_options,
     settings_of,
     split_films,
+    synthetic_films,
     table_of,
 )
 from spondylo_ml.config import resolve_config
@@ -68,6 +70,23 @@ def test_a_cheap_training_sets_passes_and_width() -> None:
     config = resolve_config(settings_of(options))
     assert (config.training.film_passes, config.model.unet.width) == (700, 12)
     assert (options.start, options.of, options.more, options.seeds) == (50, 374, 50, 5)
+
+
+def test_a_training_that_goes_on_has_the_preset_for_few_films() -> None:
+    options = read_options(["--to", "x", "--pretrained", "starter", "--film_passes", "700"])
+    settings = settings_of(options)
+    assert settings["model"] == {"pretrained": "starter"}
+    assert settings["preset"] == "finetune"
+    assert settings["training"]["film_passes"] == 700
+    assert settings["training"]["minutes"] is None, "the number of film passes is the same for each choice"
+
+
+def test_photographs_are_other_pixels_of_the_same_films() -> None:
+    plain, photographs = (synthetic_films(2, 96, as_photographs) for as_photographs in (False, True))
+    for film, photograph in zip(plain.films, photographs.films, strict=True):
+        assert film.film_id == photograph.film_id
+        assert not np.array_equal(film.image.read(), photograph.image.read())
+        assert np.array_equal(photograph.image.read(), photograph.image.read())
 
 
 @pytest.mark.slow
