@@ -9,11 +9,13 @@ from pydantic import Field
 
 from spondylo_ml.config.section import Fraction, Section
 
+MOST_EPOCHS = 10_000
+
 
 class TrainingConfig(Section):
     """Length, optimiser, schedule and device of a training run."""
 
-    epochs: int | None = Field(None, ge=1, le=10000, description="epochs; unset: from film_passes")
+    epochs: int | None = Field(None, ge=1, le=MOST_EPOCHS, description="epochs; unset: from film_passes")
     film_passes: int | None = Field(
         None, ge=1, description="training films shown in total, repeats counted; sets the epochs if they are unset"
     )

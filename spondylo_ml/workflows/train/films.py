@@ -10,6 +10,7 @@ from dataclasses import replace
 from tqdm import tqdm
 
 from spondylo_ml.config import Config
+from spondylo_ml.config.optimisation import MOST_EPOCHS
 from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.left_out import TrainingFilms, leave_out, without_impossible_corners
@@ -17,6 +18,7 @@ from spondylo_ml.data.letterbox import common_input_hw
 from spondylo_ml.data.loading import first_of, load_audited_films, require_usable_corner
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.split import require_parts
+from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,11 @@ def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
 
 
 def resolve_from_films(config: Config, films: FilmSet) -> Config:
-    """Set the values of the configuration that depend on the films: kind, input size, slots, epochs."""
+    """Set the values of the configuration that depend on the films: kind, input size, slots, epochs.
+
+    Raises:
+        ConfigError: the film passes are too many epochs of these films.
+    """
     data, training = config.data, config.training
     n_train = sum(film.labelled for film in films.part("train"))
     input_hw = data.input_hw or common_input_hw(
@@ -63,6 +69,12 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
     )
     per_epoch = n_train * training.shown_per_epoch(n_train)
     epochs = training.epochs or math.ceil((training.film_passes or 1) / per_epoch)
+    if epochs > MOST_EPOCHS:
+        raise ConfigError(
+            f"training.film_passes: given {training.film_passes}, which are {epochs} epochs of {per_epoch} films; at "
+            f"most {MOST_EPOCHS} epochs are allowed. Give fewer passes, or training.least_epoch_films to show each "
+            "film several times in an epoch"
+        )
     return config.model_copy(
         update={
             "data": data.model_copy(
