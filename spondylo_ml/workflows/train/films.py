@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from spondylo_ml.config import Config
 from spondylo_ml.config.optimisation import MOST_EPOCHS
+from spondylo_ml.config.resolve import validate
 from spondylo_ml.data.audit.findings import Audit, require_no_errors
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.left_out import TrainingFilms, leave_out, without_impossible_corners
@@ -60,7 +61,7 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
     """Set the values of the configuration that depend on the films: kind, input size, slots, epochs.
 
     Raises:
-        ConfigError: the film passes are too many epochs of these films.
+        ConfigError: the film passes are too many epochs of these films, or their shape makes the input too large.
     """
     data, training = config.data, config.training
     n_train = sum(film.labelled for film in films.part("train"))
@@ -75,7 +76,7 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
             f"most {MOST_EPOCHS} epochs are allowed. Give fewer passes, or training.least_epoch_films to show each "
             "film several times in an epoch"
         )
-    return config.model_copy(
+    resolved = config.model_copy(
         update={
             "data": data.model_copy(
                 update={
@@ -88,6 +89,12 @@ def resolve_from_films(config: Config, films: FilmSet) -> Config:
             "training": training.model_copy(update={"epochs": epochs}),
         }
     )
+    try:
+        return validate(Config, resolved.model_dump(mode="json"))  # as the trained model is read again
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}. This follows from the films; set data.input_hw, or a smaller data.input_side_px"
+        ) from None
 
 
 def prepare_parts(

@@ -1,4 +1,4 @@
-"""Film passes become epochs of the films that there are."""
+"""What the films decide of a configuration: the number of epochs and the size of the input."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def test_more_epochs_than_a_configuration_may_have_are_refused_before_training()
     with pytest.raises(ConfigError, match=message):
         epochs_of(most + 1)
     assert epochs_of(most + 1, least_epoch_films=10 * N_TRAIN) == 1001
+
+
+def test_an_input_that_is_too_large_is_refused_before_training() -> None:
+    tall = replace(films(), films=tuple(replace(film, size_hw=(1600, 1000)) for film in films().films))
+    config = resolve_config({"data": {"input_side_px": 2048}})
+    with pytest.raises(ConfigError, match=r"data\.input_hw: given \[2592, 1632\].* smaller data\.input_side_px"):
+        resolve_from_films(config, tall)
+    assert resolve_from_films(resolve_config({"data": {"input_side_px": 512}}), tall).data.input_hw == (640, 416)
