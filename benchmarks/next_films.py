@@ -125,12 +125,16 @@ def train_on(
     settings: Mapping[str, Any],
 ) -> str:
     """Id of a run that trained on the films."""
+    pretrained = settings["model"].get("pretrained")
     if not folder.exists():
         parts = [replace(film, split="train") for film in train] + [replace(film, split="val") for film in films.val]
         write_dataset(replace(films.whole, films=tuple(parts)), "coco", folder)
     data: dict[str, Any] = {"path": str(folder), "kind": "coco", "on_audit_error": "set_aside"}
     if input_hw:
         data["input_hw"] = list(input_hw)
+    if pretrained:  # the films of the choice may show other levels
+        slots = spondylo_ml.load(pretrained).bundle.slots
+        data |= {"first_slot": slots.first, "n_slots": slots.count}
     result = spondylo_ml.train(data=data, seed=seed, **settings)
     return result.run_id
 
