@@ -57,7 +57,9 @@ def record_end(run_id: str, error: BaseException, how_to_resume: Callable[[str],
         else:
             _record(run_id, failure_text(error)[:LONGEST_TAG], advice)
     except Exception as failure:
-        log.warning("run %s does not say why it ended: the store failed (%s)", run_id, type(failure).__name__)
+        log.warning(
+            "run %s does not say why it ended: the store failed (%s: %s)", run_id, type(failure).__name__, failure
+        )
 
 
 def record_reason(run_id: str, reason: str) -> None:
