@@ -31,7 +31,8 @@ class ReadingConfig(Section):
     )
     turn: bool = Field(
         False,
-        description="read a film turned by 90 degrees either way if fewer than four vertebrae are found upright",
+        description="read a film turned by 90 degrees either way and by 180 if fewer than four vertebrae are found "
+        "upright",
     )
     check_levels: bool = Field(
         False,

@@ -31,7 +31,7 @@ COLUMNS = (
 
 FACING_COLUMNS = ("film_id", "right")
 
-ON_ITS_SIDE = "the film lies on its side, so that its horizontal is not the patient's"
+NOT_UPRIGHT = "the film is not upright, so that its horizontal need not be the patient's"
 
 
 def level_rows(film: Film, prediction: FilmPrediction, rules: ClinicalConfig) -> list[tuple[object, ...]]:
@@ -79,7 +79,7 @@ def measure_prediction(
 ) -> FilmMeasurement:
     """Measure a film at its predicted corners; evaluation and prediction both do it here.
 
-    Slips and angles between vertebrae do not change if a film is turned. On one that lies on its side, the facing is
+    Slips and angles between vertebrae do not change if a film is turned. On one that is not upright, the facing is
     inferred even if one was given, since left and right are not the patient's, and there is no sacral slope.
 
     Args:
@@ -96,7 +96,7 @@ def measure_prediction(
         level_confidence=prediction.level_confidence,
         refusal=prediction.refusal,
     )
-    return replace(measurement, sacral_slope=Measure(np.nan, "deg", ON_ITS_SIDE)) if turned else measurement
+    return replace(measurement, sacral_slope=Measure(np.nan, "deg", NOT_UPRIGHT)) if turned else measurement
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:

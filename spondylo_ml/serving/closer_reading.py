@@ -3,7 +3,8 @@
 The whole film is read first. Windows of it are read too:
 
 * if fewer than `reading.scan_below` vertebrae are found, or the film would be refused: overlapping windows of half the
-  film's extent, and if the best still has too few, with `reading.turn`, the film turned by 90 degrees either way;
+  film's extent, and if the best still has too few, with `reading.turn`, the film turned by 90 degrees either way and by
+  180 (not where upright bodies have no names: on its head such a film may be given names, with confidence);
 * if the vertebrae are small in the input, or one of those readings is the best: a window around the spine in which they
   have their mean size on the training films, twice at most.
 
@@ -111,7 +112,7 @@ class CloserReading:
         if self._config.crop and self._shows_too_little(best, self._config.scan_below):
             best = _highest(best, read(scan_windows(film.letterbox)))
         if self._config.turn and self._shows_too_little(best, FEWEST_UPRIGHT):
-            turned = read([whole_film(film.film.size_hw, turns) for turns in (1, 3)])
+            turned = read([whole_film(film.film.size_hw, turns) for turns in (1, 2, 3)])
             best = _highest(best, [one for one in turned if len(one.found_xy) >= FEWEST_UPRIGHT])
         if self._config.crop:
             best = self._closer(best, read)
@@ -211,7 +212,9 @@ def remarks_on(reading: Reading, small: bool) -> tuple[str, ...]:
     """What a reader of the results must know about how the film was read."""
     (height, width), window = reading.letterbox.film_hw, reading.letterbox.window
     remarks = []
-    if window and window.quarter_turns:
+    if window and window.quarter_turns == 2:
+        remarks.append("the film was read after half a turn, since it seems to stand on its head")
+    elif window and window.quarter_turns:
         way = "clockwise" if window.quarter_turns == 1 else "counterclockwise"
         remarks.append(f"the film was read after a quarter turn {way}, since it seems to lie on its side")
     if window and (window.width, window.height) != (width, height):

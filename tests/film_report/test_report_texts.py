@@ -22,7 +22,7 @@ from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.refusal import NOT_LUMBAR
-from spondylo_ml.evaluation.slips import ON_ITS_SIDE
+from spondylo_ml.evaluation.slips import NOT_UPRIGHT
 from spondylo_ml.evaluation.verdict import UNKNOWN
 from spondylo_ml.film_report.report_texts import english_texts, in_catalogue, read_texts
 from spondylo_ml.landmarks import Facing, Film, Vertebra
@@ -89,7 +89,7 @@ def test_every_sentence_of_a_measurement_is_in_the_catalogue() -> None:
 def test_the_fixed_sentences_are_in_the_catalogue() -> None:
     negative = Exposure(200, 0.0, 0.0, 0.5)
     flat = [Exposure(20, 0.0, 0.0, 0.0).poor, Exposure(200, 0.9, 0.0, 0.0).poor, Exposure(200, 0.0, 0.9, 0.0).poor]
-    fixed = [FILM_NOTICE, NOT_LUMBAR, WEAK_EVIDENCE, UNKNOWN, ON_ITS_SIDE, *SLIP_FAULTS[1:], _NO_CONTRAST, *flat]
+    fixed = [FILM_NOTICE, NOT_LUMBAR, WEAK_EVIDENCE, UNKNOWN, NOT_UPRIGHT, *SLIP_FAULTS[1:], _NO_CONTRAST, *flat]
     fixed += [doubt_on_sign(negative, 0.0), doubt_on_sign(negative, -0.5)]
     levels = np.r_[np.zeros(3000), np.full(400, 60000), 30000 + np.arange(6600)].astype(np.uint16).reshape(100, 100)
     fixed += spread_levels(levels)[1]

@@ -5,6 +5,7 @@ The drawn spines are columns of bright rectangles, wider than high, of which S1 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -18,20 +19,20 @@ from small_models import small_bundle
 from torch import Tensor
 
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
-from spondylo_ml.config import Config
+from spondylo_ml.config import Config, ReadingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.letterbox import Letterbox
-from spondylo_ml.data.prepare import prepare_film
+from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.window import Window
 from spondylo_ml.evaluation.definite_vertebrae import definite_vertebrae
 from spondylo_ml.evaluation.mean_shape import MeanShape
 from spondylo_ml.evaluation.refusal import NOT_LUMBAR, Refusal
-from spondylo_ml.evaluation.slips import ON_ITS_SIDE, measure_prediction, predicted_vertebrae
+from spondylo_ml.evaluation.slips import NOT_UPRIGHT, measure_prediction, predicted_vertebrae
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray, GreyImage, SlotRange, Vertebra
 from spondylo_ml.models.base import LandmarkModel, Landmarks
 from spondylo_ml.serving.bundle import Bundle
-from spondylo_ml.serving.closer_reading import scan_windows, usual_size_px, window_around
+from spondylo_ml.serving.closer_reading import CloserReading, scan_windows, usual_size_px, window_around
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.predictor import Predictor
 
@@ -216,6 +217,26 @@ def test_a_film_on_its_side_is_read_turned_and_its_corners_keep_their_names(turn
     assert prediction.remarks[0] == f"the film was read after a quarter turn {way}, since it seems to lie on its side"
 
 
+@pytest.mark.parametrize(
+    ("upright", "turns"), [(0, 2), (3, 2), (4, 0)], ids=["nothing upright", "too few upright", "enough upright"]
+)
+def test_a_film_on_its_head_is_read_after_half_a_turn(upright: int, turns: int) -> None:
+    """All bodies are found after half a turn, and as many as given on the film as it is or on its side."""
+
+    def with_bodies(count: int) -> FilmPrediction:
+        return replace(prediction_of(USUAL, SLOTS), presence=(np.arange(SLOTS.count) < count).astype(float))
+
+    def read(films: Sequence[PreparedFilm]) -> list[FilmPrediction]:
+        turned = [one.letterbox.window is not None and one.letterbox.window.quarter_turns == 2 for one in films]
+        return [with_bodies(SLOTS.count if half else upright) for half in turned]
+
+    reading = CloserReading(ReadingConfig(turn=True), 12.0, read, lambda prediction: False)
+    best = reading.best(prepare_film(USUAL, SLOTS, INPUT_HW), with_bodies(upright))
+    assert (best.quarter_turns, best.presence.sum()) == (turns, SLOTS.count if turns else upright)
+    head = ("the film was read after half a turn, since it seems to stand on its head",)
+    assert best.remarks == (head if turns else ())
+
+
 def test_slips_of_a_film_on_its_side_are_those_of_the_upright_film() -> None:
     upright = phantom_films(1, 4, 256).films[0]
     height, width = upright.size_hw
@@ -235,7 +256,7 @@ def test_slips_of_a_film_on_its_side_are_those_of_the_upright_film() -> None:
     )
     assert any(not level.slip.reason for level in measured.levels)
     assert (measured.facing, measured.facing_from) == (expected.facing, "inferred")
-    assert measured.sacral_slope.reason == ON_ITS_SIDE
+    assert measured.sacral_slope.reason == NOT_UPRIGHT
     assert not expected.sacral_slope.reason
 
 

@@ -148,7 +148,7 @@ DROPOUT = (
     "--uncertainty.dropout_passes",
     "5",
     "--model.decoder_dropout",
-    "0.1,0.1,0.1,0.1,0.1",
+    "0.02,0.02,0.02,0.02,0.02",
 )
 
 
@@ -157,7 +157,7 @@ DROPOUT = (
 def test_evaluate_applies_the_calibration_of_training(tmp_path: Path, source: str) -> None:
     # Long enough for some vertebrae to be found on their own bodies, and some of their slips to be measurable.
     output = run(
-        tmp_path, "train", *TINY, "--data.phantom_films", "90", "--data.max_films", "90",
+        tmp_path, "train", *TINY, "--data.phantom_films", "200", "--data.max_films", "200",
         "--data.phantom_long_side_px", "96", "--data.val_fraction", "0.6", "--data.test_fraction", "0.1",
         "--training.epochs", "40", "--training.learning_rate", "0.003", "--tracking.panel_films", "0",
         "--uncertainty.least_levels", "10", "--uncertainty.samples", "100",
