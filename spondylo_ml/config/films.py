@@ -26,8 +26,8 @@ PhantomAddition = Literal["sacrum", "surroundings", "cortex"]
 """Parts of a synthetic film that are drawn in a later way than that of the first generator."""
 
 PhantomCondition = Literal[
-    "unchanged", "inverted", "mirrored", "rotated-90", "coned", "burnt-sacrum", "hardware", "second-film",
-    "narrow-discs", "bowel-gas", "enhanced", "difficult",
+    "unchanged", "inverted", "mirrored", "rotated-90", "rotated-180", "coned", "burnt-sacrum", "hardware",
+    "second-film", "narrow-discs", "bowel-gas", "enhanced", "difficult",
     "whole-film-100", "whole-film-70", "whole-film-50", "whole-film-35", "whole-film-20"
 ]  # fmt: skip
 """Conditions under which synthetic films are drawn to test a model."""

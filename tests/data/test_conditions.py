@@ -125,6 +125,18 @@ def test_a_rotated_film_has_the_same_pixels_at_its_corners_and_turns_either_way(
     assert turned == {True, False}
 
 
+def test_a_film_on_its_head_has_the_same_pixels_at_its_corners() -> None:
+    for plain, film in zip(films("unchanged"), films("rotated-180"), strict=True):
+        assert film.size_hw == plain.size_hw
+        image, before = film.image.read(), plain.image.read()
+        np.testing.assert_array_equal(image, before[::-1, ::-1])
+        np.testing.assert_array_equal(values_at(image, corners_of(film)), values_at(before, corners_of(plain)))
+        middle = (np.array(image.shape[::-1]) - 1) / 2
+        np.testing.assert_allclose(
+            (corners_of(film) + corners_of(plain)) / 2, np.broadcast_to(middle, corners_of(film).shape)
+        )
+
+
 def test_a_coned_film_is_dark_beyond_a_narrow_margin_around_its_corners() -> None:
     for plain, film in zip(films("unchanged"), films("coned"), strict=True):
         image, before, points = film.image.read(), plain.image.read(), corners_of(film)

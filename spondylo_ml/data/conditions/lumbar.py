@@ -54,6 +54,18 @@ def rotated_90(request: Request) -> Scene:
     return Scene((width, height), tuple(map(moved, scene.vertebrae)), Facing.UNKNOWN, spacing, paint)
 
 
+def rotated_180(request: Request) -> Scene:
+    """The film stands on its head. Corners keep the names that they have on the upright film."""
+    scene = scene_of(request.film())
+    last_xy = np.array(scene.size_hw[::-1]) - 1
+    vertebrae = tuple(Vertebra(v.slot, last_xy - v.corners_xy, v.visible) for v in scene.vertebrae)
+
+    def paint() -> GreyImage:
+        return np.ascontiguousarray(np.rot90(scene.paint(), 2))
+
+    return replace(scene, vertebrae=vertebrae, facing=Facing.UNKNOWN, paint=paint)
+
+
 def coned(request: Request) -> Scene:
     """Everything but the labelled bodies and a narrow margin is behind the collimator."""
     film = request.film()
@@ -131,6 +143,7 @@ LUMBAR: dict[str, Callable[[Request], Scene]] = {
     "inverted": inverted,
     "mirrored": mirrored,
     "rotated-90": rotated_90,
+    "rotated-180": rotated_180,
     "coned": coned,
     "burnt-sacrum": burnt_sacrum,
     "hardware": hardware,
