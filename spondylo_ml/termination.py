@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C.
+"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; neither within a call of a database.
 
 A cluster, `timeout`, a container or a service manager ends a program by this signal.
 """
@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+DATABASE_LIBRARY = "sqlalchemy"
+"""An exception in its midst, as in a commit, may leave a connection that locks the database for the whole process: the
+run could not be ended any more."""
+
+POSTPONED_S, LONGEST_S = 0.02, 30.0
+"""After how long a signal that came in a call of the database comes again, and how long at most it does."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -21,22 +29,68 @@ def cause_of(interrupt: KeyboardInterrupt) -> str:
     return "SIGTERM" if isinstance(interrupt, Terminated) else "Ctrl-C"
 
 
+class _OutsideDatabaseCalls:
+    """Handler of a signal that acts at once, or when the main thread has left the call of the database."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self._timer: threading.Timer | None = None
+        self._since: float | None = None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if _in_database_call(frame) and now - self._since < LONGEST_S:
+            main = threading.main_thread().ident
+            self._timer = threading.Timer(POSTPONED_S, signal.pthread_kill, (main, number))
+            self._timer.daemon = True
+            self._timer.start()
+        else:
+            self._since = None
+            self._act()
+
+    def forget(self) -> None:
+        """Let no postponed signal come any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _in_database_call(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == DATABASE_LIBRARY:
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextmanager
-def raise_on_sigterm() -> Iterator[None]:
-    """Raise `Terminated` in the main thread on the first SIGTERM; later ones must not interrupt the cleanup."""
+def raise_on_signals() -> Iterator[None]:
+    """Raise `Terminated` in the main thread on the first SIGTERM; later ones must not interrupt the cleanup.
+
+    Ctrl-C raises `KeyboardInterrupt` each time, as it does in Python. In a call of the database both wait for its end.
+    """
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
         return
     received = False
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def terminate() -> None:
         nonlocal received
         if not received:
             received = True
             raise Terminated
 
-    previous = signal.signal(signal.SIGTERM, handle)
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    handlers = {signal.SIGTERM: _OutsideDatabaseCalls(terminate)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise whoever set it decides
+        handlers[signal.SIGINT] = _OutsideDatabaseCalls(interrupt)
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if previous is None else previous)
+        for number, handler in handlers.items():
+            handler.forget()
+            before = previous[number]
+            signal.signal(number, signal.SIG_DFL if before is None else before)

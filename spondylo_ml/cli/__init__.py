@@ -15,7 +15,7 @@ from spondylo_ml.cli.overview import RESUMES_STUDY, SUMMARIES, TUNE
 from spondylo_ml.cli.several_processes import runs_here
 from spondylo_ml.cli.users_folder import enter_users_folder
 from spondylo_ml.errors import ConfigError, SpondyloError, unknown_name
-from spondylo_ml.termination import Terminated, cause_of, raise_on_sigterm
+from spondylo_ml.termination import Terminated, cause_of, raise_on_signals
 from spondylo_ml.version import __version__
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def run_to_end(work: Callable[[], int], command: str, advice: str = "") -> int:
         advice: how to go on after Ctrl-C or SIGTERM.
     """
     try:
-        with raise_on_sigterm(), explained_in_run(command):
+        with raise_on_signals(), explained_in_run(command):
             enter_users_folder()
             return work()
     except SpondyloError as error:

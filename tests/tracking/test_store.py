@@ -23,7 +23,7 @@ from stores import store_in
 
 from spondylo_ml.config import flatten
 from spondylo_ml.errors import ConfigError, FileError, TrackingError
-from spondylo_ml.termination import Terminated, raise_on_sigterm
+from spondylo_ml.termination import Terminated, raise_on_signals
 from spondylo_ml.tracking.experiments import DESCRIPTIONS, NOTE
 from spondylo_ml.tracking.mlflow_log import OUTAGE_TAG, MlflowRunLog
 from spondylo_ml.tracking.outcome import failure_text
@@ -118,7 +118,7 @@ def test_a_store_that_fails_at_the_end_does_not_hide_the_error(
     with pytest.raises(ValueError, match="the error that matters"):
         lose_the_store()
     assert mlflow.active_run() is None
-    assert "does not say why it ended: the store failed (MlflowException)" in caplog.text
+    assert "does not say why it ended: the store failed (MlflowException: " in caplog.text
     assert "stays RUNNING in the store, which failed (MlflowException)" in caplog.text
 
 
@@ -126,7 +126,7 @@ def test_the_first_sigterm_raises_in_the_main_thread_and_later_ones_do_not_distu
     before, done = signal.getsignal(signal.SIGTERM), []
 
     def work() -> None:
-        with raise_on_sigterm():
+        with raise_on_signals():
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
                 done.append("work")

@@ -20,7 +20,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.benchmark_plan import PlannedRun
 from spondylo_ml.errors import DataError, TrackingError
-from spondylo_ml.termination import Terminated, raise_on_sigterm
+from spondylo_ml.termination import Terminated, raise_on_signals
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.killed import set_killed
 from spondylo_ml.tracking.outcome import OPEN, clear_outcome, error_of, record_reason
@@ -154,7 +154,7 @@ def _run_to_end(command: list[str], variables: Mapping[str, str], folder: Path) 
     started = psutil.Process(process.pid).create_time()
     (folder / PROCESS_FILE).write_text(json.dumps({"pid": process.pid, "born": started}), encoding="utf-8")
     try:
-        with raise_on_sigterm():
+        with raise_on_signals():
             return process.wait()
     except KeyboardInterrupt as interrupt:
         if isinstance(interrupt, Terminated):  # Ctrl-C reaches both processes
