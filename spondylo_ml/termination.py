@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; neither within a call of a database.
+"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; neither where it would do harm.
 
 A cluster, `timeout`, a container or a service manager ends a program by this signal.
 """
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-DATABASE_LIBRARY = "sqlalchemy"
-"""An exception in its midst, as in a commit, may leave a connection that locks the database for the whole process: the
-run could not be ended any more."""
+UNSAFE_LIBRARIES = ("sqlalchemy", "weakref")
+"""An exception in the midst of a database call, as in a commit, may leave a connection that locks the database for the
+whole process: the run could not be ended any more. In the callback of a weak reference, or in `__del__`, it is lost."""
 
 POSTPONED_S, LONGEST_S = 0.02, 30.0
-"""After how long a signal that came in a call of the database comes again, and how long at most it does."""
+"""After how long a signal that came at such a place comes again, and how long at most it does."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,8 +29,8 @@ def cause_of(interrupt: KeyboardInterrupt) -> str:
     return "SIGTERM" if isinstance(interrupt, Terminated) else "Ctrl-C"
 
 
-class _OutsideDatabaseCalls:
-    """Handler of a signal that acts at once, or when the main thread has left the call of the database."""
+class _AtSafePlaces:
+    """Handler of a signal that acts at once, or when the main thread has left a place where it must not."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._act = act
@@ -40,7 +40,7 @@ class _OutsideDatabaseCalls:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         self._since = now if self._since is None else self._since
-        if _in_database_call(frame) and now - self._since < LONGEST_S:
+        if _unsafe(frame) and now - self._since < LONGEST_S:
             main = threading.main_thread().ident
             self._timer = threading.Timer(POSTPONED_S, signal.pthread_kill, (main, number))
             self._timer.daemon = True
@@ -55,9 +55,10 @@ class _OutsideDatabaseCalls:
             self._timer.cancel()
 
 
-def _in_database_call(frame: FrameType | None) -> bool:
+def _unsafe(frame: FrameType | None) -> bool:
     while frame is not None:
-        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == DATABASE_LIBRARY:
+        library = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if library in UNSAFE_LIBRARIES or frame.f_code.co_name == "__del__":
             return True
         frame = frame.f_back
     return False
@@ -67,7 +68,7 @@ def _in_database_call(frame: FrameType | None) -> bool:
 def raise_on_signals() -> Iterator[None]:
     """Raise `Terminated` in the main thread on the first SIGTERM; later ones must not interrupt the cleanup.
 
-    Ctrl-C raises `KeyboardInterrupt` each time, as it does in Python. In a call of the database both wait for its end.
+    Ctrl-C raises `KeyboardInterrupt` each time, as it does in Python. In a call of a database both wait for its end.
     """
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield
@@ -83,9 +84,9 @@ def raise_on_signals() -> Iterator[None]:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    handlers = {signal.SIGTERM: _OutsideDatabaseCalls(terminate)}
+    handlers = {signal.SIGTERM: _AtSafePlaces(terminate)}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # otherwise whoever set it decides
-        handlers[signal.SIGINT] = _OutsideDatabaseCalls(interrupt)
+        handlers[signal.SIGINT] = _AtSafePlaces(interrupt)
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

@@ -4,7 +4,9 @@ The whole film is read first. Windows of it are read too:
 
 * if fewer than `reading.scan_below` vertebrae are found, or the film would be refused: overlapping windows of half the
   film's extent, and if the best still has too few, with `reading.turn`, the film turned by 90 degrees either way and by
-  180 (not where upright bodies have no names: on its head such a film may be given names, with confidence);
+  180;
+* with `reading.turn`, if enough vertebrae are found, but their levels would have no names: the film turned by 180
+  degrees, which is kept if its levels have names and its score is `MUCH_BETTER`;
 * if the vertebrae are small in the input, or one of those readings is the best: a window around the spine in which they
   have their mean size on the training films, twice at most.
 
@@ -48,6 +50,10 @@ MOST_FILLED = 0.8
 
 FEWEST_UPRIGHT = 4
 """A film on which so many vertebrae are found is not turned; turned, it must show as many."""
+
+MUCH_BETTER = 2.0
+"""How many times the score of a film as it is a reading of it on its head needs. Some upright films are read with names
+on their head alone, and must not be turned."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +117,8 @@ class CloserReading:
         best, read = Reading(film, first), self._reader_of(film)
         if self._config.crop and self._shows_too_little(best, self._config.scan_below):
             best = _highest(best, read(scan_windows(film.letterbox)))
-        if self._config.turn and self._shows_too_little(best, FEWEST_UPRIGHT):
-            turned = read([whole_film(film.film.size_hw, turns) for turns in (1, 2, 3)])
-            best = _highest(best, [one for one in turned if len(one.found_xy) >= FEWEST_UPRIGHT])
+        if self._config.turn:
+            best = self._turned(best, read)
         if self._config.crop:
             best = self._closer(best, read)
         confidence, doubts = self._checked(best, read)
@@ -124,13 +129,27 @@ class CloserReading:
             remarks=(*remarks_on(best, self._config.crop and self._is_small(best)), *doubts),
         )
 
+    def _turned(self, best: Reading, read: Callable[[Sequence[Window]], list[Reading]]) -> Reading:
+        """The best reading among the given one and those of the turned film."""
+        size_hw = best.letterbox.film_hw
+        if self._shows_too_little(best, FEWEST_UPRIGHT):
+            turned = read([whole_film(size_hw, turns) for turns in (1, 2, 3)])
+            return _highest(best, [one for one in turned if len(one.found_xy) >= FEWEST_UPRIGHT])
+        if self._named(best.prediction):
+            return best
+        (on_its_head,) = read([whole_film(size_hw, 2)])
+        better = self._named(on_its_head.prediction) and on_its_head.score >= MUCH_BETTER * best.score
+        return on_its_head if better else best
+
+    def _named(self, prediction: FilmPrediction) -> bool:
+        return prediction.level_confidence >= self._least_confidence and not self._refused(prediction)
+
     def _checked(
         self, best: Reading, read: Callable[[Sequence[Window]], list[Reading]]
     ) -> tuple[float, tuple[str, ...]]:
         """The confidence in the levels after they were checked, and a remark if they do not stay the same."""
         first = best.prediction
-        named = first.level_confidence >= self._least_confidence and not self._refused(first)
-        if not (self._config.check_levels and named and len(best.found_xy)):
+        if not (self._config.check_levels and self._named(first) and len(best.found_xy)):
             return first.level_confidence, ()
         parts = parts_to_read(best.found_xy, best.shown)
         stay = [names_stay(first, again.prediction, part) for part, again in zip(parts, read(parts), strict=True)]

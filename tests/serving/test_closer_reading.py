@@ -237,6 +237,28 @@ def test_a_film_on_its_head_is_read_after_half_a_turn(upright: int, turns: int) 
     assert best.remarks == (head if turns else ())
 
 
+@pytest.mark.parametrize(
+    ("upright", "turned", "turns"),
+    [(0.4, 0.97, 2), (0.6, 0.97, 0), (0.4, 0.85, 0), (0.95, 0.97, 0)],
+    ids=["much better", "better", "without names, too", "named as it is"],
+)
+def test_a_film_without_names_is_turned_only_if_it_then_has_names_and_twice_the_score(
+    upright: float, turned: float, turns: int
+) -> None:
+    """The same bodies are found either way, so that the scores differ as the confidence in their levels."""
+    asked: list[int] = []
+
+    def read(films: Sequence[PreparedFilm]) -> list[FilmPrediction]:
+        asked.extend(one.letterbox.window.quarter_turns for one in films if one.letterbox.window)
+        return [replace(prediction_of(USUAL, SLOTS), level_confidence=turned) for _ in films]
+
+    reading = CloserReading(ReadingConfig(turn=True), 12.0, read, lambda prediction: False, 0.9)
+    first = replace(prediction_of(USUAL, SLOTS), level_confidence=upright)
+    best = reading.best(prepare_film(USUAL, SLOTS, INPUT_HW), first)
+    assert (best.quarter_turns, best.level_confidence) == (turns, turned if turns else upright)
+    assert asked == ([] if upright > 0.9 else [2])
+
+
 def test_slips_of_a_film_on_its_side_are_those_of_the_upright_film() -> None:
     upright = phantom_films(1, 4, 256).films[0]
     height, width = upright.size_hw

@@ -1,4 +1,4 @@
-"""Signals in the middle of a database call wait for its end; SQLite would stay locked otherwise."""
+"""Signals wait for the end of a database call, or SQLite would stay locked, and of callbacks, where they are lost."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import signal
 import sqlite3
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,33 @@ def test_a_signal_in_a_database_call_is_raised_after_it_and_the_database_is_free
     other.execute("INSERT INTO tags VALUES (2)")
     other.commit()
     assert other.execute("SELECT value FROM tags").fetchall() == [(1,), (2,)]
+
+
+class Passing:
+    """Is removed as soon as it is made."""
+
+
+class Dying:
+    """Is asked to end by SIGTERM as it is removed, where Python only prints exceptions."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize("callback", ["of a weak reference", "of an object"])
+def test_a_signal_in_a_callback_is_not_lost(callback: str) -> None:
+    def work() -> None:
+        with raise_on_signals():
+            if callback == "of an object":
+                Dying()
+            else:
+                weakref.finalize(Passing(), os.kill, os.getpid(), signal.SIGTERM)
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                time.sleep(0.001)
+
+    with pytest.raises(Terminated):
+        work()
 
 
 def test_a_signal_elsewhere_is_raised_at_once_and_handlers_are_restored() -> None:
