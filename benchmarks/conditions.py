@@ -40,7 +40,8 @@ class ConditionResult:
         strict_sdr_24: of the true corners, by level name, within 24 px512.
         mre_px512: mean error of the corners of the vertebrae found.
         right_level: of the vertebrae found.
-        confidently_off: of the films: levels are named, and at least half of the vertebrae found have a wrong name.
+        confidently_off: of the films: levels are named, and at least half of the vertebrae found have a wrong name, or
+            none of those that are named is on the film, as where it is read on its head.
         remarked: of the films: read on a crop or turned, or their vertebrae stayed small in the input.
         refused: of the films, as no lateral lumbar films.
         measured: of the films: a slip is stated at one level or more.
@@ -83,7 +84,7 @@ def condition_result(condition: str, predictions: PredictionSet, rules: Clinical
     numbers, counts = score(predictions), predictions.detections[["n_true", "n_matched", "n_right_level"]].sum()
     measured = [measure_prediction(film, p, rules, NAMED_BY_MODEL) for film, p in predictions.pairs]
     off = [
-        one.levels_known and bool(match.pairs) and np.mean([v.slot != slot for v, slot in match.pairs]) >= 0.5
+        one.levels_known and (not match.pairs or np.mean([v.slot != slot for v, slot in match.pairs]) >= 0.5)
         for one, match in zip(measured, predictions.matches, strict=True)
     ]
     return ConditionResult(

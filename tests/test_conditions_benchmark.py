@@ -62,6 +62,15 @@ def test_a_film_that_is_off_counts_only_if_its_levels_have_names() -> None:
     assert (of_refused.refused, of_refused.measured, of_refused.confidently_off) == (100, 0, 0)
 
 
+def test_a_film_that_is_read_on_its_head_with_names_is_off_although_no_body_is_matched() -> None:
+    film = known(LUMBAR[0])
+    last_xy = np.array(film.size_hw[::-1]) - 1
+    on_its_head = tuple(replace(v, corners_xy=last_xy - v.corners_xy) for v in film.vertebrae or ())
+    predictions = PredictionSet([replace(film, vertebrae=on_its_head)], [prediction_of(film, SLOTS)])
+    result = condition_result("rotated-180", predictions, DEFAULT_RULES)
+    assert (result.recall, result.confidently_off) == (0, 100)
+
+
 def test_films_without_a_spine_have_refusals_alone() -> None:
     film = plain_film("blank", ())
     prediction = replace(prediction_of(film, SLOTS), refusal="this is a blank")
