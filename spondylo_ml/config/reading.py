@@ -32,7 +32,7 @@ class ReadingConfig(Section):
     turn: bool = Field(
         False,
         description="read a film turned by 90 degrees either way and by 180 if fewer than four vertebrae are found "
-        "upright, and turned by 180 if their levels have no names",
+        "upright, or their levels have no names",
     )
     check_levels: bool = Field(
         False,

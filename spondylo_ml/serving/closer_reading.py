@@ -3,10 +3,9 @@
 The whole film is read first. Windows of it are read too:
 
 * if fewer than `reading.scan_below` vertebrae are found, or the film would be refused: overlapping windows of half the
-  film's extent, and if the best still has too few, with `reading.turn`, the film turned by 90 degrees either way and by
-  180;
-* with `reading.turn`, if enough vertebrae are found, but their levels would have no names: the film turned by 180
-  degrees, which is kept if its levels have names and its score is `MUCH_BETTER`;
+  film's extent;
+* with `reading.turn`, if the best still has too few, or its levels would have no names: the film turned by 90 degrees
+  either way and by 180. Where enough are found upright, a turn must give names, and a score that is `MUCH_BETTER`;
 * if the vertebrae are small in the input, or one of those readings is the best: a window around the spine in which they
   have their mean size on the training films, twice at most.
 
@@ -52,7 +51,7 @@ FEWEST_UPRIGHT = 4
 """A film on which so many vertebrae are found is not turned; turned, it must show as many."""
 
 MUCH_BETTER = 2.0
-"""How many times the score of a film as it is a reading of it on its head needs. Some upright films are read with names
+"""How many times the score of a film as it is a reading of the turned one needs. Some upright films are read with names
 on their head alone, and must not be turned."""
 
 
@@ -131,15 +130,13 @@ class CloserReading:
 
     def _turned(self, best: Reading, read: Callable[[Sequence[Window]], list[Reading]]) -> Reading:
         """The best reading among the given one and those of the turned film."""
-        size_hw = best.letterbox.film_hw
-        if self._shows_too_little(best, FEWEST_UPRIGHT):
-            turned = read([whole_film(size_hw, turns) for turns in (1, 2, 3)])
-            return _highest(best, [one for one in turned if len(one.found_xy) >= FEWEST_UPRIGHT])
-        if self._named(best.prediction):
+        too_little = self._shows_too_little(best, FEWEST_UPRIGHT)
+        if self._named(best.prediction) and not too_little:
             return best
-        (on_its_head,) = read([whole_film(size_hw, 2)])
-        better = self._named(on_its_head.prediction) and on_its_head.score >= MUCH_BETTER * best.score
-        return on_its_head if better else best
+        readings = read([whole_film(best.letterbox.film_hw, turns) for turns in (1, 2, 3)])
+        whole = [one for one in readings if len(one.found_xy) >= FEWEST_UPRIGHT]
+        named = [one for one in whole if self._named(one.prediction) and one.score >= MUCH_BETTER * best.score]
+        return _highest(best, whole if too_little else named)
 
     def _named(self, prediction: FilmPrediction) -> bool:
         return prediction.level_confidence >= self._least_confidence and not self._refused(prediction)

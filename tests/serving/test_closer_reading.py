@@ -249,14 +249,15 @@ def test_a_film_without_names_is_turned_only_if_it_then_has_names_and_twice_the_
     asked: list[int] = []
 
     def read(films: Sequence[PreparedFilm]) -> list[FilmPrediction]:
-        asked.extend(one.letterbox.window.quarter_turns for one in films if one.letterbox.window)
-        return [replace(prediction_of(USUAL, SLOTS), level_confidence=turned) for _ in films]
+        numbers = [one.letterbox.window.quarter_turns for one in films if one.letterbox.window]
+        asked.extend(numbers)
+        return [replace(prediction_of(USUAL, SLOTS), level_confidence=turned if n == 2 else upright) for n in numbers]
 
     reading = CloserReading(ReadingConfig(turn=True), 12.0, read, lambda prediction: False, 0.9)
     first = replace(prediction_of(USUAL, SLOTS), level_confidence=upright)
     best = reading.best(prepare_film(USUAL, SLOTS, INPUT_HW), first)
     assert (best.quarter_turns, best.level_confidence) == (turns, turned if turns else upright)
-    assert asked == ([] if upright > 0.9 else [2])
+    assert asked == ([] if upright > 0.9 else [1, 2, 3])
 
 
 def test_slips_of_a_film_on_its_side_are_those_of_the_upright_film() -> None:
