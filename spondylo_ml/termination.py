@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; neither where it would do harm.
+"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; both wait where one would do harm.
 
 A cluster, `timeout`, a container or a service manager ends a program by this signal.
 """
