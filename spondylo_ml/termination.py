@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; both wait where one would do harm.
+"""SIGTERM as an exception, so that a program cleans up after it as after Ctrl-C; both are raised where that is safe.
 
 A cluster, `timeout`, a container or a service manager ends a program by this signal.
 """
@@ -17,7 +17,7 @@ UNSAFE_LIBRARIES = ("sqlalchemy", "weakref")
 whole process: the run could not be ended any more. In the callback of a weak reference, or in `__del__`, it is lost."""
 
 POSTPONED_S, LONGEST_S = 0.02, 30.0
-"""After how long a signal that came at such a place comes again, and how long at most it does."""
+"""Seconds until a signal that came at such a place is sent again, and for how long it is postponed at most."""
 
 
 class Terminated(KeyboardInterrupt):

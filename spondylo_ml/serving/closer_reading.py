@@ -51,8 +51,8 @@ FEWEST_UPRIGHT = 4
 """A film on which so many vertebrae are found is not turned; turned, it must show as many."""
 
 MUCH_BETTER = 2.0
-"""How many times the score of a film as it is a reading of the turned one needs. Some upright films are read with names
-on their head alone, and must not be turned."""
+"""A reading of the turned film replaces one with enough vertebrae if its score is at least this many times as high.
+Some upright films are read with names on their head alone, and must not be turned."""
 
 
 @dataclass(frozen=True)
