@@ -1,22 +1,27 @@
 """Measures how time and memory grow with the number of films, their size, and the resamples of an interval.
 
-Each number is from a process of its own, forked from this one, which first does the smallest of the work. Films are
-synthetic. The table goes into benchmarks/README.md. For Linux.
+Each number is from a process of its own, forked from this one, which first does the smallest of the work. Memory is
+what the process holds itself, without the files that are mapped into it. Films are synthetic. The table goes into
+benchmarks/README.md. For Linux.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 from page import machine, write_table
 
 from spondylo_ml.data.audit.checks import audit_films
@@ -27,7 +32,6 @@ from spondylo_ml.data.prepare import prepare_film, prepare_films
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.intervals import PatientBootstrap
-from spondylo_ml.training.cost import peak_memory_mb
 
 BEGIN, END = "<!-- growth: begin -->", "<!-- growth: end -->"
 LONG_SIDE_PX = 96
@@ -66,9 +70,10 @@ def prepare(count: int) -> None:
     prepare_films(_films(count).films, SLOTS, (256, 128))
 
 
-def film_size(side_px: int) -> None:
-    """Measure and prepare one film of this size."""
+def film_size(n_pixels: int) -> None:
+    """Measure and prepare one square film of so many pixels."""
     (film,) = _films(1).films
+    side_px = math.isqrt(n_pixels)
     pixels = cv2.resize(film.image.read(), (side_px, side_px))
     large = replace(film, image=HeldImage(pixels), size_hw=pixels.shape, vertebrae=None)
     measure_image(large)
@@ -86,7 +91,7 @@ WORK: dict[str, tuple[str, Callable[[int], None], int]] = {
     "audit": (f"films audited, {LONG_SIDE_PX} px", audit, 100),
     "compare": ("films compared for duplicates", compare, 1000),
     "prepare": ("films prepared for training, 256 x 128 px", prepare, 100),
-    "film_size": ("side of one film, px", film_size, 512),
+    "film_size": ("pixels of one film", film_size, 512**2),
     "resamples": ("resamples of an interval", resamples, 1000),
 }
 """What grows, the work, and its size at 1x."""
@@ -94,7 +99,7 @@ WORK: dict[str, tuple[str, Callable[[int], None], int]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", nargs="+", type=int, default=[1, 4, 16])
+    parser.add_argument("--times", nargs="+", type=int, default=[1, 4, 16, 64])
     parser.add_argument("--only", nargs="+", choices=WORK, default=list(WORK))
     parser.add_argument("--note", default="", help="about the machine, such as: shared core")
     arguments = parser.parse_args()
@@ -119,10 +124,27 @@ def in_a_process(name: str, size: int) -> tuple[float, float]:
 
 def _measured(name: str, size: int) -> tuple[float, float]:
     _, work, _ = WORK[name]
-    work(1 if name != "film_size" else 64)
-    before_mb, started = peak_memory_mb(), time.process_time()
-    work(size)
-    return time.process_time() - started, peak_memory_mb() - before_mb
+    work(1 if name != "film_size" else 64**2)
+    before_mb, started = _own_memory_mb(), time.process_time()
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        peak_mb = pool.submit(_peak_memory_mb, done)
+        work(size)
+        cpu_s = time.process_time() - started
+        done.set()
+        return cpu_s, peak_mb.result() - before_mb
+
+
+def _peak_memory_mb(done: threading.Event) -> float:
+    peak_mb = _own_memory_mb()
+    while not done.wait(0.02):
+        peak_mb = max(peak_mb, _own_memory_mb())
+    return peak_mb
+
+
+def _own_memory_mb() -> float:
+    memory = psutil.Process().memory_info()
+    return (memory.rss - memory.shared) / 1e6
 
 
 def _films(count: int) -> FilmSet:

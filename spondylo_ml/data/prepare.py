@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from spondylo_ml.data.large_array import empty_array
 from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.data.window import Window
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage, SlotRange
@@ -71,12 +72,18 @@ def prepare_films(
     input_hw: tuple[int, int],
     on_film: Callable[[], object] = lambda: None,
 ) -> list[PreparedFilm]:
-    """Preprocess many films in parallel, keeping their order; calls `on_film` after each, for a progress bar."""
+    """Preprocess many films in parallel, keeping their order; calls `on_film` after each, for a progress bar.
 
-    def one(film: Film) -> PreparedFilm:
+    Raises:
+        DataError: a film's pixels cannot be read, or there is no room for all of them.
+    """
+    images = empty_array((len(films), *input_hw), np.uint8)
+
+    def one(film: Film, image: GreyImage) -> PreparedFilm:
         prepared = prepare_film(film, slots, input_hw)
+        image[:] = prepared.image
         on_film()
-        return prepared
+        return replace(prepared, image=image)
 
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(one, films))
+        return list(pool.map(one, films, images))

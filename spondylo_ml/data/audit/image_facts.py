@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from spondylo_ml.data.exposure import Exposure, bone_contrast, exposure_of, small_film
 from spondylo_ml.data.films import pixels_sha256
+from spondylo_ml.data.large_array import empty_array
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, FloatArray, GreyImage
 
@@ -68,18 +69,25 @@ def measure_image(film: Film) -> ImageFacts:
 
 
 def measure_images(films: Sequence[Film], on_film: Callable[[], object] = lambda: None) -> list[ImageFacts | None]:
-    """Measure all films in parallel, calling `on_film` after each; None for a film that cannot be read."""
+    """Measure all films in parallel, calling `on_film` after each; None for a film that cannot be read.
 
-    def attempt(film: Film) -> ImageFacts | None:
+    Raises:
+        DataError: there is no room for the thumbnails of all films.
+    """
+    thumbnails = empty_array((len(films), THUMBNAIL_PX, THUMBNAIL_PX), np.float32)
+
+    def attempt(film: Film, thumbnail: Thumbnail) -> ImageFacts | None:
         try:
-            return measure_image(film)
+            facts = measure_image(film)
         except DataError:
             return None
         finally:
             on_film()
+        thumbnail[:] = facts.thumbnail
+        return replace(facts, thumbnail=thumbnail)
 
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(attempt, films))
+        return list(pool.map(attempt, films, thumbnails))
 
 
 def _lowest_frequencies(image: NDArray[np.float32]) -> FloatArray:
