@@ -50,7 +50,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         mlflow.set_tracking_uri(before)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "evaluate" else ()) for name in FUNCTIONS]
+)
 def test_the_example_of_each_function_gives_its_stated_output(name: str, workplace: Path) -> None:
     (example,) = doctest.DocTestFinder(recurse=False).find(getattr(spondylo_ml, name), name, globs={})
     assert len(example.examples) >= 2

@@ -77,6 +77,7 @@ def test_the_package_tells_mlflow_the_experiment_of_the_project() -> None:
     assert issubclass(getattr(importlib.import_module(module), name), DefaultExperimentProvider)
 
 
+@pytest.mark.slow
 def test_importing_mlflow_with_the_plugin_leaves_the_package_to_a_models_own_code() -> None:
     code = "import mlflow, spondylo_mlflow_plugin, sys; print('spondylo_ml' in sys.modules)"
     process = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -116,6 +117,7 @@ def test_the_main_entry_point_is_a_smoke_run() -> None:
     assert set(main["parameters"]) == {"model", "data"}
 
 
+@pytest.mark.slow
 def test_the_wheel_contains_the_recipes_but_neither_tuning_nor_tests(tmp_path: Path) -> None:
     source = tmp_path / "source"
     packaged = ("spondylo_ml", "projects", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")

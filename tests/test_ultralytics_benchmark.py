@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from benchmarks.ultralytics_pose import METRICS, films_of, measured, prediction_of, table_of
 from spondylo_ml.landmarks import SlotRange
@@ -25,6 +26,7 @@ def test_of_the_detections_of_a_level_the_most_confident_one_counts() -> None:
     assert np.isnan(prediction.corners_xy[[0, 2]]).all()
 
 
+@pytest.mark.slow
 def test_true_corners_as_detections_have_no_error() -> None:
     films = films_of(None, 6, 96)
     predictions = [

@@ -62,7 +62,7 @@ class Walk:
             self.page.screenshot(path=self.screenshots / f"{name}-{width_px}.png")
 
 
-@pytest.fixture(scope="module", params=["written", pytest.param("by commands", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["written", "by commands"])
 def walk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walk]:
     require_browser()
     screenshots = SCREENSHOTS / request.param.replace(" ", "_")

@@ -213,6 +213,7 @@ def test_an_even_spine_is_that_of_the_clinic_with_another_slip() -> None:
         np.testing.assert_allclose(*shapes, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_films_of_even_slips_show_each_grade_in_both_directions_and_pass_the_audit() -> None:
     films = phantom_films(250, 1, 384, slips="even")
     styles: Counter[tuple[bool, int | None]] = Counter()

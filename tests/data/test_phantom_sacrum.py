@@ -131,6 +131,7 @@ def test_corners_are_on_the_film_and_convex(films: list[PhantomFilm]) -> None:
         assert (way[:, 0] * onward[:, 1] - way[:, 1] * onward[:, 0] > 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slips", ["clinic", "even"])
 def test_labels_pass_the_audit_and_are_plausible_with_noise(slips: str) -> None:
     film_set = phantom_films(300, 13, 256, slips=slips, additions=("sacrum",))

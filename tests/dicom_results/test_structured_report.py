@@ -275,6 +275,7 @@ def assert_random_results_are_read_back(count: int, folder: Path) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 def test_random_results_are_read_back(tmp_path: Path) -> None:
     assert_random_results_are_read_back(10, tmp_path)
 

@@ -127,6 +127,7 @@ def test_the_compared_values_have_the_evaluated_means() -> None:
 errors_px = st.lists(st.tuples(st.floats(-150, 150), st.floats(-150, 150)), min_size=68, max_size=68)
 
 
+@pytest.mark.slow
 @given(errors_px, st.integers(1, 6), st.integers(1, 6))
 def test_nmse_is_the_same_on_a_stretched_film_and_rates_on_an_enlarged_one(
     errors: list[tuple[float, float]], x: int, y: int

@@ -71,6 +71,7 @@ def test_every_row_is_one_level_with_probabilities_that_sum_to_1(new_levels: pd.
     assert (new_levels["refer"] | ~new_levels["grade_set"].str.contains(" ")).all()
 
 
+@pytest.mark.slow
 def test_a_level_whose_slip_set_spans_several_grades_is_referred(fitted: CalibrationResult) -> None:
     films, predictions = films_with_noise(60, 8, 0.4, 0.3)
     table = level_table(PredictionSet(films, predictions), fitted.model, DEFAULT_RULES)

@@ -78,6 +78,7 @@ def test_custom_reader(workplace: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert all("vertebrae" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_custom_model(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("custom_model.py")
     assert models_of_runs() == ["small_net"]

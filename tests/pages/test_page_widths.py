@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from browsing import browser_page, require_browser
 from sample_pages import PAGES
 
@@ -15,6 +16,7 @@ OVERFLOW = """() => [...document.querySelectorAll("body *")]
 """What reaches beyond the right edge; wide tables scroll in a box of their own."""
 
 
+@pytest.mark.slow
 def test_no_page_is_wider_than_its_window(tmp_path: Path) -> None:
     require_browser()
     too_wide = {}

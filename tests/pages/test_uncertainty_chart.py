@@ -15,6 +15,7 @@ from spondylo_ml.evaluation.uncertainty_numbers import by_group
 from spondylo_ml.pages.figures.uncertainty_chart import draw_uncertainty
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error")
 def test_the_chart_is_drawn_and_depends_on_the_coverage() -> None:
     films, predictions = films_with_noise(30, 1)

@@ -29,9 +29,8 @@ from spondylo_ml.serving.onnx_parity import CORNER_LIMIT_PX, TENSOR_LIMIT, FilmP
 from spondylo_ml.serving.onnx_speed import measure_speed
 
 HEATMAP_MODELS = [name for name in MODEL_NAMES if name not in WITHOUT_HEATMAPS]
-SLOW = ("resnet50", "hrnet_w32", "maht_net")
-EXPORTED = [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in HEATMAP_MODELS]
-"""The heatmap models; the export of each but the U-Net takes up to a minute or more."""
+EXPORTED = [pytest.param(name, marks=pytest.mark.slow) for name in HEATMAP_MODELS]
+"""The heatmap models; the export of each takes up to a minute or more."""
 FILMS = phantom_films(8, 3, 96).films[:4]
 """Films on which the networks are trained briefly: with random weights they detect no level to grade."""
 

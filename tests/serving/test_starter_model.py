@@ -56,6 +56,7 @@ def test_the_starter_model_is_loaded_by_its_name_without_a_store(
     assert os.listdir(tmp_path) == [folder.name], "no store was created"
 
 
+@pytest.mark.slow
 def test_half_precision_halves_the_file_and_the_file_computes_what_the_rounded_model_does(
     bundle: Bundle, tmp_path: Path
 ) -> None:

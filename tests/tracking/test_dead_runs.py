@@ -55,6 +55,7 @@ def dead_ids() -> list[str]:
     return [run.info.run_id for run in dead_runs()]
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_named_and_gets_its_state(client: MlflowClient, caplog: pytest.LogCaptureFixture) -> None:
     store = {"MLFLOW_TRACKING_URI": mlflow.get_tracking_uri()}
     with subprocess.Popen(

@@ -100,6 +100,7 @@ def test_a_second_promotion_is_refused_with_the_holder_and_the_first_keeps_the_l
         lock.require_held()
 
 
+@pytest.mark.slow
 def test_only_one_of_two_processes_gets_the_lock(store: str) -> None:
     processes = [start_holder(store), start_holder(store)]
     ended: list[tuple[int, str, str]] = []
@@ -116,6 +117,7 @@ def test_only_one_of_two_processes_gets_the_lock(store: str) -> None:
     assert locks() == []
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_dead_process_is_reported_and_removed_only_by_its_id(store: str) -> None:
     dead = start_holder(store)
     assert dead.stdout is not None

@@ -44,6 +44,7 @@ def test_an_unusable_store_is_reported_in_one_line_without_its_password(tmp_path
     assert "set MLFLOW_TRACKING_URI" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_store_that_another_process_writes_to_is_usable(tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     mlflow.set_tracking_uri(uri)

@@ -76,6 +76,7 @@ def test_aliases_and_history_agree(store: Path) -> None:
     assert registry.version(2).tags["model"] == "maht_net"
 
 
+@pytest.mark.slow
 def test_more_than_nine_events_stay_in_order(store: Path) -> None:
     registry = Registry("landmarks")
     version = registry.add_version(run_with_model(), {})

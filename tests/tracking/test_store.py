@@ -266,6 +266,7 @@ def test_restore_sends_only_the_epochs_missing_in_the_store(sqlite_store: Mlflow
     assert copied == [1, 2, 3], "in the copy on disk, too"
 
 
+@pytest.mark.slow
 def test_a_store_outage_during_training_loses_nothing_and_is_tagged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,12 +55,18 @@ def restore_checkpoint(folder: Path, epoch: int, model: LandmarkModel) -> None:
     "settings",
     [
         {"training": {"batch_size": 3}},
-        {"training": {"ema_decay": 0.5, "batch_size": 2}, "heatmap": {"levels": "slot", "flip_average": False}},
-        {
-            "model": {"encoder_dropout": [0.2] * 5},
-            "uncertainty": {"source": "dropout", "dropout_passes": 5},
-            "training": {"batch_size": 4},
-        },
+        pytest.param(
+            {"training": {"ema_decay": 0.5, "batch_size": 2}, "heatmap": {"levels": "slot", "flip_average": False}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                "model": {"encoder_dropout": [0.2] * 5},
+                "uncertainty": {"source": "dropout", "dropout_passes": 5},
+                "training": {"batch_size": 4},
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["chain and flip average", "mean weights", "dropout"],
 )

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SCRIPT = """
@@ -56,6 +58,7 @@ print(result.best_epoch, len(result.history))
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_and_logged_to_a_folder(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", SCRIPT],

@@ -52,6 +52,7 @@ def test_a_worker_that_fails_ends_its_job_with_the_exit_code() -> None:
         work(["--trials", "0"])
 
 
+@pytest.mark.slow
 def test_slurm_gets_an_array_whose_workers_are_signalled_before_their_time_is_up(tmp_path: Path) -> None:
     """Slurm itself is not here: programs of its names keep the script that they are given."""
     for name, does in (("srun", "true"), ("sbatch", f'cat "$1" > {tmp_path}/script; echo Submitted batch job 17')):

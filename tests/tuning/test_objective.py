@@ -66,6 +66,7 @@ def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: Developme
     assert not (tmp_path / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_the_value_of_a_trial_with_folds_is_their_mean(films: DevelopmentFilms, tmp_path: Path) -> None:
     space = space_of({"training.learning_rate": RATE}, **{**SMOKE, "training.epochs": 1})
     study = study_in(tmp_path, "folded", space, trials=1, folds=2)

@@ -70,6 +70,7 @@ def test_a_worker_killed_behind_a_proxy_is_noticed_and_its_trial_retried(tmp_pat
     assert retry.params == killed.params
 
 
+@pytest.mark.slow
 def test_a_proxy_that_is_killed_and_started_again_ends_no_study(tmp_path: Path) -> None:
     storage, port = f"sqlite:///{tmp_path}/studies.db", free_port()
     restarted: list[int] = []

@@ -79,6 +79,7 @@ def verdict(n_right: int, n_before: int, run_id: str) -> str:
     return decision.verdict.value
 
 
+@pytest.mark.slow
 def test_promote_reads_the_floor_of_a_study_and_a_gain_above_it_makes_a_champion(tmp_path: Path) -> None:
     run_id = retrained_study(tmp_path)
     run = MlflowClient().get_run(run_id)

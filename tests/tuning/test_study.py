@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from pathlib import Path
 
 import mlflow
@@ -166,6 +167,7 @@ def test_a_pruned_trial_is_marked_in_mlflow_and_is_never_the_best(tmp_path: Path
     assert summary.reports_saved == pytest.approx(1 - sum(reports) / (3 * 12))
 
 
+@pytest.mark.slow
 def test_a_random_study_with_a_pruner_tries_the_same_points(tmp_path: Path) -> None:
     complete = study_in(tmp_path, "complete", trials=5)
     complete.run(bowl)
@@ -193,6 +195,7 @@ def test_five_failures_for_one_reason_stop_the_study_and_a_fixed_one_resumes(tmp
     assert parent_of(fixed).info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_failures_for_different_reasons_do_not_stop_the_study(tmp_path: Path) -> None:
     errors = [MemoryError(), KeyError(1), MemoryError(), ValueError(2), MemoryError(), TypeError(3)]
 
@@ -298,8 +301,17 @@ def test_two_objectives_searched_by_nsga2_give_a_pareto_front(tmp_path: Path) ->
     assert "Pareto front" in mlflow.artifacts.load_text(f"runs:/{study.runs.parent_id}/index.html")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-@pytest.mark.parametrize("pruner", ["none", "median", "hyperband"])
+@pytest.mark.parametrize(
+    ("sampler", "pruner"),
+    [
+        ("tpe", "median"),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in product(("tpe", "random"), ("none", "median", "hyperband"))
+            if pair != ("tpe", "median")
+        ),
+    ],
+)
 def test_every_sampler_works_with_every_pruner(tmp_path: Path, sampler: str, pruner: str) -> None:
     study = study_in(tmp_path, f"{sampler}-{pruner}", trials=13, sampler=sampler, pruner=pruner)
     study.run(bowl)
@@ -307,6 +319,7 @@ def test_every_sampler_works_with_every_pruner(tmp_path: Path, sampler: str, pru
     assert len(states(study)) == 13
 
 
+@pytest.mark.slow
 def test_folds_are_child_runs_of_a_trial_and_wilcoxon_prunes_by_them(tmp_path: Path) -> None:
     def folded(attempt: Attempt) -> TrialResult:
         values = []

@@ -58,6 +58,7 @@ def test_the_command_line_imports_no_slow_library() -> None:
     assert result.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_study_of_real_training_runs_from_the_command_line(tmp_path: Path) -> None:
     environment = {"OMP_NUM_THREADS": "1", "MLFLOW_TRACKING_URI": store_in(tmp_path)}
     options = (

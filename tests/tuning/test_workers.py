@@ -80,6 +80,7 @@ def test_a_trial_killed_by_sigkill_fails_and_is_retried_once_with_its_parameters
     assert len(runs) == 4
 
 
+@pytest.mark.slow
 def test_a_trial_killed_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
     for _ in range(2):
         # The second worker notices after three heartbeats that the first was killed.
@@ -95,6 +96,7 @@ def test_a_trial_killed_twice_is_not_tried_a_third_time(tmp_path: Path) -> None:
     assert {run.info.status for run in children(study)} == {"FAILED"}
 
 
+@pytest.mark.slow
 def test_a_trial_taken_but_never_started_is_retried(tmp_path: Path) -> None:
     study = study_in(tmp_path, "taken", trials=2)
     waiting = study.study.get_trials(deepcopy=False)[0]

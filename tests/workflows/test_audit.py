@@ -81,6 +81,7 @@ def _assert_page_is_self_contained(html: str) -> None:
     assert "copy" in body
 
 
+@pytest.mark.slow
 def test_synthetic_films_are_audited_without_a_folder(tmp_path: Path) -> None:
     output = run(
         tmp_path, "audit", "--data.phantom_films", "20", "--data.phantom_long_side_px", "128", "--pictures", "2"
@@ -106,6 +107,7 @@ def test_audit_errors_stop_training_and_are_reported(damaged_folder: Path, tmp_p
     assert not list(tmp_path.glob("checkpoints")), "nothing was trained"
 
 
+@pytest.mark.slow
 def test_training_despite_audit_errors_logs_the_findings(damaged_folder: Path, tmp_path: Path) -> None:
     run(
         tmp_path,
@@ -125,6 +127,7 @@ def test_training_despite_audit_errors_logs_the_findings(damaged_folder: Path, t
     assert "duplicate" in (files / "audit" / "findings.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_training_without_a_usable_corner_fails_and_logs_no_model(tmp_path: Path) -> None:
     root = mendeley_folder(tmp_path / "lateral", train=4, val=2, test=0)
     for label in sorted((root / LABELS).rglob("*.*")):
@@ -160,6 +163,7 @@ def test_the_same_films_have_the_same_digest_twice(damaged_folder: Path) -> None
     assert load_audited_films(config)[1].digest == load_audited_films(config)[1].digest
 
 
+@pytest.mark.slow
 def test_the_known_wrong_labels_of_the_real_ap_films_are_found_and_can_be_set_aside(real_data: Path) -> None:
     films, pixels = load_films_to_audit(DataConfig(path=real_data / "spineweb16"))
     audit = audit_of(films, pixels)
@@ -175,6 +179,7 @@ def test_the_known_wrong_labels_of_the_real_ap_films_are_found_and_can_be_set_as
     assert {("train_0255", "train_0393"), ("train_0253", "train_0262"), ("train_0316", "train_0448")} <= set(duplicates)
 
 
+@pytest.mark.slow
 def test_real_films_of_one_exposure_stay_in_one_part(real_data: Path) -> None:
     parts = {film.film_id: film.split for film in load_films(DataConfig(path=real_data / "spineweb16")).films}
     for first, second in (("train_0255", "train_0393"), ("train_0253", "train_0262"), ("train_0008", "train_0457")):

@@ -87,6 +87,7 @@ def test_an_unknown_run_or_model_is_reported_in_one_line(tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_command_that_ends_before_it_opens_its_run_names_that_run_and_says_why(tmp_path: Path) -> None:
     client = client_of(tmp_path)
     run_id = client.create_run("0", run_name="gentle-fox-123").info.run_id
@@ -106,6 +107,7 @@ def test_a_command_that_ends_before_it_opens_its_run_names_that_run_and_says_why
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["train", "--preset", "smoke"], ["phantom", "--to", "out", "--count", "2"]])
 def test_a_stale_run_id_ends_a_command_before_it_starts_work(tmp_path: Path, command: list[str]) -> None:
     client_of(tmp_path).search_experiments()

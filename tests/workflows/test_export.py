@@ -75,6 +75,7 @@ def test_bad_films_stop_an_export_or_are_skipped(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_leaves_no_partial_dataset(tmp_path: Path) -> None:
     process = start(tmp_path, "phantom", "--count", "5000", "--long_side_px", "256", "--to", "set", "--format", "yolo")
     deadline = time.monotonic() + 120

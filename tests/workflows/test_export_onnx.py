@@ -92,6 +92,7 @@ def test_training_films_and_a_folder_that_is_not_empty_are_refused(model: Path, 
         workflow.export_onnx(config(model, model))
 
 
+@pytest.mark.slow
 def test_keypoint_rcnn_is_refused_with_the_reason_and_nothing_is_written(tmp_path: Path) -> None:
     save_bundle(small_bundle("keypoint_rcnn", 128), tmp_path / "rcnn")
     with pytest.raises(ConfigError, match=r"KeypointRCNN has no ONNX export: what it finds first on a film decides"):

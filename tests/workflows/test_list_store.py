@@ -72,6 +72,7 @@ def test_an_empty_list_says_what_is_missing_and_bad_requests_are_errors(client: 
         list_store(ListConfig(by="best/trial"))
 
 
+@pytest.mark.slow
 def test_list_and_clean_import_no_torch(client: MlflowClient, tmp_path: Path) -> None:
     add_run(client, "tiny", days_old=100)
     code = (

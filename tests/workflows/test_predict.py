@@ -192,6 +192,7 @@ def test_a_folder_that_is_not_empty_and_missing_films_are_reported(model: Path, 
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_training_run_predicts_and_under_mlflow_run_only_counts_are_logged(
     tiny_run: tuple[Path, Run, str], films: Path, tmp_path: Path
 ) -> None:

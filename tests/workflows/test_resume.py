@@ -24,12 +24,10 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "by"),
-    [
-        pytest.param("0", signal.SIGTERM, id="SIGTERM"),
-        pytest.param("1", signal.SIGKILL, id="SIGKILL", marks=pytest.mark.slow),
-    ],
+    [pytest.param("0", signal.SIGTERM, id="SIGTERM"), pytest.param("1", signal.SIGKILL, id="SIGKILL")],
 )
 def test_a_run_stopped_within_an_epoch_resumes_and_equals_an_uninterrupted_one(
     uninterrupted: Path, tmp_path: Path, workers: str, by: signal.Signals

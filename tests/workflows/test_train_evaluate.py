@@ -188,6 +188,7 @@ def test_another_dataset_is_evaluated_and_an_unlabelled_part_only_predicted(
     assert "8, 6 with labels" in output
 
 
+@pytest.mark.slow
 def test_the_model_loads_in_another_process_from_its_own_code_without_pickles(
     tiny_run: tuple[Path, Run, str], tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ print(json.dumps([spondylo_ml.__file__, out.iloc[0].to_dict()]))
     assert np.isfinite(row["presence"]).all()
 
 
+@pytest.mark.slow
 def test_bad_films_stop_before_training_or_are_skipped_and_counted(tmp_path: Path) -> None:
     root = mendeley_folder(tmp_path / "lateral")
     images = sorted((root / "Train" / "Keypointrcnn_data" / "images" / "train").iterdir())

@@ -98,6 +98,7 @@ def test_mlflow_takes_a_bare_repository_on_a_disk_for_a_folder_without_a_project
         assert "Could not find phantom among entry points []" in process.stdout + process.stderr
 
 
+@pytest.mark.slow
 def test_a_temporary_clone_is_refused_if_the_users_folder_is_unknown(tmp_path: Path) -> None:
     clone = Path(tempfile.mkdtemp(dir=tmp_path, prefix="tmp")).resolve()
     shutil.copytree(ROOT / "spondylo_ml", clone / "spondylo_ml", ignore=shutil.ignore_patterns("__pycache__"))

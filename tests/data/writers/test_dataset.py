@@ -100,6 +100,7 @@ def test_a_dataset_of_which_nothing_can_be_written_is_an_error(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_many_synthetic_films_are_drawn_by_several_processes_to_the_same_pixels(tmp_path: Path) -> None:
     films = phantom_films(FEW_FILMS + 2, 5, 64)
     dataset = write_dataset(films, "coco", tmp_path / "set")
