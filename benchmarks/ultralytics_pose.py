@@ -1,8 +1,9 @@
 """Trains an Ultralytics pose model and models of this project on the same films, for the same minutes on the same
 threads, and writes their errors on the same validation films side by side.
 
-Ultralytics is no dependency: `--python` is the interpreter of an environment that has it. Both sides read the same
-folder, in the layout `yolo` with a class for each level. Of the detections of a level the most confident one counts.
+Ultralytics is no dependency: `--python` is the interpreter of an environment that has it. Both sides get the same
+films. For Ultralytics all vertebrae are one class: with a class for each level its training is given too low a learning
+rate for so little time. The bodies that it finds are named from the lowest one upwards.
 Finished training runs are kept in the folder: the same command goes on after an interruption.
 """
 
@@ -12,6 +13,7 @@ import argparse
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 import spondylo_ml
 from benchmarks.next_films import Results
@@ -61,28 +64,41 @@ def films_of(data: Path | None, n_films: int, long_side_px: int) -> FilmSet:
 
 
 def prediction_of(film_id: str, slots: SlotRange, detections: Sequence[Mapping[str, Any]]) -> FilmPrediction:
-    """The most confident detection of each level as this project's prediction; the others are left out.
+    """The confident detections as this project's prediction, named from the lowest one upwards.
 
     Args:
-        detections: with `class` (the level), `confidence` and `corners_xy_px` (4, 2), as the runner writes them.
+        detections: with `confidence` and `corners_xy_px` (4, 2), as the runner writes them.
     """
-    count = slots.count
-    corners_xy, presence = np.full((count, 4, 2), np.nan), np.zeros(count)
-    for one in detections:
-        row = int(one["class"]) - slots.first
-        if 0 <= row < count and CONFIDENCE <= one["confidence"] > presence[row]:
-            corners_xy[row], presence[row] = one["corners_xy_px"], one["confidence"]
+    confident = [one for one in detections if one["confidence"] >= CONFIDENCE]
+    most_confident = sorted(confident, key=lambda one: -one["confidence"])[: slots.count]
+    upwards = sorted(most_confident, key=lambda one: -np.mean(one["corners_xy_px"], axis=0)[1])
+    corners_xy, presence = np.full((slots.count, 4, 2), np.nan), np.zeros(slots.count)
+    for row, one in enumerate(upwards):
+        corners_xy[row], presence[row] = one["corners_xy_px"], one["confidence"]
     found = presence > 0
     scores = np.where(found, presence, np.nan)[:, None].repeat(4, axis=1)
     return FilmPrediction(film_id, slots, corners_xy, scores, found.astype(float))
+
+
+def one_class(source: Path, to: Path) -> None:
+    """Copy a YOLO-pose dataset, its vertebrae of all levels as one class."""
+    shutil.copytree(source, to)
+    for file in (to / "labels").rglob("*.txt"):
+        lines = (line.split(" ", 1) for line in file.read_text(encoding="utf-8").splitlines())
+        file.write_text("".join(f"0 {rest}\n" for _, rest in lines), encoding="utf-8")
+    data = yaml.safe_load((to / "data.yaml").read_text(encoding="utf-8"))
+    data |= {"names": {0: "vertebra"}, "kpt_names": {0: data["kpt_names"][0]}}
+    (to / "data.yaml").write_text(yaml.safe_dump(data), encoding="utf-8")
 
 
 def ultralytics_trained(options: argparse.Namespace, films: FilmSet, val: Sequence[Film]) -> dict[str, float]:
     """Errors and time of an Ultralytics model that is trained here, if it is not yet."""
     weights = options.to / "ultralytics" / "trained" / "weights" / "best.pt"
     if not weights.exists():
-        folder = options.to / "ultralytics"
-        _run(options, "train", options.to / "films" / "data.yaml", folder, options.minutes, options.image_size,
+        folder, data = options.to / "ultralytics", options.to / "films_of_one_class"
+        if not data.exists():
+            one_class(options.to / "films", data)
+        _run(options, "train", data / "data.yaml", folder, options.minutes, options.image_size,
              options.batch_size, 0)  # fmt: skip
     images, found = options.to / "images.txt", options.to / "detections.json"
     placed = {path.stem: path for path in (options.to / "films" / "images" / "val").iterdir()}

@@ -3,7 +3,7 @@
     python ultralytics_runner.py train <data.yaml> <folder> <minutes> <image size> <batch> <seed>
     python ultralytics_runner.py predict <weights> <list of images> <image size> <new JSON file>
 
-The model is yolo11n-pose from random weights. The JSON file has for each image its detections, with class,
+The model is yolo11n-pose from random weights. The JSON file has for each image its detections, with
 confidence and corners in px of the image, and the seconds that it took.
 """
 
@@ -37,7 +37,7 @@ def predict(weights: str, images: str, image_size: str, to: str) -> None:
         (result,) = model.predict(path, imgsz=int(image_size), conf=LEAST_CONFIDENCE, device="cpu", verbose=False)
         seconds = time.perf_counter() - started
         detections = [
-            {"class": int(box.cls), "confidence": float(box.conf), "corners_xy_px": points.tolist()}
+            {"confidence": float(box.conf), "corners_xy_px": points.tolist()}
             for box, points in zip(result.boxes, result.keypoints.xy, strict=True)
         ]
         results.append({"image": path, "seconds": seconds, "detections": detections})
