@@ -24,6 +24,8 @@ from spondylo_ml.tracking.addresses import run_path
 from spondylo_ml.tracking.views import LEADERBOARD, PANEL, VALIDATION_ERROR, VIEWS
 from spondylo_ml.workflows.ui import opening_path, serving
 
+pytestmark = pytest.mark.slow
+
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 HEIGHT_PX = 1000
 WIDE_PX = 2600

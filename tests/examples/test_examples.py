@@ -60,6 +60,7 @@ def test_train_and_compare(workplace: Path, capsys: pytest.CaptureFixture[str]) 
     assert len(command.removeprefix("python -m spondylo_ml compare --run_ids ").split(",")) == 2
 
 
+@pytest.mark.slow
 def test_predict_and_plot(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     matplotlib.use("agg")
     save_bundle(unet_bundle(), workplace / "model")

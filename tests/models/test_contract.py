@@ -147,7 +147,7 @@ def test_films_without_labels_give_no_gradient(model: LandmarkModel) -> None:
     assert all(p.grad is None or float(p.grad.abs().max()) == 0 for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", HEATMAP_MODELS)
+@pytest.mark.parametrize("name", [name for name in LARGE_ARE_SLOW if name.values[0] in HEATMAP_MODELS])
 def test_the_maps_of_missing_vertebrae_get_no_gradient(name: str) -> None:
     model = build_model(config_of(name), TWO).train()
     films = prepare_films([plain_film(n, (square(0, 20, 20),), (64, 64)) for n in "ab"], TWO, (64, 64))
@@ -159,7 +159,7 @@ def test_the_maps_of_missing_vertebrae_get_no_gradient(name: str) -> None:
     assert (gradient[:4].abs().amax(dim=(1, 2, 3)) > 0).all()  # type: ignore[index, union-attr, arg-type]
 
 
-@pytest.mark.parametrize("name", [*HEATMAP_MODELS, pytest.param("keypoint_rcnn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", [name for name in LARGE_ARE_SLOW if name.values[0] != "cascade_net"])
 def test_a_model_runs_in_bf16(name: str) -> None:
     # Small films and few regions: most processors take many times as long in bf16, the head for keypoints a minute.
     few = {"proposals": 10, "sampled_proposals": 8, "score_threshold": 0.0}
@@ -173,7 +173,10 @@ def test_a_model_runs_in_bf16(name: str) -> None:
     assert landmarks.corners_xy.dtype == torch.float32
 
 
-@pytest.mark.parametrize(("name", "preset"), RECIPES)
+@pytest.mark.parametrize(
+    ("name", "preset"),
+    [pytest.param(*recipe, marks=pytest.mark.slow if recipe[0] in LARGE else ()) for recipe in RECIPES],
+)
 def test_every_shipped_recipe_computes_its_losses_and_predicts(name: str, preset: str) -> None:
     config = resolve_config({"model": {"name": name}, "preset": preset})
     model, batch = build_model(config, SLOTS), films_batch()

@@ -32,6 +32,7 @@ def test_a_downloaded_file_is_cached(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cached_file(REPOSITORY, NAME) == path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "answers_head", "pattern"),
     [

@@ -93,7 +93,7 @@ def test_building_a_model_keeps_the_global_random_state() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-@pytest.mark.parametrize("heatmap_loss", ["cross_entropy", "weighted_mse"])
+@pytest.mark.parametrize("heatmap_loss", ["cross_entropy", pytest.param("weighted_mse", marks=pytest.mark.slow)])
 def test_losses_fall_over_ten_steps_on_two_films(batch: FilmBatch, heatmap_loss: str) -> None:
     model = build_model(config_of(heatmap_loss), SLOTS).train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)

@@ -106,6 +106,7 @@ def test_weights_changed_after_the_export_are_reported_with_place_and_size() -> 
     assert parity.to_json()["passed"] is False
 
 
+@pytest.mark.slow
 def test_different_presence_and_a_model_that_detects_nothing_are_reported() -> None:
     bundle = bundle_of("unet")
     silent = deepcopy(bundle_of("unet"))

@@ -122,7 +122,11 @@ def test_an_unchanged_model_is_loaded_by_each_name_and_both_tags_hold_its_digest
     assert mlflow.pyfunc.load_model(CHAMPION).metadata.run_id == model.run_id
 
 
-@pytest.mark.parametrize(("change", "message"), CHANGES, ids=["weights", "settings", "format", "manifest", "format 1"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [CHANGES[0], *(pytest.param(*change, marks=pytest.mark.slow) for change in CHANGES[1:])],
+    ids=["weights", "settings", "format", "manifest", "format 1"],
+)
 def test_changed_files_are_refused_by_every_name(
     model: StoredModel, change: Callable[[Path], None], message: str
 ) -> None:

@@ -244,6 +244,7 @@ def test_a_run_that_was_resumed_since_the_store_was_asked_is_not_ended(client: M
         assert client.get_run(run_id).info.status == "RUNNING"
 
 
+@pytest.mark.slow
 def test_clean_ends_runs_of_the_experiment_asked_for_at_the_time_last_known(client: MlflowClient) -> None:
     silent, other = add_dead_run(client), add_dead_run(client)
     client.log_metric(other, "a", 1.0, timestamp=NOW_MS, step=2)

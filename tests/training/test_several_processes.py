@@ -138,6 +138,7 @@ def test_two_processes_equal_one_and_runs_resume_in_either_number(
     assert_same(alone, shrunk)
 
 
+@pytest.mark.slow
 def test_validation_uses_batch_norm_and_mean_weights_as_they_are_saved(
     films: dict[str, list[PreparedFilm]], tmp_path: Path
 ) -> None:
@@ -162,6 +163,7 @@ def validated(model: SmallNet, films: Sequence[PreparedFilm]) -> dict[str, float
     return score_once(films, predictions)
 
 
+@pytest.mark.slow
 def test_the_clock_of_the_first_process_ends_the_training_of_all(
     films: dict[str, list[PreparedFilm]], tmp_path: Path
 ) -> None:

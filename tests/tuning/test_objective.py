@@ -51,6 +51,7 @@ def test_folds_use_each_film_once_for_validation(films: DevelopmentFilms) -> Non
         assert not {film.patient for film in fold.train} & {film.patient for film in fold.val}
 
 
+@pytest.mark.slow
 def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: DevelopmentFilms, tmp_path: Path) -> None:
     space = space_of({"training.learning_rate": RATE}, **SMOKE)
     study = study_in(tmp_path, "trained", space, trials=1, sampler="nsga2", objectives=("mre_px512", "latency_ms"))

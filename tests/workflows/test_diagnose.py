@@ -75,6 +75,7 @@ def test_the_page_is_self_contained(diagnosis: tuple[Path, Run, Run, str]) -> No
     assert "the first step has learning rates from" in html
 
 
+@pytest.mark.slow
 def test_films_other_than_those_of_training_are_diagnosed_with_a_remark(
     tiny_run: tuple[Path, Run, str], tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_a_missing_store_is_reported_and_not_created(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+@pytest.mark.slow
 def test_an_unknown_run_or_model_is_reported_in_one_line(tmp_path: Path) -> None:
     client = client_of(tmp_path)
     run_id = client.create_run("0").info.run_id

@@ -32,6 +32,7 @@ def weights_file(folder: Path, run_id: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_starter_model_with_few_films_and_fewer_levels(
     tiny_run: tuple[Path, Run, str], tmp_path: Path
 ) -> None:

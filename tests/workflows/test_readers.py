@@ -87,6 +87,7 @@ def test_readers_their_consensus_and_a_model_are_compared_in_a_run(
     assert sum(len(film.vertebrae or ()) for film in written) * 4 == len(pd.read_csv(files / "consensus.csv"))
 
 
+@pytest.mark.slow
 def test_two_readers_without_a_model_need_no_folder_to_write(
     client: MlflowClient, folders: list[Path], tmp_path: Path
 ) -> None:

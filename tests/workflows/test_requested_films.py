@@ -37,7 +37,9 @@ def _promote(first: str, second: str) -> Any:
     return promote(config)
 
 
-@pytest.mark.parametrize("command", [_evaluate, _diagnose, _compare, _promote])
+@pytest.mark.parametrize(
+    "command", [_evaluate, *(pytest.param(slow, marks=pytest.mark.slow) for slow in (_diagnose, _compare, _promote))]
+)
 def test_a_command_uses_the_films_of_its_configuration(
     two_tiny_runs: tuple[Path, Run, Run], monkeypatch: pytest.MonkeyPatch, command: Callable[[str, str], Any]
 ) -> None:

@@ -88,6 +88,7 @@ def test_a_run_without_a_split_is_not_taken_for_one_that_has_seen_nothing() -> N
     assert unknown.warning == "unet: not all films that it was trained on are known"
 
 
+@pytest.mark.slow
 def test_an_evaluation_on_other_parts_of_the_training_films_warns(
     tiny_run: tuple[Path, Run, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

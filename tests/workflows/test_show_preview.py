@@ -58,6 +58,7 @@ def test_labels_are_shown_without_a_model(tmp_path: Path) -> None:
     assert "http" not in re.sub(r"data:image/jpeg;base64,[^\"]+", "", text)
 
 
+@pytest.mark.slow
 def test_predictions_are_ranked_by_their_error(tmp_path: Path, model: Path) -> None:
     options = {"data": DATA, "films": 4, "height_px": 200, "model": str(model), "split": "val"}
     errors = {}
