@@ -17,6 +17,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import cv2
 import mlflow
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from stores import store_in
 
 from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.data.batches import plain_loader
+from spondylo_ml.data.films import FileImage
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.evaluation.mean_shape import MeanShape
@@ -48,6 +50,7 @@ TRAIN_FILMS, VAL_FILMS, EPOCHS = 24, 8, 2
 SIZE_HW = (128, 128)
 DICOM_HW = (2400, 2000)
 ROUNDS = 3
+SYNTHETIC_FILMS, SYNTHETIC_PX = 20, 640
 
 Row = tuple[str, str, str]
 """What was measured, its value, and the goal."""
@@ -60,7 +63,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as folder:
-        rows = [*training_rows(Path(folder)), *prediction_rows(Path(folder)), *memory_rows(), *start_rows(Path(folder))]
+        at = Path(folder)
+        rows = [*training_rows(at), *prediction_rows(at), *memory_rows(), synthesis_row(at), *start_rows(at)]
     text = table(rows, machine(arguments.threads, arguments.note))
     sys.stdout.write(text)
     write_table(text, BEGIN, END)
@@ -187,6 +191,23 @@ def memory_of_step(bare: bool) -> float:
         with tempfile.TemporaryDirectory() as folder:
             train(model, config, {"train": films, "val": films[:1]}, NoRunLog(), Path(folder))
     return peak_memory_mb()
+
+
+def synthesis_row(folder: Path) -> Row:
+    """Drawing a synthetic film, over reading it from a file."""
+    films = phantom_films(SYNTHETIC_FILMS, 0, SYNTHETIC_PX).films
+    started = time.perf_counter()
+    pictures = [film.image.read() for film in films]
+    drawing_s = time.perf_counter() - started
+    files = [folder / f"{film.film_id}.png" for film in films]
+    for file, picture in zip(files, pictures, strict=True):
+        cv2.imwrite(str(file), picture)
+    started = time.perf_counter()
+    for file in files:
+        FileImage(file).read()
+    reading_s = time.perf_counter() - started
+    what = f"drawing a synthetic film of {SYNTHETIC_PX} px over reading it from PNG"
+    return (what, f"{drawing_s / reading_s:.0f}", "")
 
 
 def start_rows(folder: Path) -> list[Row]:
