@@ -42,16 +42,25 @@ class Predictor:
             predictions += self.predict_prepared(prepare_films(chunk, self._bundle.slots, self._input_hw, on_film))
         return predictions
 
-    def predict_prepared(self, prepared: Sequence[PreparedFilm]) -> list[FilmPrediction]:
-        """Like `predict`, for films that are already preprocessed for this model.
+    def predict_prepared(
+        self, prepared: Sequence[PreparedFilm], on_film: Callable[[], object] = lambda: None
+    ) -> list[FilmPrediction]:
+        """Like `predict`, for films that are already preprocessed for this model; calls `on_film` after each.
 
         Raises:
             DataError: a film must be read again on a window, and its pixels cannot be read.
         """
-        predictions = self._read(prepared)
-        if self._closer:
-            predictions = [self._closer.best(film, one) for film, one in zip(prepared, predictions, strict=True)]
-        return [replace(prediction, refusal=self._refusal(prediction)) for prediction in predictions]
+        predictions = []
+        for film, prediction in zip(prepared, self._read(prepared), strict=True):
+            best = self._closer.best(film, prediction) if self._closer else prediction
+            predictions.append(replace(best, refusal=self._refusal(best)))
+            on_film()
+        return predictions
+
+    @property
+    def reads_again(self) -> bool:
+        """Whether a film may be read more than once."""
+        return self._closer is not None
 
     def _read(self, prepared: Sequence[PreparedFilm]) -> list[FilmPrediction]:
         """The predictions on films, or windows of them, as they are."""

@@ -22,7 +22,7 @@ from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.config import Config, ReadingConfig
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.data.letterbox import Letterbox
-from spondylo_ml.data.prepare import PreparedFilm, prepare_film
+from spondylo_ml.data.prepare import PreparedFilm, prepare_film, prepare_films
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.data.window import Window
 from spondylo_ml.evaluation.definite_vertebrae import definite_vertebrae
@@ -35,6 +35,7 @@ from spondylo_ml.serving.bundle import Bundle
 from spondylo_ml.serving.closer_reading import CloserReading, scan_windows, usual_size_px, window_around
 from spondylo_ml.serving.film_model import FilmModel
 from spondylo_ml.serving.predictor import Predictor
+from spondylo_ml.workflows.train.validation_report import read_validation_films
 
 SLOTS = SlotRange(0, 6)
 INPUT_HW = (96, 96)
@@ -394,3 +395,14 @@ def test_a_real_network_reads_crops() -> None:
     first = prepare_film(film, plain.slots, (64, 64))
     assert Predictor(plain).predict_prepared([first])[0].remarks == ()
     assert len(predicted_vertebrae(closer)) == int((closer.presence >= 0.5).sum())
+
+
+@pytest.mark.parametrize("reading", [{}, {"check_levels": True}])
+def test_each_film_is_counted_when_it_is_read(reading: dict[str, bool], caplog: pytest.LogCaptureFixture) -> None:
+    predictor, read = Predictor(bundle(**reading)), list[int]()
+    films = prepare_films([USUAL, HALF, FIFTH], SLOTS, INPUT_HW)
+    assert len(predictor.predict_prepared(films, lambda: read.append(1))) == len(read) == 3
+    with caplog.at_level("INFO"):
+        predictions = read_validation_films(predictor, films)
+    assert [film.film_id for film in predictions.films] == [film.film.film_id for film in films]
+    assert ("reading 3 validation films, each several times" in caplog.text) == bool(reading) == predictor.reads_again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import mlflow
 import torch
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from tqdm import tqdm
 
 from spondylo_ml.data.films import digest
 from spondylo_ml.data.prepare import PreparedFilm
@@ -28,6 +30,8 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.training.cost import WARM_UP_CALLS, latency_ms
 from spondylo_ml.training.device import Compute
 from spondylo_ml.training.fit import FitResult
+
+log = logging.getLogger(__name__)
 
 MODEL_REPORT, MEAN_SHAPE_REPORT = "val_report", "val_report/mean_shape"
 COST = "cost/"
@@ -49,6 +53,15 @@ class ValidationReport:
     costs: dict[str, float]
 
 
+def read_validation_films(predictor: Predictor, val: Sequence[PreparedFilm]) -> PredictionSet:
+    """The predictions of a model in use, with a progress bar: where films are read several times, it takes minutes."""
+    with tqdm(total=len(val), desc="reading validation films", unit="film", delay=5, disable=None) as bar:
+        if bar.disable and predictor.reads_again:
+            log.info("reading %d validation films, each several times", len(val))
+        predictions = predictor.predict_prepared(val, bar.update)
+    return PredictionSet([film.film for film in val], predictions)
+
+
 def log_validation_report(
     bundle: Bundle, result: FitResult, compute: Compute, val: Sequence[PreparedFilm], dataset: str
 ) -> None:
@@ -56,7 +69,7 @@ def log_validation_report(
     films, rules = [film.film for film in val], bundle.config.clinical
     header = ReportHeader(dataset, "val", digest(films, bundle.slots))
     predictor = Predictor(bundle, compute)
-    predictions = PredictionSet(films, predictor.predict_prepared(val))
+    predictions = read_validation_films(predictor, val)
     mean_shape = bundle.mean_shape.predict_films(films)
     for folder, evaluated in ((MODEL_REPORT, predictions), (MEAN_SHAPE_REPORT, mean_shape)):
         for name, text in evaluate_predictions(evaluated, rules, header).files().items():

@@ -66,7 +66,7 @@ from spondylo_ml.workflows.train.starting_weights import (
     load_starting_weights,
     warn_of_films_seen,
 )
-from spondylo_ml.workflows.train.validation_report import log_validation_report
+from spondylo_ml.workflows.train.validation_report import log_validation_report, read_validation_films
 
 log = logging.getLogger(__name__)
 
@@ -231,12 +231,11 @@ def _add_uncertainty(bundle: Bundle, val: Sequence[PreparedFilm], compute: Compu
 
     Also returns the predictions on these films.
     """
-    predictions = Predictor(bundle, compute).predict_prepared(val)
-    of_films = PredictionSet([film.film for film in val], predictions)
+    of_films = read_validation_films(Predictor(bundle, compute), val)
     fitted = replace(
         bundle,
         uncertainty=fit_uncertainty(of_films, bundle.config),
-        evidence=Evidence.fit(predictions),
+        evidence=Evidence.fit(of_films.predictions),
         level_confidence=LevelConfidence.fit(of_films.pairs),
         refusal=Refusal.fit(of_films.pairs, bundle.config.reading.false_refusals),
     )
