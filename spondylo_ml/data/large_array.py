@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -14,7 +15,7 @@ from spondylo_ml.errors import DataError
 LARGEST_IN_MEMORY_BYTES = 1 << 30
 
 
-def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray:
+def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """An array to be filled, in memory if it is small.
 
     A larger one lies in a temporary file without a name, of which the operating system keeps in memory what fits. The
