@@ -12,7 +12,7 @@ import pytest
 from builders import ArrayImage
 
 from spondylo_ml.data.audit.checks import audit_films
-from spondylo_ml.data.audit.duplicates import find_same
+from spondylo_ml.data.audit.duplicates import find_same, same_groups
 from spondylo_ml.data.audit.findings import Audit, AuditFinding, Severity
 from spondylo_ml.data.audit.image_facts import ImageFacts, measure_images
 from spondylo_ml.data.audit.order import check_vertebra_order
@@ -281,6 +281,17 @@ def test_a_film_that_occurs_twice_is_found(
     assert ("mirrored" in finding.message) == mirrored
     assert "with 2 different patients" in finding.message
     assert ("a network would be evaluated on films that it was trained on" in finding.message) == (severity == "error")
+
+
+def test_of_many_films_that_resemble_each_other_the_closest_are_aligned(clean: FilmSet, plain: int) -> None:
+    """All of them are found to be one exposure, since each has its closest ones among them."""
+    film, source = clean.films[plain], np.random.default_rng(0)
+    pixels = film.image.read().astype(np.int16)
+    noisy = (np.clip(pixels + source.integers(-8, 9, pixels.shape), 0, 255).astype(np.uint8) for _ in range(24))
+    copies = [replace(film, film_id=str(n), image=ArrayImage(grey)) for n, grey in enumerate(noisy)]
+    pairs = find_same(measure_images(copies))
+    assert same_groups(pairs, 24) == [list(range(24))]
+    assert len(pairs) < 24 * 23 / 2
 
 
 def as_exported_again(film: Film) -> Film:
