@@ -5,7 +5,11 @@ MLflow itself retries a database for two minutes before it reports that it canno
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -38,11 +42,29 @@ def require_store() -> str:
     database = database_url(uri)
     if database is not None:
         _require_database(database)
+    file = sqlite_file(uri)
     try:
-        MlflowClient().search_experiments(max_results=1)
-    except (MlflowException, OSError, ImportError) as error:
+        with _alone_in(file.resolve().parent) if file else nullcontext():
+            MlflowClient().search_experiments(max_results=1)
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         raise _cannot_be_opened(uri, error) from None
     return uri
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process opens a store in this folder.
+
+    MLflow makes the tables of a new store in hundreds of steps. Two processes that do so at once both fail, and leave a
+    store that none can open.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network disks have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def store_name() -> str:
@@ -101,6 +123,8 @@ def _cannot_be_opened(uri: str, error: Exception) -> TrackingError:
     reason = " ".join((str(getattr(error, "orig", None) or error).strip().splitlines() or [""])[0].split())
     password = urlparse(uri).password
     reason = reason.replace(password, "***") if password else reason
+    if "_alembic_tmp" in reason:
+        reason = f"its tables were not made to the end ({reason}). If it is new, remove its file and try again"
     advice = "Start the database server, or" if urlparse(uri).hostname else "To use another store,"
     return TrackingError(
         f"the MLflow store {uri_without_password(uri)} cannot be opened: {reason.rstrip('.')}. {advice} {OTHER_STORE}."

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
+from stores import store_in
 
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store_uri import sqlite_file, uri_without_password
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +61,32 @@ def test_a_store_that_another_process_writes_to_is_usable(tmp_path: Path) -> Non
         assert require_store() == uri
     finally:
         writer.close()
+
+
+def test_a_store_whose_tables_were_not_made_to_the_end_is_reported(tmp_path: Path) -> None:
+    """As one is left by a process that was killed while MLflow made its tables."""
+    uri = store_in(tmp_path)
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        database.execute("DROP TABLE params")
+        database.execute("CREATE TABLE _alembic_tmp_tags (a)")
+        database.execute("UPDATE alembic_version SET version_num = '4465047574b1'")
+    database.close()
+    mlflow.set_tracking_uri(uri)
+    with pytest.raises(TrackingError, match=r"not made to the end \(.*_alembic_tmp_tags.*\)\. If it is new, remove"):
+        require_store()
+
+
+@pytest.mark.slow
+def test_processes_that_open_a_new_store_at_once_all_can(tmp_path: Path) -> None:
+    code = "from spondylo_ml.tracking.reachable import require_store; print(require_store())"
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    assert [process.communicate(timeout=300)[0] for process in processes] == [f"{uri}\n"] * 3
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 def test_only_a_local_sqlite_store_has_a_file() -> None:
