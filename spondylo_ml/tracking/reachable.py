@@ -55,8 +55,7 @@ def require_store() -> str:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Wait until no other process opens a store in this folder.
 
-    MLflow makes the tables of a new store in hundreds of steps. Two processes that do so at once both fail, and leave a
-    store that none can open.
+    MLflow makes the tables of a new store in hundreds of steps. Of several processes that do so at once most fail.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
