@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
 
 from spondylo_ml.clinical import angles, shape
+from spondylo_ml.clinical.body_faults import PLATE_FAULTS, PLATES, WHOLE_FAULTS, Plate, plate_fault, whole_fault
 from spondylo_ml.clinical.measurement import BodyMeasurement, LevelMeasurement, Measure
 from spondylo_ml.clinical.meyerding import grade_name, grade_of
-from spondylo_ml.clinical.patient_frame import (
-    has_impossible_outline,
-    inferior_endplate,
-    longest_edge,
-    superior_endplate,
-)
-from spondylo_ml.clinical.slip import SLIP_FAULTS, SlipMethod, endplate_length, slip_fault, slip_percent
+from spondylo_ml.clinical.patient_frame import inferior_endplate, superior_endplate
+from spondylo_ml.clinical.slip import SLIP_FAULTS, SlipMethod, endplate_length, measure_slip, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import FloatArray, level_name
 
@@ -72,6 +69,43 @@ class Spine:
         """Why these slots have no angles and ratios; empty if they have."""
         return self.absent(*slots) or self.shape_doubt
 
+    # For all bodies at once: an array of ten bodies costs little more than one of one body.
+
+    @cached_property
+    def plate_faults(self) -> Mapping[tuple[int, Plate], str]:
+        """By slot and endplate, why it cannot be measured; empty if it can."""
+        faults: dict[tuple[int, Plate], str] = {}
+        for plate in PLATES:
+            numbers = plate_fault(self._stacked, plate, self.rules.degenerate_fraction)
+            for slot, number in zip(self.bodies, numbers, strict=True):
+                faults[slot, plate] = PLATE_FAULTS[number].format(name=self.name(slot), plate=plate)
+        return faults
+
+    @cached_property
+    def whole_faults(self) -> Mapping[int, str]:
+        """By slot, why a body's heights and depth cannot be measured; empty if they can."""
+        numbers = whole_fault(self._stacked)
+        return {
+            slot: WHOLE_FAULTS[n].format(name=self.name(slot)) for slot, n in zip(self.bodies, numbers, strict=True)
+        }
+
+    @cached_property
+    def slips(self) -> Mapping[tuple[SlipMethod, int], tuple[float, str]]:
+        """By method and upper slot, the slip in percent on the body below and why it cannot be measured, or empty."""
+        uppers = [slot for slot in self.bodies if slot - 1 in self.bodies]
+        upper, lower = (np.array([self.bodies[slot - below] for slot in uppers]).reshape(-1, 4, 2) for below in (0, 1))
+        slips: dict[tuple[SlipMethod, int], tuple[float, str]] = {}
+        for method in get_args(SlipMethod):
+            measured = zip(*measure_slip(upper, lower, method, self.rules.degenerate_fraction), strict=True)
+            for slot, (percent, fault) in zip(uppers, measured, strict=True):
+                slips[method, slot] = float(percent), SLIP_FAULTS[fault]
+        return slips
+
+    @property
+    def _stacked(self) -> FloatArray:
+        """(B, 4, 2) all bodies."""
+        return np.array(list(self.bodies.values())).reshape(-1, 4, 2)
+
 
 def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:
     """Every level between the lowest and the topmost vertebra, including those with an absent vertebra."""
@@ -90,12 +124,9 @@ def bodies(spine: Spine) -> tuple[BodyMeasurement, ...]:
 
 def lordosis(spine: Spine, unnamed: str) -> Measure:
     """Lumbar lordosis in the variant of the rules; `unnamed` is the reason why there are no level names, or empty."""
-    below, plate = (S1, "superior") if spine.rules.lordosis == "L1-S1" else (L5, "inferior")
+    below, plate = _lordosis_end(spine)
     reason = (
-        unnamed
-        or spine.shapeless(L1, below)
-        or _plate_fault(spine, L1, "superior")
-        or _plate_fault(spine, below, plate)
+        unnamed or spine.shapeless(L1, below) or spine.plate_faults[L1, "superior"] or spine.plate_faults[below, plate]
     )
     if reason:
         return Measure(NAN, "deg", reason)
@@ -104,9 +135,14 @@ def lordosis(spine: Spine, unnamed: str) -> Measure:
     return Measure(float(angles.between_deg(angles.direction_deg(end), start)), "deg")
 
 
+def _lordosis_end(spine: Spine) -> tuple[int, Plate]:
+    """Slot and endplate at the lower end of the lordosis."""
+    return (S1, "superior") if spine.rules.lordosis == "L1-S1" else (L5, "inferior")
+
+
 def sacral_slope(spine: Spine, unnamed: str) -> Measure:
     """Sacral slope to the film's horizontal; `unnamed` is the reason why there are no level names, or empty."""
-    reason = unnamed or spine.shapeless(S1) or _plate_fault(spine, S1, "superior")
+    reason = unnamed or spine.shapeless(S1) or spine.plate_faults[S1, "superior"]
     return Measure(NAN, "deg", reason) if reason else Measure(float(angles.sacral_slope_deg(spine.bodies[S1])), "deg")
 
 
@@ -139,9 +175,7 @@ def _slip(spine: Spine, upper: int, lower: int, method: SlipMethod) -> tuple[Mea
     reason = spine.absent(upper, lower)
     percent = NAN
     if not reason:
-        pair, fraction = (spine.bodies[upper], spine.bodies[lower]), spine.rules.degenerate_fraction
-        reason = SLIP_FAULTS[int(slip_fault(*pair, method, fraction))]
-        percent = float(slip_percent(*pair, method, fraction))
+        percent, reason = spine.slips[method, upper]
         reason = reason or _depends_on_stretch(spine, upper, lower, method, percent)
     if reason:
         return Measure(NAN, "%", reason), Measure(NAN, "mm", reason)
@@ -167,15 +201,13 @@ def _between(
     spine: Spine,
     upper: int,
     lower: int,
-    upper_plate: str,
+    upper_plate: Plate,
     measure: Callable[[FloatArray, FloatArray], FloatArray],
     unit: str,
 ) -> Measure:
     """A measure between an endplate of the upper body and the superior endplate of the lower body."""
     reason = (
-        spine.shapeless(upper, lower)
-        or _plate_fault(spine, upper, upper_plate)
-        or _plate_fault(spine, lower, "superior")
+        spine.shapeless(upper, lower) or spine.plate_faults[upper, upper_plate] or spine.plate_faults[lower, "superior"]
     )
     if reason:
         return Measure(NAN, unit, reason)
@@ -184,47 +216,25 @@ def _between(
 
 
 def _disc_height(spine: Spine, upper: int, lower: int) -> Measure:
-    reason = spine.shapeless(upper, lower) or _whole_fault(spine, upper)
+    reason = spine.shapeless(upper, lower) or spine.whole_faults[upper]
     if reason:
         return Measure(NAN, "ratio", reason)
     return _between(spine, upper, lower, "inferior", shape.disc_height_index, "ratio")
 
 
 def _wedge(spine: Spine, slot: int) -> Measure:
-    reason = spine.shapeless(slot) or _whole_fault(spine, slot)
+    reason = spine.shapeless(slot) or spine.whole_faults[slot]
     return Measure(NAN, "ratio", reason) if reason else Measure(float(shape.wedge_ratio(spine.bodies[slot])), "ratio")
 
 
 def _compression(spine: Spine, slot: int) -> Measure:
-    reason = spine.shapeless(slot) or _whole_fault(spine, slot)
+    reason = spine.shapeless(slot) or spine.whole_faults[slot]
     lowest = 1 if spine.levels_known else 0
     adjacent = [s for s in (slot - 1, slot + 1) if s >= lowest and not spine.absent(s)]
-    references = [s for s in adjacent if not _whole_fault(spine, s)]
+    references = [s for s in adjacent if not spine.whole_faults[s]]
     if not reason and not references:
         reason = "no whole neighbour to compare with"
     if reason:
         return Measure(NAN, "ratio", reason)
     expected = np.mean([shape.posterior_height(spine.bodies[s]) for s in references])
     return Measure(float(shape.posterior_height(spine.bodies[slot]) / expected), "ratio")
-
-
-def _plate_fault(spine: Spine, slot: int, which: str) -> str:
-    """Why an endplate ("superior" or "inferior") cannot be measured; empty if it can."""
-    body = spine.bodies[slot]
-    length = np.linalg.norm(superior_endplate(body) if which == "superior" else inferior_endplate(body))
-    if np.isnan(length):
-        return f"a corner of {spine.name(slot)}'s {which} endplate is absent"
-    if length == 0 or length <= spine.rules.degenerate_fraction * longest_edge(body):
-        return f"{spine.name(slot)}'s {which} endplate is degenerate: its corners nearly coincide"
-    return f"{spine.name(slot)}'s outline crosses itself" if has_impossible_outline(body) else ""
-
-
-def _whole_fault(spine: Spine, slot: int) -> str:
-    """Why a body's heights and depth cannot be measured; empty if they can."""
-    body = spine.bodies[slot]
-    if np.isnan(body).any():
-        return f"a corner of {spine.name(slot)} is absent"
-    walls = np.array([shape.anterior_height(body), shape.posterior_height(body)])
-    if walls.min() <= 1e-9 * longest_edge(body) or shape.depth(body) <= 1e-9 * longest_edge(body):
-        return f"{spine.name(slot)} has no height or no depth"
-    return f"{spine.name(slot)}'s outline crosses itself" if has_impossible_outline(body) else ""

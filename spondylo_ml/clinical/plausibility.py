@@ -185,11 +185,15 @@ def _sizes(bodies: Sequence[_Body]) -> list[Problem]:
 
 def _overlaps(bodies: Sequence[_Body]) -> list[Problem]:
     whole = [b for b in bodies if np.isfinite(b.corners_xy).all()]
+    if not whole:
+        return []
+    framed = patient_frame(np.stack([b.corners_xy for b in whole]), Facing.LEFT)
+    within = centre_within(framed[:, None], framed[None])
+    within = within | within.T
     return [
-        ((lower.slot, upper.slot), f"{upper.name} and {lower.name} lie on one body")
-        for lower, upper in combinations(whole, 2)
-        if shared_of_smaller(lower.corners_xy, upper.corners_xy) > LARGEST_SHARED
-        or _within(lower.corners_xy, upper.corners_xy)
+        ((whole[i].slot, whole[j].slot), f"{whole[j].name} and {whole[i].name} lie on one body")
+        for i, j in combinations(range(len(whole)), 2)
+        if within[i, j] or shared_of_smaller(whole[i].corners_xy, whole[j].corners_xy) > LARGEST_SHARED
     ]
 
 
@@ -201,11 +205,6 @@ def _without_disc(bodies: Sequence[_Body], reasons: Mapping[tuple[int, ...], str
         for lower, upper in pairwise(whole)
     ]
     return [pair for pair in pairs if pair[2] > LARGEST_THICKNESS]
-
-
-def _within(first_xy: FloatArray, second_xy: FloatArray) -> bool:
-    first, second = (patient_frame(c, Facing.LEFT) for c in (first_xy, second_xy))
-    return bool(centre_within(first, second) | centre_within(second, first))
 
 
 def _step(lower: _Body, upper: _Body) -> tuple[float, float]:

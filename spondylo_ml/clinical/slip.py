@@ -56,13 +56,24 @@ def slip_percent(
         lower: (..., 4, 2) the bodies below them.
         degenerate_fraction: see `DEGENERATE_FRACTION`.
     """
+    return measure_slip(upper, lower, method, degenerate_fraction)[0]
+
+
+def measure_slip(
+    upper: FloatArray,
+    lower: FloatArray,
+    method: SlipMethod = "endplate",
+    degenerate_fraction: float = DEGENERATE_FRACTION,
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """`slip_percent` and `slip_fault` of the same bodies."""
+    fault = slip_fault(upper, lower, method, degenerate_fraction)
     with np.errstate(divide="ignore", invalid="ignore"):
         plate = superior_endplate(lower)
         length = np.linalg.norm(plate, axis=-1)
         forward = plate / length[..., None] if method == "endplate" else _wall_normal(lower)
         step = upper[..., INFERIOR_POSTERIOR, :] - lower[..., SUPERIOR_POSTERIOR, :]
         percent = 100 * (step * forward).sum(axis=-1) / length
-    return np.where(slip_fault(upper, lower, method, degenerate_fraction) == 0, percent, np.nan)
+    return np.where(fault == 0, percent, np.nan), fault
 
 
 def slip_fault(
