@@ -44,6 +44,7 @@ DEEPEST_STRIDE = 32
 IMAGENET = ("none", "auto", "required")
 """Values of `model.pretrained` that concern ImageNet weights; any other names a model."""
 
+RCNN_BACKBONES = Literal["resnet50", "tf_efficientnet_lite0", "tf_efficientnet_lite2"]
 MAHT_BACKBONES = Literal["tf_efficientnet_lite0", "tf_efficientnet_lite2", "tf_efficientnetv2_s", "tf_efficientnetv2_m"]
 
 
@@ -70,8 +71,13 @@ class HRNetConfig(Section):
 
 
 class KeypointRCNNConfig(Section):
-    """Keypoint R-CNN: detects instances and derives levels from their order."""
+    """Keypoint R-CNN: detects instances and derives levels from their order. The widths default to torchvision's."""
 
+    backbone: RCNN_BACKBONES = Field("resnet50", description="timm network that extracts the features")
+    pyramid_width: int = Field(256, ge=16, le=1024, description="channels of the feature pyramid")
+    box_width: int = Field(1024, ge=16, le=4096, description="width of the two layers that score and fit a box")
+    keypoint_width: int = Field(512, ge=16, le=1024, description="channels of the keypoint head")
+    keypoint_layers: int = Field(8, ge=1, le=16, description="convolutions of the keypoint head")
     score_threshold: Fraction = Field(
         0.5, description="instances below this score are ignored, also when counting levels"
     )

@@ -1,7 +1,8 @@
-"""Keypoint R-CNN: vertebrae as instances, their levels by order from the sacrum up. 59,083,869 parameters.
+"""Keypoint R-CNN: vertebrae as instances, their levels by order from the sacrum up. 59,083,869 parameters by default.
 
-He et al., Mask R-CNN (ICCV 2017). Model, losses and non-maximum suppression are torchvision's, with trainable batch
-norm. Images are not resized or normalised a second time, and there are only as many proposals as a spine needs.
+He et al., Mask R-CNN (ICCV 2017). Heads, losses and non-maximum suppression are torchvision's; the backbone is timm's,
+with trainable batch norm. Images are not resized or normalised a second time, and there are only as many proposals as a
+spine needs.
 """
 
 from __future__ import annotations
@@ -9,18 +10,24 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
-from torchvision.models.detection import keypointrcnn_resnet50_fpn
+from torch import Tensor, nn
+from torchvision.models import detection
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from spondylo_ml.config.network import KeypointRCNNConfig
 from spondylo_ml.config.schema import Config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import SlotRange
-from spondylo_ml.models.backbones import as_backbone, grey_mean_std
+from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
 from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
 
-BACKBONE = "resnet50"
+TAPS = (1, 2, 3, 4)  # strides 4, 8, 16, 32
+BOX_CELLS = 7  # along each side of a region, of torchvision's pooling for boxes
 CLASSES, VERTEBRA = 2, 1
 KEYPOINTS = 4
 BOX_MARGIN = 0.1  # of the body's size on each side: corners on the edge of a region are hard to locate
@@ -44,6 +51,27 @@ class SameSize(GeneralizedRCNNTransform):  # type: ignore[misc]
         return image, target
 
 
+class Pyramid(nn.Module):
+    """A timm network and a feature pyramid on it.
+
+    Attributes:
+        out_channels: channels of each level; torchvision reads it.
+    """
+
+    def __init__(self, options: KeypointRCNNConfig) -> None:
+        super().__init__()
+        self.body = timm_features(options.backbone, TAPS)
+        channels = self.body.feature_info.channels()  # type: ignore[operator, union-attr]
+        self.fpn = FeaturePyramidNetwork(channels, options.pyramid_width, extra_blocks=LastLevelMaxPool())
+        self.out_channels = options.pyramid_width
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, 3, H, W) images to the levels, finest first."""
+        images = images.contiguous(memory_format=torch.channels_last)  # torchvision has copied them
+        levels: dict[str, Tensor] = self.fpn({str(i): level for i, level in enumerate(self.body(images))})
+        return levels
+
+
 class KeypointRCNN(LandmarkModel):
     """Instances of one class with four keypoints; the lowest on the film gets the lowest slot."""
 
@@ -51,11 +79,14 @@ class KeypointRCNN(LandmarkModel):
         super().__init__(slots)
         self.config = config
         options = config.model.keypoint_rcnn
-        self.network = keypointrcnn_resnet50_fpn(
-            weights=None,
-            weights_backbone=None,
-            num_classes=CLASSES,
-            num_keypoints=KEYPOINTS,
+        backbone = Pyramid(options)
+        width = options.pyramid_width
+        self.network = detection.KeypointRCNN(
+            backbone,
+            box_head=TwoMLPHead(width * BOX_CELLS**2, options.box_width),
+            box_predictor=FastRCNNPredictor(options.box_width, CLASSES),
+            keypoint_head=KeypointRCNNHeads(width, [options.keypoint_width] * options.keypoint_layers),
+            keypoint_predictor=KeypointRCNNPredictor(options.keypoint_width, KEYPOINTS),
             rpn_anchor_generator=AnchorGenerator(
                 tuple((size,) for size in options.anchor_sizes_px), (ASPECT_RATIOS,) * len(options.anchor_sizes_px)
             ),
@@ -70,8 +101,8 @@ class KeypointRCNN(LandmarkModel):
             box_detections_per_img=slots.count,
         )
         self.network.transform = SameSize(0, 0, [0.0] * 3, [1.0] * 3, size_divisible=SIZE_MULTIPLE)
-        self.backbone_net = as_backbone(BACKBONE, self.network.backbone.body)
-        self._grey = grey_mean_std(BACKBONE)
+        self.backbone_net = as_backbone(options.backbone, backbone.body)
+        self._grey = grey_mean_std(options.backbone)
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
         """torchvision's five losses over the labelled films.
@@ -91,7 +122,7 @@ class KeypointRCNN(LandmarkModel):
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Landmarks:
-        """Instances above the score threshold, from the lowest on the film up; NaN for the remaining slots.
+        """Instances above the score threshold, named from the lowest on the film up; NaN for the remaining slots.
 
         Only in eval mode: in training mode torchvision's network requires targets.
         """
@@ -100,17 +131,31 @@ class KeypointRCNN(LandmarkModel):
         corners = torch.full((count, slots, KEYPOINTS, 2), torch.nan, device=images.device)
         scores = torch.zeros(count, slots, KEYPOINTS, device=images.device)
         presence = torch.zeros(count, slots, device=images.device)
-        for i, detection in enumerate(detections):
-            points = detection["keypoints"][..., :2].float()
-            order = points[..., 1].mean(dim=1).argsort(descending=True)[:slots]
-            corners[i, : len(order)] = points[order]
-            scores[i, : len(order)] = detection["keypoints_scores"][order].float().sigmoid()
-            presence[i, : len(order)] = detection["scores"][order].float()
+        for i, found in enumerate(detections):
+            points = found["keypoints"][..., :2].float()
+            order = points[..., 1].mean(dim=1).argsort(descending=True)
+            slot = slots_from_lowest(points[order].mean(dim=1))
+            order, slot = order[slot < slots], slot[slot < slots]
+            corners[i, slot] = points[order]
+            scores[i, slot] = found["keypoints_scores"][order].float().sigmoid()
+            presence[i, slot] = found["scores"][order].float()
         return Landmarks(corners, scores, presence)
 
     def _images(self, images: Tensor) -> list[Tensor]:
         check_multiple(images, SIZE_MULTIPLE, "Keypoint R-CNN")
         return list(network_input(images, self.config.model.coordinate_channels, *self._grey))
+
+
+def slots_from_lowest(centres_xy: Tensor) -> Tensor:
+    """(M,) slots of bodies whose (M, 2) centres are ordered from the lowest up, which gets slot 0.
+
+    A step that is nearer to twice the median step than to once passes over a body that was not found, and so on.
+    """
+    if len(centres_xy) < 2:
+        return torch.zeros(len(centres_xy), dtype=torch.int64, device=centres_xy.device)
+    steps = centres_xy.diff(dim=0).norm(dim=1)
+    levels = (steps / steps.median().clamp_min(1e-6)).round().clamp_min(1).long()
+    return torch.cat([levels.new_zeros(1), levels.cumsum(dim=0)])
 
 
 def instances(corners_xy: Tensor) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
-from spondylo_ml.config import Config
+from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.landmarks import SlotRange
-from spondylo_ml.models.keypoint_rcnn import KeypointRCNN, instances
+from spondylo_ml.models.keypoint_rcnn import KeypointRCNN, instances, slots_from_lowest
+from spondylo_ml.models.zoo import parameter_count
 
 NAN = float("nan")
 
@@ -73,6 +76,27 @@ def test_instances_are_ordered_from_the_sacrum_up_and_keep_their_scores() -> Non
     torch.testing.assert_close(landmarks.corner_score[0, 1], torch.arange(4.0).sigmoid())
 
 
+@pytest.mark.parametrize(
+    ("heights", "slots"),
+    [
+        ([], []),
+        ([50], [0]),
+        ([50, 30], [0, 1]),
+        ([90, 70, 50, 30], [0, 1, 2, 3]),
+        ([90, 70, 30, 10], [0, 1, 3, 4]),  # one body was not found
+        ([90, 70, 50, 30, -30], [0, 1, 2, 3, 6]),  # two were not found
+        ([90, 70, 50, 21], [0, 1, 2, 3]),  # 1.45 times the usual step: a higher body
+        ([90, 70, 50, 49], [0, 1, 2, 3]),  # two boxes on one body
+        ([50, 50, 50], [0, 1, 2]),
+    ],
+)
+def test_levels_are_counted_from_the_lowest_body_with_room_for_those_not_found(
+    heights: list[float], slots: list[int]
+) -> None:
+    centres = torch.tensor([[100.0, y] for y in heights]).reshape(-1, 2)
+    assert slots_from_lowest(centres).tolist() == slots
+
+
 def test_slots_without_an_instance_are_nan_with_presence_0() -> None:
     model = model_of().eval()
     model.network = StubNetwork([square(5, 30)], [0.9])
@@ -80,6 +104,15 @@ def test_slots_without_an_instance_are_nan_with_presence_0() -> None:
     assert landmarks.corners_xy[1, 0].tolist() == square(5, 30)
     assert bool(landmarks.corners_xy[:, 1:].isnan().all())
     assert landmarks.presence.tolist()[0][1:] == [0.0, 0.0]
+
+
+def test_a_body_that_was_not_found_leaves_its_slot_empty() -> None:
+    model = model_of(5).eval()
+    model.network = StubNetwork([square(5, 90), square(5, 70), square(5, 30), square(5, 10)], [0.9, 0.8, 0.7, 0.6])
+    landmarks = model.predict(torch.zeros(1, 1, 128, 64, dtype=torch.uint8))
+    torch.testing.assert_close(landmarks.presence[0], torch.tensor([0.9, 0.8, 0.0, 0.7, 0.6]))
+    assert landmarks.corners_xy[0, 3].tolist() == square(5, 30)
+    assert bool(landmarks.corners_xy[0, 2].isnan().all())
 
 
 def test_instances_above_the_topmost_slot_are_left_out() -> None:
@@ -102,3 +135,21 @@ def test_the_network_keeps_no_more_regions_than_configured() -> None:
     assert rpn.post_nms_top_n() == 100
     assert heads.fg_bg_sampler.batch_size_per_image == 64
     assert heads.detections_per_img == 3
+
+
+def test_the_default_network_has_the_weights_of_torchvisions() -> None:
+    with torch.device("meta"):
+        theirs = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=2, num_keypoints=4)
+        ours = model_of().network
+    shapes = {name: tuple(weight.shape) for name, weight in theirs.state_dict().items() if ".fc." not in name}
+    assert {name: tuple(weight.shape) for name, weight in ours.state_dict().items()} == shapes
+
+
+def test_the_quick_recipe_has_a_network_of_four_million_parameters() -> None:
+    config = resolve_config({"model": {"name": "keypoint_rcnn"}, "preset": "quick"})
+    model = KeypointRCNN(config, SlotRange(0, 10))
+    assert parameter_count(model) == 4_199_709
+    assert model.network.backbone.out_channels == 64
+    assert model.backbone_net is not None
+    assert model.backbone_net.name == "tf_efficientnet_lite0"
+    assert model.network.roi_heads.keypoint_head[-2].out_channels == 64
