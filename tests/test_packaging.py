@@ -133,7 +133,9 @@ def test_the_wheel_contains_the_recipes_but_neither_tuning_nor_tests(tmp_path: P
     for model in MODEL_NAMES:
         for preset in ("config", *(preset for preset in PRESETS if preset not in ("full", "document", "finetune"))):
             assert f"spondylo_ml/projects/{model}/{preset}.yaml" in names
-    assert {f"spondylo_ml/projects/benchmark/{n}.yaml" for n in ("five_models", "maht_net_ablation")} <= names
+    assert {
+        f"spondylo_ml/projects/benchmark/{n}.yaml" for n in ("five_models", "six_models", "maht_net_ablation")
+    } <= names
     assert {f"spondylo_ml/film_report/{name}" for name in ("film_report.schema.json", "texts/en.toml")} <= names
     templates = {path.name for path in (ROOT / "spondylo_ml/pages/templates").glob("*.html")}
     assert "film_report.html" in templates

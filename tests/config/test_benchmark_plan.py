@@ -55,12 +55,15 @@ def test_runs_are_planned_seed_by_seed_with_the_same_minutes(entries: str) -> No
     assert one.config.training.minutes == 2.5
 
 
-@pytest.mark.parametrize("name", ["five_models", "maht_net_ablation"])
-def test_the_packaged_lists_resolve_with_the_same_films(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "input_sides_px"),
+    [("five_models", {128}), ("six_models", {128, 192, 256}), ("maht_net_ablation", {128})],
+)
+def test_the_packaged_lists_resolve_with_the_same_films(name: str, input_sides_px: set[int]) -> None:
     planned = planned_runs(plan_of(name))
     sizes = {(p.config.data.phantom_films, p.config.data.phantom_long_side_px) for p in planned}
     assert sizes == {(1800, 256)}
-    assert {p.config.data.input_side_px for p in planned} == {128}
+    assert {p.config.data.input_side_px for p in planned} == input_sides_px
     assert {p.config.preset for p in planned} == {"quick"}
 
 
