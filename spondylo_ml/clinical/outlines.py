@@ -70,13 +70,14 @@ def outline_faults(vertebrae: Sequence[Vertebra]) -> tuple[OutlineFault, ...]:
         return ()
     up = spine_up(labelled)
     complete = np.array([v.present.all() for v in labelled])
-    bodies, directions = [v for v, full in zip(labelled, complete, strict=True) if full], up[complete]
-    if bodies and (systematic := _systematic(bodies, directions)):
-        return (systematic,)
     reasons = [
         outline_fault(v.corners_xy, u) if full else _incomplete_fault(v.corners_xy)
         for v, u, full in zip(labelled, up, complete, strict=True)
     ]
+    bodies = [v for v, full in zip(labelled, complete, strict=True) if full]
+    of_bodies = [reason for reason, full in zip(reasons, complete, strict=True) if full]
+    if systematic := _systematic(bodies, up[complete], of_bodies):
+        return (systematic,)
     return tuple(OutlineFault((v.slot,), why) for v, why in zip(labelled, reasons, strict=True) if why)
 
 
@@ -161,12 +162,11 @@ def up_cosine(corners_xy: FloatArray, up_xy: FloatArray) -> float:
     return float(body_up @ up_xy / max(1e-9, np.linalg.norm(body_up) * np.linalg.norm(up_xy)))
 
 
-def _systematic(bodies: Sequence[Vertebra], up: FloatArray) -> OutlineFault | None:
-    """The fault of the whole label if most of its bodies have one; None for fewer than two bodies."""
+def _systematic(bodies: Sequence[Vertebra], up: FloatArray, reasons: Sequence[str | None]) -> OutlineFault | None:
+    """The fault of the whole label if most of its bodies have one, with `reasons`; None for fewer than two bodies."""
     if len(bodies) < 2:
         return None
     quads = [v.corners_xy for v in bodies]
-    reasons = [outline_fault(quad, u) for quad, u in zip(quads, up, strict=True)]
     faulty_share = np.mean([reason is not None for reason in reasons])
     turned = np.mean([up_cosine(quad, u) < TURNED_COS for quad, u in zip(quads, up, strict=True)])
     if max(faulty_share, turned if len(bodies) >= FEWEST_TURNED else 0.0) < SYSTEMATIC_SHARE:

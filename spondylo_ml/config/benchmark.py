@@ -85,7 +85,9 @@ class BenchmarkConfig(Section):
     """Which entries to train, with which seeds, and which of them now."""
 
     entries: str = Field(
-        "five_models", min_length=1, description="list of entries: five_models, six_models, maht_net_ablation, or a YAML file"
+        "five_models",
+        min_length=1,
+        description="list of entries: five_models, six_models, maht_net_ablation, or a YAML file",
     )
     seeds: CommaList[int] = Field((0, 1), min_length=1, description="seeds of each entry, such as 0,1")
     only: CommaList[str] = Field((), description="train only these entries now, such as unet,hrnet_w32")
