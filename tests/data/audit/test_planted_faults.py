@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from builders import ArrayImage
 
+from spondylo_ml.data.audit import duplicates
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.duplicates import find_same, same_groups
 from spondylo_ml.data.audit.findings import Audit, AuditFinding, Severity
@@ -283,8 +284,11 @@ def test_a_film_that_occurs_twice_is_found(
     assert ("a network would be evaluated on films that it was trained on" in finding.message) == (severity == "error")
 
 
-def test_of_many_films_that_resemble_each_other_the_closest_are_aligned(clean: FilmSet, plain: int) -> None:
+def test_of_many_films_that_resemble_each_other_the_closest_are_aligned(
+    clean: FilmSet, plain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All of them are found to be one exposure, since each has its closest ones among them."""
+    monkeypatch.setattr(duplicates, "ALIGNED_AT_ONCE", 7)  # so that they are aligned in several parts
     film, source = clean.films[plain], np.random.default_rng(0)
     pixels = film.image.read().astype(np.int16)
     noisy = (np.clip(pixels + source.integers(-8, 9, pixels.shape), 0, 255).astype(np.uint8) for _ in range(24))
