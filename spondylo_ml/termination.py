@@ -14,7 +14,11 @@ from types import FrameType
 
 UNSAFE_LIBRARIES = ("sqlalchemy", "weakref")
 """An exception in the midst of a database call, as in a commit, may leave a connection that locks the database for the
-whole process: the run could not be ended any more. In the callback of a weak reference, or in `__del__`, it is lost."""
+whole process: the run could not be ended any more. In the callback of a weak reference it is lost."""
+
+UNSAFE_FUNCTIONS = ("__del__", "start_run", "end_run")
+"""In `__del__` an exception is lost. MLflow's `start_run` writes a run before it keeps it as the active one, and
+`end_run` forgets it before it writes that it has ended: with an exception between the two it would stay RUNNING."""
 
 POSTPONED_S, LONGEST_S = 0.02, 30.0
 """Seconds until a signal that came at such a place is sent again, and for how long it is postponed at most."""
@@ -58,7 +62,7 @@ class _AtSafePlaces:
 def _unsafe(frame: FrameType | None) -> bool:
     while frame is not None:
         library = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if library in UNSAFE_LIBRARIES or frame.f_code.co_name == "__del__":
+        if library in UNSAFE_LIBRARIES or frame.f_code.co_name in UNSAFE_FUNCTIONS:
             return True
         frame = frame.f_back
     return False

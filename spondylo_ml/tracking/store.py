@@ -178,10 +178,10 @@ def open_run(
         if resumed_run_id and resumed_run_id != run_id:
             _leave(resumed_run_id, run_id)
         yield run_id
+        mlflow.end_run("FINISHED")
     except BaseException as error:
         _end(error, parent, how_to_resume)
         raise
-    mlflow.end_run("FINISHED")
 
 
 def _start(known_id: str | None, experiment: str, run_name: str, tags: Mapping[str, str], parent: Run | None) -> str:

@@ -1,18 +1,25 @@
-"""Signals wait for the end of a database call, or SQLite would stay locked, and of callbacks, where they are lost."""
+"""Signals wait where they would do harm: in a database call SQLite would stay locked, in some callbacks they are lost,
+and in the start and the end of a run it would stay RUNNING.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 import sqlite3
+import sys
 import time
 import weakref
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 import sqlalchemy
+from mlflow.tracking import MlflowClient
 
 from spondylo_ml.termination import Terminated, raise_on_signals
+from spondylo_ml.tracking.store import open_run
 
 
 @pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)])
@@ -62,9 +69,7 @@ def test_a_signal_in_a_callback_is_not_lost(callback: str) -> None:
                 Dying()
             else:
                 weakref.finalize(Passing(), os.kill, os.getpid(), signal.SIGTERM)
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline:
-                time.sleep(0.001)
+            wait()
 
     with pytest.raises(Terminated):
         work()
@@ -94,3 +99,60 @@ def test_work_that_ends_before_a_postponed_signal_comes_again_is_finished(tmp_pa
     time.sleep(0.1)
     with sqlite3.connect(tmp_path / "store.db") as other:
         assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("tags",)]
+
+
+def wait() -> None:
+    """Wait for a signal."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
+def send_at_the_call_of(function: str, number: signal.Signals) -> None:
+    """Send this process a signal as soon as a function of this name is called."""
+
+    def on_event(frame: FrameType, event: str, detail: Any) -> None:
+        if event == "call" and frame.f_code.co_name == function:
+            sys.setprofile(None)
+            os.kill(os.getpid(), number)
+
+    sys.setprofile(on_event)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("function", "status"),
+    [
+        ("create_run", "KILLED"),  # before MLflow knows the run as the active one
+        ("set_terminated", "FINISHED"),  # after MLflow has forgotten it
+    ],
+)
+def test_a_run_that_is_stopped_as_it_starts_or_ends_does_not_stay_running(
+    client: MlflowClient, function: str, status: str, number: signal.Signals
+) -> None:
+    def work() -> None:
+        with raise_on_signals():
+            send_at_the_call_of(function, number)
+            with open_run("stopped", "one", command="train"):
+                if function == "create_run":
+                    wait()
+            wait()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    (experiment,) = client.search_experiments(filter_string="name = 'stopped'")
+    (one,) = client.search_runs([experiment.experiment_id])
+    assert one.info.status == status
+
+
+def test_a_run_that_fails_and_is_stopped_as_it_ends_is_failed(client: MlflowClient) -> None:
+    def work() -> None:
+        with raise_on_signals(), open_run("stopped", "one", command="train"):
+            send_at_the_call_of("set_terminated", signal.SIGTERM)
+            raise ValueError("the reason")
+
+    with pytest.raises((ValueError, Terminated)):
+        work()
+    (experiment,) = client.search_experiments(filter_string="name = 'stopped'")
+    (one,) = client.search_runs([experiment.experiment_id])
+    assert one.info.status == "FAILED"
