@@ -1,9 +1,9 @@
 """Errors after training on few labelled frontal films, from random weights, from ImageNet weights for the backbone, and
 from a model trained on synthetic frontal films.
 
-All models are measured on the same validation films, of other patients, on which their best epoch is chosen, too. The
-films of a smaller number are among those of a larger one. Finished training runs are kept in the folder: the same
-command goes on after an interruption.
+All models are measured on the same validation films, of other patients, on which their best epoch is chosen, too. Each
+set of films contains the smaller ones. Finished training runs are kept in the folder: the same command goes on after an
+interruption.
 """
 
 from __future__ import annotations

@@ -72,7 +72,8 @@ def _unsafe(frame: FrameType | None) -> bool:
 def raise_on_signals() -> Iterator[None]:
     """Raise `Terminated` in the main thread on the first SIGTERM; later ones must not interrupt the cleanup.
 
-    Ctrl-C raises `KeyboardInterrupt` each time, as it does in Python. In a call of a database both wait for its end.
+    Ctrl-C raises `KeyboardInterrupt` each time, as it does in Python. In a call of a database, and while MLflow starts
+    or ends a run, both wait for its end.
     """
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield

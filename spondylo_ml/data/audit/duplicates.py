@@ -168,9 +168,9 @@ def _packed(dct: FloatArray) -> NDArray[np.uint64]:
 
 
 def _directions(dct: FloatArray) -> NDArray[np.float32]:
-    """(N, h w - 1) frequencies scaled to length 1, without the mean grey level."""
+    """(N, h w - 1) frequencies scaled to length 1, without the mean grey level; 0 for an area of one grey level."""
     rows = dct.reshape(len(dct), -1)[:, 1:]
-    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1e-9), dtype=np.float32)
 
 
 def _is_same(first: ImageFacts, second: ImageFacts, mirrored: bool) -> bool:

@@ -298,6 +298,11 @@ def test_of_many_films_that_resemble_each_other_the_closest_are_aligned(
     assert len(pairs) < 24 * 23 / 2
 
 
+def test_areas_of_one_grey_level_resemble_nothing() -> None:
+    with np.errstate(all="raise"):
+        assert list(duplicates._similar(np.zeros((3, 12, 12)), duplicates.SPINE_BITS, mirrored=False)) == []
+
+
 def as_exported_again(film: Film) -> Film:
     """Cropped by a sixteenth on two sides, brighter, resized and compressed."""
     pixels = film.image.read()
