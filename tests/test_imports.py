@@ -26,6 +26,7 @@ LAYERS = {
     "disclaimer": 0,
     "termination": 0,
     "processes": 0,
+    "film_bar": 0,
     "config": 0,
     "clinical": 0,
     "data": 1,

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from spondylo_ml.clinical.outlines import impossible_slots
 from spondylo_ml.config import DataConfig, validate
 from spondylo_ml.config.commands import DrawConfig
@@ -27,6 +25,7 @@ from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.split import assign_parts, parts_in_words, require_parts
 from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
 from spondylo_ml.errors import ConfigError, NoUsableCornerError
+from spondylo_ml.film_bar import MANY_FILMS, film_bar
 from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
@@ -105,8 +104,10 @@ def audit_of(films: FilmSet, pixels: Pixels | None) -> Audit:
 
 def measure_pixels(films: Sequence[Film]) -> Pixels:
     """Measure the pixels of all films, reading each film once, in parallel."""
-    with tqdm(total=len(films), desc="checking films", unit="film", disable=None) as bar:
+    with film_bar("measuring films", len(films)) as bar:
         facts = measure_images(films, bar.update)
+    if len(films) > MANY_FILMS:
+        log.info("searching %d films for duplicates", len(films))
     return Pixels(facts, find_same(facts))
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import mlflow
 import pandas as pd
-from tqdm import tqdm
 
 from spondylo_ml.config import CompareConfig, flatten
 from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
@@ -20,6 +19,7 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import to_csv
 from spondylo_ml.evaluation.run_verdict import METRICS as VERDICT_METRICS
 from spondylo_ml.evaluation.run_verdict import RunVerdict
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.comparison_page import ComparisonData, comparison_page
@@ -103,7 +103,7 @@ def _trained_runs(config: CompareConfig) -> list[TrainedRun]:
 
 
 def _predict(trained_run: TrainedRun, films: Sequence[Film]) -> PredictionSet:
-    with tqdm(total=len(films), desc=trained_run.name, unit="film", disable=None) as bar:
+    with film_bar(f"predicting films with {trained_run.name}", len(films)) as bar:
         return PredictionSet(films, Predictor(trained_run.bundle).predict(films, bar.update))
 
 

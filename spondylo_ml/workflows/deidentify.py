@@ -14,7 +14,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from spondylo_ml.config import DeidentifyConfig
 from spondylo_ml.config.paths import expanded
@@ -24,6 +23,7 @@ from spondylo_ml.data.film_files import NAMES_FILE, FilmFile, collect_films, wri
 from spondylo_ml.data.film_pixels import file_bytes, is_dicom_file, read_film
 from spondylo_ml.data.pseudonyms import require_salt_outside
 from spondylo_ml.errors import FileError
+from spondylo_ml.film_bar import with_film_bar
 from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.pages.colours import PREDICTION_RGB
 from spondylo_ml.pages.figures.labels import Picture
@@ -91,7 +91,7 @@ def deidentify(config: DeidentifyConfig) -> DeidentifyResult:
     written, refused = list[WrittenFilm](), list[RefusedFilm]()
     of_uid: dict[str, str] = {}
     try:
-        for film in tqdm(inputs.films, desc="de-identifying", unit="film", disable=None):
+        for film in with_film_bar(inputs.films, "de-identifying films", len(inputs.films)):
             try:
                 written.append(_written(film, to / "films" / f"{film.film_id}.dcm", config, of_uid))
             except FileError as error:

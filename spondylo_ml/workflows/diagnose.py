@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import mlflow
-from tqdm import tqdm
 
 from spondylo_ml.config import Config, DiagnoseConfig, flatten
 from spondylo_ml.data.batches import plain_loader
@@ -26,6 +25,7 @@ from spondylo_ml.diagnosis.results import failed
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.landmarks import Film
 from spondylo_ml.nan import drop_nan, finite_or_none
 from spondylo_ml.pages.diagnosis_page import Subject, diagnosis_page
@@ -127,7 +127,7 @@ def _check_network(
 def _evaluate(
     bundle: Bundle, dataset: str, val: Sequence[Film], data_digest: str, config: DiagnoseConfig
 ) -> EvaluationReport:
-    with tqdm(total=len(val), desc="predicting", unit="film", disable=None) as bar:
+    with film_bar("predicting films", len(val)) as bar:
         predictions = PredictionSet(val, Predictor(bundle).predict(val, bar.update))
     header = ReportHeader(dataset, "val", data_digest, resamples=config.resamples, seed=config.seed)
     return evaluate_predictions(predictions, bundle.config.clinical, header)

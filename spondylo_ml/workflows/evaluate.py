@@ -10,7 +10,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow.entities import Run
-from tqdm import tqdm
 
 from spondylo_ml.config import ClinicalConfig, Config, EvaluateConfig, flatten
 from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_name
@@ -25,6 +24,7 @@ from spondylo_ml.evaluation.metrics import corner_metrics, score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.landmarks import CORNERS, Film, SlotRange, patient_corners
 from spondylo_ml.pages.figures.anatomy_chart import draw_anatomy
 from spondylo_ml.pages.figures.overlay import draw_film
@@ -103,7 +103,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         _log_origin(config, bundle.config, films)
         _log_unusable_labels(part, config.split, films.slots)
         warning = _log_seen_films(SeenFilms.of(str(trained_run.info.run_name), trained_run, part))
-        with tqdm(total=len(part), desc="predicting", unit="film", disable=None) as bar:
+        with film_bar("predicting films", len(part)) as bar:
             predictions = PredictionSet(part, Predictor(bundle).predict(part, bar.update))
         header = ReportHeader(
             films.name, config.split, digest(part, films.slots), resamples=config.resamples, seed=config.seed

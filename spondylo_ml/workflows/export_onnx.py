@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from tqdm import tqdm
 
 from spondylo_ml.config import ExportOnnxConfig
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.synthetic import PHANTOM_KIND, phantom_films
 from spondylo_ml.errors import ConfigError, ParityError
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle import PARITY, Bundle, copy_with_network
 from spondylo_ml.serving.model_source import LoadedModel, find_model
@@ -76,7 +76,7 @@ def export_onnx(config: ExportOnnxConfig) -> OnnxExportResult:
 def _check_and_write(source: LoadedModel, films: FilmSet, seed: int, folder: Path) -> OnnxExportResult:
     network = onnx_network(source.bundle)
     onnx_bundle = with_onnx(source.bundle, network)
-    with tqdm(total=len(films.films), desc="comparing", unit="film", disable=None) as bar:
+    with film_bar("comparing films", len(films.films)) as bar:
         parity = compare_networks(source.bundle, onnx_bundle, films.films, bar.update)
     report = _report(source, films, seed, parity)
     if problems := parity.problems():

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 import mlflow
 import pandas as pd
-from tqdm import tqdm
 
 from spondylo_ml.config import ClinicalConfig, ReadersConfig, flatten
 from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
@@ -25,6 +24,7 @@ from spondylo_ml.evaluation.model_as_reader import ModelAsReader, compare_with_r
 from spondylo_ml.evaluation.paired import difference_row
 from spondylo_ml.evaluation.reader_agreement import Agreement, agreement_of
 from spondylo_ml.evaluation.report import to_csv
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.landmarks import CORNERS, Film, SlotRange
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.pages.figures.labels import Picture
@@ -100,7 +100,7 @@ def compare_readers(config: ReadersConfig) -> ReadersResult:
         consensus = consensus_of(study.films)
         beside = None
         if model is not None:
-            with tqdm(total=len(study.films), desc="predicting", unit="film", disable=None) as bar:
+            with film_bar("predicting films", len(study.films)) as bar:
                 predictions = Predictor(model.bundle).predict(films[study.readers[0]], bar.update)
             beside = compare_with_readers(films, predictions, rules, bootstrap)
         warnings = (*study.remarks, *_not_common(study), *_seen_films(config.model, study))

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from tqdm import tqdm
-
 from spondylo_ml.data.films import FileFinding, FilmSet
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers.dicom_films import with_dicom_header
 from spondylo_ml.errors import DataError, FileError
+from spondylo_ml.film_bar import with_film_bar
 from spondylo_ml.landmarks import Film, SlotRange
 
 Item = TypeVar("Item")
@@ -71,8 +70,7 @@ def read_each(items: Sequence[Item], read_one: Callable[[Item], Result]) -> tupl
 
     # Reading files releases the GIL, so threads are sufficient.
     with ThreadPoolExecutor() as pool:
-        bar = tqdm(pool.map(attempt, items), total=len(items), desc="checking films", unit="film", disable=None)
-        outcomes = list(bar)
+        outcomes = list(with_film_bar(pool.map(attempt, items), "reading films", len(items)))
     bad = [outcome for outcome in outcomes if isinstance(outcome, DataError)]
     return [outcome for outcome in outcomes if not isinstance(outcome, DataError)], bad
 

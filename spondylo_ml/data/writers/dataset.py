@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
-from tqdm import tqdm
 
 from spondylo_ml.data.film_pixels import is_dicom_file
 from spondylo_ml.data.films import FileImage, FilmSet
@@ -21,6 +20,7 @@ from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.base import PlacedFilm, make_parent
 from spondylo_ml.data.writers.losses import Loss, losses
 from spondylo_ml.errors import DataError
+from spondylo_ml.film_bar import with_film_bar
 from spondylo_ml.folders import require_empty_folder, require_writable
 from spondylo_ml.landmarks import Film, ImageSource
 
@@ -117,7 +117,7 @@ def _write_images(placed: Sequence[PlacedFilm], folder: Path) -> None:
         pool = ThreadPoolExecutor()
     try:
         results = pool.map(_write_image, jobs)
-        for _ in tqdm(results, total=len(jobs), desc="writing films", unit="film", disable=None):
+        for _ in with_film_bar(results, "writing films", len(jobs)):
             pass
     finally:
         pool.shutdown(cancel_futures=True)

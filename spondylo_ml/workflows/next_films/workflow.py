@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import mlflow
-from tqdm import tqdm
 
 from spondylo_ml.active_learning.ranking import LabelledFilms, RankedFilm, State, rank_films
 from spondylo_ml.config import NextConfig, flatten
@@ -21,6 +20,7 @@ from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import read_films
 from spondylo_ml.disclaimer import DISCLAIMER
 from spondylo_ml.errors import DataError
+from spondylo_ml.film_bar import film_bar, with_film_bar
 from spondylo_ml.landmarks import Film, FilmPrediction
 from spondylo_ml.pages.figures.overlay import draw_film
 from spondylo_ml.pages.next_page import NextPage, next_page
@@ -134,14 +134,14 @@ def _known(scorer: FilmScorer, data: FilmSet | None) -> LabelledFilms:
     if data is None:
         return LabelledFilms()
     films = [film for film in data.films if film.labelled]
-    with tqdm(total=len(films), desc="reading labelled films", unit="film", disable=None) as bar:
+    with film_bar("reading labelled films", len(films)) as bar:
         return scorer.labelled(films, bar.update)
 
 
 def _read(scorer: FilmScorer, films: Sequence[FilmFile]) -> dict[str, FilmReading]:
     """What the model says of each film, by its name."""
     sources = (FilmSource(film.film_id, partial(open_file, film.path, film.film_id, film.details)) for film in films)
-    readings = tqdm(scorer.score(sources), total=len(films), desc="reading films", unit="film", disable=None)
+    readings = with_film_bar(scorer.score(sources), "reading films", len(films))
     return {reading.score.film_id: reading for reading in readings}
 
 

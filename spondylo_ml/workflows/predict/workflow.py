@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import mlflow
-from tqdm import tqdm
 
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.config.paths import expanded
@@ -24,6 +23,7 @@ from spondylo_ml.data.follow_up import NotCompared, film_pairs
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.dicom_results.installed import require_installed
 from spondylo_ml.errors import DataError
+from spondylo_ml.film_bar import with_film_bar
 from spondylo_ml.film_report.report_texts import read_texts
 from spondylo_ml.folders import require_result_folder
 from spondylo_ml.landmarks import GreyImage
@@ -222,7 +222,7 @@ def _with_progress(model: FilmModel, films: Sequence[FilmFile], config: PredictC
         FilmSource(film.film_id, partial(open_file, film.path, film.film_id, _details(film.details, config)))
         for film in films
     )
-    yield from tqdm(model.results(sources), total=len(films), desc="predicting", unit="film", disable=None)
+    yield from with_film_bar(model.results(sources), "predicting films", len(films))
 
 
 def _log(result: PredictionResult) -> None:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import yaml
-from tqdm import tqdm
 
 from spondylo_ml.config import ClinicalConfig, DataConfig, validate
 from spondylo_ml.config.promotion import PromoteConfig
@@ -23,6 +22,7 @@ from spondylo_ml.evaluation.paired import PairedValues, paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.uncertainty import level_table
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.landmarks import Film
 from spondylo_ml.promotion.guards import guarded_values
 from spondylo_ml.serving.bundle import Bundle
@@ -123,7 +123,7 @@ def evaluate_models(
     evaluated = {}
     for trained_run, latency_ms in zip(trained_runs, latencies, strict=True):
         run_id = trained_run.run.info.run_id
-        with tqdm(total=len(frozen.labelled), desc=trained_run.name, unit="film", disable=None) as bar:
+        with film_bar(f"predicting films with {trained_run.name}", len(frozen.labelled)) as bar:
             predictions = PredictionSet(frozen.labelled, predictors[run_id].predict(frozen.labelled, bar.update))
         evaluated[run_id] = _evaluate_model(trained_run, predictions, frozen, rules, config, latency_ms)
     return evaluated

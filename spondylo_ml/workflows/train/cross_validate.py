@@ -12,7 +12,6 @@ import mlflow
 import pandas as pd
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
-from tqdm import tqdm
 
 from spondylo_ml.config import Config
 from spondylo_ml.config.differences import recipe_differences
@@ -23,6 +22,7 @@ from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.evaluation.headline import EPOCH, rounded
 from spondylo_ml.evaluation.leaderboard import spread_statistics
 from spondylo_ml.evaluation.out_of_fold import FOLDER, OutOfFold, pooled_headline
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
@@ -163,7 +163,7 @@ def _evaluate_out_of_fold(config: Config, run_ids: Sequence[str]) -> tuple[dict[
         films = load_films(bundle.config.data.model_copy(update={"path": config.data.path}))
         pooled = pooled or OutOfFold(films.name, films.slots)
         val = [film for film in films.part("val") if film.labelled]
-        with tqdm(total=len(val), desc="predicting out of fold", unit="film", disable=None) as bar:
+        with film_bar("predicting films out of fold", len(val)) as bar:
             pooled.add(val, Predictor(bundle).predict(val, bar.update))
     assert pooled is not None
     return pooled.evaluate(config.clinical)

@@ -7,8 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tqdm import tqdm
-
 from spondylo_ml.config import Config
 from spondylo_ml.config.optimisation import MOST_EPOCHS
 from spondylo_ml.config.resolve import validate
@@ -20,12 +18,10 @@ from spondylo_ml.data.loading import first_of, load_audited_films, require_usabl
 from spondylo_ml.data.prepare import PreparedFilm, prepare_films
 from spondylo_ml.data.split import require_parts
 from spondylo_ml.errors import ConfigError
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.landmarks import Film, SlotRange
 
 log = logging.getLogger(__name__)
-
-MANY_FILMS = 500
-"""Films whose preparation takes so long that a line announces it where there is no terminal for the progress bar."""
 
 
 def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
@@ -111,7 +107,5 @@ def prepare_parts(
         require_usable_corner(films, part, slots)
     labelled = {part: [film for film in films if film.labelled] for part, films in (("train", train), ("val", val))}
     count = sum(map(len, labelled.values()))
-    with tqdm(total=count, desc="preparing films", unit="film", disable=None) as bar:
-        if bar.disable and count > MANY_FILMS:
-            log.info("preparing %d films", count)
+    with film_bar("preparing films", count) as bar:
         return {part: prepare_films(films, slots, config.data.input_hw, bar.update) for part, films in labelled.items()}

@@ -12,7 +12,6 @@ import mlflow
 import torch
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from tqdm import tqdm
 
 from spondylo_ml.data.films import digest
 from spondylo_ml.data.prepare import PreparedFilm
@@ -23,6 +22,7 @@ from spondylo_ml.evaluation.paired import paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import REPORT_FILE, EvaluationReport
 from spondylo_ml.evaluation.seed_noise import VALUES_FILE, values_text
+from spondylo_ml.film_bar import film_bar
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.bundle import Bundle
@@ -55,7 +55,7 @@ class ValidationReport:
 
 def read_validation_films(predictor: Predictor, val: Sequence[PreparedFilm]) -> PredictionSet:
     """The predictions of a model in use, with a progress bar: where films are read several times, it takes minutes."""
-    with tqdm(total=len(val), desc="reading validation films", unit="film", delay=5, disable=None) as bar:
+    with film_bar("reading validation films", len(val), delay_s=5) as bar:
         if bar.disable and predictor.reads_again:
             log.info("reading %d validation films, each several times", len(val))
         predictions = predictor.predict_prepared(val, bar.update)
