@@ -22,10 +22,10 @@ import mlflow
 import numpy as np
 import torch
 from dicoms import dataset, file_bytes
-from page import machine, write_table
-from stopwatch import Stopwatch
 from stores import store_in
 
+from benchmarks.page import machine, write_table
+from benchmarks.stopwatch import Stopwatch
 from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.data.batches import plain_loader
 from spondylo_ml.data.films import FileImage
@@ -88,7 +88,7 @@ def train(
 ) -> float:
     """Train; the seconds of all epochs, validation included."""
     result = fit(model, config, choose_compute(config.training), films, score_prepared, log, draw_panel, folder)
-    return sum(row["time/epoch_s"] for row in result.history)
+    return float(sum(row["time/epoch_s"] for row in result.history))
 
 
 def training_rows(folder: Path) -> list[Row]:

@@ -84,7 +84,7 @@ def condition_result(condition: str, predictions: PredictionSet, rules: Clinical
     numbers, counts = score(predictions), predictions.detections[["n_true", "n_matched", "n_right_level"]].sum()
     measured = [measure_prediction(film, p, rules, NAMED_BY_MODEL) for film, p in predictions.pairs]
     off = [
-        one.levels_known and (not match.pairs or np.mean([v.slot != slot for v, slot in match.pairs]) >= 0.5)
+        bool(one.levels_known and (not match.pairs or np.mean([v.slot != slot for v, slot in match.pairs]) >= 0.5))
         for one, match in zip(measured, predictions.matches, strict=True)
     ]
     return ConditionResult(

@@ -22,8 +22,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import psutil
-from page import machine, write_table
 
+from benchmarks.page import machine, write_table
 from spondylo_ml.data.audit.checks import audit_films
 from spondylo_ml.data.audit.duplicates import find_same
 from spondylo_ml.data.audit.image_facts import measure_image, measure_images
@@ -74,7 +74,7 @@ def film_size(n_pixels: int) -> None:
     """Measure and prepare one square film of so many pixels."""
     (film,) = _films(1).films
     side_px = math.isqrt(n_pixels)
-    pixels = cv2.resize(film.image.read(), (side_px, side_px))
+    pixels = np.asarray(cv2.resize(film.image.read(), (side_px, side_px)), dtype=np.uint8)
     large = replace(film, image=HeldImage(pixels), size_hw=pixels.shape, vertebrae=None)
     measure_image(large)
     prepare_film(large, SLOTS, (256, 128))
@@ -144,7 +144,7 @@ def _peak_memory_mb(done: threading.Event) -> float:
 
 def _own_memory_mb() -> float:
     memory = psutil.Process().memory_info()
-    return (memory.rss - memory.shared) / 1e6
+    return float(memory.rss - memory.shared) / 1e6
 
 
 def _films(count: int) -> FilmSet:

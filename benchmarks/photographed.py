@@ -28,15 +28,16 @@ class Photograph:
     def read(self) -> GreyImage:
         """(H, W) grey levels, 0 to 255."""
         random = np.random.default_rng(self.seed)
-        image = self.film.read()
-        height, width = image.shape
+        flat = self.film.read()
+        height, width = flat.shape
         image = cv2.warpPerspective(
-            image, homography((height, width), self.seed), (width, height), flags=cv2.INTER_AREA, borderValue=235
+            flat, homography((height, width), self.seed), (width, height), flags=cv2.INTER_AREA, borderValue=235
         )
         light = image.astype(np.float32) / 255
         light = light ** random.uniform(0.55, 0.9) * _lamp((height, width), random)
         light = light + _reflection((height, width), random) + _moire((height, width), random)
-        light = cv2.GaussianBlur(light, (0, 0), random.uniform(0.8, 2.2) * max(height, width) / 768)
+        blur_px = random.uniform(0.8, 2.2) * max(height, width) / 768
+        light = np.asarray(cv2.GaussianBlur(light, (0, 0), blur_px), dtype=np.float64)
         light = light + random.normal(0, random.uniform(0.02, 0.05), light.shape)
         grey = (np.clip(light, 0, 1) * 255).astype(np.uint8)
         written, data = cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -78,7 +79,8 @@ def _lamp(size_hw: tuple[int, int], random: np.random.Generator) -> FloatArray:
     """Brightness of the light box, 1 at its brightest."""
     x, y = _grid(size_hw)
     middle_x, middle_y, fall = random.uniform(0.3, 0.7), random.uniform(0.3, 0.7), random.uniform(0.6, 1.6)
-    return np.exp(-fall * ((x - middle_x) ** 2 + (y - middle_y) ** 2))
+    light: FloatArray = np.exp(-fall * ((x - middle_x) ** 2 + (y - middle_y) ** 2))
+    return light
 
 
 def _reflection(size_hw: tuple[int, int], random: np.random.Generator) -> FloatArray:
@@ -86,7 +88,8 @@ def _reflection(size_hw: tuple[int, int], random: np.random.Generator) -> FloatA
     x, y = _grid(size_hw)
     angle, place, width = random.uniform(0, np.pi), random.uniform(0.1, 0.9), random.uniform(0.04, 0.12)
     across = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle) + 0.5
-    return random.uniform(0.1, 0.5) * np.exp(-(((across - place) / width) ** 4))
+    band: FloatArray = np.exp(-(((across - place) / width) ** 4))
+    return band * random.uniform(0.1, 0.5)
 
 
 def _moire(size_hw: tuple[int, int], random: np.random.Generator) -> FloatArray:
@@ -94,7 +97,8 @@ def _moire(size_hw: tuple[int, int], random: np.random.Generator) -> FloatArray:
     x, y = _grid(size_hw)
     angle, count, bend = random.uniform(0, np.pi), random.uniform(10, 40), random.uniform(-0.3, 0.3)
     along = x * np.cos(angle) + y * np.sin(angle) + bend * (x**2 + y**2)
-    return random.uniform(0.0, 0.05) * np.sin(2 * np.pi * count * along)
+    bands: FloatArray = np.sin(2 * np.pi * count * along)
+    return random.uniform(0.0, 0.05) * bands
 
 
 def _grid(size_hw: tuple[int, int]) -> tuple[FloatArray, FloatArray]:

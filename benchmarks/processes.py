@@ -13,7 +13,7 @@ import sys
 import time
 from multiprocessing.synchronize import Barrier
 
-from page import machine, write_table
+from benchmarks.page import machine, write_table
 
 BEGIN, END = "<!-- processes: begin -->", "<!-- processes: end -->"
 PROCESSES = (1, 2, 4)
@@ -46,7 +46,7 @@ def films_per_s(count: int, threads: int, seconds: float) -> float:
     processes = [spawn.Process(target=train, args=(barrier, seconds, films)) for _ in range(count)]
     for process in processes:
         process.start()
-    total = sum(films.get() for _ in processes)
+    total = float(sum(films.get() for _ in processes))
     for process in processes:
         process.join()
     return total / seconds
@@ -71,7 +71,7 @@ def train(barrier: Barrier, seconds: float, films: multiprocessing.Queue[float])
     def step() -> float:
         started = time.perf_counter()
         optimizer.zero_grad()
-        torch.stack(list(model.losses(batch).values())).sum().backward()
+        torch.stack(list(model.losses(batch).values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         return time.perf_counter() - started
 

@@ -56,7 +56,7 @@ class Load:
 def put_under_load(url: str, bodies: Sequence[bytes], clients: int, n_requests: int, most_seconds: float) -> Load:
     """Send up to `n_requests` from `clients` threads; none is started after `most_seconds`."""
     numbers: Iterator[int] = iter(range(n_requests))
-    lock, seconds, failed = threading.Lock(), [], []
+    lock, seconds, failed = threading.Lock(), list[float](), list[float]()
     start = time.monotonic()
 
     def client() -> None:

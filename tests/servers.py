@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,7 +59,7 @@ def postgres() -> Iterator[str]:
     data, log = folder / "data", folder / "log"
     init = [programs / "initdb", "-D", data, "-U", "mlflow", "--auth=trust", "--no-sync", "-E", "UTF8"]
     options = f"-c listen_addresses= -c unix_socket_directories={folder} -c fsync=off"
-    control = [programs / "pg_ctl", "-D", data, "-l", log, "-w"]
+    control: list[str | Path] = [programs / "pg_ctl", "-D", data, "-l", log, "-w"]
     try:
         _run(init, user, folder)
         _run([*control, "-t", str(round(START_SECONDS)), "-o", options, "start"], user, folder, log)
@@ -112,7 +112,7 @@ def wait_until_healthy(address: str, process: subprocess.Popen[bytes], log: Path
     raise AssertionError(f"the server did not start within {START_SECONDS:.0f} s:\n{log.read_text()}")
 
 
-def _run(command: list[object], user: str | None, folder: Path, log: Path | None = None) -> None:
+def _run(command: Sequence[object], user: str | None, folder: Path, log: Path | None = None) -> None:
     """Run a command as a user; fails with its output, which goes to a file: the child of pg_ctl keeps pipes open."""
     with (folder / f"{Path(str(command[0])).name}.out").open("w+") as stream:
         process = subprocess.run(
