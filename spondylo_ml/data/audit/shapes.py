@@ -47,14 +47,15 @@ def _of_films(
     far = np.flatnonzero(distance > 1)
     for row in far[np.argsort(-distance[far], kind="stable")].tolist():
         by_film[bodies.film_id(int(places[row]))].append(row)
-    findings = []
+    names, findings = STEP_PARTS if steps else BODY_PARTS, []
+    spread = MAD_TO_SD * np.nanmedian(np.abs(rows), axis=0) if len(far) else np.zeros(len(names))
     for film_id, film_rows in by_film.items():
         details, slots = [], set()
         for row in film_rows:
             slot = int(bodies.slot[places[row]])
             slots |= {slot, slot + 1} if steps else {slot}
             name = f"{level_name(slot + 1)} on {level_name(slot)}" if steps else level_name(slot)
-            details.append(f"{name} ({_largest_residual(rows, row, STEP_PARTS if steps else BODY_PARTS)})")
+            details.append(f"{name} ({_largest_residual(rows[row], spread, names)})")
         check, what = ("body_step", "unusual place of") if steps else ("body_shape", "unusual shape of")
         message = f"{what} {', '.join(details)}"
         excess = float(distance[film_rows[0]])
@@ -122,11 +123,10 @@ def _wrapped(angle_rad: FloatArray) -> FloatArray:
     return np.asarray((angle_rad + np.pi) % (2 * np.pi) - np.pi)
 
 
-def _largest_residual(rows: FloatArray, row: int, names: Sequence[str]) -> str:
-    """The most unusual value of a row, as text."""
-    spread = MAD_TO_SD * np.nanmedian(np.abs(rows), axis=0)
-    part = int(np.argmax(np.abs(rows[row]) / np.maximum(spread, 1e-9)))
-    value = rows[row, part]
+def _largest_residual(row: FloatArray, spread: FloatArray, names: Sequence[str]) -> str:
+    """The value of a row that is the largest in units of the parts' spreads, as text."""
+    part = int(np.argmax(np.abs(row) / np.maximum(spread, 1e-9)))
+    value = row[part]
     angle = names[part] in ("wedge angle", "skew", "direction", "turn")
     return (
         f"{names[part]} {np.degrees(value):+.0f}° from the usual"

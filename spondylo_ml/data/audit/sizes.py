@@ -74,6 +74,7 @@ def check_spacing(bodies: Bodies) -> list[AuditFinding]:
     films = bodies.films
     mm = np.array([film.spacing.x_mm if film.spacing else np.nan for film in films])
     z = robust_z(np.log(mm), LEAST_SD)
+    usual = float(np.nanmedian(mm)) if np.isfinite(mm).any() else np.nan
     findings = []
     for film, far in zip(films, np.abs(z) > OUTLIER_Z, strict=True):
         if film.spacing is None:
@@ -84,7 +85,7 @@ def check_spacing(bodies: Bodies) -> list[AuditFinding]:
         elif abs(np.log(film.spacing.x_mm / film.spacing.y_mm)) > SQUARE_PIXEL:
             message = f"{spacing}: pixels of a detector are square"
         elif far:
-            message = f"{spacing}: {np.nanmedian(mm):.4g} is usual"
+            message = f"{spacing}: {usual:.4g} is usual"
         else:
             continue
         findings.append(AuditFinding(Severity.WARNING, "spacing", (film.film_id,), message))
