@@ -38,13 +38,13 @@ NO_FILM = b"not a film"
 
 
 @pytest.mark.slow
-def test_1000_films_are_read_as_one_process_reads_them(tmp_path: Path) -> None:
+def test_2000_films_are_read_as_one_process_reads_them(tmp_path: Path) -> None:
     bundle, every_bad = unet_bundle(), 50
     store = _store_with(bundle, tmp_path)
-    films = _archive(tmp_path / "films", {"2024-01": 600, "2024-02": 400}, 96, every_bad)
+    films = _archive(tmp_path / "films", {"2024-01": 1200, "2024-02": 800}, 96, every_bad)
     _read_on_spark(tmp_path, store)
     errors = _assert_as_one_process(_results(tmp_path, "2024-01") | _results(tmp_path, "2024-02"), films, bundle)
-    assert errors == 1000 // every_bad
+    assert errors == 2000 // every_bad
 
 
 def _store_with(bundle: Bundle, folder: Path) -> str:
