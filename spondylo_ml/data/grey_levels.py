@@ -42,8 +42,24 @@ def spread_levels(pixels: NDArray[Any], used: NDArray[np.bool_] | None = None) -
     low, high, remarks = _range(pixels if used is None else pixels[used])
     if high <= low:
         return np.zeros(pixels.shape, dtype=np.uint8), ()
-    scaled = (pixels.astype(np.float64) - low) * (255.0 / (high - low))
-    return np.asarray(np.clip(scaled, 0, 255).round(), dtype=np.uint8), remarks
+    if (table := _table_range(pixels)) is None:
+        return _spread(pixels.astype(np.float64), low, high), remarks
+    lowest, highest = table  # a film has far more pixels than levels
+    return _spread(np.arange(lowest, highest + 1, dtype=np.float64), low, high)[
+        pixels.astype(np.int64) - lowest
+    ], remarks
+
+
+def _spread(levels: FloatArray, low: float, high: float) -> NDArray[np.uint8]:
+    return np.asarray(np.clip((levels - low) * (255.0 / (high - low)), 0, 255).round(), dtype=np.uint8)
+
+
+def _table_range(pixels: NDArray[Any]) -> tuple[int, int] | None:
+    """The lowest and the highest of whole levels that are few enough for a table of all between them; else None."""
+    if not pixels.size or pixels.dtype.kind not in "iu":
+        return None
+    lowest, highest = int(pixels.min()), int(pixels.max())
+    return (lowest, highest) if highest - lowest < LARGEST_TABLE else None
 
 
 def as_8_bit_where_they_fit(levels: NDArray[Any]) -> NDArray[Any]:
@@ -88,12 +104,10 @@ def _without_blocks(
 
 def _histogram(pixels: NDArray[Any]) -> tuple[FloatArray, NDArray[np.int64]]:
     """The levels that occur, ascending, and the number of pixels of each."""
-    if pixels.size and pixels.dtype.kind in "iu":
-        lowest, highest = int(pixels.min()), int(pixels.max())
-        if highest - lowest < LARGEST_TABLE:
-            table = np.bincount((pixels.astype(np.int64) - lowest).ravel())
-            occurring = np.flatnonzero(table)
-            return (occurring + lowest).astype(np.float64), table[occurring]
+    if (table := _table_range(pixels)) is not None:
+        numbers = np.bincount((pixels.astype(np.int64) - table[0]).ravel())
+        occurring = np.flatnonzero(numbers)
+        return (occurring + table[0]).astype(np.float64), numbers[occurring]
     levels, counts = np.unique(pixels, return_counts=True)
     return levels.astype(np.float64), counts
 

@@ -7,6 +7,8 @@ kept and deeper ones are spread as for any other film. Padding becomes backgroun
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,8 +44,12 @@ def display_levels(
     if used is not None and not used.any():
         raise Refusal("a DICOM file with padding only (PixelPaddingValue)")
     stored = np.arange(layout.lowest, layout.lowest + (1 << layout.stored), dtype=np.float64)
-    occurring = np.zeros(len(stored), dtype=bool)
-    occurring[(levels if used is None else levels[used]) - layout.lowest] = True
+
+    def occurring() -> NDArray[np.bool_]:
+        occur = np.zeros(len(stored), dtype=bool)
+        occur[(levels if used is None else levels[used]) - layout.lowest] = True
+        return occur
+
     values, linear = _modality(stored, layout, header)
     bright = _voi(values, occurring, header)
     if bright is not None:
@@ -118,8 +124,12 @@ def _modality(stored: FloatArray, layout: Layout, header: Header) -> tuple[Float
     return values, True
 
 
-def _voi(values: FloatArray, occurring: NDArray[np.bool_], header: Header) -> FloatArray | None:
-    """Brightness of each stored level, 0 to 1; None without a usable VOI LUT or window. PS3.3 C.11.2."""
+def _voi(values: FloatArray, occurring: Callable[[], NDArray[np.bool_]], header: Header) -> FloatArray | None:
+    """Brightness of each stored level, 0 to 1; None without a usable VOI LUT or window. PS3.3 C.11.2.
+
+    Args:
+        occurring: returns whether each stored level occurs; only called where there is a VOI LUT or a window.
+    """
     if items := header.items("VOILUTSequence"):
         try:
             lut = read_lut(items[0], bool(values.min() < 0))
@@ -127,7 +137,7 @@ def _voi(values: FloatArray, occurring: NDArray[np.bool_], header: Header) -> Fl
             header.add_remark(f"the VOI LUT was not applied: its {odd} violates the standard")
         else:
             bright = (lut(values) / lut.top).clip(0, 1)
-            if _has_contrast(bright, occurring):
+            if _has_contrast(bright, occurring()):
                 return np.asarray(bright)
             header.add_remark(_NO_CONTRAST.format("VOI LUT"))
     window = _window(header)
@@ -137,7 +147,7 @@ def _voi(values: FloatArray, occurring: NDArray[np.bool_], header: Header) -> Fl
         header.add_remark("the window was not applied: it is meant for rescaled levels")
         return None
     bright = _in_window(values, *window)
-    if _has_contrast(bright, occurring):
+    if _has_contrast(bright, occurring()):
         return bright
     header.add_remark(_NO_CONTRAST.format("window"))
     return None
