@@ -47,6 +47,7 @@ from spondylo_ml.workflows.train.workflow import draw_panel, score_prepared
 
 BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
 TRAIN_FILMS, VAL_FILMS, EPOCHS = 24, 8, 2
+UNET_WIDTH = 36
 SIZE_HW = (128, 128)
 DICOM_HW = (2400, 2000)
 ROUNDS = 3
@@ -71,11 +72,17 @@ def main() -> None:
 
 
 def configuration(name: str, input_hw: tuple[int, int], **training: object) -> Config:
-    """The quick recipe of a model in single precision, with the films loaded in the process itself."""
+    """The quick recipe of a model in single precision, with the films loaded in the process itself.
+
+    The U-Net has its full width, so that its rows can be compared with older ones.
+    """
     values = {"epochs": EPOCHS, "workers": 0, "precision": "fp32", "device": "cpu", **training}
     return resolve_config(
-        {"model": {"name": name}, "preset": "quick", "data": {"input_hw": list(input_hw)}, "training": values}
-    )
+        {
+            "model": {"name": name, "unet": {"width": UNET_WIDTH}}, "preset": "quick",
+            "data": {"input_hw": list(input_hw)}, "training": values,
+        }
+    )  # fmt: skip
 
 
 def prepared(count: int, input_hw: tuple[int, int], seed: int = 0) -> list[PreparedFilm]:
