@@ -74,7 +74,7 @@ def main() -> None:
 def configuration(name: str, input_hw: tuple[int, int], **training: object) -> Config:
     """The quick recipe of a model in single precision, with the films loaded in the process itself.
 
-    The U-Net has its full width, so that its rows can be compared with older ones.
+    The U-Net has its full width in place of that of its quick recipe.
     """
     values = {"epochs": EPOCHS, "workers": 0, "precision": "fp32", "device": "cpu", **training}
     return resolve_config(

@@ -15,7 +15,7 @@ from spondylo_ml.data.grey_levels import spread_levels
     span=st.integers(1, 2**18),  # beyond 2^16 no table is made
     seed=st.integers(0, 2**16),
 )
-def test_whole_levels_are_spread_as_the_same_numbers_with_a_point_are(lowest: int, span: int, seed: int) -> None:
+def test_whole_levels_are_spread_like_the_same_levels_as_floats(lowest: int, span: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     levels = (lowest + span * random.random((12, 9)) ** 2).astype(np.int32)
     used = random.random(levels.shape) < 0.8
