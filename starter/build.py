@@ -109,10 +109,31 @@ def build_starter(
     reports = {part: _report(made, films, part) for part in ("val", "test")}
     run = mlflow.get_run(run_id)
     origin = _origin(made, run, films, origins, bundle_digest(folder), rounding, reports, len(harder))
-    (folder / ORIGIN).write_text(json.dumps(origin, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    mean_shape = _mean_shape_report(made, films)
-    (folder / CARD).write_text(starter_card(StarterFacts(origin, reports, mean_shape)), encoding="utf-8")
+    _write_origin_and_card(made, films, origin, reports, folder)
     return bundle_digest(folder)
+
+
+def evaluate_again(folder: Path, to: Path, reading: ReadingConfig, commit: str) -> str:
+    """Write the starter model of a folder to another one, with a way of reading and its numbers; returns its digest.
+
+    Weights and calibration stay: they do not depend on `reading.check_levels`. The origin states the digests of the
+    films as this code draws them; a changed generator changes digests even where the pixels stay.
+
+    Args:
+        commit: that of the code that evaluates.
+    """
+    bundle = _reading_as(load_bundle(folder), reading)
+    origin = json.loads((folder / ORIGIN).read_text(encoding="utf-8"))
+    films = load_films(bundle.config.data)
+    digests = {part: digest(films.part(part), films.slots) for part in ("val", "test")}
+    shutil.rmtree(to, ignore_errors=True)
+    save_bundle(bundle, to, half=True)
+    made = load_bundle(to)
+    reports = {part: _report(made, films, part) for part in ("val", "test")}
+    evaluation = {"code_commit": commit, "films": digests}
+    origin |= {"digest": bundle_digest(to), "evaluation": evaluation, "metrics": _metrics(reports)}
+    _write_origin_and_card(made, films, origin, reports, to)
+    return bundle_digest(to)
 
 
 def harder_films(per_condition: int, long_side_px: int) -> list[Film]:
@@ -208,6 +229,18 @@ def _report(bundle: Bundle, films: FilmSet, part: str) -> EvaluationReport:
     return measured.added_to(report) if measured else report
 
 
+def _write_origin_and_card(
+    bundle: Bundle, films: FilmSet, origin: dict[str, Any], reports: dict[str, EvaluationReport], folder: Path
+) -> None:
+    (folder / ORIGIN).write_text(json.dumps(origin, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    card = starter_card(StarterFacts(origin, reports, _mean_shape_report(bundle, films)))
+    (folder / CARD).write_text(card, encoding="utf-8")
+
+
+def _metrics(reports: dict[str, EvaluationReport]) -> dict[str, dict[str, float]]:
+    return {part: drop_nan({name: e.value for name, e in report.numbers.items()}) for part, report in reports.items()}
+
+
 def _mean_shape_report(bundle: Bundle, films: FilmSet) -> EvaluationReport:
     predictions = bundle.mean_shape.predict_films(films.part("test"))
     return evaluate_predictions(predictions, bundle.config.clinical, _header(films, "test"))
@@ -228,7 +261,6 @@ def _origin(
     n_harder: int,
 ) -> dict[str, Any]:
     """How the model was made, as JSON values."""
-    numbers = {part: {name: e.value for name, e in report.numbers.items()} for part, report in reports.items()}
     return {
         "digest": model_digest,
         "made": datetime.now(UTC).date().isoformat(),
@@ -251,7 +283,7 @@ def _origin(
         "refusal": bundle.refusal.model_dump(mode="json") if bundle.refusal else None,
         "machine": {"platform": platform.platform(), "processor": _processor(), "python": platform.python_version()},
         "packages": {name: version(name) for name in PACKAGES},
-        "metrics": {part: drop_nan(values) for part, values in numbers.items()},
+        "metrics": _metrics(reports),
     }  # fmt: skip
 
 

@@ -83,6 +83,8 @@ def _how_made(origin: Mapping[str, Any]) -> str:
         ("films of the close-up", films["name"]),
         *((f"{part} films", f"{films[part]['films']}, digest `{films[part]['sha256']}`")
           for part in ("train", "val", "test")),
+        *((f"{part} films as they were evaluated", f"digest `{sha256}`")
+          for part, sha256 in origin.get("evaluation", {}).get("films", {}).items()),
         ("training of the close-up", f"{training['epochs']} epochs, {training['threads']} thread(s)"),
         ("half precision", _rounding_text(rounding)),
         ("refuses a film", _refusal_text(origin["refusal"])),
@@ -102,11 +104,11 @@ The same code gives the same digest again on the same machine with the same pack
 
 def _code_text(origin: Mapping[str, Any]) -> str:
     training, building = origin["training"], origin["code_commit"]
-    parts = [
-        ("weights", training["code_commit"]),
-        ("close-up", training["close_up_commit"]),
-        ("calibration and evaluation", building),
-    ]
+    parts = [("weights", training["code_commit"]), ("close-up", training["close_up_commit"])]
+    if "evaluation" in origin:
+        parts += [("calibration", building), ("evaluation", origin["evaluation"]["code_commit"])]
+    else:
+        parts.append(("calibration and evaluation", building))
     if {commit for _, commit in parts} == {building}:
         return f"commit `{building}`"
     return "; ".join(f"{part}: commit `{commit}`" for part, commit in parts)

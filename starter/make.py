@@ -35,7 +35,7 @@ from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import Resume
 from spondylo_ml.workflows.train import train
 from spondylo_ml.workflows.train.resumable import find_resumable
-from starter.build import CARD, Origins, build_starter
+from starter.build import CARD, Origins, build_starter, evaluate_again
 from starter.options import LARGEST_MB, THREADS, StarterOptions
 from starter.recipe import close_up_config, starter_config
 
@@ -74,6 +74,9 @@ def make_starter(options: StarterOptions) -> Starter:
     work.mkdir(parents=True, exist_ok=True)
     with _only_process(work / LOCK), _copied_to(work / LOG):
         torch.set_num_threads(THREADS)
+        if options.evaluate_again:
+            digest = evaluate_again(to, work / BUILT, starter_config(options.smoke).reading, commit)
+            return _stored(work / BUILT, to, digest)
         first = _training(work, starter_config(options.smoke), commit)
         first_model = work / FIRST_MODEL
         save_bundle(fetch_bundle(first.run_id), _emptied(first_model))
@@ -83,9 +86,14 @@ def make_starter(options: StarterOptions) -> Starter:
             weights_from=first.weights_from, training=first.commit, close_up=second.commit, building=commit
         )
         digest = build_starter(second.run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
-        size_mb = _require_small(work / BUILT)
-        replace_folder(to, work / BUILT)
-        log.info("starter model of digest %s: %.1f MB in %s", digest, size_mb, to)
+        return _stored(work / BUILT, to, digest)
+
+
+def _stored(built: Path, to: Path, digest: str) -> Starter:
+    """The model that was built, after it has replaced the one in its folder."""
+    size_mb = _require_small(built)
+    replace_folder(to, built)
+    log.info("starter model of digest %s: %.1f MB in %s", digest, size_mb, to)
     return Starter(to, digest, size_mb)
 
 

@@ -22,6 +22,11 @@ class StarterOptions(Section):
     work: Path = Field(Path("starter_run"), description="folder of the training run; the same one resumes it")
     to: Path = Field(STARTER_FOLDER, description="folder of the starter model, which is replaced")
     smoke: bool = Field(False, description="train the smoke variant, which shows within minutes that everything works")
+    evaluate_again: bool = Field(
+        False,
+        description="train nothing: the model in the folder reads films as the recipe says now, and gets new numbers; "
+        "its weights and calibration stay",
+    )
     changed_code: bool = Field(
         False, description="also from code that differs from its commit, whose weights nobody can make again"
     )

@@ -18,20 +18,24 @@ from mlflow.tracking import MlflowClient
 from small_models import small_bundle
 
 import spondylo_ml
-from spondylo_ml.config import resolve_config
+from spondylo_ml.config import ReadingConfig, resolve_config
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
-from spondylo_ml.serving.bundle import save_bundle
-from spondylo_ml.serving.local_model import STARTER_VARIABLE
+from spondylo_ml.serving.bundle import load_bundle, save_bundle
+from spondylo_ml.serving.local_model import STARTER_FOLDER, STARTER_VARIABLE
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.resume import write_run_folder
-from starter.build import HARDER, harder_films, rounded_and_calibrated
+from starter.build import HARDER, evaluate_again, harder_films, rounded_and_calibrated
 from starter.card import _code_text
 from starter.make import FILES, _commit_of_training, _only_process, _resumable, replace_folder, require_replaceable
 from starter.options import LARGEST_MB
 from starter.recipe import close_up_config, require_repeatable, starter_config, without_starting_model
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_model_of_the_package_reads_films_as_its_recipe_says() -> None:
+    assert load_bundle(STARTER_FOLDER).config.reading == starter_config(smoke=False).reading
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -241,6 +245,20 @@ def test_the_same_weights_are_made_again_also_by_a_run_that_was_killed(
     model = spondylo_ml.load("starter")
     (result,) = model.predict(phantom_films(1, 730_001, 96).films[:1])
     assert result.error == ""
+    _check_another_way_of_reading(folder, tmp_path / "again")
+
+
+def _check_another_way_of_reading(folder: Path, to: Path) -> None:
+    before = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
+    made_digest = evaluate_again(folder, to, ReadingConfig(check_levels=True), "0123abc")
+    after = json.loads((to / "origin.json").read_text(encoding="utf-8"))
+    assert (to / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+    assert load_bundle(to).config.reading == ReadingConfig(check_levels=True)
+    assert made_digest == after["digest"] != before["digest"]
+    assert after["evaluation"]["code_commit"] == "0123abc"
+    assert after["evaluation"]["films"] == {part: before["films"][part]["sha256"] for part in ("val", "test")}
+    assert set(after) - set(before) == {"evaluation"}
+    assert "evaluation: commit `0123abc`" in (to / "card.md").read_text(encoding="utf-8")
 
 
 def _check_files(folder: Path) -> None:
