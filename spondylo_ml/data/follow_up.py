@@ -97,7 +97,7 @@ def film_pairs(films: Sequence[FilmOfPatient]) -> FilmPairs:
             found = [*_flexion_extension(usable), *_follow_up(usable)]
             paired = {film.film_id for pair in found for film in (pair.before, pair.after)}
             alone = {
-                film.film_id: "no other film of this patient in the same films.csv to compare it with"
+                film.film_id: "no other film of this patient in the same films.csv is among those given"
                 for film in usable
                 if film.film_id not in paired
             }

@@ -68,6 +68,7 @@ class DeidentifyResult:
         page: the page of the pictures.
         failed: films that were refused.
         skipped: files in the folders that are not films.
+        notes: what else in the folders is not used.
     """
 
     folder: Path
@@ -75,6 +76,7 @@ class DeidentifyResult:
     written: tuple[WrittenFilm, ...]
     failed: tuple[RefusedFilm, ...]
     skipped: tuple[Path, ...]
+    notes: tuple[str, ...]
 
 
 def deidentify(config: DeidentifyConfig) -> DeidentifyResult:
@@ -101,7 +103,7 @@ def deidentify(config: DeidentifyConfig) -> DeidentifyResult:
     page = _write_pictures(to / "pictures", written, config.pictures)
     if config.private_names:
         write_names(to / NAMES_FILE, inputs.films)
-    return DeidentifyResult(to, page, tuple(written), tuple(refused), inputs.skipped)
+    return DeidentifyResult(to, page, tuple(written), tuple(refused), inputs.skipped, inputs.notes)
 
 
 def _written(film: FilmFile, file: Path, config: DeidentifyConfig, of_uid: dict[str, str]) -> WrittenFilm:

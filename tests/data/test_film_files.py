@@ -160,3 +160,39 @@ def test_a_table_that_matches_no_film_is_an_error_and_extra_rows_are_not(tmp_pat
     write_rows(tmp_path / "films.csv", [["filename", "facing"], ["c.png", "left"]])
     with pytest.raises(DataError, match="none of its 1 rows matches a film here"):
         collect_films([str(tmp_path / "a.png")])
+
+
+def test_a_file_that_is_named_by_the_pseudonym_of_another_gets_one_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, "films/a.png", f"overlays/{pseudonym('a')}.png", f"overlays/{pseudonym('b')}.png")
+    ids = {film.path.name: film.film_id for film in collect_films([str(tmp_path)]).films}
+    assert ids["a.png"] == pseudonym((tmp_path / "films" / "a.png").resolve().as_posix())
+    assert ids[f"{pseudonym('b')}.png"] == pseudonym("b"), "no other file has it"
+    assert len(set(ids.values())) == 3
+
+
+@pytest.mark.parametrize("files", [("unfinished.jsonl",), ("predictions.json", "levels.csv", "corners.csv")])
+def test_results_of_predict_among_the_films_are_left_out_unless_they_are_named(
+    tmp_path: Path, files: tuple[str, ...]
+) -> None:
+    write(tmp_path, "a.png", "results/overlays/b.png", *(f"results/{name}" for name in files))
+    found = collect_films([str(tmp_path)])
+    assert [film.path.name for film in found.films] == ["a.png"]
+    assert found.skipped == ()
+    assert found.notes == (f"{tmp_path / 'results'} is left out: it has results of predict",)
+    assert names([str(tmp_path / "results")], tmp_path) == ["results/overlays/b.png"]
+    assert names([str(tmp_path / "results" / "overlays" / "b.png")], tmp_path) == ["results/overlays/b.png"]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match=r"no film in the given .*; .*results is left out: it has results of predict"):
+        collect_films([str(tmp_path)])
+
+
+def test_a_table_and_rows_without_a_film_are_noted(tmp_path: Path) -> None:
+    write(tmp_path, "images/a.png")
+    write_rows(tmp_path / "films.csv", [["filename", "pixel_aspect"], ["a.png", 0.7]])
+    assert collect_films([str(tmp_path)]).notes == (f"{tmp_path / 'films.csv'} is not used: no film lies beside it",)
+    table = tmp_path / "images" / "films.csv"
+    write_rows(table, [["filename", "pixel_aspect", "visit"], ["a.png", 0.7, 1], ["bb.png", 0.7, 2]])
+    (tmp_path / "films.csv").unlink()
+    found = collect_films([str(tmp_path)])
+    assert found.notes == (f"{table} has a row for bb, but there is no such film",)
+    assert found.films[0].details.pixel_aspect == 0.7

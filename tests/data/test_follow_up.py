@@ -27,7 +27,7 @@ def reasons(*films: FilmOfPatient) -> dict[str, str]:
 def test_flexion_and_extension_of_one_visit_are_a_pair() -> None:
     films = (film("f", position="flexion"), film("n", position="neutral"), film("e", position="extension"))
     assert pairs(*films) == [("flexion-extension", "e", "f")]
-    assert reasons(*films) == {"n": "no other film of this patient in the same films.csv to compare it with"}
+    assert reasons(*films) == {"n": "no other film of this patient in the same films.csv is among those given"}
     assert pairs(film("f", 1, "flexion"), film("e", 2, "extension")) == []
 
 

@@ -97,7 +97,7 @@ def test_the_table_holds_what_the_postures_say(results: Path) -> None:
     assert later["instability"].isna().all()
     alone = table[table["kind"].isna()]
     assert alone["first_film"].tolist() == [pseudonym("e")]
-    assert alone["reason"].iloc[0] == "no other film of this patient in the same films.csv to compare it with"
+    assert alone["reason"].iloc[0] == "no other film of this patient in the same films.csv is among those given"
 
 
 def test_each_pair_has_a_page_and_no_file_names_the_patient(results: Path) -> None:

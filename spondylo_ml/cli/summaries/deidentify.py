@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from spondylo_ml.cli.summaries.not_used import not_used
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.data.film_files import NAMES_FILE
 from spondylo_ml.workflows.deidentify import LOOK, DeidentifyResult
@@ -26,8 +27,7 @@ def deidentified(result: DeidentifyResult) -> str:
     if result.failed:
         lines.append(f"{len(result.failed)} film(s) refused:")
         lines += [f"  {one.film.path} ({one.film.film_id}): {one.error.reason}" for one in result.failed]
-    if result.skipped:
-        lines.append(f"{len(result.skipped)} file(s) that are not films were skipped, the first: {result.skipped[0]}")
+    lines += not_used(result.skipped, result.notes)
     if (result.folder / NAMES_FILE).exists():
         lines.append(f"{NAMES_FILE} says which film is which: delete it before you pass the folder on")
     return "\n".join([*lines, LOOK])

@@ -6,6 +6,7 @@ import math
 
 from spondylo_ml.active_learning.ranking import RankedFilm, State
 from spondylo_ml.cli.summaries import next_steps
+from spondylo_ml.cli.summaries.not_used import not_used
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.disclaimer import DISCLAIMER
@@ -31,8 +32,7 @@ def films_chosen(result: NextResult) -> str:
         f"{detail.get(one.film.film_id, one.reason)}"
         for one in besides
     ]
-    if result.skipped:
-        lines.append(f"{len(result.skipped)} file(s) that are not films were skipped, the first: {result.skipped[0]}")
+    lines += not_used(result.skipped, result.notes)
     if result.folder is not None:
         lines.append(f"written to {result.folder}")
     lines.append(f"run {result.run_id}")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spondylo_ml.cli.summaries import next_steps
+from spondylo_ml.cli.summaries.not_used import not_used
 from spondylo_ml.cli.summaries.table import aligned
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config import PromoteConfig
@@ -215,7 +216,7 @@ def _proposed_mapping(found: Recognition, written: Path | None) -> list[str]:
 
 def predicted(result: PredictionResult) -> str:
     """Summary of a prediction, with the file names of the films, which only the terminal shows."""
-    n_unread, n_skipped = len(result.unread), len(result.skipped)
+    n_unread = len(result.unread)
     before = f", {result.n_before} of them from before" if result.n_before else ""
     rows = [
         ("films", f"{len(result.films)}, {len(result.films) - n_unread} with results{before}"),
@@ -229,10 +230,12 @@ def predicted(result: PredictionResult) -> str:
         )
     films = [f"  {film.film_id}  {film.path}" for film in result.films[:LISTED_FILMS]]
     if more := len(result.films) - len(films):
-        films.append(f"  and {more} more: --private_names true writes them all to {NAMES_FILE}")
-    skipped = (
-        [f"{n_skipped} file(s) that are not films were skipped, the first: {result.skipped[0]}"] if n_skipped else []
-    )
+        names = result.folder / NAMES_FILE
+        films.append(
+            f"  and {more} more, in {names}"
+            if names.exists()
+            else f"  and {more} more: --private_names true writes them all to {NAMES_FILE}"
+        )
     compared = [f"{len(result.compared)} pair(s) of films compared (changes.csv):"] if result.compared else []
     compared += [f"  {pair.title}: {pair.verdict}" for pair in result.compared[:LISTED_FILMS]]
     if (more_pairs := len(result.compared) - LISTED_FILMS) > 0:
@@ -249,7 +252,7 @@ def predicted(result: PredictionResult) -> str:
             _table(rows),
             "Names of the films in the results:",
             *films,
-            *skipped,
+            *not_used(result.skipped, result.notes),
             *compared,
             *failed,
             following,

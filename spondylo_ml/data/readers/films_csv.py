@@ -65,8 +65,11 @@ class FilmsCsv:
         return [*self.notes, *unused, *missing]
 
 
-def read_films_csv(root: Path) -> FilmsCsv:
+def read_films_csv(root: Path, for_dataset: bool = True) -> FilmsCsv:
     """Read the table in `root`, if there is one.
+
+    Args:
+        for_dataset: note the columns that are for `predict` alone.
 
     Raises:
         FileError: an unknown column, an invalid value, or a film that is listed twice.
@@ -81,7 +84,7 @@ def read_films_csv(root: Path) -> FilmsCsv:
     for name in names:
         if name not in ALL_COLUMNS:
             raise FileError(FILMS_CSV, unknown_name("column", name, ALL_COLUMNS))
-        if name in COMPARED_COLUMNS:
+        if for_dataset and name in COMPARED_COLUMNS:
             notes.append(FileFinding(FILMS_CSV, f"the column {name} is for predict alone: a dataset does not hold it"))
     numbered = rows_by_film(FILMS_CSV, rows)
     parsed = {stem: parse_row(cells, FILMS_CSV, f"row {number}") for stem, (number, cells) in numbered.items()}

@@ -50,6 +50,7 @@ class NextResult:
         files: file of each film, by its name, for the terminal.
         failed: films that could not be read.
         skipped: files in the folders that are not films.
+        notes: what else in the folders is not used.
         folder: the folder with the results; None if none was asked for.
         draft_format: labelling tool of the drafts in the folder; None if none were asked for.
     """
@@ -63,6 +64,7 @@ class NextResult:
     warnings: tuple[str, ...]
     folder: Path | None
     draft_format: str | None
+    notes: tuple[str, ...] = ()
 
 
 def next_films(config: NextConfig) -> NextResult:
@@ -117,7 +119,16 @@ def next_films(config: NextConfig) -> NextResult:
     )
     paths = {name: file.path for name, file in files.items()}
     return NextResult(
-        run_id, loaded.name, tuple(ranked), paths, failed, collected.skipped, warnings, folder, config.format
+        run_id,
+        loaded.name,
+        tuple(ranked),
+        paths,
+        failed,
+        collected.skipped,
+        warnings,
+        folder,
+        config.format,
+        collected.notes,
     )
 
 

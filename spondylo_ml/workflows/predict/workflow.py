@@ -62,6 +62,7 @@ class PredictionResult:
         not_sent: films that a server did not send; they are not among `films`.
         unread: films that could not be read.
         skipped: files in the folders that are not films.
+        notes: what else in the folders is not used.
         compared: pairs of films of one patient.
         not_compared: films that state a visit or a position and are in no pair.
         dicom_folder: folder of the DICOM objects; None if none were asked for.
@@ -81,6 +82,7 @@ class PredictionResult:
     without_dicom: tuple[Failure, ...] = ()
     draft_format: str | None = None
     n_before: int = 0
+    notes: tuple[str, ...] = ()
     not_sent: tuple[Failure, ...] = ()
 
     @property
@@ -164,6 +166,7 @@ def _predict(
         not_sent=not_sent,
         unread=tuple(unread),
         skipped=inputs.skipped,
+        notes=inputs.notes,
         dicom_folder=dicom.root if dicom else None,
         without_dicom=tuple(without_dicom),
         compared=compared,
