@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -19,8 +20,8 @@ class Spacing:
     provenance: str
 
     def __post_init__(self) -> None:
-        if not (np.isfinite([self.x_mm, self.y_mm]).all() and self.x_mm > 0 and self.y_mm > 0):
-            raise DataError(f"pixel spacing must be positive, in mm; given {self.x_mm} x {self.y_mm}")
+        if not all(isinstance(mm, Real) and 0 < mm < np.inf for mm in (self.x_mm, self.y_mm)):
+            raise DataError(f"pixel spacing must be positive, in mm; given {self.x_mm!r} x {self.y_mm!r}")
 
     @property
     def pixel_aspect(self) -> float:

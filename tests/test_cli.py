@@ -163,7 +163,7 @@ print(code, {{"torch", "mlflow"}} & set(sys.modules))
         (("promote", "--reason", "x"), r"reason is only used with rollback=true"),
         (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),
         (("promote", "--models", "hrnet"), r"unknown model 'hrnet'\. Did you mean 'hrnet_w32'\?"),
-        (("promote", "--models", ","), r"models: .*unknown model ''"),
+        (("promote", "--models", ","), r"give run_ids, or models whose best runs"),
         (("promote", "--margins.latency", "1"), r"unknown option .* Did you mean '--margins\.latency_percent'\?"),
         (("registry", "--registered_model", "a/b"), r"registered_model: given 'a/b'\. .* match pattern"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),
@@ -352,7 +352,13 @@ def test_tune_without_a_clone_says_what_it_needs(tmp_path: Path, monkeypatch: py
         ["--data=", "--seed", "4"],
     ],
 )
-def test_an_empty_value_counts_as_not_given(arguments: list[str]) -> None:
+def test_an_empty_value_counts_as_not_given_under_mlflow_run_alone(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    with pytest.raises(ConfigError, match="--data has an empty value: leave --data out, or give it a value"):
+        given_values(TRAIN_FLAGS, arguments)
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0")
     assert given_values(TRAIN_FLAGS, arguments) == {"seed": "4"}
 
 

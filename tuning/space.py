@@ -222,7 +222,10 @@ def load_space(path: Path, overrides: Mapping[str, Any], recipe: Path | None = N
     Raises:
         ConfigError: as `check_file`; also an invalid range, or a value both given by the user and searched.
     """
-    file = validate(SpaceFile, read_yaml(path, "space"))
+    values = read_yaml(path, "space")
+    if "parameters" not in values:
+        raise ConfigError(f"{path.name} has no section parameters: put what is to be searched below `parameters:`")
+    file = validate(SpaceFile, values)
     check_file(file.parameters, file.fixed, path.name)
     override_names = flatten(overrides)
     searched = {name for name in set_names(file.parameters) if name in override_names}

@@ -6,13 +6,17 @@ parameters on), and returns only the values that were given, to be laid over the
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from pydantic import create_model
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
+from spondylo_ml.cli.users_folder import RUN_ID
 from spondylo_ml.config import field_names
 from spondylo_ml.config.paths import PATHS
 from spondylo_ml.config.section import Section
@@ -23,6 +27,9 @@ SHORT_NAMES = {
     "batch": "training.batch_size", "minutes": "training.minutes", "name": "tracking.run_name", "folds": "data.folds",
 }  # fmt: skip
 """Short names of values of the configuration; a command's own option of that name comes first."""
+
+
+_MINUS = re.compile(r"-[\d.]")
 
 
 class _Flags(BaseSettings):
@@ -47,19 +54,22 @@ def given_values(flags: type[BaseSettings], arguments: Sequence[str], call: str 
         call: how the command is called in a shell.
 
     Raises:
-        ConfigError: a flag that does not exist (names the nearest), or a value missing.
+        ConfigError: a flag that does not exist (names the nearest), or a value missing or, outside `mlflow run`, empty.
     """
     names = field_names(flags)
-    full = [_full_name(argument, names, call) for argument in _without_empty(arguments)]
+    # `mlflow run` passes a parameter that is not set as an empty value.
+    given = _without_empty(arguments) if RUN_ID in os.environ else _none_empty(arguments)
+    full = [_full_name(argument, names, call) for argument in given]
     full, typed = _typed_paths(full, [name for name, field in flags.model_fields.items() if PATHS in field.metadata])
     try:
         source: CliSettingsSource[Any] = CliSettingsSource(
             flags, cli_parse_args=full, cli_exit_on_error=False, cli_prog_name=call
         )
+        values = dict(source())
     except SettingsError as error:
-        message = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ")
+        message = str(error).removeprefix("error parsing CLI: ").removeprefix("argument ") + _minus_hint(full)
         raise ConfigError(f"{message}. Options are given as --name value; all of them: {call} --help-all") from None
-    return dict(source()) | typed
+    return values | typed
 
 
 def _typed_paths(arguments: list[str], names: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
@@ -101,6 +111,21 @@ def _unknown_option(flag: str, names: Sequence[str], call: str) -> str:
     flags = [f"--{name}" for name in (*names, *short)]
     nearest = ", ".join(nearest_names(f"--{flag}", flags, NEAREST))
     return f"unknown option '--{flag}'.{nearest_hint(f'--{flag}', flags)} Nearest: {nearest}. All: {call} --help-all"
+
+
+def _minus_hint(arguments: Sequence[str]) -> str:
+    """How to give a value that begins with a minus, if there is one that argparse takes for an option."""
+    pairs = [(flag, value) for flag, value in pairwise(arguments) if flag.startswith("--") and _MINUS.match(value)]
+    return f" (a value that begins with a minus is given as {pairs[0][0]}={pairs[0][1]})" if pairs else ""
+
+
+def _none_empty(arguments: Sequence[str]) -> list[str]:
+    """The arguments; a flag with an empty value, such as that of an unset variable, is an error."""
+    for flag, value in pairwise((*arguments, "--")):
+        if flag.startswith("--") and (value == "" or flag.find("=") == len(flag) - 1):
+            name = flag.removesuffix("=")
+            raise ConfigError(f"{name} has an empty value: leave {name} out, or give it a value")
+    return list(arguments)
 
 
 def _without_empty(arguments: Sequence[str]) -> list[str]:

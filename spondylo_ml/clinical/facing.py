@@ -50,6 +50,10 @@ class FacingEstimate:
     signs: dict[str, float]
 
 
+CONTRADICTION = 0.99
+"""An inferred facing contradicts a stated one from this confidence on."""
+
+
 def infer_facing(vertebrae: Sequence[Vertebra], evidence: float = 1.0) -> FacingEstimate:
     """Infer the facing of a lateral film of the lumbar spine.
 

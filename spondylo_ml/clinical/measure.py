@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spondylo_ml.clinical import level_measures
-from spondylo_ml.clinical.facing import infer_facing
+from spondylo_ml.clinical.facing import CONTRADICTION, infer_facing
 from spondylo_ml.clinical.level_measures import Spine
 from spondylo_ml.clinical.levels import LevelNaming, name_levels
 from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, LevelMeasurement
@@ -39,6 +39,7 @@ class _Side:
     source: str
     confidence: float
     reason: str  # why the anterior side is unusable; empty if it is usable
+    doubt: str = ""  # why a facing that was given may be wrong; empty if nothing speaks against it
 
 
 def measure_film(
@@ -174,9 +175,12 @@ def confidence_in_words(confidence: float) -> str:
 def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, evidence: float) -> _Side:
     if facing is Facing.NONE:
         return _Side(facing, "given", 1.0, "an AP film has no anterior side")
-    if facing is not Facing.UNKNOWN:
-        return _Side(facing, "given", 1.0, "")
     estimate = infer_facing(vertebrae, evidence)
+    if facing is not Facing.UNKNOWN:
+        contradicted = estimate.facing not in (facing, Facing.UNKNOWN) and estimate.confidence >= CONTRADICTION
+        doubt = f"the facing was given as {facing.value}, but the corners are those of a film that faces "
+        doubt += f"{estimate.facing.value}: is that right? If not, all slips are wrong"
+        return _Side(facing, "given", 1.0, "", doubt if contradicted else "")
     reason = ""
     if estimate.facing is Facing.UNKNOWN:
         reason = "nothing on the film shows which side is anterior; give the facing"
@@ -209,7 +213,7 @@ def _bodies(
 def _warnings(
     side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, no_spine: str, implausible: Sequence[str]
 ) -> tuple[str, ...]:
-    messages = [no_spine, scale.withheld, *scale.warnings, *implausible, side.reason, naming.reason]
+    messages = [no_spine, scale.withheld, *scale.warnings, *implausible, side.reason, side.doubt, naming.reason]
     if side.source == "inferred" and not side.reason:
         messages.append(
             f"facing inferred: {side.facing.value}, with a confidence {confidence_in_words(side.confidence)}"

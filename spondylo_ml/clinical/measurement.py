@@ -134,7 +134,7 @@ class FilmMeasurement:
         levels_confidence: probability that the lowest vertebra has the right name.
         spacing_provenance: source of the pixel spacing; empty if there is no spacing.
         pixel_aspect: width of a pixel over its height; None if unknown.
-        aspect_from: source of the pixel aspect: "given", "spacing", "assumed" (1) or "unknown".
+        aspect_from: source of the pixel aspect: "given", "spacing", "file", "assumed" (1) or "unknown".
         lordosis: angle between the endplates named by `lordosis_variant`, positive in lordosis.
         sacral_slope: slope of S1's superior endplate to the horizontal.
         withheld: why nothing on the film is measured, or empty.

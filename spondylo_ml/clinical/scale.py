@@ -23,6 +23,7 @@ ASPECT_TOLERANCE = 0.01
 STRETCHED = "the film was stretched by an unknown amount, which changes slips, angles and ratios"
 DOUBTFUL = "the film may be stretched"
 NO_SPACING = "no pixel spacing is known"
+ASPECT_FROM_IGNORED = "the shape of a pixel follows from the spacing that is ignored"
 STATE_ASPECT = "give the pixel aspect (width of a pixel over its height, 1 where the film is as it was taken)"
 
 
@@ -33,7 +34,7 @@ class Scale:
     Attributes:
         spacing: None if unknown or ignored as implausible.
         pixel_aspect: width of a pixel over its height; None if unknown.
-        aspect_from: "given", "spacing", "assumed" or "unknown".
+        aspect_from: "given", "spacing", "file", "assumed" or "unknown".
         withheld: why horizontal and vertical lengths cannot be compared, or empty.
         mm_withheld: why lengths cannot be given in mm, or empty.
         undo_x: factor on the width of a pixel that gives the bodies their usual shape, if it is doubtful whether the
@@ -81,10 +82,12 @@ def film_scale(
     implausible = impossible_spacing(vertebrae, spacing) if spacing else ""
     used_spacing = None if implausible else spacing
     warnings = [f"{implausible}; the spacing is ignored, so that nothing is given in mm"] if implausible else []
-    source = "given" if aspect_given else "spacing" if used_spacing else "assumed"
+    source = _source(pixel_aspect, aspect_given, used_spacing)
     withheld, undo_x, doubt = _disagreement(used_spacing, pixel_aspect), np.nan, ""
     if pixel_aspect is None:
         withheld, source = STRETCHED, "unknown"
+    elif implausible and source == "file" and not _disagreement(spacing, pixel_aspect):
+        pixel_aspect, withheld, source = None, f"{ASPECT_FROM_IGNORED}: {STATE_ASPECT}", "unknown"
     elif not withheld and facing is not Facing.NONE:
         stretch = film_stretch(vertebrae, pixel_aspect)
         if stretch.probable and aspect_given:
@@ -98,6 +101,15 @@ def film_scale(
         warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {STATE_ASPECT}")
     mm_withheld = implausible or (doubt if spacing else NO_SPACING)
     return Scale(used_spacing, pixel_aspect, source, withheld, mm_withheld, undo_x, doubt, tuple(warnings))
+
+
+def _source(pixel_aspect: float | None, aspect_given: bool, spacing: Spacing | None) -> str:
+    """Where the aspect is from; one that nobody stated and that is not 1 is from the file."""
+    if aspect_given:
+        return "given"
+    if spacing:
+        return "spacing"
+    return "file" if pixel_aspect and abs(pixel_aspect - 1) > ASPECT_TOLERANCE else "assumed"
 
 
 def _disagreement(spacing: Spacing | None, pixel_aspect: float | None) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 
 import annotated_types
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_settings import NoDecode
 
 from spondylo_ml.config.open_names import OpenNames
 
@@ -13,11 +14,14 @@ Item = TypeVar("Item")
 
 
 def _split_at_commas(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    inner = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    return tuple(part.strip() for part in inner.split(",") if part.strip())
 
 
-CommaList = Annotated[tuple[Item, ...], BeforeValidator(_split_at_commas)]
-"""Several values, or one text of them separated by commas, such as 0,1."""
+CommaList = Annotated[tuple[Item, ...], BeforeValidator(_split_at_commas), NoDecode]
+"""Several values, or one text of them separated by commas, such as 0,1 or [0,1]; a flag's value stays a text."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]

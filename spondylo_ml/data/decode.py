@@ -91,6 +91,8 @@ def _film(content: FilmContent, film_id: str, details: FilmDetails) -> Film:
     height, width = content.pixels.shape
     spacing = details.spacing or content.spacing
     aspect, aspect_given = resolve_pixel_aspect(details.pixel_aspect, spacing, content.pixel_aspect)
+    if details.spacing and details.pixel_aspect is None and content.stated_aspect is not None:
+        aspect = content.stated_aspect  # measuring then says so where the two disagree
     return Film(
         film_id=film_id,
         image=HeldImage(content.pixels),

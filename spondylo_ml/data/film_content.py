@@ -25,3 +25,10 @@ class FilmContent:
     pixel_aspect: float = 1.0
     notes: tuple[str, ...] = ()
     patient: str = ""
+
+    @property
+    def stated_aspect(self) -> float | None:
+        """The pixel aspect by the file's spacing, or as the file states it; None if it says nothing of it."""
+        if self.spacing is not None:
+            return self.spacing.pixel_aspect
+        return self.pixel_aspect if self.pixel_aspect != 1 else None

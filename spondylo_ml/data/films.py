@@ -11,7 +11,7 @@ from pathlib import Path
 from spondylo_ml.data.film_pixels import read_film
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.sampling import evenly_spaced
-from spondylo_ml.errors import DataError, NamedFilmsError
+from spondylo_ml.errors import NamedFilmsError
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 
@@ -150,6 +150,10 @@ def pixels_sha256(pixels: GreyImage) -> str:
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
 
 
+LISTED_FILES = 10
+"""Bad files that are named where no film is left."""
+
+
 def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
     """Raise if there are bad files, unless they are to be skipped, or no films.
 
@@ -168,7 +172,15 @@ def require_usable(films: FilmSet, on_bad_file: str, where: object) -> None:
             )
         )
     if not films.films:
-        raise DataError(f"no usable film in {where} ({len(films.bad_files)} bad files)")
+        raise NamedFilmsError(
+            *(
+                "\n".join([f"no usable film in {where} ({len(films.bad_files)} bad files)", *lines])
+                for lines in (
+                    [f"  {finding}" for finding in films.bad_files[:LISTED_FILES]],
+                    [f"  {finding.in_run()}" for finding in films.bad_files[:LISTED_FILES]],
+                )
+            )
+        )
 
 
 def digest(films: Iterable[Film], slots: SlotRange) -> str:

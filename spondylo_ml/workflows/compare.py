@@ -14,6 +14,7 @@ from spondylo_ml.config import CompareConfig, flatten
 from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.paired import difference_row, film_means, paired_differences, paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import to_csv
@@ -127,7 +128,9 @@ def _comparison_data(
         dataset=f"{films.name}, {config.split} part: {len(first.films)} films of {n_patients} patients",
         runs=tuple(values),
         numbers={
-            name: {metric: bootstrap.mean(v.values, first.patients(v.film_ids)) for metric, v in run_values.items()}
+            name: with_exact_limits(
+                {metric: bootstrap.mean(v.values, first.patients(v.film_ids)) for metric, v in run_values.items()}
+            )
             for name, run_values in values.items()
         },
         differences={

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from spondylo_ml.clinical.measured_spacing import MeasuredSpacing, spacing_from_length, spacing_from_ruler
+from spondylo_ml.clinical.scale import ASPECT_TOLERANCE
 from spondylo_ml.config import SpacingConfig
 from spondylo_ml.config.paths import expanded
 from spondylo_ml.data.film_pixels import read_film
@@ -61,10 +62,9 @@ def _about_measured(one: MeasuredSpacing) -> Iterator[str]:
         f"it means      a body of {BODY_MM:g} mm is measured to within {BODY_MM * one.percent / 100:.2g} mm; slips in "
         "percent and grades do not depend on it"
     )
-    yield (
-        f"to use it     predict --spacing_mm {spacing.y_mm:.4g}, or spacing_x_mm {spacing.x_mm:.4g} and spacing_y_mm "
-        f"{spacing.y_mm:.4g} in films.csv"
-    )
+    in_table = f"spacing_x_mm {spacing.x_mm:.4g} and spacing_y_mm {spacing.y_mm:.4g} in films.csv"
+    square = spacing.x_mm == spacing.y_mm  # as predict takes pixels with --spacing_mm
+    yield f"to use it     {f'predict --spacing_mm {spacing.y_mm:.4g}, or ' if square else ''}{in_table}"
 
 
 def _about_file(spacing: Spacing | None) -> Iterator[str]:
@@ -77,6 +77,12 @@ def _about_file(spacing: Spacing | None) -> Iterator[str]:
 
 
 def _compared(one: MeasuredSpacing, spacing: Spacing) -> str:
+    aspect = spacing.pixel_aspect
+    if abs(aspect / one.spacing.pixel_aspect - 1) > ASPECT_TOLERANCE:
+        return (
+            f"comparison    by the file a pixel is {aspect:.4g} times as wide as it is high, here it was taken for "
+            f"{one.spacing.pixel_aspect:.4g}: measure again with --pixel_aspect {aspect:.4g}"
+        )
     difference = 100 * (spacing.y_mm - one.y_mm) / one.y_mm
     agree = one.low_mm <= spacing.y_mm <= one.high_mm
     verdict = "the two agree" if agree else "the two disagree: check the points, the length and the plane of the object"

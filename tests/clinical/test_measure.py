@@ -172,6 +172,22 @@ def test_an_unknown_facing_is_inferred_and_can_be_overridden() -> None:
     given_facing = measure_film(film, facing=phantom.facing)
     assert (given_facing.facing_from, given_facing.facing_confidence) == ("given", 1.0)
     np.testing.assert_array_equal(slips_of(given_facing), slips_of(inferred))
+    assert not any("the facing was given" in warning for warning in given_facing.warnings)
+
+
+def test_a_given_facing_that_the_corners_contradict_is_doubted() -> None:
+    phantom = tilted_film(9, 1)
+    wrong = Facing.LEFT if phantom.facing is Facing.RIGHT else Facing.RIGHT
+    film = film_of(phantom.vertebrae, Facing.UNKNOWN)
+    doubt = (
+        f"the facing was given as {wrong.value}, but the corners are those of a film that faces "
+        f"{phantom.facing.value}: is that right? If not, all slips are wrong"
+    )
+    assert doubt in measure_film(film, facing=wrong).warnings
+    weak = measure_film(film, facing=wrong, evidence=0.3)
+    assert doubt not in weak.warnings, "indefinite corners contradict nothing"
+    squares = film_of(stacked(0, 0))
+    assert not any("was given" in text for text in measure_film(squares, facing=Facing.LEFT).warnings)
 
 
 def test_without_a_known_anterior_side_nothing_is_measured() -> None:

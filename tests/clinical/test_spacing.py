@@ -46,6 +46,22 @@ def test_the_limit_in_mm_applies_only_with_a_plausible_spacing() -> None:
     assert [level.grade0_limit for level in plausible.levels] == ["3 mm", "3 mm"]
 
 
+@pytest.mark.parametrize("x_mm", [2.7, 3.0])
+def test_the_shape_of_a_pixel_is_not_taken_from_a_spacing_that_is_ignored(x_mm: float) -> None:
+    film = plain_film(vertebrae=stacked(17.0, 3.0), size_hw=(640, 480), facing=Facing.LEFT)
+    spacing = Spacing(x_mm, 3.0, "films.csv")
+    measured = measure_film(replace(film, spacing=spacing, pixel_aspect=spacing.pixel_aspect))
+    if x_mm == 3.0:
+        assert measured.withheld == ""
+        assert measured.levels[0].slip.value == pytest.approx(17.0)
+        return
+    assert measured.withheld.startswith("the shape of a pixel follows from the spacing that is ignored: give the pixel")
+    assert all(np.isnan(level.slip.value) for level in measured.levels)
+    assert (measured.pixel_aspect, measured.aspect_from) == (None, "unknown")
+    stated = measure_film(replace(film, spacing=spacing, pixel_aspect=1.0, aspect_given=True))
+    assert stated.levels[0].slip.value == pytest.approx(17.0)
+
+
 def test_one_endplate_is_enough_and_without_one_the_spacing_is_accepted() -> None:
     plate = np.array([[0.0, 0.0], [100.0, 0.0], [np.nan, np.nan], [np.nan, np.nan]])
     assert body_width_mm((Vertebra(0, plate),), Spacing(0.3, 0.4, "")) == pytest.approx(30.0)

@@ -200,6 +200,7 @@ def test_the_ablation_of_augmentation_starts_from_the_strong_recipe_and_changes_
          "{training.clip_norm: 3}}}", r"being 3, which it never is\. It is searched from 1\.0 to 2\.0"),
         ("parameters: {training.batch_size: {type: int, low: 1, high: 99}, seed: {type: int, low: 0, high: 1, when: "
          "{training.batch_size: 2.5}}}", r"being 2\.5, which it never is\. It is searched from 1 to 99"),
+        ("training.batch_size: {type: int, low: 1, high: 9}", r"no section parameters: put what is to be"),
     ],
 )  # fmt: skip
 def test_an_invalid_space_file_is_an_error_that_says_why(tmp_path: Path, text: str, message: str) -> None:

@@ -33,6 +33,8 @@ TABLE = [
     ("c", PATIENT, "1", "", Posture()),
     ("d", PATIENT, "2", "", LATER),
     ("e", "another", "1", "neutral", Posture()),
+    ("f", "third", "1", "extension", EXTENSION),
+    ("g", "third", "1", "flexion", EXTENSION),
 ]
 
 
@@ -82,8 +84,7 @@ def _pixels(path: Path, name: str, details: FilmDetails) -> GreyImage:
 def test_the_table_holds_what_the_postures_say(results: Path) -> None:
     table = pd.read_csv(results / "changes.csv")
     assert tuple(table.columns) == COLUMNS
-    bent = table[table["kind"] == "flexion-extension"].set_index("level")
-    assert set(bent["patient"]) == {pseudonym(PATIENT)}
+    bent = table[(table["kind"] == "flexion-extension") & (table["patient"] == pseudonym(PATIENT))].set_index("level")
     assert (bent.loc["L4/L5", "first_film"], bent.loc["L4/L5", "second_film"]) == (pseudonym("a"), pseudonym("b"))
     assert bent.loc["L4/L5", "slip_change_points"] == pytest.approx(20.0, abs=0.05)
     assert bent.loc["L4/L5", "segmental_angle_change_deg"] == pytest.approx(-15.0, abs=0.05)
@@ -100,9 +101,20 @@ def test_the_table_holds_what_the_postures_say(results: Path) -> None:
     assert alone["reason"].iloc[0] == "no other film of this patient in the same films.csv is among those given"
 
 
+def test_a_film_is_not_compared_with_itself_under_another_name(results: Path) -> None:
+    table = pd.read_csv(results / "changes.csv")
+    (row,) = table[table["patient"] == pseudonym("third")].to_dict("records")
+    assert {row["first_film"], row["second_film"]} == {pseudonym("f"), pseudonym("g")}
+    assert row["reason"] == "both files hold the same film"
+    assert pd.isna(row["slip_change_points"])
+    assert pd.isna(row["instability"])
+
+
 def test_each_pair_has_a_page_and_no_file_names_the_patient(results: Path) -> None:
-    a, b, c, d = (pseudonym(name) for name in "abcd")
-    assert {path.name for path in (results / "changes").iterdir()} == {f"{a}_{b}.html", f"{c}_{d}.html"}
+    a, b, c, d, f, g = (pseudonym(name) for name in "abcdfg")
+    assert {path.name for path in (results / "changes").iterdir()} == {
+        f"{a}_{b}.html", f"{c}_{d}.html", f"{f}_{g}.html",
+    }  # fmt: skip
     page = (results / "changes" / f"{a}_{b}.html").read_text(encoding="utf-8")
     assert f"<h1>Patient {pseudonym(PATIENT)}: extension to flexion at visit 1</h1>" in page
     assert "the slip changes by more than 3 mm or the segmental angle by more than 12°" in page

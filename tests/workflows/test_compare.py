@@ -68,6 +68,10 @@ def test_the_values_equal_those_of_each_runs_validation(
         name = f"{trained_run.info.run_name} {trained_run.info.run_id[:8]}"
         for metric in ("mre_px512", "sdr_24px", "instance_sdr_24px"):
             assert runs[name, metric] == pytest.approx(all_metrics_of(folder, trained_run)[metric])
+    table = _csv(folder, comparison_run, "runs.csv")
+    extreme = table[table["name"].str.startswith("sdr_") & table["value"].isin([0, 100])]
+    assert len(extreme), "runs that have learnt nothing"
+    assert (extreme["high"] > extreme["low"]).all(), "exact limits, which leave room for chance"
 
 
 def test_differences_equal_the_values_of_runs_and_films(comparison: tuple[Path, Run, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -16,6 +17,7 @@ from stores import store_in
 
 from spondylo_ml.cli.summaries.runs import evaluated
 from spondylo_ml.config import EvaluateConfig, validate
+from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.workflows.evaluate import evaluate
 from spondylo_ml.workflows.shared.seen_films import SeenFilms
 
@@ -39,9 +41,12 @@ def test_films_of_training_patients_count_and_those_of_validation_do_not(
         films = [plain_film("a", patient="p1"), plain_film("other", patient="p2"), plain_film("c", patient="p3")]
         seen = SeenFilms.of("unet", trained_run, films)
         unseen = SeenFilms.of("unet", trained_run, films[2:])
+        pseudonyms = [replace(film, film_id=pseudonym(film.film_id), patient=pseudonym(film.patient)) for film in films]
+        renamed = SeenFilms.of("unet", trained_run, pseudonyms)
     finally:
         mlflow.set_tracking_uri(before)
     assert (seen.seen, seen.counts) == (2, "2 of 3")
+    assert renamed.seen == 2, "in a layout that names films and patients by pseudonyms"
     assert seen.warning == "unet was trained on patients of 2 of these 3 films: its error is too low"
     assert (unseen.counts, unseen.warning) == ("0 of 1", "")
 

@@ -25,6 +25,7 @@ def test_a_length_is_measured_on_the_command_line(capsys: pytest.CaptureFixture[
     assert "uncertainty   2 %: points 0.55 %, length 2 %, magnification 0 %" in text
     assert "a body of 35 mm is measured to within 0.71 mm" in text
     assert "predict --spacing_mm 0.1" in text
+    assert main(["spacing", "--points=+0,-.5,010,.5e1", "--length_mm", "50"]) == 0
 
 
 def test_the_spacing_of_a_file_is_read_and_compared(tmp_path: Path) -> None:
@@ -42,6 +43,20 @@ def test_the_spacing_of_a_file_is_read_and_compared(tmp_path: Path) -> None:
     assert measure_spacing(SpacingConfig(film=nothing)) == "file          states no pixel spacing"
 
 
+def test_pixels_that_are_not_square_are_noticed(tmp_path: Path) -> None:
+    film = write_dicom(tmp_path / "a.dcm", PixelSpacing=["0.3", "0.6"])
+    along_y = {"points": (0, 0, 0, 100), "length_mm": 30}
+    text = measure_spacing(SpacingConfig(film=film, **along_y))
+    assert (
+        "a pixel is 2 times as wide as it is high, here it was taken for 1: measure again with --pixel_aspect 2" in text
+    )
+    text = measure_spacing(SpacingConfig(film=film, pixel_aspect=2, **along_y))
+    assert "the two agree" in text
+    assert "to use it     spacing_x_mm 0.6 and spacing_y_mm 0.3 in films.csv" in text, (
+        "--spacing_mm is for square pixels"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -52,6 +67,8 @@ def test_the_spacing_of_a_file_is_read_and_compared(tmp_path: Path) -> None:
         (["--points", "0,0,9,9", "--mark_mm", "1"], "2 mark(s) given: a ruler needs three or more"),
         (["--points", "0,0,9,9", "--length_mm", "0"], "greater than 0"),
         (["--points", "0,0,9,9", "--length_mm", "5", "--magnification", "1.2,1"], "the lowest comes first"),
+        (["--points", "nan,0,100,0", "--length_mm", "5"], "points.0: given 'nan'. Input should be a finite number"),
+        (["--points", "-5,0,100,0", "--length_mm", "5"], "--points=-5,0,100,0"),
         (["--film", "no.dcm"], "no.dcm: cannot be opened"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from spondylo_ml.clinical.facing import infer_facing
+from spondylo_ml.clinical.facing import CONTRADICTION, infer_facing
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.audit.findings import AuditFinding, Severity
 from spondylo_ml.landmarks import Facing, Film
 
 SIDES = (Facing.LEFT, Facing.RIGHT)
-CONTRADICTION = 0.99
-"""An inferred facing contradicts the labelled one from this confidence on."""
 
 
 def known_facing(film: Film, least_confidence: float = ClinicalConfig().least_facing_confidence) -> Facing:

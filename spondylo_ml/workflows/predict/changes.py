@@ -112,6 +112,8 @@ class Changes:
         missing = [film.film_id for film in films if film.film_id not in self._kept]
         if missing:
             return FilmChange(f"no result of {' and '.join(missing)}", ()), None
+        if len({self._kept[film.film_id].result.film_key for film in films}) == 1:
+            return FilmChange("both files hold the same film", ()), None
         change = film_change(*(self._kept[film.film_id].measured for film in films))
         if pair.kind is not PairKind.FLEXION_EXTENSION:
             return change, None

@@ -15,6 +15,7 @@ from spondylo_ml.config import DataConfig
 from spondylo_ml.config.network import IMAGENET
 from spondylo_ml.config.references import is_whole_id
 from spondylo_ml.data.loading import load_films
+from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import SpondyloError
 from spondylo_ml.landmarks import Film
 from spondylo_ml.serving.local_model import local_model
@@ -40,7 +41,9 @@ class TrainingFilms:
 
     def n_seen(self, films: Sequence[Film]) -> int | None:
         """Number of the films that are among them, by film or patient; None if none is, but they are not complete."""
-        count = sum(film.film_id in self.names or film.patient in self.names for film in films)
+        # A layout may name films and patients as its files do, or by pseudonyms, which stay what they are.
+        known = {pseudonym(name) for name in self.names}
+        count = sum(pseudonym(film.film_id) in known or pseudonym(film.patient) in known for film in films)
         return count if count or self.complete else None
 
     def __or__(self, other: TrainingFilms) -> TrainingFilms:

@@ -62,7 +62,7 @@ def test_slip_is_withheld_with_a_reason(film: Film, reason: str) -> None:
 
 def test_a_spacing_lifts_the_doubt_and_undoes_the_stretch() -> None:
     wide = tuple(Vertebra(v.slot, v.corners_xy * [2.0, 1.0]) for v in lateral().vertebrae or ())
-    film = lateral(vertebrae=wide, size_hw=(160, 160), spacing=Spacing(0.5, 1.0, "made"), pixel_aspect=0.5)
+    film = lateral(vertebrae=wide, size_hw=(160, 160), spacing=Spacing(1.0, 2.0, "made"), pixel_aspect=0.5)
     table = audit_film_table([film])
     assert table.iloc[0]["stretch"] == pytest.approx(1.0)
     assert audit_slip_table([film])["slip_percent"].tolist() == pytest.approx([20.0])

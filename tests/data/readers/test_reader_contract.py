@@ -159,7 +159,7 @@ def test_a_film_without_its_label_and_a_label_without_its_film_are_bad(kind: str
 def test_zero_films_are_reported(kind: str, tmp_path: Path) -> None:
     root = one_film(kind, tmp_path / "set")
     images_of(root)[0].write_bytes(b"")
-    with pytest.raises(DataError, match=r"no usable film in .* \(1 bad files\)"):
+    with pytest.raises(DataError, match=r"no usable film in .* \(1 bad files\)\n  .+: .+"):
         require_usable(read_folder(root), "skip", root)
 
 
