@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from spondylo_ml.config.films import LAYOUT_NAMES
-from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.films import FileFinding, FilmSet
 from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.readers.base import Reader
 from spondylo_ml.data.readers.buu import BuuReader
 from spondylo_ml.data.readers.coco import CocoReader
+from spondylo_ml.data.readers.film_row import FILMS_CSV
 from spondylo_ml.data.readers.folder import FolderReader
 from spondylo_ml.data.readers.mendeley import MendeleyReader
 from spondylo_ml.data.readers.pairing import files_in, group_by_stem, images_in
@@ -41,6 +43,7 @@ READERS: dict[str, Reader] = {
 }
 
 PARENTS, CHILDREN = 4, 2  # levels up and down that are searched for the folder that was probably meant
+COCO = CocoReader.kind
 LABEL_SUFFIXES = (".json", ".txt", ".csv", ".xml")
 
 
@@ -65,8 +68,20 @@ def register_reader(reader: Reader) -> None:
 
 
 def read_folder(root: Path, kind: str = "auto") -> FilmSet:
-    """Read the dataset in `root`. Raises as `find_reader`."""
-    return find_reader(root, kind).read(root)
+    """Read the dataset in `root`; a `films.csv` that its layout does not read is noted. Raises as `find_reader`."""
+    reader = find_reader(root, kind)
+    films = reader.read(root)
+    return replace(films, notes=(*films.notes, *_unread_tables(films, root, reader.kind)))
+
+
+def _unread_tables(films: FilmSet, root: Path, kind: str) -> list[FileFinding]:
+    """A note on each `films.csv` in the folder of the dataset or beside its films that is not read."""
+    folders = dict.fromkeys([root, *(film.path.parent for film in films.films if film.path)])
+    unread = [folder for folder in folders if (folder / FILMS_CSV).is_file() and (folder != root or kind == COCO)]
+    reason = "is not read: it is read in the folder of the dataset alone; move it there"
+    if kind == COCO:
+        reason = "is not read: in this layout patient, facing and spacing are stated for each image in the annotations"
+    return [FileFinding(FILMS_CSV, reason, f" (the one in {folder})", doubt=True) for folder in unread]
 
 
 def find_reader(root: Path, kind: str = "auto") -> Reader:

@@ -256,3 +256,22 @@ def test_reading_changes_nothing_in_the_folder(kind: str, tmp_path: Path) -> Non
     files = {p.relative_to(root): p.read_bytes() for p in root.rglob("*") if p.is_file()}
     copy = tmp_path / "copy"
     assert files == {p.relative_to(copy): p.read_bytes() for p in copy.rglob("*") if p.is_file()}
+
+
+@every_labelled_kind
+def test_a_films_csv_is_read_or_noted(kind: str, tmp_path: Path) -> None:
+    root = sound_folder(kind, tmp_path / "set")
+    names = [path.name for path in images_of(root)]
+    beside = images_of(root)[0].parent
+    for folder in dict.fromkeys((root, beside)):
+        if not (folder / "films.csv").exists():
+            (folder / "films.csv").write_text("filename,facing\n" + "".join(f"{name},left\n" for name in names))
+    films = read_folder(root)
+    unread = [note for note in films.notes if note.file == "films.csv" and note.reason.startswith("is not read: ")]
+    expected = [root] if kind == "coco" else []
+    assert [note.detail for note in unread] == [
+        f" (the one in {folder})" for folder in [*expected, *([beside] if beside != root else [])]
+    ]
+    assert all(note.doubt for note in unread)
+    if kind == "coco":
+        assert "stated for each image in the annotations" in unread[0].reason
