@@ -55,7 +55,8 @@ it.
 COMMANDS_INTRO = f"""{NOTE}
 # Commands
 
-A command runs under MLflow (`ui` excepted) or directly; both take the same options:
+Most commands run under MLflow or directly, with the same options; `ui`, `show`, `preview`, `spacing`, `list`, `clean`,
+`deidentify` and `completion` run directly only:
 
 ```
 mlflow run . -e train -P model=unet -P training.epochs=3 --env-manager local
@@ -70,7 +71,7 @@ completes commands, options and values; for zsh the same with `zsh` in `~/.zshrc
 `spondylo-ml completion fish | source`.
 
 Exit codes: 0 success; 1 a training run of a benchmark failed; 2 bad input; 3 `predict`, `next` or `deidentify` could
-not read some films; 130 interrupted.
+not read some films, or `predict` could not write or send some DICOM objects; 130 Ctrl-C; 143 SIGTERM.
 
 `mlflow run .` without `-e` is a smoke run: ten films, two epochs, under a minute.
 
