@@ -124,7 +124,7 @@ def require_model(which: str, digest: str | None = None) -> None:
     if local is not None:
         only_model(local.folder)
         return
-    _require_store_file()
+    _require_store_file("; --model starter needs no store")
 
     from spondylo_ml.serving.model_address import model_address
 
@@ -204,10 +204,10 @@ def _missing_store_file() -> Path | None:
     return file if file is not None and not file.exists() else None
 
 
-def _require_store_file() -> None:
+def _require_store_file(or_else: str = "") -> None:
     """Require that the file of a local store exists: MLflow would create an empty one."""
     if (file := _missing_store_file()) is not None:
         raise TrackingError(
             f"there is no MLflow store {file}: nothing was tracked here yet. Go to the folder of mlflow.db, or "
-            "set MLFLOW_TRACKING_URI"
+            f"set MLFLOW_TRACKING_URI{or_else}"
         )

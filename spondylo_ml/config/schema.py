@@ -38,7 +38,9 @@ class TrackingConfig(Section):
     experiment: str | None = Field(
         None, min_length=1, description=f"MLflow experiment; unset: MLFLOW_EXPERIMENT_NAME, or {EXPERIMENT}"
     )
-    run_name: str | None = Field(None, description="name of the run; unset: the model, what differs from its recipe, and a number")
+    run_name: str | None = Field(
+        None, description="name of the run; unset: the model, what differs from its recipe, and a number"
+    )
     panel_films: int = Field(6, ge=0, le=64, description="validation films in the panel of overlays")
     panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels; the last epoch always has one")
     system_metrics: bool = Field(True, description="log processor and memory use")

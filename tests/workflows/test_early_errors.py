@@ -49,9 +49,12 @@ def test_a_missing_store_is_reported_and_not_created(tmp_path: Path) -> None:
         ["predict", "--films", "a.png", "--to", "out"],
         ["export-onnx", "--to", "out"],
     ]
-    for code, stderr, torch in run_all(tmp_path, commands):
+    results = run_all(tmp_path, commands)
+    for command, (code, stderr, torch) in zip(commands, results, strict=True):
         assert (code, torch) == (2, False)
         assert stderr.startswith(f"error: there is no MLflow store {tmp_path}/mlflow.db: nothing was tracked here yet.")
+        takes_a_model = command[0] in ("predict", "export-onnx")
+        assert stderr.rstrip().endswith("; --model starter needs no store") == takes_a_model
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
