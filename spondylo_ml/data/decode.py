@@ -23,7 +23,8 @@ class FilmDetails:
     """What the user states about a film, which its pixels do not show.
 
     Attributes:
-        spacing: overrides that of the file.
+        spacing: overrides that of the file, but not the shape of a pixel that the file states: where the two disagree,
+            measures are withheld until the pixel aspect is stated.
         pixel_aspect: width of a pixel over its height, "unknown" if the film was stretched by an unknown amount, None
             if nothing is stated; overrides that of the file.
     """

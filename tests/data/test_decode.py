@@ -59,7 +59,10 @@ def test_a_jpeg_is_read_too_and_deep_levels_are_spread() -> None:
 def test_stated_details_override_those_of_the_file() -> None:
     details = FilmDetails(Facing.RIGHT, Spacing(0.1, 0.2, "films.csv"))
     film = open_bytes(dicom(gradient(), PixelSpacing=[0.3, 0.3]), "a", details)
-    assert (film.facing, film.spacing, film.pixel_aspect) == (Facing.RIGHT, details.spacing, 0.5)
+    assert (film.facing, film.spacing) == (Facing.RIGHT, details.spacing)
+    assert film.pixel_aspect == 1.0, "as the file says: that the two disagree withholds measures"
+    film = open_bytes(dicom(gradient()), "a", details)
+    assert film.pixel_aspect == 0.5, "a file that says nothing of it"
     film = open_bytes(dicom(gradient(), PixelSpacing=[0.3, 0.6]), "a")
     assert film.spacing is not None
     assert (film.spacing.x_mm, film.pixel_aspect) == (0.6, 2.0)
