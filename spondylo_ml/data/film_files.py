@@ -75,29 +75,25 @@ def collect_films(paths: Sequence[str]) -> CollectedFilms:
             (unused if path.name == FILMS_CSV else skipped).append(path)
     notes = [f"{folder} is left out: it has results of predict" for folder in results]
     if not by_real_path:
-        films = f"no film in the given files and folders: films end in {', '.join(FILM_SUFFIXES)}"
-        raise DataError("; ".join([films, *notes]))
-    # A file may be named by the pseudonym of another, as overlays and de-identified films are.
-    n_named = Counter(pseudonym(stem_of(path)) for path in by_real_path.values())
+        nothing = f"no film in the given files and folders: films end in {', '.join(FILM_SUFFIXES)}"
+        raise DataError("; ".join([nothing, *notes]))
     tables = {folder: _table(folder, notes) for folder in dict.fromkeys(path.parent for path in by_real_path.values())}
     notes += [f"{table} is not used: no film lies beside it" for table in unused if table.parent not in tables]
+    # A file may be named by the pseudonym of another, as overlays and de-identified films are.
+    counts = Counter(pseudonym(stem_of(path)) for path in by_real_path.values())
     films = []
     for real_path, path in by_real_path.items():
-        stem = stem_of(path)
-        row = tables[path.parent].of(path.name, stem)
-        name = pseudonym(stem)
-        if n_named[name] > 1:
-            name = pseudonym(real_path.as_posix())
-        patient = pseudonym(row.patient) if row.patient else ""
-        films.append(
-            FilmFile(
-                path,
-                name,
-                FilmDetails(row.facing, row.spacing, row.pixel_aspect),
-                FilmOfPatient(name, patient, row.visit, row.position, path.parent),
-            )
-        )
+        name = pseudonym(stem_of(path))
+        film_id = name if counts[name] == 1 else pseudonym(real_path.as_posix())
+        films.append(_film(path, film_id, tables[path.parent]))
     return CollectedFilms(tuple(films), tuple(skipped), tuple(notes))
+
+
+def _film(path: Path, film_id: str, table: FilmsCsv) -> FilmFile:
+    row = table.of(path.name, stem_of(path))
+    patient = pseudonym(row.patient) if row.patient else ""
+    details = FilmDetails(row.facing, row.spacing, row.pixel_aspect)
+    return FilmFile(path, film_id, details, FilmOfPatient(film_id, patient, row.visit, row.position, path.parent))
 
 
 def write_names(path: Path, films: Sequence[FilmFile]) -> None:
