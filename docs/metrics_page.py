@@ -16,8 +16,8 @@ The table of all metrics is `spondylo_ml/evaluation/metric_table.py`.
 * **px512** is px of the film scaled to 512 on its longer side, **px640** of the film scaled to 640. Without either, px
   is of the original film. Sizes of slips are in percent of the superior endplate of the lower vertebra.
 * **By level name:** a corner is right only on the vertebra with its name, counted from the sacrum up (from L5 on AP
-  films). All true corners count, whatever the presence score. A corner without a prediction, such as of a vertebra that was not found or that the model has no slot for, is
-  charged the diagonal of the film and counts as missed.
+  films). All true corners count, whatever the presence score. A corner without a prediction, such as one of a vertebra
+  that was not found or that the model has no slot for, is charged the diagonal of the film and counts as missed.
 * **By instance:** predicted vertebrae (presence of at least 0.5) are matched to true ones by position, whatever their
   name (Hungarian method; the mean corner distance of a pair may be up to half the vertebra's shorter side).
 * **Causes of the corner error:** each corner has one cause, by the true corner that lies where it was predicted:
