@@ -12,7 +12,7 @@ from spondylo_ml.data.names import is_hidden
 from spondylo_ml.data.readers.base import Reader
 from spondylo_ml.data.readers.buu import BuuReader
 from spondylo_ml.data.readers.coco import CocoReader
-from spondylo_ml.data.readers.film_row import FILMS_CSV
+from spondylo_ml.data.readers.film_row import FILMS_CSV, UNREAD
 from spondylo_ml.data.readers.folder import FolderReader
 from spondylo_ml.data.readers.mendeley import MendeleyReader
 from spondylo_ml.data.readers.pairing import files_in, group_by_stem, images_in
@@ -78,9 +78,9 @@ def _unread_tables(films: FilmSet, root: Path, kind: str) -> list[FileFinding]:
     """A note on each `films.csv` in the folder of the dataset or beside its films that is not read."""
     folders = dict.fromkeys([root, *(film.path.parent for film in films.films if film.path)])
     unread = [folder for folder in folders if (folder / FILMS_CSV).is_file() and (folder != root or kind == COCO)]
-    reason = "is not read: it is read in the folder of the dataset alone; move it there"
+    reason = f"{UNREAD}: it is read in the folder of the dataset alone; move it there"
     if kind == COCO:
-        reason = "is not read: in this layout patient, facing and spacing are stated for each image in the annotations"
+        reason = f"{UNREAD}: in this layout patient, facing and spacing are stated for each image in the annotations"
     return [FileFinding(FILMS_CSV, reason, f" (the one in {folder})", doubt=True) for folder in unread]
 
 

@@ -15,6 +15,8 @@ from spondylo_ml.landmarks import OLDEST_YEARS, SEXES, Facing, Film
 from spondylo_ml.spacing import Spacing, StatedAspect, parse_pixel_aspect, resolve_pixel_aspect
 
 FILMS_CSV = "films.csv"
+UNREAD = "is not read"
+"""Beginning of the reason why a `films.csv` is not used."""
 COLUMNS = (
     "filename",
     "patient",

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers import READERS
+from spondylo_ml.data.readers.film_row import FILMS_CSV, UNREAD
 from spondylo_ml.data.readers.tools.arrange import ARRANGED
 from spondylo_ml.data.readers.tools.dataset import read_drawings
 from spondylo_ml.data.readers.tools.drawing import Drawing
@@ -75,10 +76,12 @@ def recognition_of(root: Path, requested: str, films: FilmSet) -> Recognition:
 def _doubts(films: FilmSet) -> list[str]:
     """What the reader could not read or had to assume, with the number of films."""
     assumed = sum(film.labelled and film.levels_from != LEVELS_LABELLED for film in films)
+    unread = sum(note.file == FILMS_CSV and note.reason.startswith(UNREAD) for note in films.notes)
     counts: Sequence[tuple[int, str]] = (
         (len(films.bad_files), "file(s) that cannot be used"),
         (assumed, "film(s) without names of levels: assumed"),
-        (sum(note.doubt for note in films.notes), "doubtful order(s) of vertebrae"),
+        (unread, f"{FILMS_CSV} that is not read"),
+        (sum(note.doubt for note in films.notes) - unread, "doubtful order(s) of vertebrae"),
         (sum(ARRANGED in note.reason for note in films.notes), f"film(s) with {ARRANGED}"),
     )
     return [f"{count} {what}" for count, what in counts if count]

@@ -30,6 +30,7 @@ from spondylo_ml.data.films import digest, require_usable
 from spondylo_ml.data.image_file import UNREADABLE
 from spondylo_ml.data.readers import READERS, find_reader, read_folder
 from spondylo_ml.data.readers.base import read_each
+from spondylo_ml.data.readers.recognition import recognition_of
 from spondylo_ml.errors import DataError, FileError
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -273,5 +274,7 @@ def test_a_films_csv_is_read_or_noted(kind: str, tmp_path: Path) -> None:
         f" (the one in {folder})" for folder in [*expected, *([beside] if beside != root else [])]
     ]
     assert all(note.doubt for note in unread)
+    how_sure = dict(recognition_of(root, "auto", films).facts)["how sure"]
+    assert (f"{len(unread)} films.csv that is not read" in how_sure) == bool(unread)
     if kind == "coco":
         assert "stated for each image in the annotations" in unread[0].reason
