@@ -56,9 +56,7 @@ class PreparedDataset(Dataset[FilmBatch]):
             of_showing = [self._seed, epoch, row] + ([showing] if showing else [])
             seed = int(np.random.SeedSequence(of_showing).generate_state(1)[0])
             image, corners = self._augmenter(image, corners, seed)
-            # A fully labelled vertebra counts as absent once its centre has left the image.
-            complete = ~np.isnan(corners).any(axis=(1, 2))
-            present = present & ~(complete & ~_inside(corners.mean(axis=1), image.shape))
+            present = present & ~_has_left(corners, image.shape)
         corners = np.where(_inside(corners, image.shape)[..., None], corners, np.nan)
         return FilmBatch(
             images=torch.from_numpy(np.ascontiguousarray(image))[None],
@@ -90,6 +88,18 @@ def plain_loader(films: Sequence[PreparedFilm], batch_size: int, process: Proces
     rows = range(len(films))
     batches = [list(rows[first : first + batch_size]) for first in rows[::batch_size]]
     return DataLoader(PreparedDataset(films), batch_sampler=in_turn(batches, process))
+
+
+def _has_left(corners_xy: FloatArray, shape_hw: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which vertebrae count as absent since they have left the image.
+
+    A fully labelled one has left with its centre, one of which some corners are labelled with all of these.
+    """
+    labelled = ~np.isnan(corners_xy[..., 0])
+    count = labelled.sum(axis=1)
+    centre = np.nansum(corners_xy, axis=1) / np.maximum(count, 1)[:, None]
+    some_seen = (count < corners_xy.shape[1]) & (labelled & _inside(corners_xy, shape_hw)).any(axis=1)
+    return np.asarray((count > 0) & ~_inside(centre, shape_hw) & ~some_seen)
 
 
 def _inside(points_xy: FloatArray, shape_hw: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:

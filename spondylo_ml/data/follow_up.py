@@ -29,6 +29,13 @@ class PairKind(StrEnum):
     FOLLOW_UP = "follow-up"
 
 
+ALONE = "no other film of this patient in the same films.csv is among those given"
+NO_COUNTERPART = (
+    "no other film of this patient is in the same position at another visit, or in the opposite one (flexion, "
+    "extension) at this visit"
+)
+
+
 @dataclass(frozen=True)
 class FilmOfPatient:
     """What is stated about a film for comparisons.
@@ -97,7 +104,7 @@ def film_pairs(films: Sequence[FilmOfPatient]) -> FilmPairs:
             found = [*_flexion_extension(usable), *_follow_up(usable)]
             paired = {film.film_id for pair in found for film in (pair.before, pair.after)}
             alone = {
-                film.film_id: "no other film of this patient in the same films.csv is among those given"
+                film.film_id: ALONE if len(group) == 1 else NO_COUNTERPART
                 for film in usable
                 if film.film_id not in paired
             }

@@ -104,7 +104,7 @@ def _kind(
     places = np.array([levels[other][c] for other, c in candidates])
     distance = np.nan_to_num(np.linalg.norm(places - guess, axis=1), nan=np.inf)
     nearest = int(np.argmin(distance))
-    if distance[nearest] > gate:
+    if not distance[nearest] <= gate:  # also a body of unknown size, whose gate is NaN
         return "false", np.nan, np.nan
     hit_slot, hit_corner = candidates[nearest]
     kind = "corner_swap"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from spondylo_ml.clinical.meyerding import Grade
@@ -15,6 +14,7 @@ from spondylo_ml.evaluation.ap_metrics import ap_estimates
 from spondylo_ml.evaluation.error_causes import error_anatomy, level_shifts
 from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
+from spondylo_ml.evaluation.matching import shares_within
 from spondylo_ml.evaluation.metrics import PX640_PER_PX512, SDR_THRESHOLDS_PX640, corner_values, score_estimates
 from spondylo_ml.evaluation.object_keypoints import average_precision
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -84,14 +84,14 @@ def _further_estimates(predictions: PredictionSet, bootstrap: PatientBootstrap) 
     """Detection in more detail than `score_estimates`, and the average precision of object keypoints."""
     detections, corners = predictions.detections, predictions.matched_corners
     of_films, of_corners = (predictions.patients(table["film_id"]) for table in (detections, corners))
-    n_matched, error = detections["n_matched"], corners["error_px512"].to_numpy(dtype=np.float64)
+    n_matched = detections["n_matched"]
     ranked = predictions.ranked_vertebrae
     return {
         "named_right_percent": bootstrap.ratio(100 * detections["n_right_level"], n_matched, of_films),
         "missing_per_film": bootstrap.mean(detections["n_true"] - n_matched, of_films),
         "false_per_film": bootstrap.mean(detections["n_false"], of_films),
         **{
-            f"instance_sdr_{limit}px640": bootstrap.mean(100.0 * (error * PX640_PER_PX512 <= limit), of_corners)
+            f"instance_sdr_{limit}px640": bootstrap.mean(shares_within(corners, limit / PX640_PER_PX512), of_corners)
             for limit in SDR_THRESHOLDS_PX640
         },
         **average_precision(ranked, predictions.patients(ranked["film_id"]), bootstrap),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from spondylo_ml.evaluation.agreement import area_under_curve
+from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.landmarks import FloatArray
 
@@ -72,6 +73,7 @@ class ListhesisRoc:
     reason: str
 
 
+RATES = ("listhesis_sensitivity", "listhesis_specificity")
 POINT_COLUMNS = ("instead_of_reader", "who", "measure", "percent", "low", "high", "n", "n_absent")
 
 
@@ -99,6 +101,8 @@ def listhesis_roc(
     positive, size = (grade[used] > 0).astype(np.float64), np.abs(slip[used])
     of_used = [patient for patient, is_used in zip(patients, used, strict=True) if is_used]
     auc = bootstrap.statistic(lambda w: area_under_curve(positive, size, w), of_used, counts.n_withheld)
+    if auc.low == auc.high:  # resampling a perfect order always gives a perfect one
+        auc = auc.model_copy(update={"low": np.nan, "high": np.nan})
     reason = _why_no_curve(counts)
     readers, model = dict[str, Point](), dict[str, Point]()
     for reader, (of_reader, of_model, of_rows) in of_others.items():
@@ -148,4 +152,4 @@ def _point(
     for kind, right in ((true > 0, grade > 0), (true == 0, grade == 0)):
         values = np.where(both[kind], 100.0 * right[kind], np.nan)
         estimates.append(bootstrap.mean(values, names[kind].tolist()))
-    return Point(*estimates)
+    return Point(*with_exact_limits(dict(zip(RATES, estimates, strict=True))).values())

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from spondylo_ml.errors import DataError
@@ -22,7 +23,7 @@ from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, Ver
 PRESENCE_THRESHOLD = 0.5
 GATE = 0.5
 
-CORNER_COLUMNS = ("film_id", "slot", "corner", "matched_slot", "error_px", "error_px512")
+CORNER_COLUMNS = ("film_id", "slot", "corner", "matched_slot", "error_px", "error_px512", "set_aside")
 COUNT_COLUMNS = ("film_id", "n_true", "n_matched", "n_right_level", "n_false", "n_set_aside")
 
 
@@ -78,9 +79,27 @@ def count_row(film: Film, match: FilmMatch) -> tuple[object, ...]:
 
 
 def matched_corner_rows(film: Film, prediction: FilmPrediction, match: FilmMatch) -> list[tuple[object, ...]]:
-    """The true corners of a film, with `CORNER_COLUMNS`; matched slot and errors are NaN without a match."""
+    """The true corners of a film, with `CORNER_COLUMNS`; matched slot and errors are NaN without a match.
+
+    `set_aside` are the corners of a vertebra without a complete edge, which cannot be matched.
+    """
     matched_slot = {vertebra.slot: slot for vertebra, slot in match.pairs}
-    return [row for v in film.vertebrae or () for row in _corner_rows(film, prediction, v, matched_slot.get(v.slot))]
+    with_size = {*matched_slot, *(vertebra.slot for vertebra in match.missing)}
+    return [
+        (*row, v.slot not in with_size)
+        for v in film.vertebrae or ()
+        for row in _corner_rows(film, prediction, v, matched_slot.get(v.slot))
+    ]
+
+
+def shares_within(corners: pd.DataFrame, limit_px512: float) -> FloatArray:
+    """100 for each corner within the limit of the true one, 0 for others and missed ones, NaN for those set aside.
+
+    Args:
+        corners: with `CORNER_COLUMNS`.
+    """
+    within = np.where(corners["error_px512"].to_numpy(dtype=np.float64) <= limit_px512, 100.0, 0.0)
+    return np.where(corners["set_aside"].to_numpy(dtype=bool), np.nan, within)
 
 
 def _assign(true_xy: FloatArray, predicted_xy: FloatArray) -> list[tuple[int, int]]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
+from spondylo_ml.evaluation.matching import shares_within
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FloatArray
 
@@ -114,7 +115,8 @@ def _matched_corners(predictions: PredictionSet, bootstrap: PatientBootstrap) ->
     patients = predictions.patients(corners["film_id"])
     error = corners["error_px512"].to_numpy(dtype=np.float64)
     return {"instance_mre_px512": bootstrap.mean(error, patients)} | {
-        f"instance_sdr_{limit}px": bootstrap.mean(_percent(error <= limit), patients) for limit in SDR_THRESHOLDS_PX512
+        f"instance_sdr_{limit}px": bootstrap.mean(shares_within(corners, limit), patients)
+        for limit in SDR_THRESHOLDS_PX512
     }
 
 

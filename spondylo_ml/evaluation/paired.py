@@ -17,6 +17,7 @@ from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.evaluation.cobb import angle_errors, true_and_predicted_deg
 from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
+from spondylo_ml.evaluation.matching import shares_within
 from spondylo_ml.evaluation.metrics import corner_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import FloatArray
@@ -62,9 +63,8 @@ def paired_values(predictions: PredictionSet, rules: ClinicalConfig) -> dict[str
     values = {
         name: PairedValues(by_level_name[name], corners) for name in ("mre_px512", "mre_body_percent", "mre_mm", *rates)
     }
-    error = matched["error_px512"].to_numpy(dtype=np.float64)
     for limit in SDR_THRESHOLDS_PX512:
-        values[f"instance_sdr_{limit}px"] = PairedValues(np.where(error <= limit, 100.0, 0.0), corners)
+        values[f"instance_sdr_{limit}px"] = PairedValues(shares_within(matched, limit), corners)
     levels = predictions.slips(rules)
     levels = levels[levels["true_slip_percent"].notna()]
     if len(levels):

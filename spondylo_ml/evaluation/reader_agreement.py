@@ -154,7 +154,8 @@ def measured_rows(film_id: str, reader: str, measurement: FilmMeasurement) -> li
 def slip_numbers(
     levels: pd.DataFrame, first: str, second: str, patient_of: Mapping[str, str], bootstrap: PatientBootstrap
 ) -> Estimates:
-    """`slip_agreement` of two readers, without what holds only against a truth; `n_absent`: slips of one reader alone.
+    """`slip_agreement` of two readers, without what holds only against a truth; `n_absent`: slips of one reader alone,
+    and for the difference in mm those without a spacing, too.
 
     Empty if neither has a slip.
     """
@@ -164,7 +165,8 @@ def slip_numbers(
     patients = [patient_of[film_id] for film_id in table["film_id"]]
     numbers = slip_agreement(table, patients, bootstrap)
     n_alone = int((table["true_slip_percent"].isna() ^ table["pred_slip_percent"].isna()).sum())
-    return {name: numbers[name].model_copy(update={"n_absent": n_alone}) for name in SLIP_METRICS}
+    absent = dict.fromkeys(SLIP_METRICS, n_alone) | {"slip_mae_mm": len(table) - numbers["slip_mae_mm"].n}
+    return {name: numbers[name].model_copy(update={"n_absent": absent[name]}) for name in SLIP_METRICS}
 
 
 def paired_slips(levels: pd.DataFrame, first: str, second: str) -> pd.DataFrame:

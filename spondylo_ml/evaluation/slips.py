@@ -31,6 +31,9 @@ COLUMNS = (
 
 FACING_COLUMNS = ("film_id", "right")
 
+EDGE_TOLERANCE_PX512 = 1.0
+"""A corner at most this far beyond the edge of the film is taken for one on it."""
+
 NOT_UPRIGHT = "the film is not upright, so that its horizontal need not be the patient's"
 
 
@@ -81,22 +84,41 @@ def measure_prediction(
 
     Slips and angles between vertebrae do not change if a film is turned. On one that is not upright, the facing is
     inferred even if one was given, since left and right are not the patient's, and there is no sacral slope.
+    Corners that a network puts beyond the edge of the film are not used, and a warning has their number: nobody can see
+    whether they are right.
 
     Args:
         levels_from: why vertebrae have their slots; the film's own reason if None.
     """
     turned = prediction.quarter_turns != 0
+    vertebrae, n_beyond = _on_film(predicted_vertebrae(prediction), film.size_hw)
     measurement = measure_film(
         film,
         rules,
-        vertebrae=predicted_vertebrae(prediction),
+        vertebrae=vertebrae,
         levels_from=levels_from,
         facing=Facing.UNKNOWN if turned and film.facing is not Facing.NONE else None,
         evidence=prediction.evidence,
         level_confidence=prediction.level_confidence,
         refusal=prediction.refusal,
     )
+    if n_beyond:
+        beyond = f"{n_beyond} corner(s) beyond the edge of the film are not used"
+        measurement = replace(measurement, warnings=(beyond, *measurement.warnings))
     return replace(measurement, sacral_slope=Measure(np.nan, "deg", NOT_UPRIGHT)) if turned else measurement
+
+
+def _on_film(vertebrae: Sequence[Vertebra], size_hw: tuple[int, int]) -> tuple[tuple[Vertebra, ...], int]:
+    """The vertebrae without corners beyond the edge of the film, and the number of these."""
+    tolerance_px = EDGE_TOLERANCE_PX512 * max(size_hw) / 512
+    limit_xy = np.array([size_hw[1], size_hw[0]]) + tolerance_px
+    kept, n_beyond = [], 0
+    for vertebra in vertebrae:
+        outside = (vertebra.corners_xy < -tolerance_px) | (vertebra.corners_xy > limit_xy)
+        beyond = np.asarray(outside.any(axis=-1))
+        kept.append(replace(vertebra, corners_xy=np.where(beyond[:, None], np.nan, vertebra.corners_xy)))
+        n_beyond += int(beyond.sum())
+    return tuple(kept), n_beyond
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:

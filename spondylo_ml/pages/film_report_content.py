@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from spondylo_ml.clinical.measure import confidence_in_words
 from spondylo_ml.clinical.measurement import NOT_KNOWN, LevelMeasurement, LevelUncertainty, Measure
 from spondylo_ml.clinical.meyerding import Grade
+from spondylo_ml.clinical.rounding import rounded_beside, slip_limits_percent
 from spondylo_ml.evaluation.verdict import UNKNOWN
 from spondylo_ml.film_report.report import FilmReport
 from spondylo_ml.film_report.report_texts import ReportTexts
@@ -118,7 +120,7 @@ def report_content(report: FilmReport, texts: ReportTexts) -> ReportContent:
     notes, measured = Footnotes(), report.measurement
     by_slot = {u.upper_slot: u for u in report.uncertainty}
     axis = _axis_percent(measured.levels, report.uncertainty)
-    levels = [_level_row(level, by_slot, notes, axis, texts) for level in reversed(measured.levels)]
+    levels = [_level_row(level, by_slot, notes, axis, texts, measured.rules) for level in reversed(measured.levels)]
     bodies = [
         Row(texts.say(b.name), (measure_cell(b.wedge_ratio, notes), measure_cell(b.compression_ratio, notes)))
         for b in reversed(measured.bodies)
@@ -146,12 +148,17 @@ def report_content(report: FilmReport, texts: ReportTexts) -> ReportContent:
     )
 
 
-def measure_cell(measure: Measure, notes: Footnotes, signed: bool = False, unit: str = "") -> Cell:
-    """A value for a table, or a dash with the number of the footnote that gives the reason."""
+def measure_cell(
+    measure: Measure, notes: Footnotes, signed: bool = False, unit: str = "", limits: Sequence[float] = ()
+) -> Cell:
+    """A value for a table, or a dash with the number of the footnote that gives the reason.
+
+    Args:
+        limits: that the text must not seem to reach or cross.
+    """
     if measure.reason:
         return Cell(ABSENT, notes.number(measure.reason))
-    sign = "+" if signed else ""
-    text = f"{measure.value:{sign}z.{_PLACES[measure.unit]}f}".replace("-", MINUS)  # z: no negative zero
+    text = rounded_beside(measure.value, _PLACES[measure.unit], limits, "+" if signed else "").replace("-", MINUS)
     return Cell(text + unit)
 
 
@@ -166,7 +173,8 @@ def _how(report: FilmReport, texts: ReportTexts) -> dict[str, str]:
     """How the film was measured, by term."""
     measured, rules, text = report.measurement, report.measurement.rules, texts.text
     limits = ", ".join(map(str, rules["grade_limits_percent"]))
-    lowest = text("or").join(dict.fromkeys(level.grade0_limit for level in measured.levels))
+    graded = [level for level in measured.levels if level.grade is not None] or measured.levels
+    lowest = text("or").join(dict.fromkeys(level.grade0_limit for level in graded))
     side = texts.part(measured.facing)
     confidence = texts.part(confidence_in_words(measured.facing_confidence))
     certainty = texts.part(confidence_in_words(measured.levels_confidence))
@@ -216,6 +224,7 @@ def _level_row(
     notes: Footnotes,
     axis: tuple[float, float],
     texts: ReportTexts,
+    rules: Mapping[str, Any],
 ) -> LevelRow:
     """The row of a level; `uncertainties` are by upper slot, and empty if none was computed for the film."""
     uncertainty = uncertainties.get(level.upper_slot)
@@ -225,8 +234,8 @@ def _level_row(
         short_name="/".join(texts.say(short_name(part)) for part in level.name.split("/")),
         grade=level.grade,
         grade_name=texts.say(level.grade_name),
-        slip=measure_cell(level.slip, notes, signed=True),
-        slip_mm=measure_cell(level.slip_mm, notes, signed=True),
+        slip=measure_cell(level.slip, notes, signed=True, limits=slip_limits_percent(rules)),
+        slip_mm=measure_cell(level.slip_mm, notes, signed=True, limits=[rules["grade0_mm"]]),
         interval=_interval(uncertainty, texts),
         bar=_bar(level, uncertainty, axis),
         refer=uncertainty.refer if uncertainty else bool(uncertainties),
@@ -247,13 +256,18 @@ def _rows_with_values(rows: list[Row]) -> tuple[Row, ...]:
     return tuple(rows) if any(not cell.note for row in rows for cell in row.cells) else ()
 
 
+def _percent_short_of_all(probability: float) -> str:
+    """The probability in whole percent; neither 0 nor 100 unless it is."""
+    return rounded_beside(100 * probability, 0, [0.0, 100.0])
+
+
 def _interval(uncertainty: LevelUncertainty | None, texts: ReportTexts) -> dict[str, str]:
     """Interval, grade probabilities and verdict as text; shown if uncertainty was computed for the film."""
     if uncertainty is None:
         return {"range": texts.say(NOT_KNOWN), "grades": ABSENT, "verdict": texts.say(UNKNOWN)}
     likely = sorted(uncertainty.grade_probabilities.items(), key=lambda item: -item[1])
     probabilities = [
-        texts.text("grade_probability", grade=Grade(grade).label, percent=f"{100 * p:.0f}")
+        texts.text("grade_probability", grade=Grade(grade).label, percent=_percent_short_of_all(p))
         for grade, p in likely
         if p >= 0.005
     ]

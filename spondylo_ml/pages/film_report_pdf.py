@@ -7,7 +7,7 @@ from dataclasses import replace
 from spondylo_ml.film_report.report import FilmReport
 from spondylo_ml.film_report.report_texts import ReportTexts, english_texts
 from spondylo_ml.landmarks import GreyImage
-from spondylo_ml.pages.figures.film_picture import film_picture
+from spondylo_ml.pages.figures.film_picture import ENDPLATE, film_picture
 from spondylo_ml.pages.figures.printed_film import draw_printed_film
 from spondylo_ml.pages.film_report_content import ABSENT, Cell, LevelRow, ReportContent, report_content
 from spondylo_ml.pages.printed_sheet import (
@@ -112,7 +112,8 @@ def _caption(report: FilmReport, texts: ReportTexts) -> str:
         return texts.text("caption_no_corners")
     source = "labels" if report.corners_from == "labels" else "model"
     names = [f"caption_printed_{source}"]
-    names += ["caption_printed_arrow"] if any(not level.slip.reason for level in report.measurement.levels) else []
+    drawn = [level for level in report.measurement.levels if not level.slip.reason and level.slip_method == ENDPLATE]
+    names += ["caption_printed_arrow"] if drawn else []
     names += [] if report.measurement.levels_known else ["caption_unnamed"]
     return " ".join(map(texts.text, names))
 

@@ -109,6 +109,16 @@ def test_a_vertebra_with_corners_set_aside_stays_present_whatever_the_shift() ->
     assert row.present.tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize(("down_px", "present"), [(0, True), (30, True), (60, False)])
+def test_a_vertebra_with_two_labelled_corners_is_absent_once_both_have_left(down_px: int, present: bool) -> None:
+    corners = square(0, 20, 20).corners_xy.copy()
+    corners[2:] = np.nan
+    film = prepared(Vertebra(0, corners))
+    row = PreparedDataset([film], augmenter=Shift(0, down_px))[0]
+    assert row.present.tolist() == [present, False, False]
+    assert row.corners_xy[0, :2].isnan().all().item() == (not present)
+
+
 def test_the_prepared_film_is_not_changed_by_its_augmentation() -> None:
     film = prepared(square(0, 20, 20))
     before = film.image.copy(), film.corners_xy.copy(), film.present.copy()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spondylo_ml.data.film_files import collect_films
-from spondylo_ml.data.follow_up import FilmOfPatient, Position, film_pairs
+from spondylo_ml.data.follow_up import ALONE, NO_COUNTERPART, FilmOfPatient, Position, film_pairs
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import FileError
 
@@ -27,7 +27,9 @@ def reasons(*films: FilmOfPatient) -> dict[str, str]:
 def test_flexion_and_extension_of_one_visit_are_a_pair() -> None:
     films = (film("f", position="flexion"), film("n", position="neutral"), film("e", position="extension"))
     assert pairs(*films) == [("flexion-extension", "e", "f")]
-    assert reasons(*films) == {"n": "no other film of this patient in the same films.csv is among those given"}
+    assert reasons(*films) == {"n": NO_COUNTERPART}
+    assert reasons(films[0]) == {"f": ALONE}
+    assert reasons(film("a", 1, "flexion"), film("b", 2, "extension")) == {"a": NO_COUNTERPART, "b": NO_COUNTERPART}
     assert pairs(film("f", 1, "flexion"), film("e", 2, "extension")) == []
 
 

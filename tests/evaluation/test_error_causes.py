@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -42,6 +43,18 @@ def test_a_perfect_prediction_is_all_localisation_with_zero_error() -> None:
     assert math.isnan(estimates["localisation"]["share_of_error_percent"].value), "there is no error to share"
     assert math.isnan(estimates["missed"]["mre_px512"].value)
     assert estimates["missed"]["mre_px512"].n == 0
+
+
+def test_a_vertebra_of_unknown_size_is_hit_by_nothing_far_away() -> None:
+    one = np.full((4, 2), np.nan)
+    one[0] = [100.0, 400.0]
+    film = plain_film("a", (Vertebra(0, one), square(1, 100, 300, SIDE)), (512, 400))
+    prediction = prediction_of(film, SLOTS)
+    corners = prediction.corners_xy.copy()
+    corners[0, 0] = [390.0, 20.0]
+    kinds = kinds_of(replace(prediction, corners_xy=corners), film)
+    assert kinds["kind"].tolist() == ["false"] + ["localisation"] * 4
+    assert math.isnan(kinds["residual_px512"].iloc[0])
 
 
 def test_a_pure_shift_is_a_localisation_error() -> None:

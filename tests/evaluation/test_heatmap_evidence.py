@@ -85,6 +85,22 @@ def test_confidences_fall_with_the_evidence_before_measurements_are_withheld() -
     assert "which side is anterior is uncertain" in measurement.levels[0].slip.reason
 
 
+def test_corners_beyond_the_edge_of_the_film_are_not_measured() -> None:
+    sure = prediction_of(FILM, SLOTS)
+    whole = measure_prediction(FILM, sure, DEFAULT_RULES, "test")
+    assert not any("beyond the edge" in text for text in whole.warnings)
+    slot = FILM.vertebrae[2].slot  # type: ignore[index]
+    corners = sure.corners_xy.copy()
+    corners[slot - SLOTS.first, :, 0] += FILM.size_hw[1] + 1.01 * max(FILM.size_hw) / 512 - corners[slot, :, 0].min()
+    cut = measure_prediction(FILM, replace(sure, corners_xy=corners), DEFAULT_RULES, "test")
+    assert cut.warnings[0] == "4 corner(s) beyond the edge of the film are not used"
+    of_slot = [level for level in cut.levels if slot in (level.upper_slot, level.lower_slot)]
+    assert of_slot
+    assert all(np.isnan(level.slip.value) for level in of_slot)
+    others = [level.slip.value for level in cut.levels if level not in of_slot]
+    assert others == [level.slip.value for level in whole.levels if slot not in (level.upper_slot, level.lower_slot)]
+
+
 def test_a_film_without_evidence_has_no_intervals() -> None:
     weak = replace(prediction_of(FILM, SLOTS), evidence=0.0)
     assert film_slips(FILM, weak, None, DEFAULT_RULES, 10) == ()  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from builders import plain_film, prediction_of
@@ -40,7 +41,8 @@ def test_the_area_and_the_curve_of_four_levels_by_hand() -> None:
 def test_a_perfect_and_a_useless_slip() -> None:
     grades = [0.0, 0.0, 1.0, 1.0] * 10
     perfect = roc_of(grades, [1, 2, 8, 9] * 10, resamples=200)
-    assert (perfect.auc.value, perfect.auc.low, perfect.auc.high) == (1, 1, 1)
+    assert perfect.auc.value == 1
+    assert np.isnan([perfect.auc.low, perfect.auc.high]).all(), "resampling cannot tell how far from 1 it may be"
     useless = roc_of(grades, [1, 9, 1, 9] * 10, resamples=200)
     assert useless.auc.value == 0.5
     assert useless.auc.low < 0.5 < useless.auc.high

@@ -18,8 +18,9 @@ from spondylo_ml.evaluation.matching import (
     FilmMatch,
     _assign,
     match_film,
+    shares_within,
 )
-from spondylo_ml.evaluation.metrics import score
+from spondylo_ml.evaluation.metrics import score, score_estimates
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange, Vertebra
 
@@ -115,6 +116,22 @@ def test_a_vertebra_without_known_corners_counts_as_neither_right_nor_wrong() ->
     assert match.set_aside_slots == (0,)
     counts = PredictionSet([film], [prediction_of(film, SLOTS)]).detections.iloc[0]
     assert (counts["n_true"], counts["n_false"], counts["n_set_aside"]) == (1, 0, 1)
+
+
+def test_a_vertebra_that_is_set_aside_lowers_no_share_of_corners() -> None:
+    one = np.full((4, 2), np.nan)
+    one[0] = [300.0, 400.0]
+    film = plain_film("a", (Vertebra(0, one), square(1, 100, 300, SIDE)), SIZE)
+    predictions = PredictionSet([film], [prediction_of(film, SLOTS)])
+    table = predictions.matched_corners
+    assert table["set_aside"].tolist() == [True] + [False] * 4
+    np.testing.assert_array_equal(shares_within(table, 6.0), [np.nan, 100, 100, 100, 100])
+    missed = PredictionSet([film], [prediction_of(film, SLOTS, presence=[0] * 5)]).matched_corners
+    np.testing.assert_array_equal(shares_within(missed, 6.0), [np.nan, 0, 0, 0, 0])
+    numbers = score_estimates(predictions, predictions.bootstrap(10, 0))
+    assert (numbers["instance_sdr_6px"].value, numbers["instance_sdr_6px"].n) == (100.0, 4)
+    assert numbers["instance_sdr_6px"].n_absent == 1
+    assert (numbers["sdr_6px"].value, numbers["sdr_6px"].n) == (100.0, 5)
 
 
 def test_predicting_nothing_gives_0_recall_and_an_empty_film_has_no_recall() -> None:

@@ -17,6 +17,7 @@ from reports import LEVEL_UNCERTAINTY, film_with, report_of
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import LevelUncertainty
+from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import film_report
@@ -217,3 +218,14 @@ def test_pixels_of_another_size_are_refused() -> None:
     film = film_with(10.0)
     with pytest.raises(DataError, match=r"the report is of a film of \(640, 400\) px .*; given \(5, 5\)"):
         film_report_page(report_of(film), np.zeros((5, 5), np.uint8))
+
+
+@pytest.mark.parametrize(("method", "kinds"), [("endplate", {"drop", "arrow"}), ("posterior_wall", set())])
+def test_only_a_slip_along_the_endplate_is_drawn_as_an_arrow(method: str, kinds: set[str]) -> None:
+    film = film_with(12.0, 3.0)
+    measured = measure_film(film, ClinicalConfig.model_validate({"slip_method": method}))
+    report = film_report(film, measured)
+    picture = film_picture(report, film.image.read())
+    assert {shape.kind for shape in picture.shapes} & {"drop", "arrow"} == kinds
+    page = film_report_page(report, film.image.read())
+    assert ("Arrow: slip along the lower superior endplate" in page) == (method == "endplate")

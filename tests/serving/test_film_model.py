@@ -222,7 +222,10 @@ def test_a_dicom_film_provides_its_spacing_and_warnings() -> None:
 
 @pytest.mark.parametrize("factor", [0.1, 10.0])
 def test_an_impossible_spacing_is_ignored_from_every_source(factor: float) -> None:
-    """From a header, from the details, and from a `Film`: the result is that without a spacing."""
+    """From a header, from the details, and from a `Film`: the result is that without a spacing.
+
+    The shape of a pixel is stated, since it is not taken from such a spacing either.
+    """
     spacing = FILMS[0].spacing
     assert spacing is not None
     wrong_spacing = Spacing(spacing.x_mm * factor, spacing.y_mm * factor, "made")
@@ -234,11 +237,11 @@ def test_an_impossible_spacing_is_ignored_from_every_source(factor: float) -> No
         pixels, FilmDetails(FILMS[0].facing, None, spacing.pixel_aspect)
     )
     assert without_spacing.measurement is not None
-    details = FilmDetails(FILMS[0].facing, wrong_spacing)
+    aspect = spacing.pixel_aspect
     inputs = [
-        (header, FilmDetails(FILMS[0].facing)),
-        (pixels, details),
-        (replace(FILMS[0], spacing=wrong_spacing), NO_DETAILS),
+        (header, FilmDetails(FILMS[0].facing, pixel_aspect=aspect)),
+        (pixels, FilmDetails(FILMS[0].facing, wrong_spacing, aspect)),
+        (replace(FILMS[0], spacing=wrong_spacing, aspect_given=True), NO_DETAILS),
     ]
     for film, film_details in inputs:
         (result,) = model_knowing(FILMS[:1]).predict(film, film_details)

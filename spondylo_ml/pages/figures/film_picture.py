@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
+from spondylo_ml.clinical.rounding import rounded_beside, slip_limits_percent
 from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import FilmReport, ReportedBody
@@ -169,16 +170,24 @@ def short_name(name: str) -> str:
     return name.replace("lowest visible", "lowest" if name == "lowest visible" else "").strip()
 
 
+ENDPLATE = "endplate"
+"""The method of the slips that are drawn: along the lower superior endplate."""
+
+
 def _slip(level: LevelMeasurement, bodies: dict[int, FloatArray], measured: FilmMeasurement) -> list[Shape]:
-    """The slip along the lower endplate from its posterior end, and the projection of the upper corner onto it."""
+    """The slip along the lower endplate from its posterior end, and the projection of the upper corner onto it.
+
+    A slip by the posterior wall has its label alone.
+    """
     front, back = (0, 1) if measured.facing == Facing.LEFT else (1, 0)
     lower, corner = bodies[level.lower_slot], bodies[level.upper_slot][2 + back]
     plate = lower[front] - lower[back]
     foot = lower[back] + plate * float((corner - lower[back]) @ plate) / float(plate @ plate)
-    slip = f"{level.slip.value:+z.1f}".replace("-", MINUS)  # z: no negative zero
+    slip = rounded_beside(level.slip.value, 1, slip_limits_percent(measured.rules), "+").replace("-", MINUS)
     label = f"{level.name}: {slip} %, {level.grade_name}"
-    shapes = [Shape("drop", _points(np.stack([corner, foot])), label, level.grade)]
-    if np.linalg.norm(foot - lower[back]) * 100 >= SHORTEST_ARROW_PERCENT * np.linalg.norm(plate):
+    along_endplate = level.slip_method == ENDPLATE  # the wall's normal is another direction
+    shapes = [Shape("drop", _points(np.stack([corner, foot])), label, level.grade)] if along_endplate else []
+    if along_endplate and np.linalg.norm(foot - lower[back]) * 100 >= SHORTEST_ARROW_PERCENT * np.linalg.norm(plate):
         shapes.append(Shape("arrow", _points(np.stack([lower[back], foot])), label, level.grade))
     beside = lower[back] - 0.16 * plate
     shapes.append(Shape(f"slip {'end' if plate[0] > 0 else 'start'}", _points(beside[None]), label, level.grade))
