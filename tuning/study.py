@@ -34,6 +34,7 @@ from tuning.worker import HopelessStudyError, Worker
 log = logging.getLogger(__name__)
 
 PARENT, DEFINITION, DEFINITION_DIGEST = "mlflow_parent", "definition", "definition_digest"
+FILMS_DIGEST = "films_digest"
 PAGE_DUE, PAGE_OF = "page_due", "page_of"
 """When the study's page is due again, in seconds since 1970, and the trial counts that the last page showed: one worker
 draws the page for all."""
@@ -136,14 +137,18 @@ class OpenStudy:
         return summary
 
 
-def open_study(options: StudyOptions, space: Space, name: str, experiment: str) -> OpenStudy:
+def open_study(options: StudyOptions, space: Space, name: str, experiment: str, films_digest: str = "") -> OpenStudy:
     """Open the database and create or resume the study of this name; see `join_study`.
+
+    Args:
+        films_digest: of the films of all trials; not compared if empty.
 
     Raises:
         ConfigError: the database cannot be opened, or the study was created with another definition.
         TrackingError: the study's MLflow run is not in this store.
     """
-    return join_study(name, options, space, open_storage(options.storage, options.heartbeat_s), experiment)
+    storage = open_storage(options.storage, options.heartbeat_s)
+    return join_study(name, options, space, storage, experiment, films_digest=films_digest)
 
 
 def join_study(
@@ -154,6 +159,7 @@ def join_study(
     experiment: str,
     parent_id: str = "",
     child: str = "trial",
+    films_digest: str = "",
 ) -> OpenStudy:
     """Create or resume a study: under its lock, check its definition, open its MLflow run, enqueue missing trials.
 
@@ -176,6 +182,7 @@ def join_study(
             load_if_exists=True,
         )
         _require_same_definition(study, options, space)
+        _require_same_films(study, films_digest)
         if parent_id:
             runs.parent_id = parent_id
         else:
@@ -197,6 +204,18 @@ def _require_same_definition(study: Study, options: StudyOptions, space: Space) 
         raise ConfigError(
             f"study {study.study_name!r} was created with different settings ({', '.join(changed)}): its trials could "
             "not be compared. Give the values it was created with, or another study name"
+        )
+
+
+def _require_same_films(study: Study, digest: str) -> None:
+    """Compare the films with those of the former trials; a folder may have moved, its films must be the same."""
+    before = str(study.user_attrs.get(FILMS_DIGEST, ""))
+    if digest and not before:
+        study.set_user_attr(FILMS_DIGEST, digest)
+    elif digest and before != digest:
+        raise ConfigError(
+            f"study {study.study_name!r} was created with other films (digest {before[:12]}, now {digest[:12]}): its "
+            "trials could not be compared. Give the films it was created with, or another study name"
         )
 
 

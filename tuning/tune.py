@@ -11,6 +11,7 @@ import optuna
 from spondylo_ml.cli.summaries.where import where_to_see
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.config.promotion import PromoteConfig
+from spondylo_ml.data.films import digest
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.tracking.store import chosen_experiment
 from spondylo_ml.workflows.train.films import load_training_films
@@ -45,7 +46,8 @@ def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
     films = DevelopmentFilms.of(load_training_films(base)[0])
     if options.folds > 1 and films.kind != PHANTOM_KIND:  # each synthetic film belongs to a patient of its own
         films = films.with_same_exposures()
-    study = open_study(options.of_study, space, name, chosen_experiment(base.tracking.experiment, EXPERIMENT))
+    experiment = chosen_experiment(base.tracking.experiment, EXPERIMENT)
+    study = open_study(options.of_study, space, name, experiment, digest((*films.train, *films.val), films.slots))
     objective = TrainingObjective(films, options.objectives, options.folds, base.data.split_seed)
     summary = study.run(objective)
     spread = None

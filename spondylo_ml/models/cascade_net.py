@@ -190,8 +190,8 @@ class CascadeNet(LandmarkModel):
             found = found_on_boxes(lambda b: close_up.shares(images, b, flip), boxes, CLOSE_UP_PASSES)
         share = found.share * spine.seen[..., None]
         limit = torch.tensor([images.shape[3] - 1, images.shape[2] - 1], device=images.device)
-        # A level may continue the spine beyond the image, where no corner can be. One that was moved to the edge must not
-        # look like a definite one.
+        # A level may continue the spine beyond the image, where no corner can be. A corner that was moved to the edge
+        # must not look like a definite one.
         corners = torch.minimum(found.corners_xy.clamp_min(0), limit)
         share = share * (corners == found.corners_xy).all(dim=-1)
         landmarks = Landmarks(corners, share, spine.presence, shift_scores=spine.shift_scores)

@@ -13,9 +13,12 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.tracking.outcome import OPEN
+from spondylo_ml.tracking.provenance import PRETRAINED_RUN
 from spondylo_ml.tracking.run_kinds import BENCHMARK, CROSS_VALIDATION, OTHER, STUDY, TRAINING, kind_of, parent_of
+from spondylo_ml.tracking.run_metrics import BEST, metric_of
 
 MS_A_DAY = 24 * 3600 * 1000
 PROMOTION = "promote"
@@ -67,8 +70,28 @@ class Keeping:
             return f"among the best {self.limits.keep_best} of its model and dataset"
         return ""
 
+    @cached_property
+    def _starts(self) -> Mapping[str, str]:
+        """By run id, the kept run that went on from its model: without it nobody knows what that one was trained on."""
+        starts: dict[str, str] = {}
+        waiting = [run for run in self.runs if self._reason_in_tree(run)]
+        while waiting:
+            run = waiting.pop()
+            start = self._by_id.get(run.data.tags.get(PRETRAINED_RUN, ""))
+            if start is not None and start.info.run_id not in starts:
+                starts[start.info.run_id] = run.info.run_id
+                waiting.append(start)
+        return starts
+
     def reason_as_part(self, run: Run) -> str:
-        """Why the run must be kept: its own reason, that of a run in the same tree, or the kind of tree.
+        """Why the run must be kept: its own reason, that of a run in the same tree, or of one that goes on from it."""
+        if reason := self._reason_in_tree(run):
+            return reason
+        later = self._starts.get(run.info.run_id)
+        return f"run {later[:8]}, which is kept, goes on from its model" if later else ""
+
+    def _reason_in_tree(self, run: Run) -> str:
+        """The run's own reason, that of a run in the same tree, or the kind of tree.
 
         A parent is kept as long as one of its children is, and a child as long as its parent is.
         """
@@ -103,7 +126,24 @@ class Keeping:
         return {run.info.run_id: rank for group in ranked for rank, run in enumerate(group, start=1)}
 
     def _value(self, run: Run) -> float:
-        return float(run.data.metrics.get(self.limits.metric, math.nan))
+        return self._values.get(run.info.run_id, math.nan)
+
+    @cached_property
+    def _values(self) -> Mapping[str, float]:
+        """The metric of each training run that has it.
+
+        Raises:
+            TrackingError: runs are to be kept by the metric, and no finished training run has it.
+        """
+        trained = [run for run in self.runs if kind_of(run) == TRAINING and run.info.status == "FINISHED"]
+        values = {run.info.run_id: metric_of(run, self.limits.metric) for run in self.runs if kind_of(run) == TRAINING}
+        if self.limits.keep_best and trained and all(math.isnan(values[run.info.run_id]) for run in trained):
+            names = ", ".join(sorted({name for run in trained for name in run.data.metrics if name.startswith(BEST)}))
+            raise TrackingError(
+                f"metric: no finished training run has {self.limits.metric}, by which the best are to be kept. They "
+                f"have {names}"
+            )
+        return values
 
     @cached_property
     def _newest(self) -> frozenset[str]:

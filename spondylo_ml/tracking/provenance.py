@@ -13,9 +13,12 @@ import pandas as pd
 from mlflow.exceptions import MlflowException
 
 from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.errors import DataError
 from spondylo_ml.tracking.film_dataset import FilmDataset
 
 SPLIT_FILE = "data/split.csv"
+PRETRAINED_RUN = "pretrained_run"
+"""Tag: the run whose model a run goes on from. Its configuration may name an alias, which means another model later."""
 
 
 def log_dataset(films: FilmSet, parts: Sequence[str]) -> dict[str, str]:
@@ -26,6 +29,22 @@ def log_dataset(films: FilmSet, parts: Sequence[str]) -> dict[str, str]:
         _log_input(FilmDataset(films, part, digests[part]), part)
         mlflow.set_tag(f"data_digest.{part}", digests[part])
     return digests
+
+
+def require_same_films(run_id: str, films: FilmSet, parts: Sequence[str] = ("train", "val")) -> None:
+    """Require that the parts are those that a run has logged; the folder of the films may have moved.
+
+    Raises:
+        DataError: they are not.
+    """
+    tags = mlflow.get_run(run_id).data.tags
+    for part in parts:
+        before, now = tags.get(f"data_digest.{part}"), digest(films.part(part), films.slots)
+        if before not in (None, now):
+            raise DataError(
+                f"the {part} films are not those of run {run_id[:8]} (digest {now[:12]}, there {before[:12]}): give "
+                f"the films that it was trained on, or start a new run from its model: --model.pretrained {run_id[:8]}"
+            )
 
 
 def _log_input(dataset: FilmDataset, part: str) -> None:

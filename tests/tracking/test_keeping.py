@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from mlflow.entities import Metric, Run, RunData, RunInfo, RunTag
 from stores import MS_A_DAY, NOW_MS, TRAINING_TAGS
 
+from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.keeping import UNRECOGNISED, Keeping, Limits
 
 MRE = "val_best/mre_px512"
@@ -61,6 +63,31 @@ def test_age_rank_and_number_decide() -> None:
     assert not_kept(*runs, days=1000) == set()
     ranks = Keeping(runs, {}, Limits(30, 1, 0, MRE), NOW_MS).ranks
     assert ranks == {"best": 1, "second": 2, "old": 3, "young": 4, "newest": 5, "other": 1}
+
+
+def test_the_runs_from_which_a_kept_run_went_on_are_kept() -> None:
+    runs = [
+        made_run("first0000"),
+        made_run("second000", TRAINING_TAGS | {"pretrained_run": "first0000"}, days_old=99),
+        made_run("third0000", TRAINING_TAGS | {"pretrained_run": "second000"}, days_old=98),
+        made_run("unrelated", days_old=97),
+        made_run("newest000", TRAINING_TAGS | {"pretrained_run": "third0000"}, days_old=1),
+    ]
+    found = reasons(*runs)
+    assert found["third0000"] == "run newest00, which is kept, goes on from its model"
+    assert found["first0000"] == "run second00, which is kept, goes on from its model"
+    assert [run_id for run_id, reason in found.items() if not reason] == ["unrelated"]
+
+
+def test_a_metric_that_no_training_run_has_does_not_keep_the_best_silently() -> None:
+    runs = [made_run("newest", mre=6.0, days_old=1), made_run("one", mre=5.0)]
+    keeping = Keeping(runs, {}, Limits(30, 1, 3, "eval/mre_px512"), NOW_MS)
+    with pytest.raises(
+        TrackingError, match=r"no finished training run has eval/mre_px512.*They have val_best/mre_px512"
+    ):
+        keeping.reason_as_part(runs[1])
+    none_by_rank = Keeping(runs, {}, Limits(30, 1, 0, "eval/mre_px512"), NOW_MS)
+    assert none_by_rank.reason_as_part(runs[1]) == ""
 
 
 def test_runs_that_something_depends_on_are_kept_for_a_reason() -> None:

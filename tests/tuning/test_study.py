@@ -12,12 +12,13 @@ import torch
 from mlflow.tracking import MlflowClient
 from optuna import TrialPruned
 from optuna.trial import TrialState
-from studies import RATE, SIGMA, bowl, child_runs, children, space_of, states, study_in
+from studies import EXPERIMENT, RATE, SIGMA, bowl, child_runs, children, space_of, states, study_in
 
 from spondylo_ml.config import resolve_config
 from spondylo_ml.errors import ConfigError, NonFiniteLossError, TrackingError
 from tuning.attempt import Attempt, TrialResult
-from tuning.study import STUDIES
+from tuning.options import StudyOptions
+from tuning.study import STUDIES, OpenStudy, open_study
 from tuning.worker import HopelessStudyError
 
 
@@ -231,6 +232,20 @@ def test_a_study_cannot_be_resumed_with_another_definition(tmp_path: Path) -> No
         study_in(tmp_path, trials=2, objectives=("sdr_6px",))
     with pytest.raises(ConfigError, match=r"was created with different settings \(.*configuration"):
         study_in(tmp_path, space=space_of(seed=4), trials=2)
+
+
+def test_a_study_cannot_be_resumed_on_other_films(tmp_path: Path) -> None:
+    def opened(digest: str) -> OpenStudy:
+        options = StudyOptions(storage=f"sqlite:///{tmp_path}/studies.db", sampler="random", heartbeat_s=1, trials=1)
+        return open_study(options, space_of(), "study", EXPERIMENT, digest)
+
+    opened("a" * 64).run(bowl)
+    opened("a" * 64)
+    opened("")  # not compared
+    with pytest.raises(
+        ConfigError, match=r"created with other films \(digest a{12}, now b{12}\): its trials"
+    ):
+        opened("b" * 64)
 
 
 def test_a_study_whose_run_is_in_another_store_is_an_error(tmp_path: Path) -> None:

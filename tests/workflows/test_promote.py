@@ -15,7 +15,7 @@ from mlflow.entities import Run
 
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.config import ClinicalConfig, PromoteConfig, RegistryConfig, validate
-from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.errors import DataError, SpondyloError, TrackingError
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.workflows.promote import Promotion, promote
 from spondylo_ml.workflows.promote.rollback import roll_back
@@ -161,6 +161,10 @@ def _assert_other_films_are_refused(training_runs: dict[str, Run]) -> None:
     reasons = promotion.outcomes[0].decision.against
     assert re.fullmatch(r"the films are not those of the champion: digest \w{12}, the champion's \w{12}", reasons[0])
     assert "--new_films true" in reasons[1]
+    failing = config.model_copy(update={"new_films": True, "metric": "cobb_smape_percent"})
+    with pytest.raises(SpondyloError, match="these films have no such metric"):
+        promote(failing)
+    assert "new films" not in show_history(RegistryConfig()), "nothing is recorded by a promotion that fails"
     with_new_films = promote(config.model_copy(update={"new_films": True}))
     assert verdicts(with_new_films) == ["challenger"]
     assert "new films: version 2 (unet) evaluated again" in show_history(RegistryConfig())

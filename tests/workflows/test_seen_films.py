@@ -52,6 +52,22 @@ def test_films_of_training_patients_count_and_those_of_validation_do_not(
 
 
 @pytest.mark.parametrize(
+    ("split", "counts"), [('"Doe, 1","Roe, 2",train\nc,p3,val\n', "1 of 2"), ("Doe, 1,Roe,train\n", "unknown of 2")]
+)
+def test_names_with_commas_are_recognised(
+    trained_run: Run, tmp_path: Path, split: str, counts: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MlflowClient(store_in(tmp_path)).log_text(trained_run.info.run_id, f"film,patient,part\n{split}", "data/split.csv")
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(store_in(tmp_path))
+    try:
+        films = [plain_film("Doe, 1", patient="Roe, 2"), plain_film("c", patient="p3")]
+        assert SeenFilms.of("unet", trained_run, films).counts == counts
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+@pytest.mark.parametrize(
     ("model", "tagged", "counts"),
     [
         ("{run_id}", False, "2 of 4"),

@@ -123,17 +123,20 @@ def _log_origin(
 
 def _decide_all(context: _PromotionContext, candidates: Sequence[TrainedRun]) -> list[PromotionOutcome]:
     """Compare each candidate with the champion of the moment, starting with the best candidate on the metric."""
-    champion = _current_champion(context)
+    champion, former_digest = _current_champion(context), ""
     if champion is not None and champion.contender.films_digest != context.frozen.digest:
         if not context.config.new_films:
             return [_refused_by_films(context, candidate, champion) for candidate in candidates]
-        champion = _on_new_films(context, champion)
+        former_digest = champion.contender.films_digest
+        champion = replace(champion, contender=replace(champion.contender, films_digest=context.frozen.digest))
     trained_runs = {c.run.info.run_id: c for c in candidates}
     if champion is not None:
         trained_runs.setdefault(champion.trained_run.run.info.run_id, champion.trained_run)
     rules = (champion.trained_run if champion else candidates[0]).bundle.config.clinical
     evaluated = evaluate_models(list(trained_runs.values()), context.frozen, rules, context.config)
     _require_metrics(context.config, next(iter(evaluated.values())).values)
+    if champion is not None and former_digest:
+        _record_new_films(context, champion, former_digest)
     if champion is not None:
         guarded = evaluated[champion.trained_run.run.info.run_id].guarded
         champion = replace(champion, contender=replace(champion.contender, guarded=guarded))
@@ -223,9 +226,9 @@ def _current_champion(context: _PromotionContext) -> Champion | None:
     return Champion(version, trained_run, contender)
 
 
-def _on_new_films(context: _PromotionContext, champion: Champion) -> Champion:
-    """Record in the registry that the champion is evaluated on new films from now on."""
-    before, frozen = champion.contender.films_digest, context.frozen
+def _record_new_films(context: _PromotionContext, champion: Champion, before: str) -> None:
+    """Record in the registry that the champion is evaluated on new films from now on; `before` is the old digest."""
+    frozen = context.frozen
     reason = (
         f"evaluated on {frozen.films.name} {frozen.split} ({frozen.digest[:12]}) from now on, before on {before[:12]}"
     )
@@ -244,7 +247,6 @@ def _on_new_films(context: _PromotionContext, champion: Champion) -> Champion:
     )
     context.registry.set_tags(_film_tags(frozen))
     context.registry.describe(model_page(context.registry.name, context.registry.events()))
-    return replace(champion, contender=replace(champion.contender, films_digest=frozen.digest))
 
 
 def _contender(context: _PromotionContext, trained_run: TrainedRun, evaluated: EvaluatedModel | None) -> Contender:

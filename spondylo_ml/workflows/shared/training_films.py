@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,10 +23,7 @@ from spondylo_ml.landmarks import Film
 from spondylo_ml.serving.local_model import local_model
 from spondylo_ml.serving.model_address import training_run_of_model
 from spondylo_ml.serving.model_source import config_of_model
-from spondylo_ml.tracking.provenance import SPLIT_FILE
-
-PRETRAINED_RUN = "pretrained_run"
-"""Tag: the run whose model a run goes on from. Its configuration may name an alias, which means another model later."""
+from spondylo_ml.tracking.provenance import PRETRAINED_RUN, SPLIT_FILE
 
 
 @dataclass(frozen=True)
@@ -101,8 +100,10 @@ def _split_of(run_id: str) -> TrainingFilms:
     text = _artifact(run_id, SPLIT_FILE)
     if text is None:
         return UNKNOWN
-    rows = [line.split(",") for line in text.splitlines()[1:]]
-    return TrainingFilms(frozenset(name for row in rows if len(row) == 3 and row[2] == "train" for name in row[:2]))
+    _, *rows = csv.reader(io.StringIO(text))
+    if any(len(row) != 3 for row in rows):
+        return UNKNOWN
+    return TrainingFilms(frozenset(name for *names, part in rows if part == "train" for name in names))
 
 
 def _goes_on_from(run_id: str) -> str | None:

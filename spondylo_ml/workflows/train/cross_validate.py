@@ -28,7 +28,7 @@ from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.claim import claim_run
-from spondylo_ml.tracking.provenance import log_environment
+from spondylo_ml.tracking.provenance import log_environment, require_same_films
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import (
     CROSS_VALIDATION_FILE,
@@ -161,6 +161,7 @@ def _evaluate_out_of_fold(config: Config, run_ids: Sequence[str]) -> tuple[dict[
     for run_id in run_ids:
         bundle = fetch_bundle(run_id)
         films = load_films(bundle.config.data.model_copy(update={"path": config.data.path}))
+        require_same_films(run_id, films, ["val"])
         pooled = pooled or OutOfFold(films.name, films.slots)
         val = [film for film in films.part("val") if film.labelled]
         with film_bar("predicting films out of fold", len(val)) as bar:

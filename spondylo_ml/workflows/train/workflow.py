@@ -40,7 +40,14 @@ from spondylo_ml.tracking.dead_runs import name_dead_runs
 from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.logged_models import delete_unfinished_models
 from spondylo_ml.tracking.mlflow_log import MlflowRunLog
-from spondylo_ml.tracking.provenance import log_dataset, log_environment, log_split, nonzero_tags
+from spondylo_ml.tracking.provenance import (
+    PRETRAINED_RUN,
+    log_dataset,
+    log_environment,
+    log_split,
+    nonzero_tags,
+    require_same_films,
+)
 from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, how_to_resume, write_run_folder
 from spondylo_ml.tracking.selection import numbered_name
@@ -52,7 +59,6 @@ from spondylo_ml.training.device import Compute, choose_compute
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.shared.audit_log import log_audit
-from spondylo_ml.workflows.shared.training_films import PRETRAINED_RUN
 from spondylo_ml.workflows.shared.uncertainty import fit_uncertainty
 from spondylo_ml.workflows.train.best_epoch import MeasuredModel, log_best_epoch
 from spondylo_ml.workflows.train.examples import log_examples
@@ -116,6 +122,8 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
     announce(config, resume.checkpoint if resume else None)
     films, audit, left_out = load_training_films(config)
     differences = recipe_differences(config)
+    if resume is not None:
+        require_same_films(resume.run_id, films)
     config = resolve_from_films(config, films)
     log.info("%s", _plan_text(config, differences))
     compute = choose_compute(config.training)
