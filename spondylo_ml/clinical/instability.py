@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from spondylo_ml.clinical.change import Change, LevelChange
 from spondylo_ml.clinical.meyerding import TOLERANCE
+from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.config import ClinicalConfig
 
 
@@ -75,4 +76,4 @@ def _reason(name: str, change: Change, limit: float, unit: str) -> str:
     beyond = "more than" if size > limit + TOLERANCE else "not more than"
     known = not math.isnan(change.half_width)
     error = f"\N{PLUS-MINUS SIGN} {change.half_width:.1f}" if known else "its error is not known"
-    return f"{name} changes by {size:.1f}{unit} ({error}), {beyond} {limit:g}{unit}"
+    return f"{name} changes by {rounded_beside(size, 1, [limit])}{unit} ({error}), {beyond} {limit:g}{unit}"

@@ -13,6 +13,7 @@ import numpy as np
 
 from spondylo_ml.clinical.angles import between_deg, direction_deg
 from spondylo_ml.clinical.patient_frame import inferior_endplate, patient_frame, superior_endplate
+from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, FloatArray, Vertebra, level_name
 
@@ -81,13 +82,16 @@ def name_levels(
     if confidence >= rules.least_sacrum_confidence:
         return LevelNaming(levels, True, confidence)
     counts = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}
+    shown, shown_by_shape = (
+        rounded_beside(value, 2, [rules.least_sacrum_confidence]) for value in (confidence, by_shape)
+    )
     if by_shape >= rules.least_sacrum_confidence:
         lowest = levels[slots[0]]
-        why = f"the network takes the lowest visible vertebra for {lowest}, with a probability of {confidence:.2f}"
+        why = f"the network takes the lowest visible vertebra for {lowest}, with a probability of {shown}"
         return LevelNaming(counts, False, confidence, f"all levels may be one or two too high or too low ({why})")
     why = "S1 is absent"
     if 0 in levels:
-        why = f"{levels_from}; its shape says so with a probability of {by_shape:.2f}"
+        why = f"{levels_from}; its shape says so with a probability of {shown_by_shape}"
     elif levels:
         why = f"S1 is absent; the lowest visible vertebra may be {levels[slots[0]]}"
     return LevelNaming(counts, False, confidence, f"the sacrum was not identified ({why})")

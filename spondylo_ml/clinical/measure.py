@@ -13,6 +13,7 @@ from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, Le
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.plausibility import find_implausible_parts
+from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.clinical.scale import NO_SPACING, Scale, film_scale
 from spondylo_ml.config import ClinicalConfig
@@ -185,9 +186,10 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, 
     if estimate.facing is Facing.UNKNOWN:
         reason = "nothing on the film shows which side is anterior; give the facing"
     elif estimate.confidence < rules.least_facing_confidence:
+        shown = rounded_beside(estimate.confidence, 2, [rules.least_facing_confidence])
         reason = (
-            f"which side is anterior is uncertain ({estimate.facing.value} with a confidence of "
-            f"{estimate.confidence:.2f}, {rules.least_facing_confidence:g} is needed); give the facing"
+            f"which side is anterior is uncertain ({estimate.facing.value} with a confidence of {shown}, "
+            f"{rules.least_facing_confidence:g} is needed); give the facing"
         )
     return _Side(estimate.facing, "inferred", estimate.confidence, reason)
 

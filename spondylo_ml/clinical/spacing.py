@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.landmarks import Vertebra
 from spondylo_ml.spacing import Spacing
 
@@ -26,7 +27,8 @@ def impossible_spacing(vertebrae: Sequence[Vertebra], spacing: Spacing) -> str:
     width, (low, high) = body_width_mm(vertebrae, spacing), WIDTH_LIMITS_MM
     if np.isnan(width) or low <= width <= high:
         return ""
+    shown = rounded_beside(width, 0, (low, high)) if width >= 1 else f"{width:.3g}"
     return (
-        f"the spacing of {spacing.x_mm:.4g} x {spacing.y_mm:.4g} mm is impossible: bodies would be {width:.3g} mm "
-        f"wide, {low:.0f} to {high:.0f} are possible"
+        f"the spacing of {spacing.x_mm:.4g} x {spacing.y_mm:.4g} mm is impossible: bodies would be {shown} mm wide, "
+        f"{low:.0f} to {high:.0f} are possible"
     )
