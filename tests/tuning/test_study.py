@@ -242,9 +242,7 @@ def test_a_study_cannot_be_resumed_on_other_films(tmp_path: Path) -> None:
     opened("a" * 64).run(bowl)
     opened("a" * 64)
     opened("")  # not compared
-    with pytest.raises(
-        ConfigError, match=r"created with other films \(digest a{12}, now b{12}\): its trials"
-    ):
+    with pytest.raises(ConfigError, match=r"created with other films \(digest a{12}, now b{12}\): its trials"):
         opened("b" * 64)
 
 
