@@ -18,6 +18,9 @@ FLOOR_CELLS = 0.25
 
 MASS_FLOOR = 1e-20
 
+LEAST_SHARE = 0.01
+"""A map with less of its heat in the window around a corner has that corner elsewhere."""
+
 
 class Spread(NamedTuple):
     """Uncertainty of each corner.
@@ -65,7 +68,11 @@ def flip_spread(
         (first - second) / 2 for first, second in zip(*([_mean(w, w.dx), _mean(w, w.dy)] for w in windows), strict=True)
     )
     share = (windows[0].heat_share + windows[1].heat_share) / 2
-    return Spread(_covariance_px2(dx * dx, dx * dy, dy * dy, codec), share)
+    # A map without heat there has its corner beyond the window: the two are at least half of it apart.
+    apart = torch.minimum(windows[0].heat_share, windows[1].heat_share) < LEAST_SHARE
+    least = float(math.ceil(window_sigmas * codec.sigma_cells)) / 2
+    xx, yy = (torch.where(apart, torch.full_like(d, least**2), d * d) for d in (dx, dy))
+    return Spread(_covariance_px2(xx, torch.where(apart, 0.0, dx * dy), yy, codec), share)
 
 
 def _window(maps: Tensor, corners_xy: Tensor, codec: HeatmapCodec, window_sigmas: float) -> _Window:

@@ -66,7 +66,8 @@ def monte_carlo_landmarks(
 
     Gal and Ghahramani, Dropout as a Bayesian Approximation (ICML 2016). As with heatmaps, moments are taken about the
     corner itself. A pass whose corner is further than `reach_px` away in x or y is on another vertebra: it lowers the
-    share instead of widening the spread. All films see the same dropout masks, regardless of their batch.
+    share instead of widening the spread; where all are, the spread is the reach. All films see the same dropout masks,
+    regardless of their batch.
 
     Args:
         floor_px: standard deviation that is added to every spread.
@@ -87,7 +88,10 @@ def monte_carlo_landmarks(
     count = near.sum(dim=1)
     # Not einsum: under autocast it computes in bf16, too coarse for a positive definite covariance.
     moments = (step[..., :, None] * step[..., None, :]).sum(dim=1) / count.clamp(min=1)[..., None, None]
-    floor = floor_px**2 * torch.eye(2, device=moments.device)
+    identity = torch.eye(2, device=moments.device)
+    # Where no pass agrees, the corner may be off by the reach at least: an empty sum would make it the surest of all.
+    moments = torch.where((count == 0)[..., None, None], reach_px**2 * identity, moments)
+    floor = floor_px**2 * identity
     covariance = torch.where(predicted.corners_xy.isnan().any(dim=-1)[..., None, None], torch.nan, moments + floor)
     return predicted._replace(covariance_px2=covariance, heat_share=count / passes)
 

@@ -79,6 +79,15 @@ def test_flip_spread_is_a_quarter_of_the_squared_difference() -> None:
     assert torch.allclose(same.covariance_px2[0, 0], FLOOR * torch.eye(2), atol=1e-6)
 
 
+def test_maps_that_put_the_corner_in_different_places_are_not_taken_for_sure() -> None:
+    codec = HeatmapCodec(sigma_cells=1.0)
+    maps, elsewhere = (codec.encode(corner_at(x, 20.0), (40, 40)) for x in (10.0, 35.0))
+    spread = flip_spread(maps, elsewhere, corner_at(10, 20), codec, window_sigmas=8)
+    assert torch.allclose(spread.covariance_px2[0, 0], (16.0 + FLOOR) * torch.eye(2), atol=1e-4), "half the window of 8"
+    assert float(spread.heat_share) == pytest.approx(0.5, abs=1e-3)
+    assert (torch.linalg.eigvalsh(spread.covariance_px2) > 0).all()
+
+
 def _config(**uncertainty: object) -> Config:
     return resolve_config({"training": {"epochs": 1}, "uncertainty": uncertainty})
 

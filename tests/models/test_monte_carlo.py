@@ -68,7 +68,7 @@ def test_a_pass_out_of_reach_or_without_the_corner_only_lowers_the_heat_share() 
     torch.testing.assert_close(landmarks.heat_share, torch.full((1, 1, 4), 0.5))
     none_in_reach = spread_of(2.0, 80.0, 90.0)
     assert none_in_reach.covariance_px2 is not None
-    torch.testing.assert_close(none_in_reach.covariance_px2[0, 0, 0], 0.25 * torch.eye(2))
+    torch.testing.assert_close(none_in_reach.covariance_px2[0, 0, 0], (100 + 0.25) * torch.eye(2))
     assert float(none_in_reach.heat_share.max()) == 0  # type: ignore[union-attr]
 
 
