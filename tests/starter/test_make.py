@@ -265,7 +265,10 @@ def _check_files(folder: Path) -> None:
     origin = json.loads((folder / "origin.json").read_text(encoding="utf-8"))
     card = (folder / "card.md").read_text(encoding="utf-8")
     films = origin["films"]
-    assert sum(films[part]["films"] for part in ("train", "val", "test")) == starter_config(True).data.phantom_films
+    data = load_bundle(folder).config.data
+    n_under_conditions = len(data.phantom_training_conditions) * data.phantom_films_per_condition
+    n_films = sum(films[part]["films"] for part in ("train", "val", "test"))
+    assert n_films == starter_config(True).data.phantom_films + n_under_conditions
     for text in (origin["digest"], origin["code_commit"], films["train"]["sha256"], origin["machine"]["processor"]):
         assert text in card
     assert "| Mean radial error" in card or "| MRE" in card

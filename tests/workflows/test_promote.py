@@ -139,7 +139,8 @@ def _assert_version_is_documented(folder: Path, training_run: Run, promotion: Pr
     origin = [training_run.data.tags[name] for name in ("data_digest.train", "git_commit")]
     origin.append(rules_digest(ClinicalConfig()))
     assert all(f"<code>{value}</code>" in card for value in origin)
-    assert result in card
+    value, interval = result.split(" ", 1)
+    assert f"{value}<br><small>{interval}</small>" in card
     for phrase in (
         "Research use",
         "not a medical device",
