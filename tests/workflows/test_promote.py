@@ -147,7 +147,7 @@ def _assert_version_is_documented(folder: Path, training_run: Run, promotion: Pr
         "<b>synthetic</b> films",
         "Intended use",
         "Limits",
-        "8,650,192",
+        f"{int(training_run.data.tags['parameter_count']):,}",
     ):
         assert phrase in card
     assert "### Why it is champion\n* there is no champion to compare with" in version.description
