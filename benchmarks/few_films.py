@@ -100,23 +100,35 @@ def table_of(done: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_common_options(parser: argparse.ArgumentParser) -> None:
+    """The options of both scripts about few real and about synthetic frontal films."""
     parser.add_argument("--to", type=Path, required=True, help="folder of the results, in which a later call goes on")
     parser.add_argument(
         "--data", type=Path, help="folder of labelled frontal films; unset with --smoke: synthetic ones"
     )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[25, 50, 100, ALL], help="numbers of films; 0: all")
-    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS), help="weights at the start")
     parser.add_argument("--model", default="maht_net")
     parser.add_argument("--input_hw", type=int, nargs=2, default=[256, 96], help="size of the network's input")
+    parser.add_argument("--long_side_px", type=int, default=LONG_SIDE_PX, help="of the synthetic films")
+    parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
+
+
+def films_of(options: argparse.Namespace) -> Films:
+    """The films of the folder, or a few synthetic ones with `--smoke`, in parts."""
+    if options.smoke:
+        return split_films(frontal_films(14, 0, options.long_side_px), 4, 2)
+    return split_films(read_films(DataConfig(path=options.data)), N_VAL, N_TEST)
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_options(parser)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[25, 50, 100, ALL], help="numbers of films; 0: all")
+    parser.add_argument("--starts", nargs="+", choices=list(STARTS), default=list(STARTS), help="weights at the start")
     parser.add_argument("--film_passes", type=int, default=6000, help="of each training run on these films")
     parser.add_argument("--epoch_films", type=int, default=400, help="film passes between validations, at least")
     parser.add_argument("--synthetic_films", type=int, default=2000)
     parser.add_argument("--synthetic_passes", type=int, default=12000, help="of the training run on synthetic films")
-    parser.add_argument("--long_side_px", type=int, default=LONG_SIDE_PX, help="of the synthetic films")
-    parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
     options = parser.parse_args(arguments)
     if options.smoke:
         options.sizes, options.synthetic_films, options.long_side_px, options.input_hw = [4, ALL], 8, 128, [64, 32]
@@ -128,11 +140,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, and print the table."""
     options = read_options(arguments)
-    if options.smoke:
-        films = split_films(frontal_films(14, 0, options.long_side_px), 4, 2)
-    else:
-        films = split_films(read_films(DataConfig(path=options.data)), N_VAL, N_TEST)
-    sys.stdout.write(table_of(compare(films, options).done) + "\n")
+    sys.stdout.write(table_of(compare(films_of(options), options).done) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,18 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import spondylo_ml
-from benchmarks.few_films import LONG_SIDE_PX, METRICS, N_TEST, N_VAL
-from benchmarks.next_films import Results, split_films
-from spondylo_ml.config import DataConfig
+from benchmarks.few_films import METRICS, add_common_options, films_of
+from benchmarks.next_films import Results
 from spondylo_ml.config.resolve import merge, nest
-from spondylo_ml.data.frontal import frontal_films
-from spondylo_ml.data.loading import read_films
 from spondylo_ml.evaluation.metrics import score
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film
@@ -88,18 +84,11 @@ def table_of(done: Mapping[str, Mapping[str, Any]]) -> str:
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--to", type=Path, required=True, help="folder of the results, in which a later call goes on")
-    parser.add_argument(
-        "--data", type=Path, help="folder of labelled frontal films; unset with --smoke: synthetic ones"
-    )
+    add_common_options(parser)
     parser.add_argument("--variants", nargs="+", help="of the space; unset: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--model", default="maht_net")
-    parser.add_argument("--input_hw", type=int, nargs=2, default=[256, 96], help="size of the network's input")
     parser.add_argument("--synthetic_films", type=int, default=1500)
     parser.add_argument("--film_passes", type=int, default=4000)
-    parser.add_argument("--long_side_px", type=int, default=LONG_SIDE_PX, help="of the synthetic films")
-    parser.add_argument("--smoke", action="store_true", help="a few small films and one epoch: only shows that it runs")
     options = parser.parse_args(arguments)
     known = names_of(read_space(options.model))
     options.variants = options.variants or known
@@ -115,10 +104,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train what is missing, and print the table."""
     options = read_options(arguments)
-    if options.smoke:
-        films = split_films(frontal_films(14, 0, options.long_side_px), 4, 2)
-    else:
-        films = split_films(read_films(DataConfig(path=options.data)), N_VAL, N_TEST)
+    films = films_of(options)
     sys.stdout.write(table_of(compare([*films.pool, *films.val], options).done) + "\n")
 
 

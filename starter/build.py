@@ -116,8 +116,8 @@ def build_starter(
 def evaluate_again(folder: Path, to: Path, reading: ReadingConfig, commit: str) -> str:
     """Write the starter model of a folder to another one, with a way of reading and its numbers; returns its digest.
 
-    Weights and calibration stay: they do not depend on `reading.check_levels`. The origin states the digests of the
-    films as this code draws them; a changed generator changes digests even where the pixels stay.
+    Weights and calibration stay, which is right where `reading.check_levels` alone is changed. The origin states the
+    digests of the films as this code draws them; a changed generator changes digests even where the pixels stay.
 
     Args:
         commit: that of the code that evaluates.

@@ -100,7 +100,7 @@ def _split_of(run_id: str) -> TrainingFilms:
     text = _artifact(run_id, SPLIT_FILE)
     if text is None:
         return UNKNOWN
-    _, *rows = csv.reader(io.StringIO(text))
+    rows = list(csv.reader(io.StringIO(text)))[1:]  # without the header
     if any(len(row) != 3 for row in rows):
         return UNKNOWN
     return TrainingFilms(frozenset(name for *names, part in rows if part == "train" for name in names))
