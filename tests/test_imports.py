@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Set
@@ -89,6 +90,13 @@ def imported_subpackages(path: Path) -> set[str]:
 def test_every_subpackage_has_a_layer() -> None:
     subpackages = {subpackage_of(path) for path in modules()}
     assert subpackages == set(LAYERS)
+
+
+def test_the_guide_for_contributors_lists_each_subpackage_with_its_layer() -> None:
+    guide = (PACKAGE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| ([^|]+) \|", guide, re.M)
+    listed = {name: int(layer) for layer, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert listed == LAYERS
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))

@@ -102,7 +102,7 @@ class LandmarkTraining(L.LightningModule):
         take_buffers_of_first(self.model)  # as DDP does at each step, but not within one of several batches
 
     def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
-        """Predict the films as `evaluate` and `predict` will, and keep the predictions by their places in the part."""
+        """Predict the films, each in one pass of the network, and keep the predictions by their places in the part."""
         part, rows = list(self._parts)[dataloader_idx], batch.row.tolist()
         films = [self._parts[part][row] for row in rows]
         landmarks = predict_batch(self.model.predict, batch.images, self._compute)
