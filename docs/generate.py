@@ -41,7 +41,8 @@ Later layers override earlier ones:
 2. `projects/<model>/config.yaml`, the model's full recipe,
 3. `projects/<model>/<preset>.yaml` for a preset other than `full`,
 4. `projects/<model>/<preset>_folder.yaml`, if it exists and a folder of films is given,
-5. the model that `model.pretrained` names: its network, input size and output ([fine-tuning](training.md#fine-tune-a-model)),
+5. the model that `model.pretrained` names: its network, input size and output
+   ([fine-tuning](training.md#fine-tune-a-model)),
 6. your recipe file (`recipe=<file.yaml>`),
 7. the command line.
 

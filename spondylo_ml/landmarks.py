@@ -264,8 +264,8 @@ class FilmPrediction:
             usual, or no reference to compare with).
         shift_scores: (2 S + 1,) logarithm of the evidence for the same vertebrae S levels lower, ..., as named, ..., S
             levels higher; None if the model does not weigh other readings.
-        level_confidence: probability that the levels are right, by these scores, calibrated on the model's validation
-            films; 1 without them.
+        level_confidence: probability that more than half of the vertebrae found have their level, by these scores,
+            calibrated on the model's validation films; 1 without them.
         quarter_turns: clockwise quarter turns after which the film was read; 0 for a film that was read as it is.
         remarks: how the film was read, where it was not simply the whole film.
         refusal: why nothing may be measured on the film; empty if it may.

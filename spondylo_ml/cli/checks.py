@@ -222,17 +222,17 @@ def check_preview(options: PreviewOptions, overrides: Mapping[str, Any]) -> None
 def check_list(config: ListConfig) -> None:
     """Check the metric and the store."""
     if config.by is not None:
-        from spondylo_ml.evaluation.catalogue import lower_is_better
+        from spondylo_ml.evaluation.catalogue import require_rankable
 
-        lower_is_better(config.by)
+        require_rankable(config.by)
     require_runs()
 
 
 def check_clean(config: CleanConfig) -> None:
     """Check the metric and the store."""
-    from spondylo_ml.evaluation.catalogue import lower_is_better
+    from spondylo_ml.evaluation.catalogue import require_rankable
 
-    lower_is_better(config.metric)
+    require_rankable(config.metric)
     require_runs()
 
 

@@ -69,8 +69,8 @@ def name_levels(
         facing: stated or inferred; if it is unknown, an assumed sacrum is less certain.
         levels_from: the film's source of its slots; `LEVELS_LABELLED` if labels name the levels.
         evidence: trust in the corners, 0 to 1.
-        level_confidence: the network's probability that not the whole spine is one or two levels off. It has seen the
-            same sacrum, so that the lower of both probabilities counts, not their product.
+        level_confidence: the network's probability that more than half of the vertebrae have their level. It has seen
+            the same sacrum, so that the lower of both probabilities counts, not their product.
     """
     labelled_slots = [v.slot for v in vertebrae]
     slots = range(min(labelled_slots), max(labelled_slots) + 1) if labelled_slots else range(0)

@@ -61,7 +61,7 @@ def measure_film(
         levels_from: source of the slots of `vertebrae`; the film's if None.
         facing: overrides the film's facing, which is inferred if unknown.
         evidence: the network's evidence for these vertebrae, 0 to 1; 1 for labels.
-        level_confidence: its probability that not all levels are too high or too low; 1 for labels.
+        level_confidence: its probability that more than half of the vertebrae have their level; 1 for labels.
         refusal: why nothing may be measured on the film at all; empty for labels.
 
     Raises:

@@ -131,7 +131,8 @@ class FilmMeasurement:
         facing_from: "given" or "inferred".
         facing_confidence: 1 if the facing was given.
         levels_known: whether the vertebrae have level names.
-        levels_confidence: probability that the lowest vertebra has the right name.
+        levels_confidence: lower one of two probabilities: that the lowest vertebra is the one that its shape says, and
+            the network's that more than half of the vertebrae have their level; 1 for labels.
         spacing_provenance: source of the pixel spacing; empty if there is no spacing.
         pixel_aspect: width of a pixel over its height; None if unknown.
         aspect_from: source of the pixel aspect: "given", "spacing", "file", "assumed" (1) or "unknown".

@@ -1,7 +1,7 @@
 """Check whether labelled corners can be the outline of a vertebral body, and say what is wrong if not.
 
-Readers, the audit and training all use these functions, so that they agree on which labels are valid. Measures work in the
-patient's frame and have `patient_frame.has_impossible_outline`, which needs no direction of the spine.
+Readers, the audit and training all use these functions, so that they agree on which labels are valid. Measures work in
+the patient's frame and have `patient_frame.has_impossible_outline`, which needs no direction of the spine.
 """
 
 from __future__ import annotations

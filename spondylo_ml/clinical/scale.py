@@ -100,7 +100,16 @@ def film_scale(
     if square and source == "assumed" and not (withheld or doubt):
         warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {STATE_ASPECT}")
     mm_withheld = implausible or (doubt if spacing else NO_SPACING)
-    return Scale(used_spacing, pixel_aspect, source, withheld, mm_withheld, undo_x, doubt, tuple(warnings))
+    return Scale(
+        spacing=used_spacing,
+        pixel_aspect=pixel_aspect,
+        aspect_from=source,
+        withheld=withheld,
+        mm_withheld=mm_withheld,
+        undo_x=undo_x,
+        doubt=doubt,
+        warnings=tuple(warnings),
+    )
 
 
 def _source(pixel_aspect: float | None, aspect_given: bool, spacing: Spacing | None) -> str:

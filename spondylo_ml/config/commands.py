@@ -1,4 +1,4 @@
-"""The options of each command; those of `benchmark` and `promote` have files of their own."""
+"""The options of commands; those of larger commands have files of their own in this package."""
 
 from __future__ import annotations
 

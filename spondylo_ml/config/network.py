@@ -160,8 +160,7 @@ class ModelConfig(Section):
     name: Annotated[str, MODEL_NAMES] = Field("unet", description="the network")
     coordinate_channels: bool = Field(
         True,
-        description="input channels grey, row and column instead of grey three times, so that the position on "
-        "the film counts",
+        description="input channels grey, x and y instead of grey three times, so that the position on the film counts",
     )
     pretrained: str = Field(
         "none",

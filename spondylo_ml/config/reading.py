@@ -14,7 +14,7 @@ class ReadingConfig(Section):
         False,
         description="read a film a second time on a crop around its spine where the vertebrae are small in the "
         "network's input, as on the whole film of a detector, and on overlapping crops where too few are found; the "
-        "reading with more evidence is kept",
+        "reading with the higher score is kept",
     )
     small_below: float = Field(
         0.6,

@@ -64,6 +64,15 @@ def lower_is_better(name: str) -> bool:
     return direction is Direction.LOWER
 
 
+def require_rankable(name: str) -> None:
+    """Check that runs can be ranked by a metric.
+
+    Raises:
+        ConfigError: the catalogue has no such metric, or neither direction of it is better.
+    """
+    lower_is_better(name)
+
+
 def format_value(name: str, value: float) -> str:
     """A value of a metric with its digits; "none" for NaN."""
     return "none" if math.isnan(value) else f"{value:,.{metric_definition(name).digits}f}"

@@ -236,7 +236,7 @@ def check_multiple(images: Tensor, multiple: int, name: str) -> None:
 
 
 def network_input(images: Tensor, coordinates: bool, mean: float = GREY_MEAN, std: float = GREY_STD) -> Tensor:
-    """(N, 1, H, W) uint8 images to (N, 3, H, W): grey and its coordinates, or grey three times."""
+    """(N, 1, H, W) uint8 images to (N, 3, H, W): grey, x and y (column and row), or grey three times."""
     grey = scaled_grey(images, mean, std)
     x = with_coordinates(grey) if coordinates else grey.expand(-1, 3, -1, -1)
     return x.contiguous(memory_format=torch.channels_last)
@@ -253,7 +253,7 @@ def scaled_grey(images: Tensor, mean: float = GREY_MEAN, std: float = GREY_STD) 
 
 
 def with_coordinates(grey: Tensor) -> Tensor:
-    """(N, 1, H, W) to (N, 3, H, W): grey, column and row, both from -1 to 1 along the longer side.
+    """(N, 1, H, W) to (N, 3, H, W): grey, x (column) and y (row), both from -1 to 1 along the longer side.
 
     Liu et al., An Intriguing Failing of Convolutional Neural Networks and the CoordConv Solution (NeurIPS 2018).
     """

@@ -19,7 +19,6 @@ from spondylo_ml.models.corner_grids import corner_cross_entropy, grid_shares, m
 from spondylo_ml.models.oriented_boxes import grid_points, jittered_boxes, mirrored_boxes, sample_boxes, to_frame
 
 WIDTHS = (24, 32, 48, 64)  # at s, s / 2, s / 4 and s / 8 samples
-SAMPLES_MULTIPLE = 8
 LEAST_CONTRAST = 4.0
 """Grey levels added to the standard deviation of a patch: an empty one stays empty instead of becoming noise."""
 

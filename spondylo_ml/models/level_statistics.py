@@ -8,12 +8,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spondylo_ml.landmarks import MIRRORED_CORNERS
+
 SPREAD_FLOOR = 0.05  # least standard deviation of a shape feature, for statistics from few films
 FEWEST_SAMPLES = 8  # of a slot, mirrored ones included; with fewer, the statistics of all slots are used
 
 
 class LevelStatistics(nn.Module):
-    """Median and standard deviation of shapes and steps, by level; not to be used before `learned`."""
+    """Median and standard deviation of shapes and steps, by level; not to be used before `learned`.
+
+    `body_mean` and `step_mean` hold medians: their names are those in model files.
+    """
 
     body_mean: Tensor
     body_spread: Tensor
@@ -32,7 +37,7 @@ class LevelStatistics(nn.Module):
     def learn(self, corners_xy: Tensor) -> None:
         """Learn shapes and steps from (N, V, 4, 2) true corners, NaN where absent."""
         bodies = corners_xy.double()
-        mirrored = bodies[:, :, [1, 0, 3, 2]] * torch.tensor([-1.0, 1.0], dtype=torch.float64)
+        mirrored = bodies[:, :, list(MIRRORED_CORNERS)] * torch.tensor([-1.0, 1.0], dtype=torch.float64)
         both = torch.cat([bodies, mirrored])
         for name, features in (("body", body_features(both)), ("step", step_features(both[:, :-1], both[:, 1:]))):
             pooled = _finite_rows(features.flatten(0, 1))

@@ -17,8 +17,6 @@ from spondylo_ml.landmarks import CORNERS, PATIENT_CORNERS
 ANY = "any"
 """Value of a corner in `mapping.yaml` if the name does not tell which corner it is."""
 
-IGNORED = "ignored"
-
 _LEVEL = re.compile(r"(?<![a-z0-9])(s1|l[1-5]|t1[0-2]|t[1-9]|c[67])(?![0-9])")
 _FILLERS = {"corner", "point", "kp", "keypoint", "landmark", "vertebra", "vertebrae", "vertebral", "body", "level"}
 _VERTICAL = {
