@@ -15,7 +15,7 @@ from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.plausibility import find_implausible_parts
 from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.clinical.rules import rules_digest
-from spondylo_ml.clinical.scale import NO_SPACING, Scale, film_scale
+from spondylo_ml.clinical.scale import NO_SPACING, UNSTRETCHED, PixelGeometry, Scale, film_scale
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film, FloatArray, Vertebra
@@ -29,13 +29,12 @@ WEAK_EVIDENCE = (
     "the film may not show a spine"
 )
 
-
 USUAL_ENDPLATE_MM = 35.0
 """Length of a usual lumbar endplate, to compare the limits of a listhesis in percent and in mm."""
 
 
 @dataclass(frozen=True)
-class _Side:
+class _UsedFacing:
     facing: Facing
     source: str
     confidence: float
@@ -74,10 +73,7 @@ def measure_film(
         measured,
         film.facing if facing is None else facing,
         rules,
-        spacing=film.spacing,
-        pixel_aspect=film.pixel_aspect,
-        aspect_given=film.aspect_given,
-        square=film.size_hw[0] == film.size_hw[1],
+        pixels=PixelGeometry.of(film),
         levels_from=film.levels_from if levels_from is None else levels_from,
         evidence=evidence,
         level_confidence=level_confidence,
@@ -90,22 +86,13 @@ def measure_vertebrae(
     facing: Facing,
     rules: ClinicalConfig = DEFAULT_RULES,
     *,
-    spacing: Spacing | None = None,
-    pixel_aspect: float | None = 1.0,
-    aspect_given: bool = False,
-    square: bool = False,
+    pixels: PixelGeometry = UNSTRETCHED,
     levels_from: str = LEVELS_LABELLED,
     evidence: float = 1.0,
     level_confidence: float = 1.0,
     refusal: str = "",
 ) -> FilmMeasurement:
     """As `measure_film`, without a `Film`.
-
-    Args:
-        spacing: mm per px, or None.
-        pixel_aspect: width of a pixel over its height; None if the film was stretched by an unknown amount.
-        aspect_given: whether someone stated the pixel aspect.
-        square: whether the film is as wide as it is high, which stretched exports often are.
 
     Raises:
         DataError: two vertebrae share a slot.
@@ -114,9 +101,9 @@ def measure_vertebrae(
     if len(set(slots)) < len(slots):
         raise DataError(f"level listed more than once; given slots {slots}")
     evidence = 0.0 if refusal else evidence  # so that neither facing nor levels are named
-    side = _side(vertebrae, facing, rules, evidence)
+    side = _used_facing(vertebrae, facing, rules, evidence)
     naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence, level_confidence)
-    scale = film_scale(vertebrae, side.facing, spacing, pixel_aspect, aspect_given, square)
+    scale = film_scale(vertebrae, side.facing, pixels)
     no_spine = refusal or (WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else "")
     withheld = no_spine or scale.withheld or side.reason
     lateral = side.facing is not Facing.NONE
@@ -173,15 +160,15 @@ def confidence_in_words(confidence: float) -> str:
     return "above 0.99" if confidence > 0.99 else f"of {confidence:.2f}"
 
 
-def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, evidence: float) -> _Side:
+def _used_facing(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, evidence: float) -> _UsedFacing:
     if facing is Facing.NONE:
-        return _Side(facing, "given", 1.0, "an AP film has no anterior side")
+        return _UsedFacing(facing, "given", 1.0, "an AP film has no anterior side")
     estimate = infer_facing(vertebrae, evidence)
     if facing is not Facing.UNKNOWN:
         contradicted = estimate.facing not in (facing, Facing.UNKNOWN) and estimate.confidence >= CONTRADICTION
         doubt = f"the facing was given as {facing.value}, but the corners are those of a film that faces "
         doubt += f"{estimate.facing.value}: is that right? If not, all slips are wrong"
-        return _Side(facing, "given", 1.0, "", doubt if contradicted else "")
+        return _UsedFacing(facing, "given", 1.0, "", doubt if contradicted else "")
     reason = ""
     if estimate.facing is Facing.UNKNOWN:
         reason = "nothing on the film shows which side is anterior; give the facing"
@@ -191,7 +178,7 @@ def _side(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalConfig, 
             f"which side is anterior is uncertain ({estimate.facing.value} with a confidence of {shown}, "
             f"{rules.least_facing_confidence:g} is needed); give the facing"
         )
-    return _Side(estimate.facing, "inferred", estimate.confidence, reason)
+    return _UsedFacing(estimate.facing, "inferred", estimate.confidence, reason)
 
 
 def _small_slips(levels: Sequence[LevelMeasurement], rules: ClinicalConfig) -> tuple[str, ...]:
@@ -213,7 +200,12 @@ def _bodies(
 
 
 def _warnings(
-    side: _Side, naming: LevelNaming, levels_from: str, scale: Scale, no_spine: str, implausible: Sequence[str]
+    side: _UsedFacing,
+    naming: LevelNaming,
+    levels_from: str,
+    scale: Scale,
+    no_spine: str,
+    implausible: Sequence[str],
 ) -> tuple[str, ...]:
     messages = [no_spine, scale.withheld, *scale.warnings, *implausible, side.reason, side.doubt, naming.reason]
     if side.source == "inferred" and not side.reason:

@@ -14,7 +14,7 @@ import numpy as np
 
 from spondylo_ml.clinical.spacing import impossible_spacing
 from spondylo_ml.clinical.stretch import film_stretch
-from spondylo_ml.landmarks import Facing, Vertebra
+from spondylo_ml.landmarks import Facing, Film, Vertebra
 from spondylo_ml.spacing import Spacing
 
 ASPECT_TOLERANCE = 0.01
@@ -25,6 +25,33 @@ DOUBTFUL = "the film may be stretched"
 NO_SPACING = "no pixel spacing is known"
 ASPECT_FROM_IGNORED = "the shape of a pixel follows from the spacing that is ignored"
 STATE_ASPECT = "give the pixel aspect (width of a pixel over its height, 1 where the film is as it was taken)"
+
+
+@dataclass(frozen=True)
+class PixelGeometry:
+    """What a film's file and its user state about its pixels.
+
+    Attributes:
+        spacing: mm per px, or None.
+        pixel_aspect: width of a pixel over its height; None if the film was stretched by an unknown amount.
+        aspect_given: whether someone stated the pixel aspect.
+        square_film: whether the film is as wide as it is high, which stretched exports often are.
+    """
+
+    spacing: Spacing | None = None
+    pixel_aspect: float | None = 1.0
+    aspect_given: bool = False
+    square_film: bool = False
+
+    @classmethod
+    def of(cls, film: Film) -> PixelGeometry:
+        """What is stated about a film."""
+        height, width = film.size_hw
+        return cls(film.spacing, film.pixel_aspect, film.aspect_given, height == width)
+
+
+UNSTRETCHED = PixelGeometry()
+"""No spacing, square pixels."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +91,13 @@ class Scale:
         return x * self.undo_x, y
 
 
-def film_scale(
-    vertebrae: Sequence[Vertebra],
-    facing: Facing,
-    spacing: Spacing | None,
-    pixel_aspect: float | None,
-    aspect_given: bool,
-    square: bool = False,
-) -> Scale:
-    """Decide the scale of a film from its header values and its (labelled or predicted) vertebrae.
-
-    Args:
-        pixel_aspect: of the film; None if it was stretched by an unknown amount.
-        aspect_given: whether someone stated the pixel aspect.
-        square: whether the film is as wide as it is high, which stretched exports often are.
-    """
+def film_scale(vertebrae: Sequence[Vertebra], facing: Facing, pixels: PixelGeometry) -> Scale:
+    """Decide the scale of a film from what is stated about its pixels and its (labelled or predicted) vertebrae."""
+    spacing, pixel_aspect = pixels.spacing, pixels.pixel_aspect
     implausible = impossible_spacing(vertebrae, spacing) if spacing else ""
     used_spacing = None if implausible else spacing
     warnings = [f"{implausible}; the spacing is ignored, so that nothing is given in mm"] if implausible else []
-    source = _source(pixel_aspect, aspect_given, used_spacing)
+    source = _source(pixel_aspect, pixels.aspect_given, used_spacing)
     withheld, undo_x, doubt = _disagreement(used_spacing, pixel_aspect), np.nan, ""
     if pixel_aspect is None:
         withheld, source = STRETCHED, "unknown"
@@ -90,14 +105,14 @@ def film_scale(
         pixel_aspect, withheld, source = None, f"{ASPECT_FROM_IGNORED}: {STATE_ASPECT}", "unknown"
     elif not withheld and facing is not Facing.NONE:
         stretch = film_stretch(vertebrae, pixel_aspect)
-        if stretch.probable and aspect_given:
+        if stretch.probable and pixels.aspect_given:
             warnings.append(f"{stretch}, with the pixel aspect of {pixel_aspect:g} that was given: is that right?")
         elif stretch.doubtful:
             undo_x, doubt = 1 / stretch.factor, f"{DOUBTFUL}: {stretch}; {STATE_ASPECT}"
             warnings.append(f"{doubt}; slips that hardly depend on it are given")
         elif stretch.probable:
             withheld = f"the film was probably stretched: {stretch}; {STATE_ASPECT}"
-    if square and source == "assumed" and not (withheld or doubt):
+    if pixels.square_film and source == "assumed" and not (withheld or doubt):
         warnings.append(f"the film is square, as stretched exports are, and is taken for unstretched: {STATE_ASPECT}")
     mm_withheld = implausible or (doubt if spacing else NO_SPACING)
     return Scale(

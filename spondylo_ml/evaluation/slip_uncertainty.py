@@ -10,7 +10,7 @@ import numpy as np
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement
 from spondylo_ml.clinical.meyerding import Grade, grades
 from spondylo_ml.clinical.patient_frame import patient_frame
-from spondylo_ml.clinical.scale import film_scale
+from spondylo_ml.clinical.scale import PixelGeometry, film_scale
 from spondylo_ml.clinical.slip import endplate_length, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import CornerCalibration
@@ -67,9 +67,7 @@ def film_slips(
     levels = [level for level in measurement.levels if not level.slip.reason]
     if not levels:
         return ()
-    scale = film_scale(
-        predicted_vertebrae(prediction), Facing(measurement.facing), film.spacing, film.pixel_aspect, film.aspect_given
-    )
+    scale = film_scale(predicted_vertebrae(prediction), Facing(measurement.facing), PixelGeometry.of(film))
     # The predicted corners come first, so that they are measured together with the samples.
     corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples, seed_name)])
     facing = Facing(measurement.facing)

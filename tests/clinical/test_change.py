@@ -18,6 +18,7 @@ from spondylo_ml.clinical.instability import Verdict, instability
 from spondylo_ml.clinical.measure import measure_vertebrae
 from spondylo_ml.clinical.measurement import Measure
 from spondylo_ml.clinical.same_levels import better_shift
+from spondylo_ml.clinical.scale import PixelGeometry
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.phantom import PhantomFilm, Posture, phantom_film
 from spondylo_ml.errors import DataError
@@ -39,9 +40,8 @@ def film_of(
     levels_from: str = "label",
 ) -> MeasuredFilm:
     aspect = spacing.pixel_aspect if spacing else 1.0
-    measurement = measure_vertebrae(
-        vertebrae, facing, rules, spacing=spacing, pixel_aspect=aspect, aspect_given=True, levels_from=levels_from
-    )
+    pixels = PixelGeometry(spacing, aspect, aspect_given=True)
+    measurement = measure_vertebrae(vertebrae, facing, rules, pixels=pixels, levels_from=levels_from)
     return MeasuredFilm(measurement, tuple(vertebrae), spacing, errors)
 
 

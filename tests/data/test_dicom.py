@@ -29,6 +29,7 @@ from pydicom.uid import (
 )
 
 from spondylo_ml.clinical.measure import measure_vertebrae
+from spondylo_ml.clinical.scale import PixelGeometry
 from spondylo_ml.data.dicom import coding, decode_dicom, is_dicom
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing
@@ -148,7 +149,8 @@ def test_pixel_spacing_is_rows_then_columns_and_gives_the_aspect() -> None:
 def test_spacing_has_its_provenance_and_a_warning_for_the_detector(fields: dict[str, object], provenance: str) -> None:
     result = read(dicom(gradient(), **fields))
     assert result.spacing.provenance == provenance
-    warned = measure_vertebrae((), Facing.LEFT, spacing=result.spacing, pixel_aspect=result.pixel_aspect).warnings
+    pixels = PixelGeometry(result.spacing, result.pixel_aspect)
+    warned = measure_vertebrae((), Facing.LEFT, pixels=pixels).warnings
     assert any("magnification" in text for text in warned) == ("Imager" in provenance)
 
 

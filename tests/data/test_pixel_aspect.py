@@ -11,7 +11,7 @@ from builders import mendeley_folder
 from dicoms import dicom, gradient
 from pydantic import ValidationError
 
-from spondylo_ml.clinical.scale import film_scale
+from spondylo_ml.clinical.scale import PixelGeometry, film_scale
 from spondylo_ml.config import PredictConfig
 from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes
 from spondylo_ml.data.film_files import collect_films
@@ -55,12 +55,12 @@ def test_a_stated_spacing_does_not_replace_the_shape_of_a_pixel_that_the_file_st
     data = dicom(gradient(), **header)  # vertical size, horizontal size
     square = open_bytes(data, "a", FilmDetails(spacing=Spacing(0.4, 0.4, "given")))
     assert (square.pixel_aspect, square.aspect_given) == (pytest.approx(0.8), False)
-    scale = film_scale((), Facing.LEFT, square.spacing, square.pixel_aspect, square.aspect_given)
+    scale = film_scale((), Facing.LEFT, PixelGeometry.of(square))
     assert scale.withheld == "the spacing (0.4 x 0.4 mm) and the pixel aspect (0.8) disagree on the shape of a pixel"
     both = open_bytes(data, "a", FilmDetails(spacing=Spacing(0.4, 0.4, "given"), pixel_aspect=1.0))
     assert (both.pixel_aspect, both.aspect_given) == (1.0, True)
     alone = open_bytes(data, "a")
-    by_file = film_scale((), Facing.LEFT, alone.spacing, alone.pixel_aspect, alone.aspect_given)
+    by_file = film_scale((), Facing.LEFT, PixelGeometry.of(alone))
     assert (by_file.withheld, by_file.pixel_aspect) == ("", pytest.approx(0.8))
     assert by_file.aspect_from == ("spacing" if alone.spacing else "file")
 
