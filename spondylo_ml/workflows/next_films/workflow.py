@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,13 +88,8 @@ def next_films(config: NextConfig) -> NextResult:
         readings = _read(scorer, collected.films)
         ranked = rank_films([reading.score for reading in readings.values()], labelled, config.count)
         warnings = tuple(_warnings(scorer, model, data, ranked))
-        pictures = {
-            film.film_id: draw_film(film, prediction, PICTURE_HEIGHT_PX)
-            for film, prediction in _chosen(ranked[: config.pictures], readings, files)
-        }
-        chosen = sum(one.state is State.CHOSEN for one in ranked)
-        heading = f"Films to label first: {chosen} of {len(ranked)}"
-        page = next_page(NextPage(heading, _facts(ranked, loaded, data), warnings, ranked, pictures))
+        chosen = partial(_chosen, readings=readings, files=files)
+        page = _page(ranked, chosen(ranked[: config.pictures]), _facts(ranked, loaded, data), warnings)
         table = film_table(ranked, {name: reading.warnings for name, reading in readings.items()}).to_csv(index=False)
         mlflow.log_text(page, PAGE)
         mlflow.log_text(table, LIST)
@@ -106,29 +101,20 @@ def next_films(config: NextConfig) -> NextResult:
             (folder / PAGE).write_text(page, encoding="utf-8")
             (folder / LIST).write_text(table, encoding="utf-8")
             if config.format is not None:
-                drafts = DraftFolder(folder, model, config.format)
-                for film, prediction in _chosen(ranked, readings, files):
-                    drafts.add(film, prediction)
-                drafts.write()
+                _write_drafts(DraftFolder(folder, model, config.format), chosen(ranked))
             if config.private_names:
                 write_names(folder / NAMES_FILE, collected.films)
-    failed = tuple(
-        Failure(files[name].path, name, reading.error_detail)
-        for name, reading in readings.items()
-        if reading.prediction is None
-    )
-    paths = {name: file.path for name, file in files.items()}
     return NextResult(
-        run_id,
-        loaded.name,
-        tuple(ranked),
-        paths,
-        failed,
-        collected.skipped,
-        warnings,
-        folder,
-        config.format,
-        collected.notes,
+        run_id=run_id,
+        model=loaded.name,
+        ranked=tuple(ranked),
+        files={name: file.path for name, file in files.items()},
+        failed=_unreadable(readings, files),
+        skipped=collected.skipped,
+        warnings=warnings,
+        folder=folder,
+        draft_format=config.format,
+        notes=collected.notes,
     )
 
 
@@ -210,6 +196,33 @@ def _chosen(
         if one.state is State.CHOSEN and prediction is not None:
             file = files[one.film.film_id]
             yield open_file(file.path, file.film_id, file.details), prediction
+
+
+def _page(
+    ranked: Sequence[RankedFilm],
+    shown: Iterable[tuple[Film, FilmPrediction]],
+    facts: Sequence[tuple[str, str]],
+    warnings: Sequence[str],
+) -> str:
+    """The page of all films, with pictures of those in `shown`."""
+    pictures = {film.film_id: draw_film(film, prediction, PICTURE_HEIGHT_PX) for film, prediction in shown}
+    chosen = sum(one.state is State.CHOSEN for one in ranked)
+    heading = f"Films to label first: {chosen} of {len(ranked)}"
+    return next_page(NextPage(heading, facts, warnings, ranked, pictures))
+
+
+def _write_drafts(drafts: DraftFolder, films: Iterable[tuple[Film, FilmPrediction]]) -> None:
+    for film, prediction in films:
+        drafts.add(film, prediction)
+    drafts.write()
+
+
+def _unreadable(readings: Mapping[str, FilmReading], files: Mapping[str, FilmFile]) -> tuple[Failure, ...]:
+    return tuple(
+        Failure(files[name].path, name, reading.error_detail)
+        for name, reading in readings.items()
+        if reading.prediction is None
+    )
 
 
 def _description(ranked: Sequence[RankedFilm], warnings: Sequence[str]) -> str:
