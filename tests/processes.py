@@ -1,4 +1,4 @@
-"""Runs functions in several processes that have joined, as torchrun would start them."""
+"""Runs functions in several processes of one group, as torchrun would start them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from spondylo_ml.training.communication import joined
+from spondylo_ml.training.distributed import process_group
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def in_processes(work: Callable[[int], Any], count: int = 2, timeout_s: float = 
 def _run(work: Callable[[int], Any], environment: dict[str, str], sender: Connection) -> None:
     os.environ.update(environment)
     try:
-        with joined():
+        with process_group():
             result = work(int(environment["RANK"]))
     except Exception as error:
         result = Failure(type(error), str(error))

@@ -20,7 +20,7 @@ from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.diagnosis.preserve_state import preserve_state
 from spondylo_ml.diagnosis.results import CheckResult, check_result
 from spondylo_ml.models.base import LandmarkModel
-from spondylo_ml.training.communication import this_process
+from spondylo_ml.training.distributed import this_process
 
 NAME = "memory"
 GIB = 1024**3

@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Timer
 
-from spondylo_ml.training.communication import from_first, this_process
+from spondylo_ml.training.distributed import broadcast_from_rank0, this_process
 
 
 class Budget(Timer):
@@ -46,7 +46,7 @@ class Budget(Timer):
 
     def _agree(self) -> None:
         if math.isfinite(self._seconds):
-            self._agreed = from_first(self._share_used_here())
+            self._agreed = broadcast_from_rank0(self._share_used_here())
 
     def _share_used_here(self) -> float:
         return min(1.0, self.time_elapsed() / self._seconds)

@@ -31,15 +31,15 @@ from spondylo_ml.training.budget import Budget
 from spondylo_ml.training.callbacks import EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
 from spondylo_ml.training.checkpoint_files import BEST, LAST
 from spondylo_ml.training.checkpoints import MovableCheckpoint, SafeCheckpointIO
-from spondylo_ml.training.communication import (
+from spondylo_ml.training.device import Compute
+from spondylo_ml.training.distributed import (
     OwnSigterm,
-    from_first,
+    broadcast_from_rank0,
     naming_lost_process,
     require_device_each,
     require_same_films,
     this_process,
 )
-from spondylo_ml.training.device import Compute
 from spondylo_ml.training.inference import FILMS_AT_ONCE
 from spondylo_ml.training.module import LandmarkTraining, Score
 from spondylo_ml.training.out_of_memory import naming_batch_size
@@ -84,7 +84,7 @@ def train_epochs(
     torch.manual_seed(config.seed)
     require_device_each(compute)
     require_same_films(films)
-    point, folder, model.pretrained = from_first((point, folder, model.pretrained))
+    point, folder, model.pretrained = broadcast_from_rank0((point, folder, model.pretrained))
     first_epoch = point.epoch + 1 if point else 0
     evaluated = {"val": films["val"], "train": some_labelled(films["train"], training.train_metric_films)}
     shown = training.shown_per_epoch(len(films["train"]))

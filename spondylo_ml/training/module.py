@@ -19,8 +19,14 @@ from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.errors import NonFiniteLossError, NonFiniteMetricError
 from spondylo_ml.landmarks import FilmPrediction
 from spondylo_ml.models.base import LandmarkModel
-from spondylo_ml.training.communication import at_first, from_first, summed, take_buffers_of_first, this_process
 from spondylo_ml.training.device import Compute
+from spondylo_ml.training.distributed import (
+    broadcast_buffers,
+    broadcast_from_rank0,
+    gather_at_rank0,
+    sum_over_ranks,
+    this_process,
+)
 from spondylo_ml.training.inference import inference, predict_batch, to_film_predictions
 from spondylo_ml.training.optimisers import build_optimizer, build_scheduler
 
@@ -86,7 +92,7 @@ class LandmarkTraining(L.LightningModule):
         torch.manual_seed(int(np.random.SeedSequence(seeds).generate_state(1)[0]))
         parts = self.model.losses(batch)
         total = torch.stack(list(parts.values())).sum()
-        values = summed({name: share.fraction * float(value.detach()) for name, value in parts.items()})
+        values = sum_over_ranks({name: share.fraction * float(value.detach()) for name, value in parts.items()})
         whole = sum(values.values())
         if not math.isfinite(whole):
             raise NonFiniteLossError(self.current_epoch + 1, step + 1, values)
@@ -99,7 +105,7 @@ class LandmarkTraining(L.LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Forget the predictions of the last epoch."""
         self._seen = {part: {} for part in self._parts}
-        take_buffers_of_first(self.model)  # as DDP does at each step, but not within one of several batches
+        broadcast_buffers(self.model)  # as DDP does at each step, but not within one of several batches
 
     def validation_step(self, batch: FilmBatch, step: int, dataloader_idx: int = 0) -> None:
         """Predict the films, each in one pass of the network, and keep the predictions by their places in the part."""
@@ -120,8 +126,8 @@ class LandmarkTraining(L.LightningModule):
         """
         for name, value in self._sums.items():
             self.epoch_metrics["train/loss" if name == "total" else f"train/loss_{name}"] = value / self.films_seen
-        seen = at_first(self._seen)
-        self.epoch_metrics |= from_first({} if seen is None else self._scores(seen))
+        seen = gather_at_rank0(self._seen)
+        self.epoch_metrics |= broadcast_from_rank0({} if seen is None else self._scores(seen))
         mre = self.epoch_metrics["val/mre_px512"]
         if not math.isfinite(mre):
             raise NonFiniteMetricError(self.current_epoch + 1, "val/mre_px512", mre)

@@ -10,7 +10,7 @@ import torch
 
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.errors import OutOfMemoryError
-from spondylo_ml.training.communication import this_process
+from spondylo_ml.training.distributed import this_process
 
 _OF_CPU = "DefaultCPUAllocator"
 """In the message of the plain RuntimeError that torch raises without a GPU."""

@@ -19,8 +19,8 @@ from spondylo_ml.config import Config
 from spondylo_ml.errors import ConfigError, DataError, LostProcessError, SpondyloError
 from spondylo_ml.models.zoo import build_model
 from spondylo_ml.processes import launched_process
-from spondylo_ml.training.communication import from_first, joined, this_process
 from spondylo_ml.training.device import choose_compute
+from spondylo_ml.training.distributed import broadcast_from_rank0, process_group, this_process
 from spondylo_ml.training.fit import fit_with_first
 from spondylo_ml.workflows.train.films import load_training_films, prepare_parts, resolve_from_films
 
@@ -36,9 +36,9 @@ class Plan:
 @contextmanager
 def leading() -> Iterator[None]:
     """Lead the processes that torchrun started, for the runs of the block; the others end with it."""
-    with joined():
+    with process_group():
         yield
-        from_first(None)
+        broadcast_from_rank0(None)
 
 
 def announce(config: Config, resume_from: Path | None) -> None:
@@ -58,7 +58,7 @@ def announce(config: Config, resume_from: Path | None) -> None:
             f"shared equally: give a multiple of {count}, such as {count * -(-batch_size // count)}, or start another "
             "number of processes"
         )
-    from_first(Plan(config, resume_from.resolve() if resume_from else None))
+    broadcast_from_rank0(Plan(config, resume_from.resolve() if resume_from else None))
 
 
 def follow() -> None:
@@ -73,7 +73,7 @@ def follow() -> None:
     os.environ.pop("MLFLOW_RUN_ID", None)  # the first process goes on with that run
     logging.disable(logging.ERROR)
     try:
-        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), joined():
+        with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere), process_group():
             while (plan := _next_plan()) is not None:
                 _train_with_first(plan)
     except LostProcessError:
@@ -85,7 +85,7 @@ def follow() -> None:
 
 
 def _next_plan() -> Plan | None:
-    return from_first(None)
+    return broadcast_from_rank0(None)
 
 
 def _train_with_first(plan: Plan) -> None:

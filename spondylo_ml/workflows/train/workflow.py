@@ -54,8 +54,8 @@ from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
 from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.training.checkpoint_files import remove_previous
-from spondylo_ml.training.communication import this_process
 from spondylo_ml.training.device import Compute, choose_compute
+from spondylo_ml.training.distributed import this_process
 from spondylo_ml.training.fit import FitResult, fit
 from spondylo_ml.training.run_log import ColourImage
 from spondylo_ml.workflows.shared.audit_log import log_audit

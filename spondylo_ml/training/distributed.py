@@ -1,4 +1,4 @@
-"""What the processes of one training run tell each other. Each function returns what it is given where there is one."""
+"""Collective operations over the processes of one training run; each returns its argument where there is one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_GLOO = ("gloo", "Connection closed by peer", "Connection reset by peer")
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Be one of the processes that torchrun started, until the block ends.
 
     Raises:
@@ -48,11 +48,11 @@ def joined() -> Iterator[None]:
 
 
 def this_process() -> Process:
-    """This process among those that have joined."""
+    """This process, with its rank in the group; `ALONE` without one."""
     return launched_process() if distributed.is_available() and distributed.is_initialized() else ALONE
 
 
-def from_first(value: T) -> T:
+def broadcast_from_rank0(value: T) -> T:
     """The value that the first process gives."""
     if this_process().count == 1:
         return value
@@ -62,7 +62,7 @@ def from_first(value: T) -> T:
     return values[0]
 
 
-def at_first(value: T) -> list[T] | None:
+def gather_at_rank0(value: T) -> list[T] | None:
     """The values of all processes, in the order of their ranks, in the first one; None in the others."""
     process = this_process()
     if process.count == 1:
@@ -73,7 +73,7 @@ def at_first(value: T) -> list[T] | None:
     return values
 
 
-def summed(values: Mapping[str, float]) -> dict[str, float]:
+def sum_over_ranks(values: Mapping[str, float]) -> dict[str, float]:
     """The sum over the processes of each value; all give the same names."""
     if this_process().count == 1:
         return dict(values)
@@ -85,7 +85,7 @@ def summed(values: Mapping[str, float]) -> dict[str, float]:
     return {name: by_name[name] for name in values}
 
 
-def take_buffers_of_first(module: nn.Module) -> None:
+def broadcast_buffers(module: nn.Module) -> None:
     """Set the buffers of a module, such as the running statistics of batch norm, to those of the first process."""
     if this_process().count > 1:
         for buffer in module.buffers():
@@ -105,7 +105,7 @@ def require_same_films(films: Mapping[str, Sequence[PreparedFilm]]) -> None:
         summary.update(film.film.film_id.encode())
         summary.update(film.image.tobytes())
         summary.update(film.corners_xy.tobytes())
-    if from_first(summary.digest()) != summary.digest():
+    if broadcast_from_rank0(summary.digest()) != summary.digest():
         raise ConfigError(
             "the films differ from those of the first process: give all machines the same folder of films"
         )
