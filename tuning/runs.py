@@ -20,9 +20,9 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.tracking.outcome import ERROR_TAG, clear_outcome, record_reason, red_line
 from spondylo_ml.tracking.provenance import git_commit
-from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.run_process import process_tags
 from spondylo_ml.tracking.store import COMMAND_TAG, experiment_id
+from spondylo_ml.tracking.store_check import store_name
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
 """MLflow's status for each state of a trial. It has none for PRUNED, which the tag `trial_state` records."""

@@ -29,7 +29,7 @@ from tuning.samplers import build_pruner, build_sampler
 from tuning.space import Space
 from tuning.storage import StudyLock, StudyStorage, explained_if_lost, open_storage
 from tuning.summary import BEST_RECIPE, STUDY_PAGE, StudySummary, summarise
-from tuning.worker import HopelessStudyError, Worker
+from tuning.worker import RepeatedFailureError, Worker
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class OpenStudy:
         """Work on the study until it is done, and summarise it.
 
         Raises:
-            HopelessStudyError: the study stopped early.
+            RepeatedFailureError: the study stopped early.
             StudiesLostError: the database of studies, or its proxy, no longer answers.
             KeyboardInterrupt: after the results so far were written.
         """
@@ -86,7 +86,7 @@ class OpenStudy:
         except KeyboardInterrupt as interrupt:
             self._finish("interrupted", f"stopped by {cause_of(interrupt)}. The same command resumes the study")
             raise
-        except HopelessStudyError as error:
+        except RepeatedFailureError as error:
             self._finish("stopped", error.in_run())
             raise
         return self._finish("finished")

@@ -25,7 +25,7 @@ HOPELESS_AFTER = 5
 LOST = "its worker was lost (killed, or without a heartbeat)"
 
 
-class HopelessStudyError(SpondyloError):
+class RepeatedFailureError(SpondyloError):
     """The first trials all failed for the same reason."""
 
 
@@ -56,7 +56,7 @@ class Worker:
         """Take trials until none is waiting or running, in other workers too: if one is cut off, this one retries it.
 
         Raises:
-            HopelessStudyError: nothing has succeeded, and five trials failed for the same reason.
+            RepeatedFailureError: nothing has succeeded, and five trials failed for the same reason.
             KeyboardInterrupt: after the current trial was enqueued again.
         """
         try:
@@ -190,7 +190,7 @@ class Worker:
         trials = self.study.get_trials(deepcopy=False)
         self._hopeful = any(t.state in (TrialState.COMPLETE, TrialState.PRUNED) for t in trials)
         if reason := tickets.same_failure_throughout(trials, HOPELESS_AFTER):
-            raise HopelessStudyError(
+            raise RepeatedFailureError(
                 f"the study stops: nothing has succeeded, and {HOPELESS_AFTER} trials failed for the same reason: "
                 f"{reason}. Fix that; the same command then resumes the study"
             )

@@ -189,7 +189,7 @@ def require_opened_run() -> None:
 
 def require_store() -> None:
     """Require that the store answers; hides what MLflow logs while it creates its tables."""
-    from spondylo_ml.tracking.reachable import require_store
+    from spondylo_ml.tracking.store_check import require_store
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -14,7 +14,7 @@ from spondylo_ml.clinical.angles import between_deg
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelMeasurement, Measure
 from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.same_levels import better_shift, too_few_to_compare
-from spondylo_ml.clinical.spacing import body_width_mm
+from spondylo_ml.clinical.spacing_plausibility import body_width_mm
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
 from spondylo_ml.spacing import Spacing

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spondylo_ml.clinical.spacing import impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import impossible_spacing
 from spondylo_ml.clinical.stretch import film_stretch
 from spondylo_ml.landmarks import Facing, Film, Vertebra
 from spondylo_ml.spacing import Spacing

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spondylo_ml.data.film_content import FilmContent
-from spondylo_ml.data.film_pixels import LIMITS, Limits, file_bytes, film_in, require_finite, require_size
+from spondylo_ml.data.film_pixels import LIMITS, FilmLimits, file_bytes, film_in, require_finite, require_size
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.grey_levels import as_8_bit_where_they_fit, spread_levels
 from spondylo_ml.errors import FileError
@@ -37,7 +37,7 @@ class FilmDetails:
 NO_DETAILS = FilmDetails()
 
 
-def open_file(path: Path, film_id: str, details: FilmDetails = NO_DETAILS, limits: Limits = LIMITS) -> Film:
+def open_file(path: Path, film_id: str, details: FilmDetails = NO_DETAILS, limits: FilmLimits = LIMITS) -> Film:
     """The film in an image or DICOM file.
 
     Raises:
@@ -47,7 +47,7 @@ def open_file(path: Path, film_id: str, details: FilmDetails = NO_DETAILS, limit
 
 
 def open_bytes(
-    data: bytes, film_id: str, details: FilmDetails = NO_DETAILS, limits: Limits = LIMITS, file: str = "the film"
+    data: bytes, film_id: str, details: FilmDetails = NO_DETAILS, limits: FilmLimits = LIMITS, file: str = "the film"
 ) -> Film:
     """The film in the bytes of an image (PNG, JPEG, TIFF, BMP) or DICOM file.
 
@@ -64,7 +64,7 @@ def open_array(
     pixels: NDArray[Any],
     film_id: str,
     details: FilmDetails = NO_DETAILS,
-    limits: Limits = LIMITS,
+    limits: FilmLimits = LIMITS,
     file: str = "the film",
 ) -> Film:
     """The film in a (H, W) array of grey levels, bone bright.

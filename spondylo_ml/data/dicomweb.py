@@ -28,8 +28,8 @@ from spondylo_ml.data.dicomweb_http import (
     USER,
     Credentials,
     LimitedAdapter,
-    Limits,
     NoAnswerError,
+    ServerLimits,
     answer,
 )
 from spondylo_ml.errors import ConfigError, DataError, NamedFilmsError
@@ -71,7 +71,7 @@ def require_installed() -> None:
 class DicomwebServer:
     """A server by its address, `dicomweb:<url>`, with the credentials of the environment."""
 
-    def __init__(self, address: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, address: str, limits: ServerLimits = LIMITS) -> None:
         """Raises `ConfigError` for a URL or credentials that cannot be used. Nothing is sent yet."""
         require_installed()
         from dicomweb_client.web import DICOMwebClient

@@ -30,7 +30,7 @@ MAX_FILM_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """What a server may send, and how long it may take.
 
     Attributes:
@@ -48,7 +48,7 @@ class Limits:
     unanswered: int = 3
 
 
-LIMITS = Limits()
+LIMITS = ServerLimits()
 
 
 class NoAnswerError(DataError):
@@ -114,7 +114,7 @@ def _is_loopback(host: str) -> bool:
 class LimitedAdapter(HTTPAdapter):
     """Stops an answer that is too long, compressed ones included, or too slow, before it fills the memory."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ServerLimits) -> None:
         self._limits = limits
         super().__init__()
 

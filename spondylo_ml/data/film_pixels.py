@@ -30,7 +30,7 @@ SMALLEST_SIDE_PX = 16
 
 
 @dataclass(frozen=True)
-class Limits:
+class FilmLimits:
     """Limits per film, so that one file cannot exhaust the memory of the machine.
 
     Attributes:
@@ -42,7 +42,7 @@ class Limits:
     max_pixels: int = 50_000_000
 
 
-LIMITS = Limits()
+LIMITS = FilmLimits()
 
 
 def looks_like_a_film(path: Path) -> bool:
@@ -61,7 +61,7 @@ def is_dicom_file(path: Path) -> bool:
         return False
 
 
-def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> tuple[int, int]:
+def checked_size_hw(path: Path, alias: str = "a film", limits: FilmLimits = LIMITS) -> tuple[int, int]:
     """(H, W) of the film as it is shown, without decoding it.
 
     Raises:
@@ -76,7 +76,7 @@ def checked_size_hw(path: Path, alias: str = "a film", limits: Limits = LIMITS) 
         raise _failed(error, path.name, alias) from None
 
 
-def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> FilmContent:
+def read_film(path: Path, alias: str = "a film", limits: FilmLimits = LIMITS) -> FilmContent:
     """The content of a film file.
 
     Raises:
@@ -85,7 +85,7 @@ def read_film(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> Fil
     return film_in(file_bytes(path, alias, limits), path.name, alias, limits)
 
 
-def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMITS) -> FilmContent:
+def film_in(data: bytes, file: str, alias: str = "a film", limits: FilmLimits = LIMITS) -> FilmContent:
     """Like `read_film`, for the bytes of the file named `file`."""
     try:
         size_hw = _size_hw(data, file, alias, limits)
@@ -99,7 +99,7 @@ def film_in(data: bytes, file: str, alias: str = "a film", limits: Limits = LIMI
         raise _failed(error, file, alias) from None
 
 
-def file_bytes(path: Path, alias: str = "a film", limits: Limits = LIMITS) -> bytes:
+def file_bytes(path: Path, alias: str = "a film", limits: FilmLimits = LIMITS) -> bytes:
     """The bytes of a file.
 
     Raises:
@@ -119,7 +119,7 @@ def require_finite(levels: NDArray[Any], file: str, alias: str) -> None:
         raise FileError(file, NOT_FINITE, alias=alias)
 
 
-def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: Limits) -> None:
+def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: FilmLimits) -> None:
     """Raise `FileError` for a film that is too large, too small or too elongated to be a radiograph."""
     if size_hw[0] * size_hw[1] > limits.max_pixels:
         raise FileError(file, too_large(size_hw, limits.max_pixels), alias=alias)
@@ -129,12 +129,12 @@ def require_size(size_hw: tuple[int, int], file: str, alias: str, limits: Limits
         raise FileError(file, f"{size_hw[1]} x {size_hw[0]} px is not the shape of a film: {allowed}", alias=alias)
 
 
-def too_heavy(size: int, limits: Limits) -> str:
+def too_heavy(size: int, limits: FilmLimits) -> str:
     """Message for a file with too many bytes."""
     return f"a file of {size / 2**20:.1f} MiB: more than the {limits.max_bytes / 2**20:g} MiB that are read"
 
 
-def _size_hw(data: bytes, file: str, alias: str, limits: Limits) -> tuple[int, int]:
+def _size_hw(data: bytes, file: str, alias: str, limits: FilmLimits) -> tuple[int, int]:
     """(H, W) according to the header, checked against the limits."""
     if len(data) > limits.max_bytes:
         raise FileError(file, too_heavy(len(data), limits), alias=alias)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spondylo_ml.clinical.spacing import impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import impossible_spacing
 from spondylo_ml.evaluation.vertebra_size import width_px
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, patient_corners
 from spondylo_ml.spacing import Spacing

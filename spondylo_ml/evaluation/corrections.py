@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from spondylo_ml.clinical.spacing import impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import impossible_spacing
 from spondylo_ml.data.corrected_drafts import PERSON
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.corner_table import to_mm, to_px512

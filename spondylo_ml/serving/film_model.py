@@ -20,7 +20,7 @@ from spondylo_ml.clinical.change import LevelErrors
 from spondylo_ml.clinical.measurement import LevelUncertainty
 from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, open_array, open_bytes, open_file
 from spondylo_ml.data.exposure import Exposure, bone_contrast, doubt_on_sign, exposure_of, small_film
-from spondylo_ml.data.film_pixels import LIMITS, Limits
+from spondylo_ml.data.film_pixels import LIMITS, FilmLimits
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.prepare import PreparedFilm, prepare_film
@@ -82,7 +82,7 @@ class FilmModel:
         name: str,
         compute: Compute | None = None,
         batch_size: int = BATCH_SIZE,
-        limits: Limits = LIMITS,
+        limits: FilmLimits = LIMITS,
         digest: str = "",
     ) -> None:
         self.name, self.bundle, self.digest = name, bundle, digest

@@ -17,8 +17,8 @@ from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.serving.local_model import DESCRIPTION, STARTER, local_model
 from spondylo_ml.tracking.digests import digest_of_run, digest_of_version, find_version
 from spondylo_ml.tracking.logged_models import logged_model
-from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.run_names import find_run, run_or_none
+from spondylo_ml.tracking.store_check import store_name
 from spondylo_ml.tracking.store_uri import uri_without_password
 
 REGISTERED_MODEL = "spondylo-landmarks"

@@ -14,7 +14,7 @@ from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, read_model_json
 from spondylo_ml.serving.local_model import DESCRIPTION, local_model, only_model
 from spondylo_ml.serving.model_address import model_address
-from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store_check import store_name
 
 
 @dataclass(frozen=True)

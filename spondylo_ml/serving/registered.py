@@ -14,7 +14,7 @@ import yaml
 
 from spondylo_ml.errors import DataError, TrackingError
 from spondylo_ml.tracking.digests import digest_of_version, find_version
-from spondylo_ml.tracking.reachable import require_store, store_name
+from spondylo_ml.tracking.store_check import require_store, store_name
 from spondylo_ml.tracking.store_uri import sqlite_file
 
 log = logging.getLogger(__name__)

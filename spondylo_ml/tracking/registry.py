@@ -19,7 +19,7 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run, require_same_digest
 from spondylo_ml.tracking.logged_models import logged_model
-from spondylo_ml.tracking.reachable import store_name
+from spondylo_ml.tracking.store_check import store_name
 from spondylo_ml.tracking.store_uri import uri_without_password
 
 CHAMPION, CHALLENGER = "champion", "challenger"

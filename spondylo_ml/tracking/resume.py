@@ -19,8 +19,8 @@ from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.config.starting_model import ConfigOf
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.tracking.checkpoints import checkpoint_folder, checkpoint_folders, checkpoint_root
-from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.store import RESUMED_AS, get_run, is_run
+from spondylo_ml.tracking.store_check import store_name
 from spondylo_ml.training.checkpoint_files import LAST, previous_of, replace_file, whole_checkpoint
 
 CONFIG_FILE, RUN_FILE = "config.json", "run_id.txt"

@@ -21,10 +21,10 @@ from spondylo_ml.config.references import (
 from spondylo_ml.config.section import Section
 from spondylo_ml.errors import TrackingError, nearest_hint
 from spondylo_ml.tracking.logged_models import has_model
-from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.run_kinds import BENCHMARK, CROSS_VALIDATION, TRAINING, kind_of, without_parts
 from spondylo_ml.tracking.search import equals, search_runs
 from spondylo_ml.tracking.store import get_run
+from spondylo_ml.tracking.store_check import store_name
 
 Options = TypeVar("Options", bound=Section)
 MOST_LISTED = 5

@@ -13,10 +13,10 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import TrackingError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
 from spondylo_ml.tracking.logged_models import has_model
-from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.run_metrics import all_metrics, metric_of
 from spondylo_ml.tracking.search import search_runs
 from spondylo_ml.tracking.store import find_experiment
+from spondylo_ml.tracking.store_check import store_name
 
 
 def require_model(run: Run) -> None:

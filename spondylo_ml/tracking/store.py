@@ -20,8 +20,8 @@ from spondylo_ml.folders import require_writable
 from spondylo_ml.tracking.experiments import prepare_experiment
 from spondylo_ml.tracking.killed import set_killed
 from spondylo_ml.tracking.outcome import OPEN, clear_outcome, end_status, record_end
-from spondylo_ml.tracking.reachable import store_name
 from spondylo_ml.tracking.run_process import is_abandoned, process_tags, process_text, require_free
+from spondylo_ml.tracking.store_check import store_name
 from spondylo_ml.tracking.store_uri import database_url
 
 log = logging.getLogger(__name__)

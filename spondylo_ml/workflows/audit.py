@@ -22,8 +22,8 @@ from spondylo_ml.pages.audit_page import audit_page
 from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.shared.audit_log import log_audit
 
 log = logging.getLogger(__name__)

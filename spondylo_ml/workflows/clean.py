@@ -17,14 +17,14 @@ from spondylo_ml.errors import RunInUseError
 from spondylo_ml.tracking.checkpoints import checkpoint_root, folders_of
 from spondylo_ml.tracking.claim import existing_folders_locked
 from spondylo_ml.tracking.dead_runs import dead_runs, end_dead_runs
-from spondylo_ml.tracking.keeping import Keeping, Limits, registered_runs
 from spondylo_ml.tracking.outcome import OPEN
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import RUN_FILE
+from spondylo_ml.tracking.retention import RetentionLimits, RetentionPolicy, registered_runs
 from spondylo_ml.tracking.run_files import REMOVED_TAG, delete_files, files_bytes, mark_removed
 from spondylo_ml.tracking.run_kinds import OTHER, kind_of
 from spondylo_ml.tracking.search import search_runs
 from spondylo_ml.tracking.store import get_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.training.checkpoint_files import files_in
 
 
@@ -99,15 +99,15 @@ def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
     Raises:
         TrackingError: see `clean`.
     """
-    limits = Limits(config.older_than_days, config.keep_newest, config.keep_best, config.metric)
-    keeping = Keeping(search_runs(), registered_runs(), limits, now_ms)
-    of_deleted = replace(keeping, limits=replace(limits, keep_newest=0, keep_best=0))
+    limits = RetentionLimits(config.older_than_days, config.keep_newest, config.keep_best, config.metric)
+    policy = RetentionPolicy(search_runs(), registered_runs(), limits, now_ms)
+    of_deleted = replace(policy, limits=replace(limits, keep_newest=0, keep_best=0))
     considered = search_runs(experiment=config.experiment)
     deleted_before = search_runs("", config.experiment, deleted=True)
     kept_checkpoints, kept_runs = Counter[str](), Counter[str]()
     checkpoints, runs = [], []
     if "checkpoints" in config.what:
-        reasons = [(run, keeping.reason_for_checkpoints(run)) for run in considered]
+        reasons = [(run, policy.reason_for_checkpoints(run)) for run in considered]
         reasons += [(run, of_deleted.reason(run)) for run in deleted_before]
         for run, reason in reasons:
             item = _checkpoints_of(run)
@@ -117,7 +117,7 @@ def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
                 checkpoints.append(item)
     if "runs" in config.what:
         for run in considered:
-            if reason := keeping.reason_as_part(run):
+            if reason := policy.reason_as_part(run):
                 kept_runs[reason] += 1
             else:
                 runs.append(run)
@@ -134,8 +134,8 @@ def plan_cleaning(config: CleanConfig, now_ms: int) -> Cleaning:
         kept_checkpoints=kept_checkpoints,
         kept_runs=kept_runs,
         unknown_folders=tuple(_unknown_folders()),
-        ages_days={run.info.run_id: keeping.age_days(run) for run in touched},
-        ranks={run.info.run_id: rank for run in touched if (rank := keeping.ranks.get(run.info.run_id))},
+        ages_days={run.info.run_id: policy.age_days(run) for run in touched},
+        ranks={run.info.run_id: rank for run in touched if (rank := policy.ranks.get(run.info.run_id))},
         files=tuple(files),
         unreachable_files=unreachable,
     )

@@ -34,9 +34,9 @@ from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.selection import metric_history, top_runs
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.shared.common_films import common_films
 from spondylo_ml.workflows.shared.seen_films import SEEN_TAG, SeenFilms
 

@@ -33,9 +33,8 @@ from spondylo_ml.pages.corrections_page import (
 )
 from spondylo_ml.pages.figures.correction_picture import correction_caption, draw_correction, largest_corrections
 from spondylo_ml.pages.figures.labels import Picture
-from spondylo_ml.promotion.in_use import UseComparison, UseVerdict
-from spondylo_ml.tracking.film_dataset import FilmDataset
-from spondylo_ml.tracking.in_use import (
+from spondylo_ml.promotion.check_in_use import UseComparison, UseVerdict
+from spondylo_ml.tracking.correction_history import (
     COMMAND,
     HISTORY,
     MODEL_DIGEST,
@@ -47,12 +46,13 @@ from spondylo_ml.tracking.in_use import (
     model_in_use,
     tag_version,
 )
+from spondylo_ml.tracking.film_dataset import FilmDataset
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import now
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 
 log = logging.getLogger(__name__)
 

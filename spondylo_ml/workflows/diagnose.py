@@ -35,8 +35,8 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.addresses import page_link
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.training.device import choose_compute
 from spondylo_ml.training.inference import inference
 

@@ -39,9 +39,9 @@ from spondylo_ml.tracking.film_dataset import dataset_of_metrics
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.run_metrics import EVALUATION, METRICS_FILE, metrics_text
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, experiment_of, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.shared.run_page import RunFacts, log_run_page, results_in_markdown
 from spondylo_ml.workflows.shared.seen_films import SEEN_TAG, SeenFilms
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty, log_curves, log_levels

@@ -63,8 +63,8 @@ def write_films(films: FilmSet, config: ExportConfig | PhantomConfig) -> ExportR
     if "MLFLOW_RUN_ID" not in os.environ:
         return _written(films, config)
 
-    from spondylo_ml.tracking.reachable import require_store  # slow, and needed under `mlflow run` alone
     from spondylo_ml.tracking.store import open_run
+    from spondylo_ml.tracking.store_check import require_store  # slow, and needed under `mlflow run` alone
 
     require_store()
     command = "phantom" if isinstance(config, PhantomConfig) else "export"

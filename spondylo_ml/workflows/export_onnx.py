@@ -28,8 +28,8 @@ from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportabl
 from spondylo_ml.serving.onnx_parity import Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
+from spondylo_ml.tracking.store_check import require_store
 
 log = logging.getLogger(__name__)
 

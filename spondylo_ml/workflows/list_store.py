@@ -15,10 +15,10 @@ from spondylo_ml.config import ListConfig
 from spondylo_ml.errors import TrackingError, unknown_name
 from spondylo_ml.evaluation.catalogue import format_value, lower_is_better, metric_definition
 from spondylo_ml.tracking.dead_runs import name_dead_runs
-from spondylo_ml.tracking.reachable import require_store, store_name
 from spondylo_ml.tracking.registry import STATUS
 from spondylo_ml.tracking.run_kinds import BENCHMARK, STUDY, kind_of, without_parts
 from spondylo_ml.tracking.search import search_runs
+from spondylo_ml.tracking.store_check import require_store, store_name
 
 ID_LETTERS = 8
 SHOWN = ("mre_px512", "sdr_24px")

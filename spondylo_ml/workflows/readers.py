@@ -37,8 +37,8 @@ from spondylo_ml.tracking.film_dataset import FilmDataset
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.export import with_parts
 from spondylo_ml.workflows.shared.training_films import seen_by_model
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from spondylo_ml.config.promotion import RegistryConfig
 from spondylo_ml.promotion.registry_pages import history_text
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import Registry
+from spondylo_ml.tracking.store_check import require_store
 
 
 def show_history(config: RegistryConfig) -> str:

@@ -23,8 +23,8 @@ from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.addresses import experiment_path
 from spondylo_ml.tracking.experiments import prepare_experiment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import chosen_experiment, find_experiment
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.tracking.views import LEADERBOARD
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from builders import png_with_damaged_pixels
 from dicoms import dicom, gradient, to_8_bit
 
 from spondylo_ml.data.decode import FilmDetails, open_array, open_bytes, open_file
-from spondylo_ml.data.film_pixels import Limits
+from spondylo_ml.data.film_pixels import FilmLimits
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing
 from spondylo_ml.spacing import Spacing
@@ -92,21 +92,21 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
 
 
 def test_the_limit_of_pixels_is_a_limit_not_one_less() -> None:
-    limits = Limits(max_pixels=60 * 40)
+    limits = FilmLimits(max_pixels=60 * 40)
     assert open_bytes(encoded(".png"), "a", limits=limits).size_hw == (60, 40)
     for open_one in (open_bytes(encoded(".png"), "a"), open_array(GREY, "a")):
         assert open_one.size_hw == (60, 40)
     with pytest.raises(FileError, match="40 x 60 px: more than the"):
-        open_array(GREY, "a", limits=Limits(max_pixels=60 * 40 - 1))
+        open_array(GREY, "a", limits=FilmLimits(max_pixels=60 * 40 - 1))
 
 
 def test_a_file_that_is_too_large_is_rejected_unread(tmp_path: Path) -> None:
     path = tmp_path / "heavy.png"
     path.write_bytes(bytes(3 << 20))
     with pytest.raises(FileError, match=r"heavy\.png: a file of 3\.0 MiB: more than the 2 MiB that are read"):
-        open_file(path, "a", limits=Limits(max_bytes=2 << 20))
+        open_file(path, "a", limits=FilmLimits(max_bytes=2 << 20))
     with pytest.raises(FileError, match=r"the film: a file of 3\.0 MiB"):
-        open_bytes(path.read_bytes(), "a", limits=Limits(max_bytes=2 << 20))
+        open_bytes(path.read_bytes(), "a", limits=FilmLimits(max_bytes=2 << 20))
     with pytest.raises(FileError, match=r"gone\.png: cannot be opened \(FileNotFoundError\)"):
         open_file(tmp_path / "gone.png", "a")
 

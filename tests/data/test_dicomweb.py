@@ -19,7 +19,7 @@ from servers import orthanc
 
 from spondylo_ml.data.dicom import decode_dicom
 from spondylo_ml.data.dicomweb import DicomwebServer, checked_url
-from spondylo_ml.data.dicomweb_http import LIMITS, PASSWORD, TOKEN, USER, Limits
+from spondylo_ml.data.dicomweb_http import LIMITS, PASSWORD, TOKEN, USER, ServerLimits
 from spondylo_ml.errors import ConfigError, DataError
 
 pytest.importorskip("dicomweb_client", reason="dicomweb-client is not installed: pip install 'spondylo_ml[dicom]'")
@@ -212,7 +212,7 @@ def test_redirections_are_not_followed_and_a_token_is_sent(
     assert Hostile.seen == [f"Bearer {SECRET}"]
 
 
-QUICK = Limits(silence_s=0.2, answer_s=0.3, unanswered=2)
+QUICK = ServerLimits(silence_s=0.2, answer_s=0.3, unanswered=2)
 
 
 def film_bytes_of(instance: str) -> bytes:
@@ -248,10 +248,10 @@ def test_films_that_do_not_come_are_failures_and_no_others_are_asked_for(
 def test_more_films_than_are_read_at_once_leave_nothing(hostile: str, tmp_path: Path) -> None:
     Hostile.entries, Hostile.film = [entry("1.1")], film_bytes_of("1.1")
     size = len(film_bytes_of("1.1"))
-    (film,) = DicomwebServer(hostile, Limits(film_bytes=size)).retrieve(["1.2"], tmp_path).files
+    (film,) = DicomwebServer(hostile, ServerLimits(film_bytes=size)).retrieve(["1.2"], tmp_path).files
     film.unlink()
     with pytest.raises(DataError, match=r"more than the 0 MiB of films that are read at once: give fewer studies"):
-        DicomwebServer(hostile, Limits(film_bytes=size - 1)).retrieve(["1.2"], tmp_path)
+        DicomwebServer(hostile, ServerLimits(film_bytes=size - 1)).retrieve(["1.2"], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

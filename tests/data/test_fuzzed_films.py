@@ -11,11 +11,11 @@ from dicoms import dataset, file_bytes
 from fuzzing import corrupted, seed_ranges
 from PIL import Image
 
-from spondylo_ml.data.film_pixels import Limits, film_in
+from spondylo_ml.data.film_pixels import FilmLimits, film_in
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import GreyImage
 
-LIMITS = Limits(max_bytes=1 << 20, max_pixels=1 << 20)
+LIMITS = FilmLimits(max_bytes=1 << 20, max_pixels=1 << 20)
 PIXELS = np.random.default_rng(0).integers(0, 255, (32, 24), dtype=np.uint8)
 
 

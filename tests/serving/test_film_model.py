@@ -18,7 +18,7 @@ from small_models import SAME_CORNER_PX, bundle_with_known_corners, unet_bundle
 
 from spondylo_ml.clinical.measure import WEAK_EVIDENCE, measure_film
 from spondylo_ml.clinical.scale import STRETCHED
-from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, Limits
+from spondylo_ml.data.decode import NO_DETAILS, FilmDetails, FilmLimits
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.synthetic import SLOTS, phantom_films
 from spondylo_ml.errors import DataError
@@ -255,7 +255,7 @@ def test_an_impossible_spacing_is_ignored_from_every_source(factor: float) -> No
 
 
 def test_size_limits_apply_and_other_types_are_refused(unet: FilmModel) -> None:
-    small = FilmModel(unet.bundle, "m", limits=Limits(max_pixels=1000))
+    small = FilmModel(unet.bundle, "m", limits=FilmLimits(max_pixels=1000))
     (result,) = small.predict(np.zeros((40, 40), np.uint8))
     assert result.error.startswith("a film of 40 x 40 px: more than the 0.001 million px")
     with pytest.raises(DataError, match="film 1 is a int: give a path, the bytes of an image or DICOM file"):

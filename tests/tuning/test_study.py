@@ -19,7 +19,7 @@ from spondylo_ml.errors import ConfigError, NonFiniteLossError, TrackingError
 from tuning.attempt import Attempt, TrialResult
 from tuning.options import StudyOptions
 from tuning.study import STUDIES, OpenStudy, open_study
-from tuning.worker import HopelessStudyError
+from tuning.worker import RepeatedFailureError
 
 
 def parent_of(study: object) -> mlflow.entities.Run:
@@ -185,7 +185,7 @@ def test_five_failures_for_one_reason_stop_the_study_and_a_fixed_one_resumes(tmp
         raise NonFiniteLossError(attempt.trial.number, 1, {"heatmap": math.inf})
 
     study = study_in(tmp_path, "broken", trials=8)
-    with pytest.raises(HopelessStudyError, match="5 trials failed for the same reason: loss is not finite"):
+    with pytest.raises(RepeatedFailureError, match="5 trials failed for the same reason: loss is not finite"):
         study.run(broken)
     assert states(study) == ["FAIL"] * 5 + ["WAITING"] * 3
     assert parent_of(study).info.status == "FAILED"

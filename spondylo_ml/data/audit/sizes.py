@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spondylo_ml.clinical.spacing import impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import impossible_spacing
 from spondylo_ml.clinical.stretch import film_stretch
 from spondylo_ml.data.audit.bodies import Bodies
 from spondylo_ml.data.audit.findings import AuditFinding, Severity

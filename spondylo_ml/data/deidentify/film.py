@@ -20,7 +20,7 @@ from spondylo_ml.data.dicom.film import or_file_error
 from spondylo_ml.data.dicom.header import Header, Refusal, parse_header
 from spondylo_ml.data.dicom.stored import Layout, layout_of, stored_levels
 from spondylo_ml.data.film_content import FilmContent
-from spondylo_ml.data.film_pixels import LIMITS, Limits, film_in
+from spondylo_ml.data.film_pixels import LIMITS, FilmLimits, film_in
 
 TEXT_NOT_FOUND = "its header says that text is burnt into its pixels, and none was found: mask it by hand"
 TEXT_LEFT = "its header says that text is burnt into its pixels: what was masked may not be all of it"
@@ -48,7 +48,7 @@ class DeidentifiedFilm:
 
 
 def deidentify_film(
-    data: bytes, file: str, mask: bool = True, alias: str = "a film", limits: Limits = LIMITS
+    data: bytes, file: str, mask: bool = True, alias: str = "a film", limits: FilmLimits = LIMITS
 ) -> DeidentifiedFilm:
     """De-identify the bytes of a DICOM file, and mask letters at its margins.
 
@@ -63,7 +63,7 @@ def deidentify_film(
     return or_file_error(lambda: _deidentified(data, shown, mask, limits), file, alias)
 
 
-def _deidentified(data: bytes, shown: FilmContent, mask: bool, limits: Limits) -> DeidentifiedFilm:
+def _deidentified(data: bytes, shown: FilmContent, mask: bool, limits: FilmLimits) -> DeidentifiedFilm:
     header, syntax = parse_header(data, limits.max_pixels, READ)
     levels, layout, outside = stored_levels(header, syntax, layout_of(header, limits.max_pixels))
     target = new_header(header, layout)
@@ -115,7 +115,7 @@ def _file(target: Dataset) -> bytes:
     return stream.getvalue()
 
 
-def _require_same_film(data: bytes, shown: FilmContent, limits: Limits) -> None:
+def _require_same_film(data: bytes, shown: FilmContent, limits: FilmLimits) -> None:
     """Raise `Refusal` unless the file, before it is masked, shows the film that was read."""
     after = decode_dicom(data, "the new file", limits.max_pixels)
     same = np.array_equal(after.pixels, shown.pixels) and after.pixel_aspect == shown.pixel_aspect

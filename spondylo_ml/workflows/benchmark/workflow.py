@@ -39,9 +39,9 @@ from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import STOPPED_TAG, error_of, record_reason
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.seed_values import read_values
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, RESUMED_AS, chosen_experiment, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.workflows.benchmark.children import ChildRuns
 from spondylo_ml.workflows.train.validation_report import MODEL_REPORT, read_validation_report

@@ -30,8 +30,8 @@ from spondylo_ml.tracking.film_dataset import FilmDataset
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.outcome import red_line
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.next_films.scoring import FilmReading, FilmScorer
 from spondylo_ml.workflows.next_films.table import film_table
 from spondylo_ml.workflows.predict.draft_folder import DraftFolder

@@ -33,8 +33,8 @@ from spondylo_ml.serving.film_model import FilmModel, FilmSource
 from spondylo_ml.serving.film_result import FilmResult
 from spondylo_ml.spacing import Spacing
 from spondylo_ml.tracking.provenance import log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.store import open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.version import __version__
 from spondylo_ml.workflows.predict.changes import Changes
 from spondylo_ml.workflows.predict.dicom_folder import DicomFolder

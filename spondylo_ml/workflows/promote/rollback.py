@@ -7,8 +7,8 @@ from spondylo_ml.errors import TrackingError
 from spondylo_ml.promotion.history import Event, EventKind, former_champion
 from spondylo_ml.promotion.registry_pages import model_page, with_later_event
 from spondylo_ml.tracking.lock import promotion_lock
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import OUT_OF_USE, ROLLED_BACK, STATUS, Registry, now
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.promote.result import Promotion
 from spondylo_ml.workflows.promote.workflow import promote
 

@@ -27,9 +27,9 @@ from spondylo_ml.tracking.digests import digest_of_run, require_same_digest
 from spondylo_ml.tracking.lock import Lock, promotion_lock
 from spondylo_ml.tracking.mlflow_log import log_params
 from spondylo_ml.tracking.provenance import log_dataset, log_environment
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.registry import FILMS, FILMS_DIGEST, SPLIT, Registry, now
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.workflows.promote.candidates import NoiseFloor, candidate_runs, noise_floor
 from spondylo_ml.workflows.promote.frozen_films import (
     EvaluatedModel,

@@ -29,7 +29,6 @@ from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.claim import claim_run
 from spondylo_ml.tracking.provenance import log_environment, require_same_films
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import (
     CROSS_VALIDATION_FILE,
     FOLDS_TAG,
@@ -38,6 +37,7 @@ from spondylo_ml.tracking.resume import (
 )
 from spondylo_ml.tracking.run_metrics import BEST, all_metrics
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, PARENT_TAG, chosen_experiment, get_run, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.workflows.train.resumable import find_resumable
 from spondylo_ml.workflows.train.settings import log_settings

@@ -48,10 +48,10 @@ from spondylo_ml.tracking.provenance import (
     nonzero_tags,
     require_same_films,
 )
-from spondylo_ml.tracking.reachable import require_store
 from spondylo_ml.tracking.resume import Resume, how_to_resume, write_run_folder
 from spondylo_ml.tracking.selection import numbered_name
 from spondylo_ml.tracking.store import DESCRIPTION_TAG, chosen_experiment, open_run
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.tracking.training_lock import training_lock
 from spondylo_ml.training.checkpoint_files import remove_previous
 from spondylo_ml.training.device import Compute, choose_compute

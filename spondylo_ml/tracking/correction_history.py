@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.report import EvaluationReport
-from spondylo_ml.promotion.in_use import UseComparison, UseVerdict, compare_use, withheld
+from spondylo_ml.promotion.check_in_use import UseComparison, UseVerdict, compare_use, withheld
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST
 from spondylo_ml.tracking.logged_models import logged_model
 from spondylo_ml.tracking.search import search_runs

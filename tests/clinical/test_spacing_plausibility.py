@@ -10,7 +10,7 @@ from builders import plain_film
 from spines import stacked
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.spacing import body_width_mm, impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import body_width_mm, impossible_spacing
 from spondylo_ml.landmarks import Facing, Vertebra
 from spondylo_ml.spacing import Spacing
 

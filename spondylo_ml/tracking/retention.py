@@ -27,7 +27,7 @@ _RUN_ID, _MODEL_ID = re.compile(r"\b[0-9a-f]{32}\b"), re.compile(r"^models:/(m-[
 
 
 @dataclass(frozen=True)
-class Limits:
+class RetentionLimits:
     """Up to which age and rank runs are kept; see `CleanConfig`."""
 
     older_than_days: float
@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Keeping:
+class RetentionPolicy:
     """The rules, applied to the runs of a store.
 
     Attributes:
@@ -48,7 +48,7 @@ class Keeping:
 
     runs: Sequence[Run]
     registered: Mapping[str, str]
-    limits: Limits
+    limits: RetentionLimits
     now_ms: int
 
     def reason(self, run: Run) -> str:

@@ -14,7 +14,7 @@ import pytest
 from stores import store_in
 
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.tracking.reachable import require_store
+from spondylo_ml.tracking.store_check import require_store
 from spondylo_ml.tracking.store_uri import sqlite_file, uri_without_password
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def test_a_store_whose_tables_were_not_made_to_the_end_is_reported(tmp_path: Pat
 
 @pytest.mark.slow
 def test_processes_that_open_a_new_store_at_once_all_can(tmp_path: Path) -> None:
-    code = "from spondylo_ml.tracking.reachable import require_store; print(require_store())"
+    code = "from spondylo_ml.tracking.store_check import require_store; print(require_store())"
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT)}
     processes = [

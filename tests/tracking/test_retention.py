@@ -9,7 +9,7 @@ from mlflow.entities import Metric, Run, RunData, RunInfo, RunTag
 from stores import MS_A_DAY, NOW_MS, TRAINING_TAGS
 
 from spondylo_ml.errors import TrackingError
-from spondylo_ml.tracking.keeping import UNRECOGNISED, Keeping, Limits
+from spondylo_ml.tracking.retention import UNRECOGNISED, RetentionLimits, RetentionPolicy
 
 MRE = "val_best/mre_px512"
 EVALUATION_TAGS = {"git_commit": "c", "judged_run": "x"}
@@ -36,8 +36,8 @@ def reasons(
 ) -> dict[str, str]:
     """Reason for which each run is kept; of each command, one run is kept whatever its age."""
     newest_first = sorted(runs, key=lambda run: -run.info.start_time)
-    keeping = Keeping(newest_first, registered or {}, Limits(days, newest, best, MRE), NOW_MS)
-    return {run.info.run_id: keeping.reason_as_part(run) for run in runs}
+    policy = RetentionPolicy(newest_first, registered or {}, RetentionLimits(days, newest, best, MRE), NOW_MS)
+    return {run.info.run_id: policy.reason_as_part(run) for run in runs}
 
 
 def not_kept(*runs: Run, days: float = 30, newest: int = 1, best: int = 0) -> set[str]:
@@ -61,7 +61,7 @@ def test_age_rank_and_number_decide() -> None:
     assert not_kept(*runs, newest=6) == {"best", "second"}
     assert not_kept(*runs, days=29, best=2) == {"young", "old", "no value", "nan"}
     assert not_kept(*runs, days=1000) == set()
-    ranks = Keeping(runs, {}, Limits(30, 1, 0, MRE), NOW_MS).ranks
+    ranks = RetentionPolicy(runs, {}, RetentionLimits(30, 1, 0, MRE), NOW_MS).ranks
     assert ranks == {"best": 1, "second": 2, "old": 3, "young": 4, "newest": 5, "other": 1}
 
 
@@ -81,12 +81,12 @@ def test_the_runs_from_which_a_kept_run_went_on_are_kept() -> None:
 
 def test_a_metric_that_no_training_run_has_does_not_keep_the_best_silently() -> None:
     runs = [made_run("newest", mre=6.0, days_old=1), made_run("one", mre=5.0)]
-    keeping = Keeping(runs, {}, Limits(30, 1, 3, "eval/mre_px512"), NOW_MS)
+    policy = RetentionPolicy(runs, {}, RetentionLimits(30, 1, 3, "eval/mre_px512"), NOW_MS)
     with pytest.raises(
         TrackingError, match=r"no finished training run has eval/mre_px512.*They have val_best/mre_px512"
     ):
-        keeping.reason_as_part(runs[1])
-    none_by_rank = Keeping(runs, {}, Limits(30, 1, 0, "eval/mre_px512"), NOW_MS)
+        policy.reason_as_part(runs[1])
+    none_by_rank = RetentionPolicy(runs, {}, RetentionLimits(30, 1, 0, "eval/mre_px512"), NOW_MS)
     assert none_by_rank.reason_as_part(runs[1]) == ""
 
 
@@ -145,5 +145,7 @@ def test_checkpoints_of_an_unfinished_cross_validation_are_kept() -> None:
     ):
         parent = made_run("cv", {"git_commit": "c", "folds": "2"}, status=status)
         fold = made_run("fold", parent="cv")
-        keeping = Keeping([made_run("new", days_old=99), parent, fold], {}, Limits(30, 1, 0, MRE), NOW_MS)
-        assert keeping.reason_for_checkpoints(fold) == reason
+        policy = RetentionPolicy(
+            [made_run("new", days_old=99), parent, fold], {}, RetentionLimits(30, 1, 0, MRE), NOW_MS
+        )
+        assert policy.reason_for_checkpoints(fold) == reason

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from spondylo_ml.evaluation.intervals import Estimate
-from spondylo_ml.promotion.in_use import UseVerdict, compare_use
+from spondylo_ml.promotion.check_in_use import UseVerdict, compare_use
 
 
 def error(low: float, high: float, patients: int = 20) -> Estimate:
