@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.data.film_pixels import LIMITS, FilmLimits, file_bytes, film_in, require_finite, require_size
 from spondylo_ml.data.films import HeldImage
 from spondylo_ml.data.grey_levels import as_8_bit_where_they_fit, spread_levels
+from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film
 from spondylo_ml.spacing import Spacing, StatedAspect, resolve_pixel_aspect
@@ -27,23 +28,30 @@ class FilmDetails:
             measures are withheld until the pixel aspect is stated.
         pixel_aspect: width of a pixel over its height, "unknown" if the film was stretched by an unknown amount, None
             if nothing is stated; overrides that of the file.
+        patient: pseudonym; empty if nothing is stated.
+        sex: F or M; empty if nothing is stated.
     """
 
     facing: Facing = Facing.UNKNOWN
     spacing: Spacing | None = None
     pixel_aspect: StatedAspect = None
+    patient: str = ""
+    sex: str = ""
+    age_years: int | None = None
 
 
 NO_DETAILS = FilmDetails()
 
 
 def open_file(path: Path, film_id: str, details: FilmDetails = NO_DETAILS, limits: FilmLimits = LIMITS) -> Film:
-    """The film in an image or DICOM file.
+    """The film in an image or DICOM file; its patient, if nothing is stated, is the pseudonym of the file's PatientID.
 
     Raises:
         FileError: missing, larger than the limits, or not a film that can be read.
     """
-    return open_bytes(file_bytes(path, film_id, limits), film_id, details, limits, path.name)
+    content = film_in(file_bytes(path, film_id, limits), path.name, film_id, limits)
+    patient = details.patient or (pseudonym(content.patient) if content.patient else "")
+    return _film(content, film_id, replace(details, patient=patient))
 
 
 def open_bytes(
@@ -100,10 +108,12 @@ def _film(content: FilmContent, film_id: str, details: FilmDetails) -> Film:
         size_hw=(height, width),
         vertebrae=None,
         facing=details.facing,
-        patient=film_id,
+        patient=details.patient or film_id,
         source="own",
         spacing=spacing,
         pixel_aspect=aspect,
         aspect_given=aspect_given,
+        sex=details.sex,
+        age_years=details.age_years,
         notes=content.notes,
     )

@@ -92,7 +92,7 @@ def collect_films(paths: Sequence[str]) -> CollectedFilms:
 def _film(path: Path, film_id: str, table: FilmsCsv) -> FilmFile:
     row = table.of(path.name, stem_of(path))
     patient = pseudonym(row.patient) if row.patient else ""
-    details = FilmDetails(row.facing, row.spacing, row.pixel_aspect)
+    details = FilmDetails(row.facing, row.spacing, row.pixel_aspect, patient, row.sex, row.age_years)
     return FilmFile(path, film_id, details, FilmOfPatient(film_id, patient, row.visit, row.position, path.parent))
 
 

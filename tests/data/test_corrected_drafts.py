@@ -6,21 +6,26 @@ import json
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import cv2
 import numpy as np
 import pytest
-from builders import plain_film
+from builders import plain_film, square
+from dicoms import dicom, gradient
 from drafted_films import DIGEST, MODEL_NAME, SPINE, edited, write_drafted
 
 from spondylo_ml.data.corrected_drafts import MODEL, NOBODY, PERSON, CorrectedDrafts, match_drafts
+from spondylo_ml.data.decode import open_file
 from spondylo_ml.data.draft_record import DRAFT_RECORD, DraftSet, read_drafts
+from spondylo_ml.data.film_files import collect_films
 from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.data.readers import read_folder
 from spondylo_ml.data.writers import WRITERS
 from spondylo_ml.data.writers.base import PlacedFilm
-from spondylo_ml.data.writers.drafts import WRITERS_OF_DRAFTS
+from spondylo_ml.data.writers.drafts import WRITERS_OF_DRAFTS, draft_of, write_drafts
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.corrections import corrections_of
-from spondylo_ml.landmarks import Facing, SlotRange
+from spondylo_ml.landmarks import Facing, FilmPrediction, SlotRange
 from spondylo_ml.spacing import Spacing
 
 NAMES = ("corrected", "untouched", "unsigned", "late")
@@ -133,3 +138,42 @@ def test_records_that_cannot_be_used_are_errors(tmp_path: Path) -> None:
     (first / "images" / "a.png").unlink()
     with pytest.raises(DataError, match=r"names the film images/a\.png, which is missing: keep images/ beside it"):
         read_drafts([first])
+
+
+@pytest.fixture
+def films_of_patients(tmp_path: Path) -> Path:
+    """DICOM films: two of one PatientID, one whose patient a table names, and one of nobody known."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for name, patient in {"a1": "Quixworth", "a2": "Quixworth", "b": "", "c": ""}.items():
+        (folder / f"{name}.dcm").write_bytes(dicom(gradient((128, 96)), PatientID=patient))
+    (folder / "films.csv").write_text("filename,patient,sex,age_years\nb,Ysolde,F,61\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("kind", sorted(WRITERS_OF_DRAFTS))
+def test_drafts_keep_patient_sex_and_age(kind: str, films_of_patients: Path, tmp_path: Path) -> None:
+    drafts, slots, to = [], SlotRange(0, 5), tmp_path / "drafts"
+    corners = slots.corners(tuple(square(slot, 40, 110 - 22 * slot, 15) for slot in range(4)))
+    (to / "images").mkdir(parents=True)
+    for file in collect_films([str(films_of_patients)]).films:
+        film = open_file(file.path, file.film_id, file.details)
+        cv2.imwrite(str(to / "images" / f"{film.film_id}.png"), film.image.read())
+        prediction = FilmPrediction(film.film_id, slots, corners, np.ones((5, 4)), np.ones(5))
+        drafts.append(draft_of(film, prediction, MODEL_NAME, 0.5, DIGEST))
+    write_drafts(drafts, kind, to)
+    expected = {
+        pseudonym("a1"): (pseudonym("Quixworth"), "", None),
+        pseudonym("a2"): (pseudonym("Quixworth"), "", None),
+        pseudonym("b"): (pseudonym("Ysolde"), "F", 61),
+        pseudonym("c"): (pseudonym("c"), "", None),
+    }
+    unread = kind == "label-studio"  # where a person has to submit them first
+    for films in (read_drafts([to]).films, *([] if unread else [read_folder(to).films])):
+        assert {film.film_id: (film.patient, film.sex, film.age_years) for film in films} == expected
+    if kind in ("cvat", "labelme"):  # the others have no use for such a table, or one of their own
+        rows = [f"{pseudonym('a1')},Quixworth", f"{pseudonym('c')},Tavener"]
+        (to / "films.csv").write_text("\n".join(["filename,patient", *rows]), encoding="utf-8")
+        patients = {film.film_id: film.patient for film in read_folder(to).films}
+        assert patients[pseudonym("a1")] == pseudonym("Quixworth")
+        assert patients[pseudonym("c")] == pseudonym("Tavener")

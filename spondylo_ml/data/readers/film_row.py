@@ -159,6 +159,11 @@ def says_unlabelled(cells: Mapping[str, str]) -> bool:
     return YES_NO.get(cells.get("labelled", "").lower()) is False
 
 
+def _same_patient(column: str, first: object, second: object) -> bool:
+    """Whether both name one patient: annotations may hold the pseudonym, as drafts of DICOM films do."""
+    return column == "patient" and pseudonym(str(first)) == pseudonym(str(second))
+
+
 def merged_rows(one: FilmRow, other: FilmRow, file: str) -> FilmRow:
     """What two sources say about a film together.
 
@@ -168,7 +173,7 @@ def merged_rows(one: FilmRow, other: FilmRow, file: str) -> FilmRow:
     values, unset = {}, FilmRow()
     for item in fields(FilmRow):
         first, second, default = (getattr(row, item.name) for row in (one, other, unset))
-        if default not in (first, second) and first != second:
+        if default not in (first, second) and first != second and not _same_patient(item.name, first, second):
             raise FileError(
                 file,
                 f"{item.name} differs between the annotations and {FILMS_CSV}: correct one",

@@ -53,7 +53,13 @@ class Draft:
     @property
     def cells(self) -> dict[str, str]:
         """What is known about the film."""
-        return {name: cell for name, cell in known_cells(self.placed.film).items() if name not in UNCORRECTED}
+        return {name: cell for name, cell in known_cells(self.placed.film).items() if name not in self.unknown}
+
+    @property
+    def unknown(self) -> set[str]:
+        """Columns that say nothing: a film that is its own patient has an unknown one, which may be stated later."""
+        film = self.placed.film
+        return {*UNCORRECTED, *(["patient"] if film.patient == film.film_id else [])}
 
     @property
     def origin(self) -> dict[str, str]:
@@ -124,7 +130,7 @@ def _recorded(draft: Draft) -> DraftedFilm:
 def _label_studio(drafts: Sequence[Draft], to: Path) -> None:
     tasks = []
     for draft in drafts:
-        data = {name: cell for name, cell in task_data(draft.placed).items() if name not in (*UNCORRECTED, "reader")}
+        data = {name: cell for name, cell in task_data(draft.placed).items() if name not in {*draft.unknown, "reader"}}
         data |= draft.origin
         scores = {slot: of_corners.tolist() for slot, of_corners in draft.scores.items()}
         results = results_of(draft.vertebrae, draft.placed.film.size_hw, scores)
@@ -161,7 +167,7 @@ def _coco(drafts: Sequence[Draft], to: Path) -> None:
     path = to / "annotations.json"
     tree = json.loads(path.read_text(encoding="utf-8"))
     for image, draft in zip(tree["images"], drafts, strict=True):
-        for name in UNCORRECTED:
+        for name in draft.unknown:
             image.pop(name, None)
         image |= draft.origin
     tree["info"] = {"description": ", ".join(sorted({f"{DRAFT_OF}{draft.model}" for draft in drafts}))}

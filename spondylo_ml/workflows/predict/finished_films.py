@@ -101,7 +101,7 @@ class FinishedFilms:
         """The row of a film; None if the record has none, or the file or what is stated about it has changed.
 
         Args:
-            details: facing, spacing and pixel aspect with which the film is to be read.
+            details: what is stated about the film, with which it is to be read.
         """
         if film_id not in self._finished:
             return None
