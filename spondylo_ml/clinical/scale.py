@@ -20,7 +20,7 @@ from spondylo_ml.spacing import Spacing
 ASPECT_TOLERANCE = 0.01
 """Tolerated relative difference of spacing and pixel aspect; a stretch this small changes a slip by less than 0.5 %."""
 
-STRETCHED = "the film was stretched by an unknown amount, which changes slips, angles and ratios"
+STRETCHED = "the shape of the film's pixels is unknown, on which slips, angles and ratios depend"
 DOUBTFUL = "the film may be stretched"
 NO_SPACING = "no pixel spacing is known"
 ASPECT_FROM_IGNORED = "the shape of a pixel follows from the spacing that is ignored"

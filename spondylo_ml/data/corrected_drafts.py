@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from spondylo_ml.data.draft_record import DraftSet
 from spondylo_ml.data.films import FilmSet
-from spondylo_ml.data.names import stem_of
-from spondylo_ml.data.reader_study import LABELLED, match_readers
+from spondylo_ml.data.reader_study import LABELLED, bad_files_by_name, match_readers
 from spondylo_ml.data.readers.remarks import DRAFT_OF
 from spondylo_ml.landmarks import Film, SlotRange
 
@@ -50,9 +48,7 @@ def match_drafts(drafts: DraftSet, datasets: Sequence[FilmSet]) -> CorrectedDraf
     no_slots = SlotRange(0, 1)
     labels = FilmSet("labels", NAMES[1], tuple(film for films in datasets for film in _signed(films)), no_slots)
     study = match_readers([FilmSet("drafts", NAMES[0], drafts.films, no_slots), labels], NAMES)
-    reasons = {
-        finding.alias or stem_of(Path(finding.file)): finding.reason for d in datasets for finding in d.bad_files
-    }
+    reasons = bad_files_by_name(datasets)
     not_back = [(name, reasons.get(name, state)) for name, (draft, state) in study.incomplete if draft == LABELLED]
     not_drafted = [name for name, (draft, state) in study.incomplete if draft != LABELLED and state == LABELLED]
     corrected = study.of("B")

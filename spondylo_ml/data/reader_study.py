@@ -12,10 +12,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 from string import ascii_uppercase
 
 from spondylo_ml.data.components import connected_groups
 from spondylo_ml.data.films import FilmSet, pixels_sha256, terminal_name
+from spondylo_ml.data.names import stem_of
+from spondylo_ml.data.readers.remarks import DRAFT_OF
 from spondylo_ml.errors import DataError, NamedFilmsError
 from spondylo_ml.landmarks import LEVELS_LABELLED, Facing, Film
 
@@ -69,14 +72,19 @@ def match_readers(datasets: Sequence[FilmSet], names: Sequence[str] | None = Non
     keys = list(dict.fromkeys(key for films in by_pixels for key in films))
     rows = [tuple(films.get(key) for films in by_pixels) for key in keys]
     complete = [read for row in rows if len(read := _labelled(row)) == len(readers)]
-    incomplete = tuple(_states(row, by_pixels) for row in rows if len(_labelled(row)) < len(readers))
+    incomplete = tuple(_states(row, by_pixels, datasets) for row in rows if len(_labelled(row)) < len(readers))
     if not complete:
         raise DataError(_nothing_in_common(names, by_pixels, incomplete))
     patients = _common_patients(complete)
     films = [_with_common_facts(row, patient) for row, patient in zip(complete, patients, strict=True)]
-    return ReaderStudy(
-        readers, tuple(films), incomplete, tuple(_remarks(names, complete)), tuple(_facing_conflicts(films, complete))
-    )
+    remarks = [*_remarks(names, complete), *_unusable(datasets, rows)]
+    return ReaderStudy(readers, tuple(films), incomplete, tuple(remarks), tuple(_facing_conflicts(films, complete)))
+
+
+def bad_files_by_name(datasets: Sequence[FilmSet]) -> dict[str, str]:
+    """By name of the film, why its files cannot be used."""
+    findings = (finding for films in datasets for finding in films.bad_files)
+    return {finding.alias or stem_of(Path(finding.file)): finding.reason for finding in findings}
 
 
 def _by_pixels(name: str, films: FilmSet) -> dict[str, Film]:
@@ -101,13 +109,17 @@ def _labelled(row: Sequence[Film | None]) -> tuple[Film, ...]:
     return tuple(film for film in row if film is not None and film.labelled)
 
 
-def _states(row: Sequence[Film | None], by_pixels: Sequence[dict[str, Film]]) -> tuple[str, tuple[str, ...]]:
-    """Name of a film that not all readers labelled, and what each of them has."""
+def _states(
+    row: Sequence[Film | None], by_pixels: Sequence[dict[str, Film]], datasets: Sequence[FilmSet]
+) -> tuple[str, tuple[str, ...]]:
+    """Name of a film that not all readers labelled, and what each of them has: of a bad file, why it cannot be used."""
     name = next(film.film_id for film in row if film is not None)
     states = []
-    for film, others in zip(row, by_pixels, strict=True):
+    for film, others, dataset in zip(row, by_pixels, datasets, strict=True):
         if film is not None:
             states.append(LABELLED if film.labelled else NOT_LABELLED)
+        elif bad := bad_files_by_name([dataset]).get(name):
+            states.append(bad)
         else:
             states.append(OTHER_PIXELS if any(other.film_id == name for other in others.values()) else NO_FILM)
     return name, tuple(states)
@@ -134,7 +146,7 @@ def _with_common_facts(row: tuple[Film, ...], patient: str) -> tuple[Film, ...]:
     """The film with the labels of each reader, and one spacing, aspect and facing, unknown where they contradict."""
     first = row[0]
     spaced = [film for film in row if film.spacing is not None]
-    stated = [film for film in row if film.aspect_given] or spaced or list(row)
+    stated = _with_stated_aspect(row)
     facings = _stated_facings(row)
     common = replace(
         first,
@@ -146,6 +158,13 @@ def _with_common_facts(row: tuple[Film, ...], patient: str) -> tuple[Film, ...]:
     )
     return tuple(
         replace(common, vertebrae=film.vertebrae, levels_from=film.levels_from, reader=film.reader) for film in row
+    )
+
+
+def _with_stated_aspect(row: Sequence[Film]) -> list[Film]:
+    """The films whose pixel aspect counts: where it is stated, else where the spacing is, else all."""
+    return (
+        [film for film in row if film.aspect_given] or [film for film in row if film.spacing is not None] or list(row)
     )
 
 
@@ -182,12 +201,23 @@ def _common_patients(rows: Sequence[tuple[Film, ...]]) -> list[str]:
 def _remarks(names: Sequence[str], rows: Sequence[tuple[Film, ...]]) -> Iterator[str]:
     if count := sum(not _same_spacing(row) for row in rows):
         yield f"{count} film(s) have different pixel spacings in the readers' datasets: nothing is in mm on them"
+    if count := sum(not _same_aspect(_with_stated_aspect(row)) for row in rows):
+        yield (f"{count} film(s) have pixels of different shapes in the datasets: no slips, grades or angles on them")
     for index, name in enumerate(names):
+        if count := sum(row[index].reader.startswith(DRAFT_OF) for row in rows):
+            yield f"{name}: {count} film(s) are drafts of a model that nobody corrected: their corners are the model's"
         if count := sum(row[index].levels_from != LEVELS_LABELLED for row in rows):
             yield (
                 f"{name}: {count} film(s) have labels without names of levels, so that the lowest vertebra has its "
                 "level by assumption: a difference in names may be one of the assumption"
             )
+
+
+def _unusable(datasets: Sequence[FilmSet], rows: Sequence[Sequence[Film | None]]) -> Iterator[str]:
+    """A remark on films that no dataset has in a usable file, so that they are in no list."""
+    listed = {film.film_id for row in rows for film in row if film is not None}
+    if count := len(bad_files_by_name(datasets).keys() - listed):
+        yield f"{count} bad file(s) are of no film that another reader has: they are in no number and no list here"
 
 
 def _facing_conflicts(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from spondylo_ml.data.readers.remarks import DRAFT_OF
 from spondylo_ml.evaluation.matching import GATE
 from spondylo_ml.evaluation.vertebra_size import shorter_side_px
 from spondylo_ml.landmarks import CORNERS, LEVELS_LABELLED, Film, FloatArray, Vertebra, level_name, patient_corners
@@ -45,6 +46,9 @@ def consensus_of(films: Sequence[Sequence[Film]]) -> Consensus:
     A level has a consensus if more than half of the readers labelled the same body with it. Two readings are of one
     body if their corners are on average within `GATE` of its shorter side, as in matching by position. Each corner is
     the median, axis by axis, of these readings, where more than half of the readers placed it.
+
+    The names of a film's levels count as labelled if each has been labelled by one of the readers who agree on it; else
+    they are assumed. Where a reader is a model's draft that nobody corrected, the consensus is marked as this draft.
     """
     out: list[Film] = []
     spread: list[tuple[object, ...]] = []
@@ -52,22 +56,31 @@ def consensus_of(films: Sequence[Sequence[Film]]) -> Consensus:
     for readings in films:
         first = readings[0]
         vertebrae: list[Vertebra] = []
+        sources: list[str] = []
         for slot in sorted({v.slot for film in readings for v in film.vertebrae or ()}):
-            labelled = [v for film in readings for v in film.vertebrae or () if v.slot == slot]
-            agreeing = [labelled[index] for index in _of_one_body(labelled)]
+            by_reading = [(film, v) for film in readings for v in film.vertebrae or () if v.slot == slot]
+            labelled = [v for _, v in by_reading]
+            places = _of_one_body(labelled)
+            agreeing = [labelled[place] for place in places]
             if vertebra := _median(slot, agreeing, len(readings)):
                 vertebrae.append(vertebra)
+                sources.append(_surest([by_reading[place][0].levels_from for place in places]))
                 spread += _spread_rows(first, vertebra, agreeing)
             else:
                 still_open.append(_open_row(first.film_id, slot, len(labelled), len(agreeing), len(readings)))
-        named = any(film.levels_from == LEVELS_LABELLED for film in readings)
-        levels_from = LEVELS_LABELLED if named else first.levels_from
-        out.append(replace(first, vertebrae=tuple(vertebrae), levels_from=levels_from, reader=CONSENSUS))
+        levels_from = next((source for source in sources if source != LEVELS_LABELLED), LEVELS_LABELLED)
+        reader = next((film.reader for film in readings if film.reader.startswith(DRAFT_OF)), CONSENSUS)
+        out.append(replace(first, vertebrae=tuple(vertebrae), levels_from=levels_from, reader=reader))
     return Consensus(
         tuple(out),
         pd.DataFrame(spread, columns=list(SPREAD_COLUMNS)),
         pd.DataFrame(still_open, columns=list(OPEN_COLUMNS)),
     )
+
+
+def _surest(sources: Sequence[str]) -> str:
+    """Labelled if one of the sources of a level's name is a label, else the first assumption."""
+    return LEVELS_LABELLED if LEVELS_LABELLED in sources else sources[0]
 
 
 def _of_one_body(readings: Sequence[Vertebra]) -> list[int]:

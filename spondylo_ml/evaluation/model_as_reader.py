@@ -8,7 +8,7 @@ corners and levels, and their errors are compared pair by pair.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from spondylo_ml.evaluation.corner_table import SDR_THRESHOLDS_PX512
 from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimates, PatientBootstrap
 from spondylo_ml.evaluation.listhesis_roc import ListhesisRoc, listhesis_roc
+from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD
 from spondylo_ml.evaluation.metrics import corner_values, score_estimates
 from spondylo_ml.evaluation.paired import PairedDifference, PairedValues, paired_differences
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -66,6 +67,7 @@ def compare_with_readers(
         films: by reader, the same films in the same order.
     """
     readers = tuple(films)
+    predictions = [_without_absent(prediction) for prediction in predictions]
     errors: dict[str, Estimates] = {}
     differences: dict[str, tuple[PairedDifference, ...]] = {}
     pooled: list[tuple[Values, Values]] = []
@@ -120,6 +122,12 @@ def agreement_values(measured: PredictionSet, rules: ClinicalConfig) -> Values:
     values["slip_error_percent"] = PairedValues(error, of_levels)
     values["grade_accuracy"] = PairedValues(np.asarray(same, dtype=np.float64), of_levels)
     return values
+
+
+def _without_absent(prediction: FilmPrediction) -> FilmPrediction:
+    """The prediction without corners of vertebrae that are predicted to be absent: most networks place all corners."""
+    absent = prediction.presence < PRESENCE_THRESHOLD
+    return replace(prediction, corners_xy=np.where(absent[:, None, None], np.nan, prediction.corners_xy))
 
 
 def _where_both(first: Values, second: Values) -> tuple[Values, Values]:

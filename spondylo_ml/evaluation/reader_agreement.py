@@ -154,8 +154,8 @@ def measured_rows(film_id: str, reader: str, measurement: FilmMeasurement) -> li
 def slip_numbers(
     levels: pd.DataFrame, first: str, second: str, patient_of: Mapping[str, str], bootstrap: PatientBootstrap
 ) -> Estimates:
-    """`slip_agreement` of two readers, without what holds only against a truth; `n_absent`: slips of one reader alone,
-    and for the difference in mm those without a spacing, too.
+    """`slip_agreement` of two readers, without what holds only against a truth; `n_absent`: levels
+    without a slip of both readers, and for the difference in mm those without a spacing, too.
 
     Empty if neither has a slip.
     """
@@ -164,8 +164,8 @@ def slip_numbers(
         return {}
     patients = [patient_of[film_id] for film_id in table["film_id"]]
     numbers = slip_agreement(table, patients, bootstrap)
-    n_alone = int((table["true_slip_percent"].isna() ^ table["pred_slip_percent"].isna()).sum())
-    absent = dict.fromkeys(SLIP_METRICS, n_alone) | {"slip_mae_mm": len(table) - numbers["slip_mae_mm"].n}
+    n_absent = int((table["true_slip_percent"].isna() | table["pred_slip_percent"].isna()).sum())
+    absent = dict.fromkeys(SLIP_METRICS, n_absent) | {"slip_mae_mm": len(table) - numbers["slip_mae_mm"].n}
     return {name: numbers[name].model_copy(update={"n_absent": absent[name]}) for name in SLIP_METRICS}
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from builders import plain_film, square
 
-from spondylo_ml.data.films import FilmSet
+from spondylo_ml.data.films import FileFinding, FilmSet
 from spondylo_ml.data.reader_study import (
     LABELLED,
     NO_FILM,
@@ -116,3 +116,33 @@ def test_levels_named_by_assumption_are_a_remark() -> None:
     assumed = film("one", 1, levels_from="the lowest vertebra is S1 (assumed)")
     (remark,) = match_readers([dataset(film("one", 1)), dataset(assumed)]).remarks
     assert remark.startswith("reader B: 1 film(s) have labels without names of levels")
+
+
+def test_a_damaged_label_is_listed_with_what_is_wrong_and_one_of_no_film_is_counted() -> None:
+    bad = (FileFinding("b.png", "has 11 values", alias="two"), FileFinding("c.png", "has 10 values", alias="three"))
+    second = replace(dataset(film("one", 1)), bad_files=bad)
+    study = match_readers([dataset(film("one", 1), film("two", 2)), second])
+    assert study.incomplete == (("two", (LABELLED, "has 11 values")),)
+    assert study.remarks == (
+        "1 bad file(s) are of no film that another reader has: they are in no number and no list here",
+    )
+
+
+def test_pixels_of_different_shapes_are_remarked_on_and_count_as_unknown() -> None:
+    stated = [replace(film("one", 1), pixel_aspect=aspect, aspect_given=True) for aspect in (1.0, 1.05)]
+    study = match_readers([dataset(one) for one in stated])
+    assert [f.pixel_aspect for f in study.films[0]] == [None, None]
+    assert study.remarks == (
+        "1 film(s) have pixels of different shapes in the datasets: no slips, grades or angles on them",
+    )
+    unstated = replace(film("one", 1), pixel_aspect=1.05)
+    same = match_readers([dataset(stated[0]), dataset(unstated)])
+    assert (same.films[0][0].pixel_aspect, same.remarks) == (1.0, ())
+
+
+def test_drafts_that_nobody_corrected_are_remarked_on() -> None:
+    draft = film("one", 1, reader="draft of unet")
+    study = match_readers([dataset(film("one", 1)), dataset(draft)])
+    assert study.remarks == (
+        "reader B: 1 film(s) are drafts of a model that nobody corrected: their corners are the model's",
+    )

@@ -14,7 +14,7 @@ from simulated_readers import reader_of
 
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.evaluation.consensus import Consensus, consensus_of
-from spondylo_ml.landmarks import Film, Vertebra
+from spondylo_ml.landmarks import LEVELS_LABELLED, Film, Vertebra
 
 
 def read_by(*labels: tuple[Vertebra, ...]) -> tuple[Film, ...]:
@@ -106,3 +106,29 @@ def test_the_order_of_the_readers_does_not_matter(order: list[int]) -> None:
     labels = [(square(1, 20 + dx, 60 + dx % 3),) for dx in range(5)]
     shuffled = consensus(*(labels[index] for index in order)).films[0].vertebrae or ()
     assert [v.corners_xy.tolist() for v in shuffled] == [square(1, 22, 61).corners_xy.tolist()]
+
+
+ASSUMED = "assumed: the lowest labelled vertebra is S1"
+
+
+def levels_from(*labels: tuple[str, tuple[Vertebra, ...]]) -> str:
+    readings = [replace(plain_film(), vertebrae=vertebrae, levels_from=source) for source, vertebrae in labels]
+    return consensus_of([readings]).films[0].levels_from
+
+
+def test_names_that_the_majority_only_assumed_stay_assumed() -> None:
+    assumed = (ASSUMED, (square(0, 20, 80), square(1, 20, 60)))
+    labelled = (LEVELS_LABELLED, (square(0, 20, 80), square(1, 20, 60)))
+    one_off = (LEVELS_LABELLED, (square(1, 20, 80), square(2, 20, 60)))
+    assert levels_from(one_off, assumed, assumed) == ASSUMED, "the one who named the lowest body says L5"
+    assert levels_from(labelled, assumed, assumed) == LEVELS_LABELLED, "confirmed by the one who named them"
+    assert levels_from(labelled, labelled) == LEVELS_LABELLED
+    half = (LEVELS_LABELLED, (square(0, 20, 80),))
+    assert levels_from(half, assumed, assumed) == ASSUMED, "nobody named L5"
+
+
+def test_a_consensus_that_rests_on_an_uncorrected_draft_keeps_its_mark() -> None:
+    person = replace(plain_film(), vertebrae=(square(1, 20, 60),), reader="ott")
+    draft = replace(person, reader="draft of unet")
+    assert consensus_of([(person, draft)]).films[0].reader == "draft of unet"
+    assert consensus_of([(person, person)]).films[0].reader == "consensus"

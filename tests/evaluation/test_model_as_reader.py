@@ -106,3 +106,25 @@ def test_slips_are_compared_with_those_of_the_other_readers() -> None:
     )  # fmt: skip
     assert difference(model, "slip_error_percent").difference.value == pytest.approx((5 + 3) / 2 - 2)
     assert model.errors["model-consensus"]["slip_bias_percent"].value == pytest.approx(4)
+
+
+def test_a_vertebra_that_the_model_says_is_absent_is_not_charged_to_it() -> None:
+    """Most networks place corners for every level, wherever their map has its peak."""
+    readers = {name: reader_of(FILMS, 0.0, seed) for seed, name in enumerate("AB")}
+    bootstrap = PatientBootstrap([film.patient for film in FILMS], resamples=100)
+
+    def model_with_l5(presence_of_l5: float) -> ModelAsReader:
+        predictions = []
+        for film in FILMS:
+            prediction = prediction_of(film, SLOTS)
+            corners, presence = prediction.corners_xy.copy(), prediction.presence.copy()
+            corners[1], presence[1] = 5.0, presence_of_l5
+            predictions.append(replace(prediction, corners_xy=corners, presence=presence))
+        return compare_with_readers(readers, predictions, ClinicalConfig(), bootstrap)
+
+    wrong, absent = model_with_l5(0.9), model_with_l5(0.02)
+    before, after = (model.errors["model-A"]["mre_px512"] for model in (wrong, absent))
+    n_l5 = sum(v.present.sum() for film in FILMS for v in film.vertebrae or () if v.slot == 1)
+    assert before.value > 10
+    assert (after.value, after.n_absent) == (pytest.approx(0.0, abs=1e-9), before.n_absent + n_l5)
+    assert difference(absent).difference.value == pytest.approx(0.0, abs=1e-9)
