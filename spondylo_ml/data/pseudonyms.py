@@ -33,7 +33,12 @@ def pseudonym(name: str) -> str:
     Raises:
         DataError: the salt cannot be read or created.
     """
-    return name if _PSEUDONYM.fullmatch(name) else keyed_pseudonym(name)
+    return name if is_pseudonym(name) else keyed_pseudonym(name)
+
+
+def is_pseudonym(name: str) -> bool:
+    """Whether a name looks like a pseudonym, by whatever salt."""
+    return _PSEUDONYM.fullmatch(name) is not None
 
 
 def keyed_pseudonym(name: str) -> str:

@@ -8,7 +8,7 @@ pictures/index.html   some of the films as they were written, with what was mask
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,14 +17,16 @@ import pandas as pd
 
 from spondylo_ml.config import DeidentifyConfig
 from spondylo_ml.config.paths import expanded
-from spondylo_ml.data.deidentify import deidentify_film
+from spondylo_ml.data.deidentify import deidentify_film, hidden_views
 from spondylo_ml.data.deidentify.burned_in_text import Box
 from spondylo_ml.data.film_files import NAMES_FILE, FilmFile, collect_films, write_names
 from spondylo_ml.data.film_pixels import file_bytes, is_dicom_file, read_film
-from spondylo_ml.data.pseudonyms import require_salt_outside
+from spondylo_ml.data.names import stem_of
+from spondylo_ml.data.pseudonyms import is_pseudonym, keyed_pseudonym, require_salt_outside
 from spondylo_ml.errors import FileError
 from spondylo_ml.film_bar import with_film_bar
 from spondylo_ml.folders import require_empty_folder
+from spondylo_ml.landmarks import GreyImage
 from spondylo_ml.pages.colours import PREDICTION_RGB
 from spondylo_ml.pages.figures.labels import Picture
 from spondylo_ml.pages.picture_folder import CaptionedPicture, write_pictures
@@ -89,11 +91,12 @@ def deidentify(config: DeidentifyConfig) -> DeidentifyResult:
     require_empty_folder(to)
     require_salt_outside(to)
     inputs = collect_films(config.films)
+    films = [_renamed(film) for film in inputs.films]
     (to / "films").mkdir(parents=True)
     written, refused = list[WrittenFilm](), list[RefusedFilm]()
     of_uid: dict[str, str] = {}
     try:
-        for film in with_film_bar(inputs.films, "de-identifying films", len(inputs.films)):
+        for film in with_film_bar(films, "de-identifying films", len(films)):
             try:
                 written.append(_written(film, to / "films" / f"{film.film_id}.dcm", config, of_uid))
             except FileError as error:
@@ -102,8 +105,14 @@ def deidentify(config: DeidentifyConfig) -> DeidentifyResult:
         _table(written, refused).to_csv(to / "report.csv", index=False)
     page = _write_pictures(to / "pictures", written, config.pictures)
     if config.private_names:
-        write_names(to / NAMES_FILE, inputs.films)
+        write_names(to / NAMES_FILE, films)
     return DeidentifyResult(to, page, tuple(written), tuple(refused), inputs.skipped, inputs.notes)
+
+
+def _renamed(film: FilmFile) -> FilmFile:
+    """The film with a name by this user's salt, even where another salt has made the name of its file."""
+    stem = stem_of(film.path)
+    return replace(film, film_id=keyed_pseudonym(stem)) if film.film_id == stem and is_pseudonym(stem) else film
 
 
 def _written(film: FilmFile, file: Path, config: DeidentifyConfig, of_uid: dict[str, str]) -> WrittenFilm:
@@ -124,17 +133,27 @@ def _write_pictures(folder: Path, written: Sequence[WrittenFilm], count: int) ->
     pictures = [
         CaptionedPicture(one.film.film_id, f"{len(one.masked)} place(s) masked", _picture(one)) for one in chosen
     ]
-    lead = [f"{len(chosen)} of {len(written)} films, as they were written; what was masked is outlined.", LOOK]
+    lead = [
+        f"{len(chosen)} of {len(written)} films, as they were written: as each is shown, all of its levels, and what "
+        "its window clips, if anything; what was masked is outlined.",
+        LOOK,
+    ]
     return write_pictures(folder, "De-identified films", lead, pictures)
 
 
 def _picture(one: WrittenFilm) -> Picture:
-    grey = read_film(one.file, one.film.film_id).pixels
+    """The film as it is shown, and beside it what other windows show."""
+    shown = read_film(one.file, one.film.film_id).pixels
+    hidden = hidden_views(one.file.read_bytes(), one.file.name, shown)
+    return np.hstack([_outlined(grey, one.masked) for grey in (shown, *hidden)])
+
+
+def _outlined(grey: GreyImage, masked: Sequence[Box]) -> Picture:
     scale = PICTURE_HEIGHT_PX / grey.shape[0]
     size_wh = (max(1, round(grey.shape[1] * scale)), PICTURE_HEIGHT_PX)
     small = cv2.resize(grey, size_wh, interpolation=cv2.INTER_AREA)
     picture = np.asarray(cv2.cvtColor(small, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    for box in one.masked:
+    for box in masked:
         left, top, right, bottom = (round(edge * scale) for edge in (box.left, box.top, box.right, box.bottom))
         cv2.rectangle(picture, (left, top), (right, bottom), PREDICTION_RGB, 2)
     return picture

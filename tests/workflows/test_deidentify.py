@@ -50,3 +50,20 @@ def test_the_salt_must_not_be_passed_on(
     assert main(["deidentify", "--films", str(film), "--to", str(tmp_path / "research")]) == 2
     assert "the salt of all pseudonyms" in capsys.readouterr().err
     assert not (tmp_path / "research").exists()
+
+
+def test_another_salt_gives_other_names_even_to_files_that_are_named_by_pseudonyms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "films").mkdir()
+    write(study_film(gradient((64, 96))), tmp_path / "films")
+    names = []
+    for source, to in (("films", "first"), ("first/films", "second"), ("first/films", "third")):
+        salt = "one" if to == "first" else "other"
+        monkeypatch.setenv(SALT_VARIABLE, str(tmp_path / f"{salt}.salt"))
+        assert main(["deidentify", "--films", str(tmp_path / source), "--to", str(tmp_path / to)]) == 0
+        (film,) = (tmp_path / to / "films").iterdir()
+        (listed,) = pd.read_csv(tmp_path / to / "report.csv")["film"]
+        assert listed == film.stem
+        names.append(film.stem)
+    assert names[1] == names[2] != names[0]

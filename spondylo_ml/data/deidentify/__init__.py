@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from spondylo_ml.data.deidentify.film import DeidentifiedFilm, deidentify_film
+from spondylo_ml.data.deidentify.film import DeidentifiedFilm, deidentify_film, hidden_views
 
-__all__ = ("DeidentifiedFilm", "deidentify_film")
+__all__ = ("DeidentifiedFilm", "deidentify_film", "hidden_views")

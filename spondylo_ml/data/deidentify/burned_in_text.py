@@ -85,8 +85,13 @@ def text_boxes(film: GreyImage) -> list[Box]:
     if scale < 1:
         image = cv2.resize(film, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
     lines = [line for dark in (False, True) for line in _lines(_letters(image, dark)) if _is_text(line)]
-    boxes = dict.fromkeys(_around(line, 1 / scale, film.shape) for line in lines)
-    return [box for box in boxes if not any(other != box and other.contains(box) for other in boxes)]
+    return outermost([_around(line, 1 / scale, film.shape) for line in lines])
+
+
+def outermost(boxes: Sequence[Box]) -> list[Box]:
+    """The different rectangles that lie in no other one."""
+    different = dict.fromkeys(boxes)
+    return [box for box in different if not any(other != box and other.contains(box) for other in different)]
 
 
 def darkest(film: GreyImage) -> tuple[int, int]:

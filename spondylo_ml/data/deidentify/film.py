@@ -12,15 +12,17 @@ from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
-from spondylo_ml.data.deidentify.burned_in_text import Box, darkest, text_boxes
+from spondylo_ml.data.deidentify.burned_in_text import Box, darkest, outermost, text_boxes
 from spondylo_ml.data.deidentify.elements import READ
 from spondylo_ml.data.deidentify.header import MASKED, new_header
+from spondylo_ml.data.deidentify.stored_views import all_levels, clipped_levels
 from spondylo_ml.data.dicom import decode_dicom
 from spondylo_ml.data.dicom.film import or_file_error
 from spondylo_ml.data.dicom.header import Header, Refusal, parse_header
 from spondylo_ml.data.dicom.stored import Layout, layout_of, stored_levels
 from spondylo_ml.data.film_content import FilmContent
 from spondylo_ml.data.film_pixels import LIMITS, FilmLimits, film_in
+from spondylo_ml.landmarks import GreyImage
 
 TEXT_NOT_FOUND = "its header says that text is burnt into its pixels, and none was found: mask it by hand"
 TEXT_LEFT = "its header says that text is burnt into its pixels: what was masked may not be all of it"
@@ -50,7 +52,7 @@ class DeidentifiedFilm:
 def deidentify_film(
     data: bytes, file: str, mask: bool = True, alias: str = "a film", limits: FilmLimits = LIMITS
 ) -> DeidentifiedFilm:
-    """De-identify the bytes of a DICOM file, and mask letters at its margins.
+    """De-identify the bytes of a DICOM file, and mask letters at its margins, as it is shown and among all its levels.
 
     Args:
         mask: False refuses a film with letters instead.
@@ -67,8 +69,9 @@ def _deidentified(data: bytes, shown: FilmContent, mask: bool, limits: FilmLimit
     header, syntax = parse_header(data, limits.max_pixels, READ)
     levels, layout, outside = stored_levels(header, syntax, layout_of(header, limits.max_pixels))
     target = new_header(header, layout)
+    every_level = all_levels(levels, outside)
     stored = _stored(levels, outside, target, layout)
-    boxes = text_boxes(shown.pixels)
+    boxes = outermost([*text_boxes(shown.pixels), *text_boxes(every_level)])
     if boxes and not mask:
         raise Refusal(TEXT_FOUND.format(len(boxes)))
     if header.word("BurnedInAnnotation") == "YES":
@@ -86,6 +89,13 @@ def _deidentified(data: bytes, shown: FilmContent, mask: bool, limits: FilmLimit
     return DeidentifiedFilm(
         _file(target), str(target.SOPInstanceUID), str(target.PatientID), tuple(boxes), tuple(header.remarks)
     )
+
+
+def hidden_views(data: bytes, file: str, shown: GreyImage, limits: FilmLimits = LIMITS) -> list[GreyImage]:
+    """What other windows show of the film in the bytes of a DICOM file: (H, W) grey images, all levels first."""
+    header, syntax = parse_header(data, limits.max_pixels)
+    levels, _, outside = stored_levels(header, syntax, layout_of(header, limits.max_pixels))
+    return [all_levels(levels, outside), *clipped_levels(levels, outside, shown)]
 
 
 def _stored(levels: NDArray[np.int32], outside: NDArray[np.bool_], target: Dataset, layout: Layout) -> NDArray[Any]:

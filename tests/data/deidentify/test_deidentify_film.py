@@ -15,7 +15,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGLSLossless
 
-from spondylo_ml.data.deidentify import DeidentifiedFilm, deidentify_film
+from spondylo_ml.data.deidentify import DeidentifiedFilm, deidentify_film, hidden_views
 from spondylo_ml.data.deidentify.elements import (
     CODES,
     EMPTIED,
@@ -212,3 +212,18 @@ def test_signed_levels_and_padding_beyond_the_levels_stay_what_they_are() -> Non
     film.add_new("PixelPaddingValue", "US", 65535)
     after = np.frombuffer(done(film)[1].PixelData, "<u2").reshape(padded.shape)  # all bits, also above the levels
     np.testing.assert_array_equal(after, padded)
+
+
+def test_letters_that_the_window_hides_are_masked_and_what_it_clips_is_to_be_seen() -> None:
+    levels = lettered()
+    levels[:80, :80] = 2000
+    levels[20:44, 20:25] = levels[39:44, 20:38] = 4095
+    film = study_film(levels, WindowCenter=1000, WindowWidth=1200)
+    assert (shown(file_bytes(film)).pixels[:80, :80] == 255).all(), "the letter cannot be seen"
+    result, after = done(film)
+    assert len(result.masked) == 1
+    assert 4095 not in after.pixel_array
+    everything, clipped = hidden_views(file_bytes(film), "film.dcm", shown(file_bytes(film)).pixels)
+    assert everything[30, 22] == 255
+    assert everything[10, 10] == round(255 * (2000 - 500) / (4095 - 500))
+    assert (clipped[30, 22], clipped[10, 70]) == (255, 0)
