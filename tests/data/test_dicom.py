@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -29,10 +30,12 @@ from pydicom.uid import (
 )
 
 from spondylo_ml.clinical.measure import measure_vertebrae
-from spondylo_ml.clinical.scale import PixelGeometry
+from spondylo_ml.clinical.scale import PixelGeometry, film_scale
 from spondylo_ml.data.dicom import coding, decode_dicom, is_dicom
+from spondylo_ml.data.readers import read_folder
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing
+from spondylo_ml.spacing import Spacing
 
 LARGEST = 1_000_000
 
@@ -291,3 +294,34 @@ def test_planted_identifiers_change_nothing_and_are_not_parsed() -> None:
     plain, result = read(dicom(gradient(), PixelSpacing=[0.2, 0.2])), read(file_bytes(planted))
     np.testing.assert_array_equal(result.pixels, plain.pixels)
     assert (result.spacing, result.notes) == (plain.spacing, plain.notes)
+
+
+@pytest.mark.parametrize(
+    ("fields", "others"),
+    [
+        ({"PixelAspectRatio": [10, 9]}, ["PixelAspectRatio"]),
+        ({"ImagerPixelSpacing": [0.5, 0.45], "PixelAspectRatio": [10, 9]}, ["ImagerPixelSpacing and PixelAspectRatio"]),
+        ({"ImagerPixelSpacing": [0.5, 0.5], "PixelAspectRatio": [1, 1]}, []),
+    ],
+)
+def test_elements_that_contradict_each_other_on_the_shape_of_a_pixel_are_named(
+    fields: dict[str, object], others: list[str]
+) -> None:
+    result = read(dicom(gradient(), PixelSpacing=[0.45, 0.45], **fields))
+    assert result.pixel_aspect == 1
+    remarks = [f"another shape of a pixel than PixelSpacing, which is used, is stated by {names}" for names in others]
+    assert [note for note in result.notes if "shape of a pixel" in note] == remarks
+
+
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_spacing_that_a_dataset_states_does_not_change_the_shape_of_a_pixel(stated: bool, tmp_path: Path) -> None:
+    """As for films that are predicted: where the two disagree, nothing is measured until the aspect is stated."""
+    (tmp_path / "a.dcm").write_bytes(dicom(gradient((64, 96)), PixelSpacing=[0.5, 0.45]))
+    aspect = ",1.0" if stated else ","
+    table = f"filename,spacing_x_mm,spacing_y_mm,pixel_aspect\na,0.5,0.5{aspect}\n"
+    (tmp_path / "films.csv").write_text(table, encoding="utf-8")
+    (film,) = read_folder(tmp_path, "folder").films
+    assert film.spacing == Spacing(0.5, 0.5, "films.csv")
+    assert (film.pixel_aspect, film.aspect_given) == ((1.0, True) if stated else (pytest.approx(0.9), False))
+    withheld = film_scale((), Facing.LEFT, PixelGeometry.of(film)).withheld
+    assert ("disagree on the shape of a pixel" in withheld) is not stated

@@ -10,6 +10,9 @@ CALIBRATED = ("GEOMETRY", "FIDUCIAL")
 NAMES = ("PixelSpacing", "ImagerPixelSpacing")
 """In order of precedence."""
 
+SAME_SHAPE = 0.01
+"""Tolerated relative difference of two pixel aspects."""
+
 
 def pixel_size(header: Header) -> tuple[Spacing | None, float]:
     """Spacing with its provenance, or None; and the pixel aspect (width over height), 1 by default."""
@@ -18,9 +21,23 @@ def pixel_size(header: Header) -> tuple[Spacing | None, float]:
         pair = _row_column(header, name)
         if pair is not None:
             spacing = Spacing(x_mm=pair[1], y_mm=pair[0], provenance=_provenance(header, name, pair == at_detector))
+            _remark_on_other_shapes(header, name, spacing.pixel_aspect)
             return spacing, spacing.pixel_aspect
-    ratio = _row_column(header, "PixelAspectRatio")  # vertical size, then horizontal size
-    return None, (ratio[1] / ratio[0] if ratio else 1.0)
+    return None, _aspect_by(header, "PixelAspectRatio") or 1.0
+
+
+def _remark_on_other_shapes(header: Header, used: str, aspect: float) -> None:
+    """Say which other elements state another shape of a pixel than the one that is used."""
+    others = [name for name in (*NAMES, "PixelAspectRatio") if name != used]
+    aspects = {name: other for name in others if (other := _aspect_by(header, name)) is not None}
+    if differ := [name for name, other in aspects.items() if abs(other / aspect - 1) > SAME_SHAPE]:
+        header.add_remark(f"another shape of a pixel than {used}, which is used, is stated by {' and '.join(differ)}")
+
+
+def _aspect_by(header: Header, name: str) -> float | None:
+    """Width of a pixel over its height, by an element of a vertical and a horizontal size; None if there is none."""
+    pair = _row_column(header, name)
+    return None if pair is None else pair[1] / pair[0]
 
 
 def _provenance(header: Header, name: str, as_at_detector: bool) -> str:

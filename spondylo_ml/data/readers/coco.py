@@ -34,6 +34,7 @@ from spondylo_ml.data.readers.coco_entries import (
     OTHER,
     AnnotatedBody,
     Entry,
+    attributes_of,
     is_id,
     names_some_levels,
     read_body,
@@ -43,13 +44,19 @@ from spondylo_ml.data.readers.coco_files import ROBOFLOW, Job, has_annotations, 
 from spondylo_ml.data.readers.fields import finite_numbers
 from spondylo_ml.data.readers.film_row import parse_age, parse_facing, parse_sex, parse_spacing
 from spondylo_ml.data.readers.parts import parse_part
-from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks
+from spondylo_ml.data.readers.remarks import Remark, as_findings, draft_remarks, misnamed_remarks
 from spondylo_ml.data.split import PARTS
 from spondylo_ml.errors import FileError
 from spondylo_ml.landmarks import Facing, Film, Vertebra
 from spondylo_ml.spacing import Spacing
 
 HIDDEN, VISIBLE = 1, 2
+IMAGE_FIELDS = (
+    "patient", "facing", "pixel_spacing_mm", "pixel_spacing_from", "pixel_aspect", "split", "labelled", "levels_from",
+    "sex", "age_years", "reader",
+)  # fmt: skip
+"""Fields of an image that are read besides those of the standard."""
+
 SPACING_FROM = "pixel_spacing_mm of the annotations"
 
 
@@ -113,7 +120,11 @@ def _read_film(job: Job, partly_named: bool) -> ReadFilm:
         age_years=parse_age(fields["age_years"], path.name, "image") if "age_years" in fields else None,
         reader=_reader(fields.get("reader"), path.name),
     )
-    return ReadFilm(film, as_findings(path.name, (*notes, *remarks, *draft_remarks(film.reader))))
+    misnamed = [
+        *misnamed_remarks(job.image, IMAGE_FIELDS),
+        *misnamed_remarks({name for entry in job.annotations for name in attributes_of(entry)}, ["level"]),
+    ]
+    return ReadFilm(film, as_findings(path.name, (*notes, *remarks, *misnamed, *draft_remarks(film.reader))))
 
 
 def _reader(reader: object, file: str) -> str:

@@ -130,6 +130,12 @@ def _require_measure(value: object, length: int, file: str, what: str) -> None:
         raise FileError(file, f"{what} must be {'x, y, width, height' if length > 1 else 'a number from 0 up'}")
 
 
+def attributes_of(entry: Entry) -> Entry:
+    """The attributes of an annotation; empty if they are none, or no names and values."""
+    attributes = entry.get("attributes")
+    return attributes if isinstance(attributes, dict) else {}
+
+
 def _level(entry: Entry, file: str, where: str) -> str | None:
     """The level in the attributes; None if it is absent or empty."""
     attributes = entry.get("attributes")

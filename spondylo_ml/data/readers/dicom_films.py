@@ -17,7 +17,8 @@ CUSTOM_SOURCE = "own"
 def with_dicom_header(film: Film) -> tuple[Film, tuple[FileFinding, ...]]:
     """Add spacing, pixel aspect and patient (as a pseudonym) from a film's DICOM header.
 
-    Values stated by the dataset take precedence. The pixels are read too, so that an undecodable file is reported now.
+    Values stated by the dataset take precedence, but a stated spacing does not change the shape of a pixel. The pixels
+    are read too, so that an undecodable file is reported now.
 
     Returns:
         The film, and notes on header values that were ignored. Films that are not DICOM are returned unchanged.
@@ -29,8 +30,11 @@ def with_dicom_header(film: Film) -> tuple[Film, tuple[FileFinding, ...]]:
         return film, ()
     dicom = read_film(film.path, film.film_id)
     spacing, aspect = film.spacing or dicom.spacing, film.pixel_aspect
-    if film.spacing is None and not film.aspect_given and aspect is not None:
-        aspect, _ = resolve_pixel_aspect(None, spacing, dicom.pixel_aspect)
+    if not film.aspect_given and aspect is not None:
+        if film.spacing is None:
+            aspect, _ = resolve_pixel_aspect(None, spacing, dicom.pixel_aspect)
+        elif dicom.stated_aspect is not None:
+            aspect = dicom.stated_aspect  # measuring then says so where the two disagree, as for predicted films
     patient = film.patient
     if film.source == CUSTOM_SOURCE and patient == film.film_id and dicom.patient:
         patient = pseudonym(dicom.patient)

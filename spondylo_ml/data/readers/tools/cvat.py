@@ -18,7 +18,7 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.fields import parse_floats
 from spondylo_ml.data.readers.film_row import COLUMNS
 from spondylo_ml.data.readers.parts import parse_part
-from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark
+from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark, misnamed_remarks
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing, DrawnBody, DrawnBox, DrawnPoint, Words, in_boxes
 from spondylo_ml.data.readers.tools.mapping import Mapping as NameMapping
@@ -92,7 +92,8 @@ def _image(path: Path, image: Element, readers: Mapping[str | None, str]) -> Dra
     name = image.get("name")
     if not name:
         return Drawing(path, "", error=FileError(path.name, "an image has no name"))
-    fields = _fields(image)
+    found = _tag_fields(image)
+    fields = {name: value for name, value in found.items() if name in COLUMNS[1:] and value not in UNSET}
     assignee = readers.get(image.get("task_id")) or readers.get(None) or ""
     stated = fields.get("reader", "")
     differ = stated and assignee and stated != assignee and not stated.startswith(DRAFT_OF)
@@ -101,7 +102,7 @@ def _image(path: Path, image: Element, readers: Mapping[str | None, str]) -> Dra
         name,
         fields={**fields, "reader": stated or assignee},
         part=parse_part(image.get("subset", "")),
-        remarks=(Remark(TWO_READERS),) if differ else (),
+        remarks=(*([Remark(TWO_READERS)] if differ else []), *misnamed_remarks(found, COLUMNS[1:])),
     )
     try:
         return _drawn(replace(drawing, size_hw=_size_hw(image, name)), image)
@@ -109,10 +110,9 @@ def _image(path: Path, image: Element, readers: Mapping[str | None, str]) -> Dra
         return replace(drawing, error=error)
 
 
-def _fields(image: Element) -> dict[str, str]:
+def _tag_fields(image: Element) -> dict[str, str]:
     cells = [attribute for tag in image.iterfind("tag") for attribute in tag.iterfind("attribute")]
-    found = {cell.get("name", ""): (cell.text or "").strip() for cell in cells}
-    return {name: value for name, value in found.items() if name in COLUMNS[1:] and value not in UNSET}
+    return {cell.get("name", ""): (cell.text or "").strip() for cell in cells}
 
 
 def _size_hw(image: Element, film: str) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.names import FILM_SUFFIXES
 from spondylo_ml.data.readers.fields import read_json
 from spondylo_ml.data.readers.film_row import COLUMNS, says_unlabelled
-from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark
+from spondylo_ml.data.readers.remarks import DRAFT_OF, Remark, misnamed_remarks
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing
 from spondylo_ml.data.readers.tools.label_studio_regions import ONE_FILM, drawn, films_of
@@ -115,7 +115,7 @@ def _task(path: Path, task: object, number: int, reader: str | None) -> Drawing:
         _require_labelled_film(data, annotation, drawing.film)
         person = _agreed_reader(annotation, drawing.fields.get("reader", ""), drawing.film)
         other = reader is not None and reader not in (person, _reader(annotation))
-        remarks = (Remark(OTHER_READER),) if other else ()
+        remarks = (*([Remark(OTHER_READER)] if other else []), *misnamed_remarks(data, COLUMNS[1:]))
         drawing = replace(drawing, fields={**drawing.fields, "reader": person}, remarks=remarks)
         return drawn(drawing, annotation.get("result"))
     except FileError as error:

@@ -17,7 +17,7 @@ from typing import Any
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers.fields import finite_numbers, read_json
 from spondylo_ml.data.readers.film_row import COLUMNS
-from spondylo_ml.data.readers.remarks import Remark
+from spondylo_ml.data.readers.remarks import Remark, misnamed_remarks
 from spondylo_ml.data.readers.tools import dataset
 from spondylo_ml.data.readers.tools.drawing import Drawing, DrawnBody, DrawnBox, DrawnPoint, Words, in_boxes
 from spondylo_ml.data.readers.tools.mapping import Mapping as NameMapping
@@ -84,7 +84,8 @@ def drawing_of(path: Path) -> Drawing:
     drawing = Drawing(path, film)
     try:
         drawing = replace(drawing, fields=_fields(tree.get(FIELDS), film), size_hw=_size_hw(tree, film))
-        return _drawn(drawing, shapes)
+        misnamed = misnamed_remarks(tree.get(FIELDS) or (), COLUMNS[1:])
+        return _drawn(replace(drawing, remarks=tuple(misnamed)), shapes)
     except FileError as error:
         return replace(drawing, error=error)
 
@@ -122,8 +123,8 @@ def _drawn(drawing: Drawing, shapes: Sequence[Shape]) -> Drawing:
     boxes = tuple(_box(shape, film) for shape in single if _kind(shape) == "rectangle")
     boxed, outside = in_boxes(loose, boxes, film)
     others = len(shapes) - len(known)
-    remarks = (Remark(f"{others} shape(s) that are no points, rectangles or polygons: skipped"),) if others else ()
-    return replace(drawing, bodies=(*bodies, *boxed), loose=outside, remarks=remarks)
+    skipped = [Remark(f"{others} shape(s) that are no points, rectangles or polygons: skipped")] if others else []
+    return replace(drawing, bodies=(*bodies, *boxed), loose=outside, remarks=(*drawing.remarks, *skipped))
 
 
 def _group(members: Sequence[Shape], film: str) -> DrawnBody:
