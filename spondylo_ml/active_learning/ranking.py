@@ -133,12 +133,11 @@ def _chosen_and_left(
     ]  # fmt: skip
     indices = [choice.index for choice in choices]
     from_chosen = nearest(features, features[indices])
-    # Films are left although more were asked for only if they have no rank.
-    state, reason = (State.LEFT, "") if len(chosen) == count else (State.UNKNOWN, NO_SCORE)
+    has_rank = np.isfinite(np.column_stack([doubts, from_labelled, from_chosen])).any(axis=1)
     left = [
         RankedFilm(
-            films[index], state, reason, nearest_labelled_sd=float(from_labelled[index]),
-            nearest_chosen_sd=float(from_chosen[index]),
+            films[index], *((State.LEFT, "") if has_rank[index] else (State.UNKNOWN, NO_SCORE)),
+            nearest_labelled_sd=float(from_labelled[index]), nearest_chosen_sd=float(from_chosen[index]),
         )
         for index in range(len(films))
         if index not in indices

@@ -20,6 +20,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST
 from mlflow.pyfunc import scoring_server
 from mlflow.pyfunc.scoring_server import InvocationsResponse
+from mlflow.types import DataType
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def answer(data: bytes, content_type: str | None, model: Any, input_schema: Any,
     try:
         tree = parse_json(data)
         require_plain_names(tree)
+        require_numbers(tree, input_schema)
         n_films, n_columns = table_size(tree)
         if n_films > MAX_FILMS:
             return _too_large(f"{n_films} films", f"{MAX_FILMS} films")
@@ -103,7 +105,9 @@ def parse_json(data: bytes) -> dict[str, Any]:
         MlflowException: not JSON, or not one table.
     """
     try:
-        tree = json.loads(data)
+        tree = json.loads(data, object_pairs_hook=_different_names)
+    except MlflowException:
+        raise
     except (ValueError, RecursionError) as error:
         # Only the type of the error, since its message quotes the whole body.
         raise _bad_request(f"the body cannot be read as JSON ({type(error).__name__})") from None
@@ -113,6 +117,14 @@ def parse_json(data: bytes) -> dict[str, Any]:
     return tree
 
 
+def _different_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, in which no name occurs twice: the last value would replace the others."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise _bad_request("an object of the body has a name twice")
+    return values
+
+
 def require_plain_names(tree: Mapping[str, Any]) -> None:
     """Refuse lists and objects where a table names its columns and rows.
 
@@ -120,7 +132,8 @@ def require_plain_names(tree: Mapping[str, Any]) -> None:
     with n columns and n rows named like that gets n x n cells, which `table_size` cannot count.
 
     Raises:
-        MlflowException: `columns` or `index` of `dataframe_split` is an object, or a list of lists or objects.
+        MlflowException: `columns` or `index` of `dataframe_split` is an object, or a list of lists or objects; or a
+            name of a column occurs twice.
     """
     table = tree.get("dataframe_split")
     if not isinstance(table, dict):
@@ -131,6 +144,41 @@ def require_plain_names(tree: Mapping[str, Any]) -> None:
             isinstance(names, list) and any(isinstance(name, list | dict) for name in names)
         ):
             raise _bad_request(f"{part} of dataframe_split is a list of plain names; given lists or objects")
+    columns = table.get("columns")
+    if isinstance(columns, list) and len(set(map(str, columns))) < len(columns):
+        raise _bad_request("columns of dataframe_split has a name twice")
+
+
+def require_numbers(tree: Mapping[str, Any], input_schema: Any) -> None:
+    """Refuse true and false in columns of numbers, where MLflow reads them as 1 and 0.
+
+    Raises:
+        MlflowException: a cell of such a column is true or false.
+    """
+    ((form, table),) = tree.items()
+    numeric = {column.name for column in input_schema if column.type in (DataType.double, DataType.float)}
+    for name in sorted(numeric):
+        if any(isinstance(cell, bool) for cell in _cells(form, table, name)):
+            raise _bad_request(f"{name} is a number; given true or false")
+
+
+def _cells(form: str, table: object, name: str) -> list[Any]:
+    """The cells of a column, in whatever form of a table; none of what MLflow refuses to read."""
+    if form == "dataframe_split" and isinstance(table, dict):
+        columns, rows = table.get("columns"), table.get("data")
+        if isinstance(rows, dict):
+            return _values(rows.get(name))
+        if not isinstance(columns, list) or name not in columns or not isinstance(rows, list):
+            return []
+        at = columns.index(name)
+        return [row[at] for row in rows if isinstance(row, list) and len(row) > at]
+    if isinstance(table, dict):
+        return _values(table.get(name))
+    return [row.get(name) for row in table if isinstance(row, dict)] if isinstance(table, list) else []
+
+
+def _values(column: object) -> list[Any]:
+    return list(column.values()) if isinstance(column, dict) else column if isinstance(column, list) else [column]
 
 
 def table_size(tree: Mapping[str, Any]) -> tuple[int, int]:

@@ -68,9 +68,12 @@ def test_films_that_cannot_be_chosen_are_listed_with_the_reason() -> None:
 def test_a_film_about_which_nothing_is_known_is_listed_and_not_chosen() -> None:
     films = [replace(film, features=NO_FEATURES) for film in FILMS]
     films.append(replace(films[0], film_id="d", film_key="d", doubt=NO_DOUBT, shift=NO_SHIFT))
-    ranked = rank_films(films, LabelledFilms(), 4)
-    assert [one.state for one in ranked] == [State.CHOSEN] * 3 + [State.UNKNOWN]
-    assert ranked[-1].reason.startswith("no grade probabilities")
+    for count in (4, 3):
+        ranked = rank_films(films, LabelledFilms(), count)
+        assert [one.state for one in ranked] == [State.CHOSEN] * 3 + [State.UNKNOWN]
+        assert ranked[-1].reason.startswith("no grade probabilities")
+    states = {one.film.film_id: one.state for one in rank_films(films, LabelledFilms(), 2)}
+    assert states == {"a": State.CHOSEN, "b": State.CHOSEN, "c": State.LEFT, "d": State.UNKNOWN}
 
 
 def test_no_film_at_all() -> None:

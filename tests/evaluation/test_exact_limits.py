@@ -17,6 +17,7 @@ def estimate(value: float, low: float, high: float, patients: int = 20) -> Estim
 def test_no_event_in_20_patients() -> None:
     """The upper limit is the rate p at which (1 - p)**20 is .025."""
     (given,) = with_exact_limits({"slip_withheld_percent": estimate(0, 0, 0)}).values()
+    assert with_exact_limits({"share_of_corners_percent": estimate(0, 0, 0)})["share_of_corners_percent"] == given
     assert (given.low, given.high) == (0, pytest.approx(100 * (1 - 0.025 ** (1 / 20))))
     assert given.high == pytest.approx(16.84, abs=0.01)
     assert (given.value, given.n, given.n_patients) == (0, 100, 20)
@@ -35,11 +36,20 @@ def test_no_exception_mirrors_no_event_and_follows_the_confidence() -> None:
         ("mre_px512", estimate(0, 0, 0)),
         ("slip_mae_percent", estimate(0, 0, 0)),
         ("cobb_smape_percent", estimate(0, 0, 0)),
+        ("share_of_error_percent", estimate(0, 0, 0)),
+        ("share_level_shift", estimate(0, 0, 0)),
+        ("oks_ap", estimate(100, 100, 100)),
+        ("oks_ap50", estimate(100, 100, 100)),
         ("a_name_of_no_metric", estimate(0, 0, 0)),
     ],
 )
 def test_errors_and_rates_with_an_interval_or_without_one_stay(name: str, one: Estimate) -> None:
     assert with_exact_limits({name: one})[name] is one
+
+
+def test_rounding_does_not_hide_a_rate_of_100_percent() -> None:
+    (given,) = with_exact_limits({"sdr_6px": estimate(99.99999999999999, 99.99999999999999, 100)}).values()
+    assert given.low == pytest.approx(83.16, abs=0.01)
 
 
 def test_the_bootstrap_gives_such_rates_no_width() -> None:

@@ -80,6 +80,28 @@ def status_and_peak_bytes(body: bytes) -> tuple[int, int]:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"dataframe_split": {"columns": ["image", "image"], "data": [["", ""]]}}', "has a name twice"),
+        ('{"dataframe_records": [{"image": "", "facing": "left", "facing": "right"}]}', "has a name twice"),
+        (
+            '{"dataframe_records": [{"image": ""}, {"image": "", "spacing_x_mm": true}]}',
+            "spacing_x_mm is a number; given",
+        ),
+        (
+            '{"dataframe_split": {"columns": ["image", "spacing_y_mm"], "data": [["", false]]}}',
+            "spacing_y_mm is a number; given true or false",
+        ),
+        ('{"dataframe_split": {"data": {"image": [""], "spacing_y_mm": [true]}}}', "spacing_y_mm is a number"),
+    ],
+)
+def test_doubled_names_and_truth_values_in_place_of_numbers_are_refused(body: str, message: str) -> None:
+    status, answer_json = respond(body.encode())
+    assert (status, answer_json["error_code"]) == (400, "BAD_REQUEST")
+    assert message in answer_json["message"]
+
+
 def test_a_small_request_for_a_huge_table_costs_no_memory() -> None:
     body = json.dumps({"dataframe_records": [{f"c{n}": 0} for n in range(3000)]}).encode()
     status, peak_bytes = status_and_peak_bytes(body)

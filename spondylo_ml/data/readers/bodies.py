@@ -33,7 +33,7 @@ from spondylo_ml.landmarks import (
 Visible = NDArray[np.bool_]
 
 EXCHANGED = "left and right corners exchanged: the labels are those of a mirrored film"
-MAX_SLOTS = 24
+MAX_SLOTS = len(LEVELS)
 OUTSIDE_SHARE = 0.1
 """A corner may lie outside the film by at most this share of its longer side."""
 
@@ -92,10 +92,13 @@ def vertebrae_along_spine(
             then exchanged on labels that fit only that way.
 
     Raises:
-        FileError: a vertebra without any corner, which cannot be ordered.
+        FileError: a vertebra without any corner, which cannot be ordered; or more vertebrae than levels.
     """
     if np.isnan(corners_xy[..., 0]).all(axis=1).any():
         raise FileError(file, "a vertebra has no visible corner")
+    if first_slot + len(corners_xy) > MAX_SLOTS:
+        levels = f"{MAX_SLOTS - first_slot} levels, {LEVELS[first_slot]} to {LEVELS[-1]}"
+        raise FileError(file, f"{len(corners_xy)} vertebrae, but there are {levels}: remove those that are none")
     order, remarks = order_from_sacrum(corners_xy)
     slots = range(first_slot, first_slot + len(order))
     vertebrae = make_vertebrae(corners_xy[order], visible[order], slots)
