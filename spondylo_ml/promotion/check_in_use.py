@@ -79,7 +79,7 @@ def _obstacle(estimate: Estimate, when: str) -> str:
         return f"{estimate.n_patients} patients {when}, {LEAST_PATIENTS} are needed"
     if math.isnan(estimate.low):
         return f"no interval {when}"
-    # Resampling equal values gives no width, however few they are.
+    # Resampling equal errors gives no width, however few they are; rates that are all 100 % have exact limits.
     return "" if estimate.low < estimate.high else f"all values are equal {when}"
 
 

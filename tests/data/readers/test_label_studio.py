@@ -13,7 +13,7 @@ from reading import SIZE_HW, boxes, corners_of, label_studio_task, reasons, writ
 
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.readers import find_reader, read_folder
-from spondylo_ml.data.readers.tools.dataset import read_drawings
+from spondylo_ml.data.readers.tools.dataset import DRAFT_BESIDE, read_drawings
 from spondylo_ml.data.readers.tools.drawing import Drawing
 from spondylo_ml.data.readers.tools.label_studio import film_name
 from spondylo_ml.data.readers.tools.mapping import Mapping
@@ -388,3 +388,19 @@ def test_an_invalid_mapping_stops_reading(tmp_path: Path) -> None:
     (tmp_path / "mapping.yaml").write_text("levels: {a: L9}\n")
     with pytest.raises(FileError, match="a level must be"):
         read(tmp_path, task())
+
+
+def test_the_export_beside_the_tasks_of_its_drafts_is_read_and_they_are_not(tmp_path: Path) -> None:
+    labelled = task()
+    draft = {"data": labelled["data"], "predictions": [{"result": results_of(labelled)}]}
+    films = read(tmp_path, labelled)
+    assert len(films.films) == 1
+    (tmp_path / "drafts.json").write_text(json.dumps([draft]))
+    beside = read_folder(tmp_path)
+    assert len(beside.films) == 1
+    assert beside.bad_files == ()
+    assert DRAFT_BESIDE in [note.reason for note in beside.notes]
+    (tmp_path / "drafts.json").write_text(json.dumps([labelled]))
+    (twice,) = read_folder(tmp_path).bad_files
+    assert "two labels for one film" in twice.reason
+    assert "drafts.json" in twice.detail

@@ -8,7 +8,7 @@ states what the tool's file leaves out; both are optional. Films go by their ste
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -34,6 +34,7 @@ from spondylo_ml.spacing import resolve_pixel_aspect
 FOLDERS = ("", "images", "annotations", "labels")
 HEAD_BYTES = 1 << 16
 MOST_SNIFFED = 20
+DRAFT_BESIDE = "a task with predictions alone is not read: another file has the film's label"
 NO_FILM = "label without its film: looked for a film of this name in the folder and in images/"
 
 Parse = Callable[[Path, Mapping], list[Drawing]]
@@ -112,11 +113,11 @@ def read_dataset(kind: str, root: Path, files: Sequence[Path], parse: Parse, sca
     for drawing in drawings:
         by_film.setdefault(film_stem(PurePosixPath(drawing.film).name), []).append(drawing)
     jobs: list[_Job] = []
-    for stem, found in by_film.items():
+    for stem, all_found in by_film.items():
+        found = _without_drafts(all_found)
         if len(found) > 1:
-            bad.append(
-                FileFinding(stem, f"listed {len(found)} times in the annotations: two labels for one film; keep one")
-            )
+            reason = f"listed {len(found)} times in the annotations: two labels for one film; keep one"
+            bad.append(FileFinding(stem, reason, f" (in {', '.join(drawing.file.name for drawing in found)})"))
         elif stem in films:
             image = films[stem]
             jobs.append(_Job(image, found[0], table.of(image.name), parse_part(image.parent.name)))
@@ -133,6 +134,14 @@ def read_dataset(kind: str, root: Path, files: Sequence[Path], parse: Parse, sca
     notes = table.remarks(list(films.values()), [Path(finding.file).stem for finding in duplicates])
     slots = slot_range_of(item.film for item in read)
     return make_film_set(kind, root, read, slots, [*bad, *duplicates, *map(as_finding, errors)], notes, private=True)
+
+
+def _without_drafts(found: Sequence[Drawing]) -> list[Drawing]:
+    """The drawings of a film without those that are only drafts, if there are others: an export beside its drafts."""
+    labels = [drawing for drawing in found if not drawing.only_draft]
+    if not labels or len(labels) == len(found):
+        return list(found)
+    return [replace(drawing, remarks=(*drawing.remarks, Remark(DRAFT_BESIDE))) for drawing in labels]
 
 
 def _films(root: Path) -> tuple[dict[str, Path], list[FileFinding]]:

@@ -61,6 +61,7 @@ class Drawing:
         part: split that the file names.
         remarks: what the parser left out.
         error: why the annotations of this film cannot be read.
+        only_draft: whether the file has nothing but predictions for this film.
     """
 
     file: Path
@@ -73,6 +74,7 @@ class Drawing:
     part: str | None = None
     remarks: tuple[Remark, ...] = ()
     error: FileError | None = None
+    only_draft: bool = False
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,8 @@ def _task(path: Path, task: object, number: int, reader: str | None) -> Drawing:
     try:
         annotation, drafts = _annotation(task, drawing.film, reader)
         if annotation is None:
-            return replace(drawing, error=None if says_unlabelled(drawing.fields) else drafts)
+            why = None if says_unlabelled(drawing.fields) else drafts
+            return replace(drawing, error=why, only_draft=bool(task.get("predictions")))
         _require_labelled_film(data, annotation, drawing.film)
         person = _agreed_reader(annotation, drawing.fields.get("reader", ""), drawing.film)
         other = reader is not None and reader not in (person, _reader(annotation))
