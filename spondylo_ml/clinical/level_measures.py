@@ -14,6 +14,7 @@ from spondylo_ml.clinical.body_faults import PLATE_FAULTS, PLATES, WHOLE_FAULTS,
 from spondylo_ml.clinical.measurement import BodyMeasurement, LevelMeasurement, Measure
 from spondylo_ml.clinical.meyerding import grade_name, grade_of
 from spondylo_ml.clinical.patient_frame import inferior_endplate, superior_endplate
+from spondylo_ml.clinical.rounding import rounded_beside, slip_limits_percent
 from spondylo_ml.clinical.slip import SLIP_FAULTS, SlipMethod, endplate_length, measure_slip, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import FloatArray, level_name
@@ -114,12 +115,17 @@ def levels(spine: Spine) -> tuple[LevelMeasurement, ...]:
 
 
 def bodies(spine: Spine) -> tuple[BodyMeasurement, ...]:
-    """Every body except the sacrum, which has no wedge or compression ratio."""
+    """Every body except the sacrum, or the lowest one where levels have no names and it may be the sacrum."""
     return tuple(
         BodyMeasurement(spine.name(slot), slot, _wedge(spine, slot), _compression(spine, slot))
         for slot in sorted(spine.names)
-        if not (slot == S1 and spine.levels_known)
+        if slot >= _lowest_body(spine)
     )
+
+
+def _lowest_body(spine: Spine) -> int:
+    """Slot of the lowest body that is certainly no sacrum, which has no wedge or compression ratio."""
+    return L5 if spine.levels_known else min(spine.names) + 1
 
 
 def lordosis(spine: Spine, unnamed: str) -> Measure:
@@ -193,8 +199,11 @@ def _depends_on_stretch(spine: Spine, upper: int, lower: int, method: SlipMethod
     near = abs(undone - percent) <= LARGEST_DOUBT_POINTS  # not if `undone` is NaN
     if near and grade_of(undone, spine.rules) == grade_of(percent, spine.rules):
         return ""
-    undone_text = "not measurable" if np.isnan(undone) else f"{undone:.1f} %"
-    return f"the slip is {percent:.1f} % on the film as it is and {undone_text} with its possible stretch undone"
+    shown, shown_undone = (
+        rounded_beside(value, 1, slip_limits_percent(spine.rules.model_dump())) for value in (percent, undone)
+    )
+    undone_text = "not measurable" if np.isnan(undone) else f"{shown_undone} %"
+    return f"the slip is {shown} % on the film as it is and {undone_text} with its possible stretch undone"
 
 
 def _between(
@@ -229,8 +238,7 @@ def _wedge(spine: Spine, slot: int) -> Measure:
 
 def _compression(spine: Spine, slot: int) -> Measure:
     reason = spine.shapeless(slot) or spine.whole_faults[slot]
-    lowest = 1 if spine.levels_known else 0
-    adjacent = [s for s in (slot - 1, slot + 1) if s >= lowest and not spine.absent(s)]
+    adjacent = [s for s in (slot - 1, slot + 1) if s >= _lowest_body(spine) and not spine.absent(s)]
     references = [s for s in adjacent if not spine.whole_faults[s]]
     if not reason and not references:
         reason = "no whole neighbour to compare with"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from spondylo_ml.clinical.angles import between_deg, direction_deg
+from spondylo_ml.clinical.measurement import LOWEST_VISIBLE
 from spondylo_ml.clinical.patient_frame import inferior_endplate, patient_frame, superior_endplate
 from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.config import ClinicalConfig
@@ -81,7 +82,7 @@ def name_levels(
     confidence = min(by_shape, level_confidence)
     if confidence >= rules.least_sacrum_confidence:
         return LevelNaming(levels, True, confidence)
-    counts = {slot: f"lowest visible + {slot - slots[0]}" if slot > slots[0] else "lowest visible" for slot in slots}
+    counts = {slot: f"{LOWEST_VISIBLE} + {slot - slots[0]}" if slot > slots[0] else LOWEST_VISIBLE for slot in slots}
     shown, shown_by_shape = (
         rounded_beside(value, 2, [rules.least_sacrum_confidence]) for value in (confidence, by_shape)
     )

@@ -8,9 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from spondylo_ml.errors import DataError
+from spondylo_ml.landmarks import Facing, level_name
 from spondylo_ml.nan import finite_or_none
 
 SCHEMA_VERSION = 1
+
+LOWEST_VISIBLE = "lowest visible"
+"""Name of the lowest vertebra of a film whose levels have no names; the others are counted from it."""
 
 NOT_KNOWN = "not known"
 """Shown for a slip about which nothing can be excluded."""
@@ -168,6 +172,20 @@ class FilmMeasurement:
     def to_json(self) -> dict[str, Any]:
         """A tree for `json.dumps`, with null for a measure without a value."""
         return {name: plain(value) for name, value in asdict(self).items()}
+
+    def name_of(self, slot: int) -> str:
+        """Name of a vertebra of the film: its level, or its place from the lowest one if levels have no names."""
+        for level in self.levels:
+            upper, lower = level.name.split("/")
+            if slot in (level.upper_slot, level.lower_slot):
+                return upper if slot == level.upper_slot else lower
+        return level_name(slot) if self.levels_known else LOWEST_VISIBLE
+
+    @property
+    def side_known(self) -> bool:
+        """Whether it is certain enough which side is anterior."""
+        sure = self.facing_from == "given" or self.facing_confidence >= self.rules["least_facing_confidence"]
+        return self.facing in (Facing.LEFT, Facing.RIGHT) and sure
 
 
 def plain(value: Any) -> Any:

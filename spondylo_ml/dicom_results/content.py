@@ -18,7 +18,14 @@ from pydicom import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
 
-from spondylo_ml.clinical.measurement import LevelMeasurement, LevelUncertainty, Measure, format_slip_intervals
+from spondylo_ml.clinical.measure import confidence_in_words
+from spondylo_ml.clinical.measurement import (
+    FilmMeasurement,
+    LevelMeasurement,
+    LevelUncertainty,
+    Measure,
+    format_slip_intervals,
+)
 from spondylo_ml.dicom_results import codes as own
 from spondylo_ml.film_report.report import FilmReport, ReportedBody
 from spondylo_ml.landmarks import Facing, FilmPrediction, patient_corners
@@ -29,6 +36,7 @@ PIXEL_CENTRE = 0.5
 """Position of the first pixel's centre in an SCOORD, px."""
 
 NO_INTERVAL = "the model states no interval for this level"
+NOTHING_EXCLUDED = "no slip is excluded at this level"
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class _Writer:
         items.add(own.LORDOSIS, measurement.lordosis)
         items.add(own.SACRAL_SLOPE, measurement.sacral_slope)
         items.say(own.NOTICE, self.report.notice)
-        items.say(own.FACING, f"{measurement.facing} ({measurement.facing_from})")
+        items.say(own.FACING, _facing(measurement))
         for warning in measurement.warnings:
             items.say(own.WARNING, warning)
         return self._group("lumbar spine", own.LUMBAR_SPINE, items)
@@ -112,7 +120,8 @@ class _Writer:
     def _vertebra(self, body: ReportedBody) -> sr.MeasurementsAndQualitativeEvaluations:
         items = _Items()
         scores = self.prediction.corner_score[body.slot - self.prediction.slots.first]
-        names = patient_corners(Facing(self.report.measurement.facing))
+        measured = self.report.measurement
+        names = patient_corners(Facing(measured.facing) if measured.side_known else Facing.UNKNOWN)
         for name, xy_px, score in zip(names, body.corners_px, scores, strict=True):
             concept = own.CORNER_CONFIDENCE[name]
             if fault := self._fault(xy_px):
@@ -122,10 +131,10 @@ class _Writer:
                 items.numbers.append(
                     sr.Measurement(concept, float(score), own.UNITS["ratio"], referenced_coordinates=at)
                 )
-        for measured in self.report.measurement.bodies:
-            if measured.slot == body.slot:
-                items.add(own.WEDGE_RATIO, measured.wedge_ratio)
-                items.add(own.COMPRESSION_RATIO, measured.compression_ratio)
+        for ratios in measured.bodies:
+            if ratios.slot == body.slot:
+                items.add(own.WEDGE_RATIO, ratios.wedge_ratio)
+                items.add(own.COMPRESSION_RATIO, ratios.compression_ratio)
         return self._group(body.name, own.vertebra_site(body.name) if self._levels_known else None, items)
 
     def _fault(self, xy_px: tuple[float, float] | None) -> str:
@@ -164,6 +173,16 @@ class _Writer:
         return group
 
 
+def _facing(measurement: FilmMeasurement) -> str:
+    """The side to which the patient's front points, and how it is known."""
+    if measurement.facing_from == "given":
+        return f"{measurement.facing} (given)"
+    sure = "" if measurement.side_known else ", too uncertain to be used"
+    return (
+        f"{measurement.facing} (inferred, with a confidence {confidence_in_words(measurement.facing_confidence)}{sure})"
+    )
+
+
 def _add_interval(items: _Items, level: LevelMeasurement, uncertainty: LevelUncertainty | None) -> None:
     """Add the slips that cannot be excluded, their probability, and the verdict on the grade."""
     if uncertainty is None:
@@ -171,9 +190,9 @@ def _add_interval(items: _Items, level: LevelMeasurement, uncertainty: LevelUnce
         return
     ends = (own.SLIP_LOW, uncertainty.low_percent), (own.SLIP_HIGH, uncertainty.high_percent)
     for name, percent in ends:
-        reason = "" if percent is not None else level.slip.reason or NO_INTERVAL
+        reason = "" if percent is not None else level.slip.reason or NOTHING_EXCLUDED
         items.add(name, Measure(np.nan if percent is None else percent, "%", reason))
-    if uncertainty.coverage is not None:
+    if uncertainty.coverage is not None and uncertainty.pieces_percent:
         items.add(own.COVERAGE, Measure(uncertainty.coverage, "ratio"))
     if len(uncertainty.pieces_percent) > 1:
         items.say(own.SLIP_PIECES, format_slip_intervals(uncertainty.pieces_percent) + " %")

@@ -15,7 +15,7 @@ from spondylo_ml.clinical.slip import endplate_length, slip_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.calibration import CornerCalibration
 from spondylo_ml.evaluation.level_difficulty import DIFFICULTY, level_difficulty
-from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
+from spondylo_ml.evaluation.slips import measure_prediction, measured_vertebrae
 from spondylo_ml.landmarks import Facing, Film, FilmPrediction, FloatArray
 
 LEAST_MEASURABLE = 20
@@ -67,7 +67,7 @@ def film_slips(
     levels = [level for level in measurement.levels if not level.slip.reason]
     if not levels:
         return ()
-    scale = film_scale(predicted_vertebrae(prediction), Facing(measurement.facing), PixelGeometry.of(film))
+    scale = film_scale(measured_vertebrae(prediction, film.size_hw), Facing(measurement.facing), PixelGeometry.of(film))
     # The predicted corners come first, so that they are measured together with the samples.
     corners = np.concatenate([prediction.corners_xy[None], corner_samples(prediction, calibration, samples, seed_name)])
     facing = Facing(measurement.facing)

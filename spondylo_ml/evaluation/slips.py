@@ -91,7 +91,8 @@ def measure_prediction(
         levels_from: why vertebrae have their slots; the film's own reason if None.
     """
     turned = prediction.quarter_turns != 0
-    vertebrae, n_beyond = _on_film(predicted_vertebrae(prediction), film.size_hw)
+    vertebrae = measured_vertebrae(prediction, film.size_hw)
+    n_beyond = _n_corners(predicted_vertebrae(prediction)) - _n_corners(vertebrae)
     measurement = measure_film(
         film,
         rules,
@@ -108,17 +109,20 @@ def measure_prediction(
     return replace(measurement, sacral_slope=Measure(np.nan, "deg", NOT_UPRIGHT)) if turned else measurement
 
 
-def _on_film(vertebrae: Sequence[Vertebra], size_hw: tuple[int, int]) -> tuple[tuple[Vertebra, ...], int]:
-    """The vertebrae without corners beyond the edge of the film, and the number of these."""
+def measured_vertebrae(prediction: FilmPrediction, size_hw: tuple[int, int]) -> tuple[Vertebra, ...]:
+    """The vertebrae that are predicted to be on the film, without corners beyond its edge."""
     tolerance_px = EDGE_TOLERANCE_PX512 * max(size_hw) / 512
     limit_xy = np.array([size_hw[1], size_hw[0]]) + tolerance_px
-    kept, n_beyond = [], 0
-    for vertebra in vertebrae:
+    kept = []
+    for vertebra in predicted_vertebrae(prediction):
         outside = (vertebra.corners_xy < -tolerance_px) | (vertebra.corners_xy > limit_xy)
         beyond = np.asarray(outside.any(axis=-1))
         kept.append(replace(vertebra, corners_xy=np.where(beyond[:, None], np.nan, vertebra.corners_xy)))
-        n_beyond += int(beyond.sum())
-    return tuple(kept), n_beyond
+    return tuple(kept)
+
+
+def _n_corners(vertebrae: Sequence[Vertebra]) -> int:
+    return sum(int(vertebra.present.sum()) for vertebra in vertebrae)
 
 
 def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: PatientBootstrap) -> dict[str, Estimate]:

@@ -16,7 +16,7 @@ from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, 
 from spondylo_ml.data.films import pixels_sha256
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
-from spondylo_ml.landmarks import Film, GreyImage, Vertebra, level_name
+from spondylo_ml.landmarks import Film, GreyImage, Vertebra
 from spondylo_ml.version import __version__
 
 FORMAT = "spondylo_ml film report 1"
@@ -83,7 +83,6 @@ def film_report(
     if extra := sorted({u.upper_slot for u in uncertainty} - measured_slots):
         raise DataError(f"uncertainty is given for slots {extra}; measured are {sorted(measured_slots)}")
     reported = film.vertebrae or () if vertebrae is None else vertebrae
-    names = {body.slot: body.name for body in measurement.bodies}
     return FilmReport(
         format=FORMAT,
         software=f"spondylo_ml {__version__}",
@@ -91,7 +90,7 @@ def film_report(
         film_key=key or film_key(film.image.read()),
         size_hw_px=film.size_hw,
         corners_from=corners_from,
-        corners=tuple(ReportedBody(names.get(v.slot, level_name(v.slot)), v.slot, _corners(v)) for v in reported),
+        corners=tuple(ReportedBody(measurement.name_of(v.slot), v.slot, _corners(v)) for v in reported),
         measurement=measurement,
         uncertainty=tuple(uncertainty),
     )

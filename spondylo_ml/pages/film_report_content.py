@@ -13,7 +13,7 @@ from spondylo_ml.clinical.rounding import rounded_beside, slip_limits_percent
 from spondylo_ml.evaluation.verdict import UNKNOWN
 from spondylo_ml.film_report.report import FilmReport
 from spondylo_ml.film_report.report_texts import ReportTexts
-from spondylo_ml.pages.figures.film_picture import short_name
+from spondylo_ml.pages.body_names import short_name
 
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 NARROWEST_AXIS_PERCENT = (-10.0, 30.0)

@@ -11,14 +11,17 @@ from typing import Any
 import cv2
 import numpy as np
 
+from spondylo_ml.clinical.measurement import LOWEST_VISIBLE
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES
+from spondylo_ml.clinical.rounding import rounded_beside, slip_limits_percent
 from spondylo_ml.pages.film_report_content import MINUS
 from spondylo_ml.pages.render import jpeg_uri, render_page
 
 THUMBNAIL_HEIGHT_PX = 240
 MOST_THUMBNAILS = 300
 """About 3 MB of pictures; the films after these have none."""
-LOWEST = "lowest visible"
-"""How the names of levels begin that are counted from the lowest vertebra on the film."""
+LIMITS_PERCENT = slip_limits_percent(DEFAULT_RULES.model_dump())
+"""Limits of the usual grades, which a slip beside them must not seem to reach."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def gallery_film(row: Mapping[str, Any], report: str = "", thumbnail: str = "") 
         key=lambda level: abs(level["slip_percent"]),
         default=None,
     )
-    slip = f"{largest['slip_percent']:+.1f} %".replace("-", MINUS) if largest else ""
+    slip = f"{rounded_beside(largest['slip_percent'], 1, LIMITS_PERCENT, '+')} %".replace("-", MINUS) if largest else ""
     return GalleryFilm(
         name=row["film"],
         slip_percent=largest["slip_percent"] if largest else math.nan,
@@ -102,7 +105,7 @@ def _referred(levels: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _levels_text(names: Sequence[str]) -> str:
-    if len(names) > 1 and any(name.startswith(LOWEST) for name in names):
+    if len(names) > 1 and any(name.startswith(LOWEST_VISIBLE) for name in names):
         return f"{len(names)} unnamed levels"
     return ", ".join(names)
 

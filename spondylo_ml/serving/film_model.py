@@ -27,7 +27,7 @@ from spondylo_ml.data.prepare import PreparedFilm, prepare_film
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.errors import DataError, FileError
 from spondylo_ml.evaluation.level_errors import level_errors
-from spondylo_ml.evaluation.slips import measure_prediction, predicted_vertebrae
+from spondylo_ml.evaluation.slips import measure_prediction, measured_vertebrae, predicted_vertebrae
 from spondylo_ml.evaluation.verdict import complete_verdicts
 from spondylo_ml.film_report.report import FilmReport, film_key, film_report
 from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray
@@ -129,7 +129,7 @@ class FilmModel:
         yield from self._predict_batch(batch)
 
     def report(self, result: FilmResult) -> FilmReport:
-        """The one-film report of a result.
+        """The one-film report of a result; of a film that the model refused it has no corners.
 
         Raises:
             DataError: the film could not be read.
@@ -139,7 +139,7 @@ class FilmModel:
         return film_report(
             result.film,
             result.measurement,
-            vertebrae=predicted_vertebrae(result.prediction),
+            vertebrae=() if result.prediction.refusal else measured_vertebrae(result.prediction, result.film.size_hw),
             corners_from=self.name,
             uncertainty=result.uncertainty,
             key=result.film_key,

@@ -325,3 +325,19 @@ def test_a_confidence_is_rounded_to_its_precision() -> None:
 def test_measures_as_text() -> None:
     texts = [str(m) for m in (Measure(12.345, "%"), Measure(0.987, "ratio"), Measure(float("nan"), "mm", "absent"))]
     assert texts == ["12.3 %", "0.99", "not measurable: absent"]
+
+
+def test_without_names_the_lowest_body_may_be_the_sacrum_and_has_no_ratios() -> None:
+    """Nor does it count as a neighbour: with and without names the other bodies have the same ratios."""
+    film = film_of(stacked(0.0, 0.0, 0.0))
+    named, unnamed = measure_film(film), measure_film(film, levels_from="said by the model", level_confidence=0.5)
+    assert (named.levels_known, unnamed.levels_known) == (True, False)
+    assert [body.slot for body in named.bodies] == [body.slot for body in unnamed.bodies] == [1, 2, 3]
+    for one, other in zip(named.bodies, unnamed.bodies, strict=True):
+        assert one.compression_ratio == other.compression_ratio
+    assert [unnamed.name_of(slot) for slot in range(3)] == [
+        "lowest visible",
+        "lowest visible + 1",
+        "lowest visible + 2",
+    ]
+    assert [named.name_of(slot) for slot in range(3)] == ["S1", "L5", "L4"]

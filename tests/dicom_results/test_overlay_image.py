@@ -15,8 +15,10 @@ from pydicom import Dataset, dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 from reports import report_of
 
-from spondylo_ml.dicom_results.film_objects import HEIGHT_PX, level_lines
+from spondylo_ml.dicom_results import film_objects
+from spondylo_ml.dicom_results.film_objects import HEIGHT_PX, LONGEST_LINE, level_lines
 from spondylo_ml.pages.colours import PREDICTION_RGB
+from spondylo_ml.pages.figures.labels import Picture
 
 
 def overlay(tmp_path: Path, refusal: str = "", **fields: Any) -> tuple[Dataset, Dataset]:
@@ -81,3 +83,31 @@ def test_each_level_has_a_line_with_its_slip_or_the_reason() -> None:
     ]
     withheld = replace(report, measurement=replace(report.measurement, withheld="no lateral film"))
     assert level_lines(withheld) == ["not measured: no lateral film"]
+
+
+def test_a_slip_beside_a_limit_is_not_rounded_onto_it() -> None:
+    film, _ = film_and_prediction(25.04, -4.96)
+    report = replace(report_of(film), uncertainty=())
+    assert level_lines(report) == [
+        "L4/L5: slip -4.96 %, no listhesis (grade 0)",
+        "L5/S1: slip +25.04 %, grade II anterolisthesis",
+    ]
+
+
+def test_a_long_line_is_wrapped_and_not_cut(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    captions: list[str] = []
+
+    def keep_caption(*arguments: Any) -> Picture:
+        captions.extend(arguments[4])
+        return np.zeros((8, 8, 3), dtype=np.uint8)
+
+    monkeypatch.setattr(film_objects, "draw_measured_film", keep_caption)
+    film, prediction = film_and_prediction(12.0)
+    path = write(study_film(film.image.read().astype(np.uint16)), tmp_path)
+    report = report_of(film)
+    pieces = ((-12.4, -5.0), (-3.0, 5.0), (8.0, 16.0), (20.0, 30.0))
+    (one,) = report.uncertainty
+    objects(path, film, prediction, replace(report, uncertainty=(replace(one, pieces_percent=pieces),)))
+    assert max(map(len, captions)) <= LONGEST_LINE
+    text = " ".join(line.strip() for line in captions)
+    assert text.endswith("+20.0 to +30.0), indeterminate between 0 and I, refer")

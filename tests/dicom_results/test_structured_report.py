@@ -207,6 +207,23 @@ def test_with_a_spacing_there_are_mm_and_without_a_facing_the_corners_have_the_n
     unknown = replace(report, measurement=replace(report.measurement, facing="unknown"))
     names = points_of(groups_of(read_back(objects(path, scaled, prediction, unknown)[0]))["L5"])
     assert list(names) == ["SUP_LEFT", "SUP_RIGHT", "INF_LEFT", "INF_RIGHT"]
+    guessed = replace(report.measurement, facing_from="inferred", facing_confidence=0.54)
+    groups = groups_of(read_back(objects(path, scaled, prediction, replace(report, measurement=guessed))[0]))
+    assert list(points_of(groups["L5"])) == ["SUP_LEFT", "SUP_RIGHT", "INF_LEFT", "INF_RIGHT"]
+    assert texts_of(groups["lumbar spine"])["FACING"] == [
+        "left (inferred, with a confidence of 0.54, too uncertain to be used)"
+    ]
+
+
+def test_a_set_that_excludes_nothing_has_neither_ends_nor_a_probability(tmp_path: Path) -> None:
+    film, prediction = film_and_prediction(12.0)
+    path = write(study_film(film.image.read().astype(np.uint16)), tmp_path)
+    report = report_of(film)
+    (one,) = report.uncertainty
+    nothing = replace(one, pieces_percent=(), low_percent=None, high_percent=None)
+    group = groups_of(read_back(objects(path, film, prediction, replace(report, uncertainty=(nothing,)))[0]))["L5/S1"]
+    assert "COVERAGE" not in numbers_of(group)
+    assert texts_of(group)["SLIP_LOW"] == ["not measured: no slip is excluded at this level"]
 
 
 def test_a_refused_film_has_reasons_and_no_corners(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from builders import plain_film, prediction_of
 from spines import stacked
 
+from spondylo_ml.clinical.scale import STRETCHED
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.intervals import Estimate, PatientBootstrap
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -89,7 +90,7 @@ def test_a_stretched_film_has_no_true_slip() -> None:
     labelled = replace(film("a", 10.0), pixel_aspect=None)
     table = PredictionSet([labelled], [prediction(labelled, 10.0)]).slips(DEFAULT_RULES)
     assert table["true_slip_percent"].isna().all()
-    assert "stretched" in table["true_withheld"].iloc[0]
+    assert table["true_withheld"].iloc[0] == STRETCHED
     assert agreement([labelled], [prediction(labelled, 10.0)])["slip_mae_percent"].n == 0
 
 

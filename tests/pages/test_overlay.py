@@ -10,7 +10,9 @@ import pytest
 from builders import plain_film, prediction_of, square
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reports import film_with
 
+from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.landmarks import Film, FilmPrediction, SlotRange
 from spondylo_ml.pages.colours import MISPLACED_RGB, PREDICTION_RGB, TRUTH_RGB
@@ -194,3 +196,22 @@ def test_pictures_of_different_size_are_padded_to_the_largest() -> None:
     sheet = tile([np.full((10, 20, 3), 9, np.uint8), np.full((30, 5, 3), 7, np.uint8)], 2)
     assert sheet.shape == (36, 52, 3)
     assert int(sheet[30:].sum()) == 0
+
+
+def test_a_measured_film_has_the_names_of_its_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture must not name levels that the report withholds, nor show corners of a film that was refused."""
+    film = film_with(12.0, 0.0)
+    slots = SlotRange(0, 3)
+    prediction = prediction_of(film, slots)
+    unlabelled = replace(film, vertebrae=None)
+    drawn: list[Label] = []
+    monkeypatch.setattr(overlay, "draw_labels", lambda _picture, labels: drawn.extend(labels))
+    for confidence, names in ((1.0, ["S1", "L5", "L4"]), (0.5, ["lowest", "+ 1", "+ 2"])):
+        measurement = measure_film(film, levels_from="said by the model", level_confidence=confidence)
+        drawn.clear()
+        overlay.draw_measured_film(unlabelled, prediction, measurement, 100)
+        assert [label.text for label in drawn] == names
+    drawn.clear()
+    refused = replace(prediction, refusal="no lumbar film")
+    overlay.draw_measured_film(unlabelled, refused, measure_film(film, refusal="no lumbar film"), 100)
+    assert drawn == []

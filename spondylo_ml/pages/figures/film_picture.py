@@ -18,6 +18,7 @@ from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import FilmReport, ReportedBody
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, GreyImage
+from spondylo_ml.pages.body_names import short_name
 
 LONGEST_SIDE_PX = 1200
 MINUS = "\N{MINUS SIGN}"
@@ -163,11 +164,6 @@ def _ellipses(
                 )
             )
     return shapes
-
-
-def short_name(name: str) -> str:
-    """The name shortened to fit on a body; unnamed vertebrae are counted from the lowest one."""
-    return name.replace("lowest visible", "lowest" if name == "lowest visible" else "").strip()
 
 
 ENDPLATE = "endplate"

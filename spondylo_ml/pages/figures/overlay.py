@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
+from spondylo_ml.clinical.measurement import FilmMeasurement
 from spondylo_ml.data.contrast import stretch_contrast
 from spondylo_ml.data.letterbox import Letterbox
 from spondylo_ml.evaluation.matching import PRESENCE_THRESHOLD, match_film
 from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.landmarks import Film, FilmPrediction, FloatArray, level_name
+from spondylo_ml.pages.body_names import short_name
 from spondylo_ml.pages.colours import HEAT_RGB, MISPLACED_RGB, PREDICTION_RGB, TEXT_RGB, TRUTH_RGB
 from spondylo_ml.pages.figures.labels import PADDING_PX, Label, Picture, draw_labels, draw_text, text_width_px
 from spondylo_ml.pages.figures.lines import draw_arrow, draw_edge, draw_outline
@@ -33,6 +36,7 @@ def draw_film(
     heat: FloatArray | None = None,
     letterbox: Letterbox | None = None,
     caption: Sequence[str] | None = None,
+    name_of: Callable[[int], str] = level_name,
 ) -> Picture:
     """(H, W, 3) RGB: truth cyan with its levels, prediction magenta and dashed with its levels and errors, arrows from
     vertebrae that were predicted on another level to where they are, heatmaps orange.
@@ -43,6 +47,7 @@ def draw_film(
         height_px: height of the film in the picture, without the caption.
         heat: (h, w) map from 0 to 1 over the network's input; needs `letterbox`.
         caption: lines below the film, for which the picture becomes as wide as needed; None: its name and error.
+        name_of: the name of a predicted vertebra by its slot.
     """
     scale = height_px / film.size_hw[0]
     size = (max(1, round(film.size_hw[1] * scale)), height_px)
@@ -63,10 +68,25 @@ def draw_film(
         draw_outline(picture, corners, scale, PREDICTION_RGB, dashed=True)
     for start, end in _level_arrows(film, prediction):
         draw_arrow(picture, (start + shift_xy) * scale, (end + shift_xy) * scale, MISPLACED_RGB)
-    draw_labels(picture, _labels(film, prediction, scale, left))
+    draw_labels(picture, _labels(film, prediction, scale, left, name_of))
     if caption is not None:
         return _with_lines(picture, caption)
     return _with_name_and_error(picture, film, prediction)
+
+
+def draw_measured_film(
+    film: Film,
+    prediction: FilmPrediction,
+    measurement: FilmMeasurement,
+    height_px: int,
+    caption: Sequence[str] | None = None,
+) -> Picture:
+    """As `draw_film`, as the film was measured: names as in its report, and no corners if the model refused it."""
+    if prediction.refusal:
+        prediction = replace(prediction, presence=np.zeros_like(prediction.presence))
+    return draw_film(
+        film, prediction, height_px, caption=caption, name_of=lambda slot: short_name(measurement.name_of(slot))
+    )
 
 
 def gutters_px(film: Film, prediction: FilmPrediction, height_px: int) -> tuple[int, int]:
@@ -113,7 +133,9 @@ def _level_arrows(film: Film, prediction: FilmPrediction) -> list[tuple[FloatArr
     ]
 
 
-def _labels(film: Film, prediction: FilmPrediction, scale: float, left_px: int) -> list[Label]:
+def _labels(
+    film: Film, prediction: FilmPrediction, scale: float, left_px: int, name_of: Callable[[int], str]
+) -> list[Label]:
     """True levels left of their vertebrae; predicted levels with their errors, and misses, right of theirs."""
     table = PredictionSet([film], [prediction]).corners
     errors = table.groupby("slot")["error_px512"].mean()
@@ -127,7 +149,7 @@ def _labels(film: Film, prediction: FilmPrediction, scale: float, left_px: int) 
         if vertebra.slot not in found:
             labels.append(_beside(vertebra.corners_xy * scale, left_px, f"{vertebra.level} missed", MISPLACED_RGB))
     for slot, corners in predicted.items():
-        text = level_name(slot)
+        text = name_of(slot)
         if slot in others:
             text += f" on {level_name(others[slot])}"
         if slot in errors.index:

@@ -18,7 +18,7 @@ from spondylo_ml.clinical.change import Change, FilmChange, LevelChange, Measure
 from spondylo_ml.clinical.instability import Instability, instability
 from spondylo_ml.data.follow_up import FilmOfPatient, FilmPair, FilmPairs, PairKind
 from spondylo_ml.errors import DataError
-from spondylo_ml.evaluation.slips import predicted_vertebrae
+from spondylo_ml.evaluation.slips import measured_vertebrae
 from spondylo_ml.film_report.report import film_key
 from spondylo_ml.landmarks import Facing, GreyImage
 from spondylo_ml.nan import finite_or_none
@@ -79,7 +79,7 @@ class Changes:
             return
         measured = MeasuredFilm(
             result.measurement,
-            predicted_vertebrae(result.prediction),
+            measured_vertebrae(result.prediction, result.film.size_hw),
             result.film.spacing,
             self._model.level_errors(result),
         )

@@ -31,7 +31,7 @@ from spondylo_ml.film_report.report import write_json
 from spondylo_ml.film_report.report_texts import ReportTexts, english_texts
 from spondylo_ml.landmarks import CORNERS, Facing, patient_corners
 from spondylo_ml.pages.figures.film_picture import REGION_PERCENT
-from spondylo_ml.pages.figures.overlay import draw_film
+from spondylo_ml.pages.figures.overlay import draw_measured_film
 from spondylo_ml.pages.film_report_page import write_html
 from spondylo_ml.pages.film_report_pdf import film_report_sheet
 from spondylo_ml.pages.gallery_page import (
@@ -114,13 +114,13 @@ class ResultFolder:
         """Write the overlay and report of a film, and keep its row for the tables; returns the row."""
         row = {"film": result.film_id, **result.to_row()}
         self._rows.append(row)
-        if result.film is None or result.prediction is None:
+        if result.film is None or result.prediction is None or result.measurement is None:
             self._remove_files(result.film_id)
             return row
         if self._drafts:
             self._drafts.add(result.film, result.prediction)
         if self._overlays:
-            picture = draw_film(result.film, result.prediction, OVERLAY_HEIGHT_PX)
+            picture = draw_measured_film(result.film, result.prediction, result.measurement, OVERLAY_HEIGHT_PX)
             write_png(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), self.root / "overlays" / f"{result.film_id}.png")
         if self._reports:
             self._reports.write(self.root / "reports", self._model, result)
