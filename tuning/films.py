@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from spondylo_ml.data.audit.duplicates import same_groups
+from spondylo_ml.data.audit.findings import Audit
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.folds import fold_of_each
+from spondylo_ml.data.left_out import leave_out
 from spondylo_ml.data.loading import measure_pixels
 from spondylo_ml.landmarks import Film, SlotRange
 
@@ -18,6 +20,9 @@ class DevelopmentFilms:
 
     Attributes:
         same: groups of films that show the same exposure, as indices into train followed by val.
+        audit: of films that have all their labels, from which each fold leaves out what training must not learn from;
+            None if that is left out already.
+        on_audit_error: see `leave_out`.
     """
 
     kind: str
@@ -26,12 +31,14 @@ class DevelopmentFilms:
     train: tuple[Film, ...]
     val: tuple[Film, ...]
     same: tuple[tuple[int, ...], ...] = ()
+    audit: Audit | None = None
+    on_audit_error: str = "error"
 
     @classmethod
-    def of(cls, films: FilmSet) -> DevelopmentFilms:
+    def of(cls, films: FilmSet, audit: Audit | None = None, on_audit_error: str = "error") -> DevelopmentFilms:
         """The labelled training and validation films of a dataset."""
         train, val = (tuple(film for film in films.part(part) if film.labelled) for part in ("train", "val"))
-        return cls(films.kind, films.name, films.slots, train, val)
+        return cls(films.kind, films.name, films.slots, train, val, audit=audit, on_audit_error=on_audit_error)
 
     def as_film_set(self) -> FilmSet:
         """These films as a dataset."""
@@ -44,23 +51,18 @@ class DevelopmentFilms:
         return replace(self, same=tuple(tuple(group) for group in groups))
 
     def folds(self, count: int, seed: int) -> list[DevelopmentFilms]:
-        """Split the films again, so that each is in the validation part of one fold.
+        """Split the films again, so that each is in the validation part of one fold, with all its labels.
 
         Raises:
             DataError: fewer patients than folds.
         """
         films = (*self.train, *self.val)
         fold = fold_of_each(films, count, seed, self.same)
-        return [
-            replace(
-                self,
-                train=_in_part(films, [f != index for f in fold], "train"),
-                val=_in_part(films, [f == index for f in fold], "val"),
-                same=(),
-            )
-            for index in range(count)
-        ]
+        return [self._fold(films, [f == index for f in fold]) for index in range(count)]
 
-
-def _in_part(films: Sequence[Film], selected: Sequence[bool], part: str) -> tuple[Film, ...]:
-    return tuple(replace(film, split=part) for film, keep in zip(films, selected, strict=True) if keep)
+    def _fold(self, films: Sequence[Film], for_val: Sequence[bool]) -> DevelopmentFilms:
+        parts = [replace(film, split="val" if val else "train") for film, val in zip(films, for_val, strict=True)]
+        film_set = FilmSet(self.kind, self.name, tuple(parts), self.slots)
+        if self.audit is not None:
+            film_set = leave_out(film_set, self.audit, self.on_audit_error).films
+        return DevelopmentFilms.of(film_set)

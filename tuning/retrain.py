@@ -64,7 +64,7 @@ def retrain(parent: OpenStudy, objective: Objective, films: str) -> SeedSpread:
     seeds = list(range(options.retrain_seeds))
     file = validate(SpaceFile, {"parameters": {SEED: {"type": "categorical", "choices": seeds}}})
     seeded = join_study(
-        f"{parent.name}-best-{best.number}-seeds",
+        f"{parent.name}-best-{best.number}-{len(seeds)}-seeds",
         options.model_copy(update={"sampler": "grid", "pruner": "none", "trials": None, "retrain_seeds": 0}),
         Space(file, settings),
         parent.storage,

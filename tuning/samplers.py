@@ -77,11 +77,12 @@ def build_pruner(options: StudyOptions) -> BasePruner:
     """The configured pruner."""
     match options.pruner:
         case "median":
-            return MedianPruner(options.pruner_startup_trials, options.pruner_warmup)
+            first_report = 0 if options.folds > 1 else 1  # folds are reported from 0, epochs from 1
+            return MedianPruner(options.pruner_startup_trials, options.pruner_warmup + first_report)
         case "hyperband":
             return HyperbandPruner()
         case "wilcoxon":
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                return WilcoxonPruner(n_startup_steps=options.pruner_warmup)
+                return WilcoxonPruner(n_startup_steps=options.pruner_warmup + 1)
     return NopPruner()

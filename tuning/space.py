@@ -24,7 +24,7 @@ from pydantic import Field
 
 from spondylo_ml.config import Config, flatten, nest, resolve_config, validate
 from spondylo_ml.config.benchmark import DATA_OF_ENTRY
-from spondylo_ml.config.resolve import merge, projects_dir
+from spondylo_ml.config.resolve import lay_over, merge, projects_dir
 from spondylo_ml.config.section import Section
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError, nearest_hint
@@ -85,13 +85,22 @@ class Space:
         Raises:
             ConfigError: a value is not allowed, is set twice or has no effect, or the films are not the study's.
         """
-        tree = merge(nest(self.file.fixed), self.overrides)
-        config = resolve_config(merge(tree, nest(self.settings(point))), self.recipe)
+        config = self._config(point)
         if point:
             self._require_set_once(point)
             self._require_effect(point, config)
             self._require_same_films(config)
         return config
+
+    def _config(self, point: Mapping[str, Any]) -> Config:
+        tree = lay_over(nest(self.file.fixed), self.overrides)
+        # A searched value that one of these overrules is an error, not the other way round.
+        return resolve_config(merge(tree, nest(self.settings(point))), self.recipe)
+
+    def _values(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration by dotted name: a network that is searched has the values of its own recipe."""
+        searched = "model.name" in self.settings(point)
+        return flatten(self._config(point).model_dump(mode="json")) if searched else self.base
 
     def settings(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The values of the configuration that a point sets, by dotted name; variants are expanded."""
@@ -208,7 +217,13 @@ class Space:
     def _exists(self, parameter: Any, point: Point) -> bool:
         values: dict[str, Any] = {}
         if parameter.when:
-            values = {**self.base, **self.settings(point), **point}
+            # A searched network has values of its own recipe.
+            base = (
+                flatten(self._config(point).model_dump(mode="json"))
+                if "model.name" in self.settings(point)
+                else self.base
+            )
+            values = {**base, **self.settings(point), **point}
         for name, allowed in parameter.conditions():
             absent = name in self.file.parameters and name not in point
             if absent or values[name] not in allowed:

@@ -19,6 +19,9 @@ NOT_SEARCHED = {
     "clinical.": "the slips of its trials would be measured by different rules, and their values could not be compared",
     "tracking.": "it does not affect a trial's value",
     "uncertainty.": "a trial's model is not calibrated, so that it does not affect a trial's value",
+    "reading.": "a trial reads each film once, so that it does not affect a trial's value",
+    "training.workers": "it does not affect a trial's value",
+    "training.device": "it does not affect a trial's value",
     "training.preflight": "it does not affect a trial's value",
     "training.train_metric_films": "it does not affect a trial's value",
 }

@@ -145,9 +145,8 @@ def _table_row(trial: FrozenTrial, options: StudyOptions, replaced: bool) -> dic
 
 
 def _reports_saved(trials: list[FrozenTrial]) -> float:
-    """Share saved against running all ended trials for as long as the longest complete one."""
+    """Share that pruning saved, against pruned trials as long as the longest complete one; NaN if none was pruned."""
     ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED) and t.intermediate_values]
     longest = max((len(t.intermediate_values) for t in ended if t.state is TrialState.COMPLETE), default=0)
-    if not longest:
-        return math.nan
-    return 1.0 - sum(len(t.intermediate_values) for t in ended) / (longest * len(ended))
+    pruned = [longest - len(t.intermediate_values) for t in ended if t.state is TrialState.PRUNED]
+    return sum(pruned) / (longest * len(ended)) if longest and pruned else math.nan

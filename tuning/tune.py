@@ -9,12 +9,13 @@ from typing import Any
 import optuna
 
 from spondylo_ml.cli.summaries.where import where_to_see
+from spondylo_ml.config import Config
 from spondylo_ml.config.experiments import EXPERIMENT
 from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.films import digest
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.tracking.store import chosen_experiment
-from spondylo_ml.workflows.train.films import load_training_films
+from spondylo_ml.workflows.train.films import load_all_films, load_training_films
 from tuning.cli import checked_space
 from tuning.films import DevelopmentFilms
 from tuning.objective import TrainingObjective
@@ -43,7 +44,7 @@ def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     space, name = checked_space(options, overrides)
     base = space.resolve({})
-    films = DevelopmentFilms.of(load_training_films(base)[0])
+    films = _films(base, options)
     if options.folds > 1 and films.kind != PHANTOM_KIND:  # each synthetic film belongs to a patient of its own
         films = films.with_same_exposures()
     experiment = chosen_experiment(base.tracking.experiment, EXPERIMENT)
@@ -55,6 +56,14 @@ def tune(options: TuneOptions, overrides: Mapping[str, Any]) -> TuneResult:
         evaluated_on = f"{films.name} {'out of fold' if options.folds > 1 else 'val'}"
         spread = retrain(study, replace(objective, keep_values=True), evaluated_on)
     return TuneResult(study, summary, spread)
+
+
+def _films(config: Config, options: TuneOptions) -> DevelopmentFilms:
+    """The films of a study; with folds they have all their labels, since each is in the validation part of one."""
+    if options.folds == 1:
+        return DevelopmentFilms.of(load_training_films(config)[0])
+    films, audit = load_all_films(config)
+    return DevelopmentFilms.of(films, audit, config.data.on_audit_error)
 
 
 def summary_text(result: TuneResult) -> str:

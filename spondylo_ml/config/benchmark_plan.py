@@ -10,7 +10,7 @@ from pydantic import Field
 
 from spondylo_ml.config import BenchmarkConfig, Config, EntryList, flatten, nest, read_entries, resolve_config
 from spondylo_ml.config.benchmark import DATA_OF_ENTRY, SET_ELSEWHERE
-from spondylo_ml.config.resolve import merge
+from spondylo_ml.config.resolve import lay_over, merge
 from spondylo_ml.config.schema import MOVABLE
 from spondylo_ml.config.section import Section
 from spondylo_ml.errors import ConfigError, unknown_name
@@ -95,7 +95,8 @@ def planned_runs(plan: Plan) -> list[PlannedRun]:
     for seed in plan.seeds:
         for entry in plan.entries.entries:
             defaults = {"training.minutes": DEFAULT_MINUTES, **plan.entries.common}
-            tree = merge(merge(nest(defaults), nest(plan.given)), nest({**entry.values, "tracking.standing": True}))
+            tree = lay_over(nest(defaults), nest(plan.given))
+            tree = lay_over(tree, nest({**entry.values, "tracking.standing": True}))
             run_values = {"model.name": entry.model, "seed": seed, "tracking.run_name": f"{entry.name} seed {seed}"}
             try:
                 config = resolve_config(merge(tree, nest(run_values)))

@@ -61,7 +61,7 @@ class TrainingConfig(Section):
     plateau_factor: float = Field(0.5, gt=0, lt=1, description="plateau: factor of each decrease")
     plateau_patience: int = Field(15, ge=0, description="plateau: epochs without improvement before a decrease")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0: no clipping")
-    accumulate_batches: int = Field(1, ge=1, le=1024, description="batches whose gradients are summed for one step")
+    accumulate_batches: int = Field(1, ge=1, le=1024, description="batches whose mean gradient makes one step")
     ema_decay: float = Field(
         0.0,
         ge=0,

@@ -30,6 +30,12 @@ RECIPES_OF: dict[str, str] = {}
 
 FINETUNE = "finetune"
 LENGTHS = ("epochs", "film_passes")
+OVERRULES = (
+    ("training", "epochs", "film_passes"),
+    ("training", "film_passes", "epochs"),
+    ("data", "input_side_px", "input_hw"),
+)
+"""Section and name of a value, and the other one of its section that a layer which sets it unsets in those below."""
 
 
 def resolve_config(
@@ -60,11 +66,11 @@ def resolve_config(
         require_something_to_go_on_from(user_values, start)
     layers = [read_recipe(path) for path in recipe_files(model, preset, _at(user_values, "data", "path", default=None))]
     layers.append(start)
-    for layer in user_layers:
-        layers += [_without_other_length(layer), layer]
     tree: Tree = {}
     for layer in layers:
         tree = merge(tree, layer)
+    for layer in user_layers:
+        tree = lay_over(tree, layer)
     return validate(Config, {**tree, "preset": preset})
 
 
@@ -150,6 +156,16 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     return out
 
 
+def lay_over(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """Merge `over` over `base`, so that what it sets counts: see `OVERRULES`."""
+    tree = dict(base)
+    for section, name, overruled in OVERRULES:
+        values = over.get(section)
+        if isinstance(values, Mapping) and name in values and overruled not in values:
+            tree = merge(tree, {section: {overruled: None}})
+    return merge(tree, over)
+
+
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested values to dotted names: `{"training.epochs": 3}`."""
     out: dict[str, Any] = {}
@@ -184,13 +200,6 @@ def all_fields(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str,
             yield from all_fields(nested, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", field
-
-
-def _without_other_length(layer: Mapping[str, Any]) -> Tree:
-    """If a layer sets the length in epochs, unset the film passes of the layers below it, and the other way round."""
-    training = layer.get("training")
-    named = [name for name in LENGTHS if isinstance(training, Mapping) and name in training]
-    return {"training": {name: None for name in LENGTHS if name not in named}} if len(named) == 1 else {}
 
 
 def _at(tree: Mapping[str, Any], *keys: str, default: object) -> object:

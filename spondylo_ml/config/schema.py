@@ -42,7 +42,7 @@ class TrackingConfig(Section):
         None, description="name of the run; unset: the model, what differs from its recipe, and a number"
     )
     panel_films: int = Field(6, ge=0, le=64, description="validation films in the panel of overlays")
-    panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels; the last epoch always has one")
+    panel_every_epochs: int = Field(5, ge=1, description="epochs between two panels, and the last planned one")
     system_metrics: bool = Field(True, description="log processor and memory use")
     standing: bool = Field(
         False,

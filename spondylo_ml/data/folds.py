@@ -65,7 +65,8 @@ def splits_by_fold(
     """The films of each fold: of the labelled films outside the test part, those of the fold are for validation.
 
     Args:
-        films: with their parts; films of the test part and films without labels keep theirs.
+        films: with their parts; those of the test part keep theirs. Films without labels go with their patient, and
+            keep their part if none of the patient's films has labels.
         same: as in `fold_of_each`, indices in `films`.
 
     Raises:
@@ -75,11 +76,17 @@ def splits_by_fold(
     position = {index: i for i, index in enumerate(indices)}
     groups = [[position[index] for index in group if index in position] for group in same]
     folds = fold_of_each([films[index] for index in indices], count, seed, groups)
-    film_sets = []
-    for number in range(count):
-        parts = {index: "val" if fold == number else "train" for index, fold in zip(indices, folds, strict=True)}
-        film_sets.append(tuple(replace(film, split=parts.get(i, film.split)) for i, film in enumerate(films)))
-    return film_sets
+    fold_of_patient = {films[index].patient: fold for index, fold in zip(indices, folds, strict=True)}
+    return [
+        tuple(_in_fold(film, fold_of_patient.get(film.patient), number) for film in films) for number in range(count)
+    ]
+
+
+def _in_fold(film: Film, fold: int | None, number: int) -> Film:
+    """The film with its part in a fold, given the fold in which its patient is for validation."""
+    if film.split == "test" or fold is None:
+        return film
+    return replace(film, split="val" if fold == number else "train")
 
 
 def stratum(film: Film, rules: ClinicalConfig) -> str:

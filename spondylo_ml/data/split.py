@@ -44,20 +44,30 @@ def assign_parts(
 
     Args:
         same: indices of films that show the same exposure, group by group. Patients who share one (see `people`) go to
-            the same part: the first of train, val, test to which one of them was assigned.
+            the same part: the one that a film of theirs has in the dataset's own split, else the first of train, val,
+            test to which one of them was assigned.
     """
-    unassigned = [film for film in films if not film.split]
+    groups = people(films, same)
+    given = {film.patient: film.split for film in reversed(films) if film.split}
+    parts = {
+        patient: min((given[name] for name in names & given.keys()), key=PARTS.index)
+        for names in groups
+        if names & given.keys()
+        for patient in names
+    }
+    unassigned = [film for film in films if film.patient not in parts]
     labelled = {film.patient for film in unassigned if film.labelled}
-    parts: dict[str, str] = {}
+    dealt: dict[str, str] = {}
     # Patients with labels first, so that each part gets some of them if there are enough.
     for group in (labelled, {film.patient for film in unassigned} - labelled):
-        parts |= _part_of_each(
+        dealt |= _part_of_each(
             [film for film in unassigned if film.patient in group], val_fraction, test_fraction, seed
         )
-    for names in people(films, same):
-        patients = names & parts.keys()
-        first = min((parts[patient] for patient in patients), key=PARTS.index, default="")
-        parts |= {patient: first for patient in patients}
+    for names in groups:
+        patients = names & dealt.keys()
+        first = min((dealt[patient] for patient in patients), key=PARTS.index, default="")
+        dealt |= {patient: first for patient in patients}
+    parts |= dealt
     return tuple(film if film.split else replace(film, split=parts[film.patient]) for film in films)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, TQDMProgressBar
 from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from tqdm import tqdm
 
@@ -121,6 +121,15 @@ class FrozenStages(Callback):
         if due or self._frozen:
             set_frozen(self._stages, due)
         self._frozen = due
+
+
+class EarlyStop(EarlyStopping):
+    """Early stopping that also holds for a run that was killed after it and is resumed."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Train nothing more if the epochs before the resume have used up the patience."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
 
 
 class TrainingBar(TQDMProgressBar):

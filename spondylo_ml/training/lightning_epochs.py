@@ -16,7 +16,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch.callbacks import Callback, EarlyStopping, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -28,7 +28,7 @@ from spondylo_ml.data.sampling import evenly_spaced
 from spondylo_ml.models.base import LandmarkModel
 from spondylo_ml.termination import Terminated
 from spondylo_ml.training.budget import Budget
-from spondylo_ml.training.callbacks import EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
+from spondylo_ml.training.callbacks import EarlyStop, EpochReport, FrozenStages, Panel, ProgressLines, TrainingBar
 from spondylo_ml.training.checkpoint_files import BEST, LAST
 from spondylo_ml.training.checkpoints import MovableCheckpoint, SafeCheckpointIO
 from spondylo_ml.training.device import Compute
@@ -127,7 +127,7 @@ def _callbacks(
         report,
     ]
     if training.early_stop_patience:
-        callbacks.append(EarlyStopping(MONITOR, patience=training.early_stop_patience, mode="min"))
+        callbacks.append(EarlyStop(MONITOR, patience=training.early_stop_patience, mode="min"))
     if panel:
         callbacks.append(panel)
     if training.frozen_stages:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from spondylo_ml.config import Config, DataConfig, EvaluateConfig, field_names, flatten, resolve_config, validate
 from spondylo_ml.config.network import MODEL_NAMES, WITHOUT_HEATMAPS
-from spondylo_ml.config.resolve import merge, nest, projects_dir, recipe_files
+from spondylo_ml.config.resolve import lay_over, merge, nest, projects_dir, recipe_files
 from spondylo_ml.config.schema import PRESETS
 from spondylo_ml.config.yaml_file import read_yaml
 from spondylo_ml.errors import ConfigError
@@ -321,3 +321,15 @@ def test_nesting_and_flattening_are_inverse() -> None:
     assert nest(flatten(tree)) == tree
     assert nest({"a.b": 1, "a.c.d": 2}) == {"a": {"b": 1, "c": {"d": 2}}}
     assert nest({}) == {}
+
+
+def test_the_size_or_length_that_a_later_layer_sets_counts(tmp_path: Path) -> None:
+    """A recipe that a study writes has both: what the command line sets must not be overruled by it."""
+    recipe = tmp_path / "best.yaml"
+    recipe.write_text("data: {input_hw: [320, 320]}\ntraining: {epochs: 3, film_passes: null}\n", encoding="utf-8")
+    config = resolve_config({"data": {"input_side_px": 128}, "training": {"film_passes": 50}}, recipe)
+    assert (config.data.input_hw, config.data.input_side_px) == (None, 128)
+    assert (config.training.epochs, config.training.film_passes) == (None, 50)
+    assert resolve_config({}, recipe).data.input_hw == (320, 320)
+    tree = lay_over({"data": {"input_hw": [64, 64]}, "training": {"epochs": 3}}, {"data": {"input_side_px": 96}})
+    assert tree == {"data": {"input_hw": None, "input_side_px": 96}, "training": {"epochs": 3}}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.data.folds import fold_of_each, splits_by_fold, stratum
+from spondylo_ml.data.split import require_parts
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Film, Vertebra
 
@@ -102,3 +103,16 @@ def test_more_folds_than_patients_are_refused() -> None:
     films = [spine("a", 0.0, "p"), spine("b", 0.0, "p"), spine("c", 0.0, "q")]
     with pytest.raises(DataError, match=r"3 folds need as many patients; .* have 2"):
         fold_of_each(films, 3, 0)
+
+
+def test_films_without_labels_go_with_their_patient() -> None:
+    """Else a patient with labelled and unlabelled films would be in two parts of a fold."""
+    labelled = [replace(spine(f"f{i}", 0.0, patient=f"p{i}"), split="train") for i in range(8)]
+    bare = [plain_film(f"b{i}", None, patient=f"p{i}", split="train") for i in range(8)]
+    stranger = plain_film("stranger", None, patient="p9", split="val")
+    for fold in splits_by_fold([*labelled, *bare, stranger], 4, 0):
+        require_parts(fold)
+        of = {film.film_id: film.split for film in fold}
+        assert [of[f"b{i}"] for i in range(8)] == [of[f"f{i}"] for i in range(8)]
+        assert sum(of[f"f{i}"] == "val" for i in range(8)) == 2
+        assert of["stranger"] == "val"

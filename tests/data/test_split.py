@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -170,3 +171,13 @@ def test_patients_who_share_an_exposure_go_to_the_same_split() -> None:
     joined = {films[i].patient for i in (first, second, third)}
     assert {f.split for f in after if f.patient in joined} == {"train"}
     assert [f for f in after if f.patient not in joined] == [f for f in before if f.patient not in joined]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_film_without_a_part_goes_with_its_patient_and_with_its_exposure(seed: int) -> None:
+    """Film 8 is a second film of the patient in val, film 9 shows the exposure of a film in train."""
+    films = [replace(film, split="train") for film in films_of(range(6))]
+    films += [replace(film, film_id=f"v{i}", split="val") for i, film in enumerate(films_of([6, 7]))]
+    films += [plain_film("second", patient="p6"), plain_film("copy", patient="p20"), plain_film("new", patient="p21")]
+    parts = parts_of(split_by_patient(films, 0.3, 0.3, seed, [[0, 9]]))
+    assert (parts["second"], parts["copy"]) == ("val", "train")

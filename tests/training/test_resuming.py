@@ -150,3 +150,14 @@ def test_without_any_whole_checkpoint_the_run_cannot_resume(tmp_path: Path) -> N
     last.write_bytes(b"")
     with pytest.raises(DataError, match=r"last\.ckpt is damaged, and there is no whole checkpoint before it: start"):
         prepare_to_resume(last, tmp_path)
+
+
+def test_a_run_that_was_killed_after_its_early_stop_trains_nothing_more(tmp_path: Path) -> None:
+    first = run(RecordingModel(), tmp_path, score_fn=FallingScore(), epochs=9, early_stop_patience=2)
+    assert [row["epoch"] for row in first.history] == [1, 2, 3]
+    head = head_of(tmp_path / "last.ckpt")
+    resumed = run(
+        RecordingModel(), tmp_path, tmp_path / "last.ckpt", score_fn=FallingScore(3), epochs=9, early_stop_patience=2
+    )
+    assert [row["epoch"] for row in resumed.history] == [1, 2, 3]
+    assert (resumed.best_epoch, head_of(tmp_path / "last.ckpt")) == (1, head)

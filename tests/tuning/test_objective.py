@@ -16,7 +16,7 @@ from studies import RATE, child_runs, children, space_of, states, study_in
 from spondylo_ml.config import ClinicalConfig, resolve_config
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.letterbox import Letterbox
-from spondylo_ml.data.loading import load_films
+from spondylo_ml.data.loading import audit_of, load_films
 from spondylo_ml.data.prepare import PreparedFilm
 from spondylo_ml.landmarks import SlotRange, Vertebra
 from tuning.films import DevelopmentFilms
@@ -36,7 +36,8 @@ def films() -> DevelopmentFilms:
 def test_development_films_have_no_test_part() -> None:
     films = tuple(plain_film(name, (square(1, 5, 5),), split=name) for name in ("train", "val", "test"))
     development = DevelopmentFilms.of(FilmSet("test", "test", films, SlotRange(0, 3)))
-    assert {field.name for field in fields(development)} == {"kind", "name", "slots", "train", "val", "same"}
+    names = {"kind", "name", "slots", "train", "val", "same", "audit", "on_audit_error"}
+    assert {field.name for field in fields(development)} == names
     assert [film.film_id for film in (*development.train, *development.val)] == ["train", "val"]
     assert [film.film_id for film in development.as_film_set().part("all")] == ["train", "val"]
     assert development.as_film_set().part("test") == ()
@@ -49,6 +50,20 @@ def test_folds_use_each_film_once_for_validation(films: DevelopmentFilms) -> Non
     for fold in folds:
         assert {film.split for film in fold.train} == {"train"}
         assert not {film.patient for film in fold.train} & {film.patient for film in fold.val}
+
+
+def test_folds_evaluate_impossible_corners_and_do_not_train_on_them() -> None:
+    """As training with folds does: a value on the plausible corners alone would be too good."""
+    crossed = square(1, 5, 30)
+    crossed = Vertebra(1, crossed.corners_xy[[0, 1, 3, 2]])
+    vertebrae = (square(0, 5, 45), crossed, square(2, 5, 15))
+    films = tuple(plain_film(f"f{i}", vertebrae, patient=f"p{i}", split="train") for i in range(4))
+    film_set = FilmSet("test", "test", films, SlotRange(0, 3))
+    development = DevelopmentFilms.of(film_set, audit_of(film_set, None), "continue")
+    for fold in development.folds(2, 0):
+        assert [len(fold.train), len(fold.val)] == [2, 2]
+        assert {sum(v.present.sum() for v in film.vertebrae or ()) for film in fold.val} == {12}
+        assert {sum(v.present.sum() for v in film.vertebrae or ()) for film in fold.train} == {8}
 
 
 @pytest.mark.slow

@@ -95,6 +95,20 @@ def test_a_condition_may_be_on_the_recipe() -> None:
     assert "training.backbone_rate_ratio" in next(load_space(path, {"model": {"name": "resnet50"}}).corners())
 
 
+def test_a_condition_on_the_recipe_is_that_of_the_trials_network(tmp_path: Path) -> None:
+    """The quick recipe has a learning rate of 0.002 for the U-Net and 0.001 for MAHT-Net."""
+    text = """
+parameters:
+  model.name: {type: categorical, choices: [unet, maht_net]}
+  training.weight_decay: {type: categorical, choices: [0.0, 0.1], when: {training.learning_rate: 0.001}}
+"""
+    assert load_space(write(tmp_path, text), {}).grid() == [
+        {"model.name": "unet"},
+        {"model.name": "maht_net", "training.weight_decay": 0.0},
+        {"model.name": "maht_net", "training.weight_decay": 0.1},
+    ]
+
+
 def test_suggest_asks_only_for_parameters_that_exist_and_keeps_lists() -> None:
     space = space_of(
         {

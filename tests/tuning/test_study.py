@@ -7,6 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import mlflow
+import optuna
 import pytest
 import torch
 from mlflow.tracking import MlflowClient
@@ -18,7 +19,9 @@ from spondylo_ml.config import resolve_config
 from spondylo_ml.errors import ConfigError, NonFiniteLossError, TrackingError
 from tuning.attempt import Attempt, TrialResult
 from tuning.options import StudyOptions
+from tuning.samplers import build_pruner
 from tuning.study import STUDIES, OpenStudy, open_study
+from tuning.summary import _reports_saved
 from tuning.worker import RepeatedFailureError
 
 
@@ -166,6 +169,35 @@ def test_a_pruned_trial_is_marked_in_mlflow_and_is_never_the_best(tmp_path: Path
     assert trial_states[summary.best.number] == "COMPLETE"
     reports = [len(t.intermediate_values) for t in study.study.get_trials()]
     assert summary.reports_saved == pytest.approx(1 - sum(reports) / (3 * 12))
+    pruned_at = [len(t.intermediate_values) for t in study.study.get_trials() if t.state is TrialState.PRUNED]
+    assert min(pruned_at) == 1, "the first epoch may prune without a warm-up"
+
+
+@pytest.mark.parametrize(("warmup", "folds", "first"), [(0, 1, 1), (2, 1, 3), (2, 3, 3), (1, 3, 2)])
+def test_no_trial_is_pruned_during_the_warm_up(warmup: int, folds: int, first: int) -> None:
+    """Epochs are reported from 1, folds from 0; of a bad trial, number of the report after which it may be pruned."""
+    options = StudyOptions(pruner="median", pruner_startup_trials=1, pruner_warmup=warmup, folds=folds)
+    study = optuna.create_study(pruner=build_pruner(options))
+    steps = range(6) if folds > 1 else range(1, 7)
+    for _ in range(2):
+        good = study.ask()
+        for step in steps:
+            good.report(0.0, step)
+        study.tell(good, 0.0)
+    bad = study.ask()
+    pruned_after = []
+    for number, step in enumerate(steps, start=1):
+        bad.report(9.0, step)
+        if bad.should_prune():
+            pruned_after.append(number)
+    assert pruned_after[0] == first
+
+
+def test_shorter_trials_are_not_saved_by_pruning() -> None:
+    trials = [
+        optuna.trial.create_trial(value=1.0, intermediate_values=dict.fromkeys(range(length), 1.0)) for length in (4, 2)
+    ]
+    assert math.isnan(_reports_saved(trials))
 
 
 @pytest.mark.slow

@@ -30,6 +30,25 @@ def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     Raises:
         DataError: as `load_films`; or errors of the audit under `data.on_audit_error=error`.
     """
+    films, audit = load_all_films(config)
+    used = leave_out(films, audit, config.data.on_audit_error)
+    if used.findings:
+        log.warning(
+            "%d vertebra(e) and %d film(s) left out of the training run: %s",
+            used.vertebrae,
+            used.whole_films,
+            first_of(used.findings),
+        )
+    require_parts(used.films.films)
+    return replace(used.films, notes=(*used.films.notes, *used.findings)), audit, used
+
+
+def load_all_films(config: Config) -> tuple[FilmSet, Audit]:
+    """Load and audit the films with all their labels; logs what was read and found.
+
+    Raises:
+        DataError: as `load_training_films`.
+    """
     films, audit = load_audited_films(config.data)
     counts = ", ".join(f"{len(films.part(part))} {part}" for part in ("train", "val", "test"))
     # Reading has already reported bad files, or skipped them if so configured.
@@ -41,16 +60,7 @@ def load_training_films(config: Config) -> tuple[FilmSet, Audit, TrainingFilms]:
     audited = f"audit: {found}: see `python -m spondylo_ml audit`" if found else "audit: no errors or warnings"
     log.info("%s: %d films (%s); %s", films.name, len(films.films), counts, audited)
     require_no_errors(audit, config.data.on_audit_error, config.data.path or films.name)
-    used = leave_out(films, audit, config.data.on_audit_error)
-    if used.findings:
-        log.warning(
-            "%d vertebra(e) and %d film(s) left out of the training run: %s",
-            used.vertebrae,
-            used.whole_films,
-            first_of(used.findings),
-        )
-    require_parts(used.films.films)
-    return replace(used.films, notes=(*used.films.notes, *used.findings)), audit, used
+    return films, audit
 
 
 def resolve_from_films(config: Config, films: FilmSet) -> Config:
