@@ -241,6 +241,11 @@ def level_name(slot: int) -> str:
     return LEVELS[slot] if 0 <= slot < len(LEVELS) else f"S1+{slot}"
 
 
+def rank_of_level(name: str) -> int:
+    """Place of a level such as L4/L5 from the sacrum up, by its upper vertebra."""
+    return LEVELS.index(name.split("/")[0])
+
+
 def vertebrae_from_sacrum(corners_xy: FloatArray, first_slot: int = 0) -> tuple[Vertebra, ...]:
     """Vertebrae from (V, 4, 2) corners ordered from the lowest up, which is in `first_slot`."""
     return tuple(Vertebra(first_slot + i, c) for i, c in enumerate(np.asarray(corners_xy, dtype=np.float64)))

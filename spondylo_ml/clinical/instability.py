@@ -75,5 +75,6 @@ def _reason(name: str, change: Change, limit: float, unit: str) -> str:
     size = abs(change.value.value)
     beyond = "more than" if size > limit + TOLERANCE else "not more than"
     known = not math.isnan(change.half_width)
-    error = f"\N{PLUS-MINUS SIGN} {change.half_width:.1f}" if known else "its error is not known"
+    ends = " to ".join(rounded_beside(end, 1, [limit], "+") for end in (change.low, change.high))
+    error = ends if known else "its error is not known"
     return f"{name} changes by {rounded_beside(size, 1, [limit])}{unit} ({error}), {beyond} {limit:g}{unit}"

@@ -12,7 +12,7 @@ from spondylo_ml.clinical.levels import LevelNaming, name_levels
 from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, LevelMeasurement
 from spondylo_ml.clinical.meyerding import DEFAULT_RULES
 from spondylo_ml.clinical.patient_frame import patient_frame
-from spondylo_ml.clinical.plausibility import find_implausible_parts
+from spondylo_ml.clinical.plausibility import ImplausibleParts, find_implausible_parts
 from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.clinical.rules import rules_digest
 from spondylo_ml.clinical.scale import NO_SPACING, UNSTRETCHED, PixelGeometry, Scale, film_scale
@@ -120,7 +120,7 @@ def measure_vertebrae(
         undone_bodies=_bodies(vertebrae, side.facing, scale.undone_pixel_size_xy) if scale.doubt else {},
     )
     levels = level_measures.levels(spine)
-    warnings = _warnings(side, naming, levels_from, scale, no_spine, implausible.warnings)
+    warnings = _warnings(side, naming, levels_from, scale, no_spine, implausible)
     return FilmMeasurement(
         schema_version=SCHEMA_VERSION,
         facing=side.facing.value,
@@ -205,15 +205,25 @@ def _warnings(
     levels_from: str,
     scale: Scale,
     no_spine: str,
-    implausible: Sequence[str],
+    implausible: ImplausibleParts,
 ) -> tuple[str, ...]:
-    messages = [no_spine, scale.withheld, *scale.warnings, *implausible, side.reason, side.doubt, naming.reason]
+    messages = [
+        no_spine,
+        scale.withheld,
+        *scale.warnings,
+        *implausible.warnings,
+        side.reason,
+        side.doubt,
+        naming.reason,
+    ]
     if side.source == "inferred" and not side.reason:
         messages.append(
             f"facing inferred: {side.facing.value}, with a confidence {confidence_in_words(side.confidence)}"
         )
     if naming.known and levels_from != LEVELS_LABELLED:
-        messages.append(f"level names {levels_from}; with a confidence {confidence_in_words(naming.confidence)}")
+        sure_to = f", up to {implausible.names_sure_to}" if implausible.names_sure_to else ""
+        confidence = confidence_in_words(naming.confidence)
+        messages.append(f"level names {levels_from}{sure_to}; with a confidence {confidence}")
     if naming.known and naming.names:
         messages.append("levels are counted for five lumbar vertebrae; transitional anatomy is not detected")
     if scale.spacing and "imager" in scale.spacing.provenance.lower():

@@ -16,6 +16,9 @@ SCHEMA_VERSION = 1
 LOWEST_VISIBLE = "lowest visible"
 """Name of the lowest vertebra of a film whose levels have no names; the others are counted from it."""
 
+NAMES_IN_DOUBT = "so that names from there up are in doubt"
+"""End of the reason why nothing is measured above a gap in the spine."""
+
 NOT_KNOWN = "not known"
 """Shown for a slip about which nothing can be excluded."""
 
@@ -180,6 +183,11 @@ class FilmMeasurement:
             if slot in (level.upper_slot, level.lower_slot):
                 return upper if slot == level.upper_slot else lower
         return level_name(slot) if self.levels_known else LOWEST_VISIBLE
+
+    @property
+    def names_doubted(self) -> bool:
+        """Whether the names of vertebrae above a gap are in doubt, although levels have names."""
+        return any(NAMES_IN_DOUBT in warning for warning in self.warnings)
 
     @property
     def side_known(self) -> bool:

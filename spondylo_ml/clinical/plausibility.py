@@ -18,6 +18,7 @@ from itertools import combinations, pairwise
 import cv2
 import numpy as np
 
+from spondylo_ml.clinical.measurement import NAMES_IN_DOUBT
 from spondylo_ml.clinical.patient_frame import centre_within, has_impossible_outline, patient_frame
 from spondylo_ml.landmarks import OUTLINE, Facing, FloatArray, Vertebra
 
@@ -59,10 +60,12 @@ class ImplausibleParts:
     Attributes:
         reasons: by slots, why nothing is measured at a body, or at the level of two.
         warnings: for the reader; empty for a plausible spine.
+        names_sure_to: name of the body below the lowest gap above which names are in doubt; empty without such a gap.
     """
 
     reasons: Mapping[tuple[int, ...], str]
     warnings: tuple[str, ...]
+    names_sure_to: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,8 @@ def find_implausible_parts(
     # A body of the wrong shape is no evidence about its neighbours.
     rest = [body for body in bodies if not any(body.slot in slots for slots, _ in single)]
     all_slots = frozenset(body.slot for body in bodies)
-    for slots, reason in (*single, *_overlaps(rest), *_order(rest), *_gaps(rest, all_slots)):
+    gaps = _gaps(rest, all_slots)
+    for slots, reason in (*single, *_overlaps(rest), *_order(rest), *gaps):
         for slot in slots:
             reasons.setdefault((slot,), reason)
         messages.append(f"{reason}: not measured there" if slots else reason)
@@ -104,7 +108,11 @@ def find_implausible_parts(
         reason = f"{upper.name} and {lower.name} overlap by {share:.0%} of a body's height, where a disc should be"
         reasons[lower.slot, upper.slot] = reason
         messages.append(f"{reason}: their level is not measured")
-    return ImplausibleParts(reasons, tuple(dict.fromkeys(messages)))
+    doubted = min((min(slots) for slots, _ in gaps if slots), default=None)
+    below = [body for body in rest if doubted is not None and body.slot < doubted]
+    return ImplausibleParts(
+        reasons, tuple(dict.fromkeys(messages)), max(below, key=lambda b: b.slot).name if below else ""
+    )
 
 
 def shared_of_smaller(first_xy: FloatArray, second_xy: FloatArray) -> float:
@@ -241,11 +249,11 @@ def _gaps(bodies: Sequence[_Body], all_slots: Set[int]) -> list[Problem]:
         levels, usual = upper.slot - lower.slot, _usual_rise(lower, upper) if film_rise is None else film_rise
         above = tuple(b.slot for b in bodies if b.slot >= upper.slot)
         if levels == 1 and rise > LONGEST_RISE * usual:
-            reason = f"between {upper.name} and {lower.name} a vertebra was skipped, so that names from there up"
-            problems.append((above, f"{reason} are in doubt"))
+            reason = f"between {upper.name} and {lower.name} a vertebra was skipped"
+            problems.append((above, f"{reason}, {NAMES_IN_DOUBT}"))
         elif levels > 1 and rise < SHORTEST_RISE * levels * usual:
             reason = f"{upper.name} lies next to {lower.name}, with no room for the level between"
-            problems.append((above, f"{reason}, so that names from there up are in doubt"))
+            problems.append((above, f"{reason}, {NAMES_IN_DOUBT}"))
         elif levels > 1:
             problems.append(((), f"no vertebra was found between {upper.name} and {lower.name}"))
     return problems

@@ -20,6 +20,7 @@ from pydicom.sr.coding import Code
 
 from spondylo_ml.clinical.measure import confidence_in_words
 from spondylo_ml.clinical.measurement import (
+    NAMES_IN_DOUBT,
     FilmMeasurement,
     LevelMeasurement,
     LevelUncertainty,
@@ -115,7 +116,8 @@ class _Writer:
         else:
             items.codes.append(sr.QualitativeEvaluation(own.GRADE, own.GRADES[level.grade]))
         upper, _, lower = level.name.partition("/")
-        return self._group(level.name, own.level_site(upper, lower) if self._levels_known else None, items)
+        sure = self._levels_known and NAMES_IN_DOUBT not in level.slip.reason
+        return self._group(level.name, own.level_site(upper, lower) if sure else None, items)
 
     def _vertebra(self, body: ReportedBody) -> sr.MeasurementsAndQualitativeEvaluations:
         items = _Items()
@@ -135,7 +137,9 @@ class _Writer:
             if ratios.slot == body.slot:
                 items.add(own.WEDGE_RATIO, ratios.wedge_ratio)
                 items.add(own.COMPRESSION_RATIO, ratios.compression_ratio)
-        return self._group(body.name, own.vertebra_site(body.name) if self._levels_known else None, items)
+        doubted = any(NAMES_IN_DOUBT in each.wedge_ratio.reason for each in measured.bodies if each.slot == body.slot)
+        sure = self._levels_known and not doubted
+        return self._group(body.name, own.vertebra_site(body.name) if sure else None, items)
 
     def _fault(self, xy_px: tuple[float, float] | None) -> str:
         """Why there can be no point; empty if there can."""

@@ -21,7 +21,7 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.evaluation.slips import slip_agreement
 from spondylo_ml.evaluation.strata import STRATA, film_strata, ordered_groups
-from spondylo_ml.landmarks import CORNERS, LEVELS, PATIENT_CORNERS
+from spondylo_ml.landmarks import CORNERS, PATIENT_CORNERS, rank_of_level
 
 GROUP_METRICS = ("mre_px512", "mre_body_percent", "mre_mm", "sdr_6px", "sdr_12px", "sdr_24px")
 
@@ -146,7 +146,7 @@ def _slips_by(
     Levels rise from the sacrum; grades rise.
     """
     measurable = levels[levels["true_slip_percent"].notna()]
-    order = _from_sacrum if column == "level" else float
+    order = rank_of_level if column == "level" else float
     table = {}
     for group in sorted(measurable[column].dropna().unique(), key=order):
         rows = measurable[measurable[column] == group]
@@ -159,11 +159,6 @@ def _slips_by(
             "grade_accuracy": bootstrap.mean(100 * right.astype(float), patients),
         }
     return table
-
-
-def _from_sacrum(level: str) -> int:
-    """Rank of a level such as L4/L5, by its upper vertebra."""
-    return LEVELS.index(level.split("/")[0])
 
 
 def _counts(predictions: PredictionSet, levels: pd.DataFrame) -> dict[str, int]:

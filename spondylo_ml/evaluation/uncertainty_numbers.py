@@ -11,7 +11,7 @@ from spondylo_ml.clinical.meyerding import Grade
 from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.intervals import Estimate, Estimates, PatientBootstrap
 from spondylo_ml.evaluation.uncertainty import PROBABILITIES
-from spondylo_ml.landmarks import FloatArray
+from spondylo_ml.landmarks import FloatArray, rank_of_level
 
 KEPT_PERCENT = (10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 """Shares of the levels, the most certain ones, whose grade accuracy is reported."""
@@ -90,12 +90,11 @@ def curve_points(numbers: Mapping[str, Estimate]) -> list[tuple[int, Estimate]]:
 
 
 def _groups(levels: pd.DataFrame, column: str) -> dict[str, pd.DataFrame]:
-    """Rows by group: levels from the sacrum up, or rising grades. Groups without a prediction are left out."""
-    order = levels.groupby(column)[{"level": "upper_slot", "true_grade": "true_grade"}[column]].min().dropna()
-    names = {
-        key: str(key) if column == "level" else f"grade {Grade(int(first)).label}"
-        for key, first in order.sort_values().items()
-    }
+    """Rows by group: levels from the sacrum up, or rising grades; also those of which none is predicted."""
+    if column == "level":
+        names = {key: str(key) for key in sorted(levels[column].unique(), key=rank_of_level)}
+    else:
+        names = {key: f"grade {Grade(int(key)).label}" for key in sorted(levels[column].dropna().unique())}
     return {name: levels[levels[column] == key] for key, name in names.items()}
 
 

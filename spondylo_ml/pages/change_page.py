@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from spondylo_ml.clinical.change import Change, FilmChange, LevelChange
 from spondylo_ml.clinical.instability import Instability, Verdict
 from spondylo_ml.clinical.measurement import Measure
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES
+from spondylo_ml.clinical.rounding import rounded_beside
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.landmarks import FloatArray
@@ -16,6 +18,9 @@ from spondylo_ml.pages.figures.aligned_picture import AlignedPicture
 from spondylo_ml.pages.film_report_content import MINUS, Cell, Footnotes, measure_cell
 from spondylo_ml.pages.render import jpeg_uri, render_page
 from spondylo_ml.version import __version__
+
+LIMITS = {"mm": [DEFAULT_RULES.instability_mm], "deg": [DEFAULT_RULES.instability_deg]}
+"""By unit, what the ends of an interval must not seem to reach: the usual limits of an instability."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,9 @@ def _cells(films: Sequence[Measure | None], change: Change, notes: Footnotes) ->
 def _interval(change: Change) -> str:
     """The interval as text; empty if it is not known."""
     known = not math.isnan(change.half_width) and not change.value.reason
-    return f"{signed(change.low)} to {signed(change.high)}" if known else ""
+    limits = LIMITS.get(change.value.unit, [])
+    ends = (rounded_beside(end, 1, limits, "+").replace("-", MINUS) for end in (change.low, change.high))
+    return " to ".join(ends) if known else ""
 
 
 def _caption(level: LevelChange) -> str:

@@ -185,7 +185,7 @@ def _how(report: FilmReport, texts: ReportTexts) -> dict[str, str]:
         "facing": text("how_facing_inferred", side=side, confidence=confidence)
         if measured.facing_from == "inferred"
         else text("how_facing_text", side=side, source=texts.part(measured.facing_from)),
-        "levels": text("how_levels_named", confidence=certainty)
+        "levels": text("how_levels_doubted" if measured.names_doubted else "how_levels_named", confidence=certainty)
         if measured.levels_known
         else text("how_levels_unnamed"),
         "spacing": texts.say(measured.spacing_provenance) or text("how_spacing_unknown"),

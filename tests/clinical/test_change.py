@@ -192,6 +192,7 @@ def test_other_rules_are_refused() -> None:
     ("mm", "deg", "verdict"),
     [
         ((4.0, 0.9), (0.0, 1.0), Verdict.UNSTABLE),
+        ((4.04, 1.02), (0.0, 1.0), Verdict.UNSTABLE),
         ((-4.0, 0.9), (0.0, 1.0), Verdict.UNSTABLE),
         ((4.0, 1.0), (0.0, 1.0), Verdict.INDETERMINATE),
         ((0.0, 1.0), (-15.0, 2.0), Verdict.UNSTABLE),
@@ -214,8 +215,10 @@ def test_instability(mm: tuple[float, float] | None, deg: tuple[float, float], v
     assert result.verdict is verdict
     if mm is None:
         assert result.reasons[0] == "slip not evaluated: no spacing"
+    if mm == (4.04, 1.02):  # as "+3.0" the lower end would not be beyond 3 mm
+        assert result.reasons[0] == "slip changes by 4.0 mm (+3.02 to +5.1), more than 3 mm"
     if mm == (4.0, 0.9):
-        assert result.reasons[0] == "slip changes by 4.0 mm (± 0.9), more than 3 mm"
+        assert result.reasons[0] == "slip changes by 4.0 mm (+3.1 to +4.9), more than 3 mm"
     loose = ClinicalConfig(instability_mm=20.0, instability_deg=60.0)
     assert instability(bent, loose).verdict in (Verdict.STABLE, Verdict.NOT_KNOWN)
 

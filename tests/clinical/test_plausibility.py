@@ -9,9 +9,10 @@ import pytest
 from builders import plain_film
 from spines import rotated, stacked
 
-from spondylo_ml.clinical.measure import measure_film
+from spondylo_ml.clinical.measure import measure_film, measure_vertebrae
 from spondylo_ml.clinical.measurement import FilmMeasurement
 from spondylo_ml.clinical.plausibility import find_implausible_parts, shared_of_smaller, shared_thickness
+from spondylo_ml.data.phantom import phantom_film
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.landmarks import Facing, FloatArray, Vertebra
 
@@ -105,6 +106,19 @@ def test_a_skipped_vertebra_puts_the_names_above_in_doubt() -> None:
     result = measured([Vertebra(s, c) for s, c in enumerate(bodies[:2] + bodies[3:])])
     assert withheld(result) == ["L4/L5", "L3/L4", "L2/L3", "L1/L2"]
     assert result.levels[1].slip.reason.startswith("between L4 and L5 a vertebra was skipped")
+    assert result.names_doubted
+
+
+def test_names_above_a_gap_are_not_said_with_the_confidence_of_those_below() -> None:
+    film = phantom_film(77, 1)
+    skipped = [Vertebra(v.slot - (v.slot > 3), v.corners_xy) for v in film.vertebrae if v.slot != 3]
+    aspect = film.spacing.pixel_aspect
+    unstretched = [Vertebra(v.slot, v.corners_xy * np.array([aspect, 1.0])) for v in skipped]
+    result = measure_vertebrae(unstretched, film.facing, levels_from="said by the model")
+    (names,) = (text for text in result.warnings if text.startswith("level names"))
+    assert names.startswith("level names said by the model, up to L4; with a confidence")
+    assert result.levels_known
+    assert result.names_doubted
 
 
 def test_a_skipped_name_between_adjacent_bodies_puts_the_names_above_in_doubt() -> None:

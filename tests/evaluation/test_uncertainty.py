@@ -209,6 +209,8 @@ def test_the_estimates_match_a_hand_calculation() -> None:
     assert list(tables["uncertainty_by_grade"]) == ["grade 0", "grade I"]
     assert tables["uncertainty_by_grade"]["grade I"]["slip_set_coverage"].value == 50
     assert set(tables["referral"]) == {"all", "L5/S1", "L4/L5", "grade 0", "grade I"}
+    never_found = levels.assign(upper_slot=levels["upper_slot"].where(levels["level"] != "L4/L5"))
+    assert list(by_group(never_found, bootstrap)["uncertainty_by_level"]) == ["L5/S1", "L4/L5"]
 
 
 def test_accuracy_rises_as_less_certain_levels_are_referred() -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_language import in_greek_letters, write_greek
+from spines import stacked
 
-from spondylo_ml.clinical.measure import WEAK_EVIDENCE, measure_film
-from spondylo_ml.clinical.measurement import FilmMeasurement, Measure
+from spondylo_ml.clinical.measure import WEAK_EVIDENCE, measure_film, measure_vertebrae
+from spondylo_ml.clinical.measurement import NAMES_IN_DOUBT, FilmMeasurement, Measure
 from spondylo_ml.clinical.slip import SLIP_FAULTS
 from spondylo_ml.data import dicom
 from spondylo_ml.data.dicom.display import _NO_CONTRAST
@@ -166,3 +167,18 @@ def test_a_missing_text_and_a_file_that_is_no_catalogue_are_refused(tmp_path: Pa
         read_texts(path)
     with pytest.raises(DataError, match="the texts of the report cannot be read"):
         read_texts(tmp_path / "absent.toml")
+
+
+def test_sentences_on_lost_discs_gaps_and_names_that_change_are_in_the_catalogue() -> None:
+    bodies = [v.corners_xy for v in stacked(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)]
+    crossed = bodies[2].copy()
+    crossed[0, 1] = bodies[3][2:, 1].mean() - 20.0
+    lost = measure_vertebrae([Vertebra(s, crossed if s == 2 else c) for s, c in enumerate(bodies)], Facing.LEFT)
+    gap = measure_vertebrae([Vertebra(s, c) for s, c in enumerate(bodies[:2] + bodies[3:])], Facing.LEFT)
+    texts = [*lost.warnings, *(body.wedge_ratio.reason for body in lost.bodies), *gap.warnings]
+    texts += [level.slip.reason for level in gap.levels]
+    changing = "on 2 of 3 parts of the film the network does not give the same vertebrae the same names"
+    texts.append(f"the levels are uncertain: {changing}")
+    assert any("where a disc should be: their level" in text for text in texts)
+    assert any(NAMES_IN_DOUBT in text for text in texts)
+    assert {text for text in texts if text and not in_catalogue(text)} == set()
