@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from spondylo_ml.film_report.report import FilmReport
@@ -34,6 +35,9 @@ PICTURE_PT = 225.0
 
 LEAST_MIDDLE_PT = 250.0
 """Height that is kept for the picture and what stands beside it."""
+
+LEAST_FOOT_PT = 70.0
+"""Height that is kept for the model, its digest and the first reasons."""
 
 
 def film_report_sheet(
@@ -94,7 +98,20 @@ def _levels(sheet: PrintedSheet, content: ReportContent, texts: ReportTexts, top
         widths = (120.0, 200.0, 80.0, 80.0)
         rows = [_level_cells(row)[:4] for row in content.levels]
     columns = [Column(head, width, head in heads[2:4]) for head, width in zip(heads, widths, strict=False)]
-    return sheet.table(Table(columns, rows), MARGIN_PT, top) + GAP_PT
+    room = LOWEST_PT - LEAST_MIDDLE_PT - LEAST_FOOT_PT - 2 * GAP_PT - top
+    table = _lowest_levels(columns, rows, room)
+    top = sheet.table(table, MARGIN_PT, top)
+    if left_out := len(rows) - len(table.rows):
+        top = sheet.paragraph(texts.text("levels_elsewhere", count=left_out), Box(MARGIN_PT, top, INNER_PT, 0))
+    return top + GAP_PT
+
+
+def _lowest_levels(columns: Sequence[Column], rows: Sequence[Sequence[str]], room: float) -> Table:
+    """The table of as many levels as there is room for; the lowest ones, where most slips are."""
+    table = Table(columns, rows)
+    while len(table.rows) > 1 and table.height > room:
+        table = Table(columns, table.rows[1:])
+    return table
 
 
 def _level_cells(row: LevelRow) -> tuple[str, ...]:

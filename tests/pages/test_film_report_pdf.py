@@ -220,3 +220,18 @@ def test_a_long_word_is_split_and_no_letter_is_lost() -> None:
     assert len(lines) > 3
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert max(text_width(line, TEXT_PT) for line in lines) <= 100
+
+
+def test_of_many_levels_the_lowest_are_on_the_sheet_and_the_others_are_counted() -> None:
+    """A model of the whole spine: the table leaves room for the picture, the model and the reasons."""
+    film = film_of(*[6.0] * 17)
+    report = report_on(film)
+    pieces = ((-30.0, -12.5), (-5.0, 5.0), (8.0, 16.0))
+    wide = [replace(one, pieces_percent=pieces) for one in report.uncertainty]
+    words = words_of(film_report_sheet(replace(report, uncertainty=tuple(wide)), film.image.read(), NAME, DIGEST))
+    text = " ".join(words)
+    missing = re.search(r"There was no room for (\d+) more level", text)
+    assert missing is not None
+    assert text.count("to +5.0 or +8.0") == 17 - int(missing[1])
+    assert {"L5/S1", "L4/L5", "L3/L4"} <= set(words)
+    assert f"SHA-256 {DIGEST}" in text
