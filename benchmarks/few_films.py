@@ -27,7 +27,7 @@ from spondylo_ml.serving.predictor import Predictor
 
 SCRATCH, IMAGENET, SYNTHETIC = "scratch", "imagenet", "synthetic"
 STARTS: dict[str, dict[str, Any]] = {
-    SCRATCH: {},
+    SCRATCH: {"model": {"pretrained": "none"}},
     IMAGENET: {"model": {"pretrained": "required"}, "training": {"backbone_rate_ratio": 0.3}},
     SYNTHETIC: {"training": {"learning_rate": 3.0e-4}},
 }

@@ -37,7 +37,7 @@ class TrainingConfig(Section):
     )
     learning_rate: float = Field(1e-3, gt=0, le=1, description="highest learning rate")
     backbone_rate_ratio: float = Field(
-        1.0, gt=0, le=1, description="learning rate of the backbone as a fraction of learning_rate"
+        1.0, gt=0, le=1, description="learning rate of a pretrained backbone as a fraction of learning_rate"
     )
     weight_decay: float = Field(1e-4, ge=0, le=1, description="weight decay")
     parts: Literal["all", "close_up", "all_but_close_up"] = Field(

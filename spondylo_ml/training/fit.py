@@ -160,8 +160,3 @@ def _warn_about_random_backbone(model: LandmarkModel, config: Config) -> None:
     if training.frozen_stages and (random or model.backbone_net is None):
         why = "the backbone's weights are random" if random else f"{config.model.name} has no backbone"
         log.warning("training.frozen_stages=%d freezes nothing: %s", training.frozen_stages, why)
-    if random and training.backbone_rate_ratio < 1:
-        log.warning(
-            "training.backbone_rate_ratio=%g slows down a backbone that starts from random weights: give weights, or 1",
-            training.backbone_rate_ratio,
-        )

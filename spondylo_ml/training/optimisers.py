@@ -26,7 +26,9 @@ OPTIMIZERS: dict[str, Callable[[Groups, float], torch.optim.Optimizer]] = {
 
 
 def build_optimizer(model: LandmarkModel, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The configured optimiser; normalisation weights and biases do not decay, the backbone has its own learning rate.
+    """The configured optimiser; normalisation weights and biases do not decay.
+
+    A backbone with pretrained weights has a learning rate of its own. With random weights it has that of the rest.
 
     The first two groups are outside the backbone. Frozen parameters are included: without gradients the optimiser does
     not change them, and they are in place when they thaw.
@@ -34,7 +36,8 @@ def build_optimizer(model: LandmarkModel, config: TrainingConfig) -> torch.optim
     backbone = {id(p) for p in backbone_parameters(model)}
     parts = [[p for p in model.parameters() if id(p) not in backbone], backbone_parameters(model)]
     groups: Groups = []
-    for parameters, ratio in zip(parts, (1.0, config.backbone_rate_ratio), strict=True):
+    of_backbone = 1.0 if model.pretrained == "none" else config.backbone_rate_ratio
+    for parameters, ratio in zip(parts, (1.0, of_backbone), strict=True):
         rate = config.learning_rate * ratio
         groups += [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay, "lr": rate},

@@ -231,7 +231,9 @@ def test_a_zero_learning_rate_in_the_first_step_is_detected(monkeypatch: pytest.
 
 def test_one_parameter_group_with_a_zero_learning_rate_is_detected() -> None:
     frozen_backbone = config_of("resnet50").training.model_copy(update={"backbone_rate_ratio": 0.0})
-    result = check_learning_rate(model_of("resnet50"), frozen_backbone, 8)
+    model = model_of("resnet50")
+    model.pretrained = "a file"  # only then the backbone has a rate of its own
+    result = check_learning_rate(model, frozen_backbone, 8)
     assert result.outcome is CheckOutcome.FAILED
     assert result.finding == "the first step has learning rates from 0 to 0.001"
 

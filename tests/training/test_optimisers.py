@@ -70,6 +70,7 @@ def test_sgd_has_nesterov_momentum_and_radam_decoupled_decay() -> None:
 
 def test_head_and_backbone_have_separate_rates_and_only_weights_decay() -> None:
     model = TwoParts()
+    model.pretrained = "a file"
     config = config_of(learning_rate=0.01, backbone_rate_ratio=0.1, weight_decay=0.5)
     groups = build_optimizer(model, config).param_groups
     by_parameter = {id(p): group for group in groups for p in group["params"]}
@@ -83,6 +84,13 @@ def test_head_and_backbone_have_separate_rates_and_only_weights_decay() -> None:
     assert settings_of(model.head.bias) == (0.01, 0.0)
     assert settings_of(model.later.weight) == (pytest.approx(0.001), 0.5)
     assert settings_of(model.stem[1].weight) == (pytest.approx(0.001), 0.0)  # type: ignore[arg-type]
+
+
+def test_a_backbone_with_random_weights_has_the_rate_of_the_rest() -> None:
+    model = TwoParts()
+    model.pretrained = "none"
+    groups = build_optimizer(model, config_of(learning_rate=0.01, backbone_rate_ratio=0.1)).param_groups
+    assert {group["lr"] for group in groups} == {0.01}
 
 
 def test_the_step_schedule_multiplies_the_rate_every_few_epochs() -> None:
