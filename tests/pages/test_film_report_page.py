@@ -18,10 +18,11 @@ from reports import LEVEL_UNCERTAINTY, film_with, report_of
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import LevelUncertainty
 from spondylo_ml.config import ClinicalConfig
+from spondylo_ml.data.films import HeldImage
 from spondylo_ml.disclaimer import FILM_NOTICE
 from spondylo_ml.errors import DataError
 from spondylo_ml.film_report.report import film_report
-from spondylo_ml.landmarks import Facing, Film
+from spondylo_ml.landmarks import Facing, Film, Vertebra
 from spondylo_ml.pages.figures.film_picture import FilmPicture, film_picture
 from spondylo_ml.pages.film_report_content import MINUS
 from spondylo_ml.pages.film_report_page import film_report_page, write_html
@@ -229,3 +230,29 @@ def test_only_a_slip_along_the_endplate_is_drawn_as_an_arrow(method: str, kinds:
     assert {shape.kind for shape in picture.shapes} & {"drop", "arrow"} == kinds
     page = film_report_page(report, film.image.read())
     assert ("Arrow: slip along the lower superior endplate" in page) == (method == "endplate")
+
+
+@pytest.mark.parametrize("facing", [Facing.LEFT, Facing.RIGHT])
+def test_a_film_that_ends_beside_the_spine_has_a_margin_for_the_numbers_of_its_slips(facing: Facing) -> None:
+    """The posterior wall lies 10 px from the edge, bodies are 100 px deep; corners move with the picture."""
+    whole = film_with(12.0, facing=facing)
+    width = 400
+    low, high = (0, 210) if facing is Facing.LEFT else (90, width)
+    cropped = replace(
+        whole,
+        image=HeldImage(np.ascontiguousarray(whole.image.read()[:, low:high])),
+        size_hw=(640, high - low),
+        vertebrae=tuple(Vertebra(v.slot, v.corners_xy - [low, 0.0]) for v in whole.vertebrae or ()),
+    )
+    picture = film_picture(film_report(cropped, measure_film(cropped)), cropped.image.read())
+    for shape in picture.shapes:
+        if shape.kind.startswith("slip"):
+            (x, _), text_px = shape.points[0], 0.85 * picture.body_px
+            start, end = (x, x + text_px) if shape.kind == "slip start" else (x - text_px, x)
+            assert start >= 0
+            assert end <= picture.size_wh[0]
+    png = cv2.imdecode(np.frombuffer(base64.b64decode(picture.png_base64), np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert png is not None
+    assert png.shape[::-1] == picture.size_wh
+    margin = png[:, -20:] if facing is Facing.LEFT else png[:, :20]
+    assert margin.max() == 0

@@ -6,8 +6,9 @@ The film is not redacted: text burned into it beside the spine is in the picture
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +27,9 @@ MARGIN_BODIES_XY = (2.0, 1.0)
 """Margin around the corners, in depths of a vertebral body; leaves room for text beside the spine."""
 REGION_PERCENT = 90
 """Calibrated probability that a corner lies within its ellipse, if its vertebra is read on its own body."""
+SLIP_TEXT_BODIES = 0.85
+"""Width of the number of a slip, in depths of a body."""
+
 SHORTEST_ARROW_PERCENT = 2.0  # a shorter arrow has no room for its head
 
 
@@ -87,16 +91,28 @@ def film_picture(
     to_picture = np.array([scale * aspect, scale])
     size = (max(1, round((right - left) * to_picture[0])), max(1, round((bottom - top) * to_picture[1])))
     stretched = stretch_contrast(pixels)[top:bottom, left:right]
-    success, png = cv2.imencode(".png", cv2.resize(stretched, size, interpolation=cv2.INTER_AREA))
+    picture = cv2.resize(stretched, size, interpolation=cv2.INTER_AREA)
+    bodies = {body.slot: (_corners(body) + 0.5 - (left, top)) * to_picture for body in report.corners}
+    body_px = _median_depth(list(bodies.values()), size)
+    shapes = [*_shapes(report, bodies), *_ellipses(bodies, regions_px2 or {}, to_picture)]
+    gutters = _gutters_px(shapes, size[0], SLIP_TEXT_BODIES * body_px)
+    picture = np.pad(picture, ((0, 0), gutters))
+    success, png = cv2.imencode(".png", picture)
     if not success:
         raise DataError(f"a film of {pixels.shape} px cannot be written as PNG")
-    bodies = {body.slot: (_corners(body) + 0.5 - (left, top)) * to_picture for body in report.corners}
     return FilmPicture(
         png_base64=base64.b64encode(png.tobytes()).decode("ascii"),
-        size_wh=size,
-        body_px=_median_depth(list(bodies.values()), size),
-        shapes=(*_shapes(report, bodies), *_ellipses(bodies, regions_px2 or {}, to_picture)),
+        size_wh=(picture.shape[1], picture.shape[0]),
+        body_px=body_px,
+        shapes=tuple(replace(shape, points=tuple((x + gutters[0], y) for x, y in shape.points)) for shape in shapes),
     )
+
+
+def _gutters_px(shapes: Sequence[Shape], width_px: int, text_px: float) -> tuple[int, int]:
+    """Width of black margins left and right of the film: what the numbers of slips need if it ends beside the spine."""
+    to_the_left = [text_px - shape.points[0][0] for shape in shapes if shape.kind == "slip end"]
+    to_the_right = [shape.points[0][0] + text_px - width_px for shape in shapes if shape.kind == "slip start"]
+    return math.ceil(max([0.0, *to_the_left])), math.ceil(max([0.0, *to_the_right]))
 
 
 def _window(report: FilmReport) -> tuple[int, int, int, int]:
