@@ -83,8 +83,8 @@ def test_films_of_one_patient_are_one_group_under_a_pseudonym(tmp_path: Path) ->
 def test_the_table_takes_precedence_over_the_file(tmp_path: Path) -> None:
     root = in_dicom(sound_folder("folder", tmp_path / "data"))
     first = sorted(root.iterdir())[0]
-    columns = ["filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm"]
-    write_rows(root / "films.csv", [columns, [first.name, "p1", "left", "0.3", "0.3"]])
+    columns = ["filename", "patient", "facing", "spacing_x_mm", "spacing_y_mm", "pixel_aspect"]
+    write_rows(root / "films.csv", [columns, [first.name, "p1", "left", "0.3", "0.3", "1.0"]])
     film = next(film for film in read_folder(root).films if film.path == first)
     assert (film.patient, str(film.facing), film.pixel_aspect) == (pseudonym("p1"), "left", 1.0)
     assert film.spacing is not None
