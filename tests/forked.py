@@ -57,7 +57,8 @@ class ForkedProgram:
         self.args = (module, *arguments)
         self._output = tempfile.NamedTemporaryFile(prefix="program-", suffix=".log")  # deleted with this object
         self._process = _server().Process(
-            target=_run, args=(str(folder), SEARCH_PATH, self.args, dict(variables), self._output.name, new_group)
+            target=_run,
+            args=(str(folder), tuple(filter(None, sys.path)), self.args, dict(variables), self._output.name, new_group),
         )
         self._process.start()
 
