@@ -181,10 +181,9 @@ def _facing(measurement: FilmMeasurement) -> str:
     """The side to which the patient's front points, and how it is known."""
     if measurement.facing_from == "given":
         return f"{measurement.facing} (given)"
-    sure = "" if measurement.side_known else ", too uncertain to be used"
-    return (
-        f"{measurement.facing} (inferred, with a confidence {confidence_in_words(measurement.facing_confidence)}{sure})"
-    )
+    confidence = confidence_in_words(measurement.facing_confidence)
+    unused = "" if measurement.side_known else ", too uncertain to be used"
+    return f"{measurement.facing} (inferred, with a confidence {confidence}{unused})"
 
 
 def _add_interval(items: _Items, level: LevelMeasurement, uncertainty: LevelUncertainty | None) -> None:

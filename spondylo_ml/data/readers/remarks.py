@@ -39,9 +39,7 @@ def misnamed_remarks(given: Iterable[str], known: Sequence[str]) -> list[Remark]
     unread = [_letters(name) for name in given if name not in known]
     missing = [letters for letters, name in names.items() if name not in set(given)]
     alike = [at for at in missing if any(other.startswith(at) or at.startswith(other) for other in unread if other)]
-    return [
-        Remark(f"a field with a name like {names[at]!r} is not read: call it {names[at]}", doubt=True) for at in alike
-    ]
+    return [Remark(MISNAMED.format(names[at]), doubt=True) for at in alike]
 
 
 def _letters(name: str) -> str:
