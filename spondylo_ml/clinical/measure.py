@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from spondylo_ml.clinical.facing import CONTRADICTION, infer_facing
 from spondylo_ml.clinical.level_measures import Spine
 from spondylo_ml.clinical.levels import LevelNaming, name_levels
 from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, LevelMeasurement
-from spondylo_ml.clinical.meyerding import DEFAULT_RULES
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, SMALL_ENDPLATE_MM, largest_grade0_percent
 from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.plausibility import ImplausibleParts, find_implausible_parts
 from spondylo_ml.clinical.rounding import rounded_beside
@@ -28,9 +29,6 @@ WEAK_EVIDENCE = (
     "the network's evidence on this film is weak: its corners are far less definite than on the validation films; "
     "the film may not show a spine"
 )
-
-USUAL_ENDPLATE_MM = 35.0
-"""Length of a usual lumbar endplate, to compare the limits of a listhesis in percent and in mm."""
 
 
 @dataclass(frozen=True)
@@ -182,14 +180,15 @@ def _used_facing(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalC
 
 
 def _small_slips(levels: Sequence[LevelMeasurement], rules: ClinicalConfig) -> tuple[str, ...]:
-    """A warning if a slip is called grade I by the limit in percent that would be none by the one in mm."""
-    low, high = rules.grade0_percent, 100 * rules.grade0_mm / USUAL_ENDPLATE_MM
-    small = [level for level in levels if level.slip_mm.reason and low <= abs(level.slip.value) < high]
-    if rules.grade0_rule != "mm_if_spacing" or not small:
+    """A warning if a slip is called grade I by the limit in percent that may be none by the one in mm."""
+    low, high = rules.grade0_percent, largest_grade0_percent(rules, math.nan)
+    if not any(level.slip_mm.reason and low <= abs(level.slip.value) < high for level in levels):
         return ()
-    limit = f"less than {rules.grade0_mm:g} mm on an endplate of {USUAL_ENDPLATE_MM:g} mm"
-    known = "no listhesis where the pixel spacing is known; without it they are called grade I"
-    return (f"slips of {low:g} to {high:.1f} % are {limit}, which is {known}",)
+    limit = f"less than {rules.grade0_mm:g} mm on a small endplate of {SMALL_ENDPLATE_MM:g} mm"
+    known = (
+        "no listhesis where the pixel spacing is known; without it they are called grade I, and a reader must decide"
+    )
+    return (f"slips of {low:g} to {round(high, 1):g} % are {limit}, which is {known}",)
 
 
 def _bodies(

@@ -17,6 +17,9 @@ from spondylo_ml.landmarks import FloatArray
 TOLERANCE = 1e-9
 """A slip within this distance of a limit (percent or mm) counts as on it, so that rounding does not change a grade."""
 
+SMALL_ENDPLATE_MM = 30.0
+"""Length of a small lumbar endplate, to compare the limits of a listhesis in percent and in mm."""
+
 DEFAULT_RULES = ClinicalConfig()
 """Clinical rules used unless a configuration sets others."""
 
@@ -55,6 +58,23 @@ def grades(
         first = size <= rules.grade_limits_percent[0] + TOLERANCE
         none = np.where(np.isnan(size_mm), none, (size_mm < rules.grade0_mm - TOLERANCE) & first)
     return np.asarray(np.where(np.isnan(size), np.nan, np.where(none, 0.0, grade)))
+
+
+def largest_grade0_percent(rules: ClinicalConfig, endplate_mm: float) -> float:
+    """The slip in percent from which a level has a listhesis, by whichever limit may apply to it.
+
+    The limit in mm, if the rules have one, applies where the length of the endplate is known. Where it is not, a level
+    that the limit in percent calls grade I may be none by the limit in mm, up to what that is on a small endplate.
+
+    Args:
+        endplate_mm: length of the lower superior endplate; NaN without a spacing.
+    """
+    if rules.grade0_rule == "percent":
+        return rules.grade0_percent
+    known = endplate_mm > 0
+    in_percent = 100 * rules.grade0_mm / (endplate_mm if known else SMALL_ENDPLATE_MM)
+    capped = min(in_percent, rules.grade_limits_percent[0])
+    return capped if known else max(rules.grade0_percent, capped)
 
 
 def grade_of(slip_percent: float, rules: ClinicalConfig = DEFAULT_RULES, slip_mm: float | None = None) -> Grade:

@@ -67,6 +67,7 @@ def prediction_of(levels: CalibrationLevels, i: int) -> LevelPrediction:
         slip_percent=float(levels.predicted_percent[i]),
         grade=int(levels.predicted_grade[i]),
         limits_percent=levels.limits_percent[i],
+        largest_grade0_percent=5.0,
         spread_percent=1.0,
         difficulty=tuple(levels.difficulty[i]),
         sampled_probabilities={},

@@ -10,7 +10,7 @@ from uncertain_films import films_with_noise
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import format_slip_intervals
-from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade, grades
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade, grades, largest_grade0_percent
 from spondylo_ml.evaluation.separate_sets import slip_set
 from spondylo_ml.evaluation.slip_set import SlipSet, grade_limits
 from spondylo_ml.evaluation.verdict import (
@@ -66,6 +66,28 @@ def test_the_limit_of_grade_0_depends_on_the_endplate_in_mm() -> None:
     """3 mm are 10 % of an endplate of 30 mm: a set up to 8 % is no listhesis there, but grade 0 or I without mm."""
     assert not verdict_on((-1.0, 8.0), grade_set=(0,), limits=grade_limits(DEFAULT_RULES, 30.0)).refer
     assert verdict_on((-1.0, 8.0), grade_set=(0,)).grades == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("piece", "grades_left"),
+    [
+        ((5.5, 9.0), (0, 1)),
+        ((-9.0, -5.5), (0, 1)),
+        ((9.9, 20.0), (0, 1)),
+        ((-30.0, -9.9), (0, 1, 2)),
+        ((10.0, 20.0), (1,)),
+        ((-20.0, -10.0), (1,)),
+        ((-4.0, 4.9), (0,)),
+    ],
+)
+def test_grade_0_is_not_excluded_by_slips_that_may_be_less_than_3_mm(
+    piece: tuple[float, float], grades_left: tuple[int, ...]
+) -> None:
+    """Without a spacing: 3 mm are 10 % of a small endplate of 30 mm."""
+    largest = largest_grade0_percent(DEFAULT_RULES, np.nan)
+    verdict = level_verdict(SlipSet((piece,)), grades_left[-1:], LIMITS, largest)
+    assert verdict.grades == grades_left
+    assert verdict.refer == (len(grades_left) > 1)
 
 
 @pytest.mark.parametrize(
