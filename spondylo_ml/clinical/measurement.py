@@ -195,6 +195,11 @@ class FilmMeasurement:
         sure = self.facing_from == "given" or self.facing_confidence >= self.rules["least_facing_confidence"]
         return self.facing in (Facing.LEFT, Facing.RIGHT) and sure
 
+    @property
+    def certain_facing(self) -> Facing:
+        """The facing, unknown if the side is not certain enough."""
+        return Facing(self.facing) if self.side_known or self.facing == Facing.NONE else Facing.UNKNOWN
+
 
 def plain(value: Any) -> Any:
     """A value as JSON knows it: NaN as None, tuples as lists."""

@@ -29,7 +29,7 @@ from spondylo_ml.clinical.measurement import (
 )
 from spondylo_ml.dicom_results import codes as own
 from spondylo_ml.film_report.report import FilmReport, ReportedBody
-from spondylo_ml.landmarks import Facing, FilmPrediction, patient_corners
+from spondylo_ml.landmarks import FilmPrediction, patient_corners
 from spondylo_ml.version import __version__
 
 SOFTWARE = "spondylo_ml"
@@ -123,7 +123,7 @@ class _Writer:
         items = _Items()
         scores = self.prediction.corner_score[body.slot - self.prediction.slots.first]
         measured = self.report.measurement
-        names = patient_corners(Facing(measured.facing) if measured.side_known else Facing.UNKNOWN)
+        names = patient_corners(measured.certain_facing)
         for name, xy_px, score in zip(names, body.corners_px, scores, strict=True):
             concept = own.CORNER_CONFIDENCE[name]
             if fault := self._fault(xy_px):

@@ -67,7 +67,7 @@ class FilmResult:
             "presence": plain(self.prediction.presence.tolist()),
             "corners_xy_px": plain(self.prediction.corners_xy.tolist()),
             "corner_score": plain(self.prediction.corner_score.tolist()),
-            "facing": self.measurement.facing,
+            "facing": str(self.measurement.certain_facing),
             "levels_known": self.measurement.levels_known,
             "slips": [_slip(level, by_slot) for level in self.measurement.levels],
             "warnings": list(self.warnings),

@@ -117,6 +117,17 @@ def test_corners_are_also_named_anterior_or_posterior_if_facing_is_known() -> No
         assert set(corners.loc[front, "corner"].str.split("_").str[1]) == {str(side)}
 
 
+def test_corners_are_named_by_the_image_if_the_anterior_side_is_too_uncertain() -> None:
+    (result,) = model_knowing([FILMS[0]]).predict(FILMS[0])
+    assert result.measurement is not None
+    for confidence, facing in ((0.9, FILMS[0].facing), (0.89, Facing.UNKNOWN)):
+        measurement = replace(result.measurement, facing_from="inferred", facing_confidence=confidence)
+        row = replace(result, measurement=measurement).to_row()
+        assert row["facing"] == facing
+        _, _, corners = tables([{"film": "f", **row}], SLOTS.first)
+        assert corners["patient_corner"].tolist() == list(patient_corners(facing)) * SLOTS.count
+
+
 def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:
     """In the rows of the pyfunc and of `predict`, in the report, and in the table of an evaluation."""
     model = model_knowing(FILMS[:1])
