@@ -41,8 +41,9 @@ class ConditionResult:
         mre_px512: mean error of the corners of the vertebrae found.
         right_level: of the vertebrae found.
         confidently_off: of the films: levels are named, and at least half of the vertebrae found have a wrong name, or
-            none of those that are named is on the film, as where it is read on its head.
-        remarked: of the films: read on a crop or turned, or their vertebrae stayed small in the input.
+            none of those that are named is on the film, as where it is read upside down.
+        remarked: of the films: read on a crop, turned, with small vertebrae, or with levels that change on
+            parts of the film.
         refused: of the films, as no lateral lumbar films.
         measured: of the films: a slip is stated at one level or more.
     """
@@ -62,7 +63,7 @@ class ConditionResult:
 
 HEADINGS = (
     "condition", "films", "vertebrae", "recall %", "strict SDR@24 %", "MRE of found, px512", "right level %",
-    "confidently off %", "crop, turn or small %", "refused %", "measured %",
+    "confidently off %", "with a remark %", "refused %", "measured %",
 )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 For each seed a model is trained on the same films to start with. It chooses further films from the candidates; as many
 others are drawn from them at random. A new model is trained on each choice together with the first films. All are
 measured on the same test films, of other patients. With `--pretrained` each model goes on from a trained one. Finished
-trainings and choices are kept in the folder: the same command goes on after an interruption.
+training runs and choices are kept in the folder: the same command goes on after an interruption.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def table_of(done: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The configuration of all trainings."""
+    """The configuration of all training runs."""
     if options.smoke:
         return {
             "model": {"name": "unet", "unet": {"width": 9}}, "preset": "smoke", "training": {"epochs": 1},

@@ -180,13 +180,13 @@ def unknown_name(what: str, word: str, allowed: Iterable[str]) -> str:
 
 
 def nearest_hint(word: str, names: Iterable[str]) -> str:
-    """' Did you mean ...?' for the name most similar to `given`, or an empty string."""
+    """' Did you mean ...?' for the name most similar to `word`, or an empty string."""
     matches = [name for name in nearest_names(word, names, 1) if _similarity(word, name) >= ALIKE]
     return f" Did you mean {matches[0]!r}?" if matches else ""
 
 
 def nearest_names(word: str, names: Iterable[str], count: int) -> list[str]:
-    """The names most similar to `given`, best first; ties go to the name with the longer common prefix."""
+    """The names most similar to `word`, best first; ties go to the name with the longer common prefix."""
 
     def key(name: str) -> tuple[float, int, str]:
         pairs = zip(_letters(word), _letters(name), strict=False)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
+
+from servers import free_port
 
 from spondylo_ml.training.distributed import process_group
 
@@ -29,13 +30,6 @@ def environment_of(rank: int, count: int, port: int) -> dict[str, str]:
         "GROUP_RANK": 0, "GROUP_WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
     }  # fmt: skip
     return {name: str(value) for name, value in values.items()}
-
-
-def free_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def in_processes(work: Callable[[int], Any], count: int = 2, timeout_s: float = 120) -> list[Any]:

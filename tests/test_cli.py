@@ -232,10 +232,13 @@ def test_the_help_of_train_lists_every_flag_with_its_range(tmp_path: Path) -> No
     assert process.returncode == 0
     assert process.stderr == ""
     for name in field_names(TRAIN_FLAGS):
-        assert f"--{name} " in process.stdout
-    text = " ".join(process.stdout.split())
-    assert "highest learning rate [> 0, <= 1]" in text
-    assert "{smoke,quick,full,document,finetune}" in text
+        assert re.search(rf"^  --{re.escape(name)}( |$)", process.stdout, re.M)
+    text, config = " ".join(process.stdout.split()), resolve_config()
+    assert f"highest learning rate [> 0, <= 1] (default: {config.training.learning_rate})" in text
+    assert "--model.unet.width" in text
+    assert "Defaults are those of preset quick of unet on synthetic films." in text
+    assert "--lr for --training.learning_rate" in text
+    assert "[one of smoke, quick, full, document, finetune]" in text
     assert "films per step [>= 1, <= 1024]" in text
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from spondylo_ml.cli.flags import flags_class, given_values
-from spondylo_ml.cli.help import HELP, HELP_ALL, short_help
+from spondylo_ml.cli.help import HELP, HELP_ALL, full_help, short_help
 from spondylo_ml.cli.requirements import require_run_ids
 from spondylo_ml.config import Config, validate
 from spondylo_ml.config.section import Section
@@ -69,17 +69,21 @@ class Command:
         Raises:
             ConfigError: an unknown option, or a bad value.
         """
-        if any(argument in HELP for argument in arguments):
-            others = [argument for argument in arguments if argument not in (*HELP, HELP_ALL)]
-            head = (f"usage: {self.call} [--name value ...]", "", self.summary)
-            sys.stdout.write(short_help(self.options, self.flags, self.common, head, others))
+        if any(argument in (*HELP, HELP_ALL) for argument in arguments):
+            sys.stdout.write(self._help(arguments))
             raise SystemExit(0)
-        arguments = ["--help"] if HELP_ALL in arguments else arguments
         values = given_values(self.flags, arguments, self.call)
         if not self.takes_config:
             return (validate(self.options, values),)
         options = {name: values.pop(name) for name in self.options.model_fields if name in values}
         return validate(self.options, options), values
+
+    def _help(self, arguments: Sequence[str]) -> str:
+        others = [argument for argument in arguments if argument not in (*HELP, HELP_ALL)]
+        head = (f"usage: {self.call} [--name value ...]", "", self.summary)
+        if HELP_ALL in arguments:
+            return full_help(self.options, self.flags, head, others)
+        return short_help(self.options, self.flags, self.common, head, others)
 
     def run(self, arguments: Sequence[str]) -> int:
         """Run the command and print its summary; its exit code.

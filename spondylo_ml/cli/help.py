@@ -1,4 +1,4 @@
-"""The short help of a command: what it does, and the options that most users want, with their defaults."""
+"""The help of a command: what it does, and its options, the common or all of them, with their defaults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def short_help(
     head: Sequence[str],
     arguments: Sequence[str],
 ) -> str:
-    """The help, with the defaults that hold beside the arguments.
+    """The help on the common options, with the defaults that hold beside the arguments.
 
     Args:
         options: the command's own options.
@@ -40,18 +40,34 @@ def short_help(
         head: usage and summary.
         arguments: what the user has given beside `--help`.
     """
-    names = field_names(flags)
     shown = common or [*options.model_fields]
-    if not common and "data.path" in names:
-        shown = ["data" if name == "data" else name for name in shown]
-    fields = dict(all_fields(flags))
+    lines, note = _described(shown, options, flags, arguments)
+    return "\n".join([*head, "", *lines, "", *note, f"{HELP_ALL} lists all {len(field_names(flags))} options."]) + "\n"
+
+
+def full_help(
+    options: type[BaseModel], flags: type[BaseSettings], head: Sequence[str], arguments: Sequence[str]
+) -> str:
+    """The help on all options; see `short_help` for the arguments."""
+    names = field_names(flags)
+    lines, note = _described(names, options, flags, arguments)
+    short = [f"--{name} for --{full}" for name, full in SHORT_NAMES.items() if full in names and name not in names]
+    if short:
+        note = [*note, f"Short names: {', '.join(short)}."]
+    return "\n".join([*head, "", *lines, *(["", *note] if note else [])]) + "\n"
+
+
+def _described(
+    names: Sequence[str], options: type[BaseModel], flags: type[BaseSettings], arguments: Sequence[str]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """The lines on the options of these names, short or dotted, and a note on whose the defaults are."""
+    fields, lines = dict(all_fields(flags)), list[str]()
     defaults, note = _defaults(options, flags, arguments)
-    lines = [*head, ""]
-    for name in shown:
+    for name in names:
         full = name if name in fields else SHORT_NAMES.get(name, name)
         if full in fields:
             lines += _option(name, fields[full], defaults.get(full, _default_text(full, fields[full])))
-    return "\n".join([*lines, "", *note, f"{HELP_ALL} lists all {len(names)} options."]) + "\n"
+    return lines, note
 
 
 def _defaults(

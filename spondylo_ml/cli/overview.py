@@ -16,7 +16,7 @@ SUMMARIES = {
     "corrections": "Tell what people corrected in a model's drafts, by level and over time.",
     "next": "Choose the unlabelled films to label first: a list, a page, and tasks for a labelling tool.",
     "export": "Write films in another layout, and list what that layout cannot carry.",
-    "deidentify": "Write DICOM films without what identifies a patient, for research, letters in the pixels masked.",
+    "deidentify": "De-identify DICOM films for research: write new headers and mask text in the pixels.",
     "phantom": "Draw synthetic films and write them in any layout.",
     "predict": "Read films with a trained model: corners, slips, grades, overlays and reports.",
     "promote": "Compare models with the champion; the better one takes its place in the registry.",

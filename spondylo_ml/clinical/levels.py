@@ -92,7 +92,7 @@ def name_levels(
         return LevelNaming(counts, False, confidence, f"all levels may be one or two too high or too low ({why})")
     why = "S1 is absent"
     if 0 in levels:
-        why = f"{levels_from}; its shape says so with a probability of {shown_by_shape}"
+        why = f"{levels_from}; by its shape, the lowest vertebra is S1 with a probability of {shown_by_shape}"
     elif levels:
         why = f"S1 is absent; the lowest visible vertebra may be {levels[slots[0]]}"
     return LevelNaming(counts, False, confidence, f"the sacrum was not identified ({why})")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
-from spondylo_ml.config.films import LAYOUT_NAMES, DataConfig
+from spondylo_ml.config.films import LAYOUT_NAMES, DataConfig, dataset_configs, require_kind_of_each
 from spondylo_ml.config.paths import PathList, expanded
 from spondylo_ml.config.section import CommaList, Section
 
@@ -38,8 +38,7 @@ class CorrectionsConfig(Section):
 
     @model_validator(mode="after")
     def _one_kind_per_folder(self) -> CorrectionsConfig:
-        if self.kinds and len(self.kinds) != len(self.data):
-            raise ValueError(f"kinds: {len(self.kinds)} given for {len(self.data)} folders; give one for each")
+        require_kind_of_each(self.kinds, self.data)
         for name in ("drafts", "data"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 raise ValueError(f"{name}: a folder is given twice; give each once")
@@ -48,11 +47,7 @@ class CorrectionsConfig(Section):
     @property
     def datasets(self) -> tuple[DataConfig, ...]:
         """Where to read the corrected labels."""
-        kinds = self.kinds or ("auto",) * len(self.data)
-        return tuple(
-            DataConfig(path=expanded(Path(path)), kind=kind, on_bad_file=self.on_bad_file)
-            for path, kind in zip(self.data, kinds, strict=True)
-        )
+        return dataset_configs(self.data, self.kinds, self.on_bad_file)
 
     @property
     def draft_folders(self) -> tuple[Path, ...]:

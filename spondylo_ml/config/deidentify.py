@@ -17,7 +17,7 @@ class DeidentifyConfig(Section):
     films: PathList = Field(
         min_length=1, description="DICOM files, folders, or patterns such as 'films/*.dcm', separated by commas"
     )
-    to: Path = Field(description="new or empty folder for the de-identified films their table and pictures")
+    to: Path = Field(description="new or empty folder for the de-identified films, their table and pictures")
     burned_in_text: Literal["mask", "refuse"] = Field(
         "mask", description="letters found at the margins of a film, side markers too: mask them, or refuse the film"
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from spondylo_ml.config.open_names import OpenNames
+from spondylo_ml.config.paths import expanded
 from spondylo_ml.config.section import Fraction, Section
 from spondylo_ml.errors import ConfigError
 
@@ -77,6 +79,22 @@ def require_no_lateral_values(section: Section, view: str, prefix: str = "") -> 
             f"{' and '.join(set_names)} change lateral films only, and {prefix}view is frontal: leave them out, or set "
             f"{prefix}view to lateral"
         )
+
+
+def require_kind_of_each(kinds: Sequence[str], folders: Sequence[str]) -> None:
+    """Raise `ValueError` if kinds are given, but not one for each folder."""
+    if kinds and len(kinds) != len(folders):
+        raise ValueError(f"kinds: {len(kinds)} given for {len(folders)} folders; give one for each")
+
+
+def dataset_configs(
+    folders: Sequence[str], kinds: Sequence[str], on_bad_file: Literal["error", "skip"]
+) -> tuple[DataConfig, ...]:
+    """Where to read the films of several folders; their layouts are recognised if no kinds are given."""
+    return tuple(
+        DataConfig(path=expanded(Path(folder)), kind=kind, on_bad_file=on_bad_file)
+        for folder, kind in zip(folders, kinds or ("auto",) * len(folders), strict=True)
+    )
 
 
 class DataConfig(Section):
@@ -179,6 +197,17 @@ class DataConfig(Section):
         if self.val_fraction + self.test_fraction >= 1:
             raise ValueError("val_fraction + test_fraction must be below 1, or nothing is left to train on")
         return self
+
+    @property
+    def network_input_hw(self) -> tuple[int, int]:
+        """Height and width of the network's input, px, in a configuration whose films were read.
+
+        Raises:
+            ValueError: the size is still to be chosen by the films.
+        """
+        if self.input_hw is None:
+            raise ValueError("data.input_hw is not set: the configuration is not that of a trained model")
+        return self.input_hw
 
     def require_source(self) -> None:
         """Require a folder for every kind except synthetic films.

@@ -9,8 +9,8 @@ from pydantic import Field, model_validator
 
 from spondylo_ml.config.commands import DIGEST_HELP, MODEL_HELP, Digest, Layout
 from spondylo_ml.config.experiments import TOOLS_EXPERIMENT
-from spondylo_ml.config.films import LAYOUT_NAMES, DataConfig
-from spondylo_ml.config.paths import PathList, expanded
+from spondylo_ml.config.films import LAYOUT_NAMES, DataConfig, dataset_configs, require_kind_of_each
+from spondylo_ml.config.paths import PathList
 from spondylo_ml.config.section import CommaList, Section
 
 LayoutName = Annotated[str, LAYOUT_NAMES]
@@ -39,8 +39,7 @@ class ReadersConfig(Section):
 
     @model_validator(mode="after")
     def _one_kind_per_folder(self) -> ReadersConfig:
-        if self.kinds and len(self.kinds) != len(self.data):
-            raise ValueError(f"kinds: {len(self.kinds)} given for {len(self.data)} folders; give one for each")
+        require_kind_of_each(self.kinds, self.data)
         if len(set(self.data)) < len(self.data):
             raise ValueError("data: a folder is given twice; give that of each reader once")
         if self.layout != "coco" and self.to is None:
@@ -52,8 +51,4 @@ class ReadersConfig(Section):
     @property
     def datasets(self) -> tuple[DataConfig, ...]:
         """Where to read the films of each reader."""
-        kinds = self.kinds or ("auto",) * len(self.data)
-        return tuple(
-            DataConfig(path=expanded(Path(path)), kind=kind, on_bad_file=self.on_bad_file)
-            for path, kind in zip(self.data, kinds, strict=True)
-        )
+        return dataset_configs(self.data, self.kinds, self.on_bad_file)

@@ -45,4 +45,8 @@ class CleanConfig(Section):
     keep_best: int = Field(3, ge=0, description="this many of the best runs of each model and dataset are kept")
     metric: str = Field(RANKED_BY, min_length=1, description="metric by which training runs are best")
     experiment: str | None = Field(None, description="only runs of this MLflow experiment; unset: of all")
-    delete: bool = Field(False, description="delete what is listed; unset: only list it")
+    delete: bool = Field(
+        False,
+        description="delete what is listed; unset: only list it (runs whose process was killed are marked KILLED in "
+        "any case)",
+    )

@@ -133,7 +133,7 @@ def _read(path: Path) -> DraftRecord:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"{path} is no record of drafts, or damaged: {where}: {first['msg']}") from None
+        raise DataError(f"{path} is not a record of drafts, or is damaged: {where}: {first['msg']}") from None
 
 
 def _film(drafted: DraftedFilm, path: Path) -> Film:

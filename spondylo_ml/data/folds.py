@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.config.clinical import ClinicalConfig
-from spondylo_ml.data.split import people
+from spondylo_ml.data.split import patients_by_person
 from spondylo_ml.errors import DataError
 from spondylo_ml.landmarks import Facing, Film
 
@@ -31,12 +31,12 @@ def fold_of_each(
     as whole patients allow; a stratum with fewer films than folds is missing from some folds.
 
     Args:
-        same: indices of films that show the same exposure, group by group; see `people`.
+        same: indices of films that show the same exposure, group by group; see `patients_by_person`.
 
     Raises:
         DataError: fewer patients than folds.
     """
-    person = {name: min(names) for names in people(films, same) for name in names}
+    person = {name: min(names) for names in patients_by_person(films, same) for name in names}
     patients = [person[film.patient] for film in films]
     if len(set(patients)) < count:
         raise DataError(

@@ -43,11 +43,11 @@ def assign_parts(
     patients' names, not on the order of the films.
 
     Args:
-        same: indices of films that show the same exposure, group by group. Patients who share one (see `people`) go to
-            the same part: the one that a film of theirs has in the dataset's own split, else the first of train, val,
-            test to which one of them was assigned.
+        same: indices of films that show the same exposure, group by group. Patients who share one (see
+            `patients_by_person`) go to the same part: the one that a film of theirs has in the dataset's own split,
+            else the first of train, val, test to which one of them was assigned.
     """
-    groups = people(films, same)
+    groups = patients_by_person(films, same)
     given = {film.patient: film.split for film in reversed(films) if film.split}
     parts = {
         patient: min((given[name] for name in names & given.keys()), key=PARTS.index)
@@ -109,7 +109,7 @@ def parts_in_words(films: Sequence[Film]) -> str:
     return ", ".join(counts)
 
 
-def people(films: Sequence[Film], same: Sequence[Sequence[int]]) -> list[set[str]]:
+def patients_by_person(films: Sequence[Film], same: Sequence[Sequence[int]]) -> list[set[str]]:
     """The patients' names, grouped by person: patients who share an exposure are one person under several names.
 
     Args:

@@ -73,14 +73,14 @@ def quadratic_kappa(true: FloatArray, predicted: FloatArray, weights: FloatArray
     )
 
 
-def area_under_curve(positive: FloatArray, likelihood: FloatArray, weights: FloatArray) -> float:
+def area_under_curve(positive: FloatArray, score: FloatArray, weights: FloatArray) -> float:
     """Area under the ROC curve; NaN if one of the two classes is missing."""
     counted = weights > 0
     if len(np.unique(positive[counted])) < 2:
         return math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return float(roc_auc_score(positive[counted], likelihood[counted], sample_weight=weights[counted]))
+        return float(roc_auc_score(positive[counted], score[counted], sample_weight=weights[counted]))
 
 
 def _share(part: float, whole: float) -> float:

@@ -88,9 +88,9 @@ class CascadeNet(LandmarkModel):
         features = self.backbone(network_input(images, self.config.model.coordinate_channels, *self._grey))
         tokens, at_8, at_4 = self.decoder(features)
         logits = self.levels(at_8).float()
-        log = torch.cat([logits.flatten(2), self.absent(tokens.mean(dim=1)).float()[..., None]], dim=2)
-        log = log.log_softmax(dim=2)
-        return Levels(log[..., :-1].view_as(logits), log[..., -1], self.shapes(at_8).float(), at_4)
+        log_share = torch.cat([logits.flatten(2), self.absent(tokens.mean(dim=1)).float()[..., None]], dim=2)
+        log_share = log_share.log_softmax(dim=2)
+        return Levels(log_share[..., :-1].view_as(logits), log_share[..., -1], self.shapes(at_8).float(), at_4)
 
     def losses(self, batch: FilmBatch) -> dict[str, Tensor]:
         """See the base class.

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from spondylo_ml.config.network import LossConfig
+from spondylo_ml.models.losses import masked_mean
 
 REFERENCE_SIDE_PX = 512
 LENGTH_PX512 = 10.0
@@ -74,19 +75,19 @@ def anatomical(corners: Tensor, present: Tensor) -> Tensor:
     swapped = torch.stack([-superior[..., 0], -inferior[..., 0], -left[..., 1], -right[..., 1]], dim=-1)
     centre = corners.float().mean(dim=2)
     sunk = centre[:, 1:, 1] - centre[:, :-1, 1]
-    order = _masked_mean(swapped.relu().mean(dim=-1), whole) + _masked_mean(sunk.relu(), whole[:, 1:] & whole[:, :-1])
+    order = masked_mean(swapped.relu().mean(dim=-1), whole) + masked_mean(sunk.relu(), whole[:, 1:] & whole[:, :-1])
     cross = superior[..., 0] * inferior[..., 1] - superior[..., 1] * inferior[..., 0]
     dot = (superior * inferior).sum(dim=-1)
     # An edge of length zero has no direction, and atan2 has no gradient there.
     bent = torch.atan2(cross, torch.where(dot.abs() + cross.abs() > 1e-6, dot, 1.0)).abs()
-    parallel = _masked_mean((bent - math.radians(PARALLEL_DEG)).relu(), whole)
+    parallel = masked_mean((bent - math.radians(PARALLEL_DEG)).relu(), whole)
     width, height = _length(superior) + _length(inferior), _length(left) + _length(right)
     proportion = (width / height).log()
     beyond = (proportion - math.log(GREATEST_PROPORTION)).relu() + (math.log(LEAST_PROPORTION) - proportion).relu()
     return (
         ORDER_WEIGHT * order / LENGTH_PX512
         + PARALLEL_WEIGHT * parallel
-        + PROPORTION_WEIGHT * _masked_mean(beyond, whole)
+        + PROPORTION_WEIGHT * masked_mean(beyond, whole)
     )
 
 
@@ -108,10 +109,6 @@ def coordinate_parts(
 
 def _error(predicted: Tensor, true: Tensor, present: Tensor) -> Tensor:
     return torch.where(present[..., None], predicted.float() - true.nan_to_num(), 0.0)
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def _length(edge: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ def spatial_cross_entropy(logits: Tensor, target: Tensor, present: Tensor) -> Te
 def weighted_mse(heatmaps: Tensor, target: Tensor, present: Tensor, keypoint_weight: float) -> Tensor:
     """Mean squared error over the cells of present corners, each cell weighted by 1 + keypoint_weight * target."""
     error = (heatmaps.float() - target) ** 2 * (1 + keypoint_weight * target)
-    return _mean_of_present(error.mean(dim=(2, 3)), present)
+    return masked_mean(error.mean(dim=(2, 3)), present)
 
 
 def focal_mse(heatmaps: Tensor, target: Tensor, present: Tensor, keypoint_weight: float, gamma: float) -> Tensor:
@@ -52,7 +52,7 @@ def focal_mse(heatmaps: Tensor, target: Tensor, present: Tensor, keypoint_weight
     """
     error = (heatmaps.float() - target).abs()
     weighted = error.clamp(max=1) ** gamma * error**2 * (1 + keypoint_weight * target)
-    return _mean_of_present(weighted.mean(dim=(2, 3)), present)
+    return masked_mean(weighted.mean(dim=(2, 3)), present)
 
 
 def adaptive_wing(heatmaps: Tensor, target: Tensor, present: Tensor, keypoint_weight: float) -> Tensor:
@@ -69,7 +69,7 @@ def adaptive_wing(heatmaps: Tensor, target: Tensor, present: Tensor, keypoint_we
     near = AWING_OMEGA * torch.log1p((error.clamp(1e-6, AWING_THETA) / AWING_EPSILON) ** power)
     loss = torch.where(error < AWING_THETA, near, slope * error - offset)
     beside_peak = F.max_pool2d(target, 3, 1, 1) >= AWING_NEAR
-    return _mean_of_present((loss * (1 + keypoint_weight * beside_peak)).mean(dim=(2, 3)), present)
+    return masked_mean((loss * (1 + keypoint_weight * beside_peak)).mean(dim=(2, 3)), present)
 
 
 def cornernet_focal(logits: Tensor, target: Tensor, present: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ def cornernet_focal(logits: Tensor, target: Tensor, present: Tensor) -> Tensor:
     positive = (target == target.amax(dim=(2, 3), keepdim=True)) & (target > 0)
     hit = (1 - probability) ** FOCAL_ALPHA * F.logsigmoid(logits)
     miss = (1 - target) ** FOCAL_BETA * probability**FOCAL_ALPHA * F.logsigmoid(-logits)
-    return _mean_of_present(-torch.where(positive, hit, miss).sum(dim=(2, 3)), present)
+    return masked_mean(-torch.where(positive, hit, miss).sum(dim=(2, 3)), present)
 
 
 def presence_cross_entropy(logits: Tensor, present: Tensor, labelled: Tensor) -> Tensor:
@@ -91,8 +91,9 @@ def presence_cross_entropy(logits: Tensor, present: Tensor, labelled: Tensor) ->
     return (loss.mean(dim=1) * labelled).sum() / labelled.sum().clamp(min=1)
 
 
-def _mean_of_present(per_corner: Tensor, present: Tensor) -> Tensor:
-    return torch.where(present, per_corner, 0.0).sum() / present.sum().clamp(min=1)
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean of the values where the mask is true; 0 if it is nowhere."""
+    return torch.where(mask, values, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def heights(output: Tensor) -> Tensor:

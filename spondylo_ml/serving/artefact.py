@@ -19,13 +19,12 @@ from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import AnyType, Array, Object, Property
 
 from spondylo_ml.data.phantom import phantom_film, render
-from spondylo_ml.errors import TrackingError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
 from spondylo_ml.serving.local_model import STARTER_FOLDER, only_model
 from spondylo_ml.serving.model_address import MODEL_NAME, model_uri_of_run
 from spondylo_ml.serving.pyfunc import BUNDLE, DIGEST, FILMS_BELOW, IMAGE_COLUMN, LOGGED_DIGEST
 from spondylo_ml.tracking.digests import BUNDLE_DIGEST, digest_of_run
-from spondylo_ml.tracking.logged_models import logged_model
+from spondylo_ml.tracking.logged_models import logged_model, no_model_error
 
 REQUIRED = (
     "Jinja2", "PyYAML", "albumentations", "imagecodecs", "lightning", "mlflow", "numpy", "opencv-python-headless",
@@ -131,9 +130,7 @@ def fetch_bundle(run_id: str) -> Bundle:
     try:
         folder = mlflow.artifacts.download_artifacts(model_uri_of_run(run_id))
     except (MlflowException, OSError):
-        raise TrackingError(
-            f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
-        ) from None
+        raise no_model_error(run_id) from None
     return load_bundle(only_model(Path(folder)), digest_of_run(run_id))
 
 

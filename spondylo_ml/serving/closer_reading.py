@@ -52,7 +52,7 @@ FEWEST_UPRIGHT = 4
 
 MUCH_BETTER = 2.0
 """A reading of the turned film replaces one with enough vertebrae if its score is at least this many times as high.
-Some upright films are read with names on their head alone, and must not be turned."""
+Some upright films have level names only if read upside down, and must not be turned."""
 
 
 @dataclass(frozen=True)
@@ -229,7 +229,7 @@ def remarks_on(reading: Reading, small: bool) -> tuple[str, ...]:
     (height, width), window = reading.letterbox.film_hw, reading.letterbox.window
     remarks = []
     if window and window.quarter_turns == 2:
-        remarks.append("the film was read after half a turn, since it seems to stand on its head")
+        remarks.append("the film was read after half a turn, since it appears to be upside down")
     elif window and window.quarter_turns:
         way = "clockwise" if window.quarter_turns == 1 else "counterclockwise"
         remarks.append(f"the film was read after a quarter turn {way}, since it seems to lie on its side")

@@ -198,9 +198,7 @@ class FilmModel:
             return self._failure(source.film_id, f"cannot be read ({kind})", f"cannot be read ({kind}: {error})")
 
     def _prepare(self, source: FilmSource) -> _ReadyFilm:
-        input_hw = self.bundle.config.data.input_hw
-        if input_hw is None:
-            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+        input_hw = self.bundle.config.data.network_input_hw
         film = source.open()
         pixels = film.image.read()
         small = small_film(pixels)

@@ -68,7 +68,7 @@ def onnx_network(bundle: Bundle) -> bytes:
     """
     require_installed(export=True)
     network = _OnlyTensors(exportable(bundle.model)).eval()
-    height, width = input_hw(bundle.config)
+    height, width = bundle.config.data.network_input_hw
     images = torch.zeros(2, 1, height, width, dtype=torch.uint8)
     with torch.no_grad(), _quietly(), sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be exported
         has_value = [value is not None for value in network.model(images)]
@@ -117,13 +117,6 @@ def require_installed(export: bool = False) -> None:
         )
 
 
-def input_hw(config: Config) -> tuple[int, int]:
-    """Height and width of the network's input, px."""
-    if config.data.input_hw is None:
-        raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
-    return config.data.input_hw
-
-
 class _OnlyTensors(nn.Module):
     """The network without the outputs that are None."""
 
@@ -153,10 +146,9 @@ def _session(network: bytes) -> Any:
 def _require_fitting(session: Any, config: Config) -> None:
     """Raise `DataError` if inputs and outputs are not those of the model's network."""
     inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
-    if inputs != [(INPUT, "tensor(uint8)", [1, *input_hw(config)])]:
-        raise DataError(
-            f"{NETWORK} takes {inputs}, the model {INPUT} of (films, 1, {', '.join(map(str, input_hw(config)))})"
-        )
+    height, width = config.data.network_input_hw
+    if inputs != [(INPUT, "tensor(uint8)", [1, height, width])]:
+        raise DataError(f"{NETWORK} takes {inputs}, the model {INPUT} of (films, 1, {height}, {width})")
     if isinstance(films := session.get_inputs()[0].shape[0], int):
         raise DataError(f"{NETWORK} takes {films} films at once and no other number")
     outputs = [one.name for one in session.get_outputs()]

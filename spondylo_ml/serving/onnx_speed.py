@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from spondylo_ml.serving.bundle import Bundle
-from spondylo_ml.serving.onnx_network import COMPUTE, input_hw
+from spondylo_ml.serving.onnx_network import COMPUTE
 from spondylo_ml.training.cost import time_ms
 from spondylo_ml.training.device import choose_compute
 
@@ -38,7 +38,7 @@ def measure_speed(bundle: Bundle, onnx_bundle: Bundle, seconds: float = SECONDS)
     contenders["onnx"] = (onnx_bundle.model, COMPUTE.autocast)
     by_batch = {}
     for batch in BATCHES:
-        images = torch.randint(0, 256, (batch, 1, *input_hw(bundle.config)), dtype=torch.uint8)
+        images = torch.randint(0, 256, (batch, 1, *bundle.config.data.network_input_hw), dtype=torch.uint8)
         by_batch[str(batch)] = _alternate(contenders, images, seconds)
     return {"threads": torch.get_num_threads(), "milliseconds_a_batch": by_batch}
 

@@ -74,10 +74,7 @@ class Predictor:
 
     @property
     def _input_hw(self) -> tuple[int, int]:
-        input_hw = self._bundle.config.data.input_hw
-        if input_hw is None:
-            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
-        return input_hw
+        return self._bundle.config.data.network_input_hw
 
     def _closer_reading(self) -> CloserReading:
         return CloserReading(

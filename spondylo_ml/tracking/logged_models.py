@@ -8,6 +8,7 @@ from mlflow.entities import LoggedModel, LoggedModelStatus, Run
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from spondylo_ml.errors import TrackingError
 from spondylo_ml.tracking.run_files import REMOVED_TAG
 
 
@@ -18,6 +19,13 @@ def logged_model(run: Run) -> LoggedModel | None:
     """
     whole = [model for model in _models_of(run) if model.status == LoggedModelStatus.READY]
     return max(whole, key=lambda model: (model.creation_timestamp, model.model_id), default=None)
+
+
+def no_model_error(run_id: str) -> TrackingError:
+    """The error for a run that has logged no model."""
+    return TrackingError(
+        f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
+    )
 
 
 def has_model(run: Run) -> bool:

@@ -12,7 +12,7 @@ from mlflow.tracking import MlflowClient
 
 from spondylo_ml.errors import TrackingError, unknown_name
 from spondylo_ml.evaluation.catalogue import lower_is_better
-from spondylo_ml.tracking.logged_models import has_model
+from spondylo_ml.tracking.logged_models import has_model, no_model_error
 from spondylo_ml.tracking.run_metrics import all_metrics, metric_of
 from spondylo_ml.tracking.search import search_runs
 from spondylo_ml.tracking.store import find_experiment
@@ -22,10 +22,7 @@ from spondylo_ml.tracking.store_check import store_name
 def require_model(run: Run) -> None:
     """Raise `TrackingError` if the run has logged no model."""
     if not has_model(run):
-        run_id = run.info.run_id
-        raise TrackingError(
-            f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
-        )
+        raise no_model_error(run.info.run_id)
 
 
 def top_runs(

@@ -201,6 +201,4 @@ def _labelled(films: FilmSet, part: str) -> list[Film]:
 
 
 def _prepare(films: Sequence[Film], bundle: Bundle) -> list[PreparedFilm]:
-    if bundle.config.data.input_hw is None:
-        raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
-    return prepare_films(films, bundle.slots, bundle.config.data.input_hw)
+    return prepare_films(films, bundle.slots, bundle.config.data.network_input_hw)

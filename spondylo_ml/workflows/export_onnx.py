@@ -24,7 +24,7 @@ from spondylo_ml.folders import require_empty_folder
 from spondylo_ml.serving.bundle import PARITY, Bundle, copy_with_network
 from spondylo_ml.serving.model_source import LoadedModel, find_model
 from spondylo_ml.serving.onnx_compare import compare_networks
-from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportable, input_hw, onnx_network, with_onnx
+from spondylo_ml.serving.onnx_network import EXPORTER, OPSET, RUNTIME, exportable, onnx_network, with_onnx
 from spondylo_ml.serving.onnx_parity import Parity
 from spondylo_ml.serving.onnx_speed import measure_speed
 from spondylo_ml.tracking.provenance import log_environment
@@ -107,7 +107,7 @@ def _report(source: LoadedModel, films: FilmSet, seed: int, parity: Parity) -> d
         **parity.to_json(),
         "problems": list(parity.problems()),
         "model": source.name,
-        "input_hw": list(input_hw(source.bundle.config)),
+        "input_hw": list(source.bundle.config.data.network_input_hw),
         "opset": OPSET,
         "films": {
             "kind": "synthetic",

@@ -123,7 +123,11 @@ def test_the_remarks_on_dicom_headers_are_in_the_catalogue() -> None:
         ("T12's outline crosses itself: not measured there", ("T12",)),
         ("indeterminate between 0, I and III, refer", ("0", "I", "III")),
         ("no corners of lowest visible + 2 and lowest visible", ("2",)),
-        ("the sacrum was not identified (said by the model; its shape says so with a probability of 0.10)", ("0.10",)),
+        (
+            "the sacrum was not identified (said by the model; by its shape, the lowest vertebra is S1 with a "
+            "probability of 0.10)",
+            ("0.10",),
+        ),
         ("the sacrum was not identified (S1 is absent; the lowest visible vertebra may be L5)", ("L5",)),
         ("between L4 and L5 a vertebra was skipped, so that names from there up are in doubt", ("L4", "L5")),
     ],

@@ -234,7 +234,7 @@ def test_a_film_on_its_head_is_read_after_half_a_turn(upright: int, turns: int) 
     reading = CloserReading(ReadingConfig(turn=True), 12.0, read, lambda prediction: False)
     best = reading.best(prepare_film(USUAL, SLOTS, INPUT_HW), with_bodies(upright))
     assert (best.quarter_turns, best.presence.sum()) == (turns, SLOTS.count if turns else upright)
-    head = ("the film was read after half a turn, since it seems to stand on its head",)
+    head = ("the film was read after half a turn, since it appears to be upside down",)
     assert best.remarks == (head if turns else ())
 
 

@@ -15,7 +15,8 @@ import torch
 from commands import TINY, environment, runs_of
 from forked import ForkedProgram
 from mlflow.entities import Run
-from processes import environment_of, free_port
+from processes import environment_of
+from servers import free_port
 from stores import store_in
 
 SETTINGS = (

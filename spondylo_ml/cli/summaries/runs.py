@@ -221,7 +221,8 @@ def predicted(result: PredictionResult) -> str:
     rows = [
         ("films", f"{len(result.films)}, {len(result.films) - n_unread} with results{before}"),
         ("model", result.model),
-        ("results", f"{result.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
+        ("page", str(result.folder / "index.html")),
+        ("tables", f"{result.folder}: predictions.json, films.csv, levels.csv, corners.csv"),
     ]
     if result.dicom_folder is not None:
         n_written = len(result.films) - n_unread - len(result.without_dicom)

@@ -55,7 +55,7 @@ def rotated_90(request: Request) -> Scene:
 
 
 def rotated_180(request: Request) -> Scene:
-    """The film stands on its head. Corners keep the names that they have on the upright film."""
+    """The film is upside down. Corners keep the names that they have on the upright film."""
     scene = scene_of(request.film())
     last_xy = np.array(scene.size_hw[::-1]) - 1
     vertebrae = tuple(Vertebra(v.slot, last_xy - v.corners_xy, v.visible) for v in scene.vertebrae)

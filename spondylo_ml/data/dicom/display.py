@@ -18,7 +18,7 @@ from spondylo_ml.data.dicom.stored import Layout
 from spondylo_ml.data.grey_levels import spread_levels
 from spondylo_ml.landmarks import FloatArray, GreyImage
 
-WHITE_IS_LOW, WHITE_IS_HIGH = "MONOCHROME1", "MONOCHROME2"
+WHITE_IS_LOW = "MONOCHROME1"
 BACKGROUND = 0
 FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 FEW_LEVELS = 16

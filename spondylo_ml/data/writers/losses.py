@@ -61,7 +61,7 @@ def _differences(film: Film, read: Film) -> Iterator[str]:
     elif read.pixel_aspect is not None and not math.isclose(film.pixel_aspect or 0.0, read.pixel_aspect, rel_tol=1e-6):
         yield "stretch: slips and angles of these films will be wrong"
     elif film.aspect_given and not read.aspect_given:
-        yield "pixel aspect, right by assumption alone"
+        yield "pixel aspect (a reader will assume the same one)"
     if film.split != read.split:
         yield "part"
     if film.reader != read.reader:
@@ -93,9 +93,9 @@ def _label_differences(film: Film, read: Film) -> Iterator[str]:
 def _level_name_loss(before: str, after: str) -> str:
     """What changed about the source of the level names."""
     if LEVELS_LABELLED not in (before, after):
-        return "level names, by another assumption"
+        return "level names (a reader will assume other ones)"
     if before == LEVELS_LABELLED:
-        return "level names, right by assumption alone"
+        return "level names (a reader will assume the same ones)"
     return (
         "level names, assumed until here, labelled from here on: the file does not say that S1 may be another vertebra"
     )

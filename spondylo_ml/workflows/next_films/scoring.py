@@ -77,9 +77,7 @@ class FilmScorer:
         return LabelledFilms(np.stack(features), names) if features else LabelledFilms()
 
     def _read(self, films: Sequence[Film]) -> list[Reading]:
-        input_hw = self._bundle.config.data.input_hw
-        if input_hw is None:
-            raise ValueError("a bundle's configuration is resolved: data.input_hw is set")
+        input_hw = self._bundle.config.data.network_input_hw
         return self._reader.read(prepare_films(films, self._bundle.slots, input_hw))
 
 

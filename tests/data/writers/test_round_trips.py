@@ -148,7 +148,7 @@ def test_mendeley_carries_corners_and_parts_and_lists_the_rest(tmp_path: Path) -
         "age": 1,
         "patient": 2,
         "which corners are hidden": 1,
-        "level names, right by assumption alone": 3,
+        "level names (a reader will assume the same ones)": 3,
     }
     after = by_stem(dataset)
     for before in (films.films[0], films.films[2], films.films[3]):
