@@ -11,7 +11,7 @@ from spondylo_ml.clinical.facing import CONTRADICTION, infer_facing
 from spondylo_ml.clinical.level_measures import Spine
 from spondylo_ml.clinical.levels import LevelNaming, name_levels
 from spondylo_ml.clinical.measurement import SCHEMA_VERSION, FilmMeasurement, LevelMeasurement
-from spondylo_ml.clinical.meyerding import DEFAULT_RULES, SMALL_ENDPLATE_MM, largest_grade0_percent
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, SMALL_ENDPLATE_MM, grade0_range_percent
 from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.plausibility import ImplausibleParts, find_implausible_parts
 from spondylo_ml.clinical.rounding import rounded_beside
@@ -181,7 +181,7 @@ def _used_facing(vertebrae: Sequence[Vertebra], facing: Facing, rules: ClinicalC
 
 def _small_slips(levels: Sequence[LevelMeasurement], rules: ClinicalConfig) -> tuple[str, ...]:
     """A warning if a slip is called grade I by the limit in percent that may be none by the one in mm."""
-    low, high = rules.grade0_percent, largest_grade0_percent(rules, math.nan)
+    low, high = rules.grade0_percent, grade0_range_percent(rules, math.nan)[1]
     if not any(level.slip_mm.reason and low <= abs(level.slip.value) < high for level in levels):
         return ()
     limit = f"less than {rules.grade0_mm:g} mm on a small endplate of {SMALL_ENDPLATE_MM:g} mm"

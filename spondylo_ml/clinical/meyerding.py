@@ -17,8 +17,8 @@ from spondylo_ml.landmarks import FloatArray
 TOLERANCE = 1e-9
 """A slip within this distance of a limit (percent or mm) counts as on it, so that rounding does not change a grade."""
 
-SMALL_ENDPLATE_MM = 30.0
-"""Length of a small lumbar endplate, to compare the limits of a listhesis in percent and in mm."""
+SMALL_ENDPLATE_MM, LARGE_ENDPLATE_MM = 30.0, 45.0
+"""Lengths of a small and a large lumbar endplate, to compare the limits of a listhesis in percent and in mm."""
 
 DEFAULT_RULES = ClinicalConfig()
 """Clinical rules used unless a configuration sets others."""
@@ -60,21 +60,22 @@ def grades(
     return np.asarray(np.where(np.isnan(size), np.nan, np.where(none, 0.0, grade)))
 
 
-def largest_grade0_percent(rules: ClinicalConfig, endplate_mm: float) -> float:
-    """The slip in percent from which a level has a listhesis, by whichever limit may apply to it.
+def grade0_range_percent(rules: ClinicalConfig, endplate_mm: float) -> tuple[float, float]:
+    """The least and the largest slip in percent at which grade 0 may end, by whichever limit may apply to a level.
 
-    The limit in mm, if the rules have one, applies where the length of the endplate is known. Where it is not, a level
-    that the limit in percent calls grade I may be none by the limit in mm, up to what that is on a small endplate.
+    The limit in mm, if the rules have one, applies where the length of the endplate is known; both are then the same.
+    Where it is not known, the limit in percent applies. A slip between it and the limit in mm, on a small or a large
+    endplate, may then have another grade than the limit in percent gives.
 
     Args:
         endplate_mm: length of the lower superior endplate; NaN without a spacing.
     """
     if rules.grade0_rule == "percent":
-        return rules.grade0_percent
-    known = endplate_mm > 0
-    in_percent = 100 * rules.grade0_mm / (endplate_mm if known else SMALL_ENDPLATE_MM)
-    capped = min(in_percent, rules.grade_limits_percent[0])
-    return capped if known else max(rules.grade0_percent, capped)
+        return rules.grade0_percent, rules.grade0_percent
+    lengths_mm = (endplate_mm,) if endplate_mm > 0 else (SMALL_ENDPLATE_MM, LARGE_ENDPLATE_MM)
+    limits = [min(100 * rules.grade0_mm / length_mm, rules.grade_limits_percent[0]) for length_mm in lengths_mm]
+    limits += [] if endplate_mm > 0 else [rules.grade0_percent]
+    return min(limits), max(limits)
 
 
 def grade_of(slip_percent: float, rules: ClinicalConfig = DEFAULT_RULES, slip_mm: float | None = None) -> Grade:

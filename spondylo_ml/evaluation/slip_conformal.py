@@ -66,6 +66,7 @@ class CalibrationLevels:
         predicted_grade: (N,) 0 to 5.
         true_grade: (N,) 0 to 5.
         limits_percent: (N, 7) of `grade_limits`.
+        grade0_range_percent: (N, 2) of `meyerding.grade0_range_percent`.
     """
 
     patients: Sequence[str]
@@ -76,6 +77,7 @@ class CalibrationLevels:
     predicted_grade: NDArray[np.int64]
     true_grade: NDArray[np.int64]
     limits_percent: FloatArray
+    grade0_range_percent: FloatArray
 
 
 class SlipConformal(BaseModel):
@@ -167,12 +169,12 @@ def fit_limits(
     rows = np.arange(len(scale_percent))
     predicted = signed_grade_index(levels.predicted_percent, levels.limits_percent)
     true = signed_grade_index(levels.true_percent, levels.limits_percent)
+    # By the limits that the set of a level has: where they are in mm, those of the predicted endplate.
+    true_grade = GRADE_OF_SIGNED[true]
     distance = np.abs(levels.true_percent - levels.predicted_percent) / scale_percent
-    groups = grade_groups(
-        levels.true_grade, config.least_levels if config.condition == "level_and_grade" else len(rows)
-    )
-    doubt = np.where(true == predicted, 0.0, 1 - probability[rows, true])
-    of_grades = 1 - _by_grade(doubt, levels.true_grade, groups, 1 - (1 - config.coverage) * IMPROBABLE_SHARE)
+    groups = grade_groups(true_grade, config.least_levels if config.condition == "level_and_grade" else len(rows))
+    doubt = -np.where(true == predicted, 1.0, probability[rows, true])
+    of_grades = -_by_grade(doubt, true_grade, groups, 1 - (1 - config.coverage) * IMPROBABLE_SHARE)
     nearest = _distance_of_grades(levels, scale_percent)
     right = levels.predicted_grade == levels.true_grade
     for common in COMMON_LIMITS:
@@ -180,12 +182,28 @@ def fit_limits(
         kept = probability >= least[GRADE_OF_SIGNED]
         kept[rows, predicted] = True
         score = np.where(kept[rows, true], distance, np.inf)
-        reach = _by_grade(score, levels.true_grade, groups, config.coverage)
-        alone = (kept & (nearest < reach[GRADE_OF_SIGNED])).sum(axis=1) <= 1
+        reach = _by_grade(score, true_grade, groups, config.coverage)
+        signed_reach = reach[GRADE_OF_SIGNED]
+        near = kept & (nearest < signed_reach)
+        alone = (near.sum(axis=1) <= 1) & ~_between_limits(levels, scale_percent[:, None] * signed_reach, near)
         # The next level counts as an error, so that few levels promise no more than they can.
         if (np.sum(alone & ~right) + 1) / (alone.sum() + 1) <= 1 - config.kept_accuracy:
             break
     return least, reach
+
+
+def _between_limits(levels: CalibrationLevels, reach_percent: FloatArray, near: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) whether a set holds slips that the limits in percent and in mm may grade differently.
+
+    Args:
+        reach_percent: (N, 11) distance from the predicted slip within which a slip of each signed grade belongs to it.
+        near: (N, 11) the signed grades in the set.
+    """
+    edges, slip = signed_edges(levels.limits_percent), levels.predicted_percent[:, None]
+    starts, ends = np.maximum(edges[:, :-1], slip - reach_percent), np.minimum(edges[:, 1:], slip + reach_percent)
+    low, high = levels.grade0_range_percent[:, :1], levels.grade0_range_percent[:, 1:]
+    forward, backward = (starts < high) & (ends > low), (starts < -low) & (ends > -high)
+    return np.asarray((near & (low < high) & (forward | backward)).any(axis=1))
 
 
 def conformal_quantile(scores: FloatArray, coverage: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spondylo_ml.clinical.meyerding import TOLERANCE, Grade, largest_grade0_percent
+from spondylo_ml.clinical.meyerding import TOLERANCE, Grade, grade0_range_percent
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.landmarks import FloatArray
 
@@ -60,7 +60,7 @@ class LevelPrediction:
         slip_percent: measured at the predicted corners.
         grade: of this slip.
         limits_percent: (7,) of `grade_limits`.
-        largest_grade0_percent: of `meyerding.largest_grade0_percent`.
+        grade0_range_percent: of `meyerding.grade0_range_percent`.
         spread_percent: Monte Carlo spread of the slip.
         difficulty: values of `level_difficulty.DIFFICULTY`.
         sampled_probabilities: Monte Carlo probability of each grade, 0 to 5.
@@ -70,7 +70,7 @@ class LevelPrediction:
     slip_percent: float
     grade: int
     limits_percent: FloatArray
-    largest_grade0_percent: float
+    grade0_range_percent: tuple[float, float]
     spread_percent: float
     difficulty: tuple[float, ...]
     sampled_probabilities: Mapping[int, float]
@@ -97,7 +97,7 @@ def grade_limits(rules: ClinicalConfig, endplate_mm: float) -> FloatArray:
     Args:
         endplate_mm: length of the lower superior endplate, to convert mm to percent; NaN without a spacing.
     """
-    first = largest_grade0_percent(rules, endplate_mm) if endplate_mm > 0 else rules.grade0_percent
+    first = grade0_range_percent(rules, endplate_mm)[0] if endplate_mm > 0 else rules.grade0_percent
     return np.array([0.0, first, *rules.grade_limits_percent, np.inf])
 
 

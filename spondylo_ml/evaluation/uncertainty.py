@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from spondylo_ml.clinical.measurement import FilmMeasurement, LevelUncertainty, format_slip_intervals
-from spondylo_ml.clinical.meyerding import Grade, largest_grade0_percent
+from spondylo_ml.clinical.meyerding import Grade, grade0_range_percent
 from spondylo_ml.config import ClinicalConfig, UncertaintyConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation import calibration
@@ -199,7 +199,7 @@ def _sets(row: Mapping[Hashable, Any], sets: LevelSets, rules: ClinicalConfig) -
         slip_percent=row["pred_slip_percent"],
         grade=int(row["pred_grade"]),
         limits_percent=grade_limits(rules, row["endplate_mm"]),
-        largest_grade0_percent=largest_grade0_percent(rules, row["endplate_mm"]),
+        grade0_range_percent=grade0_range_percent(rules, row["endplate_mm"]),
         spread_percent=row["spread_percent"],
         difficulty=tuple(row[name] for name in DIFFICULTY),
         sampled_probabilities={int(g): row[name] for g, name in zip(Grade, SAMPLED_PROBABILITIES, strict=True)},
@@ -235,7 +235,7 @@ def level_prediction(samples: SlipSamples, rules: ClinicalConfig) -> LevelPredic
         slip_percent=level.slip.value,
         grade=int(level.grade or 0),
         limits_percent=grade_limits(rules, samples.endplate_mm),
-        largest_grade0_percent=largest_grade0_percent(rules, samples.endplate_mm),
+        grade0_range_percent=grade0_range_percent(rules, samples.endplate_mm),
         spread_percent=samples.spread_percent,
         difficulty=samples.difficulty,
         sampled_probabilities=samples.grade_probabilities,
@@ -245,7 +245,7 @@ def level_prediction(samples: SlipSamples, rules: ClinicalConfig) -> LevelPredic
 def _level_sets(level: LevelPrediction, sets: LevelSets) -> tuple[SlipSet, LevelUncertainty]:
     """The slip set of a level, and the verdict that follows from it, for tables and single films."""
     found = sets.level_set(level)
-    verdict = level_verdict(found.slips, found.grades, level.limits_percent, level.largest_grade0_percent)
+    verdict = level_verdict(found.slips, found.grades, level.limits_percent, level.grade0_range_percent)
     return found.slips, level_uncertainty(level.upper_slot, verdict, found.slips, sets.coverage, found.probabilities)
 
 
@@ -259,6 +259,7 @@ def _conformal(table: pd.DataFrame, rules: ClinicalConfig, config: UncertaintyCo
     slot, predicted_grade, true_grade = (
         complete[name].to_numpy(dtype=np.int64) for name in ("upper_slot", "pred_grade", "true_grade")
     )
+    endplates_mm = complete["endplate_mm"]
     levels = CalibrationLevels(
         patients=complete["patient"].tolist(),
         slot=slot,
@@ -267,7 +268,8 @@ def _conformal(table: pd.DataFrame, rules: ClinicalConfig, config: UncertaintyCo
         true_percent=complete["true_slip_percent"].to_numpy(dtype=np.float64),
         predicted_grade=predicted_grade,
         true_grade=true_grade,
-        limits_percent=np.array([grade_limits(rules, mm) for mm in complete["endplate_mm"]]).reshape(-1, 7),
+        limits_percent=np.array([grade_limits(rules, mm) for mm in endplates_mm]).reshape(-1, 7),
+        grade0_range_percent=np.array([grade0_range_percent(rules, mm) for mm in endplates_mm]).reshape(-1, 2),
     )
     return SlipConformal.fit(levels, config)
 

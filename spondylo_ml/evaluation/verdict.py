@@ -2,8 +2,9 @@
 
 The rule is the same wherever a level is reported: a grade cannot be excluded if the set holds a slip of this grade. A
 level needs no reader only if a single grade in a single direction is left. The predicted grade, and the grades of the
-separate set that older calibrations have, are never excluded. Without a pixel spacing a slip is called grade I from the
-limit in percent, although by the limit in mm it may be none: so grade 0 is not excluded until the set lies beyond both.
+separate set that older calibrations have, are never excluded. Without a pixel spacing the limit of grade 0 in percent
+applies, although the limit in mm may lie below or above it: grades 0 and I both stay possible if the set holds a slip
+between the two.
 
 A slip set that excludes no grade, or is wider than all slips below spondyloptosis, carries no information: the slip is
 reported as not known, no grade is excluded, and the level is referred.
@@ -47,7 +48,10 @@ NOTHING_KNOWN = LevelVerdict(False, ALL_GRADES, True, UNKNOWN)
 
 
 def level_verdict(
-    slips: SlipSet, grades: Collection[int], limits_percent: FloatArray, largest_grade0_percent: float = 0.0
+    slips: SlipSet,
+    grades: Collection[int],
+    limits_percent: FloatArray,
+    grade0_range_percent: tuple[float, float] = (0.0, 0.0),
 ) -> LevelVerdict:
     """The verdict that follows from the set of slips of a level.
 
@@ -55,14 +59,14 @@ def level_verdict(
         slips: signed slips that cannot be excluded.
         grades: that cannot be excluded whatever the slips are, the predicted one among them.
         limits_percent: (7,) `slip_set.grade_limits` of this level, whose limit of grade 0 may be in mm.
-        largest_grade0_percent: `meyerding.largest_grade0_percent` of this level.
+        grade0_range_percent: `meyerding.grade0_range_percent` of this level.
     """
     forward, backward = grades_touched(slips, limits_percent), grades_touched(slips, limits_percent, backward=True)
     touched = forward | backward
     if not _informative(slips, limits_percent) or touched >= set(ALL_GRADES):
         return NOTHING_KNOWN
-    if _reaches_below(slips, largest_grade0_percent):
-        touched.add(int(Grade.NONE))
+    if _holds_between(slips, *grade0_range_percent):
+        touched |= {int(Grade.NONE), int(Grade.I)}
     remaining = tuple(sorted(touched | set(grades)))
     if len(remaining) > 1:
         return LevelVerdict(True, remaining, True, f"indeterminate {_range_text(remaining)}, {REFER}")
@@ -126,10 +130,14 @@ def _informative(slips: SlipSet, limits_percent: FloatArray) -> bool:
     return finite and slips.high_percent - slips.low_percent <= 2 * limits_percent[-2]
 
 
-def _reaches_below(slips: SlipSet, limit_percent: float) -> bool:
-    """Whether the set holds slips of less than the limit, forward or backward; one that only touches it does not."""
+def _holds_between(slips: SlipSet, least_percent: float, largest_percent: float) -> bool:
+    """Whether the set holds slips between the two, forward or backward; touching is not enough."""
+    directions = ((least_percent, largest_percent), (-largest_percent, -least_percent))
     return any(
-        low < limit_percent - TOLERANCE and high > TOLERANCE - limit_percent for low, high in slips.pieces_percent
+        low < furthest - TOLERANCE and high > nearest + TOLERANCE
+        for low, high in slips.pieces_percent
+        for nearest, furthest in directions
+        if nearest < furthest
     )
 
 

@@ -56,7 +56,7 @@ def test_a_spine_that_ends_at_l5_gets_no_level_names_if_the_sacrum_is_assumed() 
         if not naming.known:
             assert naming.names[0] == "lowest visible"
             assert naming.names[1] == "lowest visible + 1"
-            assert naming.reason.startswith(f"the sacrum was not identified ({ASSUMED}; its shape says so")
+            assert naming.reason.startswith(f"the sacrum was not identified ({ASSUMED}; by its shape, ")
     assert n_named <= 10
 
 

@@ -12,10 +12,10 @@ from spondylo_ml.clinical.meyerding import (
     TOLERANCE,
     Grade,
     direction,
+    grade0_range_percent,
     grade_name,
     grade_of,
     grades,
-    largest_grade0_percent,
 )
 from spondylo_ml.clinical.patient_frame import patient_frame
 from spondylo_ml.clinical.slip import slip_percent
@@ -60,20 +60,22 @@ def test_grade_0_ends_at_3_mm_if_the_slip_is_known_in_mm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "endplate_mm", "percent"),
+    ("rules", "endplate_mm", "least", "largest"),
     [
-        (ClinicalConfig(), 40.0, 7.5),
-        (ClinicalConfig(), 80.0, 3.75),
-        (ClinicalConfig(), np.nan, 10.0),
-        (ClinicalConfig(grade0_percent=12.0), np.nan, 12.0),
-        (ClinicalConfig(grade0_mm=9.0), np.nan, 25.0),
-        (ClinicalConfig(grade0_rule="percent"), 40.0, 5.0),
-        (ClinicalConfig(grade0_rule="percent"), np.nan, 5.0),
+        (ClinicalConfig(), 40.0, 7.5, 7.5),
+        (ClinicalConfig(), 80.0, 3.75, 3.75),
+        (ClinicalConfig(), np.nan, 5.0, 10.0),
+        (ClinicalConfig(grade0_percent=12.0), np.nan, 100 / 15, 12.0),
+        (ClinicalConfig(grade0_mm=9.0), np.nan, 5.0, 25.0),
+        (ClinicalConfig(grade0_rule="percent"), 40.0, 5.0, 5.0),
+        (ClinicalConfig(grade0_rule="percent"), np.nan, 5.0, 5.0),
     ],
 )
-def test_the_largest_slip_of_grade_0_in_percent(rules: ClinicalConfig, endplate_mm: float, percent: float) -> None:
-    """3 mm of 40 and 80 mm; without a spacing, 3 mm of 30 mm; never beyond the limit of grade I."""
-    assert largest_grade0_percent(rules, endplate_mm) == pytest.approx(percent)
+def test_where_grade_0_may_end_in_percent(
+    rules: ClinicalConfig, endplate_mm: float, least: float, largest: float
+) -> None:
+    """3 mm of 40 and 80 mm; without a spacing 5 %, or 3 mm of 45 to 30 mm; never beyond the limit of grade I."""
+    assert grade0_range_percent(rules, endplate_mm) == pytest.approx((least, largest))
 
 
 def test_the_limits_come_from_the_rules() -> None:

@@ -61,7 +61,7 @@ def test_a_set_holds_the_grades_that_reach_their_limit_and_always_the_predicted_
 
 def test_a_level_has_both_sets_and_its_monte_carlo_probabilities() -> None:
     sampled = {0: 0.02, 1: 0.88, 2: 0.1, 3: 0.0, 4: 0.0, 5: 0.0}
-    level = LevelPrediction(1, 15.0, 1, LIMITS, 5.0, 2.0, (np.nan,) * len(DIFFICULTY), sampled)
+    level = LevelPrediction(1, 15.0, 1, LIMITS, (5.0, 5.0), 2.0, (np.nan,) * len(DIFFICULTY), sampled)
     found = SETS.level_set(level)
     assert found.slips.pieces_percent == ((7.0, 23.0),)
     assert found.grades == (1,)

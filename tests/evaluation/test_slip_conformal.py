@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spondylo_ml.clinical.meyerding import DEFAULT_RULES, grades
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, grade0_range_percent, grades
 from spondylo_ml.config import UncertaintyConfig
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.slip_conformal import (
@@ -43,6 +43,7 @@ def calibration_levels(
         predicted_grade=grades(predicted).astype(np.int64),
         true_grade=grades(true).astype(np.int64),
         limits_percent=np.tile(LIMITS, (count, 1)),
+        grade0_range_percent=np.full((count, 2), 5.0),
     )
 
 
@@ -67,7 +68,7 @@ def prediction_of(levels: CalibrationLevels, i: int) -> LevelPrediction:
         slip_percent=float(levels.predicted_percent[i]),
         grade=int(levels.predicted_grade[i]),
         limits_percent=levels.limits_percent[i],
-        largest_grade0_percent=5.0,
+        grade0_range_percent=(5.0, 5.0),
         spread_percent=1.0,
         difficulty=tuple(levels.difficulty[i]),
         sampled_probabilities={},
@@ -123,6 +124,47 @@ def test_without_a_wrong_grade_no_other_grade_is_kept_and_the_reach_is_the_quant
     least, reach = fit_limits(levels, np.full(19, 0.5), doubtful(np.full(19, 0.1)), config)
     assert least.tolist() == [0.5] * 6
     assert reach == pytest.approx(np.full(6, 3.6)), "the 18th of 20 ranks"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_reach_is_finite_where_both_limits_are_of_the_same_rank(seed: int) -> None:
+    """Of 66 levels of grade I, 61 must have a grade that is probable enough, and 61 must be near enough."""
+    falling = np.concatenate([np.random.default_rng(seed).uniform(0.02, 0.3, 66), np.zeros(100)])
+    true = np.concatenate([np.linspace(5.1, 9, 66), np.zeros(100)])
+    levels = calibration_levels(np.where(true > 0, 4.9, 0.0), true)
+    least, reach = fit_limits(levels, np.ones(len(true)), doubtful(falling), COVERAGE_ALONE)
+    assert np.isfinite(reach).all()
+    assert (falling[:66] >= least[1]).sum() == 61
+
+
+def test_limits_are_of_the_grades_that_a_set_distinguishes() -> None:
+    """8.7 % of a true endplate of 35 mm are 3.04 mm, grade I; by the predicted endplate grade 0 ends at 8.8 %."""
+    true = np.concatenate([np.full(66, 8.7), np.zeros(100)])
+    levels = calibration_levels(np.zeros(len(true)), true)
+    limits = np.tile(grade_limits(DEFAULT_RULES, 34.0), (len(true), 1))
+    levels = replace(levels, limits_percent=limits, true_grade=(true > 0).astype(np.int64))
+    _, reach = fit_limits(levels, np.ones(len(true)), doubtful(np.full(len(true), 0.1)), COVERAGE_ALONE)
+    assert reach == pytest.approx(np.full(6, 8.7)), "all are grade 0 by the limits of their sets"
+
+
+def test_levels_that_the_limit_in_mm_refers_do_not_count_as_accurate() -> None:
+    """Without a spacing, all of 400 levels at 7.5 % are referred: they must not make up for wrong grades of others."""
+    rng = np.random.default_rng(0)
+
+    def without_spacing(count: int) -> CalibrationLevels:
+        true = np.where(rng.random(count) < 0.15, rng.normal(0, 1.5, count), rng.normal(7.5, 1.0, count))
+        levels = calibration_levels(true + rng.normal(0, 2.0, count), true)
+        return replace(levels, grade0_range_percent=np.tile(grade0_range_percent(DEFAULT_RULES, np.nan), (count, 1)))
+
+    fitted, new = SlipConformal.fit(without_spacing(500), CONFIG), without_spacing(2000)
+    right = []
+    for i in range(2000):
+        level = replace(prediction_of(new, i), grade0_range_percent=(5.0, 10.0))
+        found = fitted.level_set(level)
+        if not level_verdict(found.slips, found.grades, LIMITS, level.grade0_range_percent).refer:
+            right.append(new.predicted_grade[i] == new.true_grade[i])
+    assert 100 < len(right) < 400, "of some 300 levels without a slip"
+    assert np.mean(right) > 0.94
 
 
 def test_nine_tenths_of_the_misses_are_slips_whose_grade_is_too_improbable() -> None:

@@ -10,7 +10,8 @@ from uncertain_films import films_with_noise
 
 from spondylo_ml.clinical.measure import measure_film
 from spondylo_ml.clinical.measurement import format_slip_intervals
-from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade, grades, largest_grade0_percent
+from spondylo_ml.clinical.meyerding import DEFAULT_RULES, Grade, grade0_range_percent, grades
+from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.separate_sets import slip_set
 from spondylo_ml.evaluation.slip_set import SlipSet, grade_limits
 from spondylo_ml.evaluation.verdict import (
@@ -78,16 +79,23 @@ def test_the_limit_of_grade_0_depends_on_the_endplate_in_mm() -> None:
         ((10.0, 20.0), (1,)),
         ((-20.0, -10.0), (1,)),
         ((-4.0, 4.9), (0,)),
+        ((7.0, 7.0), (0, 1)),
     ],
 )
 def test_grade_0_is_not_excluded_by_slips_that_may_be_less_than_3_mm(
     piece: tuple[float, float], grades_left: tuple[int, ...]
 ) -> None:
     """Without a spacing: 3 mm are 10 % of a small endplate of 30 mm."""
-    largest = largest_grade0_percent(DEFAULT_RULES, np.nan)
-    verdict = level_verdict(SlipSet((piece,)), grades_left[-1:], LIMITS, largest)
+    verdict = level_verdict(SlipSet((piece,)), grades_left[-1:], LIMITS, grade0_range_percent(DEFAULT_RULES, np.nan))
     assert verdict.grades == grades_left
     assert verdict.refer == (len(grades_left) > 1)
+
+
+def test_grade_1_is_not_excluded_by_slips_that_may_be_more_than_the_limit_in_mm() -> None:
+    """1 mm is 2.2 to 3.3 % of an endplate of 45 to 30 mm."""
+    in_doubt = grade0_range_percent(ClinicalConfig(grade0_mm=1.0), np.nan)
+    assert level_verdict(SlipSet(((3.2, 4.5),)), (0,), LIMITS, in_doubt).grades == (0, 1)
+    assert level_verdict(SlipSet(((-2.0, 2.2),)), (0,), LIMITS, in_doubt).grades == (0,)
 
 
 @pytest.mark.parametrize(
