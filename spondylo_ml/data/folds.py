@@ -36,7 +36,7 @@ def fold_of_each(
     Raises:
         DataError: fewer patients than folds.
     """
-    person = {name: min(names) for names in patients_by_person(films, same) for name in names}
+    person = _person_of_patient(films, same)
     patients = [person[film.patient] for film in films]
     if len(set(patients)) < count:
         raise DataError(
@@ -72,14 +72,20 @@ def splits_by_fold(
     Raises:
         DataError: fewer patients than folds.
     """
-    indices = [index for index, film in enumerate(films) if film.split != "test" and film.labelled]
-    position = {index: i for i, index in enumerate(indices)}
-    groups = [[position[index] for index in group if index in position] for group in same]
-    folds = fold_of_each([films[index] for index in indices], count, seed, groups)
-    fold_of_patient = {films[index].patient: fold for index, fold in zip(indices, folds, strict=True)}
+    # Persons are found on all films: an unlabelled film may be what two names have in common.
+    person = _person_of_patient(films, same)
+    labelled = [replace(film, patient=person[film.patient]) for film in films if film.split != "test" and film.labelled]
+    folds = fold_of_each(labelled, count, seed)
+    fold_of_person = {film.patient: fold for film, fold in zip(labelled, folds, strict=True)}
     return [
-        tuple(_in_fold(film, fold_of_patient.get(film.patient), number) for film in films) for number in range(count)
+        tuple(_in_fold(film, fold_of_person.get(person[film.patient]), number) for film in films)
+        for number in range(count)
     ]
+
+
+def _person_of_patient(films: Sequence[Film], same: Sequence[Sequence[int]]) -> dict[str, str]:
+    """The first name, by the alphabet, of the person that each patient is."""
+    return {name: min(names) for names in patients_by_person(films, same) for name in names}
 
 
 def _in_fold(film: Film, fold: int | None, number: int) -> Film:

@@ -27,6 +27,15 @@ def spine(name: str, slip: float, patient: str | None = None, source: str = "mad
     return replace(film, source=source)
 
 
+def test_an_unlabelled_film_may_show_that_two_names_are_one_person() -> None:
+    """A film of P1 and an unlabelled one of P2 are the same exposure: their labelled films stay together."""
+    films = [spine(f"f{i}", 0.0, patient=f"P{i}") for i in range(9)]
+    linked = [*films, replace(films[1], film_id="twin", vertebrae=None)]
+    for seed in range(5):
+        for fold in splits_by_fold(linked, 3, seed, same=[(0, 9)]):
+            assert len({fold[i].split for i in (0, 1, 9)}) == 1
+
+
 def test_the_stratum_is_source_and_worst_grade() -> None:
     rules = ClinicalConfig()
     assert stratum(spine("a", 0.0), rules) == "made 0"
