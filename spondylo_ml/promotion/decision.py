@@ -11,6 +11,7 @@ from spondylo_ml.config.promotion import MarginsConfig
 from spondylo_ml.evaluation.catalogue import lower_is_better, metric_definition, unit_of_differences
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedDifference
+from spondylo_ml.evaluation.run_verdict import SIGNIFICANT_P, smallest_p
 from spondylo_ml.evaluation.seed_noise import checked_floor
 from spondylo_ml.promotion.guards import GUARDS, check_guard
 
@@ -177,8 +178,8 @@ def _refusals(candidate: Contender, champion: Contender | None, gain: Gain | Non
         reasons.append(f"it was trained on patients of {candidate.films_seen} of these films: its error is too low")
     elif gain is None:
         reasons.append("nothing was measured")
-    elif math.isnan(gain.estimate.low):
-        reasons.append(_without_interval(gain))
+    elif without := _without_trusted_interval(gain):
+        reasons.append(without)
     return reasons
 
 
@@ -186,15 +187,20 @@ def _unless_above_mean_shape(gain: Gain | None) -> list[str]:
     """Reasons to refuse a model that is not certainly better than the mean shape, champion or not."""
     if gain is None:
         return [f"no gain over {MEAN_SHAPE} was measured"]
-    if math.isnan(gain.estimate.low):
-        return [_without_interval(gain)]
+    if without := _without_trusted_interval(gain):
+        return [without]
     return [] if gain.estimate.low > 0 else [f"it does not beat {MEAN_SHAPE}: {gain_text(gain)}"]
 
 
-def _without_interval(gain: Gain) -> str:
+def _without_trusted_interval(gain: Gain) -> str:
+    """Why the gain has no interval that could decide; empty if it has one."""
     e = gain.estimate
-    advice = ": train with a larger data.test_fraction, or label films of more patients" if e.n_patients < 2 else ""
-    return f"{_label(gain)} has no interval on these films (n {e.n}, {e.n_patients} patients){advice}"
+    if smallest_p(e.n_patients) >= SIGNIFICANT_P:
+        what = f"{e.n_patients} patient(s) are too few to be sure of a gain, even if it is the same for all of them"
+        return f"{_label(gain)}: {what}: train with a larger data.test_fraction, or label films of more patients"
+    if math.isnan(e.low):
+        return f"{_label(gain)} has no interval on these films (n {e.n}, {e.n_patients} patients)"
+    return ""
 
 
 def _on_gain(

@@ -229,10 +229,22 @@ def test_a_gain_without_an_interval_is_refused() -> None:
     assert decision.verdict is Verdict.REFUSED
     assert decision.against == ("grade right has no interval on these films (n 400, 80 patients)",)
     assert decide_on(measured_gain=None).against == ("nothing was measured",)
-    one_patient = Estimate(value=3.0, low=math.nan, high=math.nan, n=16, n_patients=1)
-    assert decide_on(measured_gain=Gain("grade_accuracy_all", one_patient)).against == (
-        "grade right has no interval on these films (n 16, 1 patients): train with a larger data.test_fraction, or "
-        "label films of more patients",
+
+
+@pytest.mark.parametrize(("n_patients", "refused"), [(1, True), (2, True), (5, True), (6, False)])
+def test_a_gain_on_too_few_patients_is_refused(n_patients: int, refused: bool) -> None:
+    """Five patients who all gain have a two-sided p of 1/16, six one of 1/32."""
+    low, high = (math.nan, math.nan) if n_patients == 1 else (25.0, 25.0)
+    estimate = Estimate(value=25.0, low=low, high=high, n=16, n_patients=n_patients)
+    decision = decide_on(measured_gain=Gain("grade_accuracy_all", estimate))
+    assert (decision.verdict is Verdict.REFUSED) == refused
+    assert decision.against == (
+        (
+            f"grade right: {n_patients} patient(s) are too few to be sure of a gain, even if it is the same for all of "
+            "them: train with a larger data.test_fraction, or label films of more patients",
+        )
+        if refused
+        else ()
     )
 
 
