@@ -123,10 +123,21 @@ def shared_of_smaller(first_xy: FloatArray, second_xy: FloatArray) -> float:
 
 
 def shared_thickness(first_xy: FloatArray, second_xy: FloatArray) -> float:
-    """Shorter side in px of the smallest box around what two (4, 2) bodies share, computed on their convex hulls."""
+    """Least width in px of what two (4, 2) bodies share, computed on their convex hulls."""
     first, second = (np.asarray(cv2.convexHull(q[list(OUTLINE)].astype(np.float32))) for q in (first_xy, second_xy))
     area, shared = cv2.intersectConvexConvex(first, second)
-    return float(min(cv2.minAreaRect(np.asarray(shared))[1])) if area > 0 else 0.0
+    return _least_width(np.asarray(shared, dtype=np.float64).reshape(-1, 2)) if area > 0 else 0.0
+
+
+def _least_width(polygon_xy: FloatArray) -> float:
+    """Least distance between two parallel lines that hold a convex (N, 2) polygon; one of them lies along an edge."""
+    edges = np.roll(polygon_xy, -1, axis=0) - polygon_xy
+    lengths = np.linalg.norm(edges, axis=1)
+    whole = lengths > 0
+    offsets = polygon_xy[None] - polygon_xy[whole, None]
+    edges, lengths = edges[whole], lengths[whole]
+    across = np.abs(edges[:, None, 0] * offsets[..., 1] - edges[:, None, 1] * offsets[..., 0]) / lengths[:, None]
+    return float(across.max(axis=1).min())
 
 
 def _body(name: str, vertebra: Vertebra, corners: FloatArray) -> _Body | None:
