@@ -24,8 +24,8 @@ class ClinicalConfig(Section):
     grade0_rule: Literal["mm_if_spacing", "percent"] = Field(
         "mm_if_spacing", description="limit of grade 0: grade0_mm if the spacing is known, or always grade0_percent"
     )
-    grade0_percent: float = Field(5.0, ge=0, le=25, description="a slip below this is no listhesis, percent")
-    grade0_mm: float = Field(3.0, ge=0, le=10, description="a slip below this is no listhesis, mm")
+    grade0_percent: float = Field(5.0, gt=0, le=25, description="a slip below this is no listhesis, percent")
+    grade0_mm: float = Field(3.0, gt=0, le=10, description="a slip below this is no listhesis, mm")
     lordosis: Literal["L1-S1", "L1-L5"] = Field(
         "L1-S1", description="angle from L1's superior endplate to S1's superior or L5's inferior one"
     )

@@ -106,13 +106,21 @@ class PatientBootstrap:
         return self._estimate(value, resampled, len(numbers), int((~finite_mask).sum()), len(np.unique(codes)))
 
     def statistic(self, function: Callable[[FloatArray], float], patients: ArrayLike, n_absent: int = 0) -> Estimate:
-        """Any statistic, as a function of the weights of the rows; the value itself has all weights 1."""
+        """Any statistic, as a function of the weights of the rows; the value itself has all weights 1.
+
+        It has no interval if all resamples give the same value, as those of a perfect order do: that says nothing
+        about other films.
+        """
         codes = self._codes(patients)
         value = function(np.ones(len(codes))) if len(codes) else math.nan
         resampled = (
             [function(row[codes].astype(np.float64)) for row in self._resamples] if not math.isnan(value) else []
         )
-        return self._estimate(value, np.array(resampled, dtype=np.float64), len(codes), n_absent, len(np.unique(codes)))
+        estimate = self._estimate(
+            value, np.array(resampled, dtype=np.float64), len(codes), n_absent, len(np.unique(codes))
+        )
+        alike = estimate.low == estimate.high
+        return estimate.model_copy(update={"low": math.nan, "high": math.nan}) if alike else estimate
 
     def _codes(self, patients: ArrayLike) -> NDArray[np.int64]:
         names = np.asarray(patients, dtype=object).astype(str)

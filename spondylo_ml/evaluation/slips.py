@@ -132,8 +132,8 @@ def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: Pati
     true), Bland-Altman `slip_limit_low_percent` and `_high_`, `slip_slope` (predicted over true), `slip_icc_2_1` and
     `slip_icc_3_1`, `slip_mae_mm` where the spacing is known; `grade_accuracy` (same Meyerding grade), `grade_within_1`,
     `grade_accuracy_all` (withheld ones count as wrong), quadratic `grade_kappa`; `listhesis_sensitivity` and
-    `_specificity` (true grade I or more predicted as such), `listhesis_auc` of the predicted slip's size. Rates in
-    percent.
+    `_specificity` (true grade I or more predicted as such), `listhesis_sensitivity_all` (withheld ones are missed),
+    `listhesis_auc` of the predicted slip's size. Rates in percent.
     """
     names = np.asarray(patients, dtype=object)
     measurable = table["true_slip_percent"].notna().to_numpy()
@@ -153,6 +153,7 @@ def slip_agreement(table: pd.DataFrame, patients: Sequence[str], bootstrap: Pati
         "grade_accuracy_all": 100.0 * (predicted_mask & (grade_error == 0)),
         "grade_within_1": np.where(predicted_mask, 100.0 * (np.abs(grade_error) <= 1), np.nan),
         "listhesis_sensitivity": np.where(predicted_mask & (true_grade > 0), 100.0 * (grade > 0), np.nan),
+        "listhesis_sensitivity_all": np.where(true_grade > 0, 100.0 * (predicted_mask & (grade > 0)), np.nan),
         "listhesis_specificity": np.where(predicted_mask & (true_grade == 0), 100.0 * (grade == 0), np.nan),
     }
     estimates = {name: bootstrap.mean(values, names) for name, values in rate.items()}

@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LambdaLR, ReduceLROnPlateau, StepLR
 
 from spondylo_ml.config.optimisation import TrainingConfig
+from spondylo_ml.errors import ConfigError
 from spondylo_ml.models.base import LandmarkModel
 
 Groups = list[dict[str, Any]]
@@ -62,6 +63,9 @@ def build_scheduler(
     Args:
         share_used: share of the training minutes that is used up, 0 to 1. A cosine follows the steps or the minutes,
             whichever are further, so that it has decayed when training ends.
+
+    Raises:
+        ConfigError: restarts to a lowest rate above that of the backbone.
     """
     if config.scheduler == "cosine":
 
@@ -70,6 +74,12 @@ def build_scheduler(
 
         return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
     if config.scheduler == "restarts":
+        lowest = min(group["lr"] for group in optimizer.param_groups)
+        if config.min_learning_rate > lowest:
+            raise ConfigError(
+                f"training.min_learning_rate is {config.min_learning_rate:g}, above the backbone's highest rate of "
+                f"{lowest:g} (learning_rate times backbone_rate_ratio), which would rise: give at most {lowest:g}"
+            )
         restarts = CosineAnnealingWarmRestarts(
             optimizer, config.restart_epochs, RESTART_GROWTH, eta_min=config.min_learning_rate
         )

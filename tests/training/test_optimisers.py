@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spondylo_ml.config.optimisation import TrainingConfig
 from spondylo_ml.data.batches import FilmBatch
+from spondylo_ml.errors import ConfigError
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.backbones import Backbone
 from spondylo_ml.models.base import LandmarkModel, Landmarks
@@ -102,6 +103,12 @@ def test_the_restart_schedule_doubles_its_period() -> None:
     # Two epochs (top, half way), then four (top, 1/4, half, 3/4 of the way down), then the top again.
     falling = [0.1 * (1 + c) / 2 for c in (2**-0.5, 0.0, -(2**-0.5))]
     assert rates_by_epoch == pytest.approx([0.1, 0.05, 0.1, *falling, 0.1])
+
+
+def test_restarts_to_a_rate_above_that_of_the_backbone_are_refused() -> None:
+    config = config_of(scheduler="restarts", min_learning_rate=0.2)
+    with pytest.raises(ConfigError, match=r"min_learning_rate is 0.2, above the backbone's highest rate of"):
+        build_scheduler(build_optimizer(TwoParts(), config), config, 10)
 
 
 def test_a_constant_rate_has_no_scheduler() -> None:
