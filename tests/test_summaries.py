@@ -41,7 +41,7 @@ def summary(run_id: str, *slots: SlotRange, shift_px: float = 0.0) -> str:
     both = PredictionSet(films, [prediction_of(f, s, (shift_px, 0.0)) for f, s in zip(films, slots, strict=True)])
     report = evaluate_predictions(both, ClinicalConfig(), ReportHeader("films", "test", "0" * 64, resamples=20))
     metrics = score(both) | {"mean_shape_mre_px512": 30.0}
-    return evaluated(EvaluationResult(run_id, metrics, len(films), len(films), report))
+    return evaluated(EvaluationResult(run_id, "unet #1", "films, test part", metrics, len(films), len(films), report))
 
 
 def test_an_evaluation_of_ap_films_states_their_metrics(run_id: str) -> None:

@@ -21,7 +21,7 @@ from spondylo_ml.nan import drop_nan
 from spondylo_ml.tracking.outcome import ERROR_TAG, clear_outcome, record_reason, red_line
 from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.run_process import process_tags
-from spondylo_ml.tracking.store import COMMAND_TAG, experiment_id
+from spondylo_ml.tracking.store import COMMAND_TAG, experiment_id, require_not_deleted
 from spondylo_ml.tracking.store_check import store_name
 
 STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED", "INTERRUPTED": "KILLED"}
@@ -155,7 +155,7 @@ class StudyRuns:
 
     def _require(self, run_id: str) -> None:
         try:
-            self._client.get_run(run_id)
+            require_not_deleted(self._client.get_run(run_id))
         except MlflowException:
             raise TrackingError(
                 f"study {self._study!r} logs to run {run_id}, which {store_name()} does not have: set "

@@ -25,6 +25,8 @@ SHORT = {
 
 _FROM_FILMS = ("data.kind", "data.input_hw", "data.first_slot", "data.n_slots")
 _NAMED_ELSEWHERE = (*MOVABLE, *_FROM_FILMS, "model.name", "preset")
+_STARTING_MODEL = "model.pretrained"
+_LONGEST_MODEL = 30
 _IN_RUN_NAMES = 4
 """Most settings in the name of a run."""
 
@@ -33,13 +35,14 @@ def recipe_differences(config: Config) -> dict[str, Any]:
     """The values by which a configuration differs from its recipe, by dotted name.
 
     Left out are where the run computes and logs, the place of the films, what is read off the films, and what the
-    network takes over from the model that it goes on from.
+    network takes over from the model that it goes on from; which model that is stays.
     """
     given, recipe = (flatten(each.model_dump(mode="json")) for each in (config, _recipe_of(config)))
     skipped: tuple[str, ...] = _NAMED_ELSEWHERE
     if config.model.starting_model is not None:
         skipped += ("model.", *(f"{section}." for section in SECTIONS), *(f"data.{name}" for name in INPUT_SIZE))
-    different = {n: v for n, v in given.items() if v != recipe.get(n) and not n.startswith(skipped)}
+    compared = {n: v for n, v in given.items() if n == _STARTING_MODEL or not n.startswith(skipped)}
+    different = {n: v for n, v in compared.items() if v != recipe.get(n)}
     if given["training.film_passes"] is not None and "training.film_passes" not in different:
         different.pop("training.epochs", None)  # of a resumed run: computed from the film passes
     # A length in film passes unsets the epochs, and the other way round: the one that is set says enough.
@@ -71,6 +74,8 @@ def _recipe_of(config: Config) -> Config:
 
 def _setting(name: str, value: Any) -> str:
     text = _number(name, value) if isinstance(value, float) else str(value)
+    if name == _STARTING_MODEL:  # a run's id, an address in the registry or a folder
+        text = text.rpartition("/")[2][:_LONGEST_MODEL]
     return f"{SHORT[name]}{text}" if name in SHORT else f"{name.rpartition('.')[2]}={text}"
 
 

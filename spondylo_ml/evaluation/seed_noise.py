@@ -34,6 +34,8 @@ NORMAL_95 = 1.96
 def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict[str, float]:
     """The floor of each metric that two training runs have, under its name with the prefix `NOISE_FLOOR`.
 
+    A metric that all seeds have alike has none: what another seed changes was not seen.
+
     Args:
         groups: training runs that differ only in their seed, by group; the variances of the groups are pooled.
 
@@ -51,7 +53,7 @@ def noise_floors(groups: Sequence[Sequence[Mapping[str, PairedValues]]]) -> dict
                 # The squared differences of all pairs sum to n times the squared deviations from the mean.
                 squares += sum(_difference(metric, a, b) ** 2 for a, b in pairs) / len(of_group)
                 freedom += len(of_group) - 1
-        if freedom and math.isfinite(squares):
+        if freedom and math.isfinite(squares) and squares > 0:
             floors[NOISE_FLOOR + metric] = NORMAL_95 * math.sqrt(2 * squares / freedom)
     return floors
 

@@ -103,10 +103,15 @@ def reigns(events: Sequence[Event]) -> list[Reign]:
 
 
 def former_champion(events: Sequence[Event]) -> int | None:
-    """The version that a rollback restores: the previous champion, without those rolled back."""
+    """The version that a rollback restores: the previous champion, without those rolled back.
+
+    That is the one in whose place the champion came, also if it had the alias by hand and no event of its own.
+    """
     line: list[int] = []
     for event in events:
         if event.kind is EventKind.PROMOTED:
+            if event.former is not None and line[-1:] != [event.former]:
+                line.append(event.former)
             line.append(event.version)
         elif event.kind is EventKind.ROLLED_BACK:
             line = line[:-1]

@@ -24,7 +24,8 @@ def logged_model(run: Run) -> LoggedModel | None:
 def no_model_error(run_id: str) -> TrackingError:
     """The error for a run that has logged no model."""
     return TrackingError(
-        f"run {run_id} has logged no model: it failed or is still running. Resume it: train --resume {run_id}"
+        f"run {run_id} has no model: it failed, is still running, or its model was deleted. Resume it: train --resume "
+        f"{run_id}"
     )
 
 

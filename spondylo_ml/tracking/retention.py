@@ -116,12 +116,13 @@ class RetentionPolicy:
 
     @cached_property
     def ranks(self) -> Mapping[str, int]:
-        """Rank of each training run that has the metric, among those of its model and dataset; 1 is the best."""
+        """Rank of each training run that has the metric, among those of its model and films; 1 is the best."""
         sign = 1 if lower_is_better(self.limits.metric) else -1
-        groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
+        groups: dict[tuple[str, ...], list[Run]] = defaultdict(list)
         for run in self.runs:
             if kind_of(run) == TRAINING and not math.isnan(self._value(run)):
-                groups[run.data.tags.get("model", ""), run.data.tags.get("dataset", "")].append(run)
+                # The name of a dataset is that of its folder, which others may have too.
+                groups[tuple(run.data.tags.get(tag, "") for tag in ("model", "dataset", "data_digest.val"))].append(run)
         ranked = (sorted(group, key=lambda run: sign * self._value(run)) for group in groups.values())
         return {run.info.run_id: rank for group in ranked for rank, run in enumerate(group, start=1)}
 

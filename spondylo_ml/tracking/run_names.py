@@ -23,7 +23,7 @@ from spondylo_ml.errors import TrackingError, nearest_hint
 from spondylo_ml.tracking.logged_models import has_model
 from spondylo_ml.tracking.run_kinds import BENCHMARK, CROSS_VALIDATION, TRAINING, kind_of, without_parts
 from spondylo_ml.tracking.search import equals, search_runs
-from spondylo_ml.tracking.store import get_run
+from spondylo_ml.tracking.store import get_run, require_not_deleted
 from spondylo_ml.tracking.store_check import store_name
 
 Options = TypeVar("Options", bound=Section)
@@ -42,10 +42,10 @@ def find_run(text: str, kind: Kind = "trained") -> Run:
     """The run that the text names; among several of a name, the only one of the kind.
 
     Raises:
-        TrackingError: no such run, or more than one.
+        TrackingError: no such run, a deleted one, or more than one.
     """
     if is_whole_id(text):
-        return get_run(text)
+        return require_not_deleted(get_run(text))
     if text == LATEST:
         return _latest(kind)
     run = run_or_none(text, kind)

@@ -106,7 +106,7 @@ def run_to_open(resumed_run_id: str | None = None) -> Run | None:
     """
     run = None if mlflow.active_run() else _run_of_mlflow(resumed_run_id)
     if run is None and resumed_run_id is not None:
-        run = _not_deleted(get_run(resumed_run_id))
+        run = require_not_deleted(get_run(resumed_run_id))
     if run is not None:
         require_free(run)
     return run
@@ -257,10 +257,15 @@ def _run_of_mlflow(resumed_run_id: str | None) -> Run | None:
         raise TrackingError(f"MLFLOW_RUN_ID is {run_id}, and {where} has no such run: {cure}") from None
     if run.info.status not in OPEN and run_id != resumed_run_id:
         raise TrackingError(f"MLFLOW_RUN_ID is {run_id}, a run that has ended ({run.info.status}): {cure}")
-    return _not_deleted(run)
+    return require_not_deleted(run)
 
 
-def _not_deleted(run: Run) -> Run:
+def require_not_deleted(run: Run) -> Run:
+    """The run.
+
+    Raises:
+        TrackingError: it was deleted.
+    """
     if run.info.lifecycle_stage != LifecycleStage.ACTIVE:
         raise TrackingError(
             f"run {run.info.run_id} was deleted: restore it (mlflow runs restore --run-id {run.info.run_id}), or leave "

@@ -167,7 +167,8 @@ def _log_seen_films(seen: Sequence[SeenFilms]) -> tuple[str, ...]:
 
 
 def _log_origin(config: CompareConfig, trained_runs: Sequence[TrainedRun], films: FilmSet) -> None:
-    log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
+    # See evaluate: not the seed of a training run.
+    log_params(flatten(config.model_dump(mode="json", exclude={"data", "seed"})) | {"resampling_seed": config.seed})
     mlflow.set_tags(
         {
             "compared_runs": ",".join(c.run.info.run_id for c in trained_runs),

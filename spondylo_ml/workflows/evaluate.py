@@ -70,15 +70,21 @@ class EvaluationResult:
     Attributes:
         metrics: all of `metrics.json`, of which the run logs a few under `eval/`; only counts if no film has labels.
         report: estimates with intervals, and tables; None if no film has labels.
+        model: the training run, by name and id.
+        films: the dataset and its part.
         warning: that the model was trained on some of the films; empty if it was not.
+        chosen_on: that the films are those on which the model was chosen; empty if they are not.
     """
 
     run_id: str
+    model: str
+    films: str
     metrics: dict[str, float]
     n_films: int
     n_labelled: int
     report: EvaluationReport | None = None
     warning: str = ""
+    chosen_on: str = ""
 
 
 def evaluate(config: EvaluateConfig) -> EvaluationResult:
@@ -103,6 +109,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         _log_origin(config, bundle.config, films)
         _log_unusable_labels(part, config.split, films.slots)
         warning = _log_seen_films(SeenFilms.of(str(trained_run.info.run_name), trained_run, part))
+        chosen_on = _chosen_on(trained_run, films, config.split)
         with film_bar("predicting films", len(part)) as bar:
             predictions = PredictionSet(part, Predictor(bundle).predict(part, bar.update))
         header = ReportHeader(
@@ -111,15 +118,36 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
         metrics, report = _log_results(predictions, bundle, config, header)
         if report is not None:
             title = f"Evaluation of {trained_run.info.run_name} on {films.name}, {config.split} part"
-            about = _page_facts(title, trained_run, bundle, films)
+            about = _page_facts(title, trained_run, bundle, films, chosen_on)
             about = replace(about, warning=warning, mean_shape_mre_px512=metrics["mean_shape_mre_px512"])
             _log_page(about, predictions, report, bundle)
-    return EvaluationResult(run_id, metrics, len(part), len(predictions.labelled_films), report, warning)
+    return EvaluationResult(
+        run_id,
+        f"{trained_run.info.run_name} {trained_run.info.run_id}",
+        f"{films.name}, {config.split} part",
+        metrics,
+        len(part),
+        len(predictions.labelled_films),
+        report,
+        warning,
+        chosen_on,
+    )
 
 
-def _page_facts(title: str, trained_run: Run, bundle: Bundle, films: FilmSet) -> RunFacts:
+def _chosen_on(trained_run: Run, films: FilmSet, split: str) -> str:
+    """A remark if the films are those on which the run's epoch was chosen and its uncertainty calibrated."""
+    if split == "test" or not films.part("val"):
+        return ""
+    if trained_run.data.tags.get("data_digest.val") != digest(films.part("val"), films.slots):
+        return ""
+    which = "these films" if split == "val" else "the validation films among these"
+    return f"the epoch was chosen and the uncertainty calibrated on {which}: other films give less (--split test)"
+
+
+def _page_facts(title: str, trained_run: Run, bundle: Bundle, films: FilmSet, chosen_on: str) -> RunFacts:
     trained_in = f"{trained_run.info.run_name} {trained_run.info.run_id}"
     facts = [("model", bundle.config.model.name), ("trained in", trained_in), ("films", films.name)]
+    facts += [("remark", chosen_on)] if chosen_on else []
     return RunFacts(title, facts, synthetic=films.kind == PHANTOM_KIND, files=FILES)
 
 
@@ -174,7 +202,8 @@ def prediction_table(predictions: PredictionSet) -> pd.DataFrame:
 
 
 def _log_origin(config: EvaluateConfig, trained: Config, films: FilmSet) -> None:
-    log_params(flatten(config.model_dump(mode="json", exclude={"data"})))
+    # The seed is that of the resampling: under its own name, it would stand in the column of the training runs' seeds.
+    log_params(flatten(config.model_dump(mode="json", exclude={"data", "seed"})) | {"resampling_seed": config.seed})
     log_params({"model.name": trained.model.name, "preset": trained.preset})
     mlflow.set_tags({"judged_run": config.run_id, "model": trained.model.name, "dataset": films.name})
     log_environment()

@@ -50,7 +50,8 @@ def test_the_network_of_a_model_that_training_goes_on_from_is_no_difference() ->
     source = resolve_config({"heatmap": {"sigma_cells": 1.25}, "data": {"input_hw": [160, 96]}}).model_dump(mode="json")
     config = resolve_config({"model": {"pretrained": "run"}, "seed": 4}, config_of=lambda which: source)
     assert config.heatmap.sigma_cells == 1.25
-    assert recipe_differences(config) == {"seed": 4}
+    assert recipe_differences(config) == {"seed": 4, "model.pretrained": "run"}
+    assert settings_text(recipe_differences(config)) == "seed4 pretrained=run"
 
 
 @pytest.mark.parametrize(("rate", "text"), [(1e-3, "lr1e-3"), (2.5e-4, "lr2.5e-4"), (0.1, "lr1e-1"), (1.0, "lr1e0")])

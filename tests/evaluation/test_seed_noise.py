@@ -47,6 +47,13 @@ def test_a_difference_uses_only_observations_that_both_seeds_have() -> None:
     assert floor([first, second]) == pytest.approx(1.96 * 3)
 
 
+def test_seeds_that_are_all_alike_give_no_floor_of_0() -> None:
+    same, other = values(100, 0, 0, 0), values(1, 2, 3, 4, metric="mre_px512")
+    assert noise_floors([[same | other, same | values(2, 3, 4, 5, metric="mre_px512")]]) == {
+        "noise_floor/mre_px512": pytest.approx(1.96)
+    }
+
+
 def test_one_seed_or_no_shared_values_gives_no_floor() -> None:
     assert noise_floors([[values(1, 2, 3, 4)], []]) == {}
     assert noise_floors([[values(1, math.nan, 1, 1), values(*[math.nan] * 4)]]) == {}

@@ -91,6 +91,13 @@ def test_a_rollback_returns_to_the_previous_champion_that_was_not_rolled_back(
     assert former_champion(events) == former
 
 
+def test_a_rollback_returns_to_a_champion_that_was_set_by_hand() -> None:
+    """Version 3 got the alias by hand, after version 1; version 4 came in place of it."""
+    by_hand = [FIRST, event(EventKind.PROMOTED, 4, 3, 2, "a gain")]
+    assert former_champion(by_hand) == 3
+    assert former_champion([*by_hand, event(EventKind.ROLLED_BACK, 3, 4, 3, "rollback: misses L5")]) == 1
+
+
 def test_the_page_names_the_champion_with_its_reasons_and_lists_all_newest_first() -> None:
     page = model_page("spondylo-landmarks", ALL)
     assert "**Champion: version 3** (unet), since 2026-05-05" in page

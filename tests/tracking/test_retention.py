@@ -65,6 +65,18 @@ def test_age_rank_and_number_decide() -> None:
     assert ranks == {"best": 1, "second": 2, "old": 3, "young": 4, "newest": 5, "other": 1}
 
 
+def test_datasets_of_the_same_name_are_ranked_apart() -> None:
+    """Two folders named films: the best run of each is kept, though the first is worse than both runs of the other."""
+    one, other = (TRAINING_TAGS | {"dataset": "films", "data_digest.val": digest} for digest in ("a", "b"))
+    runs = [
+        made_run("best of one", one, mre=9.0, days_old=90),
+        made_run("best of other", other, mre=3.0, days_old=80),
+        made_run("second of other", other, mre=4.0, days_old=70),
+        made_run("newest", other, mre=5.0, days_old=60),
+    ]
+    assert not_kept(*runs, best=1) == {"second of other"}
+
+
 def test_the_runs_from_which_a_kept_run_went_on_are_kept() -> None:
     runs = [
         made_run("first0000"),

@@ -50,6 +50,15 @@ def test_a_run_has_several_names(client: MlflowClient) -> None:
         find_run("latest", "benchmark")
 
 
+def test_a_deleted_run_is_not_found(client: MlflowClient) -> None:
+    run_id = add_model(client, add_run(client, "unet", days_old=3))
+    client.delete_run(run_id)
+    with pytest.raises(TrackingError, match=f"run {run_id} was deleted: restore it"):
+        find_run(run_id)
+    with pytest.raises(TrackingError, match="no run 'unet'"):
+        find_run("unet")
+
+
 def test_a_name_of_several_runs_means_the_one_with_a_model_or_is_an_error(client: MlflowClient) -> None:
     add_run(client, "tiny", status="FAILED")
     first = add_model(client, add_run(client, "tiny"))

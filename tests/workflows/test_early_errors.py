@@ -64,7 +64,7 @@ def test_an_unknown_run_or_model_is_reported_in_one_line(tmp_path: Path) -> None
     run_id = client.create_run("0").info.run_id
     (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "folder").mkdir()
-    no_run, no_model = "no run 'x' in sqlite:///", f"run {run_id} has logged no model: it failed or is still running"
+    no_run, no_model = "no run 'x' in sqlite:///", f"run {run_id} has no model: it failed, is still running, or"
     no_metric = "no finished run with a model has 'val_best/mre_px512'"
     predict = ["predict", "--films", "a.png", "--to", "out"]
     cases = [

@@ -110,6 +110,10 @@ def test_evaluate_gives_the_metrics_of_training(tiny_run: tuple[Path, Run, str])
     assert evaluation_run.data.tags["mlflow.parentRunId"] == tiny.info.run_id
     assert evaluation_run.data.tags["films_seen_in_training"] == "0 of 5"
     assert "warning" not in output
+    assert f"{tiny.info.run_name} {tiny.info.run_id}" in output
+    assert "the epoch was chosen and the uncertainty calibrated on these films" in " ".join(output.split())
+    assert evaluation_run.data.params["config.resampling_seed"] == "0"
+    assert "config.seed" not in evaluation_run.data.params
     evaluated, best = all_metrics_of(folder, evaluation_run), all_metrics_of(folder, tiny)
     for name in ("mre_px512", "sdr_24px", "n_corners", "presence_recall", "grade_accuracy_all", "mean_shape_mre_px512"):
         assert evaluated[name] == pytest.approx(best[name]), name

@@ -56,7 +56,16 @@ def trained(result: TrainResult | CrossValidation) -> str:
     ]
     if result.unsent:
         rows.append(("not sent", f"{result.unsent} log calls; their copies are in {result.folder}"))
-    return "\n".join([_table(rows), next_steps.promote(result.run_id), where_to_see(result.run_id)])
+    return "\n".join([_table(rows), _after_training(result), where_to_see(result.run_id)])
+
+
+def _after_training(result: TrainResult) -> str:
+    """The next command, or why this run cannot become champion."""
+    if result.fit.best["val/mre_px512"] >= result.mean_shape_mre_px512:
+        return "It does not beat the mean shape, which ignores the film: train longer, or on more films."
+    if not result.n_test:
+        return "No film of the test part has labels, so it cannot be compared with a champion: data.test_fraction"
+    return next_steps.promote(result.run_id)
 
 
 def _cross_validated(result: CrossValidation) -> str:
@@ -78,7 +87,10 @@ def _cross_validated(result: CrossValidation) -> str:
 def evaluated(result: EvaluationResult) -> str:
     """Summary of an evaluation."""
     metrics = result.metrics
-    rows = [("films", f"{result.n_films}, {result.n_labelled} with labels")]
+    films = f"{result.films}: {result.n_films}, {result.n_labelled} with labels"
+    rows = [("model", result.model), ("films", films)]
+    if result.chosen_on:
+        rows.append(("remark", result.chosen_on))
     if result.n_labelled:
         rows += _evaluation_rows(result.report, metrics) if result.report else []
     else:
@@ -103,8 +115,10 @@ def _evaluation_rows(report: EvaluationReport, metrics: Mapping[str, float]) -> 
     ]
     if "slip_mae_percent" in numbers:
         withheld = report.counts["levels_true_slip_withheld"] + report.counts["levels_predicted_slip_withheld"]
-        text = f"MAE {_interval(numbers, 'slip_mae_percent')}, grade right {_interval(numbers, 'grade_accuracy')}"
-        rows.append(("slip", f"{text}; {withheld} of {report.counts['levels']} levels withheld"))
+        withheld_text = f"{withheld} of {report.counts['levels']} levels withheld"
+        rows.append(("slip", f"MAE {_interval(numbers, 'slip_mae_percent')}; {withheld_text}"))
+        of_measured = f"of those measured {_interval(numbers, 'grade_accuracy')}"
+        rows.append(("grade right", f"{_interval(numbers, 'grade_accuracy_all')} of all levels, {of_measured}"))
     if "slip_set_coverage" in numbers:
         n_kept = numbers["grade_accuracy_not_referred"].n
         unknown_percent = _value("slip_not_known_percent", numbers["slip_not_known_percent"].value)

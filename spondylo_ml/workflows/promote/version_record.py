@@ -93,7 +93,7 @@ def register(
         **{name: artefacts.facts.origin[name] for name in ORIGIN_TAGS},
         "model": artefacts.facts.model,
         "synthetic_films": str(artefacts.facts.synthetic_films).lower(),
-        STATUS: "decided",
+        STATUS: "evaluated",
         "decision": decision.verdict.value,
         "decided": when,
         "promotion_run": run.info.run_id,

@@ -88,6 +88,7 @@ class TrainResult:
         folder: folder of the checkpoints.
         mean_shape_mre_px512: validation MRE of the mean shape, the trivial predictor.
         unsent: number of log calls that did not reach the store.
+        n_test: number of labelled films in the test part.
     """
 
     run_id: str
@@ -96,6 +97,7 @@ class TrainResult:
     fit: FitResult
     mean_shape_mre_px512: float
     unsent: int
+    n_test: int
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -164,12 +166,13 @@ def _train(config: Config, resume: Resume | None) -> TrainResult:
         measured_on = dataset_of_metrics(films.name, "val", digests["val"])
         log_best_epoch(result, predictions, config.clinical, trivial, MeasuredModel(model_uri, measured_on))
         picture = log_examples(predictions, result.best_epoch) if tracking.panel_films else ""
-        mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, trivial, picture))
+        mlflow.set_tag(DESCRIPTION_TAG, _description(result, bundle, films.name, trivial, picture))
         log_training_page(result, bundle, predictions, trivial, films.name, differences)
         if tracking.standing:
             log_validation_report(bundle, result, compute, prepared["val"], films.name)
         unsent = run_log.close()  # again: if the store was away when the epochs ended, the rest has been sent since
-    return TrainResult(run_id, folder, config, result, trivial, unsent)
+    n_test = sum(film.labelled for film in films.part("test"))
+    return TrainResult(run_id, folder, config, result, trivial, unsent, n_test)
 
 
 @contextmanager
@@ -255,10 +258,12 @@ def _trivial_error(mean_shape: MeanShape, films: FilmSet) -> float:
     return score(mean_shape.predict_films(val))["mre_px512"]
 
 
-def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float, picture: str) -> str:
+def _description(result: FitResult, bundle: Bundle, films: str, mean_shape_mre_px512: float, picture: str) -> str:
     """Markdown for the page of the run: metrics of the best epoch, the mean shape's, and how to train it again."""
     best, config = result.best, bundle.config
-    films = config.data.kind
+    charts = (
+        " Pictures of the same validation films from step 0 on are among the charts, under `val`." if picture else ""
+    )
     return f"""**{config.model.name}**, preset {config.preset}, films: {films}; \
 {"best" if result.lost_best is None else "kept"} epoch {result.epoch_text}. \
 {page_link("Open the page of this run")}: results with films, curves and tables.
@@ -271,9 +276,7 @@ def _description(result: FitResult, bundle: Bundle, mean_shape_mre_px512: float,
 
 {picture}
 
-Under Artifacts, `config.yaml` is the whole configuration, `metrics.json` and `epochs.csv` have all metrics. \
-Pictures of the same validation films from step 0 on \
-are among the charts, under `val`.
+Under Artifacts, `config.yaml` is the whole configuration, `metrics.json` and `epochs.csv` have all metrics.{charts}
 Train it again: download `config.yaml`, then `python -m spondylo_ml train --recipe config.yaml`.
 
 {DISCLAIMER}
