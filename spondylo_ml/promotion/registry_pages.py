@@ -68,7 +68,8 @@ def history_text(name: str, events: Sequence[Event], champion: int | None) -> st
             lines.append(f"    promotion run {event.promotion_run}")
     lines.append(f"\nchampion now: {'none' if champion is None else f'version {champion}'}")
     if champion != events[-1].version:
-        lines.append(f"According to the history it is version {events[-1].version}: the alias was moved by hand")
+        by_history = f"According to the history it is version {events[-1].version}"
+        lines.append(f"{by_history}: the alias was moved by hand, or that version was deleted")
     return "\n".join(lines)
 
 

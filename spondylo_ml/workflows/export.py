@@ -42,15 +42,19 @@ def export(config: ExportConfig) -> ExportResult:
 def with_parts(films: FilmSet, kind: str, val_fraction: float, seed: int) -> FilmSet:
     """Deal labelled films without a part to train and val by patient, if the layout `kind` needs parts.
 
-    Raises:
-        DataError: too few films or patients for two parts.
+    The films of a single patient are all for training.
     """
     unassigned = [film for film in films.films if film.labelled and film.split is None]
     if not (WRITERS[kind].needs_parts and unassigned):
         return films
-    dealt = split_by_patient([film for film in films.films if film.labelled], val_fraction, 0.0, seed)
+    labelled = [film for film in films.films if film.labelled]
+    if len({film.patient for film in labelled}) > 1:
+        dealt = split_by_patient(labelled, val_fraction, 0.0, seed)
+        log.info("%d film(s) without a part: dealt to train and val by patient", len(unassigned))
+    else:
+        dealt = tuple(replace(film, split=film.split or "train") for film in labelled)
+        log.info("%d film(s) of one patient without a part: all in train", len(unassigned))
     by_id = {film.film_id: film for film in dealt}
-    log.info("%d film(s) without a part: dealt to train and val by patient", len(unassigned))
     return replace(films, films=tuple(by_id.get(film.film_id, film) for film in films.films))
 
 

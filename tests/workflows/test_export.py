@@ -57,10 +57,9 @@ def test_a_dataset_without_parts_is_split_by_patient_if_the_layout_needs_parts(t
     assert {f.film_id: f.split for f in read_folder(tmp_path / "b").films} == expected
 
 
-def test_a_single_film_cannot_be_split(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="one labelled film cannot be split into train and val"):
-        draw_phantoms(PhantomConfig(count=1, long_side_px=64, to=tmp_path / "a"))
-    assert not (tmp_path / "a").exists()
+def test_a_single_film_is_for_training(tmp_path: Path) -> None:
+    draw_phantoms(PhantomConfig(count=1, long_side_px=64, to=tmp_path / "a"))
+    assert [film.split for film in read_folder(tmp_path / "a").films] == ["train"]
 
 
 def test_bad_films_stop_an_export_or_are_skipped(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def roll_back(config: PromoteConfig) -> Event:
         if current is None or int(current.version) != events[-1].version:
             raise TrackingError(
                 f"the alias champion of {registry.name} is at {current.version if current else 'no version'}, in the "
-                f"history at {events[-1].version}: it was moved by hand. Put it back by hand first, then roll back"
+                f"history at {events[-1].version}: it was moved by hand, or that version was deleted. Put it back by "
+                "hand first, then roll back; if the version was deleted, promote another run"
             )
         former = former_champion(events)
         if former is None:
