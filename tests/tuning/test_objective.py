@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import mlflow
@@ -36,7 +36,7 @@ def films() -> DevelopmentFilms:
 def test_development_films_have_no_test_part() -> None:
     films = tuple(plain_film(name, (square(1, 5, 5),), split=name) for name in ("train", "val", "test"))
     development = DevelopmentFilms.of(FilmSet("test", "test", films, SlotRange(0, 3)))
-    names = {"kind", "name", "slots", "train", "val", "same", "audit", "on_audit_error"}
+    names = {"kind", "name", "slots", "train", "val", "same", "unlabelled", "audit", "on_audit_error"}
     assert {field.name for field in fields(development)} == names
     assert [film.film_id for film in (*development.train, *development.val)] == ["train", "val"]
     assert [film.film_id for film in development.as_film_set().part("all")] == ["train", "val"]
@@ -67,6 +67,16 @@ def test_folds_evaluate_impossible_corners_and_do_not_train_on_them() -> None:
 
 
 @pytest.mark.slow
+def test_an_unlabelled_film_may_show_that_two_names_are_one_person(films: DevelopmentFilms) -> None:
+    """The first film is there again without labels, under the name of the second one's patient."""
+    first, second, *_ = films.train
+    twin = replace(first, film_id="twin", vertebrae=None, patient=second.patient)
+    together = replace(films, unlabelled=(twin,)).with_same_exposures()
+    for seed in range(4):
+        in_val = [{film.film_id for film in fold.val} for fold in together.folds(3, seed)]
+        assert all((first.film_id in ids) == (second.film_id in ids) for ids in in_val)
+
+
 def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: DevelopmentFilms, tmp_path: Path) -> None:
     space = space_of({"training.learning_rate": RATE}, **SMOKE)
     study = study_in(tmp_path, "trained", space, trials=1, sampler="nsga2", objectives=("mre_px512", "latency_ms"))
