@@ -66,7 +66,6 @@ def test_folds_evaluate_impossible_corners_and_do_not_train_on_them() -> None:
         assert {sum(v.present.sum() for v in film.vertebrae or ()) for film in fold.train} == {8}
 
 
-@pytest.mark.slow
 def test_an_unlabelled_film_may_show_that_two_names_are_one_person(films: DevelopmentFilms) -> None:
     """The first film is there again without labels, under the name of the second one's patient."""
     first, second, *_ = films.train
@@ -77,6 +76,7 @@ def test_an_unlabelled_film_may_show_that_two_names_are_one_person(films: Develo
         assert all((first.film_id in ids) == (second.film_id in ids) for ids in in_val)
 
 
+@pytest.mark.slow
 def test_a_trial_trains_reports_each_epoch_and_keeps_no_weights(films: DevelopmentFilms, tmp_path: Path) -> None:
     space = space_of({"training.learning_rate": RATE}, **SMOKE)
     study = study_in(tmp_path, "trained", space, trials=1, sampler="nsga2", objectives=("mre_px512", "latency_ms"))
