@@ -141,7 +141,7 @@ def _chosen_on(trained_run: Run, films: FilmSet, split: str) -> str:
     if trained_run.data.tags.get("data_digest.val") != digest(films.part("val"), films.slots):
         return ""
     which = "these films" if split == "val" else "the validation films among these"
-    return f"the epoch was chosen and the uncertainty calibrated on {which}: other films give less (--split test)"
+    return f"the epoch was chosen and the uncertainty calibrated on {which}: results are too good (--split test: others)"
 
 
 def _page_facts(title: str, trained_run: Run, bundle: Bundle, films: FilmSet, chosen_on: str) -> RunFacts:
