@@ -141,13 +141,13 @@ def _chosen_on(trained_run: Run, films: FilmSet, split: str) -> str:
     if trained_run.data.tags.get("data_digest.val") != digest(films.part("val"), films.slots):
         return ""
     which = "these films" if split == "val" else "the validation films among these"
-    return f"the epoch was chosen and the uncertainty calibrated on {which}: results are too good (--split test: others)"
+    return f"the epoch was chosen and the uncertainty calibrated on {which}: the results are too good; see --split test"
 
 
 def _page_facts(title: str, trained_run: Run, bundle: Bundle, films: FilmSet, chosen_on: str) -> RunFacts:
     trained_in = f"{trained_run.info.run_name} {trained_run.info.run_id}"
     facts = [("model", bundle.config.model.name), ("trained in", trained_in), ("films", films.name)]
-    facts += [("remark", chosen_on)] if chosen_on else []
+    facts += [("remark:", chosen_on)] if chosen_on else []
     return RunFacts(title, facts, synthetic=films.kind == PHANTOM_KIND, files=FILES)
 
 
