@@ -193,8 +193,10 @@ def _unless_above_mean_shape(gain: Gain | None) -> list[str]:
 
 
 def _without_trusted_interval(gain: Gain) -> str:
-    """Why the gain has no interval that could decide; empty if it has one."""
+    """Why the gain has no interval that could decide; empty if it has one, or the interval holds a loss anyway."""
     e = gain.estimate
+    if e.low <= 0:
+        return ""
     if smallest_p(e.n_patients) >= SIGNIFICANT_P:
         what = f"{e.n_patients} patient(s) are too few to be sure of a gain, even if it is the same for all of them"
         return f"{_label(gain)}: {what}: train with a larger data.test_fraction, or label films of more patients"

@@ -133,7 +133,7 @@ def test_records_that_cannot_be_used_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the drafts are of 2 models"):
         read_drafts([first, second])
     (second / DRAFT_RECORD).write_text(json.dumps({**record, "model_digest": "x"}))
-    with pytest.raises(DataError, match=r"no record of drafts, or damaged: model_digest: String should match"):
+    with pytest.raises(DataError, match=r"not a record of drafts, or is damaged: model_digest: String should match"):
         read_drafts([second])
     (first / "images" / "a.png").unlink()
     with pytest.raises(DataError, match=r"names the film images/a\.png, which is missing: keep images/ beside it"):
