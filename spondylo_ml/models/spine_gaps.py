@@ -1,10 +1,11 @@
-"""Read the spine of a film again if its bodies leave a gap.
+"""Read the spine of a film again if its bodies leave a gap, or one of them is read twice.
 
-A spine has none. Where a body is hardly seen and the names of those above it fit without it, the best path may leave it
-out: then all names on one side of the gap are wrong. So if a step is much longer than the others of the film and the
+A spine has no gap. Where a body is hardly seen and the names of those above it fit without it, the best path may leave
+it out: then all names on one side of the gap are wrong. So if a step is much longer than the others of the film and the
 network sees something in its middle, a body is assumed there, steps of this length are ruled out, and the best path is
 chosen anew. The shares of the levels decide on which side the names move; but since they contradict each other, the
-confidence in the names of such a film is low.
+confidence in the names of such a film is low. A body that was read twice (`doubled_bodies`) is left out, and the path
+chosen anew.
 
 N films, V levels, B bodies, h x w cells.
 """
@@ -28,6 +29,7 @@ from spondylo_ml.models.centre_chain import (
     LevelPath,
     find_bodies,
 )
+from spondylo_ml.models.doubled_bodies import doubled_body
 
 LONGEST_STEP = 1.5
 """Length of a step over the median of the film's other steps, above which it leads over a body. The lowest step does
@@ -37,7 +39,7 @@ LEAST_SEEN = 0.15
 """Share of all levels in the middle of a gap, from which a body is assumed there."""
 
 MOST_FILLED = 2
-"""Times that a film is read again: a gap may be two bodies wide, or there may be two."""
+"""Times that a film is read again: a gap may be two bodies wide, or there may be two; so with bodies read twice."""
 
 
 class SpineReading(NamedTuple):
@@ -56,7 +58,7 @@ class SpineReading(NamedTuple):
 
 
 def read_spines(chain: CentreChain, levels: Levels) -> SpineReading:
-    """The best path of each film, read again where it leaves a gap in which a body is seen."""
+    """The best path of each film, read again without doubled bodies, and where it leaves a gap in which one is seen."""
     bodies = find_bodies(levels.log_share, levels.log_absent, levels.shapes, LEVEL_STRIDE)
     path = chain.choose(bodies)
     near = F.avg_pool2d(levels.log_share.exp(), 3, 1, 1, divisor_override=1)
@@ -71,6 +73,11 @@ def read_spines(chain: CentreChain, levels: Levels) -> SpineReading:
 def _read_again(chain: CentreChain, bodies: Bodies, path: LevelPath, near: Tensor) -> SpineReading:
     """The reading of one film whose path is known."""
     n_seen = bodies.boxes.shape[1]
+    for _ in range(MOST_FILLED):
+        if (left_out := doubled_body(bodies.boxes[0], path.body[0])) is None:
+            break
+        bodies = without_body(bodies, left_out)
+        path = chain.choose(bodies)
     for _ in range(MOST_FILLED):
         middle, longest_px = gaps_of(bodies.boxes[0], path.body[0])
         is_seen = shares_at(middle, near).sum(dim=0) >= LEAST_SEEN
@@ -106,6 +113,13 @@ def gaps_of(boxes: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
     too_long = length_px > longest_px
     too_long[0] = False
     return ((on_path[:-1] + on_path[1:]) / 2)[too_long], longest_px[too_long]
+
+
+def without_body(bodies: Bodies, left_out: int) -> Bodies:
+    """One film's bodies, one of which no path takes any more."""
+    log_share = bodies.log_share.clone()
+    log_share[..., left_out] = math.log(SHARE_FLOOR)
+    return bodies._replace(log_share=log_share)
 
 
 def with_assumed(bodies: Bodies, boxes: Tensor, step_px: Tensor, near: Tensor) -> Bodies:

@@ -32,12 +32,12 @@ def learned_chain() -> CentreChain:
     return chain
 
 
-def levels_with(shares: dict[int, dict[int, float]], absent: list[float]) -> Levels:
+def levels_with(shares: dict[float, dict[int, float]], absent: list[float]) -> Levels:
     """One film: the share of each level at each place of the spine, and of "absent"."""
     share = torch.full((1, LEVELS, 32, 9), 1e-7)
     for place, at_place in shares.items():
         for level, value in at_place.items():
-            share[0, level, LOWEST_ROW - CELLS_APART * place, COLUMN] = value
+            share[0, level, LOWEST_ROW - round(CELLS_APART * place), COLUMN] = value
     shape = column([0])[0, 2:][None, :, None, None].expand(1, 3, 32, 9)
     return Levels(share.log(), torch.tensor([absent]).log(), shape, share)
 
@@ -102,3 +102,11 @@ def test_a_film_in_a_batch_is_read_as_by_itself() -> None:
     alone = [read_spines(chain, levels) for levels in (with_gap, clear)]
     for of_both, *of_each in zip(read_spines(chain, both), *alone, strict=True):
         torch.testing.assert_close(of_both, torch.cat(of_each))
+
+
+def test_a_body_that_is_seen_on_a_disc_is_left_out_and_the_names_above_it_move() -> None:
+    """Five bodies and one more between the second and the third: the network names all above it one too high."""
+    shares = {0: {0: 0.9}, 1: {1: 0.9}, 1.5: {2: 0.9}, 2: {2: 0.3, 3: 0.6}, 3: {3: 0.3, 4: 0.6}}
+    reading = read_spines(learned_chain(), levels_with(shares, [0.01] * LEVELS))
+    rows = ((reading.boxes[0, :4, 1] + 0.5) / LEVEL_STRIDE - 0.5).round().tolist()
+    assert rows == [LOWEST_ROW - CELLS_APART * place for place in (0, 1, 2, 3)]
