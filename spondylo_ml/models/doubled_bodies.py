@@ -42,7 +42,8 @@ def doubled_body(boxes: Tensor, body: Tensor) -> int | None:
 
 
 def _steps_px(centres_px: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(centres_px.diff(dim=0), dim=-1)
+    lengths: Tensor = centres_px.diff(dim=0).norm(dim=-1)
+    return lengths
 
 
 def _unevenness(centres_px: Tensor, left_out: int) -> float:
