@@ -97,10 +97,13 @@ def test_a_body_many_times_its_neighbours_size(scale: float, size: str) -> None:
     assert "L5/S1" not in withheld(result)
 
 
-def test_a_crushed_body_is_plausible() -> None:
+@pytest.mark.parametrize(("height_px", "plausible"), [(30, True), (26, False)])
+def test_a_crushed_body_is_plausible_down_to_35_percent_of_the_others_height(height_px: int, plausible: bool) -> None:
     body = stacked(*SLIPS)[3].corners_xy.copy()
-    body[:2, 1] += 55  # 25 px high where others are 80
-    assert "L2/L3" not in withheld(measured(with_corners(3, body)))
+    body[:2, 1] += 80 - height_px  # others are 80 px high
+    result = measured(with_corners(3, body))
+    assert ("L2/L3" not in withheld(result)) == plausible
+    assert any("L3 would be 0.33 times as high as" in text for text in result.warnings) == (not plausible)
 
 
 def test_a_skipped_vertebra_puts_the_names_above_in_doubt() -> None:
