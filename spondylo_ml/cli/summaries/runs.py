@@ -64,7 +64,9 @@ def _after_training(result: TrainResult) -> str:
     if result.fit.best["val/mre_px512"] >= result.mean_shape_mre_px512:
         return "It does not beat the mean shape, which ignores the film: train longer, or on more films."
     if not result.n_test:
-        return "No film of the test part has labels, so it cannot be compared with a champion: data.test_fraction"
+        return (
+            "The test part has no labelled film, so it cannot become champion: train with data.test_fraction above 0."
+        )
     return next_steps.promote(result.run_id)
 
 
