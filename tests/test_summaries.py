@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mlflow
 import pytest
@@ -11,7 +13,7 @@ from builders import ap_corners, plain_film, prediction_of
 from mlflow.tracking import MlflowClient
 from stores import store_in
 
-from spondylo_ml.cli.summaries.runs import evaluated
+from spondylo_ml.cli.summaries.runs import after_training, evaluated
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.cobb import T1_TO_L5
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
@@ -56,3 +58,17 @@ def test_an_evaluation_of_ap_films_states_their_metrics(run_id: str) -> None:
 def test_films_without_angles_are_counted(run_id: str) -> None:
     (angles,) = (line for line in summary(run_id, T1_TO_L5, SlotRange(0, 10)).splitlines() if "AP angles" in line)
     assert angles.endswith("n 1, films without angles: 1")
+
+
+@pytest.mark.parametrize(
+    ("mre_px512", "n_test", "start"),
+    [
+        (20.0, 3, "Next, compare it with the champion"),
+        (20.0, 0, "The test part has no labelled film"),
+        (30.0, 3, "It does not beat the mean shape"),
+    ],
+)
+def test_a_promotion_is_proposed_only_where_it_may_succeed(mre_px512: float, n_test: int, start: str) -> None:
+    fit = SimpleNamespace(best={"val/mre_px512": mre_px512})
+    result: Any = SimpleNamespace(run_id="4aea", fit=fit, mean_shape_mre_px512=30.0, n_test=n_test)
+    assert after_training(result).startswith(start)

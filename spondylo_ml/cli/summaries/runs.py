@@ -56,10 +56,10 @@ def trained(result: TrainResult | CrossValidation) -> str:
     ]
     if result.unsent:
         rows.append(("not sent", f"{result.unsent} log calls; their copies are in {result.folder}"))
-    return "\n".join([_table(rows), _after_training(result), where_to_see(result.run_id)])
+    return "\n".join([_table(rows), after_training(result), where_to_see(result.run_id)])
 
 
-def _after_training(result: TrainResult) -> str:
+def after_training(result: TrainResult) -> str:
     """The next command, or why this run cannot become champion."""
     if result.fit.best["val/mre_px512"] >= result.mean_shape_mre_px512:
         return "It does not beat the mean shape, which ignores the film: train longer, or on more films."
