@@ -5,6 +5,8 @@ N films, V levels, h x w cells of stride 8.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,6 +30,22 @@ class Levels(NamedTuple):
     log_absent: Tensor
     shapes: Tensor
     features: Tensor
+
+
+def mirrored_levels(levels: Levels) -> Levels:
+    """The output on mirrored films as that on the films themselves; its features stay those of the mirrored ones."""
+    signs = torch.tensor([1.0, 1.0, -1.0], device=levels.shapes.device)[:, None, None]
+    return levels._replace(log_share=levels.log_share.flip(3), shapes=levels.shapes.flip(3) * signs)
+
+
+def mean_levels(several: Sequence[Levels]) -> Levels:
+    """Shares and shapes averaged over several outputs on the same films; the features are those of the first."""
+    log_count = math.log(len(several))
+    return several[0]._replace(
+        log_share=torch.stack([one.log_share for one in several]).logsumexp(dim=0) - log_count,
+        log_absent=torch.stack([one.log_absent for one in several]).logsumexp(dim=0) - log_count,
+        shapes=torch.stack([one.shapes for one in several]).mean(dim=0),
+    )
 
 
 def level_cross_entropy(output: Levels, boxes: Tensor, complete: Tensor, absent: Tensor) -> Tensor:

@@ -9,13 +9,17 @@ The close-up, if there is one, finds the corners again in the pixels under each 
 reduced: which body is which level needs the whole film, but not its resolution.
 
 The backbone is an EfficientNet-Lite, cheap on a processor. A transformer over its deepest features lets each place
-see sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of stride 8.
+see sacrum, pelvis and ribs.
+
+Several networks may be put together to one (`joined_networks`): their outputs are averaged before the spine is read
+and before corners are chosen. N films, V levels, H x W input px, h x w cells of stride 8.
 """
 
 from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -28,16 +32,23 @@ from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.backbones import as_backbone, grey_mean_std, timm_features
 from spondylo_ml.models.base import LandmarkModel, Landmarks, check_multiple, network_input
 from spondylo_ml.models.cascade_decoder import Decoder
-from spondylo_ml.models.cascade_levels import LEVEL_STRIDE, Levels, level_cross_entropy, shape_error
+from spondylo_ml.models.cascade_levels import (
+    LEVEL_STRIDE,
+    Levels,
+    level_cross_entropy,
+    mean_levels,
+    mirrored_levels,
+    shape_error,
+)
+from spondylo_ml.models.cascade_views import View, mean_corner_shares
 from spondylo_ml.models.centre_chain import CentreChain
 from spondylo_ml.models.close_up import CloseUp
-from spondylo_ml.models.corner_grids import corner_cross_entropy, grid_shares, mirrored_grids
+from spondylo_ml.models.corner_grids import corner_cross_entropy
 from spondylo_ml.models.found_corners import enlarged, found_on_boxes, to_reduced
 from spondylo_ml.models.oriented_boxes import (
     boxes_of_bodies,
     grid_points,
     jittered_boxes,
-    mirrored_boxes,
     sample_boxes,
     to_frame,
 )
@@ -50,6 +61,7 @@ SIZE_MULTIPLE = 32
 SHORTEST_STEP_PX = 2 * LEVEL_STRIDE  # from body to body: peaks of neighbouring cells would merge
 START_SIDE_PX = 32.0  # of bodies, by an untrained network
 CLOSE_UP_PASSES = 2
+OTHERS = "others."  # prefix of the weights of all networks but the first
 
 
 class CascadeNet(LandmarkModel):
@@ -71,6 +83,8 @@ class CascadeNet(LandmarkModel):
         self.shapes = nn.Conv2d(options.width, 3, 1)
         self.corners = _corner_head(options.width)
         self.close_up = CloseUp(options.close_up_samples) if options.close_up_samples else None
+        alone = _with_options(config, members=1, close_up_samples=0)  # the close-up is that of the first
+        self.others = nn.ModuleList(CascadeNet(alone, slots) for _ in range(options.members - 1))
         self.chain = CentreChain(slots.count)
         self.backbone_net = as_backbone(options.backbone, self.backbone)
         self._grey = grey_mean_std(options.backbone)
@@ -156,11 +170,11 @@ class CascadeNet(LandmarkModel):
             return 0 * output.features.float().sum()
         boxes = boxes_of_bodies(corners_xy).nan_to_num()
         around = jittered_boxes(boxes) if self.training else boxes
-        logits = self._corner_logits(output.features, around, size_hw, complete)
+        logits = self.corner_logits(output.features, around, size_hw, complete)
         target = to_frame(around, corners_xy)[complete]
         return corner_cross_entropy(logits, target, self.options.corner_sigma_cells)
 
-    def _corner_logits(
+    def corner_logits(
         self, features: Tensor, boxes: Tensor, size_hw: tuple[int, int], chosen: Tensor | None = None
     ) -> Tensor:
         """(M, 4, g, g) logits of the corners of the chosen of (N, V, 5) boxes; by default all of them."""
@@ -178,11 +192,9 @@ class CascadeNet(LandmarkModel):
     def predict(self, images: Tensor) -> Landmarks:
         """Corners for all levels; those of an absent one continue the spine by mean steps."""
         reduced = self._reduced(images)
-        one, other = self._orientations(reduced)
-        spine, size_hw = read_spines(self.chain, one), _size_hw(reduced)
-        found = found_on_boxes(
-            lambda b: self._corner_shares(one.features, other, b, size_hw), spine.boxes, self.options.corner_passes
-        )
+        levels, views = self._views(reduced)
+        spine, size_hw = read_spines(self.chain, levels), _size_hw(reduced)
+        found = found_on_boxes(lambda b: mean_corner_shares(views, b, size_hw), spine.boxes, self.options.corner_passes)
         found = enlarged(found, self.options.reduction)
         if self.close_up is not None:
             close_up, flip = self.close_up, self.config.heatmap.flip_average
@@ -202,33 +214,51 @@ class CascadeNet(LandmarkModel):
     @torch.no_grad()
     def heat(self, images: Tensor) -> Tensor:
         """Sum of the shares of all levels, scaled to its peak."""
-        total = self._orientations(self._reduced(images))[0].log_share.exp().sum(dim=1)
+        total = self._views(self._reduced(images))[0].log_share.exp().sum(dim=1)
         heat: Tensor = total / total.amax(dim=(1, 2), keepdim=True).clamp_min(1e-12)
         return heat
 
-    def _orientations(self, images: Tensor) -> tuple[Levels, Tensor | None]:
-        """Stage one, its levels and shapes averaged with those of the mirrored film, and the latter's features."""
-        output = self(images)
-        if not self.config.heatmap.flip_average:
-            return output, None
-        mirrored = self(images.flip(3))
-        shapes = mirrored.shapes.flip(3) * torch.tensor([1.0, 1.0, -1.0], device=images.device)[:, None, None]
-        averaged = output._replace(
-            log_share=_log_mean(output.log_share, mirrored.log_share.flip(3)),
-            log_absent=_log_mean(output.log_absent, mirrored.log_absent),
-            shapes=(output.shapes + shapes) / 2,
-        )
-        return averaged, mirrored.features
+    def _views(self, images: Tensor) -> tuple[Levels, list[View]]:
+        """Stage one, averaged over all networks and, if configured, the mirrored film; and the features of each."""
+        several, views = [], []
+        for network in (self, *self.others):
+            output = network(images)
+            several.append(output)
+            views.append(View(network.corner_logits, output.features, mirrored=False))
+            if self.config.heatmap.flip_average:
+                output = network(images.flip(3))
+                several.append(mirrored_levels(output))
+                views.append(View(network.corner_logits, output.features, mirrored=True))
+        return mean_levels(several), views
 
-    def _corner_shares(
-        self, features: Tensor, mirrored: Tensor | None, boxes: Tensor, size_hw: tuple[int, int]
-    ) -> Tensor:
-        """(N V, 4, g, g) distributions of the corners, averaged with those on the features of the mirrored film."""
-        shares = grid_shares(self._corner_logits(features, boxes, size_hw))
-        if mirrored is None:
-            return shares
-        other = self._corner_logits(mirrored, mirrored_boxes(boxes, size_hw[1]), size_hw)
-        return (shares + mirrored_grids(grid_shares(other))) / 2
+    def first_network(self) -> CascadeNet:
+        """See the base class."""
+        if not self.others:
+            return self
+        network = CascadeNet(_with_options(self.config, members=1), self.slots)
+        network.load_state_dict({n: value for n, value in self.state_dict().items() if not n.startswith(OTHERS)})
+        return network
+
+
+def joined_networks(first: CascadeNet, others: Sequence[CascadeNet]) -> CascadeNet:
+    """One network that averages the outputs of several; close-up and steps of the spine are those of the first.
+
+    Raises:
+        RuntimeError: the weights of the others are those of a network of another size or of other levels.
+    """
+    network = CascadeNet(_with_options(first.config, members=1 + len(others)), first.slots)
+    weights = first.state_dict()
+    for number, other in enumerate(others):
+        own = {name: value for name, value in other.state_dict().items() if not name.startswith("close_up.")}
+        weights |= {f"{OTHERS}{number}.{name}": value for name, value in own.items()}
+    network.load_state_dict(weights)
+    network.pretrained = first.pretrained
+    return network
+
+
+def _with_options(config: Config, **values: int) -> Config:
+    options = config.model.cascade_net.model_copy(update=values)
+    return config.model_copy(update={"model": config.model.model_copy(update={"cascade_net": options})})
 
 
 def _corner_head(width: int) -> nn.Sequential:
@@ -239,10 +269,6 @@ def _corner_head(width: int) -> nn.Sequential:
         Conv2dNormActivation(width, width),
         nn.Conv2d(width, 4, 1),
     )
-
-
-def _log_mean(one: Tensor, other: Tensor) -> Tensor:
-    return torch.logaddexp(one, other) - math.log(2)
 
 
 def _size_hw(images: Tensor) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from spondylo_ml.config import Config
 from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import Landmarks
-from spondylo_ml.models.cascade_levels import Levels, level_cross_entropy, shape_error
-from spondylo_ml.models.cascade_net import CascadeNet
+from spondylo_ml.models.cascade_levels import Levels, level_cross_entropy, mean_levels, shape_error
+from spondylo_ml.models.cascade_net import CascadeNet, joined_networks
 from spondylo_ml.models.found_corners import from_reduced, to_reduced
 
 SLOTS = SlotRange(0, 2)
@@ -192,3 +192,60 @@ def test_the_reduced_input_has_whole_cells() -> None:
         net(model={"name": "cascade_net", "cascade_net": CLOSE_UP}, data={"input_hw": [96, 128]})
     other = {"name": "unet", "cascade_net": CLOSE_UP}
     assert net(model=other, data={"input_hw": [96, 128]}).config.model.size_multiple == 32
+
+
+def two_networks() -> tuple[CascadeNet, CascadeNet]:
+    """Networks of other weights, the first with a close-up."""
+    first, second = with_close_up(), net()
+    with torch.no_grad():
+        for parameter in second.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return first, second
+
+
+def test_shares_and_shapes_of_several_networks_are_averaged() -> None:
+    shares = [torch.tensor([[[[0.1, 0.5]]]]), torch.tensor([[[[0.3, 0.1]]]])]
+    several = [
+        Levels(share.log(), torch.log(torch.tensor([[rest]])), torch.full((1, 3, 1, 2), size), torch.zeros(1))
+        for share, rest, size in zip(shares, (0.4, 0.6), (1.0, 2.0), strict=True)
+    ]
+    mean = mean_levels(several)
+    torch.testing.assert_close(mean.log_share.exp(), torch.tensor([[[[0.2, 0.3]]]]))
+    torch.testing.assert_close(mean.log_absent.exp(), torch.tensor([[0.5]]))
+    torch.testing.assert_close(mean.shapes, torch.full((1, 3, 1, 2), 1.5))
+
+
+def test_a_network_joined_with_itself_reads_as_it_does_alone() -> None:
+    first, _ = two_networks()
+    images = torch.randint(0, 255, (2, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    alone, joined = first.predict(images), joined_networks(first, [first]).eval().predict(images)
+    torch.testing.assert_close(joined.corners_xy, alone.corners_xy, atol=0.01, rtol=0)
+    torch.testing.assert_close(joined.presence, alone.presence, atol=1e-4, rtol=0)
+
+
+def test_joined_networks_are_averaged_whichever_is_first() -> None:
+    _, one = two_networks()
+    other = net()
+    images = torch.randint(0, 255, (1, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(6))
+    heats = [joined_networks(a, [b]).eval().heat(images) for a, b in ((one, other), (other, one))]
+    torch.testing.assert_close(*heats)
+    assert not torch.allclose(heats[0], one.heat(images))
+    assert not torch.allclose(heats[0], other.heat(images))
+
+
+def test_training_goes_on_from_the_first_of_joined_networks() -> None:
+    first, second = two_networks()
+    joined = joined_networks(first, [second])
+    assert joined.config.model.cascade_net.members == 2
+    again = joined.first_network()
+    assert again.config == first.config
+    assert again.state_dict().keys() == first.state_dict().keys()
+    assert all(torch.equal(value, first.state_dict()[name]) for name, value in again.state_dict().items())
+    assert first.first_network() is first
+
+
+def test_networks_of_other_sizes_are_not_joined() -> None:
+    first, _ = two_networks()
+    wider = net(model={"name": "cascade_net", "cascade_net": {"width": 24, "token_width": 32}})
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        joined_networks(first, [wider])
