@@ -1,4 +1,4 @@
-"""From a finished training run to the files of the starter model."""
+"""From finished training runs to the files of the starter model."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.refusal import Refusal
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.landmarks import Film
+from spondylo_ml.models.cascade_net import CascadeNet, joined_networks
 from spondylo_ml.models.zoo import parameter_count
 from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
@@ -70,6 +71,27 @@ class Origins:
 
 
 @dataclass(frozen=True)
+class OtherNetwork:
+    """A network whose outputs are averaged with those of the first.
+
+    Attributes:
+        films, films_sha256: name and digest of the films that it was trained on.
+    """
+
+    network: CascadeNet
+    films: str
+    films_sha256: str
+    code_commit: str
+
+    @classmethod
+    def of_run(cls, run_id: str, commit: str) -> OtherNetwork:
+        """The network of a finished training run of the current store."""
+        network, run = fetch_bundle(run_id).model, mlflow.get_run(run_id)
+        assert isinstance(network, CascadeNet)
+        return cls(network, run.data.params["films"], run.data.tags["data_digest.train"], commit)
+
+
+@dataclass(frozen=True)
 class Rounding:
     """How far half precision moves the corners of the predicted vertebrae on the validation films, px512.
 
@@ -84,20 +106,26 @@ class Rounding:
 
 
 def build_starter(
-    run_id: str, origins: Origins, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
+    run_id: str,
+    origins: Origins,
+    folder: Path,
+    others: Sequence[OtherNetwork] = (),
+    reading: ReadingConfig | None = None,
+    uncalibrated: bool = False,
 ) -> str:
     """Write the model of a training run with its card and origin to `folder`, which is replaced; returns its digest.
 
     The weights are rounded to half precision first: calibration and evaluation are those of the rounded model.
 
     Args:
+        others: networks that the model has besides that of the run.
         reading: how the model reads films, on which its weights do not depend; as the run says if None.
         uncalibrated: accept a model that cannot be calibrated, as that of the smoke variant, which finds no vertebra.
 
     Raises:
         DataError: the model cannot be calibrated.
     """
-    bundle = fetch_bundle(run_id)
+    bundle = with_networks(fetch_bundle(run_id), [other.network for other in others])
     trained = _reading_as(replace(bundle, config=without_starting_model(bundle.config)), reading)
     films = load_films(trained.config.data)
     harder = [] if uncalibrated else harder_films(HARDER_PER_CONDITION, trained.config.data.phantom_long_side_px)
@@ -109,8 +137,20 @@ def build_starter(
     reports = {part: _report(made, films, part) for part in ("val", "test")}
     run = mlflow.get_run(run_id)
     origin = _origin(made, run, films, origins, bundle_digest(folder), rounding, reports, len(harder))
+    origin["other_networks"] = [
+        {"films": other.films, "films_sha256": other.films_sha256, "code_commit": other.code_commit} for other in others
+    ]
     _write_origin_and_card(made, films, origin, reports, folder)
     return bundle_digest(folder)
+
+
+def with_networks(bundle: Bundle, others: Sequence[CascadeNet]) -> Bundle:
+    """The bundle with the outputs of other networks averaged with those of its own."""
+    if not others:
+        return bundle
+    assert isinstance(bundle.model, CascadeNet)
+    network = joined_networks(bundle.model, others)
+    return replace(bundle, model=network, config=network.config)
 
 
 def evaluate_again(folder: Path, to: Path, reading: ReadingConfig, commit: str) -> str:

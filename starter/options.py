@@ -42,7 +42,12 @@ def smoke_recipe() -> Path:
     return projects_dir() / STARTER / "smoke.yaml"
 
 
+def second_network_recipe() -> Path:
+    """What the training run of the second network changes in the recipe."""
+    return projects_dir() / STARTER / "second_network.yaml"
+
+
 def close_up_recipes(smoke: bool) -> tuple[Path, ...]:
-    """What the second training run, that of the close-up, changes in the recipe."""
+    """What the training run of the close-up changes in the recipe."""
     names = ("close_up.yaml", "close_up_smoke.yaml") if smoke else ("close_up.yaml",)
     return tuple(projects_dir() / STARTER / name for name in names)
