@@ -2,7 +2,7 @@
 from a model trained on synthetic frontal films.
 
 All models are measured on the same validation films, of other patients, on which their best epoch is chosen, too. Each
-set of films contains the smaller ones. Finished training runs are kept in the folder: the same command goes on after an
+set of films contains the smaller ones. Finished training runs are kept in the folder: the same command resumes after an
 interruption.
 """
 

@@ -3,7 +3,7 @@ trained on the same films from scratch.
 
 The style is `photographed`: synthetic films as photographs of a screen. A fifth of the films validates, at least one.
 All models are measured on the same test films of other patients. Finished training runs are kept in the folder: the
-same command goes on after an interruption.
+same command resumes after an interruption.
 """
 
 from __future__ import annotations

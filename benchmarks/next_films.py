@@ -3,7 +3,7 @@
 For each seed a model is trained on the same films to start with. It chooses further films from the candidates; as many
 others are drawn from them at random. A new model is trained on each choice together with the first films. All are
 measured on the same test films, of other patients. With `--pretrained` each model goes on from a trained one. Finished
-training runs and choices are kept in the folder: the same command goes on after an interruption.
+training runs and choices are kept in the folder: the same command resumes after an interruption.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ augmented.
 
 The variants are those of `tuning/spaces/augmentation.yaml`. All labelled films of the folder are measured but those
 that the default fractions leave for tests: no model has seen any of them in training. Finished training runs are kept
-in the folder of the results: the same command goes on after an interruption.
+in the folder of the results: the same command resumes after an interruption.
 """
 
 from __future__ import annotations

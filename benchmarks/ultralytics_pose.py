@@ -4,7 +4,7 @@ threads, and writes their errors on the same validation films side by side.
 Ultralytics is no dependency: `--python` is the interpreter of an environment that has it. Both sides get the same
 films. For Ultralytics all vertebrae are one class: with a class for each level its training is given too low a learning
 rate for so little time. The bodies that it finds are named from the lowest one upwards.
-Finished training runs are kept in the folder: the same command goes on after an interruption.
+Finished training runs are kept in the folder: the same command resumes after an interruption.
 """
 
 from __future__ import annotations

@@ -113,10 +113,10 @@ def train(
     """Train a model and log it to MLflow; the result names the run and its `metrics` on the validation films.
 
     Args:
-        model: which network, such as `unet`; or the section `model`, such as `{"pretrained": "starter"}` to go on from
+        model: which network, such as `unet`; or the section `model`, such as `{"pretrained": "starter"}` to fine-tune
             the starter model. Absent: the recipe's, or `unet`.
-        preset: `smoke` (under a minute), `quick` (minutes), `full`, `document` or `finetune` (goes on from a model).
-            Absent: the recipe's; `finetune` if there is a model to go on from; else `quick`.
+        preset: `smoke` (under a minute), `quick` (minutes), `full`, `document` or `finetune` (of a trained model).
+            Absent: the recipe's; `finetune` if `model` names one to fine-tune; else `quick`.
         data: folder of a dataset; or the section `data`. Absent: synthetic films.
         recipe: YAML file laid over the model's own recipe.
         resume: run to resume (its id or first digits, its name, or `latest`), or path of a last.ckpt.

@@ -170,6 +170,11 @@ LEAST_PART = 3
 """Minimum length of a part of a name to match the whole name."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an error's text; the name of its type if it has no text."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def unknown_name(what: str, word: str, allowed: Iterable[str]) -> str:
     """Message for an unknown name: the likely intended name, and all allowed names or the nearest of many."""
     names = sorted(allowed)

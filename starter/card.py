@@ -40,8 +40,8 @@ Research use. **{DISCLAIMER}**
 
 The model that comes with the package: `spondylo_ml.load("starter")`, `predict --model starter`. It proposes the corners
 of {levels[0]} to {levels[-1]} on lateral lumbar films, from which slip and Meyerding grade are measured with their
-uncertainty. It was trained on **synthetic films alone**; no film of a patient was used. To go on from it with labelled
-films: `train --model.pretrained starter`.
+uncertainty. It was trained on **synthetic films alone**; no film of a patient was used. Fine-tune it on labelled
+films with `train --model.pretrained starter`.
 
 Not for the care of any patient, and not for other views or parts of the spine.
 """
@@ -76,8 +76,7 @@ def _how_made(origin: Mapping[str, Any]) -> str:
         ("digest (SHA-256 of the manifest)", f"`{origin['digest']}`"),
         ("made", origin["made"]),
         ("code", _code_text(origin)),
-        ("recipes", "`projects/starter/config.yaml`; the same with `second_network.yaml` laid over it; then with "
-         "`close_up.yaml`, resolved in `bundle.json`"),
+        ("recipes", _recipes_text(origin)),
         ("command", "`make starter`"),
         ("parameters", f"{origin['parameters']:,}"),
         ("initial weights", origin["weights_from"]),
@@ -103,6 +102,11 @@ The same code gives the same digest again on the same machine with the same pack
 | --- | --- |
 {table}
 """
+
+
+def _recipes_text(origin: Mapping[str, Any]) -> str:
+    second = "; with `second_network.yaml` laid over it" if origin.get("other_networks") else ""
+    return f"`projects/starter/config.yaml`{second}; then with `close_up.yaml` laid over it, resolved in `bundle.json`"
 
 
 def _code_text(origin: Mapping[str, Any]) -> str:

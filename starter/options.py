@@ -19,7 +19,7 @@ LARGEST_MB = 20.0
 class StarterOptions(Section):
     """Where the starter model is trained, and where it is written."""
 
-    work: Path = Field(Path("starter_run"), description="folder of the training run; the same one resumes it")
+    work: Path = Field(Path("starter_run"), description="folder of the training runs; the same one resumes them")
     to: Path = Field(STARTER_FOLDER, description="folder of the starter model, which is replaced")
     smoke: bool = Field(False, description="train the smoke variant, which shows within minutes that everything works")
     evaluate_again: bool = Field(

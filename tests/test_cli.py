@@ -163,7 +163,6 @@ print(code, {{"torch", "mlflow"}} & set(sys.modules))
         (("promote", "--reason", "x"), r"reason is only used with rollback=true"),
         (("promote", "--noise_floor", "1", "--noise_floor_from", "x"), r"give noise_floor or noise_floor_from: one"),
         (("promote", "--models", "hrnet"), r"unknown model 'hrnet'\. Did you mean 'hrnet_w32'\?"),
-        (("promote", "--models", ","), r"give run_ids, or models whose best runs"),
         (("promote", "--margins.latency", "1"), r"unknown option .* Did you mean '--margins\.latency_percent'\?"),
         (("registry", "--registered_model", "a/b"), r"registered_model: given 'a/b'\. .* match pattern"),
         (("evaluate", "--run", "x"), r"unknown option '--run'\. Did you mean '--run_id'\?"),

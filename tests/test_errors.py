@@ -7,7 +7,7 @@ import pytest
 from spondylo_ml.cli.commands import COMMANDS
 from spondylo_ml.config import field_names
 from spondylo_ml.config.network import MODEL_NAMES
-from spondylo_ml.errors import nearest_hint, nearest_names, unknown_name
+from spondylo_ml.errors import first_line, nearest_hint, nearest_names, unknown_name
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,8 @@ def test_a_few_names_are_all_listed_and_of_many_the_three_nearest() -> None:
     assert unknown_name("metric", "MRE_px", many) == (
         "unknown metric 'MRE_px'. Did you mean 'mre_px'? The 3 nearest of 103: mre_px, mre_px512, mre_mm."
     )
+
+
+def test_the_first_line_of_an_error_without_text_is_its_type() -> None:
+    assert first_line(ValueError("\nno such table\n[SQL: ...]")) == "no such table"
+    assert first_line(KeyError()) == "KeyError"

@@ -20,7 +20,7 @@ from sqlalchemy import Engine, NullPool, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from spondylo_ml.errors import ConfigError, DataError, nearest_hint
+from spondylo_ml.errors import ConfigError, DataError, first_line, nearest_hint
 from spondylo_ml.folders import require_writable
 from tuning.grpc_storage import ProxiedStorage, StudiesLostError
 from tuning.options import DEFAULT_PORT
@@ -113,7 +113,7 @@ def _cannot_be_opened(url: str, error: Exception) -> ConfigError:
             f"storage {safe_url}: the driver of this database is not installed. "
             "For PostgreSQL: pip install 'psycopg[binary]'"
         )
-    reason = str(error).splitlines()[0]
+    reason = first_line(error)
     return ConfigError(f"storage {safe_url} cannot be opened: {type(error).__name__}: {reason}")
 
 
@@ -198,7 +198,7 @@ def explained_if_lost(url: str) -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     code = getattr(error, "code", None)  # gRPC prints many lines, of which the status is the reason
-    return code().name if callable(code) else (str(error).splitlines() or [""])[0]
+    return code().name if callable(code) else first_line(error)
 
 
 def _sqlite_path(url: str) -> Path:

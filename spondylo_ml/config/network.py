@@ -151,7 +151,7 @@ class CascadeNetConfig(Section):
         ge=1,
         le=5,
         description="networks whose outputs are averaged before levels and corners are chosen: more than 1 only in a "
-        "model made of several training runs, such as the starter model; a training run trains 1",
+        "model made of several training runs, as `make starter` makes one; a training run trains 1",
     )
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class ModelConfig(Section):
         "none",
         min_length=1,
         description="ImageNet weights for the backbone: none, auto (if available) or required; or, for train, a model "
-        "to go on from: starter, or another one as in predict",
+        "to fine-tune: starter, or another one as in predict",
     )
     pretrained_file: Path | None = Field(
         None,

@@ -41,7 +41,7 @@ class PromoteConfig(Section):
         (), description="runs that are candidates, such as a,b: ids or their first digits, names, or latest"
     )
     models: ModelNames = Field(
-        ("hrnet_w32", "maht_net"), description="instead of run_ids: the best run of each of these models"
+        (), description="instead of run_ids: the best run of each of these models; unset: of each that has one"
     )
     chosen_by: str = Field("val_best/mre_px512", min_length=1, description="metric by which the best run is chosen")
     experiment: str | None = Field(
@@ -86,8 +86,6 @@ class PromoteConfig(Section):
             raise ValueError(
                 "rollback and run_ids cannot be combined: rollback restores the former champion without evaluating runs"
             )
-        if not (self.rollback or self.run_ids or self.models):
-            raise ValueError("give run_ids, or models whose best runs are the candidates")
         if self.reason and not self.rollback:
             raise ValueError("reason is only used with rollback=true; a promotion's reasons come from its metrics")
         if self.noise_floor is not None and self.noise_floor_from is not None:

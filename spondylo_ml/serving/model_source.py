@@ -10,7 +10,7 @@ from typing import Any
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.errors import DataError, TrackingError, first_line
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, read_model_json
 from spondylo_ml.serving.local_model import DESCRIPTION, local_model, only_model
 from spondylo_ml.serving.model_address import model_address
@@ -81,8 +81,7 @@ def _downloaded(uri: str, which: str) -> Path:
     try:
         return Path(mlflow.artifacts.download_artifacts(uri))
     except (MlflowException, OSError) as error:
-        first = str(error).splitlines()[0]
-        raise TrackingError(f"no model {which!r} in {store_name()}: {first}") from None
+        raise TrackingError(f"no model {which!r} in {store_name()}: {first_line(error)}") from None
 
 
 def _loaded(folder: Path, name: str, digest: str | None) -> LoadedModel:

@@ -21,7 +21,7 @@ from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.errors import TrackingError
+from spondylo_ml.errors import TrackingError, first_line
 
 SUFFIX = ".lock"
 ID, OWNER, HOST, PID, SINCE = "lock_id", "lock_owner", "lock_host", "lock_pid", "lock_taken"
@@ -73,12 +73,13 @@ def promotion_lock(registered_model: str, break_lock: str | None = None) -> Iter
 
 def _acquire(name: str) -> Lock:
     lock_id = uuid.uuid4().hex[:12]
-    tags = {ID: lock_id, OWNER: getpass.getuser(), HOST: socket.gethostname(), PID: str(os.getpid()), SINCE: _now()}
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    tags = {ID: lock_id, OWNER: getpass.getuser(), HOST: socket.gethostname(), PID: str(os.getpid()), SINCE: since}
     try:
         MlflowClient().create_registered_model(name, tags=tags, description=LOCK_DESCRIPTION)
     except MlflowException as error:
         if error.error_code != ALREADY_EXISTS:
-            raise TrackingError(f"the lock {name} cannot be acquired: {_first_line(error)}") from None
+            raise TrackingError(f"the lock {name} cannot be acquired: {first_line(error)}") from None
         raise TrackingError(_held_text(name)) from None
     return Lock(name, lock_id)
 
@@ -124,12 +125,4 @@ def _find(name: str) -> RegisteredModel | None:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return None
-        raise TrackingError(f"the lock {name} cannot be read: {_first_line(error)}") from None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]
+        raise TrackingError(f"the lock {name} cannot be read: {first_line(error)}") from None

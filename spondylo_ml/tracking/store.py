@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from spondylo_ml.config.experiments import EXPERIMENT
-from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.errors import DataError, TrackingError, first_line
 from spondylo_ml.folders import require_writable
 from spondylo_ml.tracking.experiments import prepare_experiment
 from spondylo_ml.tracking.killed import set_killed
@@ -130,7 +130,7 @@ def _create_experiment(name: str) -> Experiment:
     except MlflowException as error:
         created_meanwhile = find_experiment(name)
         if created_meanwhile is None:
-            raise TrackingError(f"experiment {name!r} cannot be created: {str(error).splitlines()[0]}") from None
+            raise TrackingError(f"experiment {name!r} cannot be created: {first_line(error)}") from None
         return created_meanwhile
 
 
