@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spondylo_ml.clinical.rounding import rounded_beside
-from spondylo_ml.landmarks import Vertebra
+from spondylo_ml.landmarks import Film, Vertebra
 from spondylo_ml.spacing import Spacing
 
 WIDTH_LIMITS_MM = (20.0, 75.0)
@@ -32,3 +32,13 @@ def impossible_spacing(vertebrae: Sequence[Vertebra], spacing: Spacing) -> str:
         f"the spacing of {spacing.x_mm:.4g} x {spacing.y_mm:.4g} mm is impossible: bodies would be {shown} mm wide, "
         f"{low:.0f} to {high:.0f} are possible"
     )
+
+
+def plausible_spacing(film: Film) -> Spacing | None:
+    """The film's pixel spacing; None if it has none, or one that its labels make impossible.
+
+    It is decided by the labels, and so the same for every model.
+    """
+    if film.spacing is None or impossible_spacing(film.vertebrae or (), film.spacing):
+        return None
+    return film.spacing

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from spondylo_ml.data.readers.remarks import DRAFT_OF
-from spondylo_ml.evaluation.matching import GATE
+from spondylo_ml.evaluation.matching import GATE, mean_corner_distances_px
 from spondylo_ml.evaluation.vertebra_size import shorter_side_px
 from spondylo_ml.landmarks import CORNERS, LEVELS_LABELLED, Film, FloatArray, Vertebra, level_name, patient_corners
 
@@ -86,11 +86,7 @@ def _surest(sources: Sequence[str]) -> str:
 def _of_one_body(readings: Sequence[Vertebra]) -> list[int]:
     """Indices of the largest group of readings that lie on the body of one of them."""
     corners = np.stack([v.corners_xy for v in readings])
-    distance = np.linalg.norm(corners[:, None] - corners[None], axis=-1)
-    finite_mask = ~np.isnan(distance)
-    count = finite_mask.sum(axis=-1)
-    mean = np.where(finite_mask, distance, 0.0).sum(axis=-1) / np.maximum(count, 1)
-    near = (count > 0) & (mean <= GATE * shorter_side_px(corners)[:, None])
+    near = mean_corner_distances_px(corners, corners) <= GATE * shorter_side_px(corners)[:, None]
     np.fill_diagonal(near, True)
     return [int(index) for index in np.flatnonzero(near[int(near.sum(axis=1).argmax())])]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from spondylo_ml.clinical.spacing_plausibility import impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import plausible_spacing
 from spondylo_ml.evaluation.vertebra_size import width_px
 from spondylo_ml.landmarks import CORNERS, Film, FilmPrediction, FloatArray, patient_corners
 from spondylo_ml.spacing import Spacing
@@ -31,9 +31,7 @@ def corner_rows(film: Film, prediction: FilmPrediction) -> list[tuple[object, ..
     """
     slots, names = prediction.slots, patient_corners(film.facing)
     rows: list[tuple[object, ...]] = []
-    spacing = film.spacing
-    if spacing and impossible_spacing(film.vertebrae or (), spacing):
-        spacing = None  # decided by the labels, and so the same for every model
+    spacing = plausible_spacing(film)
     for vertebra in film.vertebrae or ():
         has_slot = vertebra.slot in slots
         row = vertebra.slot - slots.first

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from spondylo_ml.clinical.spacing_plausibility import impossible_spacing
+from spondylo_ml.clinical.spacing_plausibility import plausible_spacing
 from spondylo_ml.data.corrected_drafts import PERSON
 from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.corner_table import to_mm, to_px512
@@ -127,10 +127,7 @@ def corrections_of(
         raise DataError("corrections need the same films in the same order as the drafts")
     bodies, corners, films = list[BodyChange](), list[CornerChange](), list[FilmChange]()
     for draft, film, signature in zip(drafts, corrected, signatures, strict=True):
-        spacing = film.spacing
-        if spacing and impossible_spacing(film.vertebrae or (), spacing):
-            spacing = None
-        film = replace(film, spacing=spacing)
+        film = replace(film, spacing=plausible_spacing(film))
         of_film = []
         for body in corrected_bodies(draft, film):
             changes = _corner_changes(film, body, moved_px)

@@ -102,13 +102,16 @@ def shares_within(corners: pd.DataFrame, limit_px512: float) -> FloatArray:
     return np.where(corners["set_aside"].to_numpy(dtype=bool), np.nan, within)
 
 
+def mean_corner_distances_px(first_xy: FloatArray, second_xy: FloatArray) -> FloatArray:
+    """(A, B) mean distance of the corners that both have of (A, 4, 2) and (B, 4, 2) bodies; NaN if there is none."""
+    distance = np.linalg.norm(first_xy[:, None] - second_xy[None], axis=-1)
+    return np.asarray(np.ma.masked_invalid(distance).mean(axis=-1).filled(np.nan))
+
+
 def _assign(true_xy: FloatArray, predicted_xy: FloatArray) -> list[tuple[int, int]]:
     """Pairs of (T, 4, 2) true and (P, 4, 2) predicted corners."""
-    distance = np.linalg.norm(true_xy[:, None] - predicted_xy[None], axis=-1)
-    finite_mask = ~np.isnan(distance)
-    count = finite_mask.sum(axis=-1)
-    cost = np.where(finite_mask, distance, 0.0).sum(axis=-1) / np.maximum(count, 1)
-    allowed = (count > 0) & (cost <= GATE * shorter_side_px(true_xy)[:, None])
+    cost = mean_corner_distances_px(true_xy, predicted_xy)
+    allowed = cost <= GATE * shorter_side_px(true_xy)[:, None]  # never if they have no corner in common: NaN
     # A forbidden pair costs more than all allowed ones together, so it is used only if nothing else is left.
     forbidden = 1 + float(cost[allowed].sum())
     rows, columns = linear_sum_assignment(np.where(allowed, cost, forbidden))
