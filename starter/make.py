@@ -36,8 +36,9 @@ from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import Resume
 from spondylo_ml.workflows.train import train
 from spondylo_ml.workflows.train.resumable import find_resumable
-from starter.build import CARD, Origins, OtherNetwork, build_starter, evaluate_again
+from starter.build import CARD, build_starter, evaluate_again
 from starter.options import LARGEST_MB, THREADS, StarterOptions
+from starter.origin import Origins, OtherNetwork
 from starter.recipe import close_up_config, second_network_config, starter_config
 
 log = logging.getLogger(__name__)
@@ -81,17 +82,19 @@ def make_starter(options: StarterOptions) -> Starter:
             return _stored(work / BUILT, to, digest)
         first = _training(work, starter_config(options.smoke), commit)
         other = _training(work / SECOND_NETWORK, second_network_config(options.smoke), commit)
-        others = [OtherNetwork.of_run(other.run_id, other.commit)]
+        others = (OtherNetwork.of_run(other.run_id, other.commit),)
         first_model = work / FIRST_MODEL
         save_bundle(fetch_bundle(first.run_id), _emptied(first_model))
         config = close_up_config(options.smoke, first_model)
         close_up = _training(work / CLOSE_UP, config, commit)
         made_by = Origins(
-            weights_from=first.weights_from, training=first.commit, close_up=close_up.commit, building=commit
+            weights_from=first.weights_from,
+            training=first.commit,
+            close_up=close_up.commit,
+            building=commit,
+            others=others,
         )
-        digest = build_starter(
-            close_up.run_id, made_by, work / BUILT, others, config.reading, uncalibrated=options.smoke
-        )
+        digest = build_starter(close_up.run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
         return _stored(work / BUILT, to, digest)
 
 

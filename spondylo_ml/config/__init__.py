@@ -12,7 +12,6 @@ from spondylo_ml.config.commands import (
     ExportConfig,
     ExportOnnxConfig,
     PhantomConfig,
-    PredictConfig,
     TrainOptions,
     UiConfig,
 )
@@ -20,6 +19,7 @@ from spondylo_ml.config.corrections import CorrectionsConfig
 from spondylo_ml.config.deidentify import DeidentifyConfig
 from spondylo_ml.config.films import DataConfig
 from spondylo_ml.config.next_films import NextConfig
+from spondylo_ml.config.predict import PredictConfig
 from spondylo_ml.config.promotion import MarginsConfig, PromoteConfig, RegistryConfig
 from spondylo_ml.config.reader_study import ReadersConfig
 from spondylo_ml.config.reading import ReadingConfig
