@@ -37,6 +37,9 @@ SACRUM_PRIOR = 0.95
 ENDPLATE_ALONE = 0.99
 """Confidence if the lowest vertebra has only its superior endplate labelled: this is done for S1 alone."""
 
+CUT_OFF = 0.5
+"""Confidence if the edge of the film cuts off the lower end of the lowest vertebra, so that it may be a lumbar one."""
+
 
 @dataclass(frozen=True)
 class LevelNaming:
@@ -63,6 +66,7 @@ def name_levels(
     rules: ClinicalConfig,
     evidence: float = 1.0,
     level_confidence: float = 1.0,
+    cut_off: bool = False,
 ) -> LevelNaming:
     """Name vertebrae whose slots count from the sacrum up.
 
@@ -72,13 +76,14 @@ def name_levels(
         evidence: trust in the corners, 0 to 1.
         level_confidence: the network's probability that more than half of the vertebrae have their level. It has seen
             the same sacrum, so that the lower of both probabilities counts, not their product.
+        cut_off: whether the edge of the film cuts off the lower end of the lowest vertebra.
     """
     labelled_slots = [v.slot for v in vertebrae]
     slots = range(min(labelled_slots), max(labelled_slots) + 1) if labelled_slots else range(0)
     levels = {slot: level_name(slot) for slot in slots}
     if levels_from == LEVELS_LABELLED:
         return LevelNaming(levels, True, 1.0)
-    by_shape = sacrum_confidence(vertebrae, facing) * evidence
+    by_shape = sacrum_confidence(vertebrae, facing, cut_off) * evidence
     confidence = min(by_shape, level_confidence)
     if confidence >= rules.least_sacrum_confidence:
         return LevelNaming(levels, True, confidence)
@@ -98,12 +103,18 @@ def name_levels(
     return LevelNaming(counts, False, confidence, f"the sacrum was not identified ({why})")
 
 
-def sacrum_confidence(vertebrae: Sequence[Vertebra], facing: Facing) -> float:
-    """Probability that the lowest vertebra is S1, calibrated on synthetic films; 0 if slot 0 is absent."""
+def sacrum_confidence(vertebrae: Sequence[Vertebra], facing: Facing, cut_off: bool = False) -> float:
+    """Probability that the lowest vertebra is S1, calibrated on synthetic films; 0 if slot 0 is absent.
+
+    Args:
+        cut_off: see `name_levels`.
+    """
     by_slot = {v.slot: v for v in vertebrae if v.present.any()}
     sacrum = by_slot.pop(0, None)
     if sacrum is None:
         return 0.0
+    if cut_off:
+        return CUT_OFF
     if not sacrum.present[2:].any() and sacrum.present[:2].all() and any(v.present[2:].all() for v in by_slot.values()):
         return ENDPLATE_ALONE
     odds = float((sacrum_signs(vertebrae, facing) - SACRUM_NEUTRAL) @ SACRUM_WEIGHTS) + SACRUM_OFFSET

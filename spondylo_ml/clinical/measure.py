@@ -49,6 +49,7 @@ def measure_film(
     facing: Facing | None = None,
     evidence: float = 1.0,
     level_confidence: float = 1.0,
+    cut_off: bool = False,
     refusal: str = "",
 ) -> FilmMeasurement:
     """Measure everything that can be measured on a film.
@@ -59,6 +60,7 @@ def measure_film(
         facing: overrides the film's facing, which is inferred if unknown.
         evidence: the network's evidence for these vertebrae, 0 to 1; 1 for labels.
         level_confidence: its probability that more than half of the vertebrae have their level; 1 for labels.
+        cut_off: whether the edge of the film cuts off the lower end of the lowest vertebra; False for labels.
         refusal: why nothing may be measured on the film at all; empty for labels.
 
     Raises:
@@ -75,6 +77,7 @@ def measure_film(
         levels_from=film.levels_from if levels_from is None else levels_from,
         evidence=evidence,
         level_confidence=level_confidence,
+        cut_off=cut_off,
         refusal=refusal,
     )
 
@@ -88,6 +91,7 @@ def measure_vertebrae(
     levels_from: str = LEVELS_LABELLED,
     evidence: float = 1.0,
     level_confidence: float = 1.0,
+    cut_off: bool = False,
     refusal: str = "",
 ) -> FilmMeasurement:
     """As `measure_film`, without a `Film`.
@@ -100,7 +104,7 @@ def measure_vertebrae(
         raise DataError(f"level listed more than once; given slots {slots}")
     evidence = 0.0 if refusal else evidence  # so that neither facing nor levels are named
     side = _used_facing(vertebrae, facing, rules, evidence)
-    naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence, level_confidence)
+    naming = name_levels(vertebrae, side.facing, levels_from, rules, evidence, level_confidence, cut_off)
     scale = film_scale(vertebrae, side.facing, pixels)
     no_spine = refusal or (WEAK_EVIDENCE if evidence < LEAST_EVIDENCE else "")
     withheld = no_spine or scale.withheld or side.reason

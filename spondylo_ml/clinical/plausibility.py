@@ -30,6 +30,11 @@ LEAST_HEIGHT_RATIO = 0.35
 labelled bodies of SpineWeb-16 only 11 are lower, and what a network takes for one may be a disc, or a part of a body
 that it missed."""
 
+LARGEST_SHAPE_RATIO, FEWEST_SHAPES = 1.8, 3
+"""Largest ratio of a body's height over width to the median of the film's others, without S1, and how many others that
+needs. Above it, two bodies were read as one. On 150 synthetic films with corner errors of 6 % of a body's width no body
+exceeds 1.62, and 98.9 % of pairs read as one exceed 1.8; of the 8,177 labelled bodies of SpineWeb-16, nine do."""
+
 LARGEST_SHARED = 0.25
 """Largest share of the smaller of two bodies that the other may cover."""
 
@@ -103,7 +108,7 @@ def find_implausible_parts(
     # A body of the wrong shape is no evidence about its neighbours.
     rest = [body for body in bodies if not any(body.slot in slots for slots, _ in single)]
     all_slots = frozenset(body.slot for body in bodies)
-    gaps = _gaps(rest, all_slots)
+    gaps = [*_two_as_one(bodies), *_gaps(rest, all_slots)]
     for slots, reason in (*single, *_overlaps(rest), *_order(rest), *gaps):
         for slot in slots:
             reasons.setdefault((slot,), reason)
@@ -203,6 +208,20 @@ def _sizes(bodies: Sequence[_Body]) -> list[Problem]:
             problems.append(((body.slot,), f"{body.name} would be {wide:.2g} times as wide as the film's other bodies"))
         elif high > LARGEST_HEIGHT_RATIO or (high < LEAST_HEIGHT_RATIO and body.slot > 0):
             problems.append(((body.slot,), f"{body.name} would be {high:.2g} times as high as the film's other bodies"))
+    return problems
+
+
+def _two_as_one(bodies: Sequence[_Body]) -> list[Problem]:
+    """Bodies that are as high as two, which shifts the names above by one: from there up nothing is measured."""
+    shapes = {body.slot: body.height / body.width for body in bodies if body.slot > 0 and np.isfinite(body.height)}
+    problems: list[Problem] = []
+    for body in bodies:
+        others = [shape for slot, shape in shapes.items() if slot != body.slot]
+        if body.slot not in shapes or len(others) < FEWEST_SHAPES:
+            continue
+        if shapes[body.slot] > LARGEST_SHAPE_RATIO * float(np.median(others)):
+            above = tuple(other.slot for other in bodies if other.slot >= body.slot)
+            problems.append((above, f"{body.name} is as high as two bodies, {NAMES_IN_DOUBT}"))
     return problems
 
 

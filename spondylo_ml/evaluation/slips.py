@@ -92,6 +92,7 @@ def measure_prediction(
     """
     turned = prediction.quarter_turns != 0
     vertebrae = measured_vertebrae(prediction, film.size_hw)
+    lowest = min(vertebrae, key=lambda vertebra: vertebra.slot, default=None)
     n_beyond = _n_corners(predicted_vertebrae(prediction)) - _n_corners(vertebrae)
     measurement = measure_film(
         film,
@@ -101,6 +102,7 @@ def measure_prediction(
         facing=Facing.UNKNOWN if turned and film.facing is not Facing.NONE else None,
         evidence=prediction.evidence,
         level_confidence=prediction.level_confidence,
+        cut_off=lowest is not None and not lowest.present[2:].all(),
         refusal=prediction.refusal,
     )
     if n_beyond:

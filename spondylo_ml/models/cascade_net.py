@@ -202,11 +202,9 @@ class CascadeNet(LandmarkModel):
             found = found_on_boxes(lambda b: close_up.shares(images, b, flip), boxes, CLOSE_UP_PASSES)
         share = found.share * spine.seen[..., None]
         limit = torch.tensor([images.shape[3] - 1, images.shape[2] - 1], device=images.device)
-        # A level may continue the spine beyond the image, where no corner can be. A corner that was moved to the edge
-        # must not look like a definite one.
-        corners = torch.minimum(found.corners_xy.clamp_min(0), limit)
-        share = share * (corners == found.corners_xy).all(dim=-1)
-        landmarks = Landmarks(corners, share, spine.presence, shift_scores=spine.shift_scores)
+        # The edge of the image may cut a body: nothing is seen of a corner beyond it, which must not look definite.
+        share = share * ((found.corners_xy >= 0) & (found.corners_xy <= limit)).all(dim=-1)
+        landmarks = Landmarks(found.corners_xy, share, spine.presence, shift_scores=spine.shift_scores)
         if self.config.uncertainty.source != "heatmap":
             return landmarks
         return landmarks._replace(covariance_px2=found.covariance_px2, heat_share=share)
@@ -244,8 +242,11 @@ def joined_networks(first: CascadeNet, others: Sequence[CascadeNet]) -> CascadeN
     """One network that averages the outputs of several; close-up and steps of the spine are those of the first.
 
     Raises:
+        ValueError: the first is made of several itself.
         RuntimeError: the weights of the others are those of a network of another size or of other levels.
     """
+    if first.others:
+        raise ValueError(f"the first of the networks to join is made of {1 + len(first.others)} networks itself")
     network = CascadeNet(_with_options(first.config, members=1 + len(others)), first.slots)
     weights = first.state_dict()
     for number, other in enumerate(others):

@@ -18,7 +18,6 @@ Shapes: N films, V slots, B bodies, h x w cells.
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -79,10 +78,14 @@ class LevelPath(NamedTuple):
 class CentreChain(LevelStatistics):
     """Learns the steps from body to body from training films, then finds the best path."""
 
-    def choose(self, bodies: Bodies, longest_step_px: float = math.inf) -> LevelPath:
-        """The best path through the bodies of each film, without longer steps from body to body."""
+    def choose(self, bodies: Bodies, longest_steps_px: Tensor | None = None) -> LevelPath:
+        """The best path through the bodies of each film.
+
+        Args:
+            longest_steps_px: (V - 1,) greatest length of the step above each level but the topmost; None: no limit.
+        """
         before, after = _absent_before_and_after(bodies.log_absent)
-        steps, evidence = self._steps(bodies.boxes, longest_step_px), _evidence(bodies.log_share)
+        steps, evidence = self._steps(bodies.boxes, longest_steps_px), _evidence(bodies.log_share)
         best, came_from = [evidence[:, 0] + before[:, 0, None]], []
         forward = [best[0]]
         for slot in range(1, evidence.shape[1]):
@@ -96,7 +99,7 @@ class CentreChain(LevelStatistics):
         presence = _presence(torch.stack(forward, 1), steps, evidence, bodies.log_absent)
         return LevelPath(body, presence, _shift_scores(bodies, body))
 
-    def _steps(self, boxes: Tensor, longest_px: float = math.inf) -> list[Tensor]:
+    def _steps(self, boxes: Tensor, longest_px: Tensor | None = None) -> list[Tensor]:
         """For each pair of neighbouring levels, (N, B, B) score of the step from a body to another."""
         count = boxes.shape[1]
         rectangles = bodies_of_boxes(boxes)
@@ -104,12 +107,14 @@ class CentreChain(LevelStatistics):
         same = torch.eye(count, dtype=torch.bool, device=boxes.device)
         impossible = same | (features[..., 1] <= 0)  # a level does not lie below the next lower one
         centre = boxes[..., :2]
-        impossible |= (centre[:, :, None] - centre[:, None]).norm(dim=-1) > longest_px
+        length_px = (centre[:, :, None] - centre[:, None]).norm(dim=-1)
         scores = []
         usual = self.step_mean.shape[1]  # mean squared distance: a feature adds 1
-        for mean, spread in zip(self.step_mean, self._box_spread(), strict=True):
+        for slot, (mean, spread) in enumerate(zip(self.step_mean, self._box_spread(), strict=True)):
             distance = ((features - mean) / spread).square().sum(-1).nan_to_num(WORST_DISTANCE)
             score = STEP_WEIGHT / 2 * (usual - distance.clamp(max=WORST_DISTANCE)) * self.learned
+            if longest_px is not None:
+                score = score.masked_fill(length_px > longest_px[slot], NEVER)
             scores.append(score.masked_fill(impossible, NEVER))
         return scores
 

@@ -38,6 +38,11 @@ not count: a body that slips off the sacrum by half its depth or more is as far 
 LEAST_SEEN = 0.15
 """Share of all levels in the middle of a gap, from which a body is assumed there."""
 
+LENGTH_TOLERANCE_PX = 0.01  # of a step that is measured twice
+
+NOT_FOUND = 0.49
+"""Largest presence of a level that the best path leaves out, even if it is on most other paths: it has no body."""
+
 MOST_FILLED = 2
 """Times that a film is read again: a gap may be two bodies wide, or there may be two; so with bodies read twice."""
 
@@ -48,7 +53,8 @@ class SpineReading(NamedTuple):
     Attributes:
         boxes: (N, V, 5) see `oriented_boxes`; where a level is absent, they continue the spine by mean steps.
         seen: (N, V) share of all levels on the body, that is how clearly it is one; 0 for an absent level.
-        presence, shift_scores: see `LevelPath`.
+        presence: see `LevelPath`; at most `NOT_FOUND` for an absent level.
+        shift_scores: see `LevelPath`.
     """
 
     boxes: Tensor
@@ -85,13 +91,14 @@ def _read_again(chain: CentreChain, bodies: Bodies, path: LevelPath, near: Tenso
             break
         step_px = longest_px[is_seen] / LONGEST_STEP
         bodies = with_assumed(bodies, middle[is_seen], step_px, near)
-        path = chain.choose(bodies, longest_step_px=float(longest_px[is_seen].min()))
+        path = chain.choose(bodies, longest_steps_px(bodies.boxes[0], path.body[0], longest_px[is_seen].min()))
     seen = shares_at(bodies.boxes[0], near).sum(dim=0).clamp(0, 1)[None]
     seen = seen.gather(1, path.body.clamp_min(0)) * (path.body >= 0)
     scores = path.shift_scores
     if (path.body >= n_seen).any():  # moved by one level, the names on the other side would be those that are seen
         scores[:, SHIFTS - 1 : SHIFTS + 2] = scores.amax(dim=1, keepdim=True)
-    return SpineReading(chain.extended(bodies.boxes, path.body), seen, path.presence, scores)
+    presence = torch.where(path.body >= 0, path.presence, path.presence.clamp_max(NOT_FOUND))
+    return SpineReading(chain.extended(bodies.boxes, path.body), seen, presence, scores)
 
 
 def gaps_of(boxes: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,6 +120,20 @@ def gaps_of(boxes: Tensor, body: Tensor) -> tuple[Tensor, Tensor]:
     too_long = length_px > longest_px
     too_long[0] = False
     return ((on_path[:-1] + on_path[1:]) / 2)[too_long], longest_px[too_long]
+
+
+def longest_steps_px(boxes: Tensor, body: Tensor, longest_px: Tensor) -> Tensor:
+    """(V - 1,) greatest length of each step when one film's path is chosen anew; the lowest may stay as long as it is.
+
+    Args:
+        boxes, body: see `gaps_of`.
+        longest_px: greatest length of the others.
+    """
+    limits_px = longest_px.repeat(len(body) - 1)
+    lowest = int((body >= 0).nonzero()[0])
+    first, second = boxes[body[lowest : lowest + 2], :2]
+    limits_px[lowest] = torch.maximum(longest_px, (second - first).norm() + LENGTH_TOLERANCE_PX)
+    return limits_px
 
 
 def without_body(bodies: Bodies, left_out: int) -> Bodies:

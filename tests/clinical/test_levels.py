@@ -9,6 +9,7 @@ import pytest
 from spines import LOWER, TiltedFilm, stacked, tilted_film
 
 from spondylo_ml.clinical.levels import (
+    CUT_OFF,
     ENDPLATE_ALONE,
     SACRUM_NEUTRAL,
     SACRUM_OFFSET,
@@ -80,6 +81,7 @@ def test_a_lowest_vertebra_with_its_superior_endplate_alone_is_s1() -> None:
     film = (Vertebra(0, corners), *stacked(0, 0)[1:])
     assert sacrum_confidence(film, Facing.LEFT) == ENDPLATE_ALONE
     assert sacrum_confidence(film[:1], Facing.LEFT) < ENDPLATE_ALONE  # nothing to compare with
+    assert sacrum_confidence(film, Facing.LEFT, cut_off=True) == CUT_OFF
 
 
 def test_the_threshold_is_set_by_the_rules() -> None:

@@ -115,6 +115,40 @@ def test_a_skipped_vertebra_puts_the_names_above_in_doubt() -> None:
     assert result.names_doubted
 
 
+@pytest.mark.parametrize(("others", "found"), [(3, True), (2, False)])
+def test_two_bodies_read_as_one_put_the_names_from_there_up_in_doubt(others: int, found: bool) -> None:
+    """L4 and L3 read as L4, which is 180 px high in place of 80, and all above named one too low."""
+    bodies = [v.corners_xy for v in stacked(*SLIPS)]
+    merged = np.concatenate([bodies[3][:2], bodies[2][2:]])
+    spine = [*bodies[:2], merged, *bodies[4 : 3 + others]]
+    result = measured([Vertebra(s, c) for s, c in enumerate(spine)])
+    reason = "L4 is as high as two bodies, so that names from there up are in doubt"
+    assert any(text.startswith(reason) for text in result.warnings) == found
+    if found:
+        assert withheld(result) == ["L4/L5", "L3/L4", "L2/L3"]
+        assert result.names_doubted
+        assert result.levels[0].slip.value == pytest.approx(10)
+
+
+def test_synthetic_bodies_are_not_as_high_as_two_and_merged_ones_are() -> None:
+    rng, found, n_films = np.random.default_rng(0), 0, 0
+    for film in phantom_films(60, 9, 128).films:
+        exact = {v.slot: v.corners_xy for v in film.vertebrae or ()}
+        bodies = {slot: xy + rng.normal(0, 0.06, (4, 2)) * np.linalg.norm(xy[1] - xy[0]) for slot, xy in exact.items()}
+        assert not _two_as_one(bodies, film.pixel_aspect)
+        if len(bodies) > 6:
+            merged = {slot - (slot > 2): corners for slot, corners in bodies.items() if slot != 3}
+            merged[2] = np.concatenate([bodies[3][:2], bodies[2][2:]])
+            n_films, found = n_films + 1, found + _two_as_one(merged, film.pixel_aspect)
+    assert n_films > 30
+    assert found >= n_films - 1
+
+
+def _two_as_one(bodies: dict[int, FloatArray], pixel_aspect: float | None) -> bool:
+    spine = [Vertebra(slot, bodies[slot]) for slot in sorted(bodies)]
+    return any("as high as two" in text for text in find_implausible_parts(spine, {}, pixel_aspect).warnings)
+
+
 def test_names_above_a_gap_are_not_said_with_the_confidence_of_those_below() -> None:
     film = phantom_film(77, 1)
     skipped = [Vertebra(v.slot - (v.slot > 3), v.corners_xy) for v in film.vertebrae if v.slot != 3]

@@ -85,6 +85,17 @@ def test_confidences_fall_with_the_evidence_before_measurements_are_withheld() -
     assert "which side is anterior is uncertain" in measurement.levels[0].slip.reason
 
 
+def test_a_lowest_vertebra_that_the_edge_cuts_off_is_not_recognised_as_s1() -> None:
+    sure = prediction_of(FILM, SLOTS)
+    assert measure_prediction(FILM, sure, DEFAULT_RULES, "test").levels_known
+    corners = sure.corners_xy.copy()
+    corners[0, 2:, 1] += FILM.size_hw[0]
+    cut = measure_prediction(FILM, replace(sure, corners_xy=corners), DEFAULT_RULES, "test")
+    assert not cut.levels_known
+    assert cut.warnings[0] == "2 corner(s) beyond the edge of the film are not used"
+    assert any("the lowest vertebra is S1 with a probability of 0.50" in text for text in cut.warnings)
+
+
 def test_corners_beyond_the_edge_of_the_film_are_not_measured() -> None:
     sure = prediction_of(FILM, SLOTS)
     whole = measure_prediction(FILM, sure, DEFAULT_RULES, "test")

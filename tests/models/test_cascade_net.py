@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import Landmarks
 from spondylo_ml.models.cascade_levels import Levels, level_cross_entropy, mean_levels, shape_error
 from spondylo_ml.models.cascade_net import CascadeNet, joined_networks
-from spondylo_ml.models.found_corners import from_reduced, to_reduced
+from spondylo_ml.models.found_corners import FoundCorners, from_reduced, to_reduced
 
 SLOTS = SlotRange(0, 2)
 
@@ -244,8 +245,21 @@ def test_training_goes_on_from_the_first_of_joined_networks() -> None:
     assert first.first_network() is first
 
 
+def test_a_corner_beyond_the_image_stays_there_and_is_not_definite() -> None:
+    model = net()
+    corners = torch.tensor([[[[-5.0, 2], [70, 2], [3, 95], [3, 96.5]]] * 2])
+    found = FoundCorners(corners, torch.eye(2).expand(1, 2, 4, 2, 2), torch.ones(1, 2, 4))
+    with patch("spondylo_ml.models.cascade_net.found_on_boxes", return_value=found):
+        landmarks = model.predict(torch.zeros(1, 1, 96, 64, dtype=torch.uint8))
+    torch.testing.assert_close(landmarks.corners_xy, corners)
+    assert landmarks.heat_share is not None
+    assert landmarks.heat_share[..., [0, 1, 3]].eq(0).all()
+
+
 def test_networks_of_other_sizes_are_not_joined() -> None:
     first, _ = two_networks()
     wider = net(model={"name": "cascade_net", "cascade_net": {"width": 24, "token_width": 32}})
     with pytest.raises(RuntimeError, match="size mismatch"):
         joined_networks(first, [wider])
+    with pytest.raises(ValueError, match="is made of 2 networks itself"):
+        joined_networks(joined_networks(first, [first]), [first])

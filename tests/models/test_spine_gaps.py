@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -11,13 +12,13 @@ from torch import Tensor
 from spondylo_ml.models.cascade_levels import LEVEL_STRIDE, Levels
 from spondylo_ml.models.centre_chain import MOST_SEEN, SHARE_FLOOR, SHIFTS, Bodies, CentreChain, find_bodies
 from spondylo_ml.models.oriented_boxes import bodies_of_boxes
-from spondylo_ml.models.spine_gaps import LONGEST_STEP, gaps_of, read_spines, with_assumed
+from spondylo_ml.models.spine_gaps import LONGEST_STEP, NOT_FOUND, gaps_of, read_spines, with_assumed
 
 CELLS_APART, COLUMN, LOWEST_ROW = 6, 4, 28
 LEVELS = 5
 
 
-def column(places: list[int]) -> Tensor:
+def column(places: Sequence[float]) -> Tensor:
     """(B, 5) boxes 40 px wide and 36 px high at these places of a straight spine, 0 being the lowest."""
     row = torch.tensor([float(LOWEST_ROW - CELLS_APART * place) for place in places])
     y = (row + 0.5) * LEVEL_STRIDE - 0.5
@@ -92,6 +93,30 @@ def test_a_body_that_is_hardly_seen_is_read_and_the_names_above_it_move() -> Non
     one_lower, as_named, one_higher = reading.shift_scores[0, SHIFTS - 1 : SHIFTS + 2].tolist()
     assert one_lower == as_named == one_higher  # the names are not certain
     assert reading.seen[0].tolist() == pytest.approx([0.9, 0.9, 0.18, 0.87, 0.0], abs=1e-4)  # the topmost one is absent
+
+
+def test_a_filled_gap_does_not_remove_a_lowest_body_that_lies_far_below() -> None:
+    """As a sacrum from which L5 has slipped."""
+    places = [0, 10 / 6, 16 / 6, 22 / 6, 28 / 6]
+    shares = {places[0]: {0: 0.9}, places[1]: {1: 0.9}, places[2]: {1: 0.08, 2: 0.1}, places[3]: {2: 0.85, 3: 0.02}}
+    levels = levels_with(shares | {places[4]: {3: 0.85, 4: 0.02}}, [0.05, 0.04, 0.05, 0.1, 0.9])
+    reading = read_spines(CentreChain(LEVELS), levels)
+    assert reading.boxes[0, :4, 1].tolist() == pytest.approx(column(places)[:4, 1].tolist(), abs=0.1)
+    assert reading.presence[0, :4].min() > 0.5
+
+
+def test_a_level_without_a_body_is_not_found_though_most_paths_have_it() -> None:
+    """The lowest level is seen at one of two places, or absent."""
+    above = {place: {place: 0.9} for place in range(1, LEVELS)}
+    share = levels_with(above, [0.44] + [0.02] * (LEVELS - 1))
+    beside = share.log_share.clone()
+    for column_ in (COLUMN - 2, COLUMN + 2):
+        beside[0, 0, LOWEST_ROW, column_] = math.log(0.28)
+    levels, chain = share._replace(log_share=beside), CentreChain(LEVELS)
+    path = chain.choose(find_bodies(levels.log_share, levels.log_absent, levels.shapes, LEVEL_STRIDE))
+    assert path.body[0, 0] == -1
+    assert path.presence[0, 0] > 0.5
+    assert read_spines(chain, levels).presence[0, 0] == pytest.approx(NOT_FOUND)
 
 
 def test_a_film_in_a_batch_is_read_as_by_itself() -> None:
