@@ -96,7 +96,8 @@ class _Writer:
         items.add(own.LORDOSIS, measurement.lordosis)
         items.add(own.SACRAL_SLOPE, measurement.sacral_slope)
         items.say(own.NOTICE, self.report.notice)
-        items.say(own.FACING, _facing(measurement))
+        after_turn = ", after the turn" if self.prediction.quarter_turns else ""
+        items.say(own.FACING, f"{_facing(measurement)}{after_turn}")
         for warning in measurement.warnings:
             items.say(own.WARNING, warning)
         return self._group("lumbar spine", own.LUMBAR_SPINE, items)
@@ -116,7 +117,7 @@ class _Writer:
         else:
             items.codes.append(sr.QualitativeEvaluation(own.GRADE, own.GRADES[level.grade]))
         upper, _, lower = level.name.partition("/")
-        sure = self._levels_known and NAMES_IN_DOUBT not in level.slip.reason
+        sure = self._names_sure_to(level.upper_slot)
         return self._group(level.name, own.level_site(upper, lower) if sure else None, items)
 
     def _vertebra(self, body: ReportedBody) -> sr.MeasurementsAndQualitativeEvaluations:
@@ -137,9 +138,15 @@ class _Writer:
             if ratios.slot == body.slot:
                 items.add(own.WEDGE_RATIO, ratios.wedge_ratio)
                 items.add(own.COMPRESSION_RATIO, ratios.compression_ratio)
-        doubted = any(NAMES_IN_DOUBT in each.wedge_ratio.reason for each in measured.bodies if each.slot == body.slot)
-        sure = self._levels_known and not doubted
+        sure = self._names_sure_to(body.slot)
         return self._group(body.name, own.vertebra_site(body.name) if sure else None, items)
+
+    def _names_sure_to(self, slot: int) -> bool:
+        """Whether the name of a vertebra is certain: levels are named, and no gap below it puts names in doubt."""
+        measured = self.report.measurement
+        doubted = [level.upper_slot for level in measured.levels if NAMES_IN_DOUBT in level.slip.reason]
+        doubted += [body.slot for body in measured.bodies if NAMES_IN_DOUBT in body.wedge_ratio.reason]
+        return self._levels_known and slot < min(doubted, default=slot + 1)
 
     def _fault(self, xy_px: tuple[float, float] | None) -> str:
         """Why there can be no point; empty if there can."""

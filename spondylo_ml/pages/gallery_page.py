@@ -69,6 +69,9 @@ class GalleryFilm:
         return not self.error, -math.inf if math.isnan(self.width_percent) else -self.width_percent
 
 
+NO_LEVEL = "no level was found: refer the film"
+
+
 def gallery_film(row: Mapping[str, Any], report: str = "", thumbnail: str = "") -> GalleryFilm:
     """The film of a row of `predictions.json`."""
     if row["error"]:
@@ -88,7 +91,7 @@ def gallery_film(row: Mapping[str, Any], report: str = "", thumbnail: str = "") 
         slip_percent=largest["slip_percent"] if largest else math.nan,
         slip_text=f"{largest['level']} {slip}, {largest['grade_name']}" if largest else "no slip is measurable",
         width_percent=max(widths, default=math.nan),
-        refer=_referred(levels),
+        refer=_referred(levels) or (() if levels else (NO_LEVEL,)),
         n_warnings=len(row["warnings"] or ()),
         report=report,
         thumbnail=thumbnail,

@@ -47,6 +47,8 @@ CLOSER_LOOKS = 2
 MOST_FILLED = 0.8
 """Largest share of a window's side that the vertebrae found so far may fill, to show what lies around them."""
 
+AFTER_THE_TURN = "its facing is that after the turn"
+
 FEWEST_UPRIGHT = 4
 """A film on which so many vertebrae are found is not turned; turned, it must show as many."""
 
@@ -74,9 +76,10 @@ class Reading:
 
     @property
     def found_xy(self) -> FloatArray:
-        """(B, 4, 2) px of the film: the vertebrae predicted to be on it."""
+        """(B, 4, 2) px of the film: the vertebrae predicted to be on it, cut off at its edge as the film cuts them."""
         corners = self.prediction.corners_xy[self.prediction.presence >= PRESENCE_THRESHOLD]
-        return np.asarray(corners[~np.isnan(corners).any(axis=(1, 2))])
+        complete = corners[~np.isnan(corners).any(axis=(1, 2))]
+        return np.asarray(np.clip(complete, 0, self.letterbox.film_hw[::-1]))
 
     @property
     def score(self) -> float:
@@ -229,10 +232,12 @@ def remarks_on(reading: Reading, small: bool) -> tuple[str, ...]:
     (height, width), window = reading.letterbox.film_hw, reading.letterbox.window
     remarks = []
     if window and window.quarter_turns == 2:
-        remarks.append("the film was read after half a turn, since it appears to be upside down")
+        remarks.append(f"the film was read after half a turn, since it appears to be upside down; {AFTER_THE_TURN}")
     elif window and window.quarter_turns:
         way = "clockwise" if window.quarter_turns == 1 else "counterclockwise"
-        remarks.append(f"the film was read after a quarter turn {way}, since it seems to lie on its side")
+        remarks.append(
+            f"the film was read after a quarter turn {way}, since it seems to lie on its side; {AFTER_THE_TURN}"
+        )
     if window and (window.width, window.height) != (width, height):
         remarks.append(
             f"the film was read on a crop of {window.width} x {window.height} px at ({window.left}, {window.top}), "

@@ -18,7 +18,7 @@ from pydicom import Dataset, dcmread
 from reports import report_of
 
 from spondylo_ml.clinical.measure import measure_film
-from spondylo_ml.clinical.measurement import Measure
+from spondylo_ml.clinical.measurement import NAMES_IN_DOUBT, Measure
 from spondylo_ml.dicom_results import codes
 from spondylo_ml.dicom_results.installed import require_installed
 from spondylo_ml.dicom_results.source import read_source
@@ -246,6 +246,22 @@ def test_a_corner_outside_the_film_and_unnamed_levels_are_texts_and_no_codes(tmp
     assert points_of(groups["L5"])["SUP_ANT"] == pytest.approx([-0.5, 3.0])
     assert groups["L5"].finding_sites == []
     assert groups["L5/S1"].finding_sites == []
+
+
+def test_above_a_gap_no_level_and_no_vertebra_has_a_coded_site(tmp_path: Path) -> None:
+    """Also where the reason at the level itself is another one."""
+    film, prediction = film_and_prediction(0.0, 0.0, 0.0, 0.0)
+    path = write(study_film(film.image.read().astype(np.uint16)), tmp_path)
+    report = report_of(film)
+    levels = list(report.measurement.levels)
+    for i, reason in ((1, f"a gap, {NAMES_IN_DOUBT}"), (3, "L2 would be 2.2 times as wide as the film's other bodies")):
+        levels[i] = replace(levels[i], slip=Measure(np.nan, "%", reason))
+    doubted = replace(report, measurement=replace(report.measurement, levels=tuple(levels)))
+    groups = groups_of(read_back(objects(path, film, prediction, doubted)[0]))
+    sites = {name: bool(group.finding_sites) for name, group in groups.items() if name != "lumbar spine"}
+    certain = {"L5/S1", "S1", "L5"}
+    assert sites == {name: name in certain for name in sites}
+    assert len(sites) == 9
 
 
 @pytest.mark.parametrize(

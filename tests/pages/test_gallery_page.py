@@ -43,6 +43,7 @@ def test_a_film_has_its_largest_slip_and_its_widest_interval() -> None:
     assert math.isnan(empty.slip_percent)
     assert math.isnan(empty.width_percent)
     assert empty.slip_text == "no slip is measurable"
+    assert empty.refer == ("no level was found: refer the film",)
 
 
 def test_levels_with_one_verdict_share_a_line_and_unnamed_ones_are_counted() -> None:
@@ -63,8 +64,8 @@ def test_films_without_a_result_come_first_then_the_least_certain() -> None:
     page = gallery_page([gallery_film(one, f"reports/{one['film']}.html") for one in ROWS], "a model")
     assert re.findall('data-name="(.*?)"', page) == ["broken", "empty", "unknown", "wide", "sure"]
     assert re.findall('data-slip="(.*?)"', page) == ["0.0", "0.0", "5.0", "1.0", "12.0"]
-    assert "only films with a level to refer (1)" in page
-    assert "<b>1 of 5 films has a level to refer. 1 without a result.</b>" in page
+    assert "only films with a level to refer (2)" in page
+    assert "<b>2 of 5 films have a level to refer. 1 without a result.</b>" in page
     assert page.count('class="film refers"') == 1
     assert 'href="reports/wide.html"' in page
     assert "reports/broken.html" not in page

@@ -126,6 +126,7 @@ def test_corners_are_named_by_the_image_if_the_anterior_side_is_too_uncertain() 
         assert row["facing"] == facing
         _, _, corners = tables([{"film": "f", **row}], SLOTS.first)
         assert corners["patient_corner"].tolist() == list(patient_corners(facing)) * SLOTS.count
+        assert corners["level"].notna().all() == row["levels_known"]
 
 
 def test_the_verdict_of_a_level_is_the_same_wherever_it_is_reported() -> None:

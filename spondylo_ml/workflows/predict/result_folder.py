@@ -175,13 +175,16 @@ class ResultFolder:
 
 
 def tables(rows: list[Row], first_slot: int) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Make the tables of films, levels and corners from rows that have a `film` column too; absent values are empty."""
+    """Make the tables of films, levels and corners from rows that have a `film` column too; absent values are empty.
+
+    So is the level of a corner where levels have no names: its slot is the network's, and may be another.
+    """
     films = [_film(row) for row in rows]
     levels = [
         (row["film"], *(_cell(slip[name]) for name in SLIP_FIELDS)) for row in rows for slip in row["slips"] or ()
     ]
     corners = [
-        (row["film"], first_slot + v, level, row["presence"][v], CORNERS[c],
+        (row["film"], first_slot + v, level if row["levels_known"] else None, row["presence"][v], CORNERS[c],
          patient_corners(Facing(row["facing"]))[c], *row["corners_xy_px"][v][c],
          row["corner_score"][v][c])
         for row in rows
