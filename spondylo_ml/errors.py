@@ -170,7 +170,7 @@ LEAST_PART = 3
 """Minimum length of a part of a name to match the whole name."""
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's text; the name of its type if it has no text."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 

@@ -66,7 +66,7 @@ def test_films_without_a_result_come_first_then_the_least_certain() -> None:
     assert re.findall('data-slip="(.*?)"', page) == ["0.0", "0.0", "5.0", "1.0", "12.0"]
     assert "only films with a level to refer (2)" in page
     assert "<b>2 of 5 films have a level to refer. 1 without a result.</b>" in page
-    assert page.count('class="film refers"') == 1
+    assert page.count('class="film refers"') == 2
     assert 'href="reports/wide.html"' in page
     assert "reports/broken.html" not in page
 
