@@ -13,7 +13,7 @@ import mlflow
 import torch
 from mlflow.entities import Run
 
-from spondylo_ml.data.films import FilmSet, digest
+from spondylo_ml.data.films import FilmSet
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.models.cascade_net import CascadeNet
 from spondylo_ml.models.zoo import parameter_count
@@ -86,6 +86,7 @@ def origin_of(
     n_harder: int,
 ) -> dict[str, Any]:
     """How the model was made, as JSON values."""
+    digests = {"train": run.data.tags["data_digest.train"]} | {part: reports[part].data_digest for part in reports}
     return {
         "digest": model_digest,
         "made": datetime.now(UTC).date().isoformat(),
@@ -96,8 +97,7 @@ def origin_of(
         "weights_from": origins.weights_from,
         "films": {
             "name": films.name,
-            **{part: {"films": len(films.part(part)), "sha256": digest(films.part(part), films.slots)}
-               for part in ("train", "val", "test")},
+            **{part: {"films": len(films.part(part)), "sha256": sha256} for part, sha256 in digests.items()},
         },
         "training": {
             "code_commit": origins.training, "close_up_commit": origins.close_up, "threads": torch.get_num_threads(),
