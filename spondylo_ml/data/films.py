@@ -11,7 +11,7 @@ from pathlib import Path
 from spondylo_ml.data.film_pixels import read_film
 from spondylo_ml.data.names import stem_of
 from spondylo_ml.data.sampling import evenly_spaced
-from spondylo_ml.errors import NamedFilmsError
+from spondylo_ml.errors import DataError, NamedFilmsError
 from spondylo_ml.landmarks import Film, GreyImage, SlotRange
 
 
@@ -71,6 +71,21 @@ class FilmSet:
     def part(self, split: str) -> tuple[Film, ...]:
         """The films of one part: train, val, test, or all."""
         return self.films if split == "all" else tuple(f for f in self.films if f.split == split)
+
+    def required_part(self, split: str, labelled: bool = False) -> tuple[Film, ...]:
+        """Like `part`.
+
+        Args:
+            labelled: only films with labels.
+
+        Raises:
+            DataError: the part has no such film.
+        """
+        films = tuple(film for film in self.part(split) if film.labelled or not labelled)
+        if not films:
+            which = f"labelled film in its {split}" if labelled else split
+            raise DataError(f"{self.name} has no {which} part: choose another --split")
+        return films
 
     def limited(self, count: int | None) -> FilmSet:
         """At most `count` films, evenly spaced, so that every part of the dataset keeps its share."""

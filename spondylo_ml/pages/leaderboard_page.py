@@ -21,13 +21,13 @@ from spondylo_ml.evaluation.leaderboard import (
 )
 from spondylo_ml.pages import colours
 from spondylo_ml.pages.comparison_page import number_text
+from spondylo_ml.pages.figures.run_plots import LOG_TICKS
 from spondylo_ml.pages.render import Chart, chart_html, render_page
 
 QUALITY_TABLES = (METRICS[:2], METRICS[2:6], METRICS[6:11])
 """Metrics of each table: error; rates by level; rates by instance, presence and grade."""
 AP_TABLE = METRICS[11:]
 """Metrics of a further table, of AP films."""
-LOG_TICKS = [digit * 10**power for power in range(-1, 5) for digit in (1, 2, 5)]
 HOW_TO_READ = (
     "Mean over seeds [95 % interval over patients] sd between seeds (lowest to highest; n: seeds with a value, if not "
     "all), on the validation films, which also decided the best epoch. SDR: corners within a distance in px512, by "

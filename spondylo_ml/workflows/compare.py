@@ -13,7 +13,7 @@ import pandas as pd
 from spondylo_ml.config import CompareConfig, flatten
 from spondylo_ml.data.films import FilmSet, goes_by_pseudonym, terminal_name
 from spondylo_ml.data.synthetic import PHANTOM_KIND
-from spondylo_ml.errors import DataError, TrackingError
+from spondylo_ml.errors import TrackingError
 from spondylo_ml.evaluation.exact_limits import with_exact_limits
 from spondylo_ml.evaluation.paired import difference_row, film_means, paired_differences, paired_values
 from spondylo_ml.evaluation.prediction_set import PredictionSet
@@ -70,9 +70,7 @@ def compare(config: CompareConfig) -> Comparison:
     require_store()
     trained_runs = _trained_runs(config)
     films = common_films(trained_runs, config.split, config.data)
-    labelled = [film for film in films.part(config.split) if film.labelled]
-    if not labelled:
-        raise DataError(f"{films.name} has no labelled film in its {config.split} part: choose another --split")
+    labelled = films.required_part(config.split, labelled=True)
     experiment = chosen_experiment(config.experiment, experiment_of(trained_runs[0].run))
     title = f"compare {len(trained_runs)} runs on {films.name} {config.split}"
     with open_run(experiment, title, command="compare") as run_id:

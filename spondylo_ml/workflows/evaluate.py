@@ -16,7 +16,6 @@ from spondylo_ml.data.films import FilmSet, digest, goes_by_pseudonym, terminal_
 from spondylo_ml.data.loading import first_of, impossible_labels, load_films, requested_data, require_usable_corner
 from spondylo_ml.data.synthetic import PHANTOM_KIND
 from spondylo_ml.disclaimer import DISCLAIMER
-from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.film_ranking import best_median_worst
 from spondylo_ml.evaluation.headline import headline
@@ -100,9 +99,7 @@ def evaluate(config: EvaluateConfig) -> EvaluationResult:
     trained_run = get_run(config.run_id)
     bundle = fetch_bundle(config.run_id)
     films = load_films(requested_data(bundle.config.data, config.data), for_training=False)
-    part = films.part(config.split)
-    if not part:
-        raise DataError(f"{films.name} has no {config.split} part: choose another --split")
+    part = films.required_part(config.split)
     experiment = chosen_experiment(config.experiment, experiment_of(trained_run))
     name = f"evaluate {trained_run.info.run_name} on {films.name} {config.split}"
     with open_run(experiment, name, command="evaluate", about=config.run_id) as run_id:

@@ -50,19 +50,12 @@ def show(config: ShowConfig) -> Shown:
     """
     if config.model is None:
         films = load_films(config.data, for_training=False)
-        labelled = _draw_labels(evenly_spaced(_part(films, config), config.films), config.height_px)
+        labelled = _draw_labels(evenly_spaced(films.required_part(config.split), config.films), config.height_px)
         return _written(config, films, "labels", labelled)
     model = find_model(config.model, config.digest)
     films = load_films(requested_data(model.bundle.config.data, config.data), for_training=False)
-    chosen, predictions = _chosen(_part(films, config), model.bundle, config)
+    chosen, predictions = _chosen(films.required_part(config.split), model.bundle, config)
     return _written(config, films, model.name, _draw_predictions(chosen, predictions, model.bundle, config))
-
-
-def _part(films: FilmSet, config: ShowConfig) -> Sequence[Film]:
-    part = films.part(config.split)
-    if not part:
-        raise DataError(f"{films.name} has no {config.split} part: choose another --split")
-    return part
 
 
 def _chosen(

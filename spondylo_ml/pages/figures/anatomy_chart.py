@@ -9,6 +9,7 @@ import numpy as np
 
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.pages import colours
+from spondylo_ml.pages.figures.charts import new_figure, picture_of
 from spondylo_ml.pages.figures.labels import Picture
 
 PANELS = (
@@ -26,13 +27,9 @@ CAUSES = (
 
 def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
     """(H, W, 3) RGB chart: per cause its share of corners and of error, and the MRE without it, with intervals."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     kinds = list(anatomy)
     rows = np.arange(len(kinds))
-    figure = Figure(figsize=(11, 3.2), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(11, 3.2)
     for axes, (name, label) in zip(figure.subplots(1, len(PANELS), sharey=True), PANELS, strict=True):
         estimates = [anatomy[kind][name] for kind in kinds]
         values = np.nan_to_num([e.value for e in estimates])
@@ -56,6 +53,4 @@ def draw_anatomy(anatomy: Mapping[str, Mapping[str, Estimate]]) -> Picture:
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_yticks(rows, [kind.replace("_", " ") for kind in kinds])
     figure.axes[0].invert_yaxis()
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
-    return np.ascontiguousarray(pixels[..., :3])
+    return picture_of(figure)

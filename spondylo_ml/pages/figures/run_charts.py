@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spondylo_ml.pages import colours
+from spondylo_ml.pages.figures.charts import new_figure, picture_of
 from spondylo_ml.pages.figures.labels import Picture, draw_text, text_width_px
 from spondylo_ml.pages.figures.sheet import tile
 
@@ -15,11 +16,7 @@ TITLE_PX = 24
 
 def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], label: str) -> Picture:
     """(H, W, 3) RGB chart of (epoch, value) by run; logarithmic if the values span more than tenfold."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(8, 4)
     axes = figure.subplots()
     for index, (name, points) in enumerate(curves.items()):
         epochs, values = zip(*points, strict=True) if points else ((), ())
@@ -31,9 +28,7 @@ def draw_learning_curves(curves: Mapping[str, Sequence[tuple[int, float]]], labe
     axes.spines[["top", "right"]].set_visible(False)
     if curves:
         figure.legend(loc="outside upper left", frameon=False, ncols=2, fontsize=8)  # above, where it covers nothing
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
-    return np.ascontiguousarray(pixels[..., :3])
+    return picture_of(figure)
 
 
 def side_by_side(pictures: Mapping[str, Picture]) -> Picture:

@@ -10,6 +10,7 @@ import numpy as np
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.uncertainty_numbers import ALL, curve_points
 from spondylo_ml.pages import colours
+from spondylo_ml.pages.figures.charts import new_figure, picture_of
 from spondylo_ml.pages.figures.labels import Picture
 
 Table = Mapping[str, Mapping[str, Estimate]]
@@ -29,11 +30,7 @@ def draw_uncertainty(
         tables: from `uncertainty_numbers.by_group`.
         stated: coverage that the slip sets are calibrated for.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(13, 9), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    figure = new_figure(13, 9)
     (corners, slips), (by_level, by_grade) = figure.subplots(2, 2)
     _draw_corners(corners, before, after)
     _draw_slips(slips, {**tables["uncertainty_by_level"], **tables["uncertainty_by_grade"]}, stated)
@@ -47,9 +44,7 @@ def draw_uncertainty(
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=6)
         if axes.get_legend_handles_labels()[0]:  # outside, so that it covers nothing
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=8)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba(), dtype=np.uint8)  # type: ignore[no-untyped-call]
-    return np.ascontiguousarray(pixels[..., :3])
+    return picture_of(figure)
 
 
 def _draw_corners(axes: Any, before: Mapping[float, float], after: Mapping[float, float]) -> None:

@@ -15,7 +15,6 @@ from spondylo_ml.config.promotion import PromoteConfig
 from spondylo_ml.data.films import FilmSet, digest
 from spondylo_ml.data.loading import load_films, requested_data
 from spondylo_ml.data.synthetic import PHANTOM_KIND
-from spondylo_ml.errors import DataError
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
 from spondylo_ml.evaluation.intervals import Estimate
 from spondylo_ml.evaluation.paired import PairedValues, paired_values
@@ -101,10 +100,7 @@ def load_frozen_films(config: PromoteConfig, tags: Mapping[str, str], candidates
         films = load_films(data, for_training=False)
     else:
         films = common_films(candidates, split, config.data)
-    part = films.part(split)
-    labelled = tuple(film for film in part if film.labelled)
-    if not labelled:
-        raise DataError(f"{films.name} has no labelled film in its {split} part: choose another --split")
+    part, labelled = films.part(split), films.required_part(split, labelled=True)
     if data.path is not None:
         data = data.model_copy(update={"path": data.path.expanduser().resolve()})
     return FrozenFilms(films, split, data, labelled, digest(part, films.slots))
