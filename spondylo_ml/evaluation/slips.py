@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,9 @@ FACING_COLUMNS = ("film_id", "right")
 
 EDGE_TOLERANCE_PX512 = 1.0
 """A corner at most this far beyond the edge of the film is taken for one on it."""
+
+HALF_TURN = 2  # quarter turns
+TURN_IN_DOUBT = "the film was read upside down, but its levels cannot be named, so that it may be upright"
 
 NOT_UPRIGHT = "the film is not upright, so that its horizontal need not be the patient's"
 
@@ -85,7 +89,7 @@ def measure_prediction(
     Slips and angles between vertebrae do not change if a film is turned. On one that is not upright, the facing is
     inferred even if one was given, since left and right are not the patient's, and there is no sacral slope.
     Corners that a network puts beyond the edge of the film are not used, and a warning has their number: nobody can see
-    whether they are right.
+    whether they are right. On a film that was read upside down, nothing is measured if its levels cannot be named.
 
     Args:
         levels_from: why vertebrae have their slots; the film's own reason if None.
@@ -94,7 +98,8 @@ def measure_prediction(
     vertebrae = measured_vertebrae(prediction, film.size_hw)
     lowest = min(vertebrae, key=lambda vertebra: vertebra.slot, default=None)
     n_beyond = _n_corners(predicted_vertebrae(prediction)) - _n_corners(vertebrae)
-    measurement = measure_film(
+    measured = partial(
+        measure_film,
         film,
         rules,
         vertebrae=vertebrae,
@@ -103,8 +108,10 @@ def measure_prediction(
         evidence=prediction.evidence,
         level_confidence=prediction.level_confidence,
         cut_off=lowest is not None and not lowest.present[2:].all(),
-        refusal=prediction.refusal,
     )
+    measurement = measured(refusal=prediction.refusal)
+    if prediction.quarter_turns == HALF_TURN and not (measurement.levels_known or prediction.refusal):
+        measurement = measured(refusal=TURN_IN_DOUBT)
     if n_beyond:
         beyond = f"{n_beyond} corner(s) beyond the edge of the film are not used"
         measurement = replace(measurement, warnings=(beyond, *measurement.warnings))

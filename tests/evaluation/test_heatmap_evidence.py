@@ -96,6 +96,17 @@ def test_a_lowest_vertebra_that_the_edge_cuts_off_is_not_recognised_as_s1() -> N
     assert any("the lowest vertebra is S1 with a probability of 0.50" in text for text in cut.warnings)
 
 
+@pytest.mark.parametrize(("turns", "level_confidence", "measured"), [(2, 0.99, True), (2, 0.5, False), (1, 0.5, True)])
+def test_upside_down_and_without_level_names_nothing_is_measured(
+    turns: int, level_confidence: float, measured: bool
+) -> None:
+    prediction = replace(prediction_of(FILM, SLOTS), quarter_turns=turns, level_confidence=level_confidence)
+    result = measure_prediction(FILM, prediction, DEFAULT_RULES, "test")
+    assert result.levels_known == (level_confidence > 0.95)
+    assert [not level.slip.reason for level in result.levels] == [measured] * len(result.levels)
+    assert any("may be upright" in text for text in result.warnings) == (not measured)
+
+
 def test_corners_beyond_the_edge_of_the_film_are_not_measured() -> None:
     sure = prediction_of(FILM, SLOTS)
     whole = measure_prediction(FILM, sure, DEFAULT_RULES, "test")
