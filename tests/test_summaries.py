@@ -13,7 +13,8 @@ from builders import ap_corners, plain_film, prediction_of
 from mlflow.tracking import MlflowClient
 from stores import store_in
 
-from spondylo_ml.cli.summaries.runs import after_training, evaluated
+from spondylo_ml.cli.summaries.evaluation import evaluation_summary
+from spondylo_ml.cli.summaries.training import after_training
 from spondylo_ml.config import ClinicalConfig
 from spondylo_ml.evaluation.cobb import T1_TO_L5
 from spondylo_ml.evaluation.evaluate_predictions import ReportHeader, evaluate_predictions
@@ -43,7 +44,9 @@ def summary(run_id: str, *slots: SlotRange, shift_px: float = 0.0) -> str:
     both = PredictionSet(films, [prediction_of(f, s, (shift_px, 0.0)) for f, s in zip(films, slots, strict=True)])
     report = evaluate_predictions(both, ClinicalConfig(), ReportHeader("films", "test", "0" * 64, resamples=20))
     metrics = score(both) | {"mean_shape_mre_px512": 30.0}
-    return evaluated(EvaluationResult(run_id, "unet #1", "films, test part", metrics, len(films), len(films), report))
+    return evaluation_summary(
+        EvaluationResult(run_id, "unet #1", "films, test part", metrics, len(films), len(films), report)
+    )
 
 
 def test_an_evaluation_of_ap_films_states_their_metrics(run_id: str) -> None:

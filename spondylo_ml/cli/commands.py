@@ -34,15 +34,7 @@ from spondylo_ml.config import (
     UiConfig,
 )
 
-WORKFLOWS, RUNS, READERS, CORRECTIONS, NEXT, FOLDERS, STORE = (
-    "spondylo_ml.workflows",
-    "spondylo_ml.cli.summaries.runs",
-    "spondylo_ml.cli.summaries.readers",
-    "spondylo_ml.cli.summaries.corrections",
-    "spondylo_ml.cli.summaries.next_films",
-    "spondylo_ml.cli.summaries.folders",
-    "spondylo_ml.cli.summaries.store",
-)
+WORKFLOWS, SUMMARY_OF = "spondylo_ml.workflows", "spondylo_ml.cli.summaries"
 TEN_COMMON = ("model", "data", "preset", "epochs", "lr", "batch", "minutes", "name", "seed", "resume")
 EXIT_PART_FAILED, EXIT_SOME_FILMS_FAILED = 1, 3
 
@@ -50,28 +42,29 @@ _ROWS = (
     Command(
         "train", TrainOptions, f"{WORKFLOWS}.train.start:train_as_requested",
         SUMMARIES["train"],
-        checks.check_train, f"{RUNS}:trained", takes_config=True, common=TEN_COMMON,
+        checks.check_train, f"{SUMMARY_OF}.training:train_summary", takes_config=True, common=TEN_COMMON,
     ),
     Command(
         "benchmark", BenchmarkConfig, f"{WORKFLOWS}.benchmark:benchmark",
         SUMMARIES["benchmark"],
-        checks.check_benchmark, f"{RUNS}:benchmarked", takes_config=True, exit_code_if_failed=EXIT_PART_FAILED,
+        checks.check_benchmark, f"{SUMMARY_OF}.benchmark:benchmark_summary", takes_config=True,
+        exit_code_if_failed=EXIT_PART_FAILED,
         common=("entries", "seeds", "minutes", "data", "preset", "only", "resume", "epochs", "batch"),
     ),
     Command(
         "evaluate", EvaluateConfig, f"{WORKFLOWS}.evaluate:evaluate",
         SUMMARIES["evaluate"],
-        checks.check_evaluate, f"{RUNS}:evaluated",
+        checks.check_evaluate, f"{SUMMARY_OF}.evaluation:evaluation_summary",
     ),
     Command(
         "diagnose", DiagnoseConfig, f"{WORKFLOWS}.diagnose:diagnose",
         SUMMARIES["diagnose"],
-        checks.check_evaluate, f"{RUNS}:diagnosed",
+        checks.check_evaluate, f"{SUMMARY_OF}.evaluation:diagnosis_summary",
     ),
     Command(
         "compare", CompareConfig, f"{WORKFLOWS}.compare:compare",
         SUMMARIES["compare"],
-        checks.check_compare, "spondylo_ml.cli.summaries.comparison:compared",
+        checks.check_compare, f"{SUMMARY_OF}.comparison:comparison_summary",
     ),
     Command(
         "ui", UiConfig, f"{WORKFLOWS}.ui:ui",
@@ -81,48 +74,48 @@ _ROWS = (
     Command(
         "audit", AuditConfig, f"{WORKFLOWS}.audit:audit",
         SUMMARIES["audit"],
-        checks.check_audit, f"{RUNS}:audited",
+        checks.check_audit, f"{SUMMARY_OF}.audit:audit_summary",
     ),
     Command(
         "readers", ReadersConfig, f"{WORKFLOWS}.readers:compare_readers",
         SUMMARIES["readers"],
-        checks.check_readers, f"{READERS}:readers_compared",
+        checks.check_readers, f"{SUMMARY_OF}.readers:readers_summary",
     ),
     Command(
         "corrections", CorrectionsConfig, f"{WORKFLOWS}.corrections:read_corrections",
         SUMMARIES["corrections"],
-        checks.check_corrections, f"{CORRECTIONS}:corrections_read",
+        checks.check_corrections, f"{SUMMARY_OF}.corrections:corrections_summary",
     ),
     Command(
         "next", NextConfig, f"{WORKFLOWS}.next_films:next_films",
         SUMMARIES["next"],
-        checks.check_next, f"{NEXT}:films_chosen", exit_code_if_failed=EXIT_SOME_FILMS_FAILED,
+        checks.check_next, f"{SUMMARY_OF}.next_films:next_films_summary", exit_code_if_failed=EXIT_SOME_FILMS_FAILED,
     ),
     Command(
         "export", ExportConfig, f"{WORKFLOWS}.export:export",
         SUMMARIES["export"],
-        checks.check_export, f"{FOLDERS}:exported",
+        checks.check_export, f"{SUMMARY_OF}.folders:export_summary",
     ),
     Command(
         "deidentify", DeidentifyConfig, f"{WORKFLOWS}.deidentify:deidentify",
         SUMMARIES["deidentify"],
-        checks.check_deidentify, "spondylo_ml.cli.summaries.deidentify:deidentified",
+        checks.check_deidentify, f"{SUMMARY_OF}.deidentify:deidentification_summary",
         exit_code_if_failed=EXIT_SOME_FILMS_FAILED, is_project_entry=False,
     ),
     Command(
         "phantom", PhantomConfig, f"{WORKFLOWS}.phantom:draw_phantoms",
         SUMMARIES["phantom"],
-        checks.check_phantom, f"{FOLDERS}:exported",
+        checks.check_phantom, f"{SUMMARY_OF}.folders:export_summary",
     ),
     Command(
         "predict", PredictConfig, f"{WORKFLOWS}.predict:predict",
         SUMMARIES["predict"],
-        checks.check_predict, f"{RUNS}:predicted", exit_code_if_failed=EXIT_SOME_FILMS_FAILED,
+        checks.check_predict, f"{SUMMARY_OF}.prediction:prediction_summary", exit_code_if_failed=EXIT_SOME_FILMS_FAILED,
     ),
     Command(
         "promote", PromoteConfig, f"{WORKFLOWS}.promote.rollback:promote_or_roll_back",
         SUMMARIES["promote"],
-        checks.check_promote, f"{RUNS}:promoted_or_rolled_back",
+        checks.check_promote, f"{SUMMARY_OF}.promotion:promotion_summary",
     ),
     Command(
         "registry", RegistryConfig, f"{WORKFLOWS}.registry:show_history",
@@ -132,12 +125,12 @@ _ROWS = (
     Command(
         "show", ShowConfig, f"{WORKFLOWS}.show:show",
         SUMMARIES["show"],
-        checks.check_show, f"{STORE}:shown", is_project_entry=False,
+        checks.check_show, f"{SUMMARY_OF}.store:show_summary", is_project_entry=False,
     ),
     Command(
         "preview", PreviewOptions, f"{WORKFLOWS}.preview:preview",
         SUMMARIES["preview"],
-        checks.check_preview, f"{STORE}:shown", takes_config=True, is_project_entry=False,
+        checks.check_preview, f"{SUMMARY_OF}.store:show_summary", takes_config=True, is_project_entry=False,
         common=("to", "films", "epochs_shown", "model", "data", "preset", "recipe", "seed"),
     ),
     Command(
@@ -148,22 +141,22 @@ _ROWS = (
     Command(
         "list", ListConfig, f"{WORKFLOWS}.list_store:list_store",
         SUMMARIES["list"],
-        checks.check_list, f"{STORE}:listed", is_project_entry=False,
+        checks.check_list, f"{SUMMARY_OF}.store:list_summary", is_project_entry=False,
     ),
     Command(
         "clean", CleanConfig, f"{WORKFLOWS}.clean:clean",
         SUMMARIES["clean"],
-        checks.check_clean, f"{STORE}:cleaned", is_project_entry=False,
+        checks.check_clean, f"{SUMMARY_OF}.store:clean_summary", is_project_entry=False,
     ),
     Command(
         "export-onnx", ExportOnnxConfig, f"{WORKFLOWS}.export_onnx:export_onnx",
         SUMMARIES["export-onnx"],
-        checks.check_export_onnx, f"{FOLDERS}:exported_onnx",
+        checks.check_export_onnx, f"{SUMMARY_OF}.folders:onnx_export_summary",
     ),
     Command(
         "convert-model", ConvertModelConfig, f"{WORKFLOWS}.convert_model:convert_model",
         SUMMARIES["convert-model"],
-        checks.check_convert_model, f"{FOLDERS}:converted",
+        checks.check_convert_model, f"{SUMMARY_OF}.folders:conversion_summary",
     ),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small_models import unet_bundle
 
-from spondylo_ml.cli.summaries.folders import converted
+from spondylo_ml.cli.summaries.folders import conversion_summary
 from spondylo_ml.config import ConvertModelConfig, PredictConfig, validate
 from spondylo_ml.errors import ConfigError, DataError
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, read_network, save_bundle
@@ -169,7 +169,7 @@ def test_format_1_without_a_manifest_is_converted_but_never_loaded(
             use(folder)
     result = convert_model(ConvertModelConfig(model=str(folder), to=tmp_path / "new"))
     assert result.digest == bundle_digest(tmp_path / "new")
-    assert f"--digest {result.digest}" in converted(result)
+    assert f"--digest {result.digest}" in conversion_summary(result)
     loaded = load_bundle(tmp_path / "new", result.digest)
     assert (loaded.config, loaded.uncertainty) == (bundle.config, bundle.uncertainty)
     for name, value in loaded.model.state_dict().items():

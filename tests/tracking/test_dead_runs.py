@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from stores import NOW_MS, TRAINING_TAGS, add_run
 
-from spondylo_ml.cli.summaries.store import cleaned
+from spondylo_ml.cli.summaries.store import clean_summary
 from spondylo_ml.config import CleanConfig
 from spondylo_ml.errors import RunInUseError, TrackingError
 from spondylo_ml.tracking import run_process
@@ -86,7 +86,7 @@ def test_a_killed_run_is_named_and_gets_its_state(client: MlflowClient, caplog: 
     assert run.info.status == "KILLED"
     assert run.data.tags["error"].startswith(f"killed: process {process.pid} on ")
     assert run.data.tags["error"].endswith("ended without a word")
-    assert f"run {run_id} (unet #1) was killed: its state is no longer RUNNING but KILLED" in cleaned(cleaning)
+    assert f"run {run_id} (unet #1) was killed: its state is no longer RUNNING but KILLED" in clean_summary(cleaning)
     assert clean(CleanConfig()).killed == ()
 
 
@@ -191,7 +191,7 @@ def test_a_run_whose_state_may_not_be_changed_is_listed_and_the_others_are_ended
     states = {run_id: client.get_run(run_id).info.status for run_id in (first, refused, last)}
     assert states == {first: "KILLED", refused: "RUNNING", last: "KILLED"}
     assert {run.info.run_id for run in cleaning.killed} == {first, last}
-    (line,) = [line for line in cleaned(cleaning).splitlines() if refused in line]
+    (line,) = [line for line in clean_summary(cleaning).splitlines() if refused in line]
     assert line.startswith(f"run {refused} was killed, but its state could not be changed: ")
     assert line.endswith("only its owner may"), "without the SQL that MLflow quotes"
     assert "error" not in client.get_run(refused).data.tags

@@ -11,7 +11,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.utils.file_utils import local_file_uri_to_path
 from stores import NOW_MS, TRAINING_TAGS, add_run
 
-from spondylo_ml.cli.summaries.store import cleaned
+from spondylo_ml.cli.summaries.store import clean_summary
 from spondylo_ml.config import CleanConfig
 from spondylo_ml.tracking.logged_models import has_model
 from spondylo_ml.workflows.clean import Cleaning, clean, plan_cleaning
@@ -63,7 +63,7 @@ def test_old_runs_and_checkpoints_are_deleted_if_asked_for_and_nothing_else(
     assert cleaning.kept_checkpoints == kept
     assert cleaning.kept_runs.items() > kept.items()
     assert cleaning.kept_runs["registered as landmarks version 2"] == 1
-    text = cleaned(cleaning)
+    text = clean_summary(cleaning)
     assert "checkpoints: 4 file(s) of 2 run(s), 0.0 MB, would be deleted" in text
     assert "Nothing was deleted. To delete what is listed (0.0 MB): the same command with --delete true" in text
     assert len(list(tmp_path.rglob("*.ckpt"))) == 12
@@ -79,7 +79,7 @@ def test_old_runs_and_checkpoints_are_deleted_if_asked_for_and_nothing_else(
     assert len(list(tmp_path.rglob("*.ckpt"))) == 8
     stages = {run_id: client.get_run(run_id).info.lifecycle_stage for run_id in (old, unknown, registered, by_hand)}
     assert stages == {old: "deleted", unknown: "active", registered: "active", by_hand: "active"}
-    assert "Restore a run with its files: mlflow runs restore --run-id" in cleaned(result)
+    assert "Restore a run with its files: mlflow runs restore --run-id" in clean_summary(result)
     again = clean(CleanConfig.model_validate(ONE_NEWEST | {"delete": True}))
     assert (again.runs, again.checkpoints) == ((), ())
 
@@ -111,12 +111,12 @@ def test_the_files_of_the_runs_it_deletes_are_gone_and_those_of_runs_that_others
     options = ONE_NEWEST | {"older_than_days": 0, "delete": True}
     kept_files = clean(CleanConfig.model_validate(options | {"what": ("runs",)}))
     assert (ids(kept_files), kept_files.files) == ([old], ())
-    assert "Restore a run with its files" in cleaned(kept_files)
+    assert "Restore a run with its files" in clean_summary(kept_files)
     assert all(file.exists() for file in files[old])
 
     dry = clean(CleanConfig.model_validate(options | {"delete": False}))
     assert [(item.run.info.run_id, item.n_bytes) for item in dry.files] == [(old, 10_000)]
-    assert "artefacts and models: of 1 run(s), 0.0 MB, would be deleted" in cleaned(dry)
+    assert "artefacts and models: of 1 run(s), 0.0 MB, would be deleted" in clean_summary(dry)
     before = sum(file.stat().st_size for file in tmp_path.glob("mlruns/**/*") if file.is_file())
     result = clean(CleanConfig.model_validate(options))
     after = sum(file.stat().st_size for file in tmp_path.glob("mlruns/**/*") if file.is_file())
@@ -144,7 +144,9 @@ def test_files_that_cannot_be_deleted_are_named_and_the_next_clean_deletes_them(
         patch.setattr(LocalArtifactRepository, "delete_artifacts", _refuse)
         result = clean(options)
     assert (ids(result), result.files) == ([old], ())
-    assert f"artefacts and models of run {old} cannot be deleted now: PermissionError: read-only" in cleaned(result)
+    assert f"artefacts and models of run {old} cannot be deleted now: PermissionError: read-only" in clean_summary(
+        result
+    )
     assert page.exists()
     assert weights.exists()
     assert [item.run.info.run_id for item in clean(options).files] == [old]

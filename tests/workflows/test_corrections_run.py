@@ -13,7 +13,7 @@ from drafted_films import DIGEST, MODEL_NAME, write_drafted
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 
-from spondylo_ml.cli.summaries.corrections import corrections_read
+from spondylo_ml.cli.summaries.corrections import corrections_summary
 from spondylo_ml.config import CorrectionsConfig
 from spondylo_ml.data.draft_record import read_drafts
 from spondylo_ml.data.writers.base import PlacedFilm
@@ -127,7 +127,7 @@ def test_corrections_are_logged_for_the_model_and_its_version(
     for path in files.rglob("*"):
         assert path.is_dir() or PERSON.encode() not in path.read_bytes(), f"a person's name is in {path.name}"
     assert PERSON not in f"{run.data.params} {run.data.tags} {run.inputs}"
-    text = corrections_read(result)
+    text = corrections_summary(result)
     assert "untouched, the labels name no person" in text
     assert f"spondylo-landmarks version {number}: worse than at promotion: instance MRE 0.34 [" in text
 
@@ -149,7 +149,7 @@ def test_a_model_of_another_store_has_its_corrections_in_their_own_runs(
 ) -> None:
     result = read_corrections(config(folders, pictures=0))
     assert result.comparisons == {}
-    assert "this store has no run that trained the model" in corrections_read(result)
+    assert "this store has no run that trained the model" in corrections_summary(result)
     assert "training_run" not in client.get_run(result.run_id).data.tags
 
 

@@ -13,7 +13,7 @@ import pytest
 from builders import mendeley_folder
 from commands import client_of, run, start
 
-from spondylo_ml.cli.summaries.folders import exported
+from spondylo_ml.cli.summaries.folders import export_summary
 from spondylo_ml.config import ExportConfig, PhantomConfig
 from spondylo_ml.data.films import digest
 from spondylo_ml.data.readers import read_folder
@@ -69,7 +69,7 @@ def test_bad_films_stop_an_export_or_are_skipped(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"1 bad file\(s\)"):
         export(ExportConfig.model_validate(options))
     skip_options = {**options, "data": {"path": root, "on_bad_file": "skip"}}
-    assert exported(export(ExportConfig.model_validate(skip_options))).startswith(
+    assert export_summary(export(ExportConfig.model_validate(skip_options))).startswith(
         "5 film(s), 5 with labels, written as yolo"
     )
 

@@ -11,7 +11,7 @@ from commands import environment
 from mlflow.tracking import MlflowClient
 from stores import add_run
 
-from spondylo_ml.cli.summaries.store import listed
+from spondylo_ml.cli.summaries.store import list_summary
 from spondylo_ml.config import ListConfig
 from spondylo_ml.errors import ConfigError, TrackingError
 from spondylo_ml.workflows.list_store import list_store
@@ -31,7 +31,7 @@ def test_runs_are_listed_newest_first_or_best_first(client: MlflowClient) -> Non
     assert rows[2][1:6] == ("failed", "train", "failed", "", "")
     best_first = list_store(ListConfig(by="val_best/mre_px512", count=1))
     assert [row[1] for row in best_first.rows[1:]] == ["better"]
-    assert listed(best_first).endswith("and 1 more: --count 2")
+    assert list_summary(best_first).endswith("and 1 more: --count 2")
     assert [row[1] for row in list_store(ListConfig(models=("resnet50",))).rows[1:]] == []
 
 
@@ -58,9 +58,9 @@ def test_registered_models_are_listed_with_their_aliases(client: MlflowClient) -
 
 
 def test_an_empty_list_says_what_is_missing_and_bad_requests_are_errors(client: MlflowClient) -> None:
-    assert listed(list_store(ListConfig())).startswith("no such run in sqlite:///")
-    assert listed(list_store(ListConfig(what="models"))).startswith("no registered model in sqlite:///")
-    assert listed(list_store(ListConfig(what="studies"))).startswith("no study and no benchmark in sqlite:///")
+    assert list_summary(list_store(ListConfig())).startswith("no such run in sqlite:///")
+    assert list_summary(list_store(ListConfig(what="models"))).startswith("no registered model in sqlite:///")
+    assert list_summary(list_store(ListConfig(what="studies"))).startswith("no study and no benchmark in sqlite:///")
     add_run(client, metrics={"val_best/mre_px512": 20.0})
     with pytest.raises(TrackingError, match=r"no run in .* has 'val_best/sdr_6px'\. unknown metric"):
         list_store(ListConfig(by="val_best/sdr_6px"))

@@ -17,7 +17,7 @@ from mlflow.tracking import MlflowClient
 from small_models import bundle_with_known_corners, small_bundle
 
 from spondylo_ml.active_learning.ranking import State
-from spondylo_ml.cli.summaries.next_films import films_chosen
+from spondylo_ml.cli.summaries.next_films import next_films_summary
 from spondylo_ml.config import DataConfig, NextConfig
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.loading import read_films
@@ -100,7 +100,7 @@ def test_films_are_chosen_or_set_aside_with_the_reason(
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"index.html", "next.csv", "drafts"}
     for path in [*files.rglob("*"), *(tmp_path / "out").rglob("*")]:
         assert path.is_dir() or PERSON.encode() not in path.read_bytes(), f"a file's name is in {path.name}"
-    text = films_chosen(result)
+    text = next_films_summary(result)
     assert str(films / f"{PERSON} broken.png") in text
     assert "not an image that can be read" in text
     assert "3 of 8 films to label first" in text
@@ -125,7 +125,7 @@ def test_refused_films_are_listed_and_what_a_model_lacks_is_said(
     config = NextConfig(films=(str(films / f"{NAMES[0]}.png"),), model=str(tmp_path / "model"))
     result = next_films(config)
     assert [one.state for one in result.ranked] == [State.REFUSED]
-    assert "does not look like a lateral lumbar film" in films_chosen(result)
+    assert "does not look like a lateral lumbar film" in next_films_summary(result)
     assert result.warnings[0].startswith("the model has no calibrated grade probabilities")
     assert "refuses 1 of the films" in result.warnings[-1]
     assert result.failed == ()

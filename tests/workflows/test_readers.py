@@ -12,7 +12,7 @@ from commands import unknown_metrics
 from mlflow.tracking import MlflowClient
 from simulated_readers import drawn, reader_of
 
-from spondylo_ml.cli.summaries.readers import readers_compared
+from spondylo_ml.cli.summaries.readers import readers_summary
 from spondylo_ml.config import DataConfig, ReadersConfig
 from spondylo_ml.data.films import FilmSet
 from spondylo_ml.data.loading import read_films
@@ -78,7 +78,7 @@ def test_readers_their_consensus_and_a_model_are_compared_in_a_run(
     for path in files.rglob("*"):
         assert path.is_dir() or PERSON.encode() not in path.read_bytes(), f"a folder's name is in {path.name}"
     assert PERSON not in f"{run.data.params} {run.data.tags} {run.inputs}"
-    text = readers_compared(result)
+    text = readers_summary(result)
     assert f"reader A: {folders[0]}" in text
     assert re.search(r"A-B +\d\.\d\d \[", text)
     assert few in text
@@ -95,7 +95,7 @@ def test_two_readers_without_a_model_need_no_folder_to_write(
     assert (len(result.study.films), result.model, result.written) == (5, None, None)
     assert "readers/model-A/mre_px512" not in client.get_run(result.run_id).data.metrics
     assert "model" not in {item.path.partition(".")[0] for item in client.list_artifacts(result.run_id)}
-    assert "consensus labels written" not in readers_compared(result)
+    assert "consensus labels written" not in readers_summary(result)
 
 
 def test_bad_files_stop_the_command_unless_they_are_skipped(

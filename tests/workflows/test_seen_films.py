@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from stores import store_in
 
-from spondylo_ml.cli.summaries.runs import evaluated
+from spondylo_ml.cli.summaries.evaluation import evaluation_summary
 from spondylo_ml.config import EvaluateConfig, validate
 from spondylo_ml.data.pseudonyms import pseudonym
 from spondylo_ml.workflows.evaluate import evaluate
@@ -120,7 +120,7 @@ def test_an_evaluation_on_other_parts_of_the_training_films_warns(
     try:
         config = validate(EvaluateConfig, {**options, "data": {"phantom_films": 23, "split_seed": 5}})
         result = evaluate(config)
-        output = evaluated(result)
+        output = evaluation_summary(result)
     finally:
         mlflow.set_tracking_uri(before)
     logged = client_of(folder).get_run(result.run_id)

@@ -17,7 +17,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from stores import TRAINING_TAGS, add_run
 
-from spondylo_ml.cli.summaries.store import cleaned
+from spondylo_ml.cli.summaries.store import clean_summary
 from spondylo_ml.config import BenchmarkConfig, CleanConfig, resolve_config
 from spondylo_ml.config.benchmark_plan import make_plan
 from spondylo_ml.errors import RunInUseError, TrackingError
@@ -95,7 +95,9 @@ def test_a_run_that_another_process_trains_cannot_be_resumed(
         end_unopened_run("train", refusal.value)
         cleaning = clean(CleanConfig())
         assert cleaning.killed == ()
-        assert f"run {run_id} was killed, but its state could not be changed: {folder} is in use: " in cleaned(cleaning)
+        assert f"run {run_id} was killed, but its state could not be changed: {folder} is in use: " in clean_summary(
+            cleaning
+        )
         assert client.get_run(run_id).to_dictionary() == before, "the run of the other process is not touched"
         holder.process.kill()
         holder.process.wait()

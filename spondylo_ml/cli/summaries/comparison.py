@@ -12,7 +12,7 @@ from spondylo_ml.pages.comparison_page import ComparisonData, interval_text
 from spondylo_ml.workflows.compare import Comparison, film_differences
 
 
-def compared(comparison: Comparison) -> str:
+def comparison_summary(comparison: Comparison) -> str:
     """Summary of a comparison: each run against the first run."""
     data = comparison.data
     blocks = [

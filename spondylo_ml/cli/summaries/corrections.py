@@ -15,7 +15,7 @@ from spondylo_ml.workflows.corrections import CorrectionsResult
 LISTED_FILMS = 20
 
 
-def corrections_read(result: CorrectionsResult) -> str:
+def corrections_summary(result: CorrectionsResult) -> str:
     """Films by review, what was corrected, levels, the version in use, and where the results are."""
     lines = [f"model: {result.drafts.model}, digest {result.drafts.digest[:12] or 'not stated'}"]
     lines += [f"warning: {warning}" for warning in result.warnings]

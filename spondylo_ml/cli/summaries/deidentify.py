@@ -10,7 +10,7 @@ from spondylo_ml.workflows.deidentify import LOOK, DeidentifyResult
 LISTED_FILMS = 20
 
 
-def deidentified(result: DeidentifyResult) -> str:
+def deidentification_summary(result: DeidentifyResult) -> str:
     """What was written and masked, and each refused film with the reason; only the terminal shows names of files."""
     patients = {one.patient for one in result.written}
     masked = [one for one in result.written if one.masked]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LISTED_REMARKS = 10
 
 
-def exported(result: ExportResult) -> str:
+def export_summary(result: ExportResult) -> str:
     """Summary of an export of films."""
     films, folder = result.written.films, result.written.folder
     labelled = sum(film.labelled for film in films.films)
@@ -30,7 +30,7 @@ def exported(result: ExportResult) -> str:
     return "\n".join(lines)
 
 
-def exported_onnx(result: OnnxExportResult) -> str:
+def onnx_export_summary(result: OnnxExportResult) -> str:
     """Summary of an ONNX export, with the check and the speed of both networks."""
     from spondylo_ml.serving.bundle import NETWORK, PARITY  # slow
 
@@ -56,7 +56,7 @@ def exported_onnx(result: OnnxExportResult) -> str:
     return "\n".join([*lines, DISCLAIMER])
 
 
-def converted(result: ConversionResult) -> str:
+def conversion_summary(result: ConversionResult) -> str:
     """Summary of a converted model."""
     return "\n".join(
         [

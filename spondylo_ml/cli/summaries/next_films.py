@@ -15,7 +15,7 @@ from spondylo_ml.workflows.next_films import NextResult
 LISTED_FILMS = 20
 
 
-def films_chosen(result: NextResult) -> str:
+def next_films_summary(result: NextResult) -> str:
     """The chosen films with their files, which only the terminal shows, and all that were set aside with the reason."""
     lines = [f"warning: {warning}" for warning in result.warnings]
     chosen = [one for one in result.ranked if one.state is State.CHOSEN]

@@ -18,7 +18,7 @@ OF_MODEL = ("mre_px512", "mre_mm", "sdr_6px", "slip_error_percent", "grade_accur
 LISTED_FILMS = 20
 
 
-def readers_compared(result: ReadersResult) -> str:
+def readers_summary(result: ReadersResult) -> str:
     """Who is who, the films that were left out, agreement, disagreements, the model, and where the results are."""
     study = result.study
     lines = [f"  reader {reader}: {folder}" for reader, folder in result.folders.items()]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spondylo_ml.workflows.show import Shown
 
 
-def listed(listing: Listing) -> str:
+def list_summary(listing: Listing) -> str:
     """The table of a list, and how many rows it leaves out."""
     if len(listing.rows) == 1:
         return listing.nothing
@@ -24,12 +24,12 @@ def listed(listing: Listing) -> str:
     return "\n".join([*aligned(listing.rows), *(more if listing.left_out else [])])
 
 
-def shown(result: Shown) -> str:
+def show_summary(result: Shown) -> str:
     """Where the pictures are."""
     return f"{result.n_films} film(s) of {result.of_films}: open {result.page}"
 
 
-def cleaned(cleaning: Cleaning) -> str:
+def clean_summary(cleaning: Cleaning) -> str:
     """What was deleted or would be, what is kept and why, and what to do next."""
     state = "deleted" if cleaning.deleted else "would be deleted"
     n_files = sum(len(item.files) for item in cleaning.checkpoints)
