@@ -76,7 +76,7 @@ def test_the_results_in_the_readme_equal_those_of_the_benchmark() -> None:
         errors, by_position, _, errors_real, by_position_real, *_ = rows_by_model[name]
         sources = [errors, errors, errors_real, errors_real, by_position, by_position_real]
         for cell, source in zip(cells[2:8], sources, strict=True):
-            assert re.search(rf"\| {re.escape(cell.strip())}( \[.*?\])? \|", source), (title, cell)
+            assert re.search(rf"\| {re.escape(cell.strip())}( ± [\d.]+)?( \[.*?\])? \|", source), (title, cell)
 
 
 def test_all_words_of_the_messages_of_the_troubleshooting_page_occur_in_the_source() -> None:
