@@ -1,17 +1,22 @@
-"""From finished training runs to the files of the starter model."""
+"""From a finished training run to the files of the starter model."""
 
 from __future__ import annotations
 
 import json
 import logging
+import platform
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+import torch
+from mlflow.entities import Run
 
 from spondylo_ml.config import ReadingConfig
 from spondylo_ml.data.conditions import NOT_LUMBAR, condition_films
@@ -27,7 +32,8 @@ from spondylo_ml.evaluation.prediction_set import PredictionSet
 from spondylo_ml.evaluation.refusal import Refusal
 from spondylo_ml.evaluation.report import EvaluationReport
 from spondylo_ml.landmarks import Film
-from spondylo_ml.models.cascade_net import CascadeNet, joined_networks
+from spondylo_ml.models.zoo import parameter_count
+from spondylo_ml.nan import drop_nan
 from spondylo_ml.serving.artefact import fetch_bundle
 from spondylo_ml.serving.bundle import Bundle, bundle_digest, load_bundle, save_bundle
 from spondylo_ml.serving.half_precision import round_to_half
@@ -35,18 +41,17 @@ from spondylo_ml.serving.local_model import ORIGIN
 from spondylo_ml.serving.predictor import Predictor
 from spondylo_ml.workflows.shared.uncertainty import evaluate_uncertainty
 from starter.card import StarterFacts, starter_card
-from starter.origin import Origins, Rounding, metrics_of, origin_of
 from starter.recipe import without_starting_model
 
 log = logging.getLogger(__name__)
 
 CARD = "card.md"
+PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "albumentations")
+"""Packages on which the weights depend."""
+
 OTHERS_SEED, OTHERS_PER_KIND = 2_000_000, 20
 """Seed and number, of each kind, of the films without a lumbar spine on which refusals are counted; no model is trained
 on films of this seed."""
-
-MOST_COMPARED = 60
-"""Validation films whose corners are compared with those of the weights before they are rounded."""
 
 HARDER = ("narrow-discs", "bowel-gas", "enhanced", "difficult")
 HARDER_SEED, HARDER_PER_CONDITION = 3_000_000, 10
@@ -54,12 +59,32 @@ HARDER_SEED, HARDER_PER_CONDITION = 3_000_000, 10
 of measurements has what 0, 5, 10 and 20 films of each condition give."""
 
 
+@dataclass(frozen=True)
+class Origins:
+    """Where the first weights were from; the commits that trained them, trained the close-up, and built the model."""
+
+    weights_from: str
+    training: str
+    close_up: str
+    building: str
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """How far half precision moves the corners of the predicted vertebrae on the validation films, px512.
+
+    Attributes:
+        median_px512, mean_px512, largest_px512: None if no vertebra is predicted.
+    """
+
+    median_px512: float | None
+    mean_px512: float | None
+    largest_px512: float | None
+    n_corners: int
+
+
 def build_starter(
-    run_id: str,
-    origins: Origins,
-    folder: Path,
-    reading: ReadingConfig | None = None,
-    uncalibrated: bool = False,
+    run_id: str, origins: Origins, folder: Path, reading: ReadingConfig | None = None, uncalibrated: bool = False
 ) -> str:
     """Write the model of a training run with its card and origin to `folder`, which is replaced; returns its digest.
 
@@ -72,7 +97,7 @@ def build_starter(
     Raises:
         DataError: the model cannot be calibrated.
     """
-    bundle = with_networks(fetch_bundle(run_id), [other.network for other in origins.others])
+    bundle = fetch_bundle(run_id)
     trained = _reading_as(replace(bundle, config=without_starting_model(bundle.config)), reading)
     films = load_films(trained.config.data)
     harder = [] if uncalibrated else harder_films(HARDER_PER_CONDITION, trained.config.data.phantom_long_side_px)
@@ -83,18 +108,9 @@ def build_starter(
     made = load_bundle(folder)
     reports = {part: _report(made, films, part) for part in ("val", "test")}
     run = mlflow.get_run(run_id)
-    origin = origin_of(made, run, films, origins, bundle_digest(folder), rounding, reports, len(harder))
+    origin = _origin(made, run, films, origins, bundle_digest(folder), rounding, reports, len(harder))
     _write_origin_and_card(made, films, origin, reports, folder)
     return bundle_digest(folder)
-
-
-def with_networks(bundle: Bundle, others: Sequence[CascadeNet]) -> Bundle:
-    """The bundle with the outputs of other networks averaged with those of its own."""
-    if not others:
-        return bundle
-    assert isinstance(bundle.model, CascadeNet)
-    network = joined_networks(bundle.model, others)
-    return replace(bundle, model=network, config=network.config)
 
 
 def evaluate_again(folder: Path, to: Path, reading: ReadingConfig, commit: str) -> str:
@@ -115,7 +131,7 @@ def evaluate_again(folder: Path, to: Path, reading: ReadingConfig, commit: str) 
     made = load_bundle(to)
     reports = {part: _report(made, films, part) for part in ("val", "test")}
     evaluation = {"code_commit": commit, "films": digests}
-    origin |= {"digest": bundle_digest(to), "evaluation": evaluation, "metrics": metrics_of(reports)}
+    origin |= {"digest": bundle_digest(to), "evaluation": evaluation, "metrics": _metrics(reports)}
     _write_origin_and_card(made, films, origin, reports, to)
     return bundle_digest(to)
 
@@ -144,7 +160,7 @@ def rounded_and_calibrated(
     # Levels are not checked here: that takes three quarters of the time, and changes neither corners nor their scores.
     unchecked = bundle.config.reading.model_copy(update={"check_levels": False})
     bare = replace(_reading_as(bundle, unchecked), uncertainty=None, evidence=None, level_confidence=None, refusal=None)
-    exact = Predictor(bare).predict(val[:MOST_COMPARED])
+    exact = Predictor(bare).predict(val)
     round_to_half(bundle.model)
     predictions = PredictionSet(val, Predictor(bare).predict(val))
     more = PredictionSet([*val, *harder], [*predictions.predictions, *Predictor(bare).predict(harder)])
@@ -154,7 +170,7 @@ def rounded_and_calibrated(
     moved = [
         np.linalg.norm(after.corners_xy - before.corners_xy, axis=-1)[before.presence >= PRESENCE_THRESHOLD].ravel()
         * (512 / max(film.size_hw))
-        for film, before, after in zip(val, exact, predictions.predictions, strict=False)
+        for film, before, after in zip(val, exact, predictions.predictions, strict=True)
     ]
     px512 = np.concatenate(moved)
     if not len(px512):
@@ -221,6 +237,10 @@ def _write_origin_and_card(
     (folder / CARD).write_text(card, encoding="utf-8")
 
 
+def _metrics(reports: dict[str, EvaluationReport]) -> dict[str, dict[str, float]]:
+    return {part: drop_nan({name: e.value for name, e in report.numbers.items()}) for part, report in reports.items()}
+
+
 def _mean_shape_report(bundle: Bundle, films: FilmSet) -> EvaluationReport:
     predictions = bundle.mean_shape.predict_films(films.part("test"))
     return evaluate_predictions(predictions, bundle.config.clinical, _header(films, "test"))
@@ -228,3 +248,50 @@ def _mean_shape_report(bundle: Bundle, films: FilmSet) -> EvaluationReport:
 
 def _header(films: FilmSet, part: str) -> ReportHeader:
     return ReportHeader(films.name, part, digest(films.part(part), films.slots))
+
+
+def _origin(
+    bundle: Bundle,
+    run: Run,
+    films: FilmSet,
+    origins: Origins,
+    model_digest: str,
+    rounding: Rounding,
+    reports: dict[str, EvaluationReport],
+    n_harder: int,
+) -> dict[str, Any]:
+    """How the model was made, as JSON values."""
+    return {
+        "digest": model_digest,
+        "made": datetime.now(UTC).date().isoformat(),
+        "code_commit": origins.building,
+        "model": bundle.config.model.name,
+        "parameters": parameter_count(bundle.model),
+        "levels": list(bundle.slots.names),
+        "weights_from": origins.weights_from,
+        "films": {
+            "name": films.name,
+            **{part: {"films": len(films.part(part)), "sha256": digest(films.part(part), films.slots)}
+               for part in ("train", "val", "test")},
+        },
+        "training": {
+            "code_commit": origins.training, "close_up_commit": origins.close_up, "threads": torch.get_num_threads(),
+            "epochs": bundle.config.training.epochs, "run": run.info.run_id,
+        },
+        "half_precision": vars(rounding),
+        "calibrated_on": {"validation": len(films.part("val")), "harder": n_harder},
+        "refusal": bundle.refusal.model_dump(mode="json") if bundle.refusal else None,
+        "machine": {"platform": platform.platform(), "processor": _processor(), "python": platform.python_version()},
+        "packages": {name: version(name) for name in PACKAGES},
+        "metrics": _metrics(reports),
+    }  # fmt: skip
+
+
+def _processor() -> str:
+    """Name of the processor's model; the architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -40,8 +40,8 @@ Research use. **{DISCLAIMER}**
 
 The model that comes with the package: `spondylo_ml.load("starter")`, `predict --model starter`. It proposes the corners
 of {levels[0]} to {levels[-1]} on lateral lumbar films, from which slip and Meyerding grade are measured with their
-uncertainty. It was trained on **synthetic films alone**; no film of a patient was used. Fine-tune it on labelled
-films with `train --model.pretrained starter`.
+uncertainty. It was trained on **synthetic films alone**; no film of a patient was used. To go on from it with labelled
+films: `train --model.pretrained starter`.
 
 Not for the care of any patient, and not for other views or parts of the spine.
 """
@@ -76,15 +76,13 @@ def _how_made(origin: Mapping[str, Any]) -> str:
         ("digest (SHA-256 of the manifest)", f"`{origin['digest']}`"),
         ("made", origin["made"]),
         ("code", _code_text(origin)),
-        ("recipes", _recipes_text(origin)),
+        ("recipes", "`projects/starter/config.yaml`, then `close_up.yaml` laid over it, resolved in `bundle.json`"),
         ("command", "`make starter`"),
         ("parameters", f"{origin['parameters']:,}"),
         ("initial weights", origin["weights_from"]),
         ("films of the close-up", films["name"]),
         *((f"{part} films", f"{films[part]['films']}, digest `{films[part]['sha256']}`")
           for part in ("train", "val", "test")),
-        *(("training films of another network", f"{other['films']}, digest `{other['films_sha256']}`")
-          for other in origin.get("other_networks", ())),
         *((f"{part} films as they were evaluated", f"digest `{sha256}`")
           for part, sha256 in origin.get("evaluation", {}).get("films", {}).items()),
         ("training of the close-up", f"{training['epochs']} epochs, {training['threads']} thread(s)"),
@@ -104,15 +102,9 @@ The same code gives the same digest again on the same machine with the same pack
 """
 
 
-def _recipes_text(origin: Mapping[str, Any]) -> str:
-    second = "; with `second_network.yaml` laid over it" if origin.get("other_networks") else ""
-    return f"`projects/starter/config.yaml`{second}; then with `close_up.yaml` laid over it, resolved in `bundle.json`"
-
-
 def _code_text(origin: Mapping[str, Any]) -> str:
     training, building = origin["training"], origin["code_commit"]
     parts = [("weights", training["code_commit"]), ("close-up", training["close_up_commit"])]
-    parts += [("another network", other["code_commit"]) for other in origin.get("other_networks", ())]
     if "evaluation" in origin:
         parts += [("calibration", building), ("evaluation", origin["evaluation"]["code_commit"])]
     else:

@@ -1,9 +1,8 @@
 """Train the starter model, or resume its training run, and write it to the folder from which `load("starter")` reads.
 
 The same code, recipe, packages and machine give the same digest, also if the training run was killed and resumed: the
-length is counted in film passes, and the numbers of threads and workers are fixed. There are three training runs: two
-networks without a close-up, on different films of moderate size, whose outputs are averaged, and the close-up alone, on
-larger films.
+length is counted in film passes, and the numbers of threads and workers are fixed. There are two training runs: one of
+everything but the close-up, on films of moderate size, and one of the close-up alone, on larger films.
 """
 
 from __future__ import annotations
@@ -36,18 +35,16 @@ from spondylo_ml.tracking.provenance import git_commit
 from spondylo_ml.tracking.resume import Resume
 from spondylo_ml.workflows.train import train
 from spondylo_ml.workflows.train.resumable import find_resumable
-from starter.build import CARD, build_starter, evaluate_again
+from starter.build import CARD, Origins, build_starter, evaluate_again
 from starter.options import LARGEST_MB, THREADS, StarterOptions
-from starter.origin import Origins, OtherNetwork
-from starter.recipe import close_up_config, second_network_config, starter_config
+from starter.recipe import close_up_config, starter_config
 
 log = logging.getLogger(__name__)
 
 FILES = frozenset({DESCRIPTION, WEIGHTS, MANIFEST, ORIGIN, CARD})
 REQUEST, LOG, LOCK, BUILT = "request.json", "starter.log", "lock", "built"
-SECOND_NETWORK, CLOSE_UP, FIRST_MODEL = "second_network", "close_up", "first_model"
-"""Folders of the second network's training run, of the close-up's, and of the first network, on top of which the
-close-up is trained."""
+CLOSE_UP, FIRST_MODEL = "close_up", "first_model"
+"""Folders of the second training run, and of the model of the first one, on top of which it trains."""
 
 
 @dataclass(frozen=True)
@@ -81,20 +78,14 @@ def make_starter(options: StarterOptions) -> Starter:
             digest = evaluate_again(to, work / BUILT, starter_config(options.smoke).reading, commit)
             return _stored(work / BUILT, to, digest)
         first = _training(work, starter_config(options.smoke), commit)
-        other = _training(work / SECOND_NETWORK, second_network_config(options.smoke), commit)
-        others = (OtherNetwork.of_run(other.run_id, other.commit),)
         first_model = work / FIRST_MODEL
         save_bundle(fetch_bundle(first.run_id), _emptied(first_model))
         config = close_up_config(options.smoke, first_model)
-        close_up = _training(work / CLOSE_UP, config, commit)
+        second = _training(work / CLOSE_UP, config, commit)
         made_by = Origins(
-            weights_from=first.weights_from,
-            training=first.commit,
-            close_up=close_up.commit,
-            building=commit,
-            others=others,
+            weights_from=first.weights_from, training=first.commit, close_up=second.commit, building=commit
         )
-        digest = build_starter(close_up.run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
+        digest = build_starter(second.run_id, made_by, work / BUILT, config.reading, uncalibrated=options.smoke)
         return _stored(work / BUILT, to, digest)
 
 

@@ -19,7 +19,7 @@ LARGEST_MB = 20.0
 class StarterOptions(Section):
     """Where the starter model is trained, and where it is written."""
 
-    work: Path = Field(Path("starter_run"), description="folder of the training runs; the same one resumes them")
+    work: Path = Field(Path("starter_run"), description="folder of the training run; the same one resumes it")
     to: Path = Field(STARTER_FOLDER, description="folder of the starter model, which is replaced")
     smoke: bool = Field(False, description="train the smoke variant, which shows within minutes that everything works")
     evaluate_again: bool = Field(
@@ -42,12 +42,7 @@ def smoke_recipe() -> Path:
     return projects_dir() / STARTER / "smoke.yaml"
 
 
-def second_network_recipe() -> Path:
-    """What the training run of the second network changes in the recipe."""
-    return projects_dir() / STARTER / "second_network.yaml"
-
-
 def close_up_recipes(smoke: bool) -> tuple[Path, ...]:
-    """What the training run of the close-up changes in the recipe."""
+    """What the second training run, that of the close-up, changes in the recipe."""
     names = ("close_up.yaml", "close_up_smoke.yaml") if smoke else ("close_up.yaml",)
     return tuple(projects_dir() / STARTER / name for name in names)

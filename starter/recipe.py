@@ -8,7 +8,7 @@ from spondylo_ml.config import Config, resolve_config
 from spondylo_ml.config.resolve import merge, read_recipe
 from spondylo_ml.errors import ConfigError
 from spondylo_ml.serving.model_source import config_of_model
-from starter.options import close_up_recipes, recipe, second_network_recipe, smoke_recipe
+from starter.options import close_up_recipes, recipe, smoke_recipe
 
 
 def starter_config(smoke: bool) -> Config:
@@ -18,18 +18,6 @@ def starter_config(smoke: bool) -> Config:
         ConfigError: a bad value, or one that would give other weights each time.
     """
     config = resolve_config(read_recipe(smoke_recipe()) if smoke else {}, recipe())
-    require_repeatable(config)
-    return config
-
-
-def second_network_config(smoke: bool) -> Config:
-    """The recipe of the network whose outputs are averaged with those of the first, on films of its own.
-
-    Raises:
-        ConfigError: see `starter_config`.
-    """
-    values = merge(read_recipe(recipe()), read_recipe(smoke_recipe()) if smoke else {})
-    config = resolve_config(merge(values, read_recipe(second_network_recipe())))
     require_repeatable(config)
     return config
 

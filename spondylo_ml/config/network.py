@@ -146,13 +146,6 @@ class CascadeNetConfig(Section):
     )
     reduction: Literal[1, 2, 3, 4] = Field(1, description="all but the close-up sees the input reduced this many times")
     close_up_weight: float = Field(1.0, gt=0, le=1000, description="weight of the close-up's cross entropy")
-    members: int = Field(
-        1,
-        ge=1,
-        le=5,
-        description="networks whose outputs are averaged before levels and corners are chosen: more than 1 only in a "
-        "model made of several training runs, as `make starter` makes one; a training run trains 1",
-    )
 
     @model_validator(mode="after")
     def _width_divides(self) -> CascadeNetConfig:

@@ -71,13 +71,7 @@ def resolve_config(
         tree = merge(tree, layer)
     for layer in user_layers:
         tree = lay_over(tree, layer)
-    config = validate(Config, {**tree, "preset": preset})
-    if (members := config.model.cascade_net.members) > 1:
-        raise ConfigError(
-            f"model.cascade_net.members: given {members}; a training run trains one network. Leave it out: models of "
-            "several training runs are put together after they are trained"
-        )
-    return config
+    return validate(Config, {**tree, "preset": preset})
 
 
 def recipe_files(model: str, preset: str, data_path: object) -> list[Path]:

@@ -15,7 +15,6 @@ ConfigOf = Callable[[str], Mapping[str, Any]]
 SECTIONS = ("heatmap", "loss", "uncertainty", "reading")
 INPUT_SIZE = ("input_side_px", "input_hw")
 WEIGHTS_FROM = ("pretrained", "pretrained_file")
-CASCADE_NET = "cascade_net"
 
 HOW_TO_GO_ON = (
     "set model.pretrained to starter, a run, an alias or version of the registered model or a folder, or "
@@ -74,14 +73,8 @@ def require_something_to_go_on_from(user_values: Mapping[str, Any], start: Mappi
 
 def _taken_over(config: Mapping[str, Any]) -> Tree:
     network = {name: value for name, value in config["model"].items() if name not in WEIGHTS_FROM}
-    network[CASCADE_NET] = _without_members(_section(network, CASCADE_NET))
     size = {name: config["data"][name] for name in INPUT_SIZE if name in config["data"]}
     return {"model": network, "data": size} | {name: config[name] for name in SECTIONS if name in config}
-
-
-def _without_members(cascade_net: Mapping[str, Any]) -> Tree:
-    """Training goes on from the first network of several."""
-    return {name: value for name, value in cascade_net.items() if name != "members"}
 
 
 def _section(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:

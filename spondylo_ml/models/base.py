@@ -77,10 +77,6 @@ class LandmarkModel(nn.Module, ABC):
         """Names of the parameters that get no gradient from the configured loss."""
         return frozenset()
 
-    def first_network(self) -> LandmarkModel:
-        """The network from which training goes on: the first of several whose outputs are averaged, or the only one."""
-        return self
-
     def loss_heads(self) -> dict[str, str]:
         """The configured parts of the loss, each with the prefix of the parameters that must get its gradient."""
         return {}

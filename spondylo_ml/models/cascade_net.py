@@ -9,17 +9,13 @@ The close-up, if there is one, finds the corners again in the pixels under each 
 reduced: which body is which level needs the whole film, but not its resolution.
 
 The backbone is an EfficientNet-Lite, cheap on a processor. A transformer over its deepest features lets each place
-see sacrum, pelvis and ribs.
-
-Several networks may be put together to one (`joined_networks`): their outputs are averaged before the spine is read
-and before corners are chosen. N films, V levels, H x W input px, h x w cells of stride 8.
+see sacrum, pelvis and ribs. N films, V levels, H x W input px, h x w cells of stride 8.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +57,6 @@ SIZE_MULTIPLE = 32
 SHORTEST_STEP_PX = 2 * LEVEL_STRIDE  # from body to body: peaks of neighbouring cells would merge
 START_SIDE_PX = 32.0  # of bodies, by an untrained network
 CLOSE_UP_PASSES = 2
-OTHERS = "others."  # prefix of the weights of all networks but the first
 
 
 class CascadeNet(LandmarkModel):
@@ -83,8 +78,6 @@ class CascadeNet(LandmarkModel):
         self.shapes = nn.Conv2d(options.width, 3, 1)
         self.corners = _corner_head(options.width)
         self.close_up = CloseUp(options.close_up_samples) if options.close_up_samples else None
-        alone = _with_options(config, members=1, close_up_samples=0)  # the close-up is that of the first
-        self.others = nn.ModuleList(CascadeNet(alone, slots) for _ in range(options.members - 1))
         self.chain = CentreChain(slots.count)
         self.backbone_net = as_backbone(options.backbone, self.backbone)
         self._grey = grey_mean_std(options.backbone)
@@ -217,49 +210,14 @@ class CascadeNet(LandmarkModel):
         return heat
 
     def _views(self, images: Tensor) -> tuple[Levels, list[View]]:
-        """Stage one, averaged over all networks and, if configured, the mirrored film; and the features of each."""
-        several, views = [], []
-        for network in (self, *self.others):
-            output = network(images)
-            several.append(output)
-            views.append(View(network.corner_logits, output.features, mirrored=False))
-            if self.config.heatmap.flip_average:
-                output = network(images.flip(3))
-                several.append(mirrored_levels(output))
-                views.append(View(network.corner_logits, output.features, mirrored=True))
+        """Stage one, averaged over the film and, if configured, its mirror image; and the features of each."""
+        output = self(images)
+        several, views = [output], [View(self.corner_logits, output.features, mirrored=False)]
+        if self.config.heatmap.flip_average:
+            output = self(images.flip(3))
+            several.append(mirrored_levels(output))
+            views.append(View(self.corner_logits, output.features, mirrored=True))
         return mean_levels(several), views
-
-    def first_network(self) -> CascadeNet:
-        """See the base class."""
-        if not self.others:
-            return self
-        network = CascadeNet(_with_options(self.config, members=1), self.slots)
-        network.load_state_dict({n: value for n, value in self.state_dict().items() if not n.startswith(OTHERS)})
-        return network
-
-
-def joined_networks(first: CascadeNet, others: Sequence[CascadeNet]) -> CascadeNet:
-    """One network that averages the outputs of several; close-up and steps of the spine are those of the first.
-
-    Raises:
-        ValueError: the first is made of several itself.
-        RuntimeError: the weights of the others are those of a network of another size or of other levels.
-    """
-    if first.others:
-        raise ValueError(f"the first of the networks to join is made of {1 + len(first.others)} networks itself")
-    network = CascadeNet(_with_options(first.config, members=1 + len(others)), first.slots)
-    weights = first.state_dict()
-    for number, other in enumerate(others):
-        own = {name: value for name, value in other.state_dict().items() if not name.startswith("close_up.")}
-        weights |= {f"{OTHERS}{number}.{name}": value for name, value in own.items()}
-    network.load_state_dict(weights)
-    network.pretrained = first.pretrained
-    return network
-
-
-def _with_options(config: Config, **values: int) -> Config:
-    options = config.model.cascade_net.model_copy(update=values)
-    return config.model_copy(update={"model": config.model.model_copy(update={"cascade_net": options})})
 
 
 def _corner_head(width: int) -> nn.Sequential:

@@ -1,4 +1,4 @@
-"""Corners of Cascade Net, averaged over the networks and over the film and its mirror image.
+"""Corners of Cascade Net, averaged over the film and its mirror image.
 
 N films, V levels, C channels, g x g cells of the grid over a body.
 """
@@ -18,7 +18,7 @@ CornerLogits = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
 
 
 class View(NamedTuple):
-    """What one network sees on films, or on mirrored ones.
+    """What the network sees on films, or on mirrored ones.
 
     Attributes:
         corner_logits: of the network: from features, (N, V, 5) boxes and the images' size to (N V, 4, g, g).

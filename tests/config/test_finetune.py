@@ -61,15 +61,6 @@ def test_the_user_overrides_the_preset_and_what_is_taken_over() -> None:
     assert config["heatmap.sigma_cells"] == 1.25
 
 
-def test_training_goes_on_with_one_network_of_a_model_of_several() -> None:
-    config = dict(config_of("cascade_net"))
-    config["model"]["cascade_net"] |= {"members": 2, "width": 32}
-    resolved = resolve_config({"model": {"pretrained": "starter"}}, config_of=lambda which: config)
-    assert (resolved.model.cascade_net.members, resolved.model.cascade_net.width) == (1, 32)
-    with pytest.raises(ConfigError, match=r"model\.cascade_net\.members: given 2; a training run trains one network"):
-        resolve_config({"model": {"name": "cascade_net", "cascade_net": {"members": 2}}})
-
-
 def test_an_input_size_of_the_user_replaces_the_exact_size_of_the_model() -> None:
     config = going_on(data={"input_side_px": 320})
     assert (config["data.input_side_px"], config["data.input_hw"]) == (320, None)

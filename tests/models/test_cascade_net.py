@@ -14,7 +14,7 @@ from spondylo_ml.data.batches import FilmBatch
 from spondylo_ml.landmarks import SlotRange
 from spondylo_ml.models.base import Landmarks
 from spondylo_ml.models.cascade_levels import Levels, level_cross_entropy, mean_levels, shape_error
-from spondylo_ml.models.cascade_net import CascadeNet, joined_networks
+from spondylo_ml.models.cascade_net import CascadeNet
 from spondylo_ml.models.found_corners import FoundCorners, from_reduced, to_reduced
 
 SLOTS = SlotRange(0, 2)
@@ -195,16 +195,7 @@ def test_the_reduced_input_has_whole_cells() -> None:
     assert net(model=other, data={"input_hw": [96, 128]}).config.model.size_multiple == 32
 
 
-def two_networks() -> tuple[CascadeNet, CascadeNet]:
-    """Networks of other weights, the first with a close-up."""
-    first, second = with_close_up(), net()
-    with torch.no_grad():
-        for parameter in second.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return first, second
-
-
-def test_shares_and_shapes_of_several_networks_are_averaged() -> None:
+def test_shares_and_shapes_of_several_outputs_are_averaged() -> None:
     shares = [torch.tensor([[[[0.1, 0.5]]]]), torch.tensor([[[[0.3, 0.1]]]])]
     several = [
         Levels(share.log(), torch.log(torch.tensor([[rest]])), torch.full((1, 3, 1, 2), size), torch.zeros(1))
@@ -216,35 +207,6 @@ def test_shares_and_shapes_of_several_networks_are_averaged() -> None:
     torch.testing.assert_close(mean.shapes, torch.full((1, 3, 1, 2), 1.5))
 
 
-def test_a_network_joined_with_itself_reads_as_it_does_alone() -> None:
-    first, _ = two_networks()
-    images = torch.randint(0, 255, (2, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
-    alone, joined = first.predict(images), joined_networks(first, [first]).eval().predict(images)
-    torch.testing.assert_close(joined.corners_xy, alone.corners_xy, atol=0.01, rtol=0)
-    torch.testing.assert_close(joined.presence, alone.presence, atol=1e-4, rtol=0)
-
-
-def test_joined_networks_are_averaged_whichever_is_first() -> None:
-    _, one = two_networks()
-    other = net()
-    images = torch.randint(0, 255, (1, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(6))
-    heats = [joined_networks(a, [b]).eval().heat(images) for a, b in ((one, other), (other, one))]
-    torch.testing.assert_close(*heats)
-    assert not torch.allclose(heats[0], one.heat(images))
-    assert not torch.allclose(heats[0], other.heat(images))
-
-
-def test_training_goes_on_from_the_first_of_joined_networks() -> None:
-    first, second = two_networks()
-    joined = joined_networks(first, [second])
-    assert joined.config.model.cascade_net.members == 2
-    again = joined.first_network()
-    assert again.config == first.config
-    assert again.state_dict().keys() == first.state_dict().keys()
-    assert all(torch.equal(value, first.state_dict()[name]) for name, value in again.state_dict().items())
-    assert first.first_network() is first
-
-
 def test_a_corner_beyond_the_image_stays_there_and_is_not_definite() -> None:
     model = net()
     corners = torch.tensor([[[[-5.0, 2], [70, 2], [3, 95], [3, 96.5]]] * 2])
@@ -254,12 +216,3 @@ def test_a_corner_beyond_the_image_stays_there_and_is_not_definite() -> None:
     torch.testing.assert_close(landmarks.corners_xy, corners)
     assert landmarks.heat_share is not None
     assert landmarks.heat_share[..., [0, 1, 3]].eq(0).all()
-
-
-def test_networks_of_other_sizes_are_not_joined() -> None:
-    first, _ = two_networks()
-    wider = net(model={"name": "cascade_net", "cascade_net": {"width": 24, "token_width": 32}})
-    with pytest.raises(RuntimeError, match="size mismatch"):
-        joined_networks(first, [wider])
-    with pytest.raises(ValueError, match="is made of 2 networks itself"):
-        joined_networks(joined_networks(first, [first]), [first])

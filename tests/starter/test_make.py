@@ -18,25 +18,18 @@ from mlflow.tracking import MlflowClient
 from small_models import small_bundle
 
 import spondylo_ml
-from spondylo_ml.config import ReadingConfig, flatten, resolve_config
+from spondylo_ml.config import ReadingConfig, resolve_config
 from spondylo_ml.data.synthetic import phantom_films
 from spondylo_ml.errors import ConfigError, DataError
-from spondylo_ml.models.cascade_net import CascadeNet
 from spondylo_ml.serving.bundle import load_bundle, save_bundle
 from spondylo_ml.serving.local_model import STARTER_FOLDER, STARTER_VARIABLE
 from spondylo_ml.tracking.checkpoints import checkpoint_folder
 from spondylo_ml.tracking.resume import write_run_folder
-from starter.build import HARDER, evaluate_again, harder_films, rounded_and_calibrated, with_networks
+from starter.build import HARDER, evaluate_again, harder_films, rounded_and_calibrated
 from starter.card import _code_text
 from starter.make import FILES, _commit_of_training, _only_process, _resumable, replace_folder, require_replaceable
 from starter.options import LARGEST_MB
-from starter.recipe import (
-    close_up_config,
-    require_repeatable,
-    second_network_config,
-    starter_config,
-    without_starting_model,
-)
+from starter.recipe import close_up_config, require_repeatable, starter_config, without_starting_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,27 +80,6 @@ def test_a_recipe_whose_weights_would_differ_is_refused(values: dict[str, Any], 
     merged = {name: good.get(name, {}) | values.get(name, {}) for name in good | values}
     with pytest.raises(ConfigError, match=f"(?s)not repeatable:.*{message}"):
         require_repeatable(resolve_config(merged))
-
-
-def test_the_second_network_has_other_films_and_differs_from_the_first_in_nothing_else() -> None:
-    first, second = (
-        flatten(config(True).model_dump(mode="json")) for config in (starter_config, second_network_config)
-    )
-    assert {name for name in first if first[name] != second[name]} == {"seed", "data.phantom_seed"}
-
-
-def test_the_file_of_a_model_has_the_weights_of_its_second_network(tmp_path: Path) -> None:
-    bundle, other = small_bundle("cascade_net"), small_bundle("cascade_net", steps=1).model
-    assert isinstance(other, CascadeNet)
-    joined = with_networks(bundle, [other])
-    save_bundle(joined, tmp_path / "made")
-    read = load_bundle(tmp_path / "made")
-    assert read.config.model.cascade_net.members == 2
-    images = torch.randint(0, 255, (1, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(read.model.heat(images), joined.model.eval().heat(images))
-    start = read.model.first_network().state_dict()
-    assert all(torch.equal(value, start[name]) for name, value in bundle.model.state_dict().items())
-    assert with_networks(bundle, []) is bundle
 
 
 def test_a_changed_recipe_or_commit_does_not_resume_the_former_run(tmp_path: Path) -> None:
@@ -297,10 +269,7 @@ def _check_files(folder: Path) -> None:
     n_under_conditions = len(data.phantom_training_conditions) * data.phantom_films_per_condition
     n_films = sum(films[part]["films"] for part in ("train", "val", "test"))
     assert n_films == starter_config(True).data.phantom_films + n_under_conditions
-    (other,) = origin["other_networks"]
-    assert other["films"].startswith(f"phantom-{second_network_config(True).data.phantom_seed}-")
-    texts = (origin["digest"], origin["code_commit"], films["train"]["sha256"], other["films_sha256"])
-    for text in (*texts, origin["machine"]["processor"]):
+    for text in (origin["digest"], origin["code_commit"], films["train"]["sha256"], origin["machine"]["processor"]):
         assert text in card
     assert "| Mean radial error" in card or "| MRE" in card
     assert sum(path.stat().st_size for path in folder.iterdir()) < LARGEST_MB * 1e6

@@ -29,10 +29,8 @@ def load_starting_weights(model: LandmarkModel, config: ModelConfig) -> str:
     if config.starting_model is None:
         return load_pretrained(model, config)
     source = find_model(config.starting_model)
-    network = source.bundle.model.first_network()
-    start_from(model, network.state_dict(), source.bundle.slots, source.name)
-    first = "" if network is source.bundle.model else "the first network of "
-    model.pretrained = f"{first}model {source.name}, digest {source.digest}"
+    start_from(model, source.bundle.model.state_dict(), source.bundle.slots, source.name)
+    model.pretrained = f"model {source.name}, digest {source.digest}"
     log.info("training goes on from %s", model.pretrained)
     return model.pretrained
 
